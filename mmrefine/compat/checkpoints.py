@@ -1,0 +1,5 @@
+from __future__ import annotations
+
+
+def allow_checkpoint_classes() -> None:
+    pass

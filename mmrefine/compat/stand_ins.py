@@ -1,0 +1,81 @@
+"""What happens when a library that we stand on gets imported: operators stood in for, classes allow-listed.
+
+Nothing is imported here: a finder at the head of ``sys.meta_path`` waits for two names, so ``import mmrefine`` stays
+instant and works (for ``tools/doctor.py``) in an environment that is broken.
+"""
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+from typing import Optional, Sequence
+
+__all__ = ['STAND_INS', 'install_stand_ins', 'is_stand_in', 'quiet_known_warnings']
+
+# All that mmflow takes from mmcv.ops; a test compares this with mmflow's sources.
+STAND_INS = ('Correlation', 'DeformConv2d')
+
+
+class _StandInLoader(Loader):
+    """Fills an ``mmcv.ops`` that holds our operators and nothing else."""
+
+    def create_module(self, spec: ModuleSpec) -> Optional[ModuleType]:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        operators = importlib.import_module('mmrefine.compat.mmcv_ops')
+        module.__doc__ = 'Stand-ins by mmrefine: this mmcv carries no compiled operators.'
+        for name in STAND_INS:
+            setattr(module, name, getattr(operators, name))
+        # mmcv's collect_env asks for these two as soon as mmcv.ops can be imported.
+        for name in ('get_compiler_version', 'get_compiling_cuda_version'):
+            setattr(module, name, _no_compiler)
+
+
+def _no_compiler() -> str:
+    return 'n/a'
+
+
+class _PlatformFinder(MetaPathFinder):
+    """Steps in at the import of ``mmcv.ops`` (F7) and of mmengine's checkpoint module (F8)."""
+
+    def find_spec(self,
+                  fullname: str,
+                  path: Optional[Sequence[str]],
+                  target: Optional[ModuleType] = None) -> Optional[ModuleSpec]:
+        if fullname == 'mmcv.ops' and PathFinder.find_spec('mmcv._ext', path) is None:
+            return ModuleSpec(fullname, _StandInLoader(), origin='mmrefine.compat.mmcv_ops')
+        if fullname == 'mmengine.runner.checkpoint':
+            _allow_checkpoint_classes()
+        return None  # the ordinary finders go on
+
+
+def _allow_checkpoint_classes() -> None:
+    importlib.import_module('mmrefine.compat.checkpoints').allow_checkpoint_classes()
+
+
+def install_stand_ins() -> None:
+    """Make ``mmcv.ops`` importable beside mmcv-lite, and mmengine able to resume; calling it twice changes nothing.
+
+    A full mmcv, or an ``mmcv.ops`` that is imported already, is left alone.
+    """
+    if not any(isinstance(finder, _PlatformFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _PlatformFinder())
+    if 'mmengine.runner.checkpoint' in sys.modules:
+        _allow_checkpoint_classes()
+
+
+def is_stand_in(module: ModuleType) -> bool:
+    """Whether this ``mmcv.ops`` is ours."""
+    return isinstance(getattr(module.__spec__, 'loader', None), _StandInLoader)
+
+
+def quiet_known_warnings() -> None:
+    """Silence, by their text, the warnings that the pinned platform gives on every run and no user can act on."""
+    # mmengine's `mmflow::` inheritance reads pkg_resources; tools/doctor.py checks setuptools<81 instead.
+    warnings.filterwarnings('ignore', message='pkg_resources is deprecated as an API')
+    # mmcv-lite says so at the import of mmcv.cnn; no flow network has such an attention.
+    warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
