@@ -1,0 +1,5 @@
+"""The rendered world: textured layers in motion, with exact labels."""
+from .clip import RenderedClip, render_clip
+from .style import SOURCE, STYLES, TARGET, WorldStyle
+
+__all__ = ['RenderedClip', 'SOURCE', 'STYLES', 'TARGET', 'WorldStyle', 'render_clip']
