@@ -1,0 +1,146 @@
+"""The image encoder of RAFT as its authors trained it, for use inside mmflow's ``RAFT`` (F13)."""
+from __future__ import annotations
+
+from typing import List, Optional, Tuple, Union
+
+from mmcv.cnn import build_norm_layer
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmrefine.errors import ConfigError
+from mmrefine.registry import MODELS
+
+__all__ = ['OfficialRAFTEncoder']
+
+# channels of the stem and of the three stages
+_CHANNELS = {'Basic': (64, 64, 96, 128), 'Small': (32, 32, 64, 96)}
+_STRIDES = (1, 2, 2)
+_BLOCKS_PER_STAGE = 2
+
+# The authors' initialisation (their norms start at weight 1, bias 0, as PyTorch's do).
+_INIT = dict(type='Kaiming', layer=['Conv2d'], mode='fan_out', nonlinearity='relu')
+
+
+class _Block(BaseModule):
+    """A residual block whose branch ends in a ReLU: ``relu(shortcut(x) + relu(norm(conv(...))))``.
+
+    mmflow leaves that last ReLU of the branch out (F13), and cannot do without a norm.
+
+    Args:
+        kernels: side of each convolution of the branch, px.
+        channels: of the input, and after each convolution.
+        strided: index of the convolution that carries the stride.
+        stride: 1 or 2; with 2 the shortcut is a strided 1x1 convolution and a norm, with 1 it is the identity.
+        norm_cfg: norm after each convolution, ``None`` for none.
+    """
+
+    def __init__(self, kernels: Tuple[int, ...], channels: Tuple[int, ...], strided: int, stride: int,
+                 norm_cfg: Optional[dict]) -> None:
+        super().__init__()
+        self.steps: List[Tuple[str, Optional[str]]] = []
+        for i, kernel in enumerate(kernels):
+            conv = nn.Conv2d(
+                channels[i],
+                channels[i + 1],
+                kernel,
+                stride=stride if i == strided else 1,
+                padding=kernel // 2)
+            self.add_module(f'conv{i + 1}', conv)
+            self.steps.append((f'conv{i + 1}', _add_norm(self, norm_cfg, channels[i + 1], i + 1)))
+        self.relu = nn.ReLU()
+        self.downsample: Optional[nn.Sequential] = None
+        if stride != 1:
+            self.downsample = nn.Sequential(nn.Conv2d(channels[0], channels[-1], 1, stride=stride))
+            if norm_cfg is not None:
+                self.downsample.append(build_norm_layer(norm_cfg, channels[-1])[1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, H, W)`` -> ``(B, C', H / stride, W / stride)``."""
+        out = x
+        for conv, norm in self.steps:
+            out = getattr(self, conv)(out)
+            if norm is not None:
+                out = getattr(self, norm)(out)
+            out = self.relu(out)
+        shortcut = x if self.downsample is None else self.downsample(x)
+        return self.relu(shortcut + out)
+
+
+def _add_norm(module: nn.Module, norm_cfg: Optional[dict], channels: int,
+              postfix: int) -> Optional[str]:
+    """Add a norm under mmflow's name (``bn1``, ``in1``, ...) and return that name; nothing and ``None`` without a config."""
+    if norm_cfg is None:
+        return None
+    name, norm = build_norm_layer(norm_cfg, channels, postfix=postfix)
+    module.add_module(name, norm)
+    return name
+
+
+@MODELS.register_module()
+class OfficialRAFTEncoder(BaseModule):
+    """RAFT's feature or context encoder, 1/8 of the frame size, as published by the authors.
+
+    It differs from mmflow's ``RAFTEncoder`` in the ReLU that ends the branch of each residual block and in that it can
+    go without a norm (F13); parameters have the same names, so a norm that both have makes state dicts interchangeable.
+    In a config of mmflow's ``RAFT`` it is ``encoder=dict(type='mmrefine.OfficialRAFTEncoder', ...)``.
+    Source: Teed & Deng, RAFT, ECCV 2020, figure 3 and appendix.
+
+    Args:
+        in_channels: channels of a frame.
+        out_channels: channels of the features; of a context encoder: hidden state plus context.
+        net_type: ``'Basic'`` (residual blocks of 64, 96, 128 channels) or ``'Small'`` (bottlenecks of 32, 64, 96).
+        norm_cfg: norm after each convolution but the last, e.g. ``dict(type='IN')``; ``None`` for none.
+        init_cfg: initialisation; default: the authors' (Kaiming normal, fan out).
+
+    Raises:
+        ConfigError: a ``net_type`` that does not exist.
+    """
+
+    def __init__(self,
+                 in_channels: int = 3,
+                 out_channels: int = 128,
+                 net_type: str = 'Basic',
+                 norm_cfg: Optional[dict] = None,
+                 init_cfg: Optional[Union[dict, List[dict]]] = None) -> None:
+        super().__init__(init_cfg=_INIT if init_cfg is None else init_cfg)
+        if net_type not in _CHANNELS:
+            raise ConfigError(f'OfficialRAFTEncoder: net_type is {net_type!r}, but there are only '
+                              f'{" and ".join(map(repr, _CHANNELS))}')
+        # mmflow's RAFT reads these two.
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.net_type = net_type
+        stem, *stages = _CHANNELS[net_type]
+        self.conv1 = nn.Conv2d(in_channels, stem, 7, stride=2, padding=3)
+        self._stem_norm = _add_norm(self, norm_cfg, stem, 1)
+        self.relu = nn.ReLU()
+        before = stem
+        self.res_layers: List[str] = []
+        for i, (channels, stride) in enumerate(zip(stages, _STRIDES)):
+            blocks = []
+            for k in range(_BLOCKS_PER_STAGE):
+                blocks.append(
+                    _make_block(net_type, before, channels, stride if k == 0 else 1, norm_cfg))
+                before = channels
+            self.add_module(f'res_layer{i + 1}', nn.Sequential(*blocks))
+            self.res_layers.append(f'res_layer{i + 1}')
+        self.conv2 = nn.Conv2d(before, out_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Frames ``(B, in_channels, H, W)`` in [-1, 1] -> features ``(B, out_channels, H / 8, W / 8)``."""
+        x = self.conv1(x)
+        if self._stem_norm is not None:
+            x = getattr(self, self._stem_norm)(x)
+        x = self.relu(x)
+        for name in self.res_layers:
+            x = getattr(self, name)(x)
+        return self.conv2(x)
+
+
+def _make_block(net_type: str, before: int, channels: int, stride: int,
+                norm_cfg: Optional[dict]) -> _Block:
+    """A residual block (two 3x3) or a bottleneck (1x1, 3x3, 1x1 through a quarter of the channels)."""
+    if net_type == 'Basic':
+        return _Block((3, 3), (before, channels, channels), 0, stride, norm_cfg)
+    narrow = channels // 4
+    return _Block((1, 3, 1), (before, narrow, narrow, channels), 1, stride, norm_cfg)
