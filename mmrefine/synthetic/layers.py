@@ -229,7 +229,7 @@ def random_motion(rng: np.random.Generator, size: tuple, style: WorldStyle,
     home = (rng.uniform(0.08, 0.92) * width, rng.uniform(0.1, 0.9) * height)
     motion = LayerMotion(bends, home, path, angle, rng.uniform(-np.pi, np.pi),
                          scale, rng.uniform(-0.15, 0.15), camera,
-                         1.0 + 0.5 * (1.0 - depth), 1.0)
+                         1.0 + 0.25 * (1.0 - depth), 1.0)
     wanted = rng.uniform(*style.object_speed) * height
     if rng.uniform() < style.still_share:
         wanted = 0.0

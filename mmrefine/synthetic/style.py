@@ -73,7 +73,7 @@ SOURCE = WorldStyle(
 TARGET = WorldStyle(
     name='target', code=2, look='natural', objects=(4, 7),
     radius=(0.08, 0.28), thin_share=0.35, hole_share=0.15,
-    object_speed=(0.015, 0.065), camera_speed=(0.008, 0.03),
+    object_speed=(0.015, 0.065), camera_speed=(0.012, 0.045),
     still_share=0.1, wave=(0.03, 0.16), camouflage=0.35, shade=0.18,
     haze=(0.05, 0.45), shutter=0.5, subframes=(3, 5), exposure=0.12,
     vignette=(0.1, 0.35), defocus=(0.3, 0.8), shot_noise=(0.03, 0.12),
