@@ -1,6 +1,7 @@
 """Motion of one layer, in closed form in both directions."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -271,7 +272,7 @@ def _still_camera(camera: Camera) -> Camera:
     return Camera(camera.centre, (still, still), still, still, (still, still))
 
 
-def _fastest(place) -> float:
+def _fastest(place: Callable[[float], Pair]) -> float:
     """Fastest speed of any of the points ``place(t)``, px per unit of time."""
     worst = 1e-6
     for t in np.linspace(0.0, 40.0, 21):

@@ -182,11 +182,8 @@ def _samples(rng: np.random.Generator, style: WorldStyle) -> tuple:
         return tuple((0.0, dx, dy) for dx, dy in _CORNERS)
     n = int(rng.integers(style.subframes[0], style.subframes[1] + 1))
     at = (np.arange(n) + 0.5) / n - 0.5
-    # Rows are visited out of order, so that time and offset do not align;
-    # both orders are odd about the middle, so that their mean stays zero.
-    rows = np.sign(at) * np.roll(np.abs(at), n // 2) if n % 2 == 0 else at
-    return tuple((style.shutter * float(dt), 0.7 * float(dt),
-                  -0.7 * float(dy)) for dt, dy in zip(at, rows))
+    return tuple((style.shutter * float(dt), 0.7 * float(dt), -0.7 * float(dt))
+                 for dt in at)
 
 
 def _tile_size(size: tuple) -> int:
