@@ -1,0 +1,1 @@
+"""What lies on disk: pictures, videos, flow files, labels; every file appears whole or not at all."""

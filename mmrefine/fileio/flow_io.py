@@ -1,0 +1,201 @@
+"""Flow files: ``.flo`` (Middlebury, Sintel), 16-bit ``.png`` (KITTI), ``.pfm`` (FlyingThings), ``.flo5`` (Spring).
+
+In memory a flow is ``(H, W, 2)`` float32 px, (x, y), with ``valid`` ``(H, W)`` bool; where it is not valid it is 0.
+"""
+from __future__ import annotations
+
+import io
+import re
+import struct
+from pathlib import Path
+from types import ModuleType
+from typing import Optional, Tuple
+
+import cv2
+import numpy as np
+
+from mmrefine.errors import InputError
+
+from .atomic import PathLike, write_bytes
+from .images import find_damage, read_input
+
+FLOW_SUFFIXES = ('.flo', '.png', '.pfm', '.flo5')
+KITTI_MAX_MOTION = 511.  # px; what 16 bits hold, 2^15 / 64 = 512, less a margin that every reader agrees on
+UNKNOWN = 1e9  # px; a component beyond it means "unknown" (Middlebury); writers use ten times as much
+
+_PFM_HEADER = re.compile(rb'(PF|Pf)\s+(\d+)\s+(\d+)\s+(\S+)[ \t\r]*\n')
+
+
+def read_flow(path: PathLike) -> Tuple[np.ndarray, np.ndarray]:
+    """The flow at ``path`` by its suffix: ``(H, W, 2)`` float32 px, and ``(H, W)`` bool where it is known.
+
+    Unknown is: KITTI's third channel 0; elsewhere nan, inf or more than 1e9 px. Spring's ``.flo5`` truth has twice the rows
+    and columns of its frames, with vectors in px of the frames; it comes back as it is stored.
+
+    Raises:
+        InputError: a missing or damaged file, an unknown suffix, or ``.flo5`` without h5py.
+    """
+    suffix = _checked_suffix(path)
+    h5py = _import_h5py(path) if suffix == '.flo5' else None
+    data = read_input(path)
+    try:
+        if suffix == '.png':
+            return decode_kitti(data)
+        if h5py is not None:
+            flow = _decode_flo5(data, h5py)
+        else:
+            flow = _decode_flo(data) if suffix == '.flo' else _decode_pfm(data)
+    except ValueError as error:
+        raise InputError(f'{path}: not a readable {suffix} flow ({error}); copy or export it again') from error
+    valid = _is_known(flow)
+    return np.where(valid[..., None], flow, np.float32(0)), valid
+
+
+def write_flow(path: PathLike, flow: np.ndarray, valid: Optional[np.ndarray] = None) -> None:
+    """Write a flow in the format of the suffix, whole or not at all.
+
+    Args:
+        flow: ``(H, W, 2)`` px.
+        valid: ``(H, W)`` bool; ``None``: wherever the flow is finite. The rest becomes unknown in the way of the format.
+
+    Raises:
+        InputError: an unknown suffix, or ``.flo5`` without h5py.
+        ValueError: another shape.
+        OSError: the disk is full or the folder cannot be written.
+    """
+    suffix = _checked_suffix(path)
+    if suffix == '.png':
+        write_bytes(path, encode_kitti(flow, valid))
+        return
+    flow, valid = _checked_flow(flow, valid)
+    unknown = np.float32(np.nan if suffix == '.flo5' else 10 * UNKNOWN)
+    flow = np.where(valid[..., None], flow, unknown).astype('<f4')
+    height, width = valid.shape
+    if suffix == '.flo':
+        data = b'PIEH' + struct.pack('<ii', width, height) + flow.tobytes()
+    elif suffix == '.pfm':
+        rows = np.zeros((height, width, 3), '<f4')
+        rows[..., :2] = flow[::-1]  # the format stores its rows from the bottom up
+        data = b'PF\n%d %d\n-1.0\n' % (width, height) + rows.tobytes()
+    else:
+        buffer = io.BytesIO()
+        with _import_h5py(path).File(buffer, 'w') as file:
+            file.create_dataset('flow', data=flow, compression='gzip', compression_opts=5)
+        data = buffer.getvalue()
+    write_bytes(path, data)
+
+
+def encode_kitti(flow: np.ndarray, valid: Optional[np.ndarray] = None) -> bytes:
+    """A flow as a 16-bit PNG in KITTI's layout: R = 64 u + 2^15, G = 64 v + 2^15, B = valid.
+
+    Rounded to the nearest 1/64 px, where the development kit truncates (a bias of -1/128 px). Motion beyond ±511 px in either
+    axis, or not finite, becomes invalid instead of wrapping around; an invalid pixel is 0 in all three.
+
+    Args:
+        flow: ``(H, W, 2)`` px.
+        valid: ``(H, W)`` bool; ``None``: wherever the flow can be said.
+    """
+    flow, valid = _checked_flow(flow, valid)
+    with np.errstate(invalid='ignore'):  # nan compares false, as it should
+        valid = valid & (np.abs(flow) <= KITTI_MAX_MOTION).all(axis=2)
+    steps = np.rint(np.where(valid[..., None], flow, np.float32(0)) * np.float32(64)).astype(np.int32)
+    bgr = np.empty((*valid.shape, 3), np.uint16)
+    bgr[..., 0] = valid
+    bgr[..., 1] = (steps[..., 1] + 2**15) * valid
+    bgr[..., 2] = (steps[..., 0] + 2**15) * valid
+    return cv2.imencode('.png', bgr)[1].tobytes()
+
+
+def decode_kitti(data: bytes) -> Tuple[np.ndarray, np.ndarray]:
+    """What ``encode_kitti`` made: ``(H, W, 2)`` float32 px, 0 where invalid, and ``(H, W)`` bool.
+
+    Raises:
+        ValueError: damaged, or not a 16-bit PNG of three channels.
+    """
+    damage = find_damage(data)
+    if damage is not None:
+        raise ValueError(damage)
+    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if bgr is None:
+        raise ValueError('unknown format or damaged data')
+    if bgr.dtype != np.uint16 or bgr.ndim != 3 or bgr.shape[2] != 3:
+        raise ValueError(f'a KITTI flow is a PNG of 3 channels with 16 bits, this one is {bgr.shape} {bgr.dtype}')
+    valid = bgr[..., 0] > 0
+    flow = (bgr[..., :0:-1].astype(np.float32) - np.float32(2**15)) * np.float32(1 / 64)
+    flow[~valid] = 0
+    return flow, valid
+
+
+def _decode_flo(data: bytes) -> np.ndarray:
+    if len(data) < 12 or data[:4] != b'PIEH':
+        raise ValueError(f'it starts with {data[:4]!r} instead of PIEH')
+    width, height = struct.unpack_from('<ii', data, 4)
+    return _floats(data, 12, (height, width, 2), '<f4')
+
+
+def _decode_pfm(data: bytes) -> np.ndarray:
+    header = _PFM_HEADER.match(data)
+    if header is None:
+        raise ValueError('its header is not "PF, width height, scale"')
+    if header.group(1) != b'PF':
+        raise ValueError('it has one channel, a flow needs the colour kind "PF"')
+    try:
+        scale = float(header.group(4))
+    except ValueError:
+        raise ValueError(f'its scale is {header.group(4)!r} instead of a number') from None
+    shape = (int(header.group(3)), int(header.group(2)), 3)
+    rows = _floats(data, header.end(), shape, '<f4' if scale < 0 else '>f4')
+    return rows[::-1, :, :2].astype(np.float32)
+
+
+def _decode_flo5(data: bytes, h5py: ModuleType) -> np.ndarray:
+    try:
+        with h5py.File(io.BytesIO(data), 'r') as file:
+            flow = np.asarray(file['flow'], np.float32)
+    except (OSError, KeyError) as error:
+        raise ValueError(str(error)) from error
+    if flow.ndim != 3 or flow.shape[2] != 2:
+        raise ValueError(f'its "flow" is {flow.shape} instead of (H, W, 2)')
+    return flow
+
+
+def _floats(data: bytes, start: int, shape: Tuple[int, int, int], dtype: str) -> np.ndarray:
+    height, width, channels = shape
+    if height <= 0 or width <= 0:
+        raise ValueError(f'its size is {width} x {height}')
+    wanted = 4 * height * width * channels
+    if len(data) - start < wanted:
+        raise ValueError(f'truncated: {len(data) - start} of {wanted} bytes for {width} x {height} pixels')
+    return np.frombuffer(data, dtype, wanted // 4, start).reshape(shape)
+
+
+def _is_known(flow: np.ndarray) -> np.ndarray:
+    return (np.abs(flow) <= UNKNOWN).all(axis=2)  # nan compares false
+
+
+def _checked_suffix(path: PathLike) -> str:
+    suffix = Path(path).suffix.lower()
+    if suffix not in FLOW_SUFFIXES:
+        raise InputError(f'{path}: a flow file ends in one of {", ".join(FLOW_SUFFIXES)}, got {suffix!r}')
+    return suffix
+
+
+def _checked_flow(flow: np.ndarray, valid: Optional[np.ndarray]) -> Tuple[np.ndarray, np.ndarray]:
+    flow = np.asarray(flow, np.float32)
+    if flow.ndim != 3 or flow.shape[2] != 2:
+        raise ValueError(f'a flow is (H, W, 2), got {flow.shape}')
+    known = _is_known(flow)
+    if valid is None:
+        return flow, known
+    if valid.shape != flow.shape[:2]:
+        raise ValueError(f'valid must be {flow.shape[:2]} like the flow, got {valid.shape}')
+    return flow, known & (np.asarray(valid) != 0)
+
+
+def _import_h5py(path: PathLike) -> ModuleType:
+    try:
+        import h5py
+    except ImportError:
+        raise InputError(f'{path}: a .flo5 file needs h5py, which is not installed; '
+                         'run "pip install h5py", or convert the file to .flo or .png') from None
+    return h5py

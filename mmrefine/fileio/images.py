@@ -1,0 +1,152 @@
+"""Image files as ``(H, W, 3)`` uint8 RGB, and the proof that a file is whole.
+
+OpenCV decodes a truncated PNG or JPEG into a picture whose rest is grey or black, with no more than a line on stderr. A
+half-copied frame would then become a label; so the bytes are checked before they are decoded.
+"""
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from pathlib import Path
+from typing import Optional, Tuple
+
+import cv2
+import numpy as np
+
+from mmrefine.errors import InputError
+
+from .atomic import PathLike, write_bytes
+
+IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.ppm', '.webp')
+
+_PNG = b'\x89PNG\r\n\x1a\n'
+# inside compressed JPEG data, FF is followed by 00 (a literal FF), by a restart mark D0-D7, or by padding FF
+_JPEG_MARKER = re.compile(rb'\xff([^\x00\xd0-\xd7\xff])', re.DOTALL)
+_PPM_HEADER = re.compile(rb'P([56])(?:\s+|#[^\n]*\n)+(\d+)(?:\s+|#[^\n]*\n)+(\d+)(?:\s+|#[^\n]*\n)+(\d+)\s')
+
+
+def read_image(path: PathLike) -> np.ndarray:
+    """The picture at ``path``: ``(H, W, 3)`` uint8 RGB, upright as its EXIF says.
+
+    16-bit pictures keep their upper 8 bits, grey ones become three equal channels, alpha is dropped.
+
+    Raises:
+        InputError: a missing, truncated, damaged or unknown file.
+    """
+    return decode_image(read_input(path), path)
+
+
+def decode_image(data: bytes, path: PathLike) -> np.ndarray:
+    """``read_image`` for bytes that are already here; ``path`` is for the message."""
+    damage = find_damage(data)
+    if damage is None:
+        try:
+            bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        except cv2.error as error:
+            bgr, damage = None, str(error.err)
+        if bgr is not None:
+            return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+    raise InputError(f'{path}: cannot be read as a picture ({damage or "unknown format or damaged data"}); '
+                     'copy or export this frame again')
+
+
+def write_image(path: PathLike, rgb: np.ndarray) -> None:
+    """Write ``(H, W, 3)`` or ``(H, W)`` uint8 as the format of the suffix, whole or not at all.
+
+    Raises:
+        ValueError: another shape or type, or a suffix that is none of ``IMAGE_SUFFIXES``.
+        OSError: the disk is full or the folder cannot be written.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in IMAGE_SUFFIXES:
+        raise ValueError(f'{path}: a picture needs one of {", ".join(IMAGE_SUFFIXES)}, got {suffix!r}')
+    if rgb.dtype != np.uint8 or not (rgb.ndim == 2 or (rgb.ndim == 3 and rgb.shape[2] == 3)):
+        raise ValueError(f'{path}: a picture is (H, W, 3) or (H, W) uint8, got {rgb.shape} {rgb.dtype}')
+    bgr = rgb if rgb.ndim == 2 else cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+    write_bytes(path, cv2.imencode(suffix, bgr)[1].tobytes())
+
+
+def read_input(path: PathLike) -> bytes:
+    """The bytes of a file that the user named.
+
+    Raises:
+        InputError: the file is missing, empty, a folder, or not ours to read.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f'{path}: cannot be opened ({error.strerror}); check the path') from error
+    if not data:
+        raise InputError(f'{path}: the file is empty; copy or export it again')
+    return data
+
+
+def find_damage(data: bytes) -> Optional[str]:
+    """Why the bytes cannot be a whole picture, in a few words; ``None`` if nothing speaks against it.
+
+    PNG: every chunk with its checksum up to IEND. JPEG: its segments up to the end-of-image mark (the marks of an embedded
+    preview do not count). BMP, PPM, WebP: the length that the header promises. Nothing else is looked at.
+    """
+    if data.startswith(_PNG):
+        return _png_damage(data)
+    if data.startswith(b'\xff\xd8'):
+        return _jpeg_walk(data)[0]
+    promised = None
+    if data.startswith(b'BM') and len(data) >= 6:
+        promised = struct.unpack_from('<I', data, 2)[0]
+    elif data[:4] == b'RIFF' and data[8:12] == b'WEBP':
+        promised = struct.unpack_from('<I', data, 4)[0] + 8
+    else:
+        header = _PPM_HEADER.match(data)
+        if header:
+            kind, width, height, top = (int(group) for group in header.groups())
+            promised = header.end() + width * height * (3 if kind == 6 else 1) * (2 if top > 255 else 1)
+    if promised is not None and len(data) < promised:
+        return f'truncated: {len(data)} of {promised} bytes'
+    return None
+
+
+def header_size(data: bytes) -> Optional[Tuple[int, int]]:
+    """(height, width) as the header of a PNG or JPEG says, before EXIF turns it; ``None`` for all else."""
+    if data.startswith(_PNG) and len(data) >= 24:
+        width, height = struct.unpack_from('>II', data, 16)
+        return height, width
+    if data.startswith(b'\xff\xd8'):
+        return _jpeg_walk(data)[1]
+    return None
+
+
+def _png_damage(data: bytes) -> Optional[str]:
+    at = len(_PNG)
+    view = memoryview(data)
+    while at + 12 <= len(data):
+        length, kind = struct.unpack_from('>I4s', data, at)
+        end = at + 12 + length
+        if end > len(data):
+            break
+        if zlib.crc32(view[at + 4:end - 4]) != struct.unpack_from('>I', data, end - 4)[0]:
+            return f'damaged: the checksum of its {kind.decode("latin-1")} chunk at byte {at} is wrong'
+        if kind == b'IEND':
+            return None
+        at = end
+    return f'truncated: the PNG stops after {len(data)} bytes without its end chunk'
+
+
+def _jpeg_walk(data: bytes) -> Tuple[Optional[str], Optional[Tuple[int, int]]]:
+    """What is wrong with a JPEG, and the (height, width) of its frame header."""
+    at, size = 2, None
+    while True:
+        found = _JPEG_MARKER.search(data, at)
+        if found is None:
+            return f'truncated: the JPEG stops after {len(data)} bytes without its end mark', size
+        marker, at = found.group(1)[0], found.end()
+        if marker == 0xd9:
+            return None, size
+        if marker == 0x01 or at + 2 > len(data):  # TEM stands alone
+            continue
+        is_frame = 0xc0 <= marker <= 0xcf and marker not in (0xc4, 0xc8, 0xcc)
+        if is_frame and at + 7 <= len(data):
+            height, width = struct.unpack_from('>HH', data, at + 3)
+            size = (height, width)
+        at += struct.unpack_from('>H', data, at)[0]
