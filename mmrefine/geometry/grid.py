@@ -1,7 +1,8 @@
 """Where a pixel is: the only file that knows ``align_corners``.
 
-Pixel centres lie at integers, the top left one at (0, 0), the bottom right one at (W - 1, H - 1). A resize keeps the corner
-CENTRES in place (``align_corners=True``), as RAFT's up-sampling and the published weights do.
+Pixel centres lie at integers, the top left one at (0, 0), the bottom right one at (W - 1, H - 1).
+A resize keeps the corner CENTRES in place (``align_corners=True``), as RAFT's up-sampling and the
+published weights do.
 """
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from torch import Tensor
 
 
 def pixel_grid(height: int, width: int, like: Tensor) -> Tensor:
-    """The coordinates of all pixels, ``(1, 2, H, W)`` px, (x, y), with dtype and device of ``like``."""
+    """All pixel coordinates, ``(1, 2, H, W)`` px, (x, y), with dtype and device of ``like``."""
     y, x = torch.meshgrid(
         torch.arange(height, dtype=like.dtype, device=like.device),
         torch.arange(width, dtype=like.dtype, device=like.device),
@@ -28,32 +29,36 @@ def sample(image: Tensor, points: Tensor, padding: str = 'zeros') -> Tensor:
         image: ``(B, C, H, W)``.
         points: ``(B, 2, h, w)`` px, (x, y).
         padding: ``'zeros'`` (outside is black) or ``'border'`` (outside repeats the edge).
+            An axis of one pixel has no outside.
 
     Returns:
         ``(B, C, h, w)``.
     """
     height, width = image.shape[-2:]
-    # grid_sample wants [-1, 1] from the first to the last pixel centre; a one-pixel axis has only -1
+    # grid_sample wants [-1, 1] from first to last pixel centre; a one-pixel axis has nothing else
     scale = points.new_tensor([max(width - 1, 1), max(height - 1, 1)]).view(1, 2, 1, 1)
     grid = (2 * points / scale - 1).permute(0, 2, 3, 1)
     return F.grid_sample(image, grid, mode='bilinear', padding_mode=padding, align_corners=True)
 
 
 def resize(image: Tensor, size: Tuple[int, int]) -> Tensor:
-    """An image ``(B, C, H, W)`` at another size ``(height, width)``, bilinear, corner centres kept."""
+    """An image ``(B, C, H, W)`` at size ``(height, width)``, bilinear, corner centres kept."""
     if tuple(image.shape[-2:]) == tuple(size):
         return image
     return F.interpolate(image, size=size, mode='bilinear', align_corners=True)
 
 
-def resize_flow(flow: Tensor, size: Tuple[int, int], factor: Optional[Tuple[float, float]] = None) -> Tensor:
+def resize_flow(flow: Tensor,
+                size: Tuple[int, int],
+                factor: Optional[Tuple[float, float]] = None) -> Tensor:
     """A flow field ``(B, 2, H, W)`` px at another size, its vectors in pixels of the new size.
 
     Args:
         flow: flow in px of its own size.
         size: ``(height, width)`` wanted.
-        factor: what the (x, y) vectors are multiplied with. Default: the ratio of corner-to-corner distances,
-            ``(w - 1) / (W - 1)`` and ``(h - 1) / (H - 1)``, which is exact for frames resized by :func:`resize`.
+        factor: what the (x, y) vectors are multiplied with. Default: the ratio of corner-to-corner
+            distances, ``(w - 1) / (W - 1)`` and ``(h - 1) / (H - 1)``, which is exact for frames
+            resized by :func:`resize`.
     """
     height, width = flow.shape[-2:]
     if factor is None:

@@ -8,13 +8,15 @@ from torch import Tensor
 class FramePad:
     """Replicate the border up to the next multiple of ``divisor``, and cut it off again.
 
-    Rows and columns are added on both sides (RAFT's "sintel" padding), the odd one at the bottom and the right.
+    Rows and columns are added on both sides (RAFT's "sintel" padding), the odd one at the bottom
+    and the right.
 
     Args:
         height: of the frames, px.
         width: of the frames, px.
         divisor: what both sides must be a multiple of, px.
-        least: smallest side after padding, px (a pyramid that ends at less than one cell cannot run).
+        least: smallest side after padding, px (a pyramid that ends at less than one cell
+            cannot run).
     """
 
     def __init__(self, height: int, width: int, divisor: int, least: int = 0) -> None:

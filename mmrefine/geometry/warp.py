@@ -12,7 +12,10 @@ def landing_points(flow: Tensor) -> Tensor:
 
 
 def lands_inside(flow: Tensor) -> Tensor:
-    """Whether ``p + f(p)`` lies between the outermost pixel centres: bool ``(B, 1, H, W)``; nan lands nowhere."""
+    """Whether ``p + f(p)`` lies between the outermost pixel centres: bool ``(B, 1, H, W)``.
+
+    nan and inf land nowhere.
+    """
     x, y = landing_points(flow).unbind(1)
     height, width = flow.shape[-2:]
     return ((x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1))[:, None]

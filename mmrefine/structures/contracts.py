@@ -10,7 +10,8 @@ from torch import Tensor
 class FlowEstimator(Protocol):
     """Anything that estimates the motion between two frames.
 
-    ``accepts_flow_init`` says whether ``flow_init`` is used (RAFT, GMA) or must be ``None`` (the pyramid families).
+    ``accepts_flow_init`` says whether ``flow_init`` is used (RAFT, GMA) or must be ``None`` (the
+    pyramid families).
     """
     accepts_flow_init: bool
 

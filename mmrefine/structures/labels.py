@@ -12,11 +12,13 @@ class FlowLabel:
     """A flow field and its weights, checked at birth.
 
     Args:
-        flow: ``(2, H, W)`` float32 px, (x, y), finite wherever ``weight > 0``; set to 0 elsewhere if it is not.
+        flow: ``(2, H, W)`` float32 px, (x, y), finite wherever ``weight > 0``; set to 0
+            elsewhere if it is not.
         weight: ``(1, H, W)`` float32 in [0, 1]; 0 is "not labelled".
 
     Raises:
-        ValueError: wrong shapes, weights outside [0, 1], or motion that is not finite where it has weight.
+        ValueError: wrong shapes, weights outside [0, 1], or motion that is not finite where it has
+            weight.
     """
     flow: Tensor
     weight: Tensor
@@ -28,10 +30,12 @@ class FlowLabel:
                              f'got {tuple(flow.shape)} and {tuple(weight.shape)}')
         flow, weight = flow.detach().float(), weight.detach().float()
         if not bool(((weight >= 0) & (weight <= 1)).all()):
-            raise ValueError(f'weights must lie in [0, 1], got {weight.min():g} to {weight.max():g}')
+            raise ValueError(
+                f'weights must lie in [0, 1], got {weight.min():g} to {weight.max():g}')
         finite = torch.isfinite(flow).all(dim=0, keepdim=True)
         if bool((~finite & (weight > 0)).any()):
-            raise ValueError(f'{int((~finite & (weight > 0)).sum())} pixels have weight but no finite motion')
+            lost = int((~finite & (weight > 0)).sum())
+            raise ValueError(f'{lost} pixels have weight but no finite motion')
         if not bool(finite.all()):
             flow = torch.where(finite, flow, torch.zeros_like(flow))
         object.__setattr__(self, 'flow', flow)

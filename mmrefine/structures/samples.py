@@ -8,8 +8,9 @@ from torch import Tensor
 class FlowSample(BaseDataElement):
     """What is known of one frame pair beside its pixels; MMEngine moves it between devices.
 
-    Data fields, all optional: ``flow`` ``(2, H, W)`` px and ``weight`` ``(1, H, W)`` in [0, 1] (label or ground truth);
-    ``pred_flow`` ``(2, H, W)`` px. Meta fields: ``key`` ("scene/frame1__frame2"), ``scene``, ``size`` (height, width) px.
+    Data fields, all optional: ``flow`` ``(2, H, W)`` px and ``weight`` ``(1, H, W)`` in [0, 1]
+    (label or ground truth); ``pred_flow`` ``(2, H, W)`` px. Meta fields: ``key``
+    ("scene/frame1__frame2"), ``scene``, ``size`` (height, width) px.
     """
     flow: Tensor
     weight: Tensor

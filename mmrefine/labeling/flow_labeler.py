@@ -1,0 +1,193 @@
+"""Stage 1 of self-training on one page: ask both ways, verify, weigh (Refine, PAPERS.md A.2)."""
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+
+import torch
+from torch import Tensor
+
+from mmrefine.errors import ConfigError, TeacherError
+from mmrefine.geometry import color_residual, cycle_error, lands_inside
+from mmrefine.registry import FILTERS, LABELERS, TEACHER_VIEWS
+from mmrefine.structures import FlowEstimator, FlowLabel
+
+from .filters import PairContext
+
+
+@dataclass(frozen=True)
+class PairLabels:
+    """What became of one frame pair.
+
+    Args:
+        forward: motion from frame 1 to frame 2, on the CPU.
+        backward: motion from frame 2 to frame 1, if it was asked for.
+        stats: of the forward label, see :func:`label_stats`.
+        stats_backward: of the backward label.
+    """
+    forward: FlowLabel
+    backward: Optional[FlowLabel]
+    stats: Dict[str, float]
+    stats_backward: Optional[Dict[str, float]]
+
+
+@LABELERS.register_module()
+class FlowLabeler:
+    """Turns a teacher's view of a frame pair into labels.
+
+    The view is asked once, for both directions as one batch. A pixel's weight is the product of
+    what the filters give it, and never less than ``floor`` where the motion lands inside the
+    frame: verified pixels are the easy ones, and a student that sees only those forgets the rest.
+
+    Args:
+        view: config of the part of ``TEACHER_VIEWS`` that asks the teacher.
+        filters: configs of the parts of ``FILTERS``; none keeps everything.
+        directions: ``'forward'`` or ``'both'``: which labels to make (both flows are needed for
+            the cycle check anyway, so the second label is free).
+        min_kept: a label of which the filters keep less than this share, in [0, 1], is not
+            believed at all: its weight is 0 everywhere, floor or not.
+        floor: least weight in [0, 1] of a motion that lands inside; 0 is the paper's hard choice.
+
+    Raises:
+        ConfigError: a value that cannot be meant.
+    """
+
+    def __init__(self,
+                 view: Dict[str, Any],
+                 filters: Sequence[Dict[str, Any]] = (),
+                 directions: str = 'forward',
+                 min_kept: float = 0.,
+                 floor: float = 0.) -> None:
+        if directions not in ('forward', 'both'):
+            raise ConfigError(
+                f"FlowLabeler.directions must be 'forward' or 'both', got {directions!r}")
+        for key, value in (('min_kept', min_kept), ('floor', floor)):
+            if not 0 <= value <= 1:
+                raise ConfigError(f'FlowLabeler.{key} must lie in [0, 1], got {value!r}')
+        self.view: Callable[..., Tensor] = TEACHER_VIEWS.build(view)
+        self.filters: List[Callable[[PairContext], Tensor]] = [FILTERS.build(f) for f in filters]
+        self.directions, self.min_kept, self.floor = directions, min_kept, floor
+        self._described = dict(
+            type=type(self).__name__,
+            view=_whole_config(self.view, view),
+            filters=[_whole_config(part, config) for part, config in zip(self.filters, filters)],
+            directions=directions,
+            min_kept=float(min_kept),
+            floor=float(floor))
+
+    def describe(self) -> Dict[str, Any]:
+        """What decides over the labels beside teacher and frames; JSON-able, defaults included."""
+        return dict(self._described)
+
+    @torch.no_grad()
+    def label(self, teacher: FlowEstimator, frames1: Tensor, frames2: Tensor) -> List[PairLabels]:
+        """The labels of a batch of frame pairs; the same input gives the same labels.
+
+        Args:
+            teacher: whose motion becomes the label.
+            frames1: ``(B, 3, H, W)`` RGB in [0, 1].
+            frames2: the same shape.
+
+        Returns:
+            one per pair.
+
+        Raises:
+            ValueError: frames of the wrong or of different shapes.
+            TeacherError: the motion has the wrong size, or is nan or infinite anywhere.
+        """
+        if frames1.dim() != 4 or frames1.shape[1] != 3 or frames1.shape != frames2.shape:
+            raise ValueError('frames1 and frames2 must both be (B, 3, H, W), '
+                             f'got {tuple(frames1.shape)} and {tuple(frames2.shape)}')
+        both = self.view(teacher, torch.cat([frames1, frames2]), torch.cat([frames2, frames1]))
+        _check_motion(both, frames1)
+        ctx = PairContext(frames1, frames2, *both.float().chunk(2))
+        forward, stats = self._directed(ctx)
+        if self.directions == 'forward':
+            return [PairLabels(*pair, None, None) for pair in zip(forward, stats)]
+        backward, stats_backward = self._directed(ctx.swapped())
+        return [PairLabels(*pair) for pair in zip(forward, backward, stats, stats_backward)]
+
+    def _directed(self, ctx: PairContext) -> Tuple[List[FlowLabel], List[Dict[str, float]]]:
+        verified = torch.ones_like(ctx.flow_fw[:, :1])
+        for part in self.filters:
+            weight = part(ctx)
+            if weight.shape != verified.shape:
+                # three channels would broadcast without a word (PAPERS.md A.9, 1)
+                raise ValueError(f'{type(part).__name__} must return weights of shape '
+                                 f'{tuple(verified.shape)}, got {tuple(weight.shape)}')
+            verified = verified * weight.to(verified.dtype)
+        weight = torch.maximum(verified, self.floor * lands_inside(ctx.flow_fw))
+        believed = verified.double().mean(dim=(1, 2, 3), keepdim=True) >= self.min_kept
+        weight = weight * believed
+        labels = [FlowLabel(flow.cpu(), w.cpu()) for flow, w in zip(ctx.flow_fw, weight)]
+        return labels, label_stats(ctx, verified, weight)
+
+
+def label_stats(ctx: PairContext, verified: Tensor, weight: Tensor) -> List[Dict[str, float]]:
+    """What a person wants to know of each label, rounded to 6 decimals.
+
+    * ``kept``: mean weight, in [0, 1];
+    * ``verified``: mean of what the filters alone gave, in [0, 1];
+    * ``inside``: share of pixels that land inside the frame, in [0, 1];
+    * ``mean_motion``: px, weighted by ``weight``; 0 if nothing is kept;
+    * ``cycle_error_median`` (the lower one of two), ``cycle_error_mean``: px, over the pixels that
+      land inside; 0 if none does;
+    * ``color_residual``: mean in grey levels of 255, over the pixels that land inside; 0 if none.
+
+    Args:
+        ctx: the pair, batched.
+        verified: ``(B, 1, H, W)`` in [0, 1].
+        weight: ``(B, 1, H, W)`` in [0, 1].
+    """
+    inside = lands_inside(ctx.flow_fw)
+    motion = ctx.flow_fw.norm(dim=1, keepdim=True).double()
+    errors = cycle_error(ctx.flow_fw, ctx.flow_bw).double()
+    residuals = color_residual(ctx.frames1, ctx.frames2, ctx.flow_fw).double()
+    stats = []
+    for i in range(len(weight)):
+        w, error, residual = weight[i].double(), errors[i][inside[i]], residuals[i][inside[i]]
+        found = dict(
+            kept=w.mean(),
+            verified=verified[i].double().mean(),
+            inside=inside[i].double().mean(),
+            mean_motion=(w * motion[i]).sum() / w.sum().clamp(min=1e-12),
+            cycle_error_median=error.median() if error.numel() else 0.,
+            cycle_error_mean=error.sum() / max(error.numel(), 1),
+            color_residual=residual.sum() / max(residual.numel(), 1))
+        # rounded, so that the order of summation (threads, device) does not show in a manifest
+        stats.append({key: round(float(value), 6) for key, value in found.items()})
+    return stats
+
+
+def _check_motion(flow: Tensor, frames: Tensor) -> None:
+    """Refuse what no label can be made of; ``flow`` holds forward, then backward motion."""
+    wanted = (2 * len(frames), 2, *frames.shape[-2:])
+    if tuple(flow.shape) != wanted:
+        raise TeacherError(f'the teacher view gave motion of shape {tuple(flow.shape)}, wanted '
+                           f'{wanted} for {len(frames)} frame pairs in both directions')
+    lost = (~torch.isfinite(flow)).any(dim=1).double().mean(dim=(1, 2)).cpu()
+    if bool((lost > 0).any()):
+        worst = int(lost.argmax())
+        direction = 'forward' if worst < len(frames) else 'backward'
+        raise TeacherError(
+            f"the teacher's {direction} motion of pair {worst % len(frames)} of the batch is nan "
+            f'or infinite in {float(lost[worst]):.2%} of the frame; check the teacher checkpoint, '
+            'or label in full precision')
+
+
+def _whole_config(part: Any, config: Dict[str, Any]) -> Dict[str, Any]:
+    """The config of a part with the defaults of its class filled in, JSON-able."""
+    given = {k: v for k, v in config.items() if k not in ('type', '_scope_')}
+    bound = inspect.signature(type(part)).bind(**given)
+    bound.apply_defaults()
+    return dict(type=type(part).__name__, **{k: _plain(v) for k, v in bound.arguments.items()})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    # 1 and 1.0 mean the same label, so they must not differ in a fingerprint
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
