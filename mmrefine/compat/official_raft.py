@@ -12,20 +12,26 @@ gate order agree, so only names differ and no tensor is permuted.  A checkpoint 
 """
 from __future__ import annotations
 
-from typing import Dict, Iterable, List, Mapping, NamedTuple, Tuple
+import re
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Tuple
 
 import torch
 from torch import Tensor
 
+from mmrefine.compat.checkpoints import state_dict_of
 from mmrefine.errors import CheckpointError
 
-__all__ = ['LAYOUTS', 'Layout', 'convert_raft', 'detect_raft', 'raft_names']
+__all__ = [
+    'LAYOUTS', 'Layout', 'convert_raft', 'convert_raft_checkpoint', 'detect_raft', 'raft_names'
+]
 
 LAYOUTS = ('mmrefine', 'princeton', 'torchvision')
 NET_TYPES = ('Basic', 'Small')
 
 _CONV = ('weight', 'bias')
 _NORM = ('weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked')
+# mmflow's own encoder in the config text of a checkpoint (F13); ours ends in "OfficialRAFTEncoder"
+_STOCK_ENCODER = re.compile(r'''['"](mmflow\.)?RAFTEncoder['"]''')
 # what training tools put in front of each name
 _PREFIXES = ('module.', 'estimator.')
 
@@ -182,3 +188,40 @@ def convert_raft(state: Mapping[str, Tensor], to: str = 'mmrefine') -> Tuple[Dic
         if twin and to == 'princeton':
             converted[twin] = tensor
     return converted, source
+
+
+def convert_raft_checkpoint(checkpoint: Mapping[str, Any],
+                            to: str = 'mmrefine',
+                            source: str = 'checkpoint') -> Tuple[Dict[str, Any], Layout]:
+    """A RAFT checkpoint in the form that another code base loads.
+
+    Args:
+        checkpoint: bare weights, or a training checkpoint with the weights under ``state_dict`` or ``model``.
+        to: one of ``LAYOUTS``.
+        source: file name, for error messages and ``meta``.
+
+    Returns:
+        what to save, and the layout found. For ``mmrefine`` that is ``state_dict`` and ``meta`` (``layout``, ``net_type``,
+        ``source``, ``source_layout``); the other two load bare weights, which the authors' code names ``module.*``.
+
+    Raises:
+        CheckpointError: no known layout, an incomplete network, or one that mmflow trained with its own encoder.
+    """
+    meta = checkpoint.get('meta')
+    if isinstance(meta, dict) and any(
+            _STOCK_ENCODER.search(str(meta.get(key, ''))) for key in ('cfg', 'config')):
+        raise CheckpointError(
+            f"{source}: was trained with mmflow's RAFTEncoder, whose blocks lack a ReLU of the official "
+            'network, so its weights are wrong there under any name; use it with the mmflow config as it is')
+    try:
+        state, layout = convert_raft(state_dict_of(dict(checkpoint), source), to)
+    except CheckpointError as error:
+        message = str(error)
+        raise CheckpointError(
+            message if message.startswith(source) else f'{source}: {message}') from error
+    if to == 'mmrefine':
+        meta = dict(
+            layout=to, net_type=layout.net_type, source=source, source_layout=layout.name)
+        return dict(state_dict=state, meta=meta), layout
+    prefix = 'module.' if to == 'princeton' else ''
+    return {prefix + name: tensor for name, tensor in state.items()}, layout
