@@ -1,0 +1,69 @@
+"""The loss of networks that refine one flow again and again (RAFT, GMA)."""
+from __future__ import annotations
+
+from typing import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mmrefine.registry import MODELS
+
+from .checks import check_flows_and_label
+
+
+@MODELS.register_module()
+class MaskedSequenceLoss(nn.Module):
+    """``sum_k gamma^(K-1-k) sum_p w(p) |f_k(p) - f*(p)|_1 / max(sum_p w(p), 1)``.
+
+    Source: Teed & Deng, RAFT, ECCV 2020, eq. 7. The mean runs over weight, not over pixels, so a sparse label is not a
+    faint one (F6). As in RAFT's code, labels that move ``max_flow`` or further have no say.
+
+    Args:
+        gamma: decay per step back from the last iterate, in (0, 1].
+        max_flow: longest label vector that counts, px; RAFT's 400.
+        loss_weight: factor on the result.
+
+    Raises:
+        ValueError: ``gamma`` outside (0, 1], or ``max_flow`` that is not positive.
+    """
+
+    def __init__(self,
+                 gamma: float = 0.8,
+                 max_flow: float = 400.,
+                 loss_weight: float = 1.) -> None:
+        super().__init__()
+        if not 0 < gamma <= 1:
+            raise ValueError(f'gamma must lie in (0, 1], got {gamma}')
+        if not max_flow > 0:
+            raise ValueError(f'max_flow must be positive (px), got {max_flow}')
+        self.gamma = gamma
+        self.max_flow = max_flow
+        self.loss_weight = loss_weight
+
+    def forward(self, flows: Sequence[Tensor], target: Tensor, weight: Tensor) -> Tensor:
+        """The weighted sum over all iterates.
+
+        Args:
+            flows: K iterates ``(B, 2, H, W)`` px, the last one is the answer.
+            target: ``(B, 2, H, W)`` px; may be anything, even nan, where ``weight`` is 0.
+            weight: ``(B, 1, H, W)`` in [0, 1]; all zero gives 0 and zero gradient, never nan.
+
+        Returns:
+            a scalar, px.
+
+        Raises:
+            ValueError: shapes that do not fit together, or no flow at all.
+        """
+        check_flows_and_label(flows, target, weight)
+        weight = weight.float() * (target.norm(dim=1, keepdim=True) < self.max_flow)
+        total = weight.sum().clamp(min=1.)
+        silent = weight == 0
+        loss = flows[-1].new_zeros((), dtype=torch.float32)
+        for back, flow in enumerate(reversed(flows)):
+            error = (flow.float() - target).masked_fill(silent, 0.).abs()
+            loss = loss + self.gamma**back * (weight * error).sum() / total
+        return self.loss_weight * loss
+
+    def extra_repr(self) -> str:
+        """The constructor's arguments."""
+        return f'gamma={self.gamma}, max_flow={self.max_flow}, loss_weight={self.loss_weight}'

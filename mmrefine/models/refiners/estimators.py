@@ -1,0 +1,147 @@
+"""Build a stock network from its config, load weights into it, feed it frames."""
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Tuple, Union
+
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.dist import is_distributed
+from mmengine.logging import print_log
+from mmengine.model import revert_sync_batchnorm
+from torch import Tensor, nn
+
+from mmrefine.compat.checkpoints import load_checkpoint_file, state_dict_of
+from mmrefine.errors import CheckpointError, ConfigError
+from mmrefine.registry import MODELS
+
+# what stands before the stock keys in a training checkpoint of ours
+_PREFIX = 'estimator.'
+
+
+def build_estimator(estimator: Union[Mapping[str, Any], nn.Module]) -> nn.Module:
+    """A flow estimator from its (stock) config, or the module itself.
+
+    The nested types of a stock config carry no scope, so the whole dict is built under the scope ``mmflow`` (F16); parts
+    of ours are reachable from there as ``mmrefine.<name>``. ``SyncBN`` becomes plain batch norm unless the run is
+    distributed (F15). Nested ``init_cfg=dict(type='Pretrained', ...)`` (the stages of FlowNet2 and MaskFlowNet) is left
+    out: a refinement starts from a checkpoint of the whole network, and a download in between would replace it.
+
+    Args:
+        estimator: a model config with its ``type``, or a built network.
+
+    Raises:
+        ConfigError: a dict without ``type``, or something else than a dict or a module.
+    """
+    if isinstance(estimator, nn.Module):
+        network = estimator
+    elif isinstance(estimator, Mapping):
+        if 'type' not in estimator:
+            raise ConfigError('model.estimator has no `type`, got the keys '
+                              f'{", ".join(sorted(map(str, estimator)))}; name a flow estimator, '
+                              "for example by _base_ = 'mmflow::_base_/models/raft.py'")
+        cfg = _without_nested_downloads(estimator)
+        cfg.setdefault('_scope_', 'mmflow')
+        network = MODELS.build(cfg)
+    else:
+        raise ConfigError('model.estimator must be a config dict or a torch module, '
+                          f'got {type(estimator).__name__}')
+    return network if is_distributed() else revert_sync_batchnorm(network)
+
+
+def _without_nested_downloads(cfg: Mapping[str, Any]) -> Dict[str, Any]:
+    """A deep copy whose stages name no pretrained file of their own."""
+    plain = cfg.to_dict() if isinstance(cfg, (Config, ConfigDict)) else cfg
+    top: Dict[str, Any] = copy.deepcopy(dict(plain))
+    for stage, value in top.items():
+        if isinstance(value, dict):
+            _drop_pretrained(value, stage)
+    return top
+
+
+def _drop_pretrained(cfg: Dict[str, Any], where: str) -> None:
+    init = cfg.get('init_cfg')
+    if isinstance(init, Mapping) and init.get('type') == 'Pretrained':
+        print_log(
+            f'model.estimator.{where}: init_cfg Pretrained ({init.get("checkpoint")}) is left out, '
+            'load a checkpoint of the whole network instead',
+            logger='current')
+        del cfg['init_cfg']
+    for key, value in cfg.items():
+        if isinstance(value, dict):
+            _drop_pretrained(value, f'{where}.{key}')
+
+
+class FrameNormalizer:
+    """RGB frames in [0, 1] as a network's own data preprocessor would have fed them.
+
+    mmflow reads images as BGR grey levels, so a network sees BGR unless its ``data_preprocessor`` says ``bgr_to_rgb=True``
+    (weights of the official RAFT want that), and grey levels unless it has a ``mean`` and ``std``. Noise and other
+    augmentation of that preprocessor stay out: the pipeline owns augmentation.
+
+    Args:
+        data_preprocessor: of the built estimator.
+        cfg: its config, or an empty dict.
+    """
+
+    def __init__(self, data_preprocessor: nn.Module, cfg: Mapping[str, Any]) -> None:
+        self.to_bgr = not cfg.get('bgr_to_rgb', getattr(data_preprocessor, 'channel_conversion', False))
+        self.mean = _values(getattr(data_preprocessor, 'mean', None), 0.)
+        self.std = _values(getattr(data_preprocessor, 'std', None), 1.)
+
+    def __call__(self, frames: Tensor) -> Tensor:
+        """``(B, 3, H, W)`` RGB in [0, 1] -> a new tensor in the network's range and channel order."""
+        if self.to_bgr:
+            frames = frames.flip(1)
+        mean = frames.new_tensor(self.mean).view(1, -1, 1, 1)
+        std = frames.new_tensor(self.std).view(1, -1, 1, 1)
+        return (frames * 255. - mean) / std
+
+
+def _values(buffer: Any, default: float) -> List[float]:
+    return [default] if buffer is None else [float(v) for v in torch.as_tensor(buffer).flatten()]
+
+
+def load_estimator(refiner: nn.Module, path: Union[str, Path]) -> None:
+    """Load weights into ``refiner.estimator``, strictly and safely.
+
+    Args:
+        refiner: a :class:`FlowRefiner`.
+        path: a stock mmflow checkpoint, a ``refined.pth``, or a training checkpoint of a FlowRefiner.
+
+    Raises:
+        CheckpointError: a file that is missing, broken or unsafe, or weights of another network; it names the keys.
+    """
+    state = state_dict_of(load_checkpoint_file(path), str(path))
+    tensors = {_bare(key): value for key, value in state.items()}
+    wanted = refiner.estimator.state_dict()
+    missing, unexpected, reshaped = _differences(tensors, wanted)
+    if missing or unexpected or reshaped:
+        story = [f'{title} {_some(keys)}' for title, keys in
+                 (('missing', missing), ('unexpected', unexpected), ('of another shape', reshaped)) if keys]
+        raise CheckpointError(
+            f'{path}: these are not the weights of the configured '
+            f'{type(refiner.estimator).__name__} ({len(tensors)} tensors found, {len(wanted)} wanted; '
+            f'{"; ".join(story)}); name the config that this checkpoint was trained with')
+    refiner.estimator.load_state_dict(tensors, strict=True)
+
+
+def _bare(key: str) -> str:
+    """The key as the stock network names it."""
+    return key[len(_PREFIX):] if key.startswith(_PREFIX) else key
+
+
+def _differences(found: Mapping[str, Tensor],
+                 wanted: Mapping[str, Tensor]) -> Tuple[List[str], List[str], List[str]]:
+    """Keys that are missing, unexpected, and there with another shape."""
+    missing = [key for key in wanted if key not in found]
+    unexpected = [key for key in found if key not in wanted]
+    reshaped = [f'{key} {tuple(found[key].shape)} instead of {tuple(value.shape)}'
+                for key, value in wanted.items() if key in found and found[key].shape != value.shape]
+    return missing, unexpected, reshaped
+
+
+def _some(keys: List[str], most: int = 3) -> str:
+    more = f' and {len(keys) - most} more' if len(keys) > most else ''
+    return ', '.join(keys[:most]) + more
