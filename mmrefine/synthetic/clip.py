@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .render import Scene, build_scene
+from .render import Arrays, Scene, build_scene
 from .style import WorldStyle, get_style
 
 NUM_TRACKS = 64
@@ -85,8 +85,8 @@ def render_clip(seed: int,
         tracks, track_visible, joints, joint_visible, joint_layer)
 
 
-def _flows(scene: Scene, x: np.ndarray, y: np.ndarray, tops: list,
-           times: range) -> tuple:
+def _flows(scene: Scene, x: np.ndarray, y: np.ndarray, tops: list[Arrays],
+           times: range) -> tuple[np.ndarray, np.ndarray]:
     """Flow and visibility from each view of ``tops`` to its time."""
     flow = np.zeros((len(tops), 2) + scene.size, np.float32)
     visible = np.zeros((len(tops), 1) + scene.size, bool)
@@ -97,7 +97,7 @@ def _flows(scene: Scene, x: np.ndarray, y: np.ndarray, tops: list,
 
 
 def _walk(scene: Scene, ids: np.ndarray, u: np.ndarray, v: np.ndarray,
-          num_frames: int) -> tuple:
+          num_frames: int) -> tuple[np.ndarray, np.ndarray]:
     points = np.zeros((num_frames, len(ids), 2), np.float32)
     visible = np.zeros((num_frames, len(ids)), bool)
     for t in range(num_frames):
@@ -105,7 +105,7 @@ def _walk(scene: Scene, ids: np.ndarray, u: np.ndarray, v: np.ndarray,
     return points, visible
 
 
-def _starts(scene: Scene, top: tuple) -> tuple:
+def _starts(scene: Scene, top: Arrays) -> Arrays:
     """Canonical points of random pixels of frame 0, half of them on objects."""
     rng = np.random.default_rng(np.random.SeedSequence(scene.key + (11, )))
     ids, u, v = (part.ravel() for part in top)
@@ -118,7 +118,7 @@ def _starts(scene: Scene, top: tuple) -> tuple:
     return ids[at], u[at], v[at]
 
 
-def _joints(scene: Scene) -> tuple:
+def _joints(scene: Scene) -> Arrays:
     """The innermost point of each object and points far from one another."""
     layer, us, vs = [], [], []
     for i, item in enumerate(scene.layers[1:], 1):

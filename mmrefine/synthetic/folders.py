@@ -7,10 +7,12 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from mmrefine.errors import InputError
+from mmrefine.fileio.atomic import write_json
+from mmrefine.fileio.flow_io import write_flow
+from mmrefine.fileio.images import write_image
 
 from .clip import RenderedClip, render_clip
 from .style import WorldStyle, get_style
@@ -38,6 +40,8 @@ def write_clips(root: str | os.PathLike, seeds: Iterable[int], num_frames: int,
     Raises:
         InputError: a complete scene was made with other settings.
         ValueError: an argument is out of range.
+        OSError: the disk is full or the folder cannot be written; files
+            already there are whole, and the next call goes on.
     """
     style = get_style(style)
     names = []
@@ -53,22 +57,19 @@ def write_clips(root: str | os.PathLike, seeds: Iterable[int], num_frames: int,
             if all(path.exists() for path in _paths(root, name, num_frames)):
                 continue
         _write_scene(root, name, render_clip(seed, num_frames, size, style))
-        _write(record, json.dumps(settings, indent=1, sort_keys=True).encode())
+        write_json(record, settings)
     return names
-
-
-def encode_flo(flow: np.ndarray) -> bytes:
-    """Middlebury .flo bytes of ``(H, W, 2)`` px flow."""
-    h, w = flow.shape[:2]
-    return (b'PIEH' + np.array([w, h], '<i4').tobytes()
-            + np.ascontiguousarray(flow, '<f4').tobytes())
 
 
 def _check(record: Path, settings: dict) -> None:
     """Raise if the record tells of other settings."""
     # Through JSON, where tuples are lists.
     wanted = json.loads(json.dumps(settings))
-    found = json.loads(record.read_text())
+    try:
+        found = dict(json.loads(record.read_text()))
+    except ValueError as error:
+        raise InputError(f'{record}: not a record of a scene ({error}); delete '
+                         'the scene or write to another folder.') from error
     for key, value in wanted.items():
         if found.get(key) != value:
             raise InputError(
@@ -85,24 +86,10 @@ def _paths(root: str | os.PathLike, name: str, num_frames: int) -> list[Path]:
 
 
 def _write_scene(root: str | os.PathLike, name: str, clip: RenderedClip) -> None:
-    contents = [_png(frame[..., ::-1]) for frame in clip.frames]
-    contents += [_png(mask) for mask in clip.masks]
-    contents += [encode_flo(flow.transpose(1, 2, 0)) for flow in clip.flow_fw]
-    contents += [_png(seen[0] * np.uint8(255)) for seen in clip.visible_fw]
-    for path, data in zip(_paths(root, name, len(clip.frames)), contents):
-        _write(path, data)
-
-
-def _png(image: np.ndarray) -> bytes:
-    return cv2.imencode('.png', np.ascontiguousarray(image))[1].tobytes()
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file that is whole or absent."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'{path.name}.{os.getpid()}.tmp')
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    contents = [*clip.frames, *clip.masks, *clip.flow_fw.transpose(0, 2, 3, 1),
+                *np.where(clip.visible_fw[:, 0], np.uint8(255), np.uint8(0))]
+    for path, content in zip(_paths(root, name, len(clip.frames)), contents):
+        if path.suffix == '.flo':
+            write_flow(path, content)
+        else:
+            write_image(path, content)

@@ -3,12 +3,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Tuple
 
 import numpy as np
 
 from .style import WorldStyle
 
-Pair = tuple  # (x, y) arrays of one shape
+Pair = Tuple[np.ndarray, np.ndarray]  # two arrays; for points x and y of one shape
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Camera:
     shake: tuple
     tempo: float = 1.0
 
-    def affine(self, t: float, parallax: float = 1.0) -> tuple:
+    def affine(self, t: float, parallax: float = 1.0) -> Pair:
         """``(M, b)`` with frame point ``M y + b`` for world point ``y``."""
         s = self.tempo * t
         matrix = np.exp(self.zoom(s)) * _rotation(self.roll(s))
@@ -122,7 +123,7 @@ class LayerMotion:
     parallax: float
     tempo: float
 
-    def world(self, t: float) -> tuple:
+    def world(self, t: float) -> Pair:
         """``(A, c)`` of the affine part before the camera."""
         s = self.tempo * t
         stretch = np.diag([np.exp(self.scale[0](s)), np.exp(self.scale[1](s))])
@@ -132,7 +133,7 @@ class LayerMotion:
                            self.home[1] + self.path[1](s)])
         return matrix, centre
 
-    def affine(self, t: float) -> tuple:
+    def affine(self, t: float) -> Pair:
         """``(M, b)``: the affine part and the camera in one."""
         matrix, centre = self.world(t)
         view, offset = self.camera.affine(t, self.parallax)

@@ -34,7 +34,7 @@ class Look:
     def __call__(self, picture: np.ndarray, t: int) -> np.ndarray:
         """The recorded frame, uint8, of a float32 RGB picture in grey levels."""
         amp, freq, phase = self.gain
-        out = picture * (self.shading * np.float32(
+        out: np.ndarray = picture * (self.shading * np.float32(
             1 + amp * np.sin(freq * t + phase)))
         if self.defocus > 0.05:
             out = cv2.GaussianBlur(out, (0, 0), self.defocus)
@@ -48,7 +48,8 @@ class Look:
         # The codec takes BGR; only the channel meaning matters to its chroma.
         packed = cv2.imencode('.jpg', frame[..., ::-1],
                               [cv2.IMWRITE_JPEG_QUALITY, self.quality])[1]
-        return np.ascontiguousarray(cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1])
+        decoded = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR))
+        return np.ascontiguousarray(decoded[..., ::-1])
 
 
 def random_look(rng: np.random.Generator, size: tuple, style: WorldStyle,

@@ -2,16 +2,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Tuple
 
 import cv2
 import numpy as np
 
-from .layers import (LayerMotion, background_motion, random_camera,
-                     random_motion)
+from .layers import LayerMotion, background_motion, random_camera, random_motion
 from .look import Look, random_look
 from .shapes import OUTSIDE, Shape, random_shape
 from .style import WorldStyle
 from .textures import bold_texture, natural_texture
+
+Arrays = Tuple[np.ndarray, np.ndarray, np.ndarray]
 
 _CORNERS = ((-0.25, -0.25), (0.25, -0.25), (-0.25, 0.25), (0.25, 0.25))
 
@@ -60,12 +62,12 @@ class Scene:
         """
         return self.top(x, y, t)[0]
 
-    def top(self, x: np.ndarray, y: np.ndarray, t: float) -> tuple:
+    def top(self, x: np.ndarray, y: np.ndarray, t: float) -> Arrays:
         """Ids of the layers on top and the canonical points seen there."""
         ids = np.zeros(x.shape, np.uint8)
         u, v = self.layers[0].motion.inverse(x, y, t)
         for i, layer in reversed(list(enumerate(self.layers))[1:]):
-            near = _in_box(layer, x, y, t)
+            near = _in_box(layer.motion.box(layer.shape.half, t), x, y)
             if not near.any():
                 continue
             lu, lv = layer.motion.inverse(x[near], y[near], t)
@@ -75,7 +77,7 @@ class Scene:
         return ids, u, v
 
     def follow(self, ids: np.ndarray, u: np.ndarray, v: np.ndarray,
-               t: float) -> tuple:
+               t: float) -> Arrays:
         """Frame points of canonical points and whether they are seen.
 
         Seen means inside the frame, pixel centres of the border included,
@@ -98,7 +100,7 @@ class Scene:
         visible = (x >= 0) & (y >= 0) & (x <= w - 1) & (y <= h - 1)
         for i, layer in enumerate(self.layers[1:], 1):
             near = visible & ((ids > i) | (ids == 0))
-            near &= _in_box(layer, x, y, t)
+            near &= _in_box(layer.motion.box(layer.shape.half, t), x, y)
             if near.any():
                 lu, lv = layer.motion.inverse(x[near], y[near], t)
                 visible[near] = layer.shape.distance(lu, lv) <= 0
@@ -228,7 +230,7 @@ def _paint_object(rng: np.random.Generator, tile: np.ndarray, shape: Shape,
     return np.ascontiguousarray(np.dstack([colour, shape.table]))
 
 
-def _in_box(layer: Layer, x: np.ndarray, y: np.ndarray, t: float) -> np.ndarray:
-    """Whether points lie in the frame box that holds the layer."""
-    x0, y0, x1, y1 = layer.motion.box(layer.shape.half, t)
+def _in_box(box: tuple, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Whether points lie in the frame box ``(x0, y0, x1, y1)``."""
+    x0, y0, x1, y1 = box
     return (x >= x0) & (y >= y0) & (x <= x1) & (y <= y1)

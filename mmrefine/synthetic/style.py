@@ -2,8 +2,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Tuple
 
-Range = tuple  # (low, high), both included
+Range = Tuple[float, float]  # (low, high), both included
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class WorldStyle:
     name: str
     code: int
     look: str
-    objects: Range
+    objects: tuple[int, int]
     radius: Range
     thin_share: float
     hole_share: float
@@ -53,13 +54,13 @@ class WorldStyle:
     shade: float
     haze: Range | None = None
     shutter: float = 0.0
-    subframes: Range = (1, 1)
+    subframes: tuple[int, int] = (1, 1)
     exposure: float = 0.0
     vignette: Range = (0.0, 0.0)
     defocus: Range = (0.0, 0.0)
     shot_noise: Range = (0.0, 0.0)
     read_noise: Range = (0.0, 0.0)
-    jpeg: Range | None = None
+    jpeg: tuple[int, int] | None = None
 
 
 # Large, clean, saturated and fast: what pre-training data looks like.

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
@@ -90,7 +91,7 @@ def natural_texture(rng: np.random.Generator, size: int) -> np.ndarray:
     clouds = power_noise(rng, size, rng.uniform(1.0, 1.6))
     mix = np.clip(0.5 + 0.3 * clouds, 0, 1)[..., None]
     out = base * (1 - mix) + (0.4 * base + 0.6 * other) * mix
-    detail = np.zeros((size, size), np.float32)
+    detail: np.ndarray = np.zeros((size, size), np.float32)
     if kind in ('weave', 'stripes'):
         gy, gx = np.mgrid[:size, :size].astype(np.float32) * (2 * np.pi / size)
         warp = 0.6 * smooth_noise(rng, size, 5, 2)
@@ -139,7 +140,8 @@ def _stamp(rng: np.random.Generator, out: np.ndarray, colour: np.ndarray,
         cv2.fillPoly(out, [points], colour.tolist(), cv2.LINE_8, 4)
 
 
-def _copies(centre: np.ndarray, size: int, reach: float):
+def _copies(centre: np.ndarray, size: int,
+            reach: float) -> Iterator[tuple[float, float]]:
     """The centre and its wrapped copies that touch the tile."""
     for dx in (-size, 0, size):
         for dy in (-size, 0, size):
