@@ -1,0 +1,93 @@
+"""Other light on the same motion."""
+from __future__ import annotations
+
+from typing import Any, Dict, List
+
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from mmrefine.registry import TRANSFORMS
+
+from .checks import as_share, as_strength
+
+__all__ = ['ColorJitter']
+
+# luma of ITU-R BT.601, as PIL and torchvision take it
+_LUMA = np.float32([0.299, 0.587, 0.114])
+
+
+@TRANSFORMS.register_module()
+class ColorJitter(BaseTransform):
+    """Change brightness, contrast, saturation and hue, in random order; usually both frames alike.
+
+    Factors are ``U(1 - a, 1 + a)``: brightness blends with black, contrast with the mean grey level, saturation with the
+    grey picture; the hue turns by ``U(-hue, hue)``. A strength of 0 leaves the bytes as they are. Flow and weight stay.
+
+    Required keys: frame1, frame2, rng. Changed keys: frame1, frame2.
+
+    Args:
+        brightness: strength in [0, 1].
+        contrast: strength in [0, 1].
+        saturation: strength in [0, 1].
+        hue: strength in turns, in [0, 0.5]; RAFT's is 0.5 / pi.
+        asymmetric: how often each frame gets its own draw, in [0, 1].
+    """
+
+    def __init__(self,
+                 brightness: float = 0.4,
+                 contrast: float = 0.4,
+                 saturation: float = 0.4,
+                 hue: float = 0.5 / np.pi,
+                 asymmetric: float = 0.2) -> None:
+        self.brightness = as_strength('ColorJitter.brightness', brightness, 1)
+        self.contrast = as_strength('ColorJitter.contrast', contrast, 1)
+        self.saturation = as_strength('ColorJitter.saturation', saturation, 1)
+        self.hue = as_strength('ColorJitter.hue', hue, 0.5)
+        self.asymmetric = as_share('ColorJitter.asymmetric', asymmetric)
+
+    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+        """Draw one look, or two, and apply."""
+        rng: np.random.Generator = results['rng']
+        frames = [results['frame1'], results['frame2']]
+        if rng.random() < self.asymmetric:
+            frames = [self._jittered([frame], rng)[0] for frame in frames]
+        else:
+            frames = self._jittered(frames, rng)
+        return {**results, 'frame1': frames[0], 'frame2': frames[1]}
+
+    def _jittered(self, frames: List[np.ndarray], rng: np.random.Generator) -> List[np.ndarray]:
+        """The uint8 frames under one look; the grey level that contrast turns about is their common mean."""
+        strengths = np.array([self.brightness, self.contrast, self.saturation, self.hue])
+        draws = rng.uniform(-strengths, strengths)
+        steps = [step for step in rng.permutation(4) if strengths[step] > 0]
+        if not steps:
+            return frames
+        stack = np.concatenate(frames).astype(np.float32)
+        for step in steps:
+            stack = _STEPS[step](stack, np.float32(draws[step])).clip(0, 255)
+        return np.split(np.rint(stack).astype(np.uint8), len(frames))
+
+
+def _bright(image: np.ndarray, strength: np.float32) -> np.ndarray:
+    return image * (1 + strength)
+
+
+def _contrasted(image: np.ndarray, strength: np.float32) -> np.ndarray:
+    mean = (image @ _LUMA).mean()
+    return mean + (image - mean) * (1 + strength)
+
+
+def _saturated(image: np.ndarray, strength: np.float32) -> np.ndarray:
+    grey = (image @ _LUMA)[..., None]
+    return grey + (image - grey) * (1 + strength)
+
+
+def _turned(image: np.ndarray, turns: np.float32) -> np.ndarray:
+    # float in [0, 1] gives the hue in degrees, unrounded
+    hsv = cv2.cvtColor(image / 255, cv2.COLOR_RGB2HSV)
+    hsv[..., 0] = (hsv[..., 0] + 360 * turns) % 360
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB) * 255
+
+
+_STEPS = (_bright, _contrasted, _saturated, _turned)

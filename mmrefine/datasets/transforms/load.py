@@ -1,0 +1,93 @@
+"""Bring a pair's motion in: a pseudo-label, or ground truth."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, Optional, Tuple, Union
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from mmrefine.errors import ConfigError, InputError, LabelStoreError
+from mmrefine.fileio.flow_io import read_flow
+from mmrefine.registry import TRANSFORMS
+
+__all__ = ['LoadLabel', 'LoadTruth']
+
+
+@TRANSFORMS.register_module()
+class LoadLabel(BaseTransform):
+    """Read the pair's pseudo-label from a complete label store; the store is opened at the first read.
+
+    Required keys: frame1, key; labels, unless ``store`` is given. Added keys: flow ``(H, W, 2)`` float32 px, weight
+    ``(H, W, 1)`` float32 in [0, 1].
+
+    Args:
+        store: root folder of the store. None: the ``labels`` of the dataset.
+
+    Raises:
+        ConfigError: neither says where the labels are.
+        LabelStoreError: the store is not complete, lacks this pair, or holds a label of another size.
+    """
+
+    def __init__(self, store: Optional[Union[str, Path]] = None) -> None:
+        self.store = store
+        self._opened: Optional[Tuple[Path, Any]] = None
+
+    def __getstate__(self) -> Dict[str, Any]:
+        return {**self.__dict__, '_opened': None}
+
+    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+        """Add flow and weight of the pair ``results['key']``."""
+        key = results['key']
+        root = self.store if self.store is not None else results.get('labels')
+        if root is None:
+            raise ConfigError(f'{key}: LoadLabel knows no label store; set LoadLabel.store or the labels of the dataset')
+        store = self._open(Path(root))
+        if not store.has(key):
+            raise LabelStoreError(f'{root}: no label for {key}; label this pair too (tools/make_labels.py with the same '
+                                  'data_root, scenes, step and directions), or leave its scene out')
+        label = store.read(key)
+        size, wanted = tuple(label.flow.shape[-2:]), results['frame1'].shape[:2]
+        if size != wanted:
+            raise LabelStoreError(f'{root}: the label of {key} is {size[0]}x{size[1]} (height x width), its frames are '
+                                  f'{wanted[0]}x{wanted[1]}; make the labels again from these frames')
+        return {**results, 'flow': label.flow.permute(1, 2, 0).numpy(), 'weight': label.weight.permute(1, 2, 0).numpy()}
+
+    def _open(self, root: Path) -> Any:
+        from mmrefine.fileio.label_store import LabelStore
+        if self._opened is None or self._opened[0] != root:
+            self._opened = (root, LabelStore.open(root))
+        return self._opened[1]
+
+
+@TRANSFORMS.register_module()
+class LoadTruth(BaseTransform):
+    """Read the pair's ground truth; where it says nothing, weight and flow are 0.
+
+    Required keys: frame1, key, truth. Added keys: flow ``(H, W, 2)`` float32 px, weight ``(H, W, 1)`` float32, 0 or 1.
+
+    Args:
+        required: whether a pair without truth is an error. If not, it passes without flow and weight.
+
+    Raises:
+        InputError: no truth where it is required, or truth of another size than the frames.
+    """
+
+    def __init__(self, required: bool = True) -> None:
+        self.required = required
+
+    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+        """Add flow and weight of the file ``results['truth']``."""
+        key, path = results['key'], results.get('truth')
+        if path is None:
+            if self.required:
+                raise InputError(f'{key}: there is no ground truth for this pair, and LoadTruth.required is True; set the '
+                                 'truth_root of the dataset, choose scenes that have truth, or set required=False')
+            return results
+        flow, valid = read_flow(path)
+        wanted = results['frame1'].shape[:2]
+        if flow.shape[:2] != wanted:
+            raise InputError(f'{path}: the ground truth of {key} is {flow.shape[0]}x{flow.shape[1]} (height x width), its frames '
+                             f'are {wanted[0]}x{wanted[1]}; check that truth_root belongs to data_root')
+        weight = valid[..., None].astype(np.float32)
+        return {**results, 'flow': np.where(weight > 0, flow, 0).astype(np.float32), 'weight': weight}

@@ -1,0 +1,124 @@
+"""Random views of a frame pair: scale and stretch, crop, flip."""
+from __future__ import annotations
+
+from typing import Any, Dict, Optional, Sequence, Tuple
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from mmrefine.errors import ConfigError, InputError
+from mmrefine.registry import TRANSFORMS
+
+from .checks import as_range, as_share, as_size
+from .moves import move_pair
+
+__all__ = ['RandomCrop', 'RandomFlip', 'RandomScaleStretch']
+
+# RandomCrop(density=True) chooses among this many windows
+_CANDIDATES = 8
+
+
+@TRANSFORMS.register_module()
+class RandomScaleStretch(BaseTransform):
+    """Resize both frames by ``2^U(scale)``, at times stretched, as RAFT's augmentation does.
+
+    The result is never smaller than ``crop_size``, also where the draw says "leave as is", so that a crop always fits.
+
+    Required keys: frame1, frame2, rng. Changed keys: frame1, frame2, flow, weight, size.
+
+    Args:
+        scale: (lowest, highest) power of two; (-0.2, 0.6) is RAFT's for Sintel, (-0.2, 0.4) for KITTI.
+        stretch: each axis on its own is scaled by a further ``2^U(-stretch, stretch)``.
+        stretch_prob: how often that happens, in [0, 1].
+        prob: how often anything happens, in [0, 1].
+        crop_size: ``(height, width)`` px that a later crop needs; None if none follows.
+    """
+
+    def __init__(self,
+                 scale: Tuple[float, float] = (-0.2, 0.6),
+                 stretch: float = 0.2,
+                 stretch_prob: float = 0.8,
+                 prob: float = 0.8,
+                 crop_size: Optional[Sequence[int]] = None) -> None:
+        self.scale = as_range('RandomScaleStretch.scale', scale)
+        if not 0 <= stretch < 8:
+            raise ConfigError(f'RandomScaleStretch.stretch must be a power of two in [0, 8), got {stretch!r}')
+        self.stretch = stretch
+        self.stretch_prob = as_share('RandomScaleStretch.stretch_prob', stretch_prob)
+        self.prob = as_share('RandomScaleStretch.prob', prob)
+        self.crop_size = (2, 2) if crop_size is None else as_size('RandomScaleStretch.crop_size', crop_size)
+
+    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+        """Draw a size and move the pair there."""
+        rng: np.random.Generator = results['rng']
+        powers = np.full(2, rng.uniform(*self.scale))
+        stretches = rng.uniform(-self.stretch, self.stretch, size=2)
+        if rng.random() < self.stretch_prob:
+            powers += stretches
+        if rng.random() >= self.prob:
+            powers[:] = 0
+        height, width = (
+            max(int(round(length * 2.**power)), least)
+            for length, power, least in zip(results['frame1'].shape, powers, self.crop_size))
+        return move_pair(results, size=(height, width))
+
+
+@TRANSFORMS.register_module()
+class RandomCrop(BaseTransform):
+    """Cut the same window out of both frames.
+
+    Required keys: frame1, frame2, rng. Changed keys: frame1, frame2, flow, weight, size.
+
+    Args:
+        size: ``(height, width)`` px.
+        density: draw 8 windows and take one with a chance proportional to the label weight in it; for sparse labels.
+
+    Raises:
+        InputError: the frame is smaller than the crop.
+    """
+
+    def __init__(self, size: Sequence[int], density: bool = False) -> None:
+        self.size = as_size('RandomCrop.size', size)
+        self.density = density
+
+    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+        """Draw a window and cut it out."""
+        rng: np.random.Generator = results['rng']
+        height, width = results['frame1'].shape[:2]
+        if height < self.size[0] or width < self.size[1]:
+            raise InputError(
+                f'{results.get("key", "frame pair")}: the frames are {height}x{width} (height x width) and RandomCrop.size is '
+                f'{self.size[0]}x{self.size[1]}; crop less, or scale up before with RandomScaleStretch(crop_size={self.size})')
+        count = _CANDIDATES if self.density and 'weight' in results else 1
+        tops = rng.integers(0, height - self.size[0], size=count, endpoint=True)
+        lefts = rng.integers(0, width - self.size[1], size=count, endpoint=True)
+        chosen = 0
+        if count > 1:
+            totals = np.array([
+                results['weight'][top:top + self.size[0], left:left + self.size[1]].sum(dtype=np.float64)
+                for top, left in zip(tops, lefts)
+            ])
+            if totals.sum() > 0:
+                chosen = int(rng.choice(count, p=totals / totals.sum()))
+        return move_pair(results, window=(int(tops[chosen]), int(lefts[chosen]), *self.size))
+
+
+@TRANSFORMS.register_module()
+class RandomFlip(BaseTransform):
+    """Mirror both frames, left-right and top-bottom each with its own chance.
+
+    Required keys: frame1, frame2, rng. Changed keys: frame1, frame2, flow, weight.
+
+    Args:
+        horizontal: chance of left-right, in [0, 1]; 0.5 is RAFT's for Sintel, 0 for KITTI.
+        vertical: chance of top-bottom, in [0, 1]; 0.1 is RAFT's.
+    """
+
+    def __init__(self, horizontal: float = 0.5, vertical: float = 0.1) -> None:
+        self.horizontal = as_share('RandomFlip.horizontal', horizontal)
+        self.vertical = as_share('RandomFlip.vertical', vertical)
+
+    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+        """Draw both mirrors and apply them."""
+        draws = results['rng'].random(2)
+        return move_pair(results, mirror_x=bool(draws[0] < self.horizontal), mirror_y=bool(draws[1] < self.vertical))
