@@ -1,0 +1,158 @@
+"""The report as one static page: no script, no network, readable on a phone."""
+from __future__ import annotations
+
+import json
+from html import escape
+from typing import Any, List, Mapping
+from urllib.parse import quote
+
+from mmrefine.evaluation.record import format_change, format_value, headline, kind_of, metrics_of
+
+GROUPS = {
+    'refined': ('Refined videos', 'The videos that the network was refined on.'),
+    'unseen': ('Unseen videos', 'Videos that it was not refined on: did it unlearn anything?'),
+}
+SETTINGS = ('settings', 'seeds', 'versions', 'timings')
+LABELS = {
+    'kept': ('kept', '%', 100), 'mean_motion': ('mean motion', 'px', 1), 'cycle_error_median': ('cycle error, median', 'px', 1),
+    'cycle_error_mean': ('cycle error, mean', 'px', 1), 'color_residual': ('colour residual', 'grey levels', 1)
+}
+STYLE = '''
+:root { color-scheme: light; --ink: #1d2733; --soft: #5b6776; --line: #dfe4ea; --good: #10693a; --bad: #a8231d; }
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 68rem; padding: 1.5rem 1rem 3rem; color: var(--ink); background: #fff;
+  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
+h1 { margin: 0; font-size: 1rem; font-weight: 600; color: var(--soft); }
+.headline { margin: .3rem 0 1.5rem; font-size: clamp(1.3rem, 1rem + 2vw, 2rem); line-height: 1.25; font-weight: 650; }
+h2 { margin: 2.2rem 0 .2rem; font-size: 1.2rem; }
+p { margin: .2rem 0 .8rem; } .soft, figcaption, .unit { color: var(--soft); }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .32rem .6rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
+th { font-weight: 600; } .unit { font-weight: 400; }
+th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: #fff; }
+thead tr:last-child th { font-weight: 400; color: var(--soft); }
+th.first, td.first { padding-left: 1.4rem; } thead tr:first-child th { border-bottom: 0; text-align: center; }
+tr.overall td, tr.overall th { font-weight: 650; border-top: 2px solid var(--ink); border-bottom: 0; }
+.good { color: var(--good); } .bad { color: var(--bad); }
+figure { margin: 1rem 0 1.6rem; } img { display: block; max-width: 100%; height: auto; border: 1px solid var(--line); }
+figcaption { margin-top: .3rem; font-size: .9rem; overflow-wrap: anywhere; }
+details { margin-top: .8rem; } summary { cursor: pointer; font-weight: 600; }
+pre { margin: .4rem 0; padding: .7rem; overflow-x: auto; background: #f5f7f9; font-size: .82rem; white-space: pre-wrap;
+  overflow-wrap: anywhere; }
+'''
+
+
+def render_html(record: Mapping[str, Any]) -> str:
+    """The whole page; every string of the record is escaped.
+
+    Args:
+        record: a complete record of strict JSON values, see :mod:`mmrefine.evaluation.record`. The paths of ``pictures`` are
+            relative to the folder of the page.
+    """
+    sentence = headline(record)
+    parts = [f'<h1>mmrefine report</h1>\n<p class="headline">{escape(sentence)}</p>']
+    parts += [_group(str(name), group) for name, group in record['groups'].items()]
+    parts += [_labels(record['labels']), _guard(record['guard']), _pictures(record['pictures']), _settings(record)]
+    body = '\n'.join(part for part in parts if part)
+    return ('<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+            f'<title>{escape(sentence)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n')
+
+
+def _group(name: str, group: Mapping[str, Any]) -> str:
+    title, about = GROUPS.get(name, (name, ''))
+    pairs, without = group.get('pairs'), group.get('pairs_without_truth')
+    counts = [] if pairs is None else [f'{pairs} frame pairs.']
+    if without:
+        counts.append('No pair has ground truth.' if without == pairs else
+                      f'{without} of them have no ground truth and are not scored.')
+    metrics = metrics_of(group)
+    text = f'<h2>{escape(title)}</h2>\n<p class="soft">{escape(" ".join([about, *counts]))}</p>'
+    if not metrics:
+        return text + '\n<p>Nothing was scored.</p>'
+    top, sub = ['<th></th>'], ['<th>scene</th>']
+    for metric in metrics:
+        kind = kind_of(metric)
+        unit = f' <span class="unit">[{escape(kind.unit)}]</span>' if kind.unit else ''
+        top.append(f'<th class="first" colspan="3" scope="colgroup">{escape(kind.title)}{unit}</th>')
+        sub += ['<th class="first">before</th>', '<th>after</th>', '<th>change</th>']
+    rows = [_row(scene, scores, metrics) for scene, scores in group.get('scenes', {}).items()]
+    rows.append(_row('overall', group, metrics, ' class="overall"'))
+    return f'{text}\n{_table([top, sub], rows)}'
+
+
+def _row(name: str, scores: Mapping[str, Any], metrics: List[str], attributes: str = '') -> str:
+    cells = [f'<td>{escape(str(name))}</td>']
+    for metric in metrics:
+        change = scores.get('change_percent', {}).get(metric)
+        better = kind_of(metric).better * (change or 0)
+        color = ' class="good"' if better > 0 else ' class="bad"' if better < 0 else ''
+        cells += [
+            f'<td class="first">{escape(format_value(scores.get("before", {}).get(metric)))}</td>',
+            f'<td>{escape(format_value(scores.get("after", {}).get(metric)))}</td>',
+            f'<td{color}>{escape(format_change(change))}</td>'
+        ]
+    return f'<tr{attributes}>{"".join(cells)}</tr>'
+
+
+def _table(head: List[List[str]], rows: List[str]) -> str:
+    lines = ''.join(f'<tr>{"".join(cells)}</tr>\n' for cells in head)
+    body = '\n'.join(rows)
+    return f'<div class="scroll"><table>\n<thead>\n{lines}</thead>\n<tbody>\n{body}\n</tbody>\n</table></div>'
+
+
+def _labels(labels: Mapping[str, Any]) -> str:
+    if not labels:
+        return ''
+    overall = {key: value for key, value in labels.items() if not isinstance(value, (Mapping, list))}
+    scenes = labels.get('scenes') or {}
+    columns = list(dict.fromkeys([*overall, *(key for stats in scenes.values() for key in stats)]))
+    head = ['<th>scene</th>']
+    for column in columns:
+        title, unit, _ = LABELS.get(column, (column.replace('_', ' '), '', 1))
+        head.append(f'<th>{escape(title)}{f" [{escape(unit)}]" if unit else ""}</th>')
+    rows = [_label_row(name, stats, columns) for name, stats in scenes.items()]
+    if overall:
+        rows.append(_label_row('overall', overall, columns, ' class="overall"'))
+    return ('<h2>Labels</h2>\n<p class="soft">What the teacher labelled, and how much of it passed the checks.</p>\n'
+            + _table([head], rows))
+
+
+def _label_row(name: str, stats: Mapping[str, Any], columns: List[str], attributes: str = '') -> str:
+    cells = [f'<td>{escape(str(name))}</td>']
+    for column in columns:
+        value, factor = stats.get(column), LABELS.get(column, ('', '', 1))[2]
+        cells.append(f'<td>{escape(format_value(value * factor if isinstance(value, float) else value))}</td>')
+    return f'<tr{attributes}>{"".join(cells)}</tr>'
+
+
+def _guard(guard: Mapping[str, Any]) -> str:
+    rest = {key: value for key, value in guard.items() if key != 'verdict'}
+    more = f'\n<pre>{escape(_dump(rest))}</pre>' if rest else ''
+    return f'<h2>Regression guard</h2>\n<p>Verdict: {escape(str(guard.get("verdict", "not run")))}</p>{more}'
+
+
+def _pictures(pictures: List[Mapping[str, Any]]) -> str:
+    if not pictures:
+        return ''
+    figures = []
+    for picture in pictures:
+        caption = escape(str(picture.get('caption', '')))
+        # quote() also disarms "javascript:" and friends: the colon becomes %3A
+        figures.append(f'<figure><img loading="lazy" src="{escape(quote(str(picture["path"])))}" alt="{caption}">'
+                       f'<figcaption>{caption}</figcaption></figure>')
+    return '<h2>Pictures</h2>\n' + '\n'.join(figures)
+
+
+def _settings(record: Mapping[str, Any]) -> str:
+    parts = [f'<details><summary>{name.capitalize()}</summary><pre>{escape(_dump(record[name]))}</pre></details>'
+             for name in SETTINGS if record.get(name)]
+    command = record.get('command')
+    if command:
+        parts.insert(0, f'<pre>{escape(str(command))}</pre>')
+    return '<h2>How it was made</h2>\n' + '\n'.join(parts) if parts else ''
+
+
+def _dump(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)

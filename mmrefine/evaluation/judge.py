@@ -1,0 +1,143 @@
+"""How far a flow lies from the truth, as sums and counts that can be pooled (PAPERS.md D.1).
+
+A mean of means depends on how the pairs were batched, so nothing is divided before the last line.
+"""
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+from typing import Any, Dict, Iterable, List, Protocol, Tuple, TypeVar
+
+from torch import Tensor
+
+OUTLIER_PX = 3.0
+OUTLIER_SHARE = 0.05
+
+
+def flow_errors(pred: Tensor, target: Tensor) -> Tensor:
+    """End-point error ``|pred - target|`` per pixel.
+
+    Args:
+        pred: ``(..., 2, H, W)`` px, (x, y).
+        target: the same shape.
+
+    Returns:
+        ``(..., H, W)`` px.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if pred.shape != target.shape or pred.shape[-3] != 2:
+        raise ValueError(f'the flow and its truth must both be (..., 2, H, W), got {tuple(pred.shape)} and '
+                         f'{tuple(target.shape)}')
+    return (pred - target).norm(dim=-3)
+
+
+@dataclass(frozen=True)
+class FlowTally:
+    """What one or many pairs add to the flow scores; tallies are added, never averaged.
+
+    ``pixels`` counts the pixels with truth, ``epe_sum`` is in px, ``pair_epe_sum`` adds each pair's own mean, the others count
+    pixels: closer than 1, 3 and 5 px, and Fl outliers.
+    """
+    pairs: int = 0
+    pixels: int = 0
+    epe_sum: float = 0.
+    pair_epe_sum: float = 0.
+    within_1px: int = 0
+    within_3px: int = 0
+    within_5px: int = 0
+    outliers: int = 0
+
+    def __add__(self, other: 'FlowTally') -> 'FlowTally':
+        return FlowTally(*(a + b for a, b in zip(astuple(self), astuple(other))))
+
+    def scores(self) -> Dict[str, float]:
+        """The scores by name; empty where no pixel has truth.
+
+        ``EPE`` (px, over pixels), ``EPE_per_pair`` (px, mean of the pairs' means), ``1px``, ``3px``, ``5px`` (% closer than
+        that) and ``Fl`` (% outliers).
+        """
+        if self.pixels == 0:
+            return {}
+        return {
+            'EPE': self.epe_sum / self.pixels,
+            'EPE_per_pair': self.pair_epe_sum / self.pairs,
+            '1px': 100 * self.within_1px / self.pixels,
+            '3px': 100 * self.within_3px / self.pixels,
+            '5px': 100 * self.within_5px / self.pixels,
+            'Fl': 100 * self.outliers / self.pixels,
+        }
+
+
+def tally_flow(pred: Tensor, target: Tensor, valid: Tensor) -> FlowTally:
+    """Score one pair.
+
+    A pixel is "within t px" iff its error is < t, and an outlier iff its error is > 3 px and > 5 % of the true motion; all
+    strict, as RAFT and the KITTI devkit do.
+
+    Args:
+        pred: ``(2, H, W)`` px.
+        target: ``(2, H, W)`` px; pixels that are not finite have no truth.
+        valid: bool ``(1, H, W)``, true where there is truth.
+
+    Returns:
+        the tally; all zero if no pixel has truth.
+    """
+    # double: 5 px of 100 px must be 5 % exactly; on the CPU because not every device has doubles
+    pred, target = pred.detach().cpu().double(), target.detach().cpu().double()
+    known = valid.detach().cpu()[0] & target.isfinite().all(dim=0)
+    error, motion = flow_errors(pred, target)[known], target.norm(dim=0)[known]
+    if error.numel() == 0:
+        return FlowTally()
+    total = float(error.sum())
+    return FlowTally(
+        pairs=1,
+        pixels=error.numel(),
+        epe_sum=total,
+        pair_epe_sum=total / error.numel(),
+        within_1px=int((error < 1).sum()),
+        within_3px=int((error < 3).sum()),
+        within_5px=int((error < 5).sum()),
+        outliers=int(((error > OUTLIER_PX) & (error > OUTLIER_SHARE * motion)).sum()))
+
+
+T = TypeVar('T', bound='Tally')
+
+
+class Tally(Protocol):
+    """Sums and counts that can be added and, at the end, turned into scores."""
+
+    def __add__(self: T, other: T) -> T:
+        ...
+
+    def scores(self) -> Dict[str, float]:
+        """The scores by name."""
+        ...
+
+
+def pool_by_scene(results: Iterable[Tuple[str, Any]]) -> Dict[str, float]:
+    """Scores over everything (``'EPE'``) and over each scene (``'scene/<name>/EPE'``).
+
+    Args:
+        results: one (scene, :class:`Tally`) for each pair, in any order.
+
+    Returns:
+        flat dict of scores, scenes sorted by name; empty without results.
+    """
+    by_scene: Dict[str, List[Any]] = {}
+    for scene, tally in results:
+        by_scene.setdefault(scene, []).append(tally)
+    pooled = {scene: _add(by_scene[scene]) for scene in sorted(by_scene)}
+    if not pooled:
+        return {}
+    scores = dict(_add(list(pooled.values())).scores())
+    for scene, tally in pooled.items():
+        scores.update({f'scene/{scene}/{name}': value for name, value in tally.scores().items()})
+    return scores
+
+
+def _add(tallies: List[Any]) -> Any:
+    total = tallies[0]
+    for tally in tallies[1:]:
+        total = total + tally
+    return total

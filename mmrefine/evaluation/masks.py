@@ -1,0 +1,97 @@
+"""How well masks that a flow carried through a video match the drawn ones: DAVIS J and F (PAPERS.md D.3)."""
+from __future__ import annotations
+
+from typing import Dict, Sequence
+
+import cv2
+import numpy as np
+from torch import Tensor
+
+from mmrefine.geometry import backwarp
+
+BOUNDARY_SHARE = 0.008
+
+
+def jaccard(pred: np.ndarray, target: np.ndarray) -> float:
+    """J: ``|A and B| / |A or B|`` of two masks ``(H, W)`` bool, in [0, 1]; 1 if both are empty."""
+    pred, target = _pair(pred, target)
+    union = int((pred | target).sum())
+    return int((pred & target).sum()) / union if union else 1.
+
+
+def boundary_f(pred: np.ndarray, target: np.ndarray, tolerance: float = BOUNDARY_SHARE) -> float:
+    """F: harmonic mean of the shares of each mask's boundary that lie near the other's.
+
+    As in the official evaluation, near means within a disk of ``ceil(tolerance * diagonal)`` px (8 px at 480p), without matching
+    boundary pixels one to one.
+
+    Args:
+        pred: ``(H, W)`` bool.
+        target: ``(H, W)`` bool.
+        tolerance: radius as a share of the diagonal.
+
+    Returns:
+        F in [0, 1]; 1 if both have no boundary, 0 if only one has.
+    """
+    pred, target = _pair(pred, target)
+    edge, wanted = _boundary(pred), _boundary(target)
+    if not edge.any() or not wanted.any():
+        return float(not edge.any() and not wanted.any())
+    radius = int(np.ceil(tolerance * np.hypot(*pred.shape)))
+    y, x = np.mgrid[-radius:radius + 1, -radius:radius + 1]
+    disk = (x**2 + y**2 <= radius**2).astype(np.uint8)
+    precision = edge[cv2.dilate(wanted.astype(np.uint8), disk) > 0].sum() / edge.sum()
+    recall = wanted[cv2.dilate(edge.astype(np.uint8), disk) > 0].sum() / wanted.sum()
+    total = precision + recall
+    return float(2 * precision * recall / total) if total else 0.
+
+
+def _boundary(mask: np.ndarray) -> np.ndarray:
+    """Pixels that differ from the one to the right, below, or diagonally below; the border repeats."""
+    padded = np.pad(mask, ((0, 1), (0, 1)), mode='edge')
+    return (mask ^ padded[:-1, 1:]) | (mask ^ padded[1:, :-1]) | (mask ^ padded[1:, 1:])
+
+
+def _pair(pred: np.ndarray, target: np.ndarray) -> Sequence[np.ndarray]:
+    if pred.shape != target.shape or pred.ndim != 2:
+        raise ValueError(f'two masks must have the same shape (H, W), got {pred.shape} and {target.shape}')
+    return pred.astype(bool), target.astype(bool)
+
+
+def summarise(per_frame: Sequence[float]) -> Dict[str, float]:
+    """Mean, recall (share of frames > 0.5) and decay of the scores of one object.
+
+    The official protocol leaves out the first frame (it is given) and the last one; that is for the caller. Decay is the mean
+    over the first quarter minus the mean over the last, quarters sharing their end frames.
+
+    Args:
+        per_frame: J or F of each scored frame, in order.
+
+    Raises:
+        ValueError: no frame was scored.
+    """
+    scores = np.asarray(per_frame, dtype=np.float64)
+    if scores.size == 0:
+        raise ValueError('there is no scored frame to summarise; a video needs at least 3 frames')
+    # the small term makes halves round up, as MATLAB's round() does
+    ends = np.round(np.linspace(1, scores.size, 5) + 1e-10).astype(int) - 1
+    return {
+        'mean': float(scores.mean()),
+        'recall': float((scores > 0.5).mean()),
+        'decay': float(scores[:ends[1] + 1].mean() - scores[ends[3]:].mean()),
+    }
+
+
+def carry_mask(mask: Tensor, flow_bw: Tensor) -> Tensor:
+    """A mask of frame t as seen in frame t + 1: ``m'(x) = m(x + flow_bw(x))``, bilinear; 0 comes in from outside.
+
+    Args:
+        mask: ``(H, W)`` float in [0, 1], of frame t.
+        flow_bw: ``(2, H, W)`` px, frame t + 1 -> frame t.
+
+    Returns:
+        ``(H, W)`` float in [0, 1]; threshold it only to score it, so that rounding does not add up along the video.
+    """
+    if mask.dim() != 2 or flow_bw.shape != (2, *mask.shape):
+        raise ValueError(f'a mask (H, W) needs a flow (2, H, W), got {tuple(mask.shape)} and {tuple(flow_bw.shape)}')
+    return backwarp(mask[None, None], flow_bw[None])[0, 0]
