@@ -23,6 +23,12 @@ FLOW_SUFFIXES = ('.flo', '.png', '.pfm', '.flo5')
 KITTI_MAX_MOTION = 511.  # px; what 16 bits hold, 2^15 / 64 = 512, less a margin that every reader agrees on
 UNKNOWN = 1e9  # px; a component beyond it means "unknown" (Middlebury); writers use ten times as much
 
+# Measured on a half-kept label of 436 x 1024: 0.23 MB, written in 20 ms, read in 5 ms. OpenCV's default takes 0.32 MB and
+# twice the time to read; level 6 gains 0.05 MB and takes 50 ms to write, level 9 600 ms.
+_PNG_PARAMS = [cv2.IMWRITE_PNG_COMPRESSION, 3]
+if hasattr(cv2, 'IMWRITE_PNG_FILTER'):  # OpenCV 4.11 and later
+    _PNG_PARAMS += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB]
+
 _PFM_HEADER = re.compile(rb'(PF|Pf)\s+(\d+)\s+(\d+)\s+(\S+)[ \t\r]*\n')
 
 
@@ -103,7 +109,7 @@ def encode_kitti(flow: np.ndarray, valid: Optional[np.ndarray] = None) -> bytes:
     bgr[..., 0] = valid
     bgr[..., 1] = (steps[..., 1] + 2**15) * valid
     bgr[..., 2] = (steps[..., 0] + 2**15) * valid
-    return cv2.imencode('.png', bgr)[1].tobytes()
+    return cv2.imencode('.png', bgr, _PNG_PARAMS)[1].tobytes()
 
 
 def decode_kitti(data: bytes) -> Tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,56 @@
+"""Short names for contents: equal contents give equal digests, on every machine and in every run."""
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Iterable, Mapping, Tuple
+
+import torch
+from torch import Tensor
+
+from mmrefine.errors import InputError
+
+DIGEST_LENGTH = 16  # hex digits, 64 bits
+
+
+def digest_of(obj: Any) -> str:
+    """SHA-256 (first 16 hex digits) of a config that JSON can say; the order of dict keys does not count, that of lists does.
+
+    Raises:
+        TypeError: a value that JSON cannot say (a tensor, a class, a set), whose text might differ from run to run.
+    """
+    text = json.dumps(obj, sort_keys=True, separators=(',', ':'))
+    return hashlib.sha256(text.encode('ascii')).hexdigest()[:DIGEST_LENGTH]
+
+
+def digest_of_state(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 (first 16 hex digits) of names, types, shapes and bytes of a state dict; order and device do not count."""
+    total = hashlib.sha256()
+    for name in sorted(state):
+        value = state[name].detach().cpu().contiguous()
+        total.update(f'{name}|{value.dtype}|{tuple(value.shape)}|'.encode('utf-8', 'surrogateescape'))
+        total.update(value.reshape(-1).view(torch.uint8).numpy())  # bytes, as numpy has no bfloat16
+    return total.hexdigest()[:DIGEST_LENGTH]
+
+
+def digest_of_files(files: Iterable[Tuple[str, Path]]) -> str:
+    """SHA-256 (first 16 hex digits) of the names and bytes of files, in the order given.
+
+    Args:
+        files: (name, path); the name counts, the path does not, so a moved folder keeps its digest.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+    total = hashlib.sha256()
+    for name, path in files:
+        one = hashlib.sha256(name.encode('utf-8', 'surrogateescape'))
+        try:
+            with open(path, 'rb') as file:
+                for block in iter(lambda: file.read(1 << 20), b''):
+                    one.update(block)
+        except OSError as error:
+            raise InputError(f'{path}: cannot be read ({error.strerror}); check the path') from error
+        total.update(one.digest())
+    return total.hexdigest()[:DIGEST_LENGTH]
