@@ -1,6 +1,7 @@
 """Stage 1 of self-training on one page: ask both ways, verify, weigh (Refine, PAPERS.md A.2)."""
 from __future__ import annotations
 
+import copy
 import inspect
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
@@ -78,7 +79,7 @@ class FlowLabeler:
 
     def describe(self) -> Dict[str, Any]:
         """What decides over the labels beside teacher and frames; JSON-able, defaults included."""
-        return dict(self._described)
+        return copy.deepcopy(self._described)
 
     @torch.no_grad()
     def label(self, teacher: FlowEstimator, frames1: Tensor, frames2: Tensor) -> List[PairLabels]:
@@ -104,7 +105,7 @@ class FlowLabeler:
         ctx = PairContext(frames1, frames2, *both.float().chunk(2))
         forward, stats = self._directed(ctx)
         if self.directions == 'forward':
-            return [PairLabels(*pair, None, None) for pair in zip(forward, stats)]
+            return [PairLabels(label, None, its, None) for label, its in zip(forward, stats)]
         backward, stats_backward = self._directed(ctx.swapped())
         return [PairLabels(*pair) for pair in zip(forward, backward, stats, stats_backward)]
 

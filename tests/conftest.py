@@ -1,0 +1,27 @@
+"""What all tests share: seeds, and the folder of real inputs."""
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / 'shared' / 'data'
+
+
+@pytest.fixture(autouse=True)
+def seeds() -> None:
+    """Every test starts from the same random state, alone or in company."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope='session')
+def shared_data() -> Path:
+    """The folder with real frames, weights and official oracles."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip('the folder shared/data with real inputs is not beside the repository')
+    return SHARED_DATA
