@@ -195,6 +195,49 @@ def test_noise_variance_is_shot_times_signal_plus_read():
         assert noise.std() == pytest.approx(wanted, rel=0.03)
 
 
+def test_noise_of_one_frame_says_nothing_of_the_next():
+    style = replace(TARGET, jpeg=None, vignette=(0.0, 0.0), defocus=(0.0, 0.0))
+    look = build_scene(3, SIZE, style).look
+    first, second = (look(np.full(SIZE + (3, ), 100.0, np.float32), t) for t in (0, 1))
+    assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.05
+
+
+@STYLES
+def test_pictures_show_the_canonical_point_that_the_labels_name(style):
+    scene = build_scene(2, SIZE, style)
+    layers = []
+    for layer in scene.layers:
+        paint = layer.paint.copy()
+        rows, cols = np.mgrid[:paint.shape[0], :paint.shape[1]]
+        paint[..., 0], paint[..., 1] = cols, rows
+        layers.append(replace(layer, paint=paint))
+    y, x = np.mgrid[:SIZE[0], :SIZE[1]].astype(float)
+    for t in (0, 1):
+        ids, u, v = scene.top(x, y, t)
+        picture = replace(scene, layers=tuple(layers)).picture(t)
+        kernel = np.ones((7, 7), np.uint8)
+        inner = cv2.erode(ids, kernel) == cv2.dilate(ids, kernel)
+        for i, layer in enumerate(layers):
+            size = layer.paint.shape[0]
+            wanted = np.stack(layer.shape.cells(u, v) if i else (u % size, v % size), -1)
+            # The tile starts over at its seam, where the mean of a ramp means nothing.
+            at = inner & (ids == i) & ((wanted > 4).all(-1) & (wanted < size - 5).all(-1)
+                                       if i == 0 else True)
+            if at.sum() < 30:
+                continue
+            error = picture[at][:, :2] - wanted[at]
+            assert np.abs(error.mean(0)).max() < 0.02 * (layer.shape.density if i else 1)
+            assert np.abs(error).max() < 0.2 * (layer.shape.density if i else 1)
+
+
+def test_haze_takes_its_share_of_the_contrast_and_more_with_depth():
+    clear, hazy = (build_scene(1, SIZE, replace(TARGET, haze=haze)).layers
+                   for haze in ((0.0, 0.0), (0.1, 0.6)))
+    shares = [1 - np.ptp(b.paint[..., 0]) / np.ptp(a.paint[..., 0]) for a, b in zip(clear, hazy)]
+    assert shares[0] == pytest.approx(0.6, abs=0.02) and shares[1] == pytest.approx(0.1, abs=0.02)
+    assert np.all(np.diff(shares[1:]) > 0) and shares[-1] < shares[0]
+
+
 def test_instants_of_the_shutter_are_centred_on_the_frame():
     for seed in range(8):
         scene = build_scene(seed, SIZE, TARGET)
