@@ -7,12 +7,14 @@
 ======================  =============================================================================================
 
 The three compute the same: frames as RGB in [-1, 1], padding, correlation window (its first axis is added to x), mask and
-gate order agree, so only names differ and no tensor is permuted.  A checkpoint of mmflow's own ``RAFTEncoder`` has the
-``mmrefine`` names too, but its network lacks a ReLU (F13): renamed weights would run, and be wrong.
+gate order agree, so only names differ and no tensor is permuted.  Checkpoints of mmflow's own ``RAFTEncoder`` have the
+``mmrefine`` names too, but were trained on BGR frames, and the small network without a ReLU (F13): renamed, they would run
+and be wrong, so they are refused where the config inside the checkpoint tells.
 """
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Tuple
 
 import torch
@@ -190,6 +192,24 @@ def convert_raft(state: Mapping[str, Tensor], to: str = 'mmrefine') -> Tuple[Dic
     return converted, source
 
 
+def _refuse_stock_encoder(meta: Any, layout: Layout, source: str) -> None:
+    """Raise for a checkpoint whose config names mmflow's encoder where that is another network, or fed otherwise."""
+    if not isinstance(meta, dict):
+        return
+    config = ' '.join(str(meta.get(key, '')) for key in ('cfg', 'config'))
+    if not _STOCK_ENCODER.search(config):
+        return
+    if layout.net_type == 'Small':
+        raise CheckpointError(
+            f"{source}: was trained with mmflow's RAFTEncoder, whose bottlenecks lack a ReLU of the official "
+            'RAFT-small, so its weights are wrong there under any name; use it with its own config')
+    if 'bgr_to_rgb=True' not in config:
+        raise CheckpointError(
+            f'{source}: was trained by mmflow on BGR frames (its config has no bgr_to_rgb=True), and the '
+            'official networks take RGB, so its weights are wrong there under any name; use it with its own '
+            'config')
+
+
 def convert_raft_checkpoint(checkpoint: Mapping[str, Any],
                             to: str = 'mmrefine',
                             source: str = 'checkpoint') -> Tuple[Dict[str, Any], Layout]:
@@ -205,23 +225,18 @@ def convert_raft_checkpoint(checkpoint: Mapping[str, Any],
         ``source``, ``source_layout``); the other two load bare weights, which the authors' code names ``module.*``.
 
     Raises:
-        CheckpointError: no known layout, an incomplete network, or one that mmflow trained with its own encoder.
+        CheckpointError: no known layout, an incomplete network, or one that mmflow trained in its own way (see above).
     """
-    meta = checkpoint.get('meta')
-    if isinstance(meta, dict) and any(
-            _STOCK_ENCODER.search(str(meta.get(key, ''))) for key in ('cfg', 'config')):
-        raise CheckpointError(
-            f"{source}: was trained with mmflow's RAFTEncoder, whose blocks lack a ReLU of the official "
-            'network, so its weights are wrong there under any name; use it with the mmflow config as it is')
     try:
         state, layout = convert_raft(state_dict_of(dict(checkpoint), source), to)
     except CheckpointError as error:
         message = str(error)
         raise CheckpointError(
             message if message.startswith(source) else f'{source}: {message}') from error
+    _refuse_stock_encoder(checkpoint.get('meta'), layout, source)
     if to == 'mmrefine':
         meta = dict(
-            layout=to, net_type=layout.net_type, source=source, source_layout=layout.name)
+            layout=to, net_type=layout.net_type, source=Path(source).name, source_layout=layout.name)
         return dict(state_dict=state, meta=meta), layout
     prefix = 'module.' if to == 'princeton' else ''
     return {prefix + name: tensor for name, tensor in state.items()}, layout

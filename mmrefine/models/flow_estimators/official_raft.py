@@ -24,7 +24,7 @@ _INIT = dict(type='Kaiming', layer=['Conv2d'], mode='fan_out', nonlinearity='rel
 class _Block(BaseModule):
     """A residual block whose branch ends in a ReLU: ``relu(shortcut(x) + relu(norm(conv(...))))``.
 
-    mmflow leaves that last ReLU of the branch out (F13), and cannot do without a norm.
+    mmflow's bottleneck leaves that last ReLU of the branch out (F13), and neither of its blocks can do without a norm.
 
     Args:
         kernels: side of each convolution of the branch, px.
@@ -80,8 +80,8 @@ def _add_norm(module: nn.Module, norm_cfg: Optional[dict], channels: int,
 class OfficialRAFTEncoder(BaseModule):
     """RAFT's feature or context encoder, 1/8 of the frame size, as published by the authors.
 
-    It differs from mmflow's ``RAFTEncoder`` in the ReLU that ends the branch of each residual block and in that it can
-    go without a norm (F13); parameters have the same names, so a norm that both have makes state dicts interchangeable.
+    It differs from mmflow's ``RAFTEncoder`` in the ReLU that ends the branch of each bottleneck (so in the small network
+    only) and in that it can go without a norm (F13); parameters have the same names.
     In a config of mmflow's ``RAFT`` it is ``encoder=dict(type='mmrefine.OfficialRAFTEncoder', ...)``.
     Source: Teed & Deng, RAFT, ECCV 2020, figure 3 and appendix.
 

@@ -1,0 +1,52 @@
+"""Rename the weights of a RAFT checkpoint: the authors' code, torchvision and mmrefine, each to each.
+
+``python tools/convert_checkpoint.py raft-things.pth checkpoints/raft_things.pth`` makes weights for
+``configs/_base_/models/raft_official.py`` (``raft_small.py`` for RAFT-small); ``--to princeton`` and ``--to torchvision`` go
+the other way. The layout of the source is found out; values are not touched.
+"""
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import List, Optional
+
+from mmrefine.compat.checkpoints import load_checkpoint_file
+from mmrefine.compat.official_raft import LAYOUTS, convert_raft_checkpoint
+from mmrefine.errors import MMRefineError
+from mmrefine.fileio.atomic import save_checkpoint
+
+
+def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description="rename the weights of a RAFT checkpoint (the authors' code, torchvision, mmrefine)")
+    parser.add_argument('source', type=Path, help='checkpoint to read')
+    parser.add_argument('target', type=Path, help='checkpoint to write')
+    parser.add_argument(
+        '--to', choices=LAYOUTS, default='mmrefine', help='whose names to write (default: mmrefine)')
+    return parser.parse_args(argv)
+
+
+def convert(source: Path, target: Path, to: str) -> str:
+    """Write ``target`` with the weights of ``source`` under the names of ``to``; returns a sentence for the user."""
+    converted, layout = convert_raft_checkpoint(load_checkpoint_file(source), to, str(source))
+    save_checkpoint(target, converted)
+    config = 'raft_official.py' if layout.net_type == 'Basic' else 'raft_small.py'
+    hint = f'; its config is configs/_base_/models/{config}' if to == 'mmrefine' else ''
+    return f'{target}: the {layout.net_type} RAFT from {layout.name} to {to} names{hint}'
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    """Run the command; 0 if the file was written, else 1 with the reason on stderr."""
+    args = parse_args(argv)
+    try:
+        print(convert(args.source, args.target, args.to))
+    except MMRefineError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
