@@ -1,7 +1,6 @@
 """Config values of transforms, checked when the transform is built and not in the middle of a training."""
 from __future__ import annotations
 
-from numbers import Integral, Real
 from typing import Any, Tuple
 
 from mmrefine.errors import ConfigError
@@ -11,14 +10,14 @@ __all__ = ['as_range', 'as_share', 'as_size', 'as_strength']
 
 def as_share(name: str, value: Any) -> float:
     """A chance in [0, 1]; ``name`` is the config key for the message."""
-    if not isinstance(value, Real) or not 0 <= value <= 1:
+    if not isinstance(value, (int, float)) or not 0 <= value <= 1:
         raise ConfigError(f'{name} must be a chance in [0, 1], got {value!r}')
     return float(value)
 
 
 def as_strength(name: str, value: Any, highest: float) -> float:
     """The half-width of a uniform range, in [0, highest]."""
-    if not isinstance(value, Real) or not 0 <= value <= highest:
+    if not isinstance(value, (int, float)) or not 0 <= value <= highest:
         raise ConfigError(f'{name} must lie in [0, {highest:g}], got {value!r}')
     return float(value)
 
@@ -37,6 +36,6 @@ def as_range(name: str, value: Any) -> Tuple[float, float]:
 def as_size(name: str, value: Any) -> Tuple[int, int]:
     """``(height, width)`` px, each at least 2 so that a corner-to-corner distance exists."""
     if (isinstance(value, str) or not hasattr(value, '__len__') or len(value) != 2
-            or not all(isinstance(side, Integral) and side >= 2 for side in value)):
+            or not all(isinstance(side, int) and side >= 2 for side in value)):
         raise ConfigError(f'{name} must be (height, width) in px, each at least 2, got {value!r}')
-    return int(value[0]), int(value[1])
+    return value[0], value[1]

@@ -14,7 +14,7 @@ from .checks import as_share, as_strength
 __all__ = ['ColorJitter']
 
 # luma of ITU-R BT.601, as PIL and torchvision take it
-_LUMA = np.float32([0.299, 0.587, 0.114])
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @TRANSFORMS.register_module()

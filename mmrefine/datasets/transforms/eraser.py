@@ -33,7 +33,7 @@ class Eraser(BaseTransform):
         if len(sides) != 2 or not 1 <= sides[0] <= sides[1]:
             raise ConfigError(f'Eraser.sides must be (shortest, longest) in px, at least 1, got {sides!r}')
         self.max_boxes = max_boxes
-        self.sides = tuple(sides)
+        self.sides = (sides[0], sides[1])
 
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
         """Draw the rectangles and fill them."""
@@ -45,6 +45,6 @@ class Eraser(BaseTransform):
         mean = np.rint(frame.mean(axis=(0, 1))).astype(frame.dtype)
         for _ in range(rng.integers(1, self.max_boxes, endpoint=True)):
             top, left = rng.integers(0, height), rng.integers(0, width)
-            tall, wide = rng.integers(*self.sides, size=2, endpoint=True)
+            tall, wide = rng.integers(self.sides[0], self.sides[1], size=2, endpoint=True)
             frame[top:top + tall, left:left + wide] = mean
         return {**results, 'frame2': frame}

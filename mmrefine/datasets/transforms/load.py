@@ -9,6 +9,7 @@ from mmcv.transforms import BaseTransform
 
 from mmrefine.errors import ConfigError, InputError, LabelStoreError
 from mmrefine.fileio.flow_io import read_flow
+from mmrefine.fileio.label_store import LabelStore
 from mmrefine.registry import TRANSFORMS
 
 __all__ = ['LoadLabel', 'LoadTruth']
@@ -31,7 +32,8 @@ class LoadLabel(BaseTransform):
 
     def __init__(self, store: Optional[Union[str, Path]] = None) -> None:
         self.store = store
-        self._opened: Optional[Tuple[Path, Any]] = None
+        self._opened: Optional[LabelStore] = None
+        self._stamp: Optional[Tuple[Any, ...]] = None
 
     def __getstate__(self) -> Dict[str, Any]:
         return {**self.__dict__, '_opened': None}
@@ -44,8 +46,8 @@ class LoadLabel(BaseTransform):
             raise ConfigError(f'{key}: LoadLabel knows no label store; set LoadLabel.store or the labels of the dataset')
         store = self._open(Path(root))
         if not store.has(key):
-            raise LabelStoreError(f'{root}: no label for {key}; label this pair too (tools/make_labels.py with the same '
-                                  'data_root, scenes, step and directions), or leave its scene out')
+            raise LabelStoreError(f'{root}: there is no label for {key}; label with the same data_root, scenes, step and '
+                                  'directions as you train, or leave its scene out')
         label = store.read(key)
         size, wanted = tuple(label.flow.shape[-2:]), results['frame1'].shape[:2]
         if size != wanted:
@@ -53,11 +55,16 @@ class LoadLabel(BaseTransform):
                                   f'{wanted[0]}x{wanted[1]}; make the labels again from these frames')
         return {**results, 'flow': label.flow.permute(1, 2, 0).numpy(), 'weight': label.weight.permute(1, 2, 0).numpy()}
 
-    def _open(self, root: Path) -> Any:
-        from mmrefine.fileio.label_store import LabelStore
-        if self._opened is None or self._opened[0] != root:
-            self._opened = (root, LabelStore.open(root))
-        return self._opened[1]
+    def _open(self, root: Path) -> LabelStore:
+        """The store, opened again when another round of labelling has rewritten it."""
+        manifest = root / 'manifest.json'
+        stamp: Optional[Tuple[Any, ...]] = None
+        if manifest.exists():
+            status = manifest.stat()
+            stamp = (root, status.st_ino, status.st_mtime_ns)
+        if self._opened is None or stamp is None or stamp != self._stamp:
+            self._opened, self._stamp = LabelStore.open(root), stamp
+        return self._opened
 
 
 @TRANSFORMS.register_module()

@@ -67,7 +67,7 @@ def _resized(results: Dict[str, Any], size: Tuple[int, int]) -> Dict[str, Any]:
         flow = results['flow']
         weight = results.get('weight', np.ones_like(flow[..., :1]))
         height, width = flow.shape[:2]
-        stretch = np.float32([(size[1] - 1) / max(width - 1, 1), (size[0] - 1) / max(height - 1, 1)])
+        stretch = np.array([(size[1] - 1) / max(width - 1, 1), (size[0] - 1) / max(height - 1, 1)], np.float32)
         weighted = _bilinear(np.where(weight > 0, flow * weight, 0), size)
         total = _bilinear(weight, size)
         known = total > _NO_WEIGHT

@@ -1,0 +1,214 @@
+"""Pairs of frames out of videos and folders of frames."""
+from __future__ import annotations
+
+import copy
+import difflib
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from mmrefine.errors import ConfigError, InputError
+from mmrefine.fileio.frames import list_images
+from mmrefine.fileio.video import FrameSource, list_scenes, open_frames
+from mmrefine.registry import DATASETS, TRANSFORMS
+
+__all__ = ['FramePairs', 'LazySources']
+
+Scenes = Union[str, Sequence[str]]
+Opener = Union[Path, Callable[[], FrameSource]]
+
+# scenes that keep a few decoded frames each
+_WARM_SCENES = 16
+
+
+class LazySources(Mapping[str, FrameSource]):
+    """Scene name -> its frames, opened when first asked for.
+
+    Of thousands of scenes only the last few keep decoded frames and open files.
+
+    Args:
+        openers: scene name -> path of a folder or video file, or a picklable function without arguments.
+    """
+
+    def __init__(self, openers: Mapping[str, Opener]) -> None:
+        self._openers = dict(openers)
+        self._opened: Dict[str, FrameSource] = {}
+        self._warm: 'OrderedDict[str, None]' = OrderedDict()
+
+    def __getitem__(self, scene: str) -> FrameSource:
+        if scene not in self._opened:
+            opener = self._openers[scene]
+            self._opened[scene] = opener() if callable(opener) else open_frames(opener)
+        self._warm[scene] = None
+        self._warm.move_to_end(scene)
+        if len(self._warm) > _WARM_SCENES:
+            cooled, _ = self._warm.popitem(last=False)
+            # a copy of a source knows what opening found out, and holds no frames
+            self._opened[cooled] = copy.copy(self._opened[cooled])
+        return self._opened[scene]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._openers)
+
+    def __len__(self) -> int:
+        return len(self._openers)
+
+
+@DATASETS.register_module()
+class FramePairs(Dataset):
+    """Frame t and frame t + step of every scene, with a key that names the pair in the label store.
+
+    ``ds[i]`` is draw i of pair i; ``ds[(i, draw)]`` is pair i under the randomness of (seed, draw) and nothing else. The
+    pipeline gets a dict with frame1, frame2 ``(H, W, 3)`` uint8 RGB, key, scene, index, reverse, truth, labels, size, rng.
+
+    Args:
+        data_root: a video file; a folder of frames; or a folder of such folders and video files, one a scene.
+        scenes: 'all', the name of a scene, or a list of names.
+        pipeline: transforms (configs or callables), applied in order.
+        labels: root of the label store for LoadLabel; may be set later, before the data are read.
+        directions: 'forward', or 'both': each pair is followed by the reversed one.
+        step: frames between the two frames of a pair, at least 1.
+        truth_root: ground truth ``<truth_root>/<scene>/<stem of frame 1>.flo`` or ``.png``, for forward pairs with step 1.
+        hold_out: name or list of names of scenes to leave out of ``scenes``.
+        seed: of the augmentations.
+
+    Attributes:
+        pairs: one dict per item: ``key`` 'scene/frame1__frame2', ``scene``, ``index`` (of the earlier frame), ``reverse``,
+            ``truth`` (path or None).
+        scene_names: the scenes in use, in order.
+        sources: scene -> FrameSource, opened when used.
+
+    Raises:
+        ConfigError: unknown scenes, directions or step; nothing left after hold_out.
+        InputError: a missing folder, a scene with too few frames.
+    """
+
+    def __init__(self,
+                 data_root: Union[str, Path],
+                 scenes: Scenes = 'all',
+                 pipeline: Sequence[Any] = (),
+                 labels: Optional[Union[str, Path]] = None,
+                 directions: str = 'forward',
+                 step: int = 1,
+                 truth_root: Optional[Union[str, Path]] = None,
+                 hold_out: Optional[Scenes] = None,
+                 seed: int = 0) -> None:
+        if directions not in ('forward', 'both'):
+            raise ConfigError(f"directions must be 'forward' or 'both', got {directions!r}")
+        if not isinstance(step, int) or step < 1:
+            raise ConfigError(f'step must be a whole number of frames, at least 1, got {step!r}')
+        self.data_root = Path(data_root)
+        self.truth_root = None if truth_root is None else Path(truth_root)
+        if self.truth_root is not None and not self.truth_root.is_dir():
+            raise InputError(f'{self.truth_root}: there is no such folder of ground truth; correct truth_root or leave it out')
+        self.labels = labels
+        self.step = step
+        self.seed = seed
+        found = self._find_scenes()
+        self.scene_names = _chosen(self.data_root, list(found), scenes, hold_out)
+        self._found = {name: found[name] for name in self.scene_names}
+        self.sources = LazySources(self._found)
+        self.pairs = [pair for name in self.scene_names for pair in self._pairs_of(name, directions == 'both')]
+        # our scope first: mmcv and mmflow have transforms of the same names
+        self.pipeline = [
+            TRANSFORMS.build({'_scope_': 'mmrefine', **part}) if isinstance(part, dict) else part for part in pipeline
+        ]
+
+    @property
+    def metainfo(self) -> Dict[str, Any]:
+        """What MMEngine's evaluator and checkpoints record of a dataset."""
+        return dict(dataset=type(self).__name__, scenes=list(self.scene_names))
+
+    def digests(self) -> Dict[str, str]:
+        """Scene -> hash of the contents of its frames; reads every file once."""
+        return {name: self.sources[name].digest() for name in self.scene_names}
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, item: Union[int, Tuple[int, int]]) -> Any:
+        """Pair ``i`` or ``(i, draw)`` after the pipeline.
+
+        Raises:
+            InputError: a frame that cannot be read, or frames of different sizes in one scene.
+        """
+        index, draw = item if isinstance(item, tuple) else (item, int(range(len(self))[item]))
+        pair = self.pairs[index]
+        source = self.sources[pair['scene']]
+        frame1, frame2 = (source[number] for number in self._frames_of(pair))
+        results: Any = dict(
+            pair,
+            frame1=frame1,
+            frame2=frame2,
+            size=tuple(frame1.shape[:2]),
+            labels=self.labels,
+            rng=np.random.default_rng((self.seed, draw)))
+        for transform in self.pipeline:
+            results = transform(results)
+        return results
+
+    def _find_scenes(self) -> Mapping[str, Opener]:
+        """All scenes of the data."""
+        return list_scenes(self.data_root)
+
+    def _names_of(self, scene: str) -> List[str]:
+        """The names of a scene's frames; of a folder without opening it, which would decode a frame of each scene."""
+        path = self._found[scene]
+        if isinstance(path, Path) and path.is_dir():
+            names = [file.stem for file in list_images(path)]
+            if len(names) > 1:
+                return names
+        source = self.sources[scene]
+        return [source.name(number) for number in range(len(source))]
+
+    def _truth_of(self, scene: str, stem: str) -> Optional[Path]:
+        """The ground-truth file of the forward pair that begins at this frame, if there is one."""
+        if self.truth_root is None:
+            return None
+        paths = (self.truth_root / scene / f'{stem}{suffix}' for suffix in ('.flo', '.png'))
+        return next((path for path in paths if path.exists()), None)
+
+    def _frames_of(self, pair: Mapping[str, Any]) -> Tuple[int, int]:
+        """The numbers of frame 1 and frame 2 in their source."""
+        earlier, later = pair['index'], pair['index'] + self.step
+        return (later, earlier) if pair['reverse'] else (earlier, later)
+
+    def _pairs_of(self, scene: str, both: bool) -> Iterator[Dict[str, Any]]:
+        names = self._names_of(scene)
+        if len(names) <= self.step:
+            raise InputError(f'{self.data_root}: scene {scene} has {len(names)} frames, and a pair with step={self.step} needs '
+                             f'{self.step + 1}; leave the scene out (hold_out) or lower step')
+        for index in range(len(names) - self.step):
+            for reverse in (False, True) if both else (False, ):
+                pair: Dict[str, Any] = dict(key='', scene=scene, index=index, reverse=reverse, truth=None)
+                first, second = (names[number] for number in self._frames_of(pair))
+                pair['key'] = f'{scene}/{first}__{second}'
+                if not reverse and self.step == 1:
+                    pair['truth'] = self._truth_of(scene, first)
+                yield pair
+
+
+def _chosen(root: Path, found: List[str], scenes: Scenes, hold_out: Optional[Scenes]) -> List[str]:
+    """The scenes in use, in the order of ``found``."""
+    wanted = found if isinstance(scenes, str) and scenes == 'all' else _named(root, found, 'scenes', scenes)
+    left_out = [] if hold_out is None else _named(root, found, 'hold_out', hold_out)
+    chosen = [name for name in found if name in set(wanted) - set(left_out)]
+    if not chosen:
+        raise ConfigError(f'{root}: hold_out={hold_out!r} leaves no scene of {len(wanted)}; hold out fewer')
+    return chosen
+
+
+def _named(root: Path, found: List[str], key: str, names: Scenes) -> List[str]:
+    """``names`` as a list of scenes that exist; ``key`` is the config key for the message."""
+    names = [names] if isinstance(names, str) else names
+    if not isinstance(names, (list, tuple)) or not names or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{key} must be 'all', the name of a scene or a list of names, got {names!r}")
+    for name in names:
+        if name not in found:
+            near = difflib.get_close_matches(name, found, n=3) or found[:3]
+            raise ConfigError(f'{root}: {key} names {name!r}, which is not among its {len(found)} scene(s); '
+                              f'did you mean {", ".join(near)}?')
+    return list(names)
