@@ -6,7 +6,8 @@ from html import escape
 from typing import Any, List, Mapping
 from urllib.parse import quote
 
-from mmrefine.evaluation.record import format_change, format_value, headline, kind_of, metrics_of
+from mmrefine.evaluation.record import (MAIN, format_change, format_value, headline, kind_of,
+                                        metrics_of)
 
 GROUPS = {
     'refined': ('Refined videos', 'The videos that the network was refined on.'),
@@ -27,12 +28,14 @@ h1 { margin: 0; font-size: 1rem; font-weight: 600; color: var(--soft); }
 h2 { margin: 2.2rem 0 .2rem; font-size: 1.2rem; }
 p { margin: .2rem 0 .8rem; } .soft, figcaption, .unit { color: var(--soft); }
 .scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
+table { border-collapse: separate; border-spacing: 0; font-size: .92rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .32rem .6rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
 th { font-weight: 600; } .unit { font-weight: 400; }
-th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: #fff; }
+th:first-child, td:first-child { position: sticky; left: 0; min-width: 6.5rem; padding-left: 0; background: #fff;
+  white-space: normal; overflow-wrap: anywhere; }
 thead tr:last-child th { font-weight: 400; color: var(--soft); }
-th.first, td.first { padding-left: 1.4rem; } thead tr:first-child th { border-bottom: 0; text-align: center; }
+th.first, td.first { padding-left: 1.4rem; } th[colspan] { border-bottom: 0; text-align: center; }
+tr th:first-child, tr td:first-child { text-align: left; }
 tr.overall td, tr.overall th { font-weight: 650; border-top: 2px solid var(--ink); border-bottom: 0; }
 .good { color: var(--good); } .bad { color: var(--bad); }
 figure { margin: 1rem 0 1.6rem; } img { display: block; max-width: 100%; height: auto; border: 1px solid var(--line); }
@@ -71,6 +74,13 @@ def _group(name: str, group: Mapping[str, Any]) -> str:
     text = f'<h2>{escape(title)}</h2>\n<p class="soft">{escape(" ".join([about, *counts]))}</p>'
     if not metrics:
         return text + '\n<p>Nothing was scored.</p>'
+    main = [metric for metric in metrics if metric in MAIN] or metrics
+    rest = [metric for metric in metrics if metric not in main]
+    more = f'\n<details><summary>More scores</summary>{_scores(group, rest)}</details>' if rest else ''
+    return f'{text}\n{_scores(group, main)}{more}'
+
+
+def _scores(group: Mapping[str, Any], metrics: List[str]) -> str:
     top, sub = ['<th></th>'], ['<th>scene</th>']
     for metric in metrics:
         kind = kind_of(metric)
@@ -78,8 +88,12 @@ def _group(name: str, group: Mapping[str, Any]) -> str:
         top.append(f'<th class="first" colspan="3" scope="colgroup">{escape(kind.title)}{unit}</th>')
         sub += ['<th class="first">before</th>', '<th>after</th>', '<th>change</th>']
     rows = [_row(scene, scores, metrics) for scene, scores in group.get('scenes', {}).items()]
+    several = len(rows) > 1
     rows.append(_row('overall', group, metrics, ' class="overall"'))
-    return f'{text}\n{_table([top, sub], rows)}'
+    if several:  # the figure that Refine's paper plots
+        mean = dict(change_percent=group.get('scene_mean_change_percent', {}))
+        rows.append(_row('mean of the scenes\' changes', mean, metrics))
+    return _table([top, sub], rows)
 
 
 def _row(name: str, scores: Mapping[str, Any], metrics: List[str], attributes: str = '') -> str:
@@ -89,11 +103,15 @@ def _row(name: str, scores: Mapping[str, Any], metrics: List[str], attributes: s
         better = kind_of(metric).better * (change or 0)
         color = ' class="good"' if better > 0 else ' class="bad"' if better < 0 else ''
         cells += [
-            f'<td class="first">{escape(format_value(scores.get("before", {}).get(metric)))}</td>',
-            f'<td>{escape(format_value(scores.get("after", {}).get(metric)))}</td>',
+            f'<td class="first">{_value(scores, "before", metric)}</td>',
+            f'<td>{_value(scores, "after", metric)}</td>',
             f'<td{color}>{escape(format_change(change))}</td>'
         ]
     return f'<tr{attributes}>{"".join(cells)}</tr>'
+
+
+def _value(scores: Mapping[str, Any], side: str, metric: str) -> str:
+    return escape(format_value(scores[side].get(metric))) if side in scores else ''
 
 
 def _table(head: List[List[str]], rows: List[str]) -> str:

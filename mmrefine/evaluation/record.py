@@ -42,6 +42,7 @@ KINDS: Dict[str, Kind] = {
     'motion': Kind('mean motion', 'px', 0),
 }
 HEADLINES = ('EPE', 'cycle_median')
+MAIN = ('EPE', 'Fl', '1px', 'cycle_median', 'consistent', 'color_residual')
 
 
 def kind_of(metric: str) -> Kind:

@@ -3,10 +3,10 @@ from __future__ import annotations
 
 from typing import Any, List, Mapping, Optional, Sequence
 
-from mmrefine.evaluation.record import format_change, format_value, headline, kind_of, metrics_of
+from mmrefine.evaluation.record import (MAIN, format_change, format_value, headline, kind_of,
+                                        metrics_of)
 
 ABOUT = {'refined': 'refined: the videos it was refined on', 'unseen': 'unseen: videos it was not refined on'}
-SHOWN = ('EPE', 'Fl', '1px', 'cycle_median', 'consistent', 'color_residual')
 
 
 def format_table(record: Mapping[str, Any], metrics: Optional[Sequence[str]] = None) -> str:
@@ -25,7 +25,7 @@ def format_table(record: Mapping[str, Any], metrics: Optional[Sequence[str]] = N
 
 def _block(name: str, group: Mapping[str, Any], metrics: Optional[Sequence[str]]) -> str:
     found = metrics_of(group)
-    shown = [metric for metric in (SHOWN if metrics is None else metrics) if metric in found]
+    shown = [metric for metric in (MAIN if metrics is None else metrics) if metric in found]
     title = f'{ABOUT.get(name, name)} ({group.get("pairs", "?")} pairs)'
     if not shown:
         return f'{title}\nno scores'
@@ -35,24 +35,25 @@ def _block(name: str, group: Mapping[str, Any], metrics: Optional[Sequence[str]]
         head1 += [f'{kind.title} [{kind.unit}]' if kind.unit else kind.title, '', '']
         head2 += ['before', 'after', 'change']
     rows = [[scene, *_cells(scores, shown)] for scene, scores in group.get('scenes', {}).items()]
-    overall = ['overall', *_cells(group, shown)]
-    widths = [max(len(row[i]) for row in [head2, *rows, overall]) for i in range(len(head2))]
+    last = [['overall', *_cells(group, shown)]]
+    if len(rows) > 1:
+        last.append(['scene mean', *_cells(dict(change_percent=group['scene_mean_change_percent']), shown, '')])
+    widths = [max(len(row[i]) for row in [head2, *rows, *last]) for i in range(len(head2))]
     for i in range(1, len(widths), 3):  # a block of three columns is at least as wide as its title
         widths[i] += max(0, len(head1[i]) - sum(widths[i:i + 3]) - 4)
     line = '-' * (sum(widths) + 2 * (len(widths) - 1))
     top = ' ' * widths[0] + ''.join('  ' + head1[i].rjust(sum(widths[i:i + 3]) + 4) for i in range(1, len(widths), 3))
     body = [_join(row, widths) for row in rows]
-    return '\n'.join([title, top, _join(head2, widths), line, *body, *([line] if body else []), _join(overall, widths)])
+    end = [_join(row, widths) for row in last]
+    return '\n'.join([title, top, _join(head2, widths), line, *body, *([line] if body else []), *end])
 
 
-def _cells(scores: Mapping[str, Any], shown: Sequence[str]) -> List[str]:
+def _cells(scores: Mapping[str, Any], shown: Sequence[str], absent: str = '–') -> List[str]:
     cells = []
     for metric in shown:
-        cells += [
-            format_value(scores.get('before', {}).get(metric)),
-            format_value(scores.get('after', {}).get(metric)),
-            format_change(scores.get('change_percent', {}).get(metric))
-        ]
+        for side in ('before', 'after'):
+            cells.append(format_value(scores[side].get(metric)) if side in scores else absent)
+        cells.append(format_change(scores.get('change_percent', {}).get(metric)))
     return cells
 
 

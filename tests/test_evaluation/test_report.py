@@ -125,7 +125,8 @@ def test_the_headline_of_an_empty_record_says_so():
 
 
 def test_the_page_is_well_formed_static_and_asks_for_nothing(tmp_path):
-    write_report(tmp_path, record(pictures=[dict(path='pictures/a 1.png', caption='a')], settings=dict(lr=1e-4), command='train x'))
+    pictures = [dict(path='pictures/a 1.png', caption='a')]
+    write_report(tmp_path, record(pictures=pictures, settings=dict(lr=1e-4), command='train x'))
     text = (tmp_path / 'report.html').read_text()
     page = Page(text)
     assert page.open == [] and page.tags.count('table') == 1 and page.tags.count('details') == 1
@@ -177,13 +178,14 @@ def test_a_group_without_truth_says_so(tmp_path):
 def test_the_table_for_the_terminal_is_aligned_and_complete():
     assert format_table(record(), metrics=['EPE', 'Fl']) == '''\
 refined: the videos it was refined on (7 pairs)
-                       EPE [px]                   Fl [%]
-scene    before  after   change  before   after   change
---------------------------------------------------------
-a         1.000  0.500  −50.0 %   5.000   5.000    0.0 %
-b         4.000  5.000  +25.0 %  20.000  20.000    0.0 %
---------------------------------------------------------
-overall   2.000  1.500  −25.0 %  10.000  12.000  +20.0 %
+                          EPE [px]                   Fl [%]
+scene       before  after   change  before   after   change
+-----------------------------------------------------------
+a            1.000  0.500  −50.0 %   5.000   5.000    0.0 %
+b            4.000  5.000  +25.0 %  20.000  20.000    0.0 %
+-----------------------------------------------------------
+overall      2.000  1.500  −25.0 %  10.000  12.000  +20.0 %
+scene mean                 −12.5 %                    0.0 %
 
 EPE on the refined videos fell from 2.000 to 1.500 px (−25.0 %).'''
 
@@ -192,3 +194,18 @@ def test_the_table_shows_a_dash_where_a_side_is_missing():
     group = group_record({'EPE': 1.}, {'EPE': float('nan')})
     lines = format_table(complete(dict(groups=dict(refined=group)))).splitlines()
     assert lines[4].split() == ['overall', '1.000', '–', '–']
+
+
+def test_the_main_scores_come_first_and_the_others_fold_away(tmp_path):
+    before = {'EPE': 2., 'EPE_per_pair': 2., '3px': 50., 'mine': 1.}
+    write_report(tmp_path, dict(groups=dict(refined=group_record(before, before))))
+    main, more = (tmp_path / 'report.html').read_text().split('<details><summary>More scores</summary>')
+    assert 'colgroup">EPE ' in main and 'within 3 px' not in main
+    assert all(title in more for title in ('EPE per pair', 'within 3 px', 'colgroup">mine<'))
+
+
+def test_the_mean_of_the_scenes_changes_stands_under_the_pooled_change(tmp_path):
+    write_report(tmp_path, record())
+    rows = re.findall('<tr.*</tr>', (tmp_path / 'report.html').read_text())
+    assert rows[-2].startswith('<tr class="overall">') and '−25.0 %' in rows[-2]
+    assert 'mean of the scenes&#x27; changes' in rows[-1] and '−12.5 %' in rows[-1]

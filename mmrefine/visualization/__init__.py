@@ -1,0 +1,5 @@
+"""Pictures of motion: one colour scale per sequence."""
+from .flow_wheel import draw_wheel, flow_to_rgb, sequence_scale
+from .sheets import before_after_sheet, label_overlay
+
+__all__ = ['before_after_sheet', 'draw_wheel', 'flow_to_rgb', 'label_overlay', 'sequence_scale']
