@@ -9,6 +9,8 @@ from typing import Any, Dict, Iterable, List, Protocol, Tuple, TypeVar
 
 from torch import Tensor
 
+from mmrefine.errors import MMRefineError
+
 OUTLIER_PX = 3.0
 OUTLIER_SHARE = 0.05
 
@@ -30,6 +32,19 @@ def flow_errors(pred: Tensor, target: Tensor) -> Tensor:
         raise ValueError(f'the flow and its truth must both be (..., 2, H, W), got {tuple(pred.shape)} and '
                          f'{tuple(target.shape)}')
     return (pred - target).norm(dim=-3)
+
+
+def check_finite(pred: Tensor, key: str = '') -> None:
+    """Refuse a flow ``(2, H, W)`` with nan or inf: a comparison with nan is false, so it would count as no outlier.
+
+    Raises:
+        MMRefineError: names the pair and the share of the frame.
+    """
+    finite = pred.isfinite().all(dim=0)
+    if not bool(finite.all()):
+        lost = 1 - float(finite.float().mean())
+        raise MMRefineError(f'{f"pair {key}: " if key else ""}{lost:.1%} of the network\'s flow is not finite, so it cannot be '
+                            'judged; the weights have diverged, lower the learning rate or clip the gradient')
 
 
 @dataclass(frozen=True)
@@ -82,7 +97,11 @@ def tally_flow(pred: Tensor, target: Tensor, valid: Tensor) -> FlowTally:
 
     Returns:
         the tally; all zero if no pixel has truth.
+
+    Raises:
+        MMRefineError: the flow is not finite somewhere.
     """
+    check_finite(pred)
     # double: 5 px of 100 px must be 5 % exactly; on the CPU because not every device has doubles
     pred, target = pred.detach().cpu().double(), target.detach().cpu().double()
     known = valid.detach().cpu()[0] & target.isfinite().all(dim=0)

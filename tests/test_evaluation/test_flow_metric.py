@@ -122,6 +122,13 @@ def test_a_prediction_with_nan_is_an_error_that_names_the_pair_and_the_share():
         judge([[sample(pred, constant(0.), key='market_2/f1__f2')]])
 
 
+def test_a_flow_with_inf_is_never_tallied():
+    pred = constant(0.)
+    pred[0, 1:3] = float('inf')
+    with pytest.raises(MMRefineError, match=r'^50\.0% of the network'):
+        tally_flow(pred, constant(0.), torch.ones(1, 4, 5, dtype=torch.bool))
+
+
 def test_a_prediction_of_another_size_is_an_error_that_names_both_sizes():
     with pytest.raises(MMRefineError, match=r'\(2, 2, 3\), its truth \(2, 4, 5\)'):
         judge([[sample(constant(0., size=(2, 3)), constant(0.))]])

@@ -7,7 +7,7 @@ import torch
 from mmengine.evaluator import BaseMetric
 
 from mmrefine.errors import MMRefineError
-from mmrefine.evaluation.judge import FlowTally, pool_by_scene, tally_flow
+from mmrefine.evaluation.judge import FlowTally, check_finite, pool_by_scene, tally_flow
 from mmrefine.registry import METRICS
 
 
@@ -56,11 +56,7 @@ def _judge(fields: Mapping[str, Any]) -> FlowTally:
     pred = fields.get('pred_flow')
     if pred is None:
         raise MMRefineError(f'pair {key}: there is no pred_flow to judge; the model must fill it for every sample')
-    finite = pred.isfinite().all(dim=0)
-    if not bool(finite.all()):
-        lost = 1 - float(finite.float().mean())
-        raise MMRefineError(f'pair {key}: {lost:.1%} of the network\'s flow is not finite, so it cannot be judged; '
-                            'the weights have diverged, lower the learning rate or clip the gradient')
+    check_finite(pred, key)
     target, weight = fields.get('flow'), fields.get('weight')
     if target is None:
         return FlowTally()
