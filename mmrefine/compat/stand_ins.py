@@ -6,6 +6,7 @@ instant and works (for ``tools/doctor.py``) in an environment that is broken.
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 import warnings
 from importlib.abc import Loader, MetaPathFinder
@@ -74,8 +75,6 @@ def is_stand_in(module: ModuleType) -> bool:
 
 
 def quiet_known_warnings() -> None:
-    """Silence, by their text, the warnings that the pinned platform gives on every run and no user can act on."""
-    # mmengine's `mmflow::` inheritance reads pkg_resources; tools/doctor.py checks setuptools<81 instead.
-    warnings.filterwarnings('ignore', message='pkg_resources is deprecated as an API')
-    # mmcv-lite says so at the import of mmcv.cnn; no flow network has such an attention.
-    warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
+    """Silence, by their text, two warnings that the pinned platform gives on every run and no user can act on."""
+    for text in ('pkg_resources is deprecated as an API', 'torch.meshgrid: in an upcoming release'):
+        warnings.filterwarnings('ignore', message=re.escape(text), category=UserWarning)
