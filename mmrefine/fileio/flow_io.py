@@ -102,13 +102,14 @@ def encode_kitti(flow: np.ndarray, valid: Optional[np.ndarray] = None) -> bytes:
         valid: ``(H, W)`` bool; ``None``: wherever the flow can be said.
     """
     flow, valid = _checked_flow(flow, valid)
-    with np.errstate(invalid='ignore'):  # nan compares false, as it should
-        valid = valid & (np.abs(flow) <= KITTI_MAX_MOTION).all(axis=2)
-    steps = np.rint(np.where(valid[..., None], flow, np.float32(0)) * np.float32(64)).astype(np.int32)
-    bgr = np.empty((*valid.shape, 3), np.uint16)
+    inside = np.abs(flow) <= KITTI_MAX_MOTION  # nan compares false
+    valid = valid & inside[..., 0] & inside[..., 1]
+    bgr = np.zeros((*valid.shape, 3), np.uint16)
     bgr[..., 0] = valid
-    bgr[..., 1] = (steps[..., 1] + 2**15) * valid
-    bgr[..., 2] = (steps[..., 0] + 2**15) * valid
+    for axis, channel in ((0, 2), (1, 1)):
+        # times 64 is exact in floats, so rint sees the true value; 2^15 is added to whole numbers
+        steps = np.rint(np.where(valid, flow[..., axis], np.float32(0)) * np.float32(64))
+        bgr[..., channel] = (steps + np.float32(2**15)) * valid
     return cv2.imencode('.png', bgr, _PNG_PARAMS)[1].tobytes()
 
 
@@ -127,9 +128,12 @@ def decode_kitti(data: bytes) -> Tuple[np.ndarray, np.ndarray]:
     if bgr.dtype != np.uint16 or bgr.ndim != 3 or bgr.shape[2] != 3:
         raise ValueError(f'a KITTI flow is a PNG of 3 channels with 16 bits, this one is {bgr.shape} {bgr.dtype}')
     valid = bgr[..., 0] > 0
-    flow = (bgr[..., :0:-1].astype(np.float32) - np.float32(2**15)) * np.float32(1 / 64)
-    flow[~valid] = 0
-    return flow, valid
+    planes = np.empty((2, *valid.shape), np.float32)  # each axis in one piece, as torch wants it next
+    for plane, channel in zip(planes, (2, 1)):
+        np.subtract(bgr[..., channel], np.float32(2**15), out=plane)
+        plane *= valid
+    planes *= np.float32(1 / 64)
+    return planes.transpose(1, 2, 0), valid
 
 
 def _decode_flo(data: bytes) -> np.ndarray:
@@ -176,7 +180,8 @@ def _floats(data: bytes, start: int, shape: Tuple[int, int, int], dtype: str) ->
 
 
 def _is_known(flow: np.ndarray) -> np.ndarray:
-    return (np.abs(flow) <= UNKNOWN).all(axis=2)  # nan compares false
+    known = np.abs(flow) <= UNKNOWN  # nan compares false
+    return known[..., 0] & known[..., 1]
 
 
 def _checked_suffix(path: PathLike) -> str:

@@ -145,7 +145,7 @@ class LabelStore:
                 weight = weight * torch.from_numpy(_decode_weight(path.read_bytes(), valid.shape))
         except (OSError, ValueError) as error:
             raise LabelStoreError(f'{path}: the label cannot be read ({error}); {_REMEDY}, and label again') from error
-        return FlowLabel(torch.from_numpy(flow).permute(2, 0, 1).contiguous(), weight)
+        return FlowLabel(torch.from_numpy(flow).permute(2, 0, 1), weight)
 
     def finish(self, keys: Iterable[str], extra: Optional[Mapping[str, Any]] = None) -> None:
         """Declare the store complete. One process calls it, after all the others are done.

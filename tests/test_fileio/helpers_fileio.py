@@ -1,0 +1,65 @@
+"""Small pictures, videos and labels, and the bytes of a folder."""
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Callable, Dict
+
+import cv2
+import numpy as np
+import torch
+
+from mmrefine.structures import FlowLabel
+
+
+def tree(root: Path) -> Dict[str, bytes]:
+    """Every file below ``root``, hidden ones too: name -> bytes."""
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob('*')) if path.is_file()}
+
+
+def in_child(work: Callable[[], object], kill_after: float = -1.) -> int:
+    """Run ``work`` in a forked process; its exit code, or minus the signal that ended it."""
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            work()
+            code = 0
+        except BaseException as error:  # the child must never return into pytest
+            print(f'child: {error!r}', file=sys.stderr, flush=True)
+        finally:
+            os._exit(code)
+    if kill_after >= 0:
+        time.sleep(kill_after)
+        os.kill(pid, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def texture(height: int = 40, width: int = 56, seed: int = 0) -> np.ndarray:
+    """A smooth picture, ``(H, W, 3)`` uint8 RGB, different in every channel."""
+    noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return cv2.GaussianBlur(noise, (0, 0), 2.)
+
+
+def label(seed: int = 0, soft: bool = False, size: tuple = (12, 16)) -> FlowLabel:
+    """A label with random motion, weighted 0 or 1, or anything between."""
+    generator = torch.Generator().manual_seed(seed)
+    flow = 40 * torch.randn(2, *size, generator=generator)
+    weight = torch.rand(1, *size, generator=generator)
+    return FlowLabel(flow, weight if soft else (weight > 0.5).float())
+
+
+def write_video(path: Path, count: int = 40, height: int = 48, width: int = 64) -> Path:
+    """A video whose frames all differ: a texture that moves 1 px a frame."""
+    codec = {'.avi': 'MJPG', '.mp4': 'mp4v'}[path.suffix]
+    big = texture(height, width + count)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), 10., (width, height))
+    assert writer.isOpened()
+    for at in range(count):
+        writer.write(np.ascontiguousarray(big[:, at:at + width, ::-1]))
+    writer.release()
+    return path

@@ -1,0 +1,119 @@
+"""Pictures come in whole, as 8-bit RGB, or not at all."""
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from helpers_fileio import texture, tree
+
+from mmrefine.errors import InputError
+from mmrefine.fileio import read_image, write_image
+from mmrefine.fileio.images import find_damage, header_size
+
+SUFFIXES = ['.png', '.jpg', '.bmp', '.ppm', '.webp']
+
+
+def encoded(suffix: str, picture: np.ndarray) -> bytes:
+    return cv2.imencode(suffix, picture)[1].tobytes()
+
+
+def with_orientation(jpeg: bytes, orientation: int) -> bytes:
+    """The JPEG with an EXIF header of one entry (tag 0x112), and a preview: a whole JPEG inside that header."""
+    tiff = b'II*\0\x08\0\0\0' + struct.pack('<HHHIHHI', 1, 0x112, 3, 1, orientation, 0, 0)
+    body = b'Exif\0\0' + tiff + encoded('.jpg', texture(8, 8))
+    return jpeg[:2] + b'\xff\xe1' + struct.pack('>H', len(body) + 2) + body + jpeg[2:]
+
+
+@pytest.mark.parametrize('suffix', ['.png', '.bmp', '.ppm'])
+def test_a_lossless_picture_comes_back_as_it_was_in_rgb_order(tmp_path: Path, suffix: str) -> None:
+    picture = texture()
+    write_image(tmp_path / f'a{suffix}', picture)
+    assert np.array_equal(read_image(tmp_path / f'a{suffix}'), picture)
+    assert np.array_equal(cv2.imread(str(tmp_path / f'a{suffix}'))[..., ::-1], picture)
+
+
+def test_a_jpeg_keeps_its_colours_in_place(tmp_path: Path) -> None:
+    red = np.zeros((16, 16, 3), np.uint8) + np.array([250, 10, 10], np.uint8)
+    write_image(tmp_path / 'a.JPG', red)
+    assert np.abs(read_image(tmp_path / 'a.JPG').astype(int) - red).max() <= 4
+
+
+@pytest.mark.parametrize('picture, wanted', [
+    (np.full((4, 5), 7, np.uint8), (7, 7, 7)),
+    (np.full((4, 5), 7 * 256 + 200, np.uint16), (7, 7, 7)),
+    (np.full((4, 5, 3), (3 * 256, 2 * 256, 256), np.uint16), (1, 2, 3)),
+    (np.full((4, 5, 4), (3, 2, 1, 0), np.uint8), (1, 2, 3)),
+], ids=['grey', 'grey 16-bit', 'colour 16-bit', 'transparent'])  # yapf: disable
+def test_any_png_becomes_8_bit_rgb(tmp_path: Path, picture: np.ndarray, wanted: tuple) -> None:
+    (tmp_path / 'a.png').write_bytes(encoded('.png', picture))
+    assert np.array_equal(read_image(tmp_path / 'a.png'), np.broadcast_to(np.uint8(wanted), (4, 5, 3)))
+
+
+@pytest.mark.parametrize('suffix', SUFFIXES)
+def test_a_picture_cut_anywhere_is_refused_by_name(tmp_path: Path, suffix: str) -> None:
+    data = encoded(suffix, texture())
+    assert find_damage(data) is None
+    for length in [1, 9, len(data) // 3, len(data) // 2, len(data) - 20, len(data) - 1]:
+        (tmp_path / f'frame{suffix}').write_bytes(data[:length])
+        with pytest.raises(InputError, match=rf'frame\{suffix}: cannot be read as a picture'):
+            read_image(tmp_path / f'frame{suffix}')
+
+
+def test_a_flipped_bit_inside_a_png_is_noticed() -> None:
+    data = bytearray(encoded('.png', texture()))
+    data[len(data) // 2] ^= 4
+    assert 'checksum of its IDAT chunk' in str(find_damage(bytes(data)))
+
+
+def test_the_end_mark_of_a_preview_does_not_make_a_cut_jpeg_whole() -> None:
+    data = with_orientation(encoded('.jpg', texture(200, 200)), 1)
+    assert find_damage(data) is None
+    cut = data[:len(data) // 2]
+    assert b'\xff\xd9' in cut and 'without its end mark' in str(find_damage(cut))
+
+
+@pytest.mark.parametrize('params', [[cv2.IMWRITE_JPEG_PROGRESSIVE, 1], [cv2.IMWRITE_JPEG_RST_INTERVAL, 1]],
+                         ids=['progressive', 'restart marks'])
+def test_scans_and_restart_marks_do_not_end_a_jpeg(params: list) -> None:
+    data = cv2.imencode('.jpg', texture(), params)[1].tobytes()
+    assert find_damage(data) is None
+    assert find_damage(data + b'what a phone appends') is None
+    assert 'without its end mark' in str(find_damage(data[:-2]))
+
+
+def test_a_phone_picture_is_turned_upright() -> None:
+    from mmrefine.fileio.images import decode_image
+    flat = encoded('.jpg', texture(24, 40))
+    turned = with_orientation(flat, 6)  # "turn by 90 degrees clockwise"
+    assert header_size(turned) == (24, 40)
+    assert np.array_equal(decode_image(turned, 'a.jpg'), np.rot90(decode_image(flat, 'a.jpg'), -1))
+
+
+@pytest.mark.parametrize('suffix', ['.png', '.jpg'])
+def test_the_header_gives_height_and_width(suffix: str) -> None:
+    assert header_size(encoded(suffix, texture(24, 40))) == (24, 40)
+
+
+def test_a_missing_an_empty_and_a_foreign_file_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r'a\.png: cannot be opened \(No such file'):
+        read_image(tmp_path / 'a.png')
+    (tmp_path / 'a.png').touch()
+    with pytest.raises(InputError, match=r'a\.png: the file is empty'):
+        read_image(tmp_path / 'a.png')
+    (tmp_path / 'a.png').write_text('<html>not found</html>')
+    with pytest.raises(InputError, match=r'a\.png: .*unknown format'):
+        read_image(tmp_path / 'a.png')
+
+
+@pytest.mark.parametrize('name, picture, message', [
+    ('a.gif', np.zeros((4, 5, 3), np.uint8), r"a\.gif: .*got '\.gif'"),
+    ('a.png', np.zeros((4, 5, 3)), r'\(4, 5, 3\) float64'),
+    ('a.png', np.zeros((3, 4, 5), np.uint8), r'\(3, 4, 5\) uint8'),
+])
+def test_only_8_bit_pictures_are_written(tmp_path: Path, name: str, picture: np.ndarray, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        write_image(tmp_path / name, picture)
+    assert tree(tmp_path) == {}
