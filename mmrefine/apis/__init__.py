@@ -1,0 +1,1 @@
+"""A few lines over the rest, in MMLab's manner."""

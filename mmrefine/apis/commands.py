@@ -1,0 +1,59 @@
+"""What all command-line tools share: options in MMLab's manner, errors in one line."""
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import sys
+from pathlib import Path
+from typing import Callable
+
+from mmengine.config import Config, DictAction
+
+from mmrefine.apis.config import load_config
+from mmrefine.errors import MMRefineError
+
+
+def run_command(main: Callable[[], int]) -> None:
+    """Run a tool and exit: 0, 1 after one line that says what is wrong, 130 after Ctrl-C.
+
+    Anything that is not an :class:`~mmrefine.errors.MMRefineError` is a bug of ours and keeps its traceback.
+    """
+    try:
+        sys.exit(main())
+    except MMRefineError as error:
+        print(f'error: {error}', file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print(f'error: {error.filename or "the work dir"}: the disk is full; free some space and run the same command with --resume',
+              file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print('stopped; the same command with --resume goes on from here', file=sys.stderr)
+        sys.exit(130)
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """CONFIG, --work-dir, --cfg-options and --launcher, as every MMLab tool has them."""
+    parser.add_argument('config', help='config file, for example configs/refine/raft_video.py')
+    parser.add_argument('--work-dir', help='folder of labels, logs, checkpoints and report; default work_dirs/<name of the config>')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+                        help='override keys of the config, for example video=my.mp4 train_cfg.max_iters=300')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
+                        help='how the processes of a distributed run were started')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def config_of(args: argparse.Namespace) -> Config:
+    """The config that the command line asks for, its work dir and launcher set."""
+    if 'LOCAL_RANK' not in os.environ:
+        os.environ['LOCAL_RANK'] = str(args.local_rank)
+    cfg = load_config(args.config, args.cfg_options)
+    cfg.launcher = args.launcher
+    if args.work_dir:
+        cfg.work_dir = args.work_dir
+    elif not cfg.get('work_dir'):
+        cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
+    return cfg

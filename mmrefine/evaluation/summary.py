@@ -1,0 +1,61 @@
+"""Many runs at once: one line a scene, and the mean of their changes (the figure that Refine's paper plots)."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Union
+
+from mmrefine.errors import InputError
+from mmrefine.evaluation.record import HEADLINES
+
+
+def read_report(work_dir: Union[str, Path]) -> Optional[Dict[str, Any]]:
+    """The ``report.json`` of a run, or None if there is none.
+
+    Raises:
+        InputError: a file that is not a report.
+    """
+    path = Path(work_dir) / 'report.json'
+    if not path.is_file():
+        return None
+    try:
+        report = json.loads(path.read_text(encoding='utf-8'))
+    except ValueError as error:
+        raise InputError(f'{path}: is not JSON ({error}); delete it and run again') from error
+    if not isinstance(report, dict) or 'groups' not in report:
+        raise InputError(f'{path}: is not a report of mmrefine, it has no "groups"; delete it and run again')
+    return report
+
+
+def summary_table(reports: Sequence[Dict[str, Any]]) -> str:
+    """The ``refined`` group of several runs: scene, before, after, change in %, and the mean of the changes.
+
+    Scenes are weighed equally, as in the paper's bar chart, whatever their length. Reports without a ``refined`` group are left out.
+    """
+    rows: List[List[str]] = []
+    changes: List[float] = []
+    metric = next((m for m in HEADLINES if any(m in _refined(r).get('before', {}) for r in reports)), HEADLINES[0])
+    for report in reports:
+        for name, scene in _refined(report).get('scenes', {}).items():
+            change = scene['change_percent'].get(metric)
+            if change is not None:
+                changes.append(change)
+            rows.append([name] + [_number(scene[side].get(metric)) for side in ('before', 'after')] + [_signed(change)])
+    mean = sum(changes) / len(changes) if changes else None
+    rows.append(['mean of the changes', '', '', _signed(mean)])
+    header = ['scene', f'{metric} before', 'after', 'change']
+    widths = [max(len(row[i]) for row in [header] + rows) for i in range(len(header))]
+    lines = ['  '.join([row[0].ljust(widths[0])] + [cell.rjust(w) for cell, w in zip(row[1:], widths[1:])]) for row in [header] + rows]
+    return '\n'.join(lines)
+
+
+def _refined(report: Dict[str, Any]) -> Dict[str, Any]:
+    return report.get('groups', {}).get('refined', {})
+
+
+def _number(value: Optional[float]) -> str:
+    return '-' if value is None else f'{value:.3f}'
+
+
+def _signed(value: Optional[float]) -> str:
+    return '-' if value is None else f'{value:+.1f} %'
