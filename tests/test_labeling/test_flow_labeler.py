@@ -167,11 +167,11 @@ def test_the_floor_lifts_what_failed_but_lands_inside_and_lowers_nothing():
     assert pair.stats['kept'] == pytest.approx(2.3 / 6, abs=1e-6)
 
 
-def test_a_soft_weight_above_the_floor_stays():
-    labeler = FlowLabeler(view=ONE_LOOK, floor=.1, filters=[dict(type='HalfFilter', value=.3)])
+@pytest.mark.parametrize('soft, weight', [(.3, .3), (.05, .1), (0., .1)])
+def test_a_soft_weight_above_the_floor_stays_and_one_below_is_lifted_to_it(soft, weight):
+    labeler = FlowLabeler(view=ONE_LOOK, floor=.1, filters=[dict(type='HalfFilter', value=soft)])
     pair, = labeler.label(Scripted(motion(0, 0), motion(0, 0)), *frames())
-    torch.testing.assert_close(pair.forward.weight[0],
-                               torch.tensor([[.3, .3, .3, 1., 1., 1.]] * 4))
+    torch.testing.assert_close(pair.forward.weight[0], torch.tensor([[weight] * 3 + [1.] * 3] * 4))
 
 
 @pytest.mark.parametrize('min_kept, believed', [(.75, True), (.76, False)])
