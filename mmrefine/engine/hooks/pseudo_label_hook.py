@@ -1,0 +1,94 @@
+"""Stage 1 before each round: a frozen copy of the student labels the video."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+import mmrefine
+from mmrefine.engine.label_run import label_fingerprint, make_labels
+from mmrefine.errors import ConfigError, StaleLabelsError
+from mmrefine.fileio.label_store import LabelStore
+from mmrefine.models import FrozenTeacher
+from mmrefine.registry import DATASETS, HOOKS, LABELERS
+
+TEACHER_INFO = 'mmrefine_label_teacher'  # in the message hub, so that checkpoints remember whose labels they learned from
+
+
+@HOOKS.register_module()
+class PseudoLabelHook(Hook):
+    """Before a round, labels the data set with a frozen copy of the model and points the training data at the labels.
+
+    A complete store is used as it is, a partial one is completed, one made by another teacher, labeler or frame list is refused. After
+    labelling it calls ``after_label(run, store, round_)`` on every hook that has such a method.
+
+    Args:
+        dataset: the frame pairs to label: a data set config without a pipeline.
+        labeler: config of the labeler.
+        store: folder of the labels, relative to the work dir; later rounds get ``<store>_round<k>``.
+        batch_size: pairs per forward pass of the teacher.
+        relabel: ``'once'`` (Refine: the labels of round 0 serve all rounds) or ``'every_round'`` (CLIP-FLow).
+        min_kept: least mean weight of the labels, in [0, 1]; under it there is nothing to learn and the run stops.
+
+    Raises:
+        ConfigError: a ``relabel`` that does not exist.
+    """
+    priority = 'VERY_HIGH'
+
+    def __init__(self,
+                 dataset: Dict[str, Any],
+                 labeler: Dict[str, Any],
+                 store: str = 'labels',
+                 batch_size: int = 1,
+                 relabel: str = 'once',
+                 min_kept: float = 0.001) -> None:
+        if relabel not in ('once', 'every_round'):
+            raise ConfigError(f"PseudoLabelHook.relabel must be 'once' or 'every_round', got {relabel!r}")
+        self.dataset, self.labeler, self.store = dataset, labeler, store
+        self.batch_size, self.relabel, self.min_kept = batch_size, relabel, min_kept
+
+    def store_root(self, work_dir: str, round_: int) -> Path:
+        """Where the labels of a round (from 0) lie."""
+        labelled_in = round_ if self.relabel == 'every_round' else 0
+        return Path(work_dir) / (self.store if labelled_in == 0 else f'{self.store}_round{labelled_in}')
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Make the labels of the round that begins, unless they are there."""
+        root = self.store_root(runner.work_dir, runner.epoch)
+        if self._must_label(runner):
+            self.label(runner, root)
+        else:
+            self._check_same_teacher(runner, root)
+        data = runner.train_dataloader.dataset
+        if hasattr(data, 'labels'):
+            data.labels = str(root)
+
+    def label(self, runner: Runner, root: Path) -> None:
+        """Stage 1, whole: frozen copy, labels, store."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        teacher, labeler = FrozenTeacher(model), LABELERS.build(self.labeler)
+        dataset = DATASETS.build(self.dataset)
+        store = LabelStore(root, label_fingerprint(teacher, labeler, dataset, mmrefine.__version__))
+        runner.logger.info(f'Stage 1: labels of {len(dataset.pairs)} frame pairs to {root}')
+        run = make_labels(teacher, labeler, dataset, store, self.batch_size, self.min_kept,
+                          device=str(next(model.parameters()).device), log=runner.logger.info)
+        runner.logger.info(f'Stage 1: {run.labels} labels ({run.made} made now) in {run.seconds:.0f} s; mean weight {run.kept:.1%}')
+        runner.message_hub.update_info(TEACHER_INFO, store.fingerprint['teacher'])
+        runner.message_hub.update_scalar('train/label_kept', run.kept)
+        runner.call_hook('after_label', run=run, store=store, round_=runner.epoch)
+
+    def _must_label(self, runner: Runner) -> bool:
+        """Whether the weights are those of this round's teacher: not in the middle of a resumed round, not after the first if once."""
+        begins = runner.iter == 0 or runner.train_loop.last_iter_of(runner.epoch - 1) == runner.iter
+        return begins and (runner.epoch == 0 or self.relabel == 'every_round')
+
+    def _check_same_teacher(self, runner: Runner, root: Path) -> None:
+        store = LabelStore.open(root)
+        learned_from = runner.message_hub.runtime_info.get(TEACHER_INFO)
+        found = store.fingerprint.get('teacher')
+        if learned_from is not None and found != learned_from:
+            raise StaleLabelsError(f'{root}: the labels were made by teacher {found}, but the run that is resumed learned from labels of '
+                                   f'teacher {learned_from}; bring its labels back, or start again in a new work dir')

@@ -1,0 +1,60 @@
+"""Stock weights in, stock weights out."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+import mmrefine
+from mmrefine.fileio.atomic import save_checkpoint
+from mmrefine.models import estimator_state
+from mmrefine.registry import HOOKS
+
+
+@HOOKS.register_module()
+class WeightsHook(Hook):
+    """Loads any checkpoint of the network strictly, and leaves the refined network as a stock checkpoint.
+
+    MMEngine's loader skips what it does not know; a network would then start from random weights without a word. Here ``load_from`` may
+    be a stock mmflow checkpoint, a ``refined.pth`` or a training checkpoint of this package, and must fit.
+
+    Args:
+        out: file name of the refined network in the work dir: a plain state dict plus meta, for the unmodified stock config.
+        before: file name of the network as it came, in the same form; written before the first step, read by the report.
+    """
+    priority = 'ABOVE_NORMAL'  # the files are there when the report is made
+
+    def __init__(self, out: str = 'refined.pth', before: str = 'teacher.pth') -> None:
+        self.out, self.before = out, before
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: Dict[str, Any]) -> None:
+        """Bring the state dict to our names, or refuse it.
+
+        Raises:
+            CheckpointError: it belongs to another network; names missing and unexpected keys.
+        """
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        state = estimator_state(model, checkpoint, source=str(runner._load_from or 'the checkpoint'))
+        checkpoint['state_dict'] = {f'estimator.{key}': value for key, value in state.items()}
+
+    def before_train(self, runner: Runner) -> None:
+        """Keep the network as it came, unless the run goes on from a later step."""
+        if runner.iter == 0:
+            self._save(runner, self.before, refined=False)
+
+    def after_train(self, runner: Runner) -> None:
+        """Write the refined network."""
+        path = self._save(runner, self.out, refined=True)
+        runner.logger.info(f'The refined network, a checkpoint of the stock config: {path}')
+
+    def _save(self, runner: Runner, name: str, refined: bool) -> Path:
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        state = {key: value.detach().cpu().clone() for key, value in model.estimator.state_dict().items()}
+        path = Path(runner.work_dir) / name
+        if is_main_process():
+            save_checkpoint(path, dict(state_dict=state, meta=dict(mmrefine=mmrefine.__version__, iter=runner.iter, refined=refined)))
+        return path

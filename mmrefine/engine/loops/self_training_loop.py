@@ -1,0 +1,107 @@
+"""Label, train, and again: the loop of Refine (one round) and of CLIP-FLow (several)."""
+from __future__ import annotations
+
+from typing import Any, Dict, Iterator, Sequence, Union
+
+from mmengine.dist import get_world_size
+from mmengine.runner import BaseLoop, Runner
+from torch import nn
+from torch.utils.data import DataLoader
+
+from mmrefine.registry import LOOPS
+
+
+@LOOPS.register_module()
+class SelfTrainingLoop(BaseLoop):
+    """Rounds of training on labels that hooks make before each round.
+
+    A round is one "epoch": ``before_train_epoch`` is where :class:`~mmrefine.engine.PseudoLabelHook` labels. The data iterator opens only
+    after that (MMEngine's iteration loop opens it before the weights are loaded, F9) and again for each round. A resumed run continues
+    with the draw that was next, so it ends with the same weights as an uninterrupted one; that needs a sampler with ``set_start``
+    (:class:`~mmrefine.datasets.DrawSampler`).
+
+    Args:
+        runner: the runner.
+        dataloader: config of the training data, or a loader.
+        max_iters: optimiser steps in all rounds together.
+        rounds: how many times to label, in [1, max_iters]; rounds have equal length, the last takes the remainder.
+
+    Raises:
+        ValueError: ``max_iters`` below 1 or ``rounds`` outside [1, max_iters].
+    """
+
+    def __init__(self,
+                 runner: Runner,
+                 dataloader: Union[DataLoader, Dict],
+                 max_iters: int,
+                 rounds: int = 1) -> None:
+        if max_iters < 1 or not 1 <= rounds <= max_iters:
+            raise ValueError(f'train_cfg needs max_iters >= 1 and 1 <= rounds <= max_iters, got {max_iters} and {rounds}')
+        super().__init__(runner, dataloader)
+        self._max_iters = int(max_iters)
+        self.rounds = int(rounds)
+        self._epoch = 0
+        self._iter = 0
+        self.stop_training = False  # MMEngine's EarlyStoppingHook sets it
+
+    @property
+    def max_epochs(self) -> int:
+        """Rounds; MMEngine's name."""
+        return self.rounds
+
+    @property
+    def max_iters(self) -> int:
+        """Optimiser steps in all rounds together."""
+        return self._max_iters
+
+    @property
+    def epoch(self) -> int:
+        """The round that runs, from 0; MMEngine's name."""
+        return self._epoch
+
+    @property
+    def iter(self) -> int:
+        """Optimiser steps done."""
+        return self._iter
+
+    def last_iter_of(self, round_: int) -> int:
+        """The number of steps done when round ``round_`` (from 0) is over."""
+        return self.max_iters if round_ == self.rounds - 1 else (round_ + 1) * (self.max_iters // self.rounds)
+
+    def round_of(self, step: int) -> int:
+        """The round that step ``step`` (from 0) belongs to."""
+        return min(step // (self.max_iters // self.rounds), self.rounds - 1)
+
+    def run(self) -> nn.Module:
+        """Label with a frozen copy of the student, train on the labels, repeat."""
+        self.runner.call_hook('before_train')
+        self._epoch = self.round_of(self._iter)
+        while self._iter < self.max_iters and not self.stop_training:
+            self.runner.call_hook('before_train_epoch')  # stage 1: labels
+            self._train(until=self.last_iter_of(self._epoch))  # stage 2: steps
+            self.runner.call_hook('after_train_epoch')
+            self._epoch += 1
+        self.runner.call_hook('after_train')
+        return self.runner.model
+
+    def _train(self, until: int) -> None:
+        batches = self._batches()
+        while self._iter < until and not self.stop_training:
+            self.runner.model.train()
+            self.run_iter(next(batches))
+
+    def _batches(self) -> Iterator[Any]:
+        """Batches for ever, from the draw that is next."""
+        sampler = self.dataloader.sampler
+        if hasattr(sampler, 'set_start'):
+            sampler.set_start(self._iter * (self.dataloader.batch_size or 1) * get_world_size())
+        while True:
+            yield from self.dataloader
+
+    def run_iter(self, data_batch: Sequence[dict]) -> None:
+        """One optimiser step on one batch."""
+        self.runner.call_hook('before_train_iter', batch_idx=self._iter, data_batch=data_batch)
+        outputs = self.runner.model.train_step(data_batch, optim_wrapper=self.runner.optim_wrapper)
+        self.runner.call_hook(
+            'after_train_iter', batch_idx=self._iter, data_batch=data_batch, outputs=outputs)
+        self._iter += 1
