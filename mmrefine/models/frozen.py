@@ -7,6 +7,8 @@ from typing import List, Optional
 import torch
 from torch import Tensor, nn
 
+from mmrefine.fileio.digest import digest_of_state
+
 from .refiners import FlowRefiner
 
 
@@ -41,5 +43,4 @@ class FrozenTeacher(nn.Module):
 
     def digest(self) -> str:
         """What identifies the teacher's weights: 16 hex digits over names and bytes of its network's state dict."""
-        from mmrefine.fileio.digest import digest_of_state
         return digest_of_state(self.refiner.estimator.state_dict())

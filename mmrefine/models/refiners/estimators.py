@@ -3,10 +3,10 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 
 import torch
-from mmengine.config import Config, ConfigDict
+from mmengine.config import ConfigDict
 from mmengine.dist import is_distributed
 from mmengine.logging import print_log
 from mmengine.model import revert_sync_batchnorm
@@ -52,7 +52,7 @@ def build_estimator(estimator: Union[Mapping[str, Any], nn.Module]) -> nn.Module
 
 def _without_nested_downloads(cfg: Mapping[str, Any]) -> Dict[str, Any]:
     """A deep copy whose stages name no pretrained file of their own."""
-    plain = cfg.to_dict() if isinstance(cfg, (Config, ConfigDict)) else cfg
+    plain = cfg.to_dict() if isinstance(cfg, ConfigDict) else cfg
     top: Dict[str, Any] = copy.deepcopy(dict(plain))
     for stage, value in top.items():
         if isinstance(value, dict):
@@ -81,12 +81,12 @@ class FrameNormalizer:
     augmentation of that preprocessor stay out: the pipeline owns augmentation.
 
     Args:
-        data_preprocessor: of the built estimator.
-        cfg: its config, or an empty dict.
+        data_preprocessor: of the built estimator; None is one that changes nothing.
     """
 
-    def __init__(self, data_preprocessor: nn.Module, cfg: Mapping[str, Any]) -> None:
-        self.to_bgr = not cfg.get('bgr_to_rgb', getattr(data_preprocessor, 'channel_conversion', False))
+    def __init__(self, data_preprocessor: Optional[nn.Module]) -> None:
+        # a swap of channels, in whichever direction it is written, makes RGB of what mmflow reads
+        self.to_bgr = not getattr(data_preprocessor, 'channel_conversion', False)
         self.mean = _values(getattr(data_preprocessor, 'mean', None), 0.)
         self.std = _values(getattr(data_preprocessor, 'std', None), 1.)
 
@@ -113,23 +113,35 @@ def load_estimator(refiner: nn.Module, path: Union[str, Path]) -> None:
     Raises:
         CheckpointError: a file that is missing, broken or unsafe, or weights of another network; it names the keys.
     """
-    state = state_dict_of(load_checkpoint_file(path), str(path))
-    tensors = {_bare(key): value for key, value in state.items()}
-    wanted = refiner.estimator.state_dict()
-    missing, unexpected, reshaped = _differences(tensors, wanted)
+    state = estimator_state(refiner, load_checkpoint_file(path), source=str(path))
+    refiner.get_submodule('estimator').load_state_dict(state, strict=True)
+
+
+def estimator_state(refiner: nn.Module, checkpoint: Mapping[str, Any], source: str) -> Dict[str, Tensor]:
+    """The weights of ``refiner.estimator`` in a loaded checkpoint, under their stock names; nothing is loaded yet.
+
+    Args:
+        refiner: a :class:`FlowRefiner`.
+        checkpoint: with a ``state_dict``, or a state dict itself.
+        source: file name for the message.
+
+    Raises:
+        CheckpointError: weights of another network; it names keys.
+    """
+    state = state_dict_of(dict(checkpoint), source)
+    if any(key.startswith(_PREFIX) for key in state):
+        state = {key[len(_PREFIX):]: value for key, value in state.items() if key.startswith(_PREFIX)}
+    network = refiner.get_submodule('estimator')
+    wanted = network.state_dict()
+    missing, unexpected, reshaped = _differences(state, wanted)
     if missing or unexpected or reshaped:
         story = [f'{title} {_some(keys)}' for title, keys in
                  (('missing', missing), ('unexpected', unexpected), ('of another shape', reshaped)) if keys]
         raise CheckpointError(
-            f'{path}: these are not the weights of the configured '
-            f'{type(refiner.estimator).__name__} ({len(tensors)} tensors found, {len(wanted)} wanted; '
+            f'{source}: these are not the weights of the configured '
+            f'{type(network).__name__} ({len(state)} tensors found, {len(wanted)} wanted; '
             f'{"; ".join(story)}); name the config that this checkpoint was trained with')
-    refiner.estimator.load_state_dict(tensors, strict=True)
-
-
-def _bare(key: str) -> str:
-    """The key as the stock network names it."""
-    return key[len(_PREFIX):] if key.startswith(_PREFIX) else key
+    return state
 
 
 def _differences(found: Mapping[str, Tensor],

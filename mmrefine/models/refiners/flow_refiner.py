@@ -63,9 +63,8 @@ class FlowRefiner(BaseModel):
         if data_preprocessor is None:
             data_preprocessor = dict(type='mmrefine.FramePreprocessor')
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
-        cfg = estimator.get('data_preprocessor') if isinstance(estimator, Mapping) else None
         self.estimator = build_estimator(estimator)
-        self.normalize = FrameNormalizer(self.estimator.data_preprocessor, cfg or {})
+        self.normalize = FrameNormalizer(getattr(self.estimator, 'data_preprocessor', None))
         self.readout = readout_for(self.estimator)
         self.accepts_flow_init = takes_flow_init(self.estimator)
         self.losses = nn.ModuleDict()
@@ -158,8 +157,8 @@ class FlowRefiner(BaseModel):
         if frames1.shape != frames2.shape or frames1.dim() != 4:
             raise ValueError('frames must be two equal (B, 3, H, W), '
                              f'got {tuple(frames1.shape)} and {tuple(frames2.shape)}')
-        size = frames1.shape[-2:]
-        pad = FramePad(size[0], size[1], self.readout.divisor, self.readout.least)
+        height, width = frames1.shape[-2:]
+        pad = FramePad(height, width, self.readout.divisor, self.readout.least)
         pair = [pad.pad(self.normalize(frames)) for frames in (frames1, frames2)]
         inputs = torch.cat(pair, dim=1)
         with self._iterating(iters):
@@ -167,17 +166,18 @@ class FlowRefiner(BaseModel):
                 output = self.estimator(inputs, mode='tensor')
             else:
                 output = self._from_init(inputs, flow_init, pad)
-        return [pad.crop(flow) for flow in self.readout(output, inputs.shape[-2:])]
+        return [pad.crop(flow) for flow in self.readout(output, (inputs.shape[-2], inputs.shape[-1]))]
 
     def _from_init(self, inputs: Tensor, flow_init: Tensor, pad: FramePad) -> List[Tensor]:
         """The iterates of RAFT or GMA, starting from a flow: it lives on the feature grid, in cells of 8 px."""
         if not self.accepts_flow_init:
             raise ValueError(f'{type(self.estimator).__name__} cannot start from a flow; '
                              'pass flow_init=None (accepts_flow_init is False)')
-        feat1, feat2, hidden, context = self.estimator.extract_feat(inputs)
+        network: Any = self.estimator
+        feat1, feat2, hidden, context = network.extract_feat(inputs)
         # a cell starts from the mean motion of its pixels
         flow = F.avg_pool2d(pad.pad(flow_init.float()), CELL) / CELL
-        return self.estimator.decoder(feat1, feat2, flow=flow, h_feat=hidden, cxt_feat=context)
+        return network.decoder(feat1, feat2, flow=flow, h_feat=hidden, cxt_feat=context)
 
     @contextlib.contextmanager
     def _iterating(self, iters: Optional[int]) -> Iterator[None]:
@@ -185,7 +185,7 @@ class FlowRefiner(BaseModel):
         if iters is None:
             yield
             return
-        decoder = self.estimator.decoder
+        decoder: Any = self.estimator.decoder
         before = decoder.iters
         decoder.iters = iters
         try:
@@ -194,6 +194,9 @@ class FlowRefiner(BaseModel):
             decoder.iters = before
 
     def _loss(self, frames1: Tensor, frames2: Tensor, samples: List[FlowSample]) -> Dict[str, Tensor]:
+        if not self.losses:
+            raise ConfigError('model.losses is empty, so there is nothing to learn from; '
+                              "add dict(type='MaskedSequenceLoss') (RAFT, GMA) or dict(type='MaskedPyramidLoss')")
         target, weight = _labels(samples)
         flows = self._flows(frames1, frames2, None, self.train_iters)
         results = {}

@@ -36,7 +36,7 @@ class IterateReadout:
 
     def __call__(self, output: List[Tensor], size: Tuple[int, int]) -> List[Tensor]:
         """See :class:`FlowReadout`."""
-        return list(output)
+        return [flow.float() for flow in output]
 
 
 class PyramidReadout:
