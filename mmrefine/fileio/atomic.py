@@ -42,7 +42,7 @@ def atomic_write(path: PathLike) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         os.replace(temp, path)
     except BaseException:
-        temp.unlink()
+        temp.unlink(missing_ok=True)  # an interrupt may come right after the rename
         raise
 
 

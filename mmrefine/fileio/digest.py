@@ -30,7 +30,7 @@ def digest_of_state(state: Mapping[str, Tensor]) -> str:
     for name in sorted(state):
         value = state[name].detach().cpu().contiguous()
         total.update(f'{name}|{value.dtype}|{tuple(value.shape)}|'.encode('utf-8', 'surrogateescape'))
-        total.update(value.reshape(-1).view(torch.uint8).numpy())  # bytes, as numpy has no bfloat16
+        total.update(value.reshape(-1).view(torch.uint8).numpy().data)  # bytes, as numpy has no bfloat16
     return total.hexdigest()[:DIGEST_LENGTH]
 
 

@@ -100,8 +100,8 @@ class VideoFrames(FrameSource):
         if damage is not None or count < 2:
             raise InputError(
                 f'{self.path}: the video cannot be used ({damage or "damaged, unknown, or too short"}), {count} '
-                f'frame{"s" * (count != 1)} can be decoded and motion needs at least 2; '
-                'copy it again, or convert what is left (ffmpeg -i)')
+                f'frame{"s" * (count != 1)} can be decoded; {"motion needs at least 2, " * (damage is None)}'
+                'copy it again, or convert what is left of it (ffmpeg -i)')
         if promised > count:
             warnings.warn(
                 f'{self.path}: promises {promised} frames, {count} can be decoded; these are used', stacklevel=2)
@@ -200,7 +200,7 @@ class VideoFrames(FrameSource):
 
 def _checksum(frame: np.ndarray) -> int:
     """Of every fourth row: tells neighbouring frames apart at a quarter of the price."""
-    return zlib.crc32(np.ascontiguousarray(frame[::4]))
+    return zlib.crc32(np.ascontiguousarray(frame[::4]).data)
 
 
 def _videos(folder: Path) -> List[Path]:

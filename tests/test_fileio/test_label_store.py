@@ -1,0 +1,248 @@
+"""Labels come back as they were, and a store is complete, of another making, or not one at all."""
+from __future__ import annotations
+
+import errno
+import json
+import os
+import pickle
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from helpers_fileio import label, tree
+
+from mmrefine.errors import LabelStoreError, StaleLabelsError
+from mmrefine.fileio import LabelStore
+from mmrefine.structures import FlowLabel
+
+MADE_FROM = {'teacher': 'aaaa', 'labeler': 'bbbb', 'frames/cat': 'cccc'}
+
+
+def store_in(root: Path, **changes: str) -> LabelStore:
+    store = LabelStore(root, {**MADE_FROM, **changes})
+    store.create()
+    return store
+
+
+def test_a_weight_of_0_or_1_comes_back_exactly_and_motion_to_half_a_step(tmp_path: Path) -> None:
+    store, given = store_in(tmp_path), label()
+    store.write('cat/0__1', given, {})
+    found = store.read('cat/0__1')
+    kept = given.weight > 0
+    assert torch.equal(found.weight, given.weight) and 0 < given.kept < 1
+    error = (found.flow - given.flow).abs()
+    assert error[kept.expand(2, -1, -1)].max() <= 1 / 128
+    assert not found.flow[~kept.expand(2, -1, -1)].any()
+    assert sorted(tree(tmp_path)) == ['cat/0__1.json', 'cat/0__1.png', 'fingerprint.json']
+
+
+def test_any_weight_comes_back_to_half_of_a_255th_and_never_dies(tmp_path: Path) -> None:
+    weight = torch.tensor([0., 1e-6, 0.4 / 255, 1 / 255, 1.6 / 255, 0.5, 254.6 / 255, 1.]).view(1, 2, 4)
+    store = store_in(tmp_path)
+    store.write('cat/0__1', FlowLabel(torch.ones(2, 2, 4), weight), {})
+    found = store.read('cat/0__1').weight
+    assert (found * 255).flatten().round(decimals=4).tolist() == [0, 1, 1, 1, 2, 128, 255, 255]
+    assert torch.equal(store.read('cat/0__1').flow, (weight > 0) * torch.ones(2, 2, 4))
+
+
+def test_motion_that_the_layout_cannot_say_loses_its_weight(tmp_path: Path) -> None:
+    flow = torch.zeros(2, 1, 4)
+    flow[0, 0, 1], flow[1, 0, 2], flow[0, 0, 3] = 511.5, -600., 511.
+    store = store_in(tmp_path)
+    for key, weight in (('cat/0__1', 1.), ('cat/1__2', 0.5)):
+        store.write(key, FlowLabel(flow, torch.full((1, 1, 4), weight)), {})
+        assert (store.read(key).weight > 0).flatten().tolist() == [True, False, False, True]
+        assert store.read(key).flow[0, 0].tolist() == [0, 0, 0, 511]
+
+
+def test_another_toolbox_reads_the_label_as_a_kitti_file(tmp_path: Path) -> None:
+    flow = torch.tensor([[[1., 2.]], [[-3., 0.]]])
+    store_in(tmp_path).write('cat/0__1', FlowLabel(flow, torch.tensor([[[1., 0.]]])), {})
+    raw = cv2.imread(str(tmp_path / 'cat' / '0__1.png'), cv2.IMREAD_UNCHANGED)
+    assert raw.dtype == np.uint16
+    assert raw[0, :, ::-1].tolist() == [[2**15 + 64, 2**15 - 192, 1], [0, 0, 0]]
+
+
+@pytest.mark.parametrize('key', ['a b/frame 1__frame 2', 'día/кадр__フレーム', 'a/b/c/0__1', '.hidden/.0__.1', 'v1.5/f.001__f.002',
+                                 'manifest.json/fingerprint__manifest', '100%/a%2f__b', 'x/' + 'n' * 244])  # yapf: disable
+def test_scenes_and_frames_may_be_called_almost_anything(tmp_path: Path, key: str) -> None:
+    store = store_in(tmp_path / 'labels')
+    if key.startswith('manifest.json'):
+        key = 'manifest/' + key.split('/')[1]
+    store.write(key, label(soft=True), {'kept': 0.25})
+    assert store.has(key) and store.keys() == [key]
+    store.finish([key], {})
+    found = LabelStore.open(tmp_path / 'labels')
+    assert found.keys() == [key] and found.read(key).kept == store.read(key).kept > 0
+    assert os.listdir(tmp_path) == ['labels']
+
+
+@pytest.mark.parametrize('key, message', [
+    ('../0__1', r"'\.\./0__1' is no label key"), ('cat/../../0__1', 'is no label key'), ('/etc/0__1', 'is no label key'),
+    ('cat//0__1', 'is no label key'), ('cat/./0__1', 'is no label key'), ('0__1', 'a key is scene/frame1__frame2'),
+    ('cat/', 'is no label key'), ('', 'is no label key'), ('cat/0__1\0', 'is no label key'),
+    ('cat/0__1.weight', "clashes with the names of the store's own files"), ('cat/.mmrefine-0__1', 'clashes'),
+    ('x/' + 'n' * 245, 'a name of 245 bytes, a file may have 244'), ('ü' * 123 + '/0__1', 'a name of 246 bytes'),
+])  # yapf: disable
+def test_a_key_that_would_leave_the_store_or_break_it_is_refused(tmp_path: Path, key: str, message: str) -> None:
+    store = store_in(tmp_path / 'labels')
+    before = tree(tmp_path)
+    for work in (lambda: store.write(key, label(), {}), lambda: store.read(key), lambda: store.has(key),
+                 lambda: store.finish([key], {})):
+        with pytest.raises(LabelStoreError, match=message):
+            work()
+    assert tree(tmp_path) == before
+
+
+def test_the_manifest_holds_fingerprint_statistics_and_extras_and_the_files_are_gone(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    store.write('cat/1__2', label(1, soft=True), {'kept': 0.5, 'cycle_error_median': float('inf')})
+    store.write('cat/0__1', label(0), {'kept': np.float32(0.25)})
+    assert not store.is_complete() and store.keys() == ['cat/0__1', 'cat/1__2']
+    with pytest.raises(LabelStoreError, match='not a complete label store'):
+        store.manifest
+    store.finish(['cat/1__2', 'cat/0__1'], {'frames': 3})
+    assert store.is_complete() and store.has('cat/0__1') and not store.has('cat/2__3')
+    manifest = json.loads((tmp_path / 'manifest.json').read_text())
+    assert manifest == store.manifest == LabelStore.open(tmp_path).manifest == {
+        'format': 'mmrefine-labels/1', 'fingerprint': MADE_FROM, 'soft': ['cat/1__2'], 'extra': {'frames': 3},
+        'pairs': {'cat/0__1': {'kept': 0.25}, 'cat/1__2': {'kept': 0.5, 'cycle_error_median': None}}}  # yapf: disable
+    assert sorted(tree(tmp_path)) == ['cat/0__1.png', 'cat/1__2.png', 'cat/1__2.weight.png', 'fingerprint.json', 'manifest.json']
+
+
+def test_a_store_that_is_not_finished_is_not_opened(tmp_path: Path) -> None:
+    with pytest.raises(LabelStoreError, match=r'gone: not a complete label store \(there is no such folder\)'):
+        LabelStore.open(tmp_path / 'gone')
+    store = store_in(tmp_path)
+    store.write('cat/0__1', label(), {})
+    with pytest.raises(LabelStoreError, match=r'it holds 1 labels and no manifest\.json.*run the labelling to its end'):
+        LabelStore.open(tmp_path)
+
+
+def test_finishing_with_labels_missing_counts_them_and_names_the_first(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    store.write('cat/0__1', label(), {})
+    with pytest.raises(LabelStoreError, match="2 of 3 labels are missing, the first is 'cat/1__2'"):
+        store.finish(['cat/2__3', 'cat/0__1', 'cat/1__2'], {})
+    assert not store.is_complete()
+
+
+def test_labels_of_another_making_are_refused_by_what_differs(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    store_in(tmp_path)  # the same once more is welcome
+    store.write('cat/0__1', label(), {})
+    store.finish(['cat/0__1'], {})
+    with pytest.raises(StaleLabelsError) as caught:
+        store_in(tmp_path, teacher='dddd', **{'frames/dog': 'eeee'})
+    assert str(caught.value) == (
+        f'{tmp_path}: the labels there were made with other frames/dog (found none, this run needs eeee), '
+        'teacher (found aaaa, this run needs dddd); delete the folder, or set the store to a new one')
+    other = LabelStore(tmp_path, {'teacher': 'dddd'})
+    assert not other.is_complete() and not other.has('cat/0__2')
+    assert LabelStore.open(tmp_path).keys() == ['cat/0__1']
+
+
+def test_a_folder_of_other_things_does_not_become_a_store(tmp_path: Path) -> None:
+    (tmp_path / 'thesis.txt').write_text('x')
+    with pytest.raises(LabelStoreError, match=r'not empty \(thesis\.txt, …\) and has no fingerprint\.json'):
+        store_in(tmp_path)
+    assert list(tree(tmp_path)) == ['thesis.txt']
+
+
+@pytest.mark.parametrize('name, content, message', [
+    ('fingerprint.json', b'{"teacher": ', r'fingerprint\.json: cannot be read'),
+    ('fingerprint.json', b'[1]', r'fingerprint\.json: is not from a label store'),
+    ('manifest.json', b'{"pairs": {}}', r'manifest\.json: is not from a label store \(wanted .*fingerprint, pairs, soft'),
+])
+def test_a_damaged_index_is_named(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    store_in(tmp_path).finish([], {})
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(LabelStoreError, match=message):
+        store_in(tmp_path)
+    if name == 'manifest.json':
+        with pytest.raises(LabelStoreError, match=message):
+            LabelStore.open(tmp_path)
+
+
+@pytest.mark.parametrize('name, damage, message', [
+    ('0__1.png', lambda data: data[:-20], r'0__1\.png: the label cannot be read \(truncated'),
+    ('0__1.png', lambda data: data[:60] + b'?' + data[61:], r'0__1\.png: .*checksum'),
+    ('0__1.weight.png', lambda data: data[:-20], r'0__1\.weight\.png: .*truncated'),
+    ('0__1.weight.png', lambda data: cv2.imencode('.png', np.ones((3, 3), np.uint8))[1].tobytes(),
+     r'weights of a label of \(12, 16\)'),
+    ('0__1.weight.png', None, r'0__1\.weight\.png: .*No such file'),
+    ('0__1.png', None, r'0__1\.png: .*No such file'),
+])
+def test_a_damaged_label_is_named_not_guessed(tmp_path: Path, name: str, damage: object, message: str) -> None:
+    store = store_in(tmp_path)
+    store.write('cat/0__1', label(soft=True), {})
+    store.finish(['cat/0__1'], {})
+    path = tmp_path / 'cat' / name
+    if damage is None:
+        path.unlink()
+    else:
+        path.write_bytes(damage(path.read_bytes()))  # type: ignore[operator]
+    with pytest.raises(LabelStoreError, match=message):
+        LabelStore.open(tmp_path).read('cat/0__1')
+
+
+def test_a_label_that_is_not_there_is_named(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    with pytest.raises(LabelStoreError, match="has no label 'cat/0__1'; run the labelling to its end"):
+        store.read('cat/0__1')
+
+
+def test_a_full_disk_is_said_and_leaves_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = store_in(tmp_path / 'labels')
+    store.write('cat/0__1', label(0), {})
+    before, fsync, calls = tree(tmp_path), os.fsync, []
+
+    def full_from(first: int) -> None:
+        """Let the disk be full from the n-th file on."""
+
+        def full(fd: int) -> None:
+            calls.append(fd)
+            if len(calls) > first:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            fsync(fd)
+
+        calls.clear()
+        monkeypatch.setattr(os, 'fsync', full)
+
+    for first in range(3):  # weights, flow, statistics
+        full_from(first)
+        with pytest.raises(LabelStoreError, match=r'cat/1__2: no room left on the disk .*free some space'):
+            store.write('cat/1__2', label(1, soft=True), {})
+        assert not store.has('cat/1__2') and not any('mmrefine-' in name for name in tree(tmp_path))
+    full_from(0)
+    with pytest.raises(LabelStoreError, match=r'manifest\.json: no room left'):
+        store.finish(['cat/0__1'], {})
+    with pytest.raises(LabelStoreError, match=r'new/fingerprint\.json: no room left'):
+        store_in(tmp_path / 'new')
+    monkeypatch.setattr(os, 'fsync', fsync)
+    assert not store.is_complete() and before.items() <= tree(tmp_path).items()
+    store.write('cat/1__2', label(1, soft=True), {})
+    store.finish(['cat/0__1', 'cat/1__2'], {})
+    assert len(LabelStore.open(tmp_path / 'labels').keys()) == 2
+
+
+def test_rewriting_a_label_leaves_no_weights_of_the_old_one(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    store.write('cat/0__1', label(0, soft=True), {})
+    store.write('cat/0__1', label(0), {})
+    assert torch.equal(store.read('cat/0__1').weight, label(0).weight)
+    assert not (tmp_path / 'cat' / '0__1.weight.png').exists()
+
+
+def test_a_worker_reads_through_a_pickled_store(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    store.write('cat/0__1', label(), {})
+    store.finish(['cat/0__1'], {})
+    assert torch.equal(pickle.loads(pickle.dumps(store)).read('cat/0__1').flow, store.read('cat/0__1').flow)
+
+
+def test_a_fingerprint_is_made_of_words() -> None:
+    with pytest.raises(ValueError, match='scale is not'):
+        LabelStore('x', {'teacher': 'a', 'scale': 2})  # type: ignore[dict-item]
