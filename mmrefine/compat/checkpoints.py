@@ -5,6 +5,7 @@ import os
 import pickle
 import re
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Tuple, Union
 
@@ -18,6 +19,8 @@ from mmrefine.errors import CheckpointError
 
 __all__ = ['allow_checkpoint_classes', 'load_checkpoint_file', 'state_dict_of']
 
+# A class or function, and the name that files know it by.
+_Allowed = Union[Callable, Tuple[Callable, str]]
 # Functions that mmengine stores by name: the statistics of a log buffer, the annealing of a one-cycle schedule.
 _NAMED_FUNCTIONS = {
     HistoryBuffer: ('min', 'max', 'mean', 'current'),
@@ -41,10 +44,10 @@ def _named_function(owner: Any, name: str) -> Callable:
     raise pickle.UnpicklingError(f'GLOBAL builtins.getattr was asked for {name!r} of {owner!r}')
 
 
-def _log_array_parts() -> List[Tuple[Callable, str]]:
+def _log_array_parts() -> List[_Allowed]:
     """What numpy needs to rebuild an array or a number, under the names of numpy 1 and numpy 2."""
     core = getattr(np, '_core', None) or np.core
-    parts: List[Tuple[Callable, str]] = [(np.ndarray, 'numpy.ndarray'), (np.dtype, 'numpy.dtype')]
+    parts: List[_Allowed] = [(np.ndarray, 'numpy.ndarray'), (np.dtype, 'numpy.dtype')]
     for package in ('numpy._core.multiarray', 'numpy.core.multiarray'):
         parts.append((core.multiarray._reconstruct, f'{package}._reconstruct'))
         parts.append((core.multiarray.scalar, f'{package}.scalar'))
@@ -90,8 +93,8 @@ def load_checkpoint_file(path: Union[str, 'os.PathLike[str]']) -> Dict[str, Any]
             # About the pickle protocol of files that turn out to be no checkpoint: our own sentence follows.
             warnings.simplefilter('ignore')
             checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-    except OSError as error:
-        raise CheckpointError(f'{path}: cannot be read ({error.strerror or error})') from error
+    except PermissionError as error:
+        raise CheckpointError(f'{path}: may not be read ({error.strerror}); change its rights') from error
     except Exception as error:  # torch.load raises nearly everything on foreign bytes
         raise CheckpointError(_why_not_loaded(path, size, error)) from error
     if not isinstance(checkpoint, dict):
@@ -109,7 +112,8 @@ def _why_not_loaded(path: Path, size: int, error: Exception) -> str:
                 "it and save {'state_dict': model.state_dict()} again")
     with path.open('rb') as file:
         begins_as_zip = file.read(4) == b'PK\x03\x04'
-    if begins_as_zip and 'failed reading' in str(error):
+    # A zip archive ends with its table of contents, which a cut takes away first.
+    if begins_as_zip and (not zipfile.is_zipfile(path) or 'failed reading' in str(error)):
         return (f'{path}: the checkpoint is cut off or damaged ({size} bytes are here); '
                 'copy or download it again')
     return f'{path}: is not a PyTorch checkpoint ({type(error).__name__} while reading); check the path'

@@ -206,10 +206,10 @@ def deform_conv2d(input: Tensor,
     Raises:
         ValueError: shapes that do not fit together.
     """
-    stride, padding, dilation = _pair(stride), _pair(padding), _pair(dilation)
+    steps: Tuple = (_pair(stride), _pair(padding), _pair(dilation))
     kernel = weight.shape[2:]
-    out_hw = tuple((input.shape[2 + k] + 2 * padding[k] - dilation[k] * (kernel[k] - 1) - 1) //
-                   stride[k] + 1 for k in (0, 1))
+    out_hw = tuple((size + 2 * pad - spread * (side - 1) - 1) // stride_ + 1
+                   for size, side, stride_, pad, spread in zip(input.shape[2:], kernel, *steps))
     wanted = (input.shape[0], 2 * kernel[0] * kernel[1] * deform_groups) + out_hw
     if min(out_hw) < 1 or tuple(offset.shape) != wanted:
         raise ValueError(f'deform_conv2d needs offset {wanted} for input {tuple(input.shape)} and '
@@ -217,8 +217,8 @@ def deform_conv2d(input: Tensor,
     # Coordinates in half precision are off by whole pixels, so sampling runs in float32 at least.
     wide = torch.promote_types(torch.promote_types(input.dtype, offset.dtype), torch.float32)
     with torch.autocast(input.device.type, enabled=False):
-        out = _deform_conv2d_wide(input.to(wide), offset.to(wide), weight.to(wide), stride, padding,
-                                  dilation, groups, deform_groups, out_hw)
+        out = _deform_conv2d_wide(input.to(wide), offset.to(wide), weight.to(wide), *steps, groups,
+                                  deform_groups, out_hw)
     return out.to(offset.dtype)
 
 

@@ -29,6 +29,7 @@ class _StandInLoader(Loader):
     def exec_module(self, module: ModuleType) -> None:
         operators = importlib.import_module('mmrefine.compat.mmcv_ops')
         module.__doc__ = 'Stand-ins by mmrefine: this mmcv carries no compiled operators.'
+        setattr(module, '__all__', list(STAND_INS))
         for name in STAND_INS:
             setattr(module, name, getattr(operators, name))
         # mmcv's collect_env asks for these two as soon as mmcv.ops can be imported.
