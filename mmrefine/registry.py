@@ -5,15 +5,22 @@ A config names a part by its class name (``type='FlowRefiner'``); from another s
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import LOG_PROCESSORS as MMENGINE_LOG_PROCESSORS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
+from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
+from mmengine.registry import OPTIMIZERS as MMENGINE_OPTIMIZERS
+from mmengine.registry import PARAM_SCHEDULERS as MMENGINE_PARAM_SCHEDULERS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
+from mmengine.registry import VISBACKENDS as MMENGINE_VISBACKENDS
+from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
 from mmengine.registry import Registry
 
 __all__ = [
     'DATASETS', 'DATA_SAMPLERS', 'FILTERS', 'HOOKS', 'LABELERS', 'LOOPS', 'METRICS', 'MODELS',
-    'TEACHER_VIEWS', 'TRANSFORMS'
+    'OPTIM_WRAPPERS', 'TEACHER_VIEWS', 'TRANSFORMS'
 ]
 
 # networks, refiners (network + losses), losses, data preprocessors
@@ -39,5 +46,19 @@ TEACHER_VIEWS = Registry('teacher view', scope='mmrefine', locations=['mmrefine.
 # where the parts meet
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='mmrefine', locations=['mmrefine.engine'])
 LOOPS = Registry('loop', parent=MMENGINE_LOOPS, scope='mmrefine', locations=['mmrefine.engine'])
+OPTIM_WRAPPERS = Registry(
+    'optim wrapper',
+    parent=MMENGINE_OPTIM_WRAPPERS,
+    scope='mmrefine',
+    locations=['mmrefine.engine'])
 METRICS = Registry(
     'metric', parent=MMENGINE_METRICS, scope='mmrefine', locations=['mmrefine.evaluation'])
+
+# nothing of ours: without a child here, MMEngine warns that the scope `mmrefine` is unknown
+LOG_PROCESSORS = Registry('log processor', parent=MMENGINE_LOG_PROCESSORS, scope='mmrefine', locations=['mmrefine.engine'])
+OPTIMIZERS = Registry('optimizer', parent=MMENGINE_OPTIMIZERS, scope='mmrefine', locations=['mmrefine.engine'])
+OPTIM_WRAPPER_CONSTRUCTORS = Registry(
+    'optimizer wrapper constructor', parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS, scope='mmrefine', locations=['mmrefine.engine'])
+PARAM_SCHEDULERS = Registry('parameter scheduler', parent=MMENGINE_PARAM_SCHEDULERS, scope='mmrefine', locations=['mmrefine.engine'])
+VISBACKENDS = Registry('visualizer backend', parent=MMENGINE_VISBACKENDS, scope='mmrefine', locations=['mmrefine.engine'])
+VISUALIZERS = Registry('visualizer', parent=MMENGINE_VISUALIZERS, scope='mmrefine', locations=['mmrefine.engine'])

@@ -1,0 +1,33 @@
+# Two commands do everything: `make demo` and `make test`. Both make their own .venv once and can be repeated cheaply.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+RUN := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test check install clean
+
+install: $(STAMP)
+
+$(STAMP): setup.cfg constraints.txt pyproject.toml
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[tests]'
+	touch $(STAMP)
+
+# refine the small demo network on rendered target videos: a table before against after, pictures, the refined checkpoint
+demo: $(STAMP)
+	$(RUN) tools/demo.py
+
+test: $(STAMP)
+	$(RUN) -m pytest
+
+# what a contributor runs before a commit
+check: $(STAMP)
+	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(RUN) -m flake8 mmrefine tools tests configs
+	$(RUN) -m isort --check-only --quiet mmrefine tools tests
+	$(RUN) -m mypy
+	$(RUN) -m pytest
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,44 @@
+# Refines the demo teacher on unlabelled videos of the rendered TARGET look; `make demo` renders them and runs this.
+_base_ = ['../_base_/default_runtime.py', '../_base_/models/raft_small.py']
+
+video = 'work_dirs/demo/videos/refined'  # folder of scenes; overridable: --cfg-options video=…
+unseen = 'work_dirs/demo/videos/unseen'
+model = dict(train_iters=8, test_iters=12, losses=[dict(type='MaskedSequenceLoss', gamma=0.85)])
+load_from = 'configs/demo/raft_small_source.pth'
+
+labeler = dict(
+    type='FlowLabeler',
+    view=dict(type='CascadeView', scales=(1., 2.)),  # the teacher sees twice the student's resolution
+    filters=[dict(type='CycleFilter', alpha=0.01, beta=0.5)],  # px; loose
+    directions='both')
+train_pipeline = [
+    dict(type='LoadLabel'),
+    dict(type='RandomFlip', horizontal=0.5, vertical=0.1),
+    dict(type='ColorJitter', brightness=0.2, contrast=0.2, saturation=0.2, hue=0.05, asymmetric=0.2),
+    dict(type='Eraser', prob=0.5, max_boxes=2, sides=(16, 40)),
+    dict(type='PackPair'),
+]
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=0,
+    sampler=dict(type='DrawSampler', shuffle=True),
+    dataset=dict(type='FramePairs', data_root='{video}/frames', directions='both', pipeline=train_pipeline))
+max_iters = 600
+train_cfg = dict(type='SelfTrainingLoop', max_iters=max_iters)
+optim_wrapper = dict(
+    type='OptimWrapper', optimizer=dict(type='AdamW', lr=2e-4, weight_decay=1e-4, eps=1e-8), clip_grad=dict(max_norm=5.0))
+param_scheduler = dict(
+    type='OneCycleLR', eta_max=2e-4, total_steps=max_iters + 100, pct_start=0.1, anneal_strategy='linear', by_epoch=False)
+
+judge_pipeline = [dict(type='LoadTruth'), dict(type='PackPair')]
+custom_hooks = [
+    dict(type='PseudoLabelHook', dataset=dict(type='FramePairs', data_root='{video}/frames'), labeler=labeler),
+    dict(
+        type='ReportHook',
+        batch_size=4,
+        groups=dict(
+            refined=dict(
+                type='FramePairs', data_root='{video}/frames', truth_root='{video}/flow', pipeline=judge_pipeline),
+            unseen=dict(
+                type='FramePairs', data_root=unseen + '/frames', truth_root=unseen + '/flow', pipeline=judge_pipeline))),
+]
