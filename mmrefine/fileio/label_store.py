@@ -147,6 +147,18 @@ class LabelStore:
             raise LabelStoreError(f'{path}: the label cannot be read ({error}); {_REMEDY}, and label again') from error
         return FlowLabel(torch.from_numpy(flow).permute(2, 0, 1), weight)
 
+    def stats(self, key: str) -> Dict[str, Any]:
+        """The statistics that were written with the label.
+
+        Raises:
+            LabelStoreError: there is no such label, or its statistics are damaged.
+        """
+        if not self.has(key):
+            raise LabelStoreError(f'{self.root}: has no label {key!r}; run the labelling to its end first')
+        path = self._path(key, '.json')
+        found = _read_json(path, 'stats', 'soft')['stats'] if path.exists() else self.manifest['pairs'][key]
+        return dict(found)
+
     def finish(self, keys: Iterable[str], extra: Optional[Mapping[str, Any]] = None) -> None:
         """Declare the store complete. One process calls it, after all the others are done.
 
