@@ -24,13 +24,14 @@ train_dataloader = dict(
         truth_root='data/rendered/source/flow',
         pipeline=train_pipeline))
 max_iters = 10000
-train_cfg = dict(type='SelfTrainingLoop', max_iters=max_iters)  # no PseudoLabelHook: the truth is known
+train_cfg = dict(type='SelfTrainingLoop', max_iters='{max_iters}')  # no PseudoLabelHook: the truth is known
 optim_wrapper = dict(
     type='BFloat16OptimWrapper',
     optimizer=dict(type='AdamW', lr=4e-4, weight_decay=1e-5, eps=1e-8),
     clip_grad=dict(max_norm=1.0))
 param_scheduler = dict(
-    type='OneCycleLR', eta_max=4e-4, total_steps=max_iters + 100, pct_start=0.05, anneal_strategy='linear', by_epoch=False)
+    type='OneCycleLR', eta_max=4e-4, total_steps='{max_iters+100}', pct_start=0.05, anneal_strategy='linear', by_epoch=False)
 default_hooks = dict(
     logger=dict(interval=100),
     checkpoint=dict(interval=500, max_keep_ckpts=3))
+randomness = dict(seed=125)

@@ -22,17 +22,17 @@ train_dataloader = dict(
     batch_size=4,
     num_workers=0,
     sampler=dict(type='DrawSampler', shuffle=True),
-    dataset=dict(type='FramePairs', data_root='{video}/frames', directions='both', pipeline=train_pipeline))
+    dataset=dict(type='FramePairs', data_root='{video}/frames', directions='{labeler.directions}', pipeline='{train_pipeline}'))
 max_iters = 600
-train_cfg = dict(type='SelfTrainingLoop', max_iters=max_iters)
+train_cfg = dict(type='SelfTrainingLoop', max_iters='{max_iters}')
 optim_wrapper = dict(
     type='OptimWrapper', optimizer=dict(type='AdamW', lr=2e-4, weight_decay=1e-4, eps=1e-8), clip_grad=dict(max_norm=5.0))
 param_scheduler = dict(
-    type='OneCycleLR', eta_max=2e-4, total_steps=max_iters + 100, pct_start=0.1, anneal_strategy='linear', by_epoch=False)
+    type='OneCycleLR', eta_max=2e-4, total_steps='{max_iters+100}', pct_start=0.1, anneal_strategy='linear', by_epoch=False)
 
 judge_pipeline = [dict(type='LoadTruth'), dict(type='PackPair')]
 custom_hooks = [
-    dict(type='PseudoLabelHook', dataset=dict(type='FramePairs', data_root='{video}/frames'), labeler=labeler),
+    dict(type='PseudoLabelHook', dataset=dict(type='FramePairs', data_root='{video}/frames'), labeler='{labeler}'),
     dict(
         type='ReportHook',
         batch_size=4,
@@ -40,5 +40,6 @@ custom_hooks = [
             refined=dict(
                 type='FramePairs', data_root='{video}/frames', truth_root='{video}/flow', pipeline=judge_pipeline),
             unseen=dict(
-                type='FramePairs', data_root=unseen + '/frames', truth_root=unseen + '/flow', pipeline=judge_pipeline))),
+                type='FramePairs', data_root='{unseen}/frames', truth_root='{unseen}/flow', pipeline=judge_pipeline))),
 ]
+randomness = dict(seed=125)

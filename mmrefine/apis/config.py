@@ -2,50 +2,75 @@
 from __future__ import annotations
 
 import difflib
-import inspect
 import re
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple, Union
+from typing import Any, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
-from mmengine import registry as mmengine_registry
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 
-import mmrefine.datasets  # noqa: F401  (registers)
-import mmrefine.engine  # noqa: F401  (registers)
-import mmrefine.evaluation  # noqa: F401  (registers)
-from mmrefine import registry
+from mmrefine.apis.checks import RUNNER_KEYS, UNTYPED, config_problems
+from mmrefine.compat.stock import stock_config_root
 from mmrefine.errors import ConfigError
 
-# top-level keys that stand for a string anywhere in the config: '{video}', '{scene}', '{pass_name}'
-VARIABLES = ('video', 'scene', 'pass_name')
+__all__ = ['fill_in', 'load_config', 'override']
 
-# a key that MMEngine itself reads out of a dict with a type
-_RESERVED = {'type', '_scope_', '_delete_', 'priority'}
-_OURS = [getattr(registry, name) for name in registry.__all__]
-_MMENGINE = [value for name, value in vars(mmengine_registry).items() if name.isupper() and hasattr(value, 'module_dict')]
+# '{video}', '{labeler.directions}', '{max_iters+100}'
+_REFERENCE = re.compile(r'{(\w+(?:\.\w+)*)([+-]\d+)?}')
 
 
 def load_config(path: Union[str, Path], overrides: Optional[Mapping[str, Any]] = None) -> Config:
-    """The config of a file with overrides merged in; variables are not filled in yet, see :func:`fill_in`.
+    """The config of a file with overrides merged in and all keys checked; references are not filled in, see :func:`fill_in`.
 
     Args:
-        path: a config file.
+        path: a config file, or ``mmflow::<name>`` for a stock config.
         overrides: values by dotted key, as ``--cfg-options`` gives them.
 
     Raises:
-        ConfigError: no such file, a file that cannot be read as a config, or an override of a key that does not exist.
+        ConfigError: no such file, a file that cannot be read as a config, unknown classes and keys (all of them at once).
     """
-    if not Path(path).is_file():
+    file = Path(path)
+    if str(path).startswith('mmflow::'):
+        file = stock_config_root() / str(path).partition('::')[2]
+    if not file.is_file():
         raise ConfigError(f'{path}: there is no such config file; see the configs/ folder for those that exist')
     try:
-        cfg = Config.fromfile(str(path))
+        cfg = Config.fromfile(str(file))
     except Exception as error:  # whatever a config file may raise: it is code
         raise ConfigError(f'{path}: cannot be read as a config ({type(error).__name__}: {_one_line(error)}); correct the file') from error
-    problems = [problem for key in overrides or {} for problem in _unknown_override(cfg, key)]
+    return override(cfg, overrides)
+
+
+def override(cfg: Config, overrides: Optional[Mapping[str, Any]] = None) -> Config:
+    """A copy with values replaced by dotted key, then checked.
+
+    Raises:
+        ConfigError: unknown keys and classes, in the overrides and in the config, all at once.
+    """
+    cfg = Config(cfg.to_dict(), filename=cfg.filename)
+    overrides = dict(overrides or {})
+    problems: List[str] = []
+    for key, value in overrides.items():
+        unknown = list(_unknown_override(cfg, key))
+        problems += unknown
+        if not unknown:
+            try:
+                cfg.merge_from_dict({key: value}, allow_list_keys=True)
+            except (KeyError, TypeError, IndexError) as error:
+                problems.append(f'--cfg-options {key}={value!r}: cannot be merged into {_at(cfg, key)!r} ({_one_line(error)})')
+    problems += config_problems(cfg)
     if problems:
-        raise ConfigError(f'{path}: ' + '; '.join(problems))
-    cfg.merge_from_dict(dict(overrides or {}), allow_list_keys=True)
+        raise ConfigError(f'{cfg.filename or "config"}: ' + '; '.join(dict.fromkeys(problems)))
     return cfg
+
+
+def _at(cfg: Config, key: str) -> Any:
+    """The value at the longest part of a dotted key that exists."""
+    node: Any = cfg
+    for part in key.split('.'):
+        if not isinstance(node, dict) or part not in node:
+            break
+        node = node[part]
+    return node
 
 
 def _unknown_override(cfg: Config, key: str) -> Iterator[str]:
@@ -59,10 +84,9 @@ def _unknown_override(cfg: Config, key: str) -> Iterator[str]:
                 yield f'--cfg-options {key}: {where} is a list of {len(node)}, so the next part must be 0 to {len(node) - 1}, got {part!r}'
                 return
             node = node[int(part)]
-        elif isinstance(node, (Config, ConfigDict, dict)):
+        elif isinstance(node, (Config, dict)):
             if part not in node:
-                # the class that takes the dict knows its other keys: check_config asks it
-                if depth == len(parts) - 1 and depth > 0 and ('type' in node or not node):
+                if depth == len(parts) - 1 and _takes_more(where, node, part):
                     return
                 near = difflib.get_close_matches(part, [str(k) for k in node], n=3)
                 hint = f'; did you mean {", ".join(near)}?' if near else f'; it has {", ".join(sorted(str(k) for k in node))}'
@@ -72,87 +96,67 @@ def _unknown_override(cfg: Config, key: str) -> Iterator[str]:
         elif node is None:
             return
         else:
-            yield f'--cfg-options {key}: {where} is {node!r}, which has no keys'
+            reference = _REFERENCE.fullmatch(node) if isinstance(node, str) else None
+            remedy = f'; override {".".join([reference[1], *parts[depth:]])} instead' if reference else ''
+            yield f'--cfg-options {key}: {where} is {node!r}, which has no keys{remedy}'
             return
 
 
-def fill_in(cfg: Config) -> Config:
-    """A copy in which ``'{video}'``, ``'{scene}'`` and ``'{pass_name}'`` are replaced by the top-level keys of that name.
+def _takes_more(where: str, node: Any, part: str) -> bool:
+    """Whether a dict may get a key that it has not: what takes the dict knows its keys, and the check of the config asks it."""
+    if where == 'the config':
+        return part in RUNNER_KEYS
+    return 'type' in node or not node or where.rpartition('.')[2] in UNTYPED
 
-    Overrides come after a config file is evaluated, so a plain Python variable in it would keep its old value.
+
+def fill_in(cfg: Config) -> Config:
+    """A copy in which each ``'{name}'`` stands for the top-level key ``name``, whatever its type.
+
+    Overrides come after a config file is evaluated, so a plain Python variable in it would keep its old value; a reference follows.
+    ``'{labeler.directions}'`` goes further down, ``'{max_iters+100}'`` adds a whole number, and inside a longer string the value is
+    written out. The network's own config (``estimator``) is left alone.
 
     Raises:
-        ConfigError: a variable is used but not set.
+        ConfigError: references to keys that are None or do not exist, all of them at once, or that lead in a circle.
     """
-    values = {name: cfg.get(name) for name in VARIABLES}
+    plain, problems = cfg.to_dict(), []
 
-    def filled(value: Any, where: str) -> Any:
+    def value_of(name: str, plus: Optional[str], where: str, seen: Tuple[str, ...]) -> Any:
+        if name in seen:
+            problems.append(f'{where}: {" -> ".join([*seen, name])} is a circle')
+            return None
+        found: Any = plain
+        for part in name.split('.'):
+            found = found.get(part) if isinstance(found, dict) else None
+        if found is None:
+            top = name.partition('.')[0]
+            remedy = f'which is not set; add --cfg-options {name}=…' if top in plain else 'and there is no such key in the config'
+            problems.append(f'{where} needs {name}, {remedy}')
+            return None
+        value = filled(found, where, (*seen, name))
+        return value + int(plus) if plus and isinstance(value, (int, float)) else value
+
+    def filled(value: Any, where: str, seen: Tuple[str, ...] = ()) -> Any:
         if isinstance(value, dict):
-            return type(value)({k: filled(v, f'{where}.{k}' if where else str(k)) for k, v in value.items()})
+            return {k: v if k == 'estimator' else filled(v, f'{where}.{k}' if where else str(k), seen) for k, v in value.items()}
         if isinstance(value, (list, tuple)):
-            return type(value)(filled(v, f'{where}.{i}') for i, v in enumerate(value))
+            return type(value)(filled(v, f'{where}.{i}', seen) for i, v in enumerate(value))
         if not isinstance(value, str):
             return value
-        for name in re.findall(r'{(\w+)}', value):
-            if name in values:
-                if values[name] is None:
-                    raise ConfigError(f'{cfg.filename}: {where} needs {name}, which is not set; add --cfg-options {name}=…')
-                value = values[name] if value == f'{{{name}}}' else value.replace(f'{{{name}}}', str(values[name]))
-                if not isinstance(value, str):
-                    break
-        return value
+        whole = _REFERENCE.fullmatch(value)
+        if whole:
+            return value_of(whole[1], whole[2], where, seen)
+        return _REFERENCE.sub(lambda m: str(value_of(m[1], m[2], where, seen)), value)
 
-    copy = Config(filled(cfg.to_dict(), ''), filename=cfg.filename)
-    return copy
-
-
-def check_config(cfg: Config) -> None:
-    """Compare every dict that has a ``type`` with the class of that name.
-
-    The network's own config (``estimator``) is mmflow's business and only checked when it is built.
-
-    Raises:
-        ConfigError: unknown classes and keys, all of them at once.
-    """
-    problems = [problem for where, part in _typed(cfg.to_dict(), '') for problem in _problems(where, part)]
+    result = {key: filled(value, key) if key != 'estimator' else value for key, value in plain.items()}
     if problems:
-        raise ConfigError(f'{cfg.filename or "config"}: ' + '; '.join(problems))
+        raise ConfigError(f'{cfg.filename or "config"}: ' + '; '.join(_first_of_each_remedy(problems)))
+    return Config(result, filename=cfg.filename)
 
 
-def _typed(node: Any, where: str) -> Iterator[Tuple[str, Dict[str, Any]]]:
-    if isinstance(node, dict):
-        if isinstance(node.get('type'), str):
-            yield where, node
-        for key, value in node.items():
-            if key != 'estimator':
-                yield from _typed(value, f'{where}.{key}' if where else str(key))
-    elif isinstance(node, (list, tuple)):
-        for i, value in enumerate(node):
-            yield from _typed(value, f'{where}.{i}')
-
-
-def _problems(where: str, part: Dict[str, Any]) -> Iterator[str]:
-    name = part['type']
-    found = _lookup(name)
-    if found is None:
-        known = sorted({key for reg in _OURS + _MMENGINE for key in reg.module_dict})
-        near = difflib.get_close_matches(name, known, n=3)
-        yield f'{where}: there is no {name!r}' + (f'; did you mean {", ".join(near)}?' if near else '; check its spelling and scope')
-        return
-    parameters = inspect.signature(found).parameters
-    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
-        return
-    known = [p for p in parameters if p not in ('self', 'runner', 'args')]
-    for key in part:
-        if key not in _RESERVED and key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            yield f'{where}: {name} has no key {key!r}; ' + (f'did you mean {near[0]!r}?' if near else f'it has {", ".join(known)}')
-
-
-def _lookup(name: str) -> Any:
-    bare = name.rsplit('.', 1)[-1]
-    registries: List[Any] = _OURS if name.startswith('mmrefine.') else _MMENGINE if name.startswith('mmengine.') else _OURS + _MMENGINE
-    return next((reg.module_dict[bare] for reg in registries if bare in reg.module_dict), None)
+def _first_of_each_remedy(problems: Sequence[str]) -> List[str]:
+    """One key that is not set is reported once, however many places need it."""
+    return list({problem.partition(' needs ')[2] or problem: problem for problem in reversed(problems)}.values())[::-1]
 
 
 def _one_line(error: BaseException) -> str:

@@ -62,7 +62,8 @@ class FramePairs(Dataset):
     """Frame t and frame t + step of every scene, with a key that names the pair in the label store.
 
     ``ds[i]`` is draw i of pair i; ``ds[(i, draw)]`` is pair i under the randomness of (seed, draw) and nothing else. The
-    pipeline gets a dict with frame1, frame2 ``(H, W, 3)`` uint8 RGB, key, scene, index, reverse, truth, labels, size, rng.
+    pipeline gets a dict with frame1, frame2 ``(H, W, 3)`` uint8 RGB, key, scene, index, reverse, truth, labels, size, rng, and
+    smallest_size, which is :meth:`smallest_size`.
 
     Args:
         data_root: a video file; a folder of frames; or a folder of such folders and video files, one a scene.
@@ -111,6 +112,7 @@ class FramePairs(Dataset):
         self.scene_names = _chosen(self.data_root, list(found), scenes, hold_out)
         self._found = {name: found[name] for name in self.scene_names}
         self.sources = LazySources(self._found)
+        self._smallest: Optional[Tuple[int, int]] = None
         self.pairs = [pair for name in self.scene_names for pair in self._pairs_of(name, directions == 'both')]
         # our scope first: mmcv and mmflow have transforms of the same names
         self.pipeline = [
@@ -125,6 +127,13 @@ class FramePairs(Dataset):
     def digests(self) -> Dict[str, str]:
         """Scene -> hash of the contents of its frames; reads every file once."""
         return {name: self.sources[name].digest() for name in self.scene_names}
+
+    def smallest_size(self) -> Tuple[int, int]:
+        """(least height, least width) over the frames of all scenes, px; opens every scene when first asked."""
+        if self._smallest is None:
+            sizes = [self.sources[name].size for name in self.scene_names]
+            self._smallest = (min(size[0] for size in sizes), min(size[1] for size in sizes))
+        return self._smallest
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -145,6 +154,7 @@ class FramePairs(Dataset):
             frame2=frame2,
             size=tuple(frame1.shape[:2]),
             labels=self.labels,
+            smallest_size=self.smallest_size,
             rng=np.random.default_rng((self.seed, draw)))
         for transform in self.pipeline:
             results = transform(results)

@@ -67,40 +67,50 @@ class RandomScaleStretch(BaseTransform):
 class RandomCrop(BaseTransform):
     """Cut the same window out of both frames.
 
-    Required keys: frame1, frame2, rng. Changed keys: frame1, frame2, flow, weight, size.
+    Required keys: frame1, frame2, rng; smallest_size with ``fit``. Changed keys: frame1, frame2, flow, weight, size.
 
     Args:
         size: ``(height, width)`` px.
         density: draw 8 windows and take one with a chance proportional to the label weight in it; for sparse labels.
+        fit: cut out less where the smallest frame of the data set is smaller, so that every crop fits and all are of one size.
 
     Raises:
         InputError: the frame is smaller than the crop.
     """
 
-    def __init__(self, size: Sequence[int], density: bool = False) -> None:
+    def __init__(self, size: Sequence[int], density: bool = False, fit: bool = False) -> None:
         self.size = as_size('RandomCrop.size', size)
         self.density = density
+        self.fit = fit
 
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
         """Draw a window and cut it out."""
         rng: np.random.Generator = results['rng']
         height, width = results['frame1'].shape[:2]
-        if height < self.size[0] or width < self.size[1]:
+        tall, wide = self._window(results)
+        if height < tall or width < wide:
             raise InputError(
                 f'{results.get("key", "frame pair")}: the frames are {height}x{width} (height x width) and RandomCrop.size is '
-                f'{self.size[0]}x{self.size[1]}; crop less, or scale up before with RandomScaleStretch(crop_size={self.size})')
+                f'{self.size[0]}x{self.size[1]}; crop less, set fit=True, or scale up before with RandomScaleStretch(crop_size={self.size})')
         count = _CANDIDATES if self.density and 'weight' in results else 1
-        tops = rng.integers(0, height - self.size[0], size=count, endpoint=True)
-        lefts = rng.integers(0, width - self.size[1], size=count, endpoint=True)
+        tops = rng.integers(0, height - tall, size=count, endpoint=True)
+        lefts = rng.integers(0, width - wide, size=count, endpoint=True)
         chosen = 0
         if count > 1:
             totals = np.array([
-                results['weight'][top:top + self.size[0], left:left + self.size[1]].sum(dtype=np.float64)
+                results['weight'][top:top + tall, left:left + wide].sum(dtype=np.float64)
                 for top, left in zip(tops, lefts)
             ])
             if totals.sum() > 0:
                 chosen = int(rng.choice(count, p=totals / totals.sum()))
-        return move_pair(results, window=(int(tops[chosen]), int(lefts[chosen]), *self.size))
+        return move_pair(results, window=(int(tops[chosen]), int(lefts[chosen]), tall, wide))
+
+    def _window(self, results: Dict[str, Any]) -> Tuple[int, int]:
+        """Height and width to cut out, px."""
+        if not self.fit:
+            return self.size
+        smallest = results['smallest_size']()
+        return min(self.size[0], smallest[0]), min(self.size[1], smallest[1])
 
 
 @TRANSFORMS.register_module()

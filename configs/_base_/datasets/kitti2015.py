@@ -1,0 +1,31 @@
+# KITTI 2015, https://www.cvlibs.net/datasets/kitti: data/kitti2015/training/{image_2,flow_occ}.
+data_root = 'data/kitti2015'
+scene = 'all'  # a scene is a single pair here
+multiview = False  # True: label and learn all 21 frames of each scene (the multi-view extension)
+crop_size = (288, 960)  # (height, width) px
+
+label_data = dict(type='KittiPairs', data_root='{data_root}', scenes='{scene}', multiview='{multiview}')
+train_pipeline = [
+    dict(type='LoadLabel'),
+    dict(type='RandomCrop', size='{crop_size}'),
+    dict(type='RandomFlip', horizontal=0.5, vertical=0.),  # streets do not stand on their heads
+    dict(type='ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4, hue=0.5 / 3.14, asymmetric=0.2),
+    dict(type='PackPair'),
+]
+train_dataloader = dict(
+    batch_size='{batch_size}',
+    num_workers='{num_workers}',
+    sampler=dict(type='DrawSampler', shuffle=True),
+    dataset=dict(
+        type='KittiPairs',
+        data_root='{data_root}',
+        scenes='{scene}',
+        multiview='{multiview}',
+        directions='{labeler.directions}',
+        pipeline='{train_pipeline}'))
+report_groups = dict(
+    refined=dict(
+        type='KittiPairs',
+        data_root='{data_root}',
+        scenes='{scene}',
+        pipeline=[dict(type='LoadTruth'), dict(type='PackPair')]))

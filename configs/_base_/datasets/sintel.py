@@ -1,0 +1,32 @@
+# MPI Sintel, http://sintel.is.tue.mpg.de: data/Sintel/training/{final,clean,flow}/<scene>.
+data_root = 'data/Sintel'
+scene = 'each'  # one model a scene (paper); 'all': one model for all scenes; or the name of a scene, such as 'alley_1'
+pass_name = 'final'  # or 'clean'
+crop_size = (256, 512)  # (height, width) px
+
+label_data = dict(type='SintelPairs', data_root='{data_root}', pass_name='{pass_name}', scenes='{scene}')
+train_pipeline = [
+    dict(type='LoadLabel'),
+    dict(type='RandomCrop', size='{crop_size}'),
+    dict(type='RandomFlip', horizontal=0.5, vertical=0.1),
+    dict(type='ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4, hue=0.5 / 3.14, asymmetric=0.2),
+    dict(type='PackPair'),
+]
+train_dataloader = dict(
+    batch_size='{batch_size}',
+    num_workers='{num_workers}',
+    sampler=dict(type='DrawSampler', shuffle=True),
+    dataset=dict(
+        type='SintelPairs',
+        data_root='{data_root}',
+        pass_name='{pass_name}',
+        scenes='{scene}',
+        directions='{labeler.directions}',
+        pipeline='{train_pipeline}'))
+report_groups = dict(
+    refined=dict(
+        type='SintelPairs',
+        data_root='{data_root}',
+        pass_name='{pass_name}',
+        scenes='{scene}',
+        pipeline=[dict(type='LoadTruth'), dict(type='PackPair')]))

@@ -1,0 +1,25 @@
+# Your own: a video file, a folder of frames, or a folder of such folders and files (one a scene).
+video = None  # --cfg-options video=…
+scene = 'all'  # one model for all scenes; 'each': one model a scene; or the name of a scene
+crop_size = (256, 512)  # (height, width) px; less where the smallest frame is smaller
+
+label_data = dict(type='FramePairs', data_root='{video}', scenes='{scene}')
+train_pipeline = [
+    dict(type='LoadLabel'),
+    dict(type='RandomCrop', size='{crop_size}', fit=True),
+    dict(type='RandomFlip', horizontal=0.5, vertical=0.1),
+    dict(type='ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4, hue=0.5 / 3.14, asymmetric=0.2),
+    dict(type='PackPair'),
+]
+train_dataloader = dict(
+    batch_size='{batch_size}',
+    num_workers='{num_workers}',
+    sampler=dict(type='DrawSampler', shuffle=True),
+    dataset=dict(
+        type='FramePairs',
+        data_root='{video}',
+        scenes='{scene}',
+        directions='{labeler.directions}',
+        pipeline='{train_pipeline}'))
+# without ground truth: does the motion come back, do the colours fit
+report_groups = dict(refined=dict(type='FramePairs', data_root='{video}', scenes='{scene}', pipeline=[dict(type='PackPair')]))

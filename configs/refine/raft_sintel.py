@@ -1,0 +1,18 @@
+# RAFT (trained on FlyingChairs and FlyingThings3D, as in the paper) refined on Sintel, stage 2 as in the paper.
+# For the paper's labels too, take ../_base_/labelers/paper.py instead of cascade.py: raft_sintel_paper.py.
+_base_ = [
+    'mmflow::_base_/models/raft.py',
+    '../_base_/labelers/cascade.py',
+    '../_base_/datasets/sintel.py',
+    '../_base_/schedules/refine_1k.py',
+]
+model = dict(
+    _delete_=True,
+    type='FlowRefiner',
+    estimator={{_base_.model}},
+    train_iters=32,
+    test_iters=32,
+    losses=[dict(type='MaskedSequenceLoss', gamma=0.85)])
+# https://download.openmmlab.com/mmflow/raft/raft_8x2_100k_flyingthings3d_400x720.pth
+load_from = 'checkpoints/raft_8x2_100k_flyingthings3d_400x720.pth'
+randomness = dict(seed=125)

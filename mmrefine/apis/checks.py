@@ -1,0 +1,146 @@
+"""Is every key of a config one that somebody reads?"""
+from __future__ import annotations
+
+import difflib
+import inspect
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
+
+from mmengine import registry as mmengine_registry
+from mmengine.config import Config
+from mmengine.runner import Runner, set_random_seed
+from torch.nn.utils import clip_grad_norm_
+from torch.utils.data import DataLoader
+
+import mmrefine.datasets  # noqa: F401  (registers)
+import mmrefine.engine  # noqa: F401  (registers)
+import mmrefine.evaluation  # noqa: F401  (registers)
+import mmrefine.labeling  # noqa: F401  (registers)
+import mmrefine.models  # noqa: F401  (registers)
+from mmrefine import registry
+from mmrefine.errors import ConfigError
+
+__all__ = ['RUNNER_KEYS', 'UNTYPED', 'check_config', 'config_problems']
+
+# what MMEngine itself reads out of a dict with a type
+_RESERVED = {'type', '_scope_', '_delete_', 'priority'}
+_OURS = [getattr(registry, name) for name in registry.__all__]
+_MMENGINE = [value for name, value in vars(mmengine_registry).items() if name.isupper() and hasattr(value, 'module_dict')]
+# top-level keys that MMEngine's runner reads
+RUNNER_KEYS = [key for key in inspect.signature(Runner.__init__).parameters if key not in ('self', 'cfg')]
+
+# dicts without a type, by the end of their dotted name, and who takes their keys
+UNTYPED = {
+    'train_dataloader': (DataLoader, ('num_batch_per_epoch', )),
+    'val_dataloader': (DataLoader, ('num_batch_per_epoch', )),
+    'test_dataloader': (DataLoader, ('num_batch_per_epoch', )),
+    'randomness': (set_random_seed, ()),
+    'clip_grad': (clip_grad_norm_, ('type', )),
+}
+
+
+def check_config(cfg: Config) -> None:
+    """Compare every dict that has a ``type`` with the class of that name, and every top-level key with those of the runner.
+
+    The network's own config (``estimator``) is mmflow's business and only checked when it is built.
+
+    Raises:
+        ConfigError: unknown classes and keys, all of them at once.
+    """
+    problems = config_problems(cfg)
+    if problems:
+        raise ConfigError(f'{cfg.filename or "config"}: ' + '; '.join(problems))
+
+
+def config_problems(cfg: Config) -> List[str]:
+    """One sentence for each unknown class or key."""
+    plain = cfg.to_dict()
+    # a stock config: mmflow's own classes, which only its network is taken from
+    if plain.get('default_scope') not in (None, 'mmrefine'):
+        return []
+    problems = list(_top_level_problems(plain))
+    for where, part in _dicts(plain, ''):
+        problems += _problems(where, part) if isinstance(part.get('type'), str) else _untyped_problems(where, part)
+    schedules = plain.get('param_scheduler') or []
+    problems += _schedule_problems(plain.get('train_cfg') or {}, schedules if isinstance(schedules, list) else [schedules])
+    return problems
+
+
+def _top_level_problems(plain: Mapping[str, Any]) -> Iterator[str]:
+    """Top-level keys that look like a misspelt one of the runner; any other name may be a variable of the file."""
+    for key in plain:
+        near = [] if key in RUNNER_KEYS else difflib.get_close_matches(key, RUNNER_KEYS, n=1, cutoff=0.85)
+        if near:
+            yield f'there is no top-level key {key!r}; did you mean {near[0]!r}?'
+
+
+def _schedule_problems(train_cfg: Mapping[str, Any], schedules: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    steps = train_cfg.get('max_iters')
+    for schedule in schedules:
+        total = schedule.get('total_steps') if isinstance(schedule, dict) else None
+        if isinstance(steps, int) and isinstance(total, int) and total < steps:
+            yield (f'param_scheduler: total_steps={total} end before train_cfg.max_iters={steps}; '
+                   'set the top-level max_iters, which both follow, or make total_steps longer')
+
+
+def _dicts(node: Any, where: str) -> Iterator[Tuple[str, Dict[str, Any]]]:
+    if isinstance(node, dict):
+        yield where, node
+        for key, value in node.items():
+            if key != 'estimator':
+                yield from _dicts(value, f'{where}.{key}' if where else str(key))
+    elif isinstance(node, (list, tuple)):
+        for i, value in enumerate(node):
+            yield from _dicts(value, f'{where}.{i}')
+
+
+def _problems(where: str, part: Mapping[str, Any]) -> Iterator[str]:
+    name = part['type']
+    found = _lookup(name)
+    if found is None:
+        known = sorted({key for reg in _OURS + _MMENGINE for key in reg.module_dict})
+        near = difflib.get_close_matches(name, known, n=3)
+        yield f'{where}: there is no {name!r}' + (f'; did you mean {", ".join(near)}?' if near else '; check its spelling and scope')
+        return
+    known_keys = _parameters(found)
+    if known_keys is not None:
+        yield from _unknown_keys(where, name, part, known_keys)
+
+
+def _untyped_problems(where: str, part: Mapping[str, Any]) -> Iterator[str]:
+    name = where.rpartition('.')[2]
+    if name in UNTYPED:
+        taker, more = UNTYPED[name]
+        yield from _unknown_keys(where, name, part, [*inspect.signature(taker).parameters, *more])
+
+
+def _unknown_keys(where: str, name: str, part: Mapping[str, Any], known: Sequence[str]) -> Iterator[str]:
+    for key in part:
+        if key not in _RESERVED and key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            yield f'{where}: {name} has no key {key!r}; ' + (f'did you mean {near[0]!r}?' if near else f'it has {", ".join(known)}')
+
+
+def _parameters(found: Any) -> Optional[List[str]]:
+    """The keys that a class or function takes; None where only running it could tell.
+
+    ``**kwargs`` stand for the parameters of the base class, as far as the bases are clear about theirs.
+    """
+    known: List[str] = []
+    seen: Set[Any] = set()
+    for owner in inspect.getmro(found) if inspect.isclass(found) else (found, ):
+        function = owner.__dict__.get('__init__') if inspect.isclass(owner) else owner
+        if function is None or function is object.__init__ or function in seen:
+            continue
+        seen.add(function)
+        parameters = inspect.signature(function).parameters.values()
+        known += [p.name for p in parameters
+                  if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and p.name not in ('self', 'runner', 'args', *known)]
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return known
+    return None
+
+
+def _lookup(name: str) -> Any:
+    bare = name.rsplit('.', 1)[-1]
+    registries: List[Any] = _OURS if name.startswith('mmrefine.') else _MMENGINE if name.startswith('mmengine.') else _OURS + _MMENGINE
+    return next((reg.module_dict[bare] for reg in registries if bare in reg.module_dict), None)
