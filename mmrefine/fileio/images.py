@@ -1,7 +1,7 @@
 """Image files as ``(H, W, 3)`` uint8 RGB, and the proof that a file is whole.
 
-OpenCV decodes a truncated PNG or JPEG into a picture whose rest is grey or black, with no more than a line on stderr. A
-half-copied frame would then become a label; so the bytes are checked before they are decoded.
+OpenCV reads a truncated JPEG (up to version 4 also a PNG) as a picture whose rest is grey or black, with no more than a
+line on stderr. A half-copied frame would then become a label; so the bytes are checked before they are decoded.
 """
 from __future__ import annotations
 

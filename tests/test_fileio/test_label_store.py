@@ -139,6 +139,8 @@ def test_labels_of_another_making_are_refused_by_what_differs(tmp_path: Path) ->
     assert str(caught.value) == (
         f'{tmp_path}: the labels there were made with other frames/dog (found none, this run needs eeee), '
         'teacher (found aaaa, this run needs dddd); delete the folder, or set the store to a new one')
+    with pytest.raises(StaleLabelsError, match=r'other frames/cat \(found cccc, this run needs none\); delete'):
+        LabelStore(tmp_path, {'teacher': 'aaaa', 'labeler': 'bbbb'}).create()
     other = LabelStore(tmp_path, {'teacher': 'dddd'})
     assert not other.is_complete() and not other.has('cat/0__2')
     assert LabelStore.open(tmp_path).keys() == ['cat/0__1']
@@ -234,6 +236,23 @@ def test_rewriting_a_label_leaves_no_weights_of_the_old_one(tmp_path: Path) -> N
     store.write('cat/0__1', label(0), {})
     assert torch.equal(store.read('cat/0__1').weight, label(0).weight)
     assert not (tmp_path / 'cat' / '0__1.weight.png').exists()
+
+
+def test_a_label_is_not_whole_while_it_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, replace, renamed = store_in(tmp_path), os.replace, []
+    store.write('cat/0__1', label(0), {})
+    with monkeypatch.context() as patch:
+
+        def lose_power(source: object, target: object) -> None:
+            if renamed:
+                raise KeyboardInterrupt
+            renamed.append(target)
+            replace(source, target)
+
+        patch.setattr(os, 'replace', lose_power)
+        with pytest.raises(KeyboardInterrupt):
+            store.write('cat/0__1', label(1, soft=True), {})  # new weights beside the old flow
+    assert not store.has('cat/0__1') and store.keys() == []
 
 
 def test_a_worker_reads_through_a_pickled_store(tmp_path: Path) -> None:
