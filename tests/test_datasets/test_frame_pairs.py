@@ -4,6 +4,7 @@ import re
 import cv2
 import numpy as np
 import pytest
+from mmengine.registry import DefaultScope
 
 from mmrefine.datasets import FramePairs, frame_pairs
 from mmrefine.errors import ConfigError, InputError
@@ -89,7 +90,8 @@ def test_the_pipeline_is_built_from_our_transforms_whatever_the_default_scope(cl
     # mmcv registers a RandomFlip too, which would not take these arguments
     cfg = dict(type='mmrefine.FramePairs', data_root=str(clips), scenes='ant', pipeline=[
         dict(type='RandomFlip', horizontal=1, vertical=0), dict(type='PackPair')])
-    item = DATASETS.build(cfg)[0]
+    with DefaultScope.overwrite_default_scope('mmengine'):
+        item = DATASETS.build(cfg)[0]
     np.testing.assert_array_equal(item['inputs'][1].permute(1, 2, 0).numpy(), frame(1, 1)[:, ::-1])
 
 

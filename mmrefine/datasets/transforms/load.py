@@ -96,5 +96,4 @@ class LoadTruth(BaseTransform):
         if flow.shape[:2] != wanted:
             raise InputError(f'{path}: the ground truth of {key} is {flow.shape[0]}x{flow.shape[1]} (height x width), its frames '
                              f'are {wanted[0]}x{wanted[1]}; check that truth_root belongs to data_root')
-        weight = valid[..., None].astype(np.float32)
-        return {**results, 'flow': np.where(weight > 0, flow, 0).astype(np.float32), 'weight': weight}
+        return {**results, 'flow': flow, 'weight': valid[..., None].astype(np.float32)}
