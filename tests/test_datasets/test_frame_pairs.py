@@ -102,6 +102,16 @@ def test_labels_reach_the_pipeline_also_when_set_later(clips):
     assert data[0]['labels'] == 'second'
 
 
+def test_a_fitted_crop_is_one_size_for_all_scenes_whatever_their_frames(clips, frame):
+    for number in (1, 2):
+        write_image(clips / 'eel' / f'f{number}.png', frame(4, number, (9, 5)))
+    data = FramePairs(clips, pipeline=[dict(type='RandomCrop', size=(8, 7), fit=True)])
+    assert data.smallest_size() == (6, 5)
+    assert {item['frame1'].shape for item in data} == {(6, 5, 3)}
+    small = FramePairs(clips, pipeline=[dict(type='RandomCrop', size=(4, 4), fit=True)])
+    assert {item['frame1'].shape for item in small} == {(4, 4, 3)}
+
+
 def test_digests_tell_scenes_and_contents_apart(clips, frame):
     before = FramePairs(clips).digests()
     assert set(before) == {'ant', 'bee', 'cow'} and len(set(before.values())) == 3
