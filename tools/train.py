@@ -2,19 +2,19 @@
 from __future__ import annotations
 
 import argparse
+from typing import List, Optional
 
-import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
+from mmrefine.apis import train
 from mmrefine.apis.commands import add_config_options, config_of, run_command
-from mmrefine.apis.train import train
 
 
-def main() -> int:
+def main(argv: Optional[List[str]] = None) -> int:
     """Parse the command line and run the config."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_config_options(parser)
     parser.add_argument('--resume', action='store_true', help='go on with a killed run in the same work dir')
     parser.add_argument('--amp', action='store_true', help='train under bfloat16 autocast')
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     cfg = config_of(args)
     cfg.resume = args.resume or bool(cfg.get('resume'))
     if args.amp:

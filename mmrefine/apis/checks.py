@@ -99,7 +99,8 @@ def _problems(where: str, part: Mapping[str, Any]) -> Iterator[str]:
     if found is None:
         known = sorted({key for reg in _OURS + _MMENGINE for key in reg.module_dict})
         near = difflib.get_close_matches(name, known, n=3)
-        yield f'{where}: there is no {name!r}' + (f'; did you mean {", ".join(near)}?' if near else '; check its spelling and scope')
+        hint = f'did you mean {", ".join(near)}?' if near else 'check its spelling and scope'
+        yield f'{where}: there is no {name!r}; {hint}'
         return
     known_keys = _parameters(found)
     if known_keys is not None:
@@ -117,7 +118,8 @@ def _unknown_keys(where: str, name: str, part: Mapping[str, Any], known: Sequenc
     for key in part:
         if key not in _RESERVED and key not in known:
             near = difflib.get_close_matches(key, known, n=1)
-            yield f'{where}: {name} has no key {key!r}; ' + (f'did you mean {near[0]!r}?' if near else f'it has {", ".join(known)}')
+            hint = f'did you mean {near[0]!r}?' if near else f'it has {", ".join(known)}'
+            yield f'{where}: {name} has no key {key!r}; {hint}'
 
 
 def _parameters(found: Any) -> Optional[List[str]]:
@@ -142,5 +144,6 @@ def _parameters(found: Any) -> Optional[List[str]]:
 
 def _lookup(name: str) -> Any:
     bare = name.rsplit('.', 1)[-1]
-    registries: List[Any] = _OURS if name.startswith('mmrefine.') else _MMENGINE if name.startswith('mmengine.') else _OURS + _MMENGINE
+    scopes: Dict[str, List[Any]] = dict(mmrefine=_OURS, mmengine=_MMENGINE)
+    registries = scopes.get(name.partition('.')[0], _OURS + _MMENGINE)
     return next((reg.module_dict[bare] for reg in registries if bare in reg.module_dict), None)

@@ -36,7 +36,8 @@ def load_config(path: Union[str, Path], overrides: Optional[Mapping[str, Any]] =
     try:
         cfg = Config.fromfile(str(file))
     except Exception as error:  # whatever a config file may raise: it is code
-        raise ConfigError(f'{path}: cannot be read as a config ({type(error).__name__}: {_one_line(error)}); correct the file') from error
+        raise ConfigError(f'{path}: cannot be read as a config ({type(error).__name__}: {_one_line(error)}); '
+                          'correct the file') from error
     return override(cfg, overrides)
 
 
@@ -81,7 +82,8 @@ def _unknown_override(cfg: Config, key: str) -> Iterator[str]:
         where = '.'.join(parts[:depth]) or 'the config'
         if isinstance(node, (list, tuple)):
             if not part.isdigit() or int(part) >= len(node):
-                yield f'--cfg-options {key}: {where} is a list of {len(node)}, so the next part must be 0 to {len(node) - 1}, got {part!r}'
+                yield (f'--cfg-options {key}: {where} is a list of {len(node)}, so the next part must be '
+                       f'0 to {len(node) - 1}, got {part!r}')
                 return
             node = node[int(part)]
         elif isinstance(node, (Config, dict)):
@@ -112,9 +114,9 @@ def _takes_more(where: str, node: Any, part: str) -> bool:
 def fill_in(cfg: Config) -> Config:
     """A copy in which each ``'{name}'`` stands for the top-level key ``name``, whatever its type.
 
-    Overrides come after a config file is evaluated, so a plain Python variable in it would keep its old value; a reference follows.
-    ``'{labeler.directions}'`` goes further down, ``'{max_iters+100}'`` adds a whole number, and inside a longer string the value is
-    written out. The network's own config (``estimator``) is left alone.
+    Overrides come after a config file is evaluated, so a plain Python variable in it would keep its old value; a reference
+    follows. ``'{labeler.directions}'`` goes further down, ``'{max_iters+100}'`` adds a whole number, and inside a longer
+    string the value is written out. The network's own config (``estimator``) is left alone.
 
     Raises:
         ConfigError: references to keys that are None or do not exist, all of them at once, or that lead in a circle.

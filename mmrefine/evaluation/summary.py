@@ -3,10 +3,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 from mmrefine.errors import InputError
-from mmrefine.evaluation.record import HEADLINES
+from mmrefine.evaluation.record import HEADLINES, KINDS
 
 
 def read_report(work_dir: Union[str, Path]) -> Optional[Dict[str, Any]]:
@@ -43,10 +43,7 @@ def summary_table(reports: Sequence[Dict[str, Any]]) -> str:
             rows.append([name] + [_number(scene[side].get(metric)) for side in ('before', 'after')] + [_signed(change)])
     mean = sum(changes) / len(changes) if changes else None
     rows.append(['mean of the changes', '', '', _signed(mean)])
-    header = ['scene', f'{metric} before', 'after', 'change']
-    widths = [max(len(row[i]) for row in [header] + rows) for i in range(len(header))]
-    lines = ['  '.join([row[0].ljust(widths[0])] + [cell.rjust(w) for cell, w in zip(row[1:], widths[1:])]) for row in [header] + rows]
-    return '\n'.join(lines)
+    return _aligned([['scene', f'{metric} before', 'after', 'change']] + rows)
 
 
 def _refined(report: Dict[str, Any]) -> Dict[str, Any]:
@@ -59,3 +56,32 @@ def _number(value: Optional[float]) -> str:
 
 def _signed(value: Optional[float]) -> str:
     return '-' if value is None else f'{value:+.1f} %'
+
+
+def score_table(groups: Mapping[str, Mapping[str, Any]]) -> str:
+    """The scores of one network: a block for each group, a line for each scene, and the overall line.
+
+    Args:
+        groups: group -> ``{'EPE': …, 'scene/<name>/EPE': …, 'pairs': …}``, as metrics give them.
+    """
+    blocks = []
+    for name, scores in groups.items():
+        by_scene: Dict[str, Dict[str, Any]] = {}
+        for key, value in scores.items():
+            scene, metric = key[len('scene/'):].rsplit('/', 1) if key.startswith('scene/') else ('overall', key)
+            by_scene.setdefault(scene, {})[metric] = value
+        overall = by_scene.pop('overall', {})
+        metrics = [metric for metric in KINDS if metric in overall]
+        kinds = [KINDS[metric] for metric in metrics]
+        titles = [f'{kind.title} [{kind.unit}]' if kind.unit else kind.title for kind in kinds]
+        rows = [[scene] + [_number(by_scene[scene].get(metric)) for metric in metrics] for scene in sorted(by_scene)]
+        rows.append(['overall'] + [_number(overall.get(metric)) for metric in metrics])
+        blocks.append(f'{name} ({scores.get("pairs", "?")} pairs)\n' + _aligned([['scene'] + titles] + rows))
+    return '\n\n'.join(blocks)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    """The first column to the left, the others to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ['  '.join([row[0].ljust(widths[0])] + [cell.rjust(w) for cell, w in zip(row[1:], widths[1:])]) for row in rows]
+    return '\n'.join(lines)

@@ -91,7 +91,8 @@ class RandomCrop(BaseTransform):
         if height < tall or width < wide:
             raise InputError(
                 f'{results.get("key", "frame pair")}: the frames are {height}x{width} (height x width) and RandomCrop.size is '
-                f'{self.size[0]}x{self.size[1]}; crop less, set fit=True, or scale up before with RandomScaleStretch(crop_size={self.size})')
+                f'{self.size[0]}x{self.size[1]}; crop less, set fit=True, or scale up before with '
+                f'RandomScaleStretch(crop_size={self.size})')
         count = _CANDIDATES if self.density and 'weight' in results else 1
         tops = rng.integers(0, height - tall, size=count, endpoint=True)
         lefts = rng.integers(0, width - wide, size=count, endpoint=True)

@@ -1,0 +1,129 @@
+"""Build a network, ask it for motion, ask it for a label."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from torch import Tensor
+
+from mmrefine.apis.checks import check_config
+from mmrefine.apis.config import load_config
+from mmrefine.errors import ConfigError, InputError
+from mmrefine.labeling import FlowLabeler
+from mmrefine.models import FlowRefiner, load_estimator
+from mmrefine.registry import LABELERS, MODELS
+from mmrefine.structures import FlowEstimator, FlowLabel
+
+__all__ = ['DEFAULT_LABELER', 'inference_flow', 'init_model', 'label_pair']
+
+# the same as configs/_base_/labelers/cascade.py; a test compares them
+DEFAULT_LABELER: Dict[str, Any] = dict(
+    type='FlowLabeler',
+    view=dict(type='CascadeView', scales=(1., 2.), warm_start=True),
+    filters=[dict(type='CycleFilter', alpha=0.01, beta=0.5)],
+    directions='both')
+
+Images = Union[np.ndarray, Sequence[np.ndarray]]
+
+
+def init_model(config: Union[str, Path, Config],
+               checkpoint: Optional[Union[str, Path]] = None,
+               device: str = 'cpu') -> FlowRefiner:
+    """A network that is ready to predict, in evaluation mode.
+
+    Args:
+        config: a config, its file, or ``mmflow::<stock config>``; its ``model`` is a ``FlowRefiner`` or any flow estimator of
+            mmflow.
+        checkpoint: a stock mmflow checkpoint, a ``refined.pth`` or a training checkpoint; None leaves the weights at random.
+        device: ``'cpu'``, ``'cuda'``, …
+
+    Raises:
+        ConfigError: no such config, or one without a model.
+        CheckpointError: a checkpoint that is missing, broken, unsafe, or of another network.
+    """
+    if isinstance(config, Config):
+        cfg = config
+        check_config(cfg)
+    else:
+        cfg = load_config(config)
+    model = cfg.get('model')
+    if not isinstance(model, dict) or 'type' not in model:
+        raise ConfigError(f'{cfg.filename or "config"}: has no model with a type; name the config of a flow network')
+    if str(model['type']).rpartition('.')[2] != 'FlowRefiner':
+        model = dict(type='FlowRefiner', estimator=model)
+    refiner: FlowRefiner = MODELS.build({'_scope_': 'mmrefine', **model})
+    if checkpoint is not None:
+        load_estimator(refiner, checkpoint)
+    refiner.cfg = cfg
+    return refiner.to(device).eval()
+
+
+@torch.no_grad()
+def inference_flow(model: FlowEstimator, frame1: Images, frame2: Images) -> Union[np.ndarray, List[np.ndarray]]:
+    """The motion from ``frame1`` to ``frame2``.
+
+    Args:
+        model: of :func:`init_model`.
+        frame1: ``(H, W, 3)`` uint8 RGB of any size, or a list of such frames, of any sizes.
+        frame2: as many, each of the size of its ``frame1``.
+
+    Returns:
+        ``(H, W, 2)`` float32 px (x, y); for lists a list.
+
+    Raises:
+        InputError: something else than such frames, or lists of different lengths.
+    """
+    if isinstance(frame1, (list, tuple)) != isinstance(frame2, (list, tuple)):
+        raise InputError('frame1 and frame2 must both be frames or both be lists of frames, '
+                         f'got {type(frame1).__name__} and {type(frame2).__name__}')
+    if not isinstance(frame1, (list, tuple)):
+        return _flow(model, *_pair(model, frame1, frame2))
+    if len(frame1) != len(frame2):
+        raise InputError(f'frame1 and frame2 must be equally long lists, got {len(frame1)} and {len(frame2)} frames')
+    return [_flow(model, *_pair(model, one, two, f'pair {i}: ')) for i, (one, two) in enumerate(zip(frame1, frame2))]
+
+
+def label_pair(model: FlowEstimator,
+               frame1: np.ndarray,
+               frame2: np.ndarray,
+               labeler: Optional[Union[Mapping[str, Any], FlowLabeler]] = None) -> FlowLabel:
+    """What of the motion from ``frame1`` to ``frame2`` can be believed: stage 1 on one pair.
+
+    Args:
+        model: the teacher, of :func:`init_model`.
+        frame1: ``(H, W, 3)`` uint8 RGB.
+        frame2: the same shape.
+        labeler: a labeler or its config; default: two looks at 1x and 2x, and a cycle check (:data:`DEFAULT_LABELER`).
+
+    Returns:
+        flow ``(2, H, W)`` px and weight ``(1, H, W)`` in [0, 1], on the CPU.
+
+    Raises:
+        InputError: something else than two frames of one size.
+        TeacherError: the motion is nan or infinite.
+    """
+    if not isinstance(labeler, FlowLabeler):
+        labeler = LABELERS.build(dict(labeler or DEFAULT_LABELER))
+    return labeler.label(model, *_pair(model, frame1, frame2))[0].forward
+
+
+def _pair(model: Any, frame1: Any, frame2: Any, where: str = '') -> List[Tensor]:
+    """Two checked frames as ``(1, 3, H, W)`` in [0, 1] on the device of the model."""
+    for name, frame in (('frame1', frame1), ('frame2', frame2)):
+        whole = isinstance(frame, np.ndarray) and frame.ndim == 3 and frame.shape[2] == 3 and 0 not in frame.shape
+        if not whole or frame.dtype != np.uint8:
+            found = f'{frame.dtype} {frame.shape}' if isinstance(frame, np.ndarray) else type(frame).__name__
+            raise InputError(f'{where}{name} must be an array (H, W, 3) of uint8 RGB, got {found}')
+    if frame1.shape != frame2.shape:
+        raise InputError(f'{where}frame1 and frame2 must have one size, got {frame1.shape[:2]} and {frame2.shape[:2]} '
+                         '(height, width)')
+    device = next(model.parameters()).device
+    tensors = [torch.from_numpy(np.ascontiguousarray(frame)).to(device) for frame in (frame1, frame2)]
+    return [tensor.permute(2, 0, 1)[None].float() / 255 for tensor in tensors]
+
+
+def _flow(model: FlowEstimator, frame1: Tensor, frame2: Tensor) -> np.ndarray:
+    return model.estimate(frame1, frame2)[-1][0].float().permute(1, 2, 0).contiguous().cpu().numpy()

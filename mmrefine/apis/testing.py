@@ -1,0 +1,48 @@
+"""Score a checkpoint on the groups that a config reports."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Dict, Optional, Union
+
+import torch
+from mmengine.config import Config
+
+from mmrefine.apis.checks import check_config
+from mmrefine.apis.config import fill_in
+from mmrefine.apis.inference import init_model
+from mmrefine.engine import score_pairs
+from mmrefine.errors import ConfigError
+from mmrefine.registry import DATASETS
+
+__all__ = ['test_checkpoint']
+
+
+def test_checkpoint(cfg: Config, checkpoint: Union[str, Path], device: Optional[str] = None) -> Dict[str, Dict[str, float]]:
+    """The scores of a network on the groups of the config's ReportHook.
+
+    Args:
+        cfg: a config with a ``ReportHook``; ``scene='each'`` is read as ``'all'``.
+        checkpoint: the weights.
+        device: ``'cpu'``, ``'cuda'``, …; default: cuda where there is one.
+
+    Returns:
+        group -> scores, as :func:`~mmrefine.engine.score_pairs` gives them.
+
+    Raises:
+        ConfigError: the config reports nothing.
+        CheckpointError: a checkpoint that is missing, broken, unsafe, or of another network.
+    """
+    cfg = Config(cfg.to_dict(), filename=cfg.filename)
+    if cfg.get('scene') == 'each':
+        cfg.scene = 'all'
+    cfg = fill_in(cfg)
+    check_config(cfg)
+    hooks = [hook for hook in cfg.get('custom_hooks') or [] if hook.get('type') == 'ReportHook']
+    if not hooks:
+        raise ConfigError(f'{cfg.filename or "config"}: there is no ReportHook in custom_hooks, whose groups could be scored')
+    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    model = init_model(cfg, checkpoint, device)
+    return {
+        name: score_pairs(model, DATASETS.build(group), device, hook.get('batch_size', 1))
+        for hook in hooks for name, group in hook['groups'].items()
+    }

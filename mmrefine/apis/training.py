@@ -1,0 +1,177 @@
+"""Run a config: one model, or one for each scene with a table at the end."""
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Optional, Union
+
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner, find_latest_checkpoint
+
+from mmrefine.apis.checks import check_config
+from mmrefine.apis.config import fill_in, load_config, override
+from mmrefine.compat.checkpoints import load_checkpoint_file
+from mmrefine.engine import PseudoLabelHook, join_processes
+from mmrefine.errors import CheckpointError, ConfigError, MMRefineError
+from mmrefine.evaluation import read_report, summary_table
+from mmrefine.registry import DATASETS
+
+__all__ = ['make_labels', 'refine', 'train']
+
+# MMEngine keeps one logger and one message hub for each name of a run and second; runs of one process must not share them
+_RUN_NUMBER = itertools.count(1)
+
+
+def refine(video: Union[str, Path],
+           config: Union[str, Path, Config],
+           work_dir: Union[str, Path],
+           **overrides: Any) -> Dict[str, Any]:
+    """Refine the network of a config on a video: labels, finetuning, before against after.
+
+    Args:
+        video: a video file, a folder of frames, or a folder of such folders and files.
+        config: a config with a top-level key ``video``, such as ``configs/refine/raft_small_video.py``.
+        work_dir: where labels, ``refined.pth`` and the report go.
+        overrides: other values of the config; dotted keys as ``**{'optim_wrapper.optimizer.lr': 5e-5}``.
+
+    Returns:
+        the report (see :mod:`mmrefine.evaluation.record`).
+
+    Raises:
+        MMRefineError: whatever is wrong with video, config or checkpoint, in one sentence.
+    """
+    values = {**overrides, 'video': str(video)}
+    cfg = override(config, values) if isinstance(config, Config) else load_config(config, values)
+    cfg.work_dir = str(work_dir)
+    reports = train(cfg)
+    if not reports:
+        raise ConfigError(f'{cfg.filename or "config"}: makes no report; give it a ReportHook in custom_hooks, or use train()')
+    return reports[0] if len(reports) == 1 else dict(reports[0], scenes=reports)
+
+
+def train(cfg: Config) -> List[Dict[str, Any]]:
+    """Run both stages of a config.
+
+    ``scene='each'`` runs once for every scene of the data, in ``<work_dir>/<scene>``, and prints a table at the end; a scene
+    that has its report already is not run again when the run is resumed.
+
+    Returns:
+        the reports (see :mod:`mmrefine.evaluation.record`), one for each run; empty where the config makes none.
+
+    Raises:
+        ConfigError: keys or values that cannot be meant, all of them at once, before anything heavy is built.
+    """
+    reports = []
+    for one in _runs_of(cfg):
+        finished = read_report(one.work_dir) if cfg.get('scene') == 'each' and cfg.get('resume') else None
+        report = finished or _train_one(one)
+        if report:
+            reports.append(report)
+    if cfg.get('scene') == 'each' and reports and is_main_process():
+        print(summary_table(reports))
+    return reports
+
+
+def make_labels(cfg: Config) -> List[Path]:
+    """Run stage 1 alone, into the label store that :func:`train` would use, which then goes on from there.
+
+    Returns:
+        the folders of the stores, one for each run.
+
+    Raises:
+        ConfigError: the config labels nothing.
+    """
+    stores = []
+    for one in _runs_of(cfg):
+        runner = _build(one)
+        hooks = [hook for hook in runner.hooks if isinstance(hook, PseudoLabelHook)]
+        if not hooks:
+            raise ConfigError(f'{cfg.filename or "config"}: there is no PseudoLabelHook in custom_hooks, so it labels nothing')
+        runner.load_or_resume()
+        for hook in hooks:
+            root = hook.store_root(runner.work_dir, 0)
+            hook.label(runner, root)
+            stores.append(root)
+    return stores
+
+
+def _runs_of(cfg: Config) -> Iterator[Config]:
+    """The runs that a config asks for, filled in and checked."""
+    if not cfg.get('work_dir'):
+        raise ConfigError(f'{cfg.filename or "config"}: there is no work_dir; pass --work-dir')
+    if cfg.get('scene') != 'each':
+        yield _prepared(cfg)
+        return
+    for scene in _scenes_of(cfg):
+        one = Config(cfg.to_dict(), filename=cfg.filename)
+        one.scene, one.work_dir = scene, str(Path(cfg.work_dir) / scene)
+        yield _prepared(one)
+
+
+def _scenes_of(cfg: Config) -> List[str]:
+    """The scenes of the data that the config labels, whatever scene it names."""
+    everything = Config(cfg.to_dict(), filename=cfg.filename)
+    everything.scene = 'all'
+    everything = fill_in(everything)
+    check_config(everything)
+    for hook in everything.get('custom_hooks') or []:
+        if hook.get('type') == 'PseudoLabelHook':
+            return list(DATASETS.build(hook['dataset']).scene_names)
+    raise ConfigError(f"{cfg.filename}: scene='each' needs a PseudoLabelHook in custom_hooks, whose data set has the scenes")
+
+
+def _prepared(cfg: Config) -> Config:
+    """A copy that is ready for the runner: filled in, checked, and clear about where the weights come from.
+
+    MMEngine would resume from ``load_from``, or start from random weights where there is nothing to resume. Here ``resume``
+    means: go on from the latest checkpoint of the work dir if there is one (killed in stage 2), else start from ``load_from``
+    (killed in stage 1; the labels made so far are kept).
+
+    Raises:
+        CheckpointError: ``load_from`` cannot be read.
+        ConfigError: labels from random weights were asked for.
+    """
+    cfg = fill_in(cfg)
+    check_config(cfg)
+    if cfg.get('resume'):
+        latest = find_latest_checkpoint(cfg.work_dir) if Path(cfg.work_dir, 'last_checkpoint').is_file() else None
+        cfg.resume = latest is not None
+        if latest is not None:
+            cfg.load_from = None
+    labels = any(hook.get('type') == 'PseudoLabelHook' for hook in cfg.get('custom_hooks') or [])
+    if labels and not cfg.get('load_from') and not cfg.resume:
+        raise ConfigError(f'{cfg.filename or "config"}: load_from is not set, so the labels would come from random weights; '
+                          'add --cfg-options load_from=<checkpoint of the network>')
+    if cfg.get('load_from') and not str(cfg.load_from).startswith(('http://', 'https://')):
+        if not Path(cfg.load_from).is_file():
+            raise CheckpointError(f'{cfg.load_from}: there is no such checkpoint (load_from of {cfg.filename}); '
+                                  'put it there, or pass --cfg-options load_from=…')
+        load_checkpoint_file(cfg.load_from)
+    if not cfg.get('experiment_name'):
+        cfg.experiment_name = f'{Path(cfg.filename or "run").stem}_{next(_RUN_NUMBER)}'
+    return cfg
+
+
+def _train_one(cfg: Config) -> Optional[Dict[str, Any]]:
+    runner = _build(cfg)
+    _with_config_errors(cfg, lambda: runner.train_loop)  # opens no data, but builds data set and sampler
+    runner.train()
+    return read_report(runner.work_dir)
+
+
+def _build(cfg: Config) -> Runner:
+    """The runner; values that its parts refuse are the config's fault."""
+    join_processes(cfg.get('launcher', 'none'))
+    return _with_config_errors(cfg, lambda: Runner.from_cfg(cfg))
+
+
+def _with_config_errors(cfg: Config, build: Callable[[], Any]) -> Any:
+    try:
+        return build()
+    except MMRefineError:
+        raise
+    except (ValueError, TypeError, KeyError) as error:
+        text = ' '.join(str(error).split())
+        raise ConfigError(f'{cfg.filename or "config"}: a part of it cannot be built ({type(error).__name__}: {text}); '
+                          'correct that value') from error

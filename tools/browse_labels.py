@@ -1,0 +1,25 @@
+"""Look at labels: for each scene a sheet of frames with the kept motion in colour and the rest dark."""
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import List, Optional
+
+from mmrefine.apis.browsing import browse_labels
+from mmrefine.apis.commands import add_config_options, config_of, run_command
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    """Parse the command line and draw the sheets."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_config_options(parser, launcher=False)
+    parser.add_argument('--pairs', type=int, default=12, help='labels a sheet, spread evenly over the scene')
+    parser.add_argument('--out', type=Path, help='folder of the sheets; default: <work dir>/label_sheets')
+    args = parser.parse_args(argv)
+    for sheet in browse_labels(config_of(args), args.out, args.pairs):
+        print(sheet)
+    return 0
+
+
+if __name__ == '__main__':
+    run_command(main)
