@@ -1,6 +1,12 @@
-"""Where the parts meet: the loop of rounds, and the hooks that label, load, report and export."""
-from .hooks import PseudoLabelHook, ReportHook, WeightsHook
+"""Where the parts meet: the loop of rounds, and the hooks that label, load, save and report."""
+from .evaluate import score_pairs
+from .hooks import AtomicCheckpointHook, PseudoLabelHook, ReportHook, WeightsHook
+from .label_run import LabelRun, label_fingerprint, make_labels
 from .loops import SelfTrainingLoop
 from .optim import BFloat16OptimWrapper
+from .processes import join_processes
 
-__all__ = ['BFloat16OptimWrapper', 'PseudoLabelHook', 'ReportHook', 'SelfTrainingLoop', 'WeightsHook']
+__all__ = [
+    'AtomicCheckpointHook', 'BFloat16OptimWrapper', 'LabelRun', 'PseudoLabelHook', 'ReportHook', 'SelfTrainingLoop', 'WeightsHook',
+    'join_processes', 'label_fingerprint', 'make_labels', 'score_pairs'
+]

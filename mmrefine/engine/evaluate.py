@@ -1,76 +1,81 @@
 """How good is a network on a set of frame pairs, with ground truth or without."""
 from __future__ import annotations
 
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 import torch
 from mmengine.dist import all_gather_object, get_dist_info
 from torch import Tensor
 
+from mmrefine.engine.batches import scene_batches
 from mmrefine.evaluation import FlowTally, LabelFreeScores, pool_by_scene, tally_flow
 from mmrefine.structures import FlowEstimator
+
+Batch = Tuple[Tensor, Tensor, List[Any]]
 
 
 @torch.no_grad()
 def score_pairs(model: FlowEstimator, dataset: Any, device: str = 'cpu', batch_size: int = 4) -> Dict[str, float]:
     """Scores of a network over a data set, overall and per scene.
 
-    Where any pair has ground truth, only pairs with truth are scored against it (EPE, Fl, 1/3/5 px); where none has, the label-free
-    scores are (cycle error, colour residual). The pairs are shared over the processes, and every process gets the result.
+    Where any pair has ground truth, only pairs with truth are scored, against it (EPE, Fl, 1/3/5 px); where none has, the label-free
+    scores are made of all (cycle error, colour residual). The pairs are shared over the processes in batches that do not depend on
+    their number, and every process gets the same result.
 
     Args:
         model: the network, in evaluation mode.
-        dataset: items as :class:`~mmrefine.datasets.transforms.PackPair` makes them.
+        dataset: frame pairs whose pipeline ends in :class:`~mmrefine.datasets.transforms.PackPair`.
         device: where the network lives.
-        batch_size: pairs per forward pass; frames of different sizes never share one.
+        batch_size: pairs per forward pass, all of one scene; frames of different sizes never share one.
 
     Returns:
         ``{'EPE': …, 'scene/<name>/EPE': …, …, 'pairs': n, 'pairs_without_truth': m}``.
+
+    Raises:
+        MMRefineError: a flow that is not finite, where there is truth.
     """
     rank, world = get_dist_info()
-    truth: List[Tuple[str, FlowTally]] = []
-    free = LabelFreeScores()
-    mine = range(rank, len(dataset), world)
-    for frames1, frames2, samples in _batches(dataset, mine, device, batch_size):
-        known = ['flow' in sample for sample in samples]
-        if all(known):
-            flows = model.estimate(frames1, frames2)[-1].float()
-        else:  # the label-free scores need the way back too
-            flows, back = model.estimate(torch.cat([frames1, frames2]), torch.cat([frames2, frames1]))[-1].float().chunk(2)
-            free.add([sample.scene for sample in samples], frames1, frames2, flows, back)
-        for flow, sample, has_truth in zip(flows, samples, known):
-            tally = tally_flow(flow, sample.flow, sample.weight > 0) if has_truth else FlowTally()
-            truth.append((sample.scene, tally))
-    truth, free.results = _gather(truth), _gather(free.results)
-    without = sum(tally.pixels == 0 for _, tally in truth)
-    judged_by_truth = [(scene, tally) for scene, tally in truth if tally.pixels]
-    scores = pool_by_scene(judged_by_truth) if judged_by_truth else free.compute()
-    scores.update(pairs=len(truth), pairs_without_truth=without)
-    return scores
+    known = _with_truth(dataset)
+    batches = scene_batches(dataset.pairs, known or range(len(dataset)), batch_size)
+    mine: List[Tuple[int, List[Tuple[str, Any]]]] = []
+    for number in range(rank, len(batches), world):
+        results: List[Tuple[str, Any]] = []
+        for frames1, frames2, samples in _load(dataset, batches[number], device):
+            results += _against_truth(model, frames1, frames2, samples) if known else _without_truth(model, frames1, frames2, samples)
+        mine.append((number, results))
+    # in the order of the data, so that sums of floats do not depend on the number of processes
+    everything = sorted((part for parts in all_gather_object(mine) for part in parts), key=lambda part: part[0])
+    pooled = [result for _, results in everything for result in results]
+    if not known:
+        return dict(pool_by_scene(pooled), pairs=len(dataset), pairs_without_truth=len(dataset))
+    judged = [(scene, tally) for scene, tally in pooled if tally.pixels]
+    return dict(pool_by_scene(judged), pairs=len(dataset), pairs_without_truth=len(dataset) - len(judged))
 
 
-def _batches(dataset: Any, indices: Sequence[int], device: str, batch_size: int) -> Any:
-    """Frames and samples in batches of one size."""
-    batch: List[Any] = []
+def _with_truth(dataset: Any) -> List[int]:
+    """The pairs that come with truth; none if the pipeline does not load it."""
+    known = [i for i, pair in enumerate(dataset.pairs) if pair['truth'] is not None]
+    return known if known and 'flow' in dataset[known[0]]['data_samples'] else []
+
+
+def _load(dataset: Any, indices: Sequence[int], device: str) -> Iterator[Batch]:
+    """Frames ``(B, 3, H, W)`` in [0, 1] and samples, frames of one size together."""
+    by_size: Dict[Any, List[Any]] = {}
     for i in indices:
         item = dataset[i]
-        if batch and (len(batch) == batch_size or batch[0]['inputs'].shape != item['inputs'].shape
-                      or ('flow' in batch[0]['data_samples']) != ('flow' in item['data_samples'])):
-            yield _stack(batch, device)
-            batch = []
-        batch.append(item)
-    if batch:
-        yield _stack(batch, device)
+        by_size.setdefault(item['inputs'].shape, []).append(item)
+    for items in by_size.values():
+        frames = torch.stack([item['inputs'] for item in items]).to(device).float() / 255
+        yield frames[:, 0], frames[:, 1], [item['data_samples'] for item in items]
 
 
-def _stack(batch: Sequence[Dict[str, Any]], device: str) -> Tuple[Tensor, Tensor, List[Any]]:
-    frames = torch.stack([item['inputs'] for item in batch]).to(device).float() / 255
-    return frames[:, 0], frames[:, 1], [item['data_samples'] for item in batch]
+def _against_truth(model: FlowEstimator, frames1: Tensor, frames2: Tensor, samples: Sequence[Any]) -> List[Tuple[str, FlowTally]]:
+    flows = model.estimate(frames1, frames2)[-1].float()
+    return [(sample.scene, tally_flow(flow, sample.flow, sample.weight > 0)) for flow, sample in zip(flows, samples)]
 
 
-def _gather(results: List[Any]) -> List[Any]:
-    """The results of all processes, in every process, in no particular order."""
-    if get_dist_info()[1] == 1:
-        return results
-    parts = all_gather_object(results)
-    return [result for part in parts for result in part]
+def _without_truth(model: FlowEstimator, frames1: Tensor, frames2: Tensor, samples: Sequence[Any]) -> List[Tuple[str, Any]]:
+    both_ways = model.estimate(torch.cat([frames1, frames2]), torch.cat([frames2, frames1]))[-1].float()
+    free = LabelFreeScores()
+    free.add([sample.scene for sample in samples], frames1, frames2, *both_ways.chunk(2))
+    return free.results

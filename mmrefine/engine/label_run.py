@@ -3,14 +3,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence
 
 import numpy as np
 import torch
-from mmengine.dist import barrier, get_dist_info
+from mmengine.dist import get_dist_info
 from torch import Tensor
 
-from mmrefine.errors import NoLabelsError, TeacherError
+from mmrefine.engine.batches import scene_batches
+from mmrefine.engine.processes import together
+from mmrefine.errors import ConfigError, NoLabelsError, TeacherError
 from mmrefine.fileio.digest import digest_of
 from mmrefine.fileio.label_store import LabelStore
 from mmrefine.labeling import FlowLabeler
@@ -23,7 +25,7 @@ class LabelRun:
 
     Args:
         labels: labels in the store.
-        made: how many of them this run made (the others were there already).
+        made: how many of them this process made now (the others were there already, or other processes made them).
         kept: mean weight over all labels, in [0, 1].
         seconds: wall-clock time.
     """
@@ -34,9 +36,16 @@ class LabelRun:
 
 
 def label_fingerprint(teacher: FrozenTeacher, labeler: FlowLabeler, dataset: Any, version: str) -> Dict[str, str]:
-    """Everything that decides what the labels of ``dataset`` are, as short digests by name."""
+    """Everything that decides what the labels of ``dataset`` are, as short digests by name.
+
+    ``teacher`` stands for the weights, ``reading`` for what the weights do not tell: the kind of network, its iterations, and how
+    frames are fed to it.
+    """
+    network = teacher.refiner
+    reading = dict(network=type(network.estimator).__name__, iters=network.test_iters, frames=dict(vars(network.normalize)))
     return dict(
         teacher=teacher.digest(),
+        reading=digest_of(reading),
         labeler=digest_of(labeler.describe()),
         frames=digest_of(dataset.digests()),
         pairs=digest_of(sorted(pair['key'] for pair in dataset.pairs)),
@@ -62,12 +71,13 @@ def make_labels(teacher: FrozenTeacher,
     """Label every pair of ``dataset`` that ``store`` lacks, and complete the store.
 
     The store is the same, byte for byte, whatever the number of processes and however often the run was killed: the batches are cut
-    from the whole list of pairs before they are shared out, so each pair always meets the same companions.
+    from the whole list of pairs before they are shared out, so each pair always meets the same companions. If one process fails,
+    all raise its error.
 
     Args:
         teacher: frozen.
         labeler: turns the teacher's output into labels.
-        dataset: frame pairs, forward only (:class:`~mmrefine.datasets.FramePairs` with ``pipeline=[]``).
+        dataset: frame pairs without a pipeline; forward only if ``labeler`` labels both directions.
         store: where the labels go; created here.
         batch_size: pairs per forward pass; only neighbours of one scene share a pass.
         min_kept: least mean weight over the whole store, in [0, 1].
@@ -76,34 +86,41 @@ def make_labels(teacher: FrozenTeacher,
         log_every: seconds between two of them.
 
     Raises:
+        ConfigError: a batch size below 1, or both the data set and the labeler make the backward pairs.
         StaleLabelsError: the store was made with other settings.
+        LabelStoreError: the store cannot be written.
         TeacherError: the teacher's motion cannot be used; names the pair.
         NoLabelsError: less than ``min_kept`` survived.
     """
+    if batch_size < 1:
+        raise ConfigError(f'batch_size of the labels must be at least 1, got {batch_size!r}')
+    if labeler.directions == 'both' and any(pair['reverse'] for pair in dataset.pairs):
+        raise ConfigError("the data set to label has directions='both' and so has the labeler, which would label each pair twice; "
+                          "set directions='forward' in the data set")
     rank, world = get_dist_info()
-    if rank == 0:
-        store.create()
-    barrier()
-    if rank != 0:
-        store.create()
+    together(lambda: store.create() if rank == 0 else None)  # one sweeps what a killed run left, before the others write
+    together(store.create)
     started = time.monotonic()
     keys = wanted_keys(dataset, labeler)
+    made = 0
     if not store.is_complete():
-        batches = _cut(dataset.pairs, batch_size)
+        batches = scene_batches(dataset.pairs, range(len(dataset.pairs)), batch_size)
         todo = [b for b in batches[rank::world] if not all(store.has(k) for i in b for k in _keys_of(dataset.pairs[i], labeler))]
-        made = _label(teacher, labeler, dataset, store, todo, device, _Progress(log if rank == 0 else None, log_every, todo, world))
-        barrier()
-        if rank == 0:
-            store.finish(keys, extra=dict(summary=_summary(store, keys)))
-        barrier()
-    else:
-        made = 0
-    kept = float(store.manifest['summary']['kept'])
+        progress = _Progress(log if rank == 0 else None, log_every, todo, world)
+        made = together(lambda: _label(teacher, labeler, dataset, store, todo, device, progress))
+        together(lambda: store.finish(keys, extra=dict(summary=_summary(store, keys))) if rank == 0 else None)
+    kept = float(label_summary(store)['kept'])
     if kept < min_kept:
         raise NoLabelsError(f'{store.root}: only {kept:.3%} of the motion survived the checks, under min_kept={min_kept:.3%}; loosen '
-                            'labeler.filters (alpha, beta, tolerance), check that the checkpoint belongs to the model, or look at '
-                            'the frames: cuts, duplicates and flicker leave nothing to verify')
+                            'labeler.filters (alpha, beta, tolerance), check that the checkpoint belongs to the model, or look at the '
+                            'frames (cuts, duplicates and flicker leave nothing to verify), then delete this folder and run again')
     return LabelRun(len(keys), made, kept, time.monotonic() - started)
+
+
+def label_summary(store: LabelStore) -> Dict[str, Any]:
+    """Means of the statistics over all labels of a complete store, and the same for each scene under ``scenes``."""
+    summary: Mapping[str, Any] = store.manifest['extra']['summary']
+    return dict(summary)
 
 
 def wanted_keys(dataset: Any, labeler: FlowLabeler) -> List[str]:
@@ -111,20 +128,9 @@ def wanted_keys(dataset: Any, labeler: FlowLabeler) -> List[str]:
     return [key for pair in dataset.pairs for key in _keys_of(pair, labeler)]
 
 
-def _keys_of(pair: Dict[str, Any], labeler: FlowLabeler) -> List[str]:
+def _keys_of(pair: Mapping[str, Any], labeler: FlowLabeler) -> List[str]:
     both = labeler.directions == 'both'
     return [pair['key'], backward_key(pair['key'])] if both else [pair['key']]
-
-
-def _cut(pairs: Sequence[Dict[str, Any]], batch_size: int) -> List[List[int]]:
-    """Indices in batches that never mix scenes (whose frames may differ in size)."""
-    batches: List[List[int]] = []
-    for i, pair in enumerate(pairs):
-        if batches and len(batches[-1]) < batch_size and pairs[batches[-1][0]]['scene'] == pair['scene']:
-            batches[-1].append(i)
-        else:
-            batches.append([i])
-    return batches
 
 
 def _label(teacher: FrozenTeacher, labeler: FlowLabeler, dataset: Any, store: LabelStore, batches: Iterable[Sequence[int]],
@@ -151,10 +157,16 @@ def as_frames(images: Sequence[np.ndarray], device: str) -> Tensor:
     return torch.from_numpy(np.stack(images)).to(device).permute(0, 3, 1, 2).float() / 255
 
 
-def _summary(store: LabelStore, keys: Sequence[str]) -> Dict[str, float]:
-    """Means over all labels of what each one's statistics say; rounded, so that the order of addition does not show."""
-    stats = [store.stats(key) for key in keys]
-    return {name: round(sum(s[name] for s in stats) / len(stats), 6) for name in sorted(stats[0])}
+def _summary(store: LabelStore, keys: Sequence[str]) -> Dict[str, Any]:
+    by_scene: Dict[str, List[Dict[str, float]]] = {}
+    for key in keys:
+        by_scene.setdefault(key.rpartition('/')[0], []).append(store.stats(key))
+    everything = [stats for scene in by_scene.values() for stats in scene]
+    return dict(_means(everything), scenes={scene: _means(stats) for scene, stats in sorted(by_scene.items())})
+
+
+def _means(stats: Sequence[Mapping[str, float]]) -> Dict[str, float]:
+    return {name: round(sum(s[name] for s in stats) / len(stats), 6) for name in stats[0]}
 
 
 class _Progress:
@@ -173,6 +185,6 @@ class _Progress:
             return
         self.last = now
         rate = self.done / max(now - self.started, 1e-9)
-        left = int((self.total - self.done) / max(rate, 1e-9))
-        share = f' (1 of {self.world} processes)' if self.world > 1 else ''
-        self.log(f'labels: {self.done}/{self.total} pairs{share}, {rate:.2f} pairs/s, {left // 60:d} min {left % 60:02d} s left')
+        left = round((self.total - self.done) / max(rate, 1e-9))
+        share = f' of the first of {self.world} processes' if self.world > 1 else ''
+        self.log(f'labels: {self.done}/{self.total} pairs{share}, {rate:.2f} pairs/s, {left // 60} min {left % 60:02d} s left')

@@ -9,13 +9,15 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 import mmrefine
-from mmrefine.engine.label_run import label_fingerprint, make_labels
+from mmrefine.engine.label_run import label_fingerprint, label_summary, make_labels, wanted_keys
 from mmrefine.errors import ConfigError, StaleLabelsError
 from mmrefine.fileio.label_store import LabelStore
+from mmrefine.labeling import FlowLabeler
 from mmrefine.models import FrozenTeacher
 from mmrefine.registry import DATASETS, HOOKS, LABELERS
 
-TEACHER_INFO = 'mmrefine_label_teacher'  # in the message hub, so that checkpoints remember whose labels they learned from
+# in the message hub, so that checkpoints remember whose labels they learned from
+LABELS_INFO = 'mmrefine_labels'
 
 
 @HOOKS.register_module()
@@ -23,10 +25,11 @@ class PseudoLabelHook(Hook):
     """Before a round, labels the data set with a frozen copy of the model and points the training data at the labels.
 
     A complete store is used as it is, a partial one is completed, one made by another teacher, labeler or frame list is refused. After
-    labelling it calls ``after_label(run, store, round_)`` on every hook that has such a method.
+    labelling it calls ``after_label(run, store, round_)`` on every hook that has such a method, and leaves the statistics in the
+    message hub under ``LABELS_INFO``.
 
     Args:
-        dataset: the frame pairs to label: a data set config without a pipeline.
+        dataset: the frame pairs to label: a data set config; its pipeline, if any, is left out.
         labeler: config of the labeler.
         store: folder of the labels, relative to the work dir; later rounds get ``<store>_round<k>``.
         batch_size: pairs per forward pass of the teacher.
@@ -67,16 +70,23 @@ class PseudoLabelHook(Hook):
             data.labels = str(root)
 
     def label(self, runner: Runner, root: Path) -> None:
-        """Stage 1, whole: frozen copy, labels, store."""
+        """Stage 1, whole: frozen copy, labels, store.
+
+        Raises:
+            ConfigError: the training data have pairs that would get no label.
+        """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         teacher, labeler = FrozenTeacher(model), LABELERS.build(self.labeler)
-        dataset = DATASETS.build(self.dataset)
+        dataset = DATASETS.build(dict(self.dataset, pipeline=[]))
+        self._check_train_data(runner.train_dataloader.dataset, dataset, labeler)
         store = LabelStore(root, label_fingerprint(teacher, labeler, dataset, mmrefine.__version__))
         runner.logger.info(f'Stage 1: labels of {len(dataset.pairs)} frame pairs to {root}')
         run = make_labels(teacher, labeler, dataset, store, self.batch_size, self.min_kept,
                           device=str(next(model.parameters()).device), log=runner.logger.info)
         runner.logger.info(f'Stage 1: {run.labels} labels ({run.made} made now) in {run.seconds:.0f} s; mean weight {run.kept:.1%}')
-        runner.message_hub.update_info(TEACHER_INFO, store.fingerprint['teacher'])
+        runner.message_hub.update_info(LABELS_INFO, dict(
+            store=root.name, teacher=store.fingerprint['teacher'], labels=run.labels, seconds=round(run.seconds, 1),
+            round=runner.epoch, summary=label_summary(store)))
         runner.message_hub.update_scalar('train/label_kept', run.kept)
         runner.call_hook('after_label', run=run, store=store, round_=runner.epoch)
 
@@ -85,9 +95,20 @@ class PseudoLabelHook(Hook):
         begins = runner.iter == 0 or runner.train_loop.last_iter_of(runner.epoch - 1) == runner.iter
         return begins and (runner.epoch == 0 or self.relabel == 'every_round')
 
-    def _check_same_teacher(self, runner: Runner, root: Path) -> None:
+    @staticmethod
+    def _check_train_data(train_data: Any, dataset: Any, labeler: FlowLabeler) -> None:
+        """Better now than at the first step that meets such a pair, hours later."""
+        labelled = set(wanted_keys(dataset, labeler))
+        lost = [pair['key'] for pair in getattr(train_data, 'pairs', ()) if pair['key'] not in labelled]
+        if lost:
+            raise ConfigError(f'train_dataloader.dataset has {len(lost)} pairs that PseudoLabelHook.dataset does not label, the first is '
+                              f"{lost[0]}; give both the same data_root, scenes and step, and labeler.directions='both' if you train "
+                              'on both directions')
+
+    @staticmethod
+    def _check_same_teacher(runner: Runner, root: Path) -> None:
         store = LabelStore.open(root)
-        learned_from = runner.message_hub.runtime_info.get(TEACHER_INFO)
+        learned_from = runner.message_hub.runtime_info.get(LABELS_INFO, {}).get('teacher')
         found = store.fingerprint.get('teacher')
         if learned_from is not None and found != learned_from:
             raise StaleLabelsError(f'{root}: the labels were made by teacher {found}, but the run that is resumed learned from labels of '

@@ -3,10 +3,11 @@ from __future__ import annotations
 
 import copy
 import platform
+import shlex
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Tuple
 
 import mmengine
 import numpy as np
@@ -19,12 +20,15 @@ from torch import Tensor
 
 import mmrefine
 from mmrefine.engine.evaluate import score_pairs
+from mmrefine.engine.hooks.pseudo_label_hook import LABELS_INFO
 from mmrefine.engine.label_run import LabelRun
+from mmrefine.errors import CheckpointError
 from mmrefine.evaluation import format_table, group_record, write_report
 from mmrefine.fileio.images import write_image
 from mmrefine.fileio.label_store import LabelStore
 from mmrefine.models import load_estimator
 from mmrefine.registry import DATASETS, HOOKS
+from mmrefine.visualization import before_after_sheet, sequence_scale
 
 
 @HOOKS.register_module()
@@ -43,17 +47,23 @@ class ReportHook(Hook):
     def __init__(self, groups: Mapping[str, Dict[str, Any]], before: str = 'teacher.pth', batch_size: int = 1, pictures: int = 4) -> None:
         self.groups, self.before = groups, before
         self.batch_size, self.pictures = batch_size, pictures
-        self._labels: Dict[str, Any] = {}
+        self._datasets: Dict[str, Any] = {}
         self._timings: Dict[str, float] = {}
         self._started = 0.
 
     def before_train(self, runner: Runner) -> None:
-        """Start the clock."""
+        """Open the data and look for the network as it came: what is missing should not show after hours of training."""
+        self._datasets = {name: DATASETS.build(config) for name, config in self.groups.items()}
+        before = Path(runner.work_dir, self.before)
+        if runner.iter > 0:
+            self._timings['resumed_at_iter'] = runner.iter
+            if not before.is_file():
+                raise CheckpointError(f'{before}: the network as it came is gone, and the report of this resumed run compares with it; '
+                                      'put the file back, or start again in a new work dir')
         self._started = time.monotonic()
 
     def after_label(self, runner: Runner, run: LabelRun, store: LabelStore, round_: int) -> None:
-        """Remember what stage 1 kept."""
-        self._labels = dict(store=store.root.name, labels=run.labels, **store.manifest['summary'])
+        """Keep the time of stage 1 apart."""
         self._timings['labels_seconds'] = round(self._timings.get('labels_seconds', 0.) + run.seconds, 1)
 
     def after_train(self, runner: Runner) -> None:
@@ -62,31 +72,31 @@ class ReportHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         model.eval()
         teacher = copy.deepcopy(model)
-        load_estimator(teacher, Path(runner.work_dir) / self.before)
+        load_estimator(teacher, Path(runner.work_dir, self.before))
         device = str(next(model.parameters()).device)
         groups: Dict[str, Any] = {}
         pictures: List[Dict[str, str]] = []
-        for name, config in self.groups.items():
-            dataset = DATASETS.build(config)
+        for name, dataset in self._datasets.items():
             runner.logger.info(f'Judging before and after on {len(dataset)} pairs of the group {name!r}')
             before, after = (score_pairs(network, dataset, device, self.batch_size) for network in (teacher, model))
             groups[name] = group_record(before, after)
             if is_main_process():
-                pictures += self._draw(runner.work_dir, name, dataset, teacher, model, device)
+                pictures += self._draw(Path(runner.work_dir), name, dataset, teacher, model, device)
         if is_main_process():
             record = write_report(runner.work_dir, self._record(runner, groups, pictures))
             runner.logger.info('Before against after:\n' + format_table(record))
-            runner.logger.info(f'The report: {Path(runner.work_dir) / "report.html"}')
+            runner.logger.info(f'The report: {Path(runner.work_dir, "report.html")}')
 
     def _record(self, runner: Runner, groups: Dict[str, Any], pictures: List[Dict[str, str]]) -> Dict[str, Any]:
         cfg = runner.cfg
         return dict(
             groups=groups,
-            labels=self._labels,
+            labels=_labels(runner),
             settings=dict(
                 config=cfg.filename or '',
+                load_from=runner._load_from,
                 max_iters=runner.max_iters,
-                rounds=runner.train_loop.rounds,
+                rounds=getattr(runner.train_loop, 'rounds', 1),
                 optim_wrapper=cfg.get('optim_wrapper'),
                 train_dataloader=cfg.get('train_dataloader'),
                 custom_hooks=cfg.get('custom_hooks')),
@@ -94,31 +104,45 @@ class ReportHook(Hook):
             versions=dict(
                 mmrefine=mmrefine.__version__, torch=torch.__version__, mmengine=mmengine.__version__, python=platform.python_version()),
             timings=self._timings,
-            command=' '.join(sys.argv),
+            command=shlex.join(sys.argv),
             pictures=pictures)
 
-    def _draw(self, work_dir: str, group: str, dataset: Any, teacher: Any, model: Any, device: str) -> List[Dict[str, str]]:
-        """Sheets of a few pairs; one colour scale for the whole group, so that they can be compared."""
-        from mmrefine.visualization import before_after_sheet, sequence_scale
+    def _draw(self, work_dir: Path, group: str, dataset: Any, teacher: Any, model: Any, device: str) -> List[Dict[str, str]]:
+        """Sheets of a few pairs; one colour scale for each scene, so that its pictures can be compared."""
         chosen = sorted({int(i) for i in np.linspace(0, len(dataset) - 1, min(self.pictures, len(dataset)))})
-        panels = []
-        for i in chosen:
-            item = dataset[i]
-            frames = item['inputs'][:, None].to(device).float() / 255
-            with torch.no_grad():
-                flows = [_image(network.estimate(frames[0], frames[1])[-1][0].float()) for network in (teacher, model)]
-            sample = item['data_samples']
-            truth = _image(sample.flow) if 'flow' in sample else None
-            valid = _image(sample.weight)[..., 0] > 0 if 'flow' in sample else None
-            panels.append((sample.key, _image(item['inputs'][0]), _image(item['inputs'][1]), truth, valid, flows))
-        scale = sequence_scale([panel[3] if panel[3] is not None else panel[5][0] for panel in panels])
+        panels = [_panels(dataset[i], teacher, model, device) for i in chosen]
+        flows: Dict[str, List[np.ndarray]] = {}
+        for scene, _, _, flow, more in panels:
+            flows.setdefault(scene, []).extend([more['truth']] if 'truth' in more else [flow['before'], flow['after']])
         pictures = []
-        for key, frame1, frame2, truth, valid, (before, after) in panels:
-            sheet = before_after_sheet(frame1, before, after, max_motion=scale, frame2=frame2, truth=truth, valid=valid)
-            path = Path('pictures') / group / f'{key.replace("/", "_")}.png'
-            write_image(Path(work_dir) / path, sheet)
+        for scene, key, frame1, flow, more in panels:
+            sheet = before_after_sheet(frame1, flow['before'], flow['after'], max_motion=sequence_scale(flows[scene]), **more)
+            path = Path('pictures', group, f'{key.replace("/", "_")}.png')
+            write_image(work_dir / path, sheet)
             pictures.append(dict(path=path.as_posix(), caption=f'{group}: {key}'))
         return pictures
+
+
+def _labels(runner: Runner) -> Dict[str, Any]:
+    """What stage 1 kept; the message hub knows it in a resumed run too."""
+    info = runner.message_hub.runtime_info.get(LABELS_INFO)
+    return dict(store=info['store'], labels=info['labels'], **info['summary']) if info else {}
+
+
+def _panels(item: Dict[str, Any], teacher: Any, model: Any, device: str) -> Tuple[str, str, np.ndarray, Dict[str, np.ndarray], Dict]:
+    """Scene, key, frame 1, the flows before and after, and what else there is to show of a pair."""
+    frames = item['inputs'][:, None].to(device).float() / 255
+    with torch.no_grad():
+        flow = {
+            name: _image(network.estimate(frames[0], frames[1])[-1][0].float())
+            for name, network in (('before', teacher), ('after', model))
+        }
+    sample = item['data_samples']
+    more = dict(frame2=_image(item['inputs'][1]))
+    if 'flow' in sample:
+        more['valid'] = _image(sample.weight)[..., 0] > 0
+        more['truth'] = np.where(more['valid'][..., None], _image(sample.flow), np.nan)
+    return sample.scene, sample.key, _image(item['inputs'][0]), flow, more
 
 
 def _image(tensor: Tensor) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any, Dict
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
 import mmrefine
 from mmrefine.fileio.atomic import save_checkpoint
@@ -24,7 +24,7 @@ class WeightsHook(Hook):
 
     Args:
         out: file name of the refined network in the work dir: a plain state dict plus meta, for the unmodified stock config.
-        before: file name of the network as it came, in the same form; written before the first step, read by the report.
+        before: file name of the network as it came, in the same form; written once the labels are accepted, read by the report.
     """
     priority = 'ABOVE_NORMAL'  # the files are there when the report is made
 
@@ -38,11 +38,12 @@ class WeightsHook(Hook):
             CheckpointError: it belongs to another network; names missing and unexpected keys.
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        state = estimator_state(model, checkpoint, source=str(runner._load_from or 'the checkpoint'))
+        source = runner._load_from or find_latest_checkpoint(runner.work_dir) or 'the checkpoint'
+        state = estimator_state(model, checkpoint, source=str(source))
         checkpoint['state_dict'] = {f'estimator.{key}': value for key, value in state.items()}
 
-    def before_train(self, runner: Runner) -> None:
-        """Keep the network as it came, unless the run goes on from a later step."""
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Keep the network as it came; after the labels, which may refuse the run, and not in a run that goes on from a later step."""
         if runner.iter == 0:
             self._save(runner, self.before, refined=False)
 

@@ -1,6 +1,8 @@
 """Label, train, and again: the loop of Refine (one round) and of CLIP-FLow (several)."""
 from __future__ import annotations
 
+import itertools
+import re
 from typing import Any, Dict, Iterator, Sequence, Union
 
 from mmengine.dist import get_world_size
@@ -8,6 +10,7 @@ from mmengine.runner import BaseLoop, Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from mmrefine.errors import ConfigError, MMRefineError
 from mmrefine.registry import LOOPS
 
 
@@ -27,7 +30,7 @@ class SelfTrainingLoop(BaseLoop):
         rounds: how many times to label, in [1, max_iters]; rounds have equal length, the last takes the remainder.
 
     Raises:
-        ValueError: ``max_iters`` below 1 or ``rounds`` outside [1, max_iters].
+        ConfigError: ``max_iters`` below 1 or ``rounds`` outside [1, max_iters].
     """
 
     def __init__(self,
@@ -35,8 +38,8 @@ class SelfTrainingLoop(BaseLoop):
                  dataloader: Union[DataLoader, Dict],
                  max_iters: int,
                  rounds: int = 1) -> None:
-        if max_iters < 1 or not 1 <= rounds <= max_iters:
-            raise ValueError(f'train_cfg needs max_iters >= 1 and 1 <= rounds <= max_iters, got {max_iters} and {rounds}')
+        if max_iters != int(max_iters) or rounds != int(rounds) or not 1 <= rounds <= max_iters:
+            raise ConfigError(f'train_cfg needs whole numbers, max_iters >= 1 and 1 <= rounds <= max_iters, got {max_iters} and {rounds}')
         super().__init__(runner, dataloader)
         self._max_iters = int(max_iters)
         self.rounds = int(rounds)
@@ -88,15 +91,24 @@ class SelfTrainingLoop(BaseLoop):
         batches = self._batches()
         while self._iter < until and not self.stop_training:
             self.runner.model.train()
-            self.run_iter(next(batches))
+            self.run_iter(_next(batches))
 
     def _batches(self) -> Iterator[Any]:
         """Batches for ever, from the draw that is next."""
         sampler = self.dataloader.sampler
         if hasattr(sampler, 'set_start'):
             sampler.set_start(self._iter * (self.dataloader.batch_size or 1) * get_world_size())
-        while True:
-            yield from self.dataloader
+        # persistent workers would go on with their copy of the data, which points at the labels of the round before
+        self.dataloader._iterator = None
+        for epoch in itertools.count():
+            if hasattr(sampler, 'set_epoch'):
+                sampler.set_epoch(epoch)
+            empty = True
+            for batch in self.dataloader:
+                empty = False
+                yield batch
+            if empty:
+                raise ConfigError('train_dataloader yields no batch; is batch_size larger than the data set, with drop_last=True?')
 
     def run_iter(self, data_batch: Sequence[dict]) -> None:
         """One optimiser step on one batch."""
@@ -105,3 +117,15 @@ class SelfTrainingLoop(BaseLoop):
         self.runner.call_hook(
             'after_train_iter', batch_idx=self._iter, data_batch=data_batch, outputs=outputs)
         self._iter += 1
+
+
+def _next(batches: Iterator[Any]) -> Any:
+    """The next batch; an error of ours keeps its one sentence, without the traceback of the worker that PyTorch puts around it."""
+    try:
+        return next(batches)
+    except MMRefineError as error:
+        name = type(error).__qualname__
+        found = re.search(rf'^Caught {name} in DataLoader worker.*^[\w.]*{name}: (.*)\Z', str(error), re.DOTALL | re.MULTILINE)
+        if found is None:
+            raise
+        raise type(error)(found.group(1).strip()) from error

@@ -1,0 +1,88 @@
+"""Checkpoints that a kill or a full disk cannot break."""
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import Runner
+
+from mmrefine.errors import CheckpointError
+from mmrefine.fileio.atomic import TEMP_PREFIX, TEMP_SUFFIX, write_bytes, write_failure
+from mmrefine.registry import HOOKS
+
+
+@HOOKS.register_module()
+class AtomicCheckpointHook(CheckpointHook):
+    """MMEngine's hook, except that at any moment the work dir holds a whole checkpoint and a ``last_checkpoint`` that names it.
+
+    MMEngine removes an old checkpoint before it writes the new one, and writes both files in place: a kill in between leaves nothing
+    to resume from. Here the new one is written first, under a hidden name, and takes its name in one step; then ``last_checkpoint``;
+    then the oldest goes. Beside the interval, the last step of a round is always saved, so that a resumed run labels the next round
+    with the very weights that the killed one had. For work dirs on a local file system.
+
+    Raises:
+        CheckpointError: the disk is full or the folder cannot be written; what was there before is untouched.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Remove what a killed writer left."""
+        super().before_train(runner)
+        self._saved_step: Optional[int] = None
+        if is_main_process():
+            for leftover in Path(self.out_dir).glob(f'{TEMP_PREFIX}*{TEMP_SUFFIX}'):
+                leftover.unlink(missing_ok=True)
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Save after an interval, after a round, and at the end."""
+        super().after_train_iter(runner, batch_idx, data_batch, outputs)
+        last_iter_of = getattr(runner.train_loop, 'last_iter_of', None)
+        if last_iter_of is not None and not self.by_epoch and self._saved_step != runner.iter + 1 == last_iter_of(runner.epoch):
+            self._save_checkpoint(runner)
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: Dict[str, Any]) -> None:
+        doomed = self._doomed_by(runner, step)
+        path = Path(self.out_dir, self.filename_tmpl.format(step))
+        self._saved_step, self.last_ckpt = step, str(path)
+        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+        temp = path.parent / f'{TEMP_PREFIX}{secrets.token_hex(8)}{TEMP_SUFFIX}'
+        try:
+            runner.save_checkpoint(  # acts in the main process only
+                str(temp.parent),
+                temp.name,
+                save_optimizer=self.save_optimizer,
+                save_param_scheduler=self.save_param_scheduler,
+                meta=meta,
+                by_epoch=self.by_epoch,
+                **self.args)
+            if is_main_process():
+                _sync(temp)
+                os.replace(temp, path)
+                write_bytes(Path(runner.work_dir, 'last_checkpoint'), os.fsencode(path))
+                for old in doomed:
+                    old.unlink(missing_ok=True)
+        except OSError as error:
+            raise CheckpointError(write_failure(path, error)) from error
+        finally:
+            if is_main_process():
+                temp.unlink(missing_ok=True)
+
+    def _doomed_by(self, runner: Runner, step: int) -> List[Path]:
+        """The checkpoints that go once ``step`` is saved; the others are noted in the message hub, for a resumed run."""
+        if self.max_keep_ckpts < 1:
+            return []
+        kept = [old for old in self.keep_ckpt_ids if old != step] + [step]
+        doomed, kept = kept[:-self.max_keep_ckpts], kept[-self.max_keep_ckpts:]
+        self.keep_ckpt_ids.clear()
+        self.keep_ckpt_ids.extend(kept)
+        runner.message_hub.update_info('keep_ckpt_ids', kept)
+        return [Path(self.out_dir, self.filename_tmpl.format(old)) for old in doomed]
+
+
+def _sync(path: Path) -> None:
+    """Wait until the file has reached the disk."""
+    with open(path, 'rb') as file:
+        os.fsync(file.fileno())

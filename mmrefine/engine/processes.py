@@ -1,0 +1,43 @@
+"""What the processes of a distributed run do together."""
+from __future__ import annotations
+
+from typing import Callable, Optional, TypeVar
+
+import torch
+import torch.distributed as torch_dist
+from mmengine.dist import all_gather_object, is_distributed
+
+from mmrefine.errors import MMRefineError
+
+T = TypeVar('T')
+
+
+def join_processes(launcher: str) -> None:
+    """Join the process group of ``launcher='pytorch'`` where there is no GPU; anything else is left to MMEngine's runner.
+
+    MMEngine selects a CUDA device before it joins, which fails without one; it leaves a group alone that exists already. RANK,
+    WORLD_SIZE, MASTER_ADDR and MASTER_PORT come from the environment, as torchrun sets them.
+    """
+    if launcher == 'pytorch' and not torch.cuda.is_available() and not is_distributed():
+        torch_dist.init_process_group('gloo')
+
+
+def together(action: Callable[[], T]) -> T:
+    """Run ``action`` in every process; if one of them fails, all fail with its error instead of waiting for it for ever.
+
+    Returns:
+        what ``action`` returned in this process. No process goes on before all are done.
+
+    Raises:
+        MMRefineError: of the first process that failed.
+    """
+    result: Optional[T] = None
+    failure: Optional[MMRefineError] = None
+    try:
+        result = action()
+    except MMRefineError as error:
+        failure = error
+    for error_there in all_gather_object(failure):
+        if error_there is not None:
+            raise failure or error_there
+    return result  # type: ignore[return-value]  # None only where T allows it

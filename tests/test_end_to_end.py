@@ -1,0 +1,99 @@
+"""One small run through both stages, looked at from all sides."""
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))  # for the helpers, whatever import mode pytest runs in
+
+from small_runs import KEYS, PAIRS, material, run, same_state, small_config, small_model  # noqa: E402, F401
+
+from mmrefine.fileio.images import read_image  # noqa: E402
+from mmrefine.fileio.label_store import LabelStore  # noqa: E402
+from mmrefine.models import FlowRefiner, build_estimator  # noqa: E402
+
+
+@pytest.fixture(scope='module')
+def finished(material, tmp_path_factory):  # noqa: F811
+    """A finished run: its runner and its log."""
+    torch.manual_seed(0)
+    return run(small_config(material, tmp_path_factory.mktemp('finished'), max_iters=3, report=True))
+
+
+@pytest.fixture
+def work_dir(finished):
+    return Path(finished.work_dir)
+
+
+def load(path: Path) -> dict:
+    return torch.load(path, weights_only=True)
+
+
+def test_every_pair_has_its_label_and_the_manifest_sums_them_up(work_dir):
+    store = LabelStore.open(work_dir / 'labels')
+    assert store.keys() == sorted(KEYS)
+    summary = store.manifest['extra']['summary']
+    kept = [store.stats(key)['kept'] for key in KEYS]
+    assert summary['kept'] == pytest.approx(sum(kept) / PAIRS, abs=1e-6) and min(kept) > 0
+    assert summary['scenes']['target_0002']['kept'] == pytest.approx(sum(kept[2:]) / 2, abs=1e-6)
+
+
+def test_refined_pth_fits_the_stock_network_strictly_and_gives_the_same_flow(finished, work_dir):
+    checkpoint = load(work_dir / 'refined.pth')
+    assert checkpoint['meta']['refined'] is True and checkpoint['meta']['iter'] == 3
+    network = build_estimator(small_model()['estimator'])
+    network.load_state_dict(checkpoint['state_dict'], strict=True)
+    frames = torch.rand(2, 1, 3, 64, 96)
+    stock = FlowRefiner(network, test_iters=2)
+    stock.normalize = finished.model.normalize  # of the config, which the built network has lost
+    with torch.no_grad():
+        assert torch.equal(stock.eval().estimate(*frames)[-1], finished.model.eval().estimate(*frames)[-1])
+
+
+def test_the_student_learned_and_the_teacher_did_not(material, work_dir):  # noqa: F811
+    start, teacher, refined = (load(path)['state_dict'] for path in (
+        material / 'start.pth', work_dir / 'teacher.pth', work_dir / 'refined.pth'))  # yapf: disable
+    assert same_state(teacher, start)
+    assert not same_state(refined, start)
+
+
+def test_the_report_compares_both_groups(work_dir):
+    report = json.loads((work_dir / 'report.json').read_text())
+    refined, unseen = report['groups']['refined'], report['groups']['unseen']
+    assert (refined['pairs'], refined['pairs_without_truth']) == (PAIRS, 0)
+    assert (unseen['pairs'], unseen['pairs_without_truth']) == (2, 2)
+    assert sorted(refined['scenes']) == ['target_0001', 'target_0002']
+    assert refined['before']['EPE'] != refined['after']['EPE']
+    assert unseen['before']['cycle_median'] != unseen['after']['cycle_median'] and 'EPE' not in unseen['before']
+    assert report['labels']['labels'] == PAIRS and 0 < report['labels']['kept'] <= 1
+    assert report['settings']['max_iters'] == 3 and report['seeds'] == {'seed': 125}
+
+
+def test_the_pictures_of_the_report_exist_and_are_pictures(work_dir):
+    report = json.loads((work_dir / 'report.json').read_text())
+    assert [picture['caption'] for picture in report['pictures']] == [
+        f'refined: {KEYS[0]}', f'refined: {KEYS[3]}', f'unseen: {KEYS[2]}', f'unseen: {KEYS[3]}'
+    ]
+    for picture in report['pictures']:
+        assert read_image(work_dir / picture['path']).shape[1] == 972
+        assert picture['path'] in (work_dir / 'report.html').read_text()
+
+
+def test_the_log_says_how_far_labelling_is_and_what_the_rates_and_losses_are(work_dir):
+    text = next(work_dir.glob('*/*.log')).read_text()
+    assert f'labels: {PAIRS}/{PAIRS} pairs, ' in text and ' pairs/s, 0 min 00 s left' in text
+    lines = [json.loads(line) for line in next(work_dir.glob('*/vis_data/scalars.json')).read_text().splitlines()]
+    assert [line['step'] for line in lines] == [1, 2, 3]
+    for line in lines:  # F11: a diagnostic must not be summed into the loss
+        assert line['loss'] == pytest.approx(line['loss_masked_sequence']) and line['label_kept'] > 0
+    assert lines[0]['base_lr'] != lines[1]['base_lr'] != lines[2]['base_lr']
+
+
+def test_no_leftovers_lie_in_the_work_dir(work_dir):
+    assert sorted(path.name for path in work_dir.iterdir() if path.is_file() and path.suffix != '.py') == [
+        'iter_3.pth', 'last_checkpoint', 'refined.pth', 'report.html', 'report.json', 'teacher.pth']  # yapf: disable
+    assert not list(work_dir.rglob('.mmrefine-*'))
