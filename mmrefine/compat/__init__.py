@@ -6,7 +6,8 @@ what is changed, why, and the test that fails, or may be deleted, when the entry
 * **``mmcv.ops`` beside mmcv-lite (F7).**  ``import mmflow.models`` needs ``mmcv.ops``, which needs compiled operators
   that mmcv-lite does not have.  A finder in ``sys.meta_path`` answers the import with a module that holds
   ``Correlation`` and ``DeformConv2d`` in plain PyTorch (``correlation.py``, ``deform_conv.py``), and with the two
-  version functions that mmcv's ``collect_env`` then asks for.  Where mmcv has its ``_ext``, nothing is replaced.  Can go when ``test_mmcv_lite_has_no_operators_of_its_own`` fails.
+  version functions that mmcv's ``collect_env`` then asks for.  Where mmcv has its ``_ext``, nothing is replaced.
+  Can go when ``test_mmcv_lite_has_no_operators_of_its_own`` fails.
 * **Classes allowed in checkpoints (F8).**  PyTorch 2.6 loads with ``weights_only=True``, and mmengine 0.10.7 then
   refuses its own checkpoints.  Just before ``mmengine.runner.checkpoint`` is imported, exactly the classes that such a
   file holds are allow-listed (``checkpoints.py``): the log buffer, numpy's array and number parts, the one-cycle
