@@ -2,12 +2,12 @@
 # Data: `python tools/render.py data/rendered/source --style source --seeds 1000 4000 --frames 2 --size 192 256`
 _base_ = ['../_base_/default_runtime.py', '../_base_/models/raft_small.py']
 
-model = dict(train_iters=8, test_iters=12, losses=[dict(type='MaskedSequenceLoss', gamma=0.8)])
+model = dict(train_iters=6, test_iters=12, losses=[dict(type='MaskedSequenceLoss', gamma=0.8)])
 train_pipeline = [
     dict(type='LoadTruth'),
     # from a little smaller to 1.5 times larger: the teacher must be at home at twice a video's resolution
-    dict(type='RandomScaleStretch', scale=(-0.25, 0.6), stretch=0.2, stretch_prob=0.8, prob=0.8, crop_size=(128, 192)),
-    dict(type='RandomCrop', size=(128, 192)),  # px
+    dict(type='RandomScaleStretch', scale=(-0.25, 0.6), stretch=0.2, stretch_prob=0.8, prob=0.8, crop_size=(112, 160)),
+    dict(type='RandomCrop', size=(112, 160)),  # px
     dict(type='RandomFlip', horizontal=0.5, vertical=0.5),
     dict(type='ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4, hue=0.16, asymmetric=0.2),
     dict(type='Eraser', prob=0.5, max_boxes=2, sides=(16, 40)),
@@ -15,15 +15,14 @@ train_pipeline = [
 ]
 train_dataloader = dict(
     batch_size=4,
-    num_workers=1,
-    persistent_workers=True,
+    num_workers=0,
     sampler=dict(type='DrawSampler', shuffle=True),
     dataset=dict(
         type='FramePairs',
         data_root='data/rendered/source/frames',
         truth_root='data/rendered/source/flow',
         pipeline=train_pipeline))
-max_iters = 10000
+max_iters = 9000
 train_cfg = dict(type='SelfTrainingLoop', max_iters='{max_iters}')  # no PseudoLabelHook: the truth is known
 optim_wrapper = dict(
     type='BFloat16OptimWrapper',
