@@ -12,4 +12,4 @@ model = dict(
     losses=[dict(type='MaskedPyramidLoss')])
 # https://download.openmmlab.com/mmflow/liteflownet2/liteflownet2_8x1_500k_flyingthing3d_subset_384x768.pth
 load_from = 'checkpoints/liteflownet2_8x1_500k_flyingthing3d_subset_384x768.pth'
-randomness = dict(_delete_=True, seed=125)  # not the seed of the stock config
+randomness = dict(seed=125)

@@ -1,0 +1,158 @@
+"""Every config of the repository can be read, checked and built, and means what it says."""
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+sys.path.insert(0, str(Path(__file__).parent))  # for the helpers, whatever import mode pytest runs in
+
+from small_trees import ROOT, SINTEL_SCENES, SIZE, trees  # noqa: E402, F401
+
+from mmrefine.apis.checks import check_config  # noqa: E402
+from mmrefine.apis.config import fill_in, load_config  # noqa: E402
+from mmrefine.apis.inference import DEFAULT_LABELER, init_model  # noqa: E402
+from mmrefine.compat.stock import stock_config_root  # noqa: E402
+from mmrefine.models import FlowRefiner, MaskedPyramidLoss, MaskedSequenceLoss  # noqa: E402
+from mmrefine.registry import DATASETS  # noqa: E402
+
+CONFIGS = sorted(path.relative_to(ROOT / 'configs').as_posix() for path in (ROOT / 'configs').glob('[!_]*/*.py'))
+REFINE = [name for name in CONFIGS if name.startswith('refine/')]
+STOCK = [name for name in REFINE if 'small' not in name]
+LOSSES = dict(raft=MaskedSequenceLoss, gma=MaskedSequenceLoss)
+# what a stock config says of training only
+FOR_TRAINING = {'flow_loss', 'freeze_bn', 'freeze_net', 'init_cfg', 'train_cfg', 'test_cfg', '_scope_', 'augmentations',
+                'data_preprocessor'}  # yapf: disable
+
+
+def small(name, trees):  # noqa: F811
+    """The config on the rendered trees, filled in."""
+    where = {'data_root': str(trees['kitti' if 'kitti' in name else 'sintel'])}
+    if 'video' in name:
+        where = {'video': str(trees['frames'])}
+    elif 'demo' in name:
+        where = {'train_dataloader.dataset.data_root': str(trees['frames']), 'train_dataloader.dataset.truth_root': str(trees['flow'])}
+        if 'target' in name:
+            where = {'video': str(trees['frames'].parent), 'unseen': str(trees['frames'].parent)}
+    cfg = load_config(ROOT / 'configs' / name, where)
+    if cfg.get('scene') == 'each':
+        cfg.scene = 'all'
+    cfg = fill_in(cfg)
+    check_config(cfg)
+    return cfg
+
+
+def test_the_sweeps_below_see_every_config():
+    assert len(CONFIGS) == 13 and len(REFINE) == 11 and len(STOCK) == 10
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_a_config_builds_its_network_and_its_data(name, trees):  # noqa: F811
+    cfg = small(name, trees)
+    model = init_model(cfg)
+    assert isinstance(model, FlowRefiner) and len(model.losses) == 1
+    if name in STOCK:
+        wanted = LOSSES.get(name.split('/')[1].split('_')[0], MaskedPyramidLoss)
+        assert [type(loss) for loss in model.losses.values()] == [wanted]
+    hooks = {hook['type']: hook for hook in cfg.get('custom_hooks', [])}
+    data = [cfg.train_dataloader.dataset]
+    if name != 'demo/raft_small_source.py':
+        assert set(hooks) == {'PseudoLabelHook', 'ReportHook'}
+        data += [hooks['PseudoLabelHook']['dataset'], *hooks['ReportHook']['groups'].values()]
+    pairs = [len(DATASETS.build(dict(part)).pairs) for part in data]
+    forward = 2 if 'kitti' in name else 4  # two scenes of one pair, of two pairs
+    both = forward * (2 if hooks and cfg.labeler.directions == 'both' else 1)
+    assert pairs == [both] + [forward] * (len(data) - 1)
+    for part in data[2:]:
+        item = DATASETS.build(dict(part))[0]
+        assert item['inputs'].shape == (2, 3, *SIZE)
+        assert ('flow' in item['data_samples']) is ('_video' not in name)  # a user's video has no truth
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_every_config_fixes_its_seed(name):
+    assert load_config(ROOT / 'configs' / name).randomness == dict(seed=125)
+
+
+def published():
+    """Checkpoint file name -> (its address, the stock config that made it)."""
+    found = {}
+    for file in stock_config_root().glob('*/metafile.yml'):
+        for model in yaml.safe_load(file.read_text()).get('Models', []):
+            if 'Weights' in model:
+                found[model['Weights'].rpartition('/')[2]] = (model['Weights'], file.parent / f'{model["Name"]}.py')
+    return found
+
+
+def network_of(node):
+    """A model config without what is for training only."""
+    if isinstance(node, dict):
+        return {key: network_of(value) for key, value in node.items() if key not in FOR_TRAINING}
+    return [network_of(value) for value in node] if isinstance(node, (list, tuple)) else node
+
+
+@pytest.mark.parametrize('name', STOCK)
+def test_the_network_is_that_of_the_checkpoint_it_starts_from(name):
+    path = ROOT / 'configs' / name
+    cfg = load_config(path)
+    address, stock_file = published()[Path(cfg.load_from).name]
+    stock = load_config(stock_file).model.to_dict()
+    ours = cfg.model.estimator.to_dict()
+    assert network_of(ours) == network_of(stock)
+    for key in ('mean', 'std', 'bgr_to_rgb'):
+        assert ours['data_preprocessor'].get(key) == stock['data_preprocessor'].get(key)
+    assert re.search(rf'^# {re.escape(address)}$', path.read_text(), re.MULTILINE)
+
+
+def test_raft_on_sintel_trains_as_the_paper_says():
+    cfg = fill_in(load_config(ROOT / 'configs/refine/raft_sintel.py'))
+    assert cfg.train_cfg.max_iters == 1000 and cfg.train_dataloader.batch_size == 12
+    assert cfg.optim_wrapper.optimizer == dict(type='AdamW', lr=1e-4, weight_decay=1e-4, eps=1e-8)
+    assert cfg.optim_wrapper.clip_grad == dict(max_norm=5.0)
+    schedule = dict(cfg.param_scheduler)
+    assert schedule == dict(type='OneCycleLR', eta_max=1e-4, total_steps=1100, pct_start=0.1, anneal_strategy='linear', by_epoch=False)
+    assert cfg.model.train_iters == cfg.model.test_iters == 32 and cfg.model.losses[0].gamma == 0.85
+    assert cfg.model.get('freeze_bn', True) is True  # where we depart (PAPERS: 49 near-identical pairs)
+    steps = {part['type']: part for part in cfg.train_dataloader.dataset.pipeline}
+    assert list(steps) == ['LoadLabel', 'RandomCrop', 'RandomFlip', 'ColorJitter', 'PackPair']
+    assert tuple(steps['RandomCrop']['size']) == (256, 512)
+    assert (steps['RandomFlip']['horizontal'], steps['RandomFlip']['vertical']) == (0.5, 0.1)
+    jitter = steps['ColorJitter']
+    assert [jitter[key] for key in ('brightness', 'contrast', 'saturation', 'asymmetric')] == [0.4, 0.4, 0.4, 0.2]
+    assert jitter['hue'] == pytest.approx(0.5 / 3.14)
+
+
+def test_the_papers_labeler_is_the_papers():
+    cfg = fill_in(load_config(ROOT / 'configs/refine/raft_sintel_paper.py'))
+    labeler = cfg.custom_hooks[0].labeler
+    assert labeler.directions == cfg.train_dataloader.dataset.directions == 'forward'
+    assert tuple(labeler.view.scales) == (1., )
+    cycle, color = labeler.filters
+    assert (cycle.type, cycle.alpha, cycle.beta, cycle.form, cycle.magnitude) == ('CycleFilter', 0.002, 0.1, 'norm', 'unwarped')
+    assert (color.type, color.tolerance) == ('ColorFilter', 1.275)
+    assert cfg.model.freeze_bn is False
+
+
+def test_label_pair_and_the_configs_have_one_default_labeler():
+    assert load_config(ROOT / 'configs/_base_/labelers/cascade.py').labeler.to_dict() == DEFAULT_LABELER
+
+
+def test_an_override_reaches_every_place_that_uses_it(trees):  # noqa: F811
+    cfg = fill_in(load_config(ROOT / 'configs/refine/raft_sintel.py', {
+        'max_iters': 300, 'optim_wrapper.optimizer.lr': 5e-5, 'scene': 'bamboo_2', 'pass_name': 'clean', 'labeler.directions': 'forward',
+        'data_root': str(trees['sintel']), 'crop_size': (64, 64)}))  # yapf: disable
+    assert (cfg.train_cfg.max_iters, cfg.param_scheduler.total_steps, cfg.param_scheduler.eta_max) == (300, 400, 5e-5)
+    data = [cfg.train_dataloader.dataset, cfg.custom_hooks[0].dataset, cfg.custom_hooks[1].groups.refined]
+    assert [(part.scenes, part.pass_name) for part in data] == [('bamboo_2', 'clean')] * 3
+    assert data[0].directions == 'forward' and data[0].pipeline[1]['size'] == (64, 64)
+    assert DATASETS.build(dict(data[1])).scene_names == [SINTEL_SCENES[1]]
+
+
+def test_each_folder_of_configs_tells_its_commands_and_results():
+    for folder in sorted({(ROOT / 'configs' / name).parent for name in CONFIGS}):
+        text = (folder / 'README.md').read_text(encoding='utf-8')
+        missing = [path.name for path in folder.glob('*.py') if path.name not in text]
+        assert not missing and 'python tools/train.py' in text, folder
