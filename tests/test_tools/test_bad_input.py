@@ -1,0 +1,224 @@
+"""What a user can get wrong on the command line: exit status 1, one line that says what to do, nothing half-written."""
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever import mode pytest runs in
+
+from small_trees import ROOT, SIZE, TINY, status_of, trees, weights, write_video  # noqa: E402, F401
+
+from mmrefine.fileio.atomic import save_checkpoint  # noqa: E402
+from mmrefine.fileio.images import write_image  # noqa: E402
+
+SMALL_VIDEO = ROOT / 'configs/refine/raft_small_video.py'
+RAFT_SINTEL = ROOT / 'configs/refine/raft_sintel.py'
+
+
+@pytest.fixture
+def failed(tmp_path, capsys, weights):  # noqa: F811
+    """Run the train tool, which must fail without a trace; its sentence. ``video`` and further options by keyword or text."""
+
+    def run(config, *options, **values):
+        work_dir = tmp_path / 'work_dir'
+        values.setdefault('load_from', weights['raft' if 'sintel' in str(config) else 'small'])
+        given = [*TINY, *options, *(f'{key}={value}' for key, value in values.items())]
+        assert status_of('train', config, '--work-dir', work_dir, '--cfg-options', *given) == 1
+        return sentence_of(capsys.readouterr().err, work_dir)
+
+    return run
+
+
+def sentence_of(stderr, work_dir):
+    """The one line behind ``error:``; and nothing half-written in the work dir."""
+    errors = [line for line in stderr.splitlines() if line.startswith('error: ')]
+    assert len(errors) == 1 and stderr.rstrip().endswith(errors[0]) and 'Traceback' not in stderr
+    if work_dir.exists():
+        written = [path.name for path in work_dir.rglob('*') if path.is_file()]
+        assert not {'refined.pth', 'report.json', 'manifest.json'} & set(written)
+        assert not [name for name in written if name.startswith('.')]
+    return errors[0][len('error: '):]
+
+
+def noise(seed=0, size=SIZE):
+    return np.random.default_rng(seed).integers(0, 255, (*size, 3), dtype=np.uint8)
+
+
+def folder(root, *frames):
+    for i, frame in enumerate(frames):
+        write_image(root / f'frame_{i}.png', frame)
+    return root
+
+
+def test_a_missing_folder(failed, tmp_path):
+    found = failed(SMALL_VIDEO, video=tmp_path / 'nowhere')
+    assert found == f'{tmp_path / "nowhere"}: there is no such file or folder; check data_root'
+
+
+def test_a_missing_data_root_of_a_benchmark(failed, tmp_path):
+    for scene in ('alley_1', 'each'):
+        found = failed(RAFT_SINTEL, data_root=tmp_path / 'Sintel', scene=scene)
+        assert found.startswith(f'{tmp_path / "Sintel" / "training"}: there is no such folder')
+
+
+def test_a_scene_that_does_not_exist(failed, trees):  # noqa: F811
+    found = failed(RAFT_SINTEL, data_root=trees['sintel'], scene='aley_1')
+    assert "scenes names 'aley_1', which is not among its 2 scene(s); did you mean alley_1?" in found
+
+
+def test_a_scene_with_one_frame(failed, tmp_path):
+    folder(tmp_path / 'video' / 'good', noise(), noise(1))
+    folder(tmp_path / 'video' / 'short', noise())
+    found = failed(SMALL_VIDEO, video=tmp_path / 'video')
+    assert str(tmp_path / 'video' / 'short') in found and 'holds only frame_0.png, motion needs at least 2 frames' in found
+
+
+def test_frames_of_different_sizes(failed, tmp_path):
+    found = failed(SMALL_VIDEO, video=folder(tmp_path / 'video', noise(), noise(1, (64, 80))))
+    assert 'frame_0.png is 96 x 64 and frame_1.png is 80 x 64; put each size into its own folder' in found
+
+
+def test_a_broken_image(failed, tmp_path):
+    video = folder(tmp_path / 'video', noise(), noise(1), noise(2))
+    data = (video / 'frame_2.png').read_bytes()
+    (video / 'frame_2.png').write_bytes(data[:len(data) // 2])
+    found = failed(SMALL_VIDEO, video=video)
+    assert found.startswith(str(video / 'frame_2.png'))
+
+
+def test_a_broken_image_that_a_worker_finds(failed, tmp_path):
+    """The frame breaks after labelling, and the process that reads it is not the one that reports it."""
+    video = folder(tmp_path / 'video', noise(), noise(1))
+    assert status_of('make_labels', SMALL_VIDEO, '--work-dir', tmp_path / 'work_dir', *self_made(tmp_path, video)) == 0
+    shutil.copytree(video, tmp_path / 'whole')
+    from mmrefine.datasets import FramePairs
+    from mmrefine.errors import InputError
+    from torch.utils.data import DataLoader
+    pairs = FramePairs(video)
+    (video / 'frame_1.png').write_bytes(b'\x89PNG\r\n\x1a\n')
+    from mmrefine.apis.commands import _sentence
+    with pytest.raises(InputError) as error:
+        next(iter(DataLoader(pairs, num_workers=1)))
+    assert 'Original Traceback' in str(error.value)
+    assert _sentence(error.value).startswith(str(video / 'frame_1.png')) and 'Traceback' not in _sentence(error.value)
+
+
+def self_made(tmp_path, video):
+    """Options of a run on ``video`` from random weights."""
+    from mmrefine.apis import init_model
+    path = tmp_path / 'start.pth'
+    torch.manual_seed(3)
+    save_checkpoint(path, dict(state_dict=init_model(SMALL_VIDEO).estimator.state_dict()))
+    return ['--cfg-options', *TINY, f'video={video}', f'load_from={path}']
+
+
+def test_a_broken_video(failed, tmp_path):
+    write_video(tmp_path / 'video.avi', [noise(i) for i in range(6)])
+    data = (tmp_path / 'video.avi').read_bytes()
+    (tmp_path / 'video.avi').write_bytes(data[:len(data) // 2])
+    found = failed(SMALL_VIDEO, video=tmp_path / 'video.avi')
+    assert found.startswith(f'{tmp_path / "video.avi"}: the video cannot be used (truncated: its RIFF part ends at byte {len(data)}')
+
+
+def test_a_missing_checkpoint(failed, tmp_path):
+    found = failed(SMALL_VIDEO, video=folder(tmp_path / 'v', noise(), noise(1)), load_from=tmp_path / 'none.pth')
+    assert found.startswith(f'{tmp_path / "none.pth"}: there is no such checkpoint (load_from of {SMALL_VIDEO}); put it there')
+
+
+def test_a_checkpoint_of_another_network(failed, tmp_path, weights):  # noqa: F811
+    found = failed(SMALL_VIDEO, video=folder(tmp_path / 'v', noise(), noise(1)), load_from=weights['raft'])
+    assert found.startswith(f'{weights["raft"]}: these are not the weights of the configured RAFT') and 'of another shape' in found
+
+
+def test_no_checkpoint_at_all(failed, tmp_path):
+    found = failed(SMALL_VIDEO, video=folder(tmp_path / 'v', noise(), noise(1)), load_from=None)
+    assert 'load_from is not set, so the labels would come from random weights' in found
+
+
+def test_a_variable_that_is_not_set(failed):
+    found = failed(SMALL_VIDEO)
+    assert found == (f'{SMALL_VIDEO}: label_data.data_root needs video, which is not set; add --cfg-options video=…')
+
+
+def test_keys_that_do_not_exist_are_reported_together_from_file_and_command_line(failed, tmp_path):
+    config = tmp_path / 'mine.py'
+    config.write_text(f"_base_ = '{SMALL_VIDEO}'\n"
+                      "optim_wraper = dict(type='OptimWrapper')\n"
+                      'train_dataloader = dict(batchsize=3, sampler=dict(shufle=True))\n'
+                      "label_data = dict(type='FramePair')\n"
+                      'randomness = dict(sed=1)\n')
+    found = failed(config, 'model.train_iter=3', 'vido=a.mp4', 'custom_hooks.7.type=X', 'custom_hooks.0.labeler.floor=0.1')
+    assert found.startswith(f'{config}: ')
+    for problem in (
+            "there is no top-level key 'optim_wraper'; did you mean 'optim_wrapper'?",
+            "train_dataloader: train_dataloader has no key 'batchsize'; did you mean 'batch_size'?",
+            "train_dataloader.sampler: DrawSampler has no key 'shufle'; did you mean 'shuffle'?",
+            "label_data: there is no 'FramePair'; did you mean FramePairs?",
+            "randomness: randomness has no key 'sed'; did you mean 'seed'?",
+            "model: FlowRefiner has no key 'train_iter'; did you mean 'train_iters'?",
+            "--cfg-options vido: the config has no key 'vido'; did you mean video?",
+            "--cfg-options custom_hooks.7.type: custom_hooks is a list of 2, so the next part must be 0 to 1, got '7'",
+            "--cfg-options custom_hooks.0.labeler.floor: custom_hooks.0.labeler is '{labeler}', which has no keys; "
+            'override labeler.floor instead'):
+        assert problem in found
+
+
+def test_a_key_of_the_base_class_is_known_and_another_is_not(failed, trees):  # noqa: F811
+    found = failed(RAFT_SINTEL, 'label_data.seed=3', 'label_data.pas_name=clean', data_root=trees['sintel'], scene='alley_1')
+    assert found == f"{RAFT_SINTEL}: label_data: SintelPairs has no key 'pas_name'; did you mean 'pass_name'?"
+
+
+def test_a_schedule_that_ends_before_the_training(failed, tmp_path):
+    found = failed(SMALL_VIDEO, 'train_cfg.max_iters=5000', video=folder(tmp_path / 'v', noise(), noise(1)))
+    assert 'total_steps=101 end before train_cfg.max_iters=5000; set the top-level max_iters' in found
+
+
+@pytest.mark.parametrize('option, sentence', [
+    ('labeler.directions=sideways', "'sideways'"),
+    ('model.losses.0.gamma=3', 'gamma must lie in (0, 1], got 3'),
+    ('max_iters=0', 'max_iters'),
+    ('batch_size=0', 'batch_size'),
+])
+def test_a_value_that_cannot_be_meant(failed, tmp_path, option, sentence):
+    assert sentence in failed(SMALL_VIDEO, option, video=folder(tmp_path / 'v', noise(), noise(1)))
+
+
+def test_a_config_file_that_is_missing_or_broken(failed, tmp_path):
+    assert failed(tmp_path / 'none.py').startswith(f'{tmp_path / "none.py"}: there is no such config file')
+    broken = tmp_path / 'broken.py'
+    broken.write_text('model = dict(\n')
+    assert failed(broken).startswith(f'{broken}: cannot be read as a config (SyntaxError: ')
+    broken.write_text("_base_ = 'mmflow::_base_/models/rafft.py'\n")
+    found = failed(broken)
+    assert found.startswith(f'{broken}: cannot be read as a config (') and 'rafft.py' in found
+
+
+def test_no_label_survives(failed, tmp_path):
+    found = failed(SMALL_VIDEO, 'labeler.filters.0.alpha=0.', 'labeler.filters.0.beta=0.',
+                   video=folder(tmp_path / 'v', noise(), noise(1)))
+    assert 'survived the checks' in found and 'min_kept' in found
+
+
+def test_the_real_command_prints_one_line_and_exits_with_1(tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(ROOT / 'tools/train.py'), str(SMALL_VIDEO), '--work-dir', str(tmp_path / 'work_dir'),
+         '--cfg-options', f'video={tmp_path / "no.mp4"}', 'max_itrs=3'],
+        capture_output=True, text=True, timeout=300)  # yapf: disable
+    assert done.returncode == 1 and done.stdout == ''
+    assert done.stderr == f"error: {SMALL_VIDEO}: --cfg-options max_itrs: the config has no key 'max_itrs'; did you mean max_iters?\n"
+
+
+def test_render_refuses_what_it_cannot_render(tmp_path, capsys):
+    assert status_of('render', tmp_path / 'world', '--seeds', 3, 3) == 1
+    assert sentence_of(capsys.readouterr().err, tmp_path / 'world') == '--seeds must be FIRST END with 0 <= FIRST < END, got 3 3'
+    assert status_of('render', tmp_path / 'world', '--seeds', 3, 5, '--frames', 0) == 1
+    assert '0' in sentence_of(capsys.readouterr().err, tmp_path / 'world')
+    assert status_of('render', tmp_path / 'world', '--seeds', 3, 5, '--frames', 2, '--size', 32, 48, '--style', 'source') == 0
+    assert capsys.readouterr().out == f'{tmp_path / "world"}: 2 scenes, source_0003 to source_0004\n'
+    assert len(list((tmp_path / 'world' / 'frames').glob('*/*.png'))) == 4

@@ -1,0 +1,137 @@
+"""``tools/train.py configs/refine/…`` from the command line to the checkpoint that the stock config loads."""
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever import mode pytest runs in
+
+from small_trees import ROOT, SINTEL_SCENES, SIZE, TINY, status_of, trees, weights, write_video  # noqa: E402, F401
+
+from mmrefine.apis import inference_flow, init_model  # noqa: E402
+from mmrefine.compat.checkpoints import load_checkpoint_file  # noqa: E402
+from mmrefine.compat.stock import stock_config_root  # noqa: E402
+from mmrefine.fileio.images import read_image  # noqa: E402
+from mmrefine.fileio.label_store import LabelStore  # noqa: E402
+from mmrefine.models import build_estimator  # noqa: E402
+
+RAFT_SINTEL = ROOT / 'configs/refine/raft_sintel.py'
+SMALL_VIDEO = ROOT / 'configs/refine/raft_small_video.py'
+STOCK = 'raft/raft_8xb2_100k_flyingthings3d-400x720.py'
+
+
+def sintel_options(trees, weights, *more):  # noqa: F811
+    return ['--cfg-options', *TINY, f'data_root={trees["sintel"]}', f'load_from={weights["raft"]}', f'crop_size={SIZE}', *more]
+
+
+@pytest.fixture(scope='module')
+def alley(trees, weights, tmp_path_factory):  # noqa: F811
+    """The work dir of two steps on alley_1."""
+    work_dir = tmp_path_factory.mktemp('alley')
+    assert status_of('train', RAFT_SINTEL, '--work-dir', work_dir, *sintel_options(trees, weights, 'scene=alley_1', 'max_iters=2')) == 0
+    return work_dir
+
+
+def report_of(work_dir):
+    return json.loads((work_dir / 'report.json').read_text())
+
+
+def test_one_scene_is_labelled_trained_on_and_reported(alley):
+    report = report_of(alley)
+    refined = report['groups']['refined']
+    assert list(refined['scenes']) == ['alley_1'] and refined['pairs'] == 2 and refined['before']['EPE'] > 0
+    keys = LabelStore.open(alley / 'labels').keys()
+    assert keys == sorted([f'alley_1/frame_000{a}__frame_000{b}' for a, b in ((1, 2), (2, 1), (2, 3), (3, 2))])
+    assert report['settings']['max_iters'] == 2
+
+
+def test_the_refined_checkpoint_is_one_of_the_unmodified_stock_config(alley, trees):  # noqa: F811
+    checkpoint = load_checkpoint_file(alley / 'refined.pth')
+    before = load_checkpoint_file(alley / 'teacher.pth')['state_dict']
+    assert any(not torch.equal(value, before[key]) for key, value in checkpoint['state_dict'].items())
+    stock = build_estimator(Config.fromfile(stock_config_root() / STOCK).model)
+    stock.load_state_dict(checkpoint['state_dict'], strict=True)
+    # what mmflow itself makes of it, against what the training says its network sees
+    frames = [read_image(trees['sintel'] / 'training/final/alley_1' / f'frame_000{i}.png') for i in (1, 2)]
+    bgr = [torch.from_numpy(np.ascontiguousarray(frame[..., ::-1])).permute(2, 0, 1) for frame in frames]
+    data = stock.data_preprocessor(dict(inputs=[torch.stack(bgr)]))
+    stock.decoder.iters = 2
+    with torch.no_grad():
+        wanted = stock.eval()(data['inputs'], mode='tensor')[-1][0].permute(1, 2, 0).numpy()
+    model = init_model(RAFT_SINTEL, alley / 'refined.pth')
+    model.test_iters = 2
+    np.testing.assert_allclose(inference_flow(model, *frames), wanted, atol=1e-4)
+    by_stock_config = init_model(f'mmflow::{STOCK}', alley / 'refined.pth')
+    by_stock_config.test_iters = 2
+    np.testing.assert_array_equal(inference_flow(by_stock_config, *frames), inference_flow(model, *frames))
+
+
+def test_each_scene_gets_its_own_model_and_a_line_in_the_table(trees, weights, tmp_path, capsys):  # noqa: F811
+    argv = ['--work-dir', tmp_path, *sintel_options(trees, weights)]  # scene='each' is the config's default
+    assert status_of('train', RAFT_SINTEL, *argv) == 0
+    table = capsys.readouterr().out.rstrip().splitlines()[-4:]
+    assert [line.split('  ')[0] for line in table] == ['scene', *SINTEL_SCENES, 'mean of the changes']
+    states = [load_checkpoint_file(tmp_path / scene / 'refined.pth')['state_dict'] for scene in SINTEL_SCENES]
+    assert any(not torch.equal(value, states[1][key]) for key, value in states[0].items())
+    changes = []
+    for scene, line in zip(SINTEL_SCENES, table[1:]):
+        group = report_of(tmp_path / scene)['groups']['refined']
+        assert list(group['scenes']) == [scene]
+        changes.append(group['scenes'][scene]['change_percent']['EPE'])
+        assert line.split()[1:] == [f'{group["before"]["EPE"]:.3f}', f'{group["after"]["EPE"]:.3f}', f'{changes[-1]:+.1f}', '%']
+    assert table[-1].split()[-2:] == [f'{sum(changes) / 2:+.1f}', '%']
+    # a finished scene is not run again: its files stay as they are
+    stamps = [(tmp_path / scene / 'refined.pth').stat().st_mtime_ns for scene in SINTEL_SCENES]
+    assert status_of('train', RAFT_SINTEL, '--resume', *argv) == 0
+    assert capsys.readouterr().out.rstrip().splitlines()[-4:] == table
+    assert [(tmp_path / scene / 'refined.pth').stat().st_mtime_ns for scene in SINTEL_SCENES] == stamps
+
+
+def test_all_scenes_share_one_model_whose_labels_make_labels_may_make_before(trees, weights, tmp_path, capsys):  # noqa: F811
+    argv = [RAFT_SINTEL, '--work-dir', tmp_path, *sintel_options(trees, weights, 'scene=all')]
+    assert status_of('make_labels', *argv) == 0
+    assert capsys.readouterr().out.rstrip().endswith(f'labels: {tmp_path / "labels"}')
+    made = {path: path.read_bytes() for path in (tmp_path / 'labels').rglob('*') if path.is_file()}
+    assert len([path for path in made if path.suffix == '.png']) == 8 and not (tmp_path / 'refined.pth').exists()
+    assert status_of('train', *argv) == 0
+    assert list(report_of(tmp_path)['groups']['refined']['scenes']) == list(SINTEL_SCENES)
+    assert {path: path.read_bytes() for path in (tmp_path / 'labels').rglob('*') if path.is_file()} == made
+    assert status_of('browse_labels', *argv) == 0
+    for scene in SINTEL_SCENES:
+        # two labels of 96x64 px side by side under their names
+        assert read_image(tmp_path / 'label_sheets' / f'{scene}.png').shape == (24 + 213, 3 * 320, 3)
+
+
+def test_the_test_tool_gives_the_scores_of_the_report(alley, trees, weights, tmp_path, capsys):  # noqa: F811
+    out = tmp_path / 'scores.json'
+    argv = sintel_options(trees, weights, 'scene=alley_1')
+    assert status_of('test', RAFT_SINTEL, alley / 'refined.pth', '--device', 'cpu', '--out', out, *argv) == 0
+    refined = report_of(alley)['groups']['refined']
+    scores = json.loads(out.read_text())['groups']['refined']
+    assert scores['EPE'] == pytest.approx(refined['after']['EPE'], abs=1e-6)
+    assert scores['scene/alley_1/Fl'] == pytest.approx(refined['scenes']['alley_1']['after']['Fl'], abs=1e-6)
+    lines = capsys.readouterr().out.rstrip().splitlines()
+    assert lines[-4] == 'refined (2 pairs)' and lines[-3].split()[:3] == ['scene', 'EPE', '[px]']
+    assert lines[-1].split()[:2] == ['overall', f'{scores["EPE"]:.3f}']
+
+
+def test_a_video_smaller_than_the_crop_is_refined_out_of_the_box(weights, tmp_path):  # noqa: F811
+    """Two videos of different sizes, both smaller than the default crop of 256x512."""
+    rng = np.random.default_rng(0)
+    for name, size in (('one', (64, 96)), ('two', (80, 72))):
+        texture = rng.integers(0, 255, (*size, 3), dtype=np.uint8)
+        (tmp_path / 'videos').mkdir(exist_ok=True)
+        write_video(tmp_path / 'videos' / f'{name}.avi', [np.roll(texture, shift, axis=1) for shift in range(3)])
+    options = [option for option in TINY if not option.startswith('batch_size')] + ['batch_size=4']
+    status = status_of('train', SMALL_VIDEO, '--work-dir', tmp_path / 'run', '--amp', '--cfg-options', *options,
+                       f'video={tmp_path / "videos"}', f'load_from={weights["small"]}')
+    assert status == 0
+    refined = report_of(tmp_path / 'run')['groups']['refined']
+    assert sorted(refined['scenes']) == ['one', 'two'] and refined['pairs_without_truth'] == 4
+    assert 'cycle_median' in refined['before'] and 'EPE' not in refined['before']
