@@ -2,7 +2,11 @@
 # Data: `python tools/render.py data/rendered/source --style source --seeds 1000 4000 --frames 2 --size 192 256`
 _base_ = ['../_base_/default_runtime.py', '../_base_/models/raft_small.py']
 
-model = dict(train_iters=6, test_iters=12, losses=[dict(type='MaskedSequenceLoss', gamma=0.8)])
+model = dict(
+    train_iters=6,
+    test_iters=12,
+    losses=[dict(type='MaskedSequenceLoss', gamma=0.8)],
+    feature_losses=[dict(type='ContrastiveFlowLoss')])  # without it the encoder needs thousands of steps to begin to match
 train_pipeline = [
     dict(type='LoadTruth'),
     # from a little smaller to 1.5 times larger: the teacher must be at home at twice a video's resolution
@@ -22,7 +26,7 @@ train_dataloader = dict(
         data_root='data/rendered/source/frames',
         truth_root='data/rendered/source/flow',
         pipeline=train_pipeline))
-max_iters = 9000
+max_iters = 8000
 train_cfg = dict(type='SelfTrainingLoop', max_iters='{max_iters}')  # no PseudoLabelHook: the truth is known
 optim_wrapper = dict(
     type='BFloat16OptimWrapper',

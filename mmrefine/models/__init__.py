@@ -2,11 +2,11 @@
 from .data_preprocessor import FramePreprocessor
 from .flow_estimators import OfficialRAFTEncoder
 from .frozen import FrozenTeacher
-from .losses import MaskedPyramidLoss, MaskedSequenceLoss
+from .losses import ContrastiveFlowLoss, MaskedPyramidLoss, MaskedSequenceLoss
 from .refiners import (FlowReadout, FlowRefiner, build_estimator, estimator_state, load_estimator,
                        readout_for)
 
 __all__ = [
-    'FlowReadout', 'FlowRefiner', 'FramePreprocessor', 'FrozenTeacher', 'MaskedPyramidLoss',
+    'ContrastiveFlowLoss', 'FlowReadout', 'FlowRefiner', 'FramePreprocessor', 'FrozenTeacher', 'MaskedPyramidLoss',
     'MaskedSequenceLoss', 'OfficialRAFTEncoder', 'build_estimator', 'estimator_state', 'load_estimator', 'readout_for'
 ]

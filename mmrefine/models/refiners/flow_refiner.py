@@ -41,6 +41,8 @@ class FlowRefiner(BaseModel):
         estimator: a stock model config (see :func:`~mmrefine.models.refiners.build_estimator`), or a built network.
         losses: configs of losses ``(flows, target, weight) -> scalar``; they are added up. May be empty for a network that
             only predicts.
+        feature_losses: configs of losses ``(feat1, feat2, target, weight) -> scalar`` on the matching features, added too; only RAFT
+            and GMA have one feature grid to put them on.
         train_iters: iterations of RAFT and GMA in mode 'loss'. Default: what the estimator's config says.
         test_iters: iterations elsewhere. Default: the estimator's ``test_cfg.iters``, else its decoder's.
         freeze_bn: keep the statistics of batch norm as they are while training, as RAFT's finetuning does; unlike mmflow's
@@ -55,6 +57,7 @@ class FlowRefiner(BaseModel):
     def __init__(self,
                  estimator: Union[Mapping[str, Any], nn.Module],
                  losses: Sequence[Mapping[str, Any]] = (),
+                 feature_losses: Sequence[Mapping[str, Any]] = (),
                  train_iters: Optional[int] = None,
                  test_iters: Optional[int] = None,
                  freeze_bn: bool = True,
@@ -67,10 +70,10 @@ class FlowRefiner(BaseModel):
         self.normalize = FrameNormalizer(getattr(self.estimator, 'data_preprocessor', None))
         self.readout = readout_for(self.estimator)
         self.accepts_flow_init = takes_flow_init(self.estimator)
-        self.losses = nn.ModuleDict()
-        for loss_cfg in losses:
-            loss = MODELS.build(dict(loss_cfg))
-            self.losses[_loss_name(loss, taken=self.losses)] = loss
+        self.losses, self.feature_losses = _built(losses), _built(feature_losses)
+        if feature_losses and not self.accepts_flow_init:
+            raise ConfigError(f'model.feature_losses: {type(self.estimator).__name__} has no single feature grid; '
+                              'leave them out (only RAFT and GMA take them)')
         self.freeze_bn = freeze_bn
         self.train_iters = self._checked_iters('train_iters', train_iters)
         self.test_iters = self._checked_iters('test_iters', test_iters)
@@ -193,17 +196,39 @@ class FlowRefiner(BaseModel):
         finally:
             decoder.iters = before
 
+    @contextlib.contextmanager
+    def _features(self) -> Iterator[List[Tensor]]:
+        """Listens in on the encoder, whose features mmflow does not hand out: those of frame 1 and of frame 2, in a list."""
+        features: List[Tensor] = []
+        if not self.feature_losses:
+            yield features
+            return
+        handle = self.estimator.encoder.register_forward_hook(lambda module, inputs, output: features.append(output))
+        try:
+            yield features
+        finally:
+            handle.remove()
+
+    def _padded(self, target: Tensor, weight: Tensor) -> Tuple[Tensor, Tensor]:
+        """A label on the padded frames that the features belong to; what was added has no weight."""
+        pad = FramePad(target.shape[-2], target.shape[-1], self.readout.divisor, self.readout.least)
+        return pad.pad(target), F.pad(weight, [pad.left, pad.right, pad.top, pad.bottom])
+
     def _loss(self, frames1: Tensor, frames2: Tensor, samples: List[FlowSample]) -> Dict[str, Tensor]:
         if not self.losses:
             raise ConfigError('model.losses is empty, so there is nothing to learn from; '
                               "add dict(type='MaskedSequenceLoss') (RAFT, GMA) or dict(type='MaskedPyramidLoss')")
         target, weight = _labels(samples)
-        flows = self._flows(frames1, frames2, None, self.train_iters)
+        with self._features() as features:
+            flows = self._flows(frames1, frames2, None, self.train_iters)
         results = {}
-        for name, loss in self.losses.items():
-            # autocast must not touch sums over all pixels
-            with torch.autocast(target.device.type, enabled=False):
+        # autocast must not touch sums over all pixels
+        with torch.autocast(target.device.type, enabled=False):
+            for name, loss in self.losses.items():
                 results[name] = loss(flows, target, weight)
+            for name, loss in self.feature_losses.items():
+                results[name] = loss(*features, *self._padded(target, weight))
+        for name in results:
             if not bool(torch.isfinite(results[name])):
                 raise MMRefineError(
                     f'{name} is {results[name].item():g}: training has diverged or started from broken weights; '
@@ -232,6 +257,14 @@ def _labels(samples: Sequence[FlowSample]) -> Tuple[Tensor, Tensor]:
         raise ValueError("mode 'loss' needs data_samples with flow and weight; "
                          'does the train pipeline load labels (LoadLabel) and pack them (PackPair)?')
     return (torch.stack([s.flow for s in samples]).float(), torch.stack([s.weight for s in samples]).float())
+
+
+def _built(configs: Sequence[Mapping[str, Any]]) -> nn.ModuleDict:
+    losses = nn.ModuleDict()
+    for config in configs:
+        loss = MODELS.build(dict(config))
+        losses[_loss_name(loss, taken=losses)] = loss
+    return losses
 
 
 def _loss_name(loss: nn.Module, taken: nn.ModuleDict) -> str:

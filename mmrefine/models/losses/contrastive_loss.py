@@ -1,0 +1,55 @@
+"""Contrastive flow loss: a feature should find its own end among all others."""
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmrefine.registry import MODELS
+
+
+@MODELS.register_module()
+class ContrastiveFlowLoss(nn.Module):
+    """``-sum_i w_i log softmax_j(a_i . b_j / sqrt(C))[p_i + f(p_i)] / sum_i w_i`` over all cells of the feature grid.
+
+    Source: the contrastive flow loss of CLIP-FLow (2022, abstract), whose formula was never published; this is its dense form, with the
+    scores that RAFT's correlation volume has. ``a_i`` is the feature of cell ``i`` of frame 1, ``b_j`` run over all cells of frame 2,
+    and the right answer, the cell where the label says ``i`` ends, is spread bilinearly over its four neighbours. A label acts on the
+    encoder directly, not only through the iterations, so a network from random weights learns to match within hundreds of steps.
+
+    Args:
+        loss_weight: the loss is multiplied with it.
+    """
+
+    def __init__(self, loss_weight: float = 1.) -> None:
+        super().__init__()
+        self.loss_weight = loss_weight
+
+    def forward(self, feat1: Tensor, feat2: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """The loss; 0 with zero gradient where nothing has weight or everything ends outside.
+
+        Args:
+            feat1: ``(B, C, h, w)``, features of frame 1.
+            feat2: ``(B, C, h, w)``, features of frame 2.
+            target: ``(B, 2, H, W)`` px, H and W whole multiples of h and w.
+            weight: ``(B, 1, H, W)`` in [0, 1].
+        """
+        batch, channels, height, width = feat1.shape
+        cell = (target.shape[-2] // height, target.shape[-1] // width)
+        share = F.avg_pool2d(weight, cell)
+        flow = F.avg_pool2d(weight * target, cell) / share.clamp(min=1e-6)
+        y, x = torch.meshgrid(
+            torch.arange(height, device=target.device), torch.arange(width, device=target.device), indexing='ij')
+        end_x, end_y = x + flow[:, 0] / cell[1], y + flow[:, 1] / cell[0]
+        inside = (end_x >= 0) & (end_x <= width - 1) & (end_y >= 0) & (end_y <= height - 1)
+        share = (share[:, 0] * inside).flatten(1)
+        scores = torch.einsum('bci,bcj->bij', feat1.float().flatten(2), feat2.float().flatten(2)) / channels**0.5
+        log_p = scores.log_softmax(dim=2)
+        left, top = end_x.floor(), end_y.floor()
+        total = torch.zeros_like(share)
+        for column, in_x in ((left, 1 - (end_x - left)), (left + 1, end_x - left)):
+            for row, in_y in ((top, 1 - (end_y - top)), (top + 1, end_y - top)):
+                index = row.clamp(0, height - 1) * width + column.clamp(0, width - 1)
+                found = log_p.gather(2, index.long().flatten(1)[..., None])[..., 0]
+                total = total - (in_x * in_y).flatten(1) * found
+        return self.loss_weight * (share * total).sum() / share.sum().clamp(min=1.)
