@@ -45,12 +45,14 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, Path]:
     (kitti / 'image_2').mkdir(parents=True)
     for i, name in enumerate(names):
         for frame, number in ((1, 10), (2, 11)):
-            shutil.copy(root / 'rendered' / 'frames' / name / f'frame_{frame:04d}.png', kitti / 'image_2' / f'{i:06d}_{number}.png')
+            source = root / 'rendered' / 'frames' / name / f'frame_{frame:04d}.png'
+            shutil.copy(source, kitti / 'image_2' / f'{i:06d}_{number}.png')
         flow, _ = read_flow(root / 'rendered' / 'flow' / name / 'frame_0001.flo')
         write_flow(kitti / 'flow_occ' / f'{i:06d}_10.png', flow)
     video = root / 'clip.avi'
     write_video(video, [read_image(path) for path in sorted((root / 'rendered' / 'frames' / names[0]).iterdir())])
-    return dict(sintel=sintel, kitti=kitti.parent, frames=root / 'rendered' / 'frames', flow=root / 'rendered' / 'flow', video=video)
+    frames, flows = root / 'rendered' / 'frames', root / 'rendered' / 'flow'
+    return dict(sintel=sintel, kitti=kitti.parent, frames=frames, flow=flows, video=video)
 
 
 def write_video(path: Path, frames: List[np.ndarray]) -> None:

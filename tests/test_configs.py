@@ -34,7 +34,8 @@ def small(name, trees):  # noqa: F811
     if 'video' in name:
         where = {'video': str(trees['frames'])}
     elif 'demo' in name:
-        where = {'train_dataloader.dataset.data_root': str(trees['frames']), 'train_dataloader.dataset.truth_root': str(trees['flow'])}
+        data = 'train_dataloader.dataset'
+        where = {f'{data}.data_root': str(trees['frames']), f'{data}.truth_root': str(trees['flow'])}
         if 'target' in name:
             where = {'video': str(trees['frames'].parent), 'unseen': str(trees['frames'].parent)}
     cfg = load_config(ROOT / 'configs' / name, where)
@@ -112,8 +113,8 @@ def test_raft_on_sintel_trains_as_the_paper_says():
     assert cfg.train_cfg.max_iters == 1000 and cfg.train_dataloader.batch_size == 12
     assert cfg.optim_wrapper.optimizer == dict(type='AdamW', lr=1e-4, weight_decay=1e-4, eps=1e-8)
     assert cfg.optim_wrapper.clip_grad == dict(max_norm=5.0)
-    schedule = dict(cfg.param_scheduler)
-    assert schedule == dict(type='OneCycleLR', eta_max=1e-4, total_steps=1100, pct_start=0.1, anneal_strategy='linear', by_epoch=False)
+    assert cfg.param_scheduler == dict(
+        type='OneCycleLR', eta_max=1e-4, total_steps=1100, pct_start=0.1, anneal_strategy='linear', by_epoch=False)
     assert cfg.model.train_iters == cfg.model.test_iters == 32 and cfg.model.losses[0].gamma == 0.85
     assert cfg.model.get('freeze_bn', True) is True  # where we depart (PAPERS: 49 near-identical pairs)
     steps = {part['type']: part for part in cfg.train_dataloader.dataset.pipeline}
@@ -142,8 +143,8 @@ def test_label_pair_and_the_configs_have_one_default_labeler():
 
 def test_an_override_reaches_every_place_that_uses_it(trees):  # noqa: F811
     cfg = fill_in(load_config(ROOT / 'configs/refine/raft_sintel.py', {
-        'max_iters': 300, 'optim_wrapper.optimizer.lr': 5e-5, 'scene': 'bamboo_2', 'pass_name': 'clean', 'labeler.directions': 'forward',
-        'data_root': str(trees['sintel']), 'crop_size': (64, 64)}))  # yapf: disable
+        'max_iters': 300, 'optim_wrapper.optimizer.lr': 5e-5, 'scene': 'bamboo_2', 'pass_name': 'clean',
+        'labeler.directions': 'forward', 'data_root': str(trees['sintel']), 'crop_size': (64, 64)}))  # yapf: disable
     assert (cfg.train_cfg.max_iters, cfg.param_scheduler.total_steps, cfg.param_scheduler.eta_max) == (300, 400, 5e-5)
     data = [cfg.train_dataloader.dataset, cfg.custom_hooks[0].dataset, cfg.custom_hooks[1].groups.refined]
     assert [(part.scenes, part.pass_name) for part in data] == [('bamboo_2', 'clean')] * 3

@@ -12,7 +12,8 @@ from mmengine.config import Config
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever import mode pytest runs in
 
-from small_trees import ROOT, SINTEL_SCENES, SIZE, TINY, status_of, trees, weights, write_video  # noqa: E402, F401
+from small_trees import (ROOT, SINTEL_SCENES, SIZE, TINY, status_of, trees,  # noqa: E402, F401
+                         weights, write_video)
 
 from mmrefine.apis import inference_flow, init_model  # noqa: E402
 from mmrefine.compat.checkpoints import load_checkpoint_file  # noqa: E402
@@ -34,7 +35,8 @@ def sintel_options(trees, weights, *more):  # noqa: F811
 def alley(trees, weights, tmp_path_factory):  # noqa: F811
     """The work dir of two steps on alley_1."""
     work_dir = tmp_path_factory.mktemp('alley')
-    assert status_of('train', RAFT_SINTEL, '--work-dir', work_dir, *sintel_options(trees, weights, 'scene=alley_1', 'max_iters=2')) == 0
+    options = sintel_options(trees, weights, 'scene=alley_1', 'max_iters=2')
+    assert status_of('train', RAFT_SINTEL, '--work-dir', work_dir, *options) == 0
     return work_dir
 
 

@@ -1,0 +1,133 @@
+"""Networks from configs, motion from frames, labels from a pair, a refined network from a video."""
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever import mode pytest runs in
+
+from small_trees import ROOT, tool, trees, weights  # noqa: E402, F401
+
+from mmrefine.apis import inference_flow, init_model, label_pair, refine  # noqa: E402
+from mmrefine.errors import CheckpointError, ConfigError, InputError  # noqa: E402
+from mmrefine.fileio.flow_io import read_flow  # noqa: E402
+from mmrefine.fileio.images import read_image  # noqa: E402
+from mmrefine.models import FlowRefiner  # noqa: E402
+from mmrefine.registry import LABELERS  # noqa: E402
+
+SMALL_VIDEO = ROOT / 'configs/refine/raft_small_video.py'
+
+
+class Shift(torch.nn.Module):
+    """A teacher that answers a whole number of px, forward where frame 1 is the darker one, else backward."""
+    accepts_flow_init = False
+
+    def __init__(self, px=2., back=None):
+        super().__init__()
+        self.px = torch.nn.Parameter(torch.tensor([px, -px if back is None else back]))
+
+    def estimate(self, frames1, frames2, flow_init=None):
+        forward = (frames1.mean(dim=(1, 2, 3)) < frames2.mean(dim=(1, 2, 3))).long()
+        flow = torch.zeros(len(frames1), 2, *frames1.shape[-2:])
+        # px per frame of the original width: frames at twice the size move twice as far
+        flow[:, 0] = (self.px[1 - forward] * frames1.shape[-1] / WIDTH)[:, None, None]
+        return [flow]
+
+
+WIDTH = 40
+DARK, BRIGHT = np.full((30, WIDTH, 3), 50, np.uint8), np.full((30, WIDTH, 3), 60, np.uint8)
+
+
+def test_importing_the_package_and_its_apis_loads_nothing_heavy():
+    code = "import sys, mmrefine, mmrefine.apis; print(sorted({'torch', 'mmengine', 'cv2', 'mmflow'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', code], capture_output=True, text=True, timeout=120)
+    assert done.stdout == '[]\n', done.stderr
+
+
+def test_there_is_nothing_else_to_import():
+    import mmrefine.apis
+    with pytest.raises(AttributeError, match='no attribute .refin.'):
+        mmrefine.apis.refin
+    assert all(callable(getattr(mmrefine.apis, name)) for name in mmrefine.apis.__all__)
+
+
+@pytest.mark.parametrize('size', [(64, 64), (37, 50), (70, 99)])
+def test_any_size_goes_in_and_comes_out(weights, size):  # noqa: F811
+    model = init_model(SMALL_VIDEO, weights['small'])
+    model.test_iters = 2
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 255, (*size, 3), dtype=np.uint8) for _ in range(2)]
+    flow = inference_flow(model, *frames)
+    assert flow.shape == (*size, 2) and flow.dtype == np.float32 and not model.training
+    wanted = model.estimate(*(torch.from_numpy(frame).permute(2, 0, 1)[None] / 255 for frame in frames))[-1]
+    np.testing.assert_allclose(flow, wanted[0].permute(1, 2, 0).detach().numpy(), atol=1e-4)
+    mixed = inference_flow(model, [frames[0], frames[0][:40]], (frames[1], frames[1][:40]))
+    assert [part.shape for part in mixed] == [flow.shape, (min(size[0], 40), size[1], 2)]
+    np.testing.assert_array_equal(mixed[0], flow)
+
+
+def test_frames_that_are_none_are_refused():
+    model, frame = Shift(), DARK
+    for one, two, sentence in ((frame, [frame], 'both be frames or both be lists'),
+                               ([frame], [frame, frame], 'got 1 and 2 frames'),
+                               (frame, frame[:20], r'must have one size, got \(30, 40\) and \(20, 40\)'),
+                               (frame.astype(np.float32), frame, r'frame1 must be an array .* got float32 \(30, 40, 3\)'),
+                               (frame, frame[..., 0], r'frame2 must be an array .* got uint8 \(30, 40\)'),
+                               ([frame, 'a.png'], [frame, frame], 'pair 1: frame1 must be an array .* got str')):  # yapf: disable
+        with pytest.raises(InputError, match=sentence):
+            inference_flow(model, one, two)
+
+
+def test_a_stock_config_is_wrapped():
+    model = init_model('mmflow::liteflownet/liteflownet_8xb1_500k_flyingthings3d-subset-384x768.py')
+    assert type(model) is FlowRefiner and type(model.estimator).__name__ == 'LiteFlowNet'
+
+
+def test_a_checkpoint_or_config_that_does_not_belong_is_refused(weights, tmp_path):  # noqa: F811
+    with pytest.raises(CheckpointError, match='not the weights of the configured RAFT'):
+        init_model(SMALL_VIDEO, weights['raft'])
+    (tmp_path / 'a.py').write_text('x = 1\n')
+    with pytest.raises(ConfigError, match='a.py: has no model with a type'):
+        init_model(tmp_path / 'a.py')
+
+
+def test_the_label_of_a_pair_keeps_what_comes_back_and_stays_inside():
+    label = label_pair(Shift(2.), DARK, BRIGHT)
+    assert torch.allclose(label.flow[0], torch.full((30, WIDTH), 2.), atol=0.06)  # 79/39 of a px at twice the size
+    assert label.weight[0, :, :WIDTH - 3].min() == 1 and label.weight[0, :, -2:].max() == 0
+    assert label_pair(Shift(2., back=3.), DARK, BRIGHT).kept == 0
+
+
+def test_the_labeler_may_be_a_config_or_an_object():
+    everything = dict(type='FlowLabeler', view=dict(type='CascadeView', scales=(1., )))
+    for labeler in (everything, LABELERS.build(everything)):
+        label = label_pair(Shift(2., back=3.), DARK, BRIGHT, labeler)
+        assert label.kept == 1 and torch.equal(label.flow[0], torch.full((30, WIDTH), 2.))
+
+
+def test_refine_returns_the_report_of_a_video(trees, weights, tmp_path):  # noqa: F811
+    values = {'batch_size': 1, 'num_workers': 0, 'max_iters': 1, 'model.train_iters': 1, 'model.test_iters': 1,
+              'labeler.view.scales': (1., ), 'labeler.filters.0.beta': 50.}  # yapf: disable
+    report = refine(trees['video'], SMALL_VIDEO, tmp_path, load_from=str(weights['small']), **values)
+    assert list(report['groups']['refined']['scenes']) == [trees['video'].stem] and report['labels']['labels'] == 4
+    model = init_model(SMALL_VIDEO, tmp_path / 'refined.pth')
+    assert inference_flow(model, DARK, BRIGHT).shape == (30, WIDTH, 2)
+    with pytest.raises(ConfigError, match="the config has no key 'max_itrs'; did you mean max_iters"):
+        refine(trees['video'], SMALL_VIDEO, tmp_path, max_itrs=1)
+
+
+def test_the_official_raft_small_has_its_published_error_through_the_tools(shared_data, tmp_path):
+    pairs = shared_data / 'flow_pairs' / 'chairs'
+    converted = tmp_path / 'raft-small-mmrefine.pth'
+    assert tool('convert_checkpoint').main([str(shared_data / 'weights' / 'raft-small.pth'), str(converted)]) == 0
+    model = init_model(SMALL_VIDEO, converted)
+    flow = inference_flow(model, *(read_image(pairs / f'0000001-img{i}.ppm') for i in (0, 1)))
+    truth, valid = read_flow(pairs / '0000001-gt.flo')
+    wanted = json.loads((shared_data / 'oracles' / 'raft_small_epe.json').read_text())['pairs']['chairs/0000001']['epe']
+    assert np.linalg.norm(flow - truth, axis=2)[valid].mean() == pytest.approx(wanted, abs=1e-3)
