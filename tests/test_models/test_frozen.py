@@ -1,0 +1,58 @@
+"""The teacher can neither learn nor change mode (F3)."""
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mmrefine.models import FrozenTeacher
+from mmrefine.structures import FlowEstimator
+
+
+@pytest.fixture
+def frames():
+    return torch.rand(2, 1, 3, 64, 72)
+
+
+def test_it_stays_frozen_after_train(build_raft):
+    teacher = FrozenTeacher(build_raft(freeze_bn=False).train())
+    teacher.train()
+    assert not any(module.training for module in teacher.modules())
+    assert not any(parameter.requires_grad for parameter in teacher.parameters())
+
+
+def test_it_is_a_flow_estimator_that_answers_as_the_student_did(build_raft, frames):
+    student = build_raft(test_iters=3).eval()
+    teacher = FrozenTeacher(student)
+    assert isinstance(teacher, FlowEstimator) and teacher.accepts_flow_init
+    init = torch.ones(1, 2, 64, 72)
+    for flow_init in (None, init):
+        answers = teacher.estimate(*frames, flow_init)
+        assert torch.equal(answers[-1], student.estimate(*frames, flow_init)[-1])
+        assert not answers[-1].requires_grad
+
+
+def test_training_the_student_does_not_move_the_teacher(build_raft, frames, label):
+    student = build_raft().train()
+    teacher = FrozenTeacher(student)
+    before, digest = teacher.estimate(*frames)[-1], teacher.digest()
+    student(frames.transpose(0, 1), [label(64, 72)], mode='loss')['loss_masked_sequence'].backward()
+    torch.optim.SGD(student.parameters(), lr=1e-2).step()
+    assert torch.equal(teacher.estimate(*frames)[-1], before)
+    assert teacher.digest() == digest
+    assert FrozenTeacher(student).digest() != digest
+
+
+def test_the_student_stays_trainable(build_raft):
+    student = build_raft().train()
+    FrozenTeacher(student)
+    assert student.training and all(parameter.requires_grad for parameter in student.parameters())
+
+
+def test_the_digest_depends_on_the_weights_alone(build_raft):
+    student = build_raft()
+    digest = FrozenTeacher(student).digest()
+    student.test_iters = 9
+    assert FrozenTeacher(student.train()).digest() == digest
+    with torch.no_grad():
+        student.estimator.encoder.conv1.bias[0] += 1e-3
+    assert FrozenTeacher(student).digest() != digest
