@@ -94,8 +94,7 @@ def small_config(material: Path, work_dir: Path, max_iters: int = 4, rounds: int
         param_scheduler=dict(type='OneCycleLR', eta_max=1e-3, total_steps=max_iters + 2, by_epoch=False),
         default_hooks=dict(logger=dict(interval=1), checkpoint=dict(interval=interval)),
         custom_hooks=hooks,
-        randomness=dict(seed=125),
-        log_level='INFO'))
+        randomness=dict(seed=125)))
     cfg.merge_from_dict(more)
     return cfg
 
@@ -105,6 +104,7 @@ def build(cfg: Config) -> Runner:
     if cfg.resume:  # as tools/train.py --resume does it
         cfg.resume = (Path(cfg.work_dir) / 'last_checkpoint').exists()
         cfg.load_from = None if cfg.resume else cfg.load_from
+    torch.set_num_threads(1)  # these tensors are too small to share
     cfg.experiment_name = f'run{next(_NUMBERS)}'
     with warnings.catch_warnings():
         warnings.filterwarnings('ignore', category=UserWarning, module='torch.*')
@@ -163,7 +163,7 @@ def in_two_processes(action: Callable[[int], Any]) -> List[Optional[int]]:
         action(rank)
         torch.distributed.destroy_process_group()
 
-    shared = dict(WORLD_SIZE='2', MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+    shared = dict(WORLD_SIZE='2', OMP_NUM_THREADS='1', MKL_NUM_THREADS='1', MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
     processes = [
         in_child(lambda rank=rank: work(rank), dict(shared, RANK=str(rank), LOCAL_RANK=str(rank))) for rank in range(2)
     ]

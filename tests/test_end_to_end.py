@@ -90,7 +90,7 @@ def test_the_log_says_how_far_labelling_is_and_what_the_rates_and_losses_are(wor
     assert [line['step'] for line in lines] == [1, 2, 3]
     for line in lines:  # F11: a diagnostic must not be summed into the loss
         assert line['loss'] == pytest.approx(line['loss_masked_sequence']) and line['label_kept'] > 0
-    assert lines[0]['base_lr'] != lines[1]['base_lr'] != lines[2]['base_lr']
+    assert lines[0]['lr'] != lines[1]['lr'] != lines[2]['lr']
 
 
 def test_no_leftovers_lie_in_the_work_dir(work_dir):

@@ -6,7 +6,7 @@ env_cfg = dict(
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='gloo'))  # the launcher script takes nccl where there is a GPU for each rank
 # None: MMEngine's own choice, the local rank, is no device where there is no GPU
-model_wrapper_cfg = dict(type='mmengine.MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
+model_wrapper_cfg = dict(type='mmengine.MMDistributedDataParallel', device_ids=None)
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50, ignore_last=False),

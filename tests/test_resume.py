@@ -1,0 +1,118 @@
+"""A run that is killed at any moment and resumed ends like one that was not."""
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # for the helpers, whatever import mode pytest runs in
+
+from small_runs import exit_code, files_of, in_child, material, refined_state, run, same_state, small_config  # noqa: E402, F401
+
+import mmrefine.engine.hooks.checkpoint_hook as checkpoint_hook  # noqa: E402
+import mmrefine.fileio.label_store as label_store  # noqa: E402
+from mmengine.fileio import LocalBackend  # noqa: E402
+from mmrefine.engine import ReportHook, SelfTrainingLoop, WeightsHook  # noqa: E402
+
+
+def config(material, work_dir, **more):  # noqa: F811
+    """Two rounds of three steps, each with its own labels; checkpoints after 2, 4 and 6 steps, and after round 0."""
+    return small_config(material, work_dir, max_iters=6, rounds=2, relabel='every_round', interval=2, **more)
+
+
+@pytest.fixture(scope='module')
+def whole(material, tmp_path_factory):  # noqa: F811
+    """The work dir of a run that nobody disturbed."""
+    work_dir = tmp_path_factory.mktemp('whole')
+    assert exit_code(in_child(lambda: run(config(material, work_dir, report=True)))) == 0
+    return work_dir
+
+
+def die_at_call(owner, name, number, half_first=False):
+    """SIGKILL this process when ``owner.name`` is called for the ``number``-th time."""
+    original, calls = getattr(owner, name), []
+
+    def fatal(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == number:
+            if half_first:  # LocalBackend.put(self, data, path)
+                Path(args[2]).write_bytes(args[1][:len(args[1]) // 2])
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(*args, **kwargs)
+
+    setattr(owner, name, fatal)
+
+
+# a store takes 1 call of write_json to begin, 4 for the labels, 1 to end
+MOMENTS = {
+    'while the third label is written': (label_store, 'write_json', 4, 0),
+    'while the first manifest is written': (label_store, 'write_json', 6, 0),
+    'in step 2, before any checkpoint': (SelfTrainingLoop, 'run_iter', 2, 0),
+    'in step 3': (SelfTrainingLoop, 'run_iter', 3, 2),
+    'while round 1 is labelled': (label_store, 'write_json', 9, 3),
+    'in the last step': (SelfTrainingLoop, 'run_iter', 6, 4),
+    'between a checkpoint and its entry': (checkpoint_hook, 'write_bytes', 3, 3),
+    'before refined.pth': (WeightsHook, 'after_train', 1, 6),
+    'while the report is made': (ReportHook, '_record', 1, 6),
+}
+
+
+@pytest.mark.parametrize('moment', MOMENTS)
+def test_a_run_killed(material, whole, tmp_path, moment):  # noqa: F811
+    owner, name, number, resumed_at = MOMENTS[moment]
+    report = resumed_at == 6  # it costs as much as the rest
+
+    def killed():
+        die_at_call(owner, name, number)
+        run(config(material, tmp_path, report=report))
+
+    assert exit_code(in_child(killed)) == -signal.SIGKILL
+    last = tmp_path / 'last_checkpoint'
+    assert (Path(last.read_text()).name if last.exists() else 'iter_0.pth') == f'iter_{resumed_at}.pth'
+    assert exit_code(in_child(lambda: run(config(material, tmp_path, report=report, resume=True)))) == 0
+    expect_the_same_end(tmp_path, whole)
+    if report:  # of labels that were made before the kill, too
+        found, wanted = (json.loads((folder / 'report.json').read_text()) for folder in (tmp_path, whole))
+        assert found['groups'] == wanted['groups'] and found['labels'] == wanted['labels']
+        assert found['labels']['store'] == 'labels_round1' and found['timings']['resumed_at_iter'] == 6
+        assert len(list(tmp_path.glob('pictures/*/*.png'))) == len(wanted['pictures']) == 4
+
+
+def expect_the_same_end(work_dir, whole):
+    for name in ('refined.pth', 'teacher.pth'):
+        assert (work_dir / name).read_bytes() == (whole / name).read_bytes(), name
+    for name in ('labels', 'labels_round1'):
+        assert files_of(work_dir / name) == files_of(whole / name), name
+    assert not list(work_dir.rglob('.mmrefine-*'))
+
+
+def test_half_a_checkpoint_never_gets_a_name(material, whole, tmp_path):  # noqa: F811
+
+    def killed():
+        die_at_call(LocalBackend, 'put', 2, half_first=True)
+        run(config(material, tmp_path))
+
+    assert exit_code(in_child(killed)) == -signal.SIGKILL
+    assert [path.name for path in tmp_path.glob('iter_*')] == ['iter_2.pth']
+    assert len(list(tmp_path.glob('.mmrefine-*'))) == 1
+    assert exit_code(in_child(lambda: run(config(material, tmp_path, resume=True)))) == 0
+    expect_the_same_end(tmp_path, whole)
+
+
+def test_the_rounds_have_different_labels_and_old_checkpoints_go(whole):
+    one, two = files_of(whole / 'labels'), files_of(whole / 'labels_round1')
+    assert one.keys() == two.keys() and one['fingerprint.json'] != two['fingerprint.json']
+    png = 'target_0001/frame_0001__frame_0002.png'
+    assert one[png] != two[png]
+    assert sorted(path.name for path in whole.glob('iter_*')) == ['iter_4.pth', 'iter_6.pth']
+
+
+def test_a_worker_process_changes_nothing(material, whole, tmp_path):  # noqa: F811
+    # a persistent worker keeps its copy of the data, which must not go on with the labels of round 0
+    in_worker = dict(train_dataloader=dict(num_workers=1, persistent_workers=True))
+    assert exit_code(in_child(lambda: run(config(material, tmp_path, **in_worker)))) == 0
+    assert same_state(refined_state(tmp_path), refined_state(whole))
