@@ -1,7 +1,7 @@
-"""Refine the official RAFT-small on single DAVIS sequences, without their masks, and score the first mask carried along by the flow.
+"""Refine the official RAFT-small on single DAVIS sequences, without their masks; score the first mask carried along by the flow.
 
-The rivals in the same run: the network as it came (1x), the teacher's cascade (1x then 2x, which costs several times more), and the
-first mask left where it was. J and F are DAVIS-2016's (first and last frame not scored), in percent.
+The rivals in the same run: the network as it came (1x), the teacher's cascade (1x then 2x, which costs several times more), and
+the first mask left where it was. J and F are DAVIS-2016's (first and last frame not scored), in percent.
 
     python benchmarks/davis_masks.py --davis DAVIS --checkpoint checkpoints/raft-small-mmrefine.pth --sequences dog horsejump-high
 """

@@ -44,7 +44,7 @@ MMFLOW_DOORS = {
 # The only files that may choose a convention for pixel centres.
 ALIGN_CORNERS = {
     'geometry/grid.py': 'owns the convention',
-    'compat/mmcv_ops.py': 'stands in for compiled operators of mmcv, which have their own',
+    'compat/deform_conv.py': 'stands in for compiled operators of mmcv, which have their own',
 }
 
 

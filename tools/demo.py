@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import argparse
 import resource
-import shutil
 import time
 from pathlib import Path
 
@@ -19,7 +18,7 @@ CONFIG = Path(__file__).resolve().parents[1] / 'configs' / 'demo' / 'raft_small_
 def main() -> int:
     """Render, refine, report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--work-dir', default='work_dirs/demo', help='where everything goes; emptied first')
+    parser.add_argument('--work-dir', default='work_dirs/demo', help='where everything goes; videos and labels that are there already are used again')
     parser.add_argument('--seed', type=int, default=125, help='of the order of the training draws and the augmentation')
     parser.add_argument('--videos', type=int, default=40, help='videos to refine on')
     parser.add_argument('--unseen', type=int, default=20, help='other videos, for judging only')
@@ -27,8 +26,6 @@ def main() -> int:
     args = parser.parse_args()
     started = time.monotonic()
     work_dir = Path(args.work_dir)
-    if work_dir.exists():
-        shutil.rmtree(work_dir)
     refined, unseen = work_dir / 'videos' / 'refined', work_dir / 'videos' / 'unseen'
     print(f'Rendering {args.videos} + {args.unseen} videos of {args.frames} frames of 128x192 px to {work_dir / "videos"}')
     write_clips(refined, range(args.videos), args.frames, style='target')

@@ -13,7 +13,11 @@ class FlowEstimator(Protocol):
     ``accepts_flow_init`` says whether ``flow_init`` is used (RAFT, GMA) or must be ``None`` (the
     pyramid families).
     """
-    accepts_flow_init: bool
+
+    @property
+    def accepts_flow_init(self) -> bool:
+        """Whether ``flow_init`` may be given."""
+        ...
 
     def estimate(self,
                  frames1: Tensor,

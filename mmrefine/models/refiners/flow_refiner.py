@@ -203,7 +203,12 @@ class FlowRefiner(BaseModel):
         if not self.feature_losses:
             yield features
             return
-        handle = self.estimator.encoder.register_forward_hook(lambda module, inputs, output: features.append(output))
+
+        def listen(module: nn.Module, inputs: Any, output: Tensor) -> None:
+            features.append(output)
+
+        encoder: Any = self.estimator.encoder
+        handle = encoder.register_forward_hook(listen)
         try:
             yield features
         finally:
