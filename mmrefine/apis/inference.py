@@ -105,9 +105,8 @@ def label_pair(model: FlowEstimator,
         InputError: something else than two frames of one size.
         TeacherError: the motion is nan or infinite.
     """
-    if not isinstance(labeler, FlowLabeler):
-        labeler = LABELERS.build(dict(labeler or DEFAULT_LABELER))
-    return labeler.label(model, *_pair(model, frame1, frame2))[0].forward
+    part: Any = labeler if isinstance(labeler, FlowLabeler) else LABELERS.build(dict(labeler or DEFAULT_LABELER))
+    return part.label(model, *_pair(model, frame1, frame2))[0].forward
 
 
 def _pair(model: Any, frame1: Any, frame2: Any, where: str = '') -> List[Tensor]:

@@ -36,7 +36,7 @@ def refine(video: Union[str, Path],
         overrides: other values of the config; dotted keys as ``**{'optim_wrapper.optimizer.lr': 5e-5}``.
 
     Returns:
-        the report (see :mod:`mmrefine.evaluation.record`).
+        the report (see :mod:`mmrefine.evaluation.record`); with ``scene='each'`` the first scene's, and all under ``scenes``.
 
     Raises:
         MMRefineError: whatever is wrong with video, config or checkpoint, in one sentence.
