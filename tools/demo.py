@@ -18,7 +18,8 @@ CONFIG = Path(__file__).resolve().parents[1] / 'configs' / 'demo' / 'raft_small_
 def main() -> int:
     """Render, refine, report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--work-dir', default='work_dirs/demo', help='where everything goes; videos and labels that are there already are used again')
+    parser.add_argument(
+        '--work-dir', default='work_dirs/demo', help='where everything goes; videos and labels that are there are used again')
     parser.add_argument('--seed', type=int, default=125, help='of the order of the training draws and the augmentation')
     parser.add_argument('--videos', type=int, default=40, help='videos to refine on')
     parser.add_argument('--unseen', type=int, default=20, help='other videos, for judging only')
@@ -27,7 +28,7 @@ def main() -> int:
     started = time.monotonic()
     work_dir = Path(args.work_dir)
     refined, unseen = work_dir / 'videos' / 'refined', work_dir / 'videos' / 'unseen'
-    print(f'Rendering {args.videos} + {args.unseen} videos of {args.frames} frames of 128x192 px to {work_dir / "videos"}')
+    print(f'Rendering {args.videos} + {args.unseen} videos of {args.frames} frames, 128x192 px, to {refined.parent}')
     write_clips(refined, range(args.videos), args.frames, style='target')
     write_clips(unseen, range(10000, 10000 + args.unseen), args.frames, style='target')
     cfg = load_config(CONFIG, {'video': str(refined), 'unseen': str(unseen), 'randomness.seed': args.seed})

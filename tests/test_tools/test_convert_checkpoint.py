@@ -117,7 +117,7 @@ def same(first, second):
 
 
 @pytest.mark.parametrize('net_type', ['Basic', 'Small'])
-@pytest.mark.parametrize('way', itertools.permutations(LAYOUTS[1:] + LAYOUTS[:1], 2), ids='-'.join)
+@pytest.mark.parametrize('way', list(itertools.permutations(LAYOUTS[1:] + LAYOUTS[:1], 2)), ids='-'.join)
 def test_a_round_trip_from_any_layout_over_any_other_changes_nothing(way, net_type):
     start, over = way
     state, _ = convert_raft(official_state(net_type), start)
