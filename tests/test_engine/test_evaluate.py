@@ -1,0 +1,80 @@
+"""Scores of a network over a data set."""
+import numpy as np
+import pytest
+import torch
+
+from mmrefine.engine import score_pairs
+from mmrefine.structures import FlowSample
+
+
+class Constant:
+    """A network that always sees the same motion, px."""
+
+    accepts_flow_init = False
+
+    def __init__(self, motion=(0., 0.)):
+        self.motion, self.batches = motion, []
+
+    def estimate(self, frames1, frames2, flow_init=None):
+        self.batches.append(len(frames1))
+        flow = torch.tensor(self.motion).view(1, 2, 1, 1)
+        return [flow.expand(len(frames1), 2, *frames1.shape[-2:])]
+
+
+class Pairs:
+    """Pairs of noise; ``truths`` holds the true motion along x of each, or None."""
+
+    def __init__(self, truths, sizes=None, scenes=None, loads=True):
+        self.truths, self.loads = truths, loads
+        self.sizes = sizes or [(6, 8)] * len(truths)
+        scenes = scenes or ['one'] * len(truths)
+        self.pairs = [dict(truth=None if truth is None else f'{i}.flo', scene=scene, key=f'{scene}/{i}')
+                      for i, (truth, scene) in enumerate(zip(truths, scenes))]  # yapf: disable
+
+    def __len__(self):
+        return len(self.pairs)
+
+    def __getitem__(self, i):
+        rng = np.random.default_rng(i)
+        sample = FlowSample(metainfo=dict(key=self.pairs[i]['key'], scene=self.pairs[i]['scene']))
+        if self.truths[i] is not None and self.loads:
+            sample.flow = torch.zeros(2, *self.sizes[i])
+            sample.flow[0] = self.truths[i]
+            sample.weight = torch.ones(1, *self.sizes[i])
+        return dict(inputs=torch.from_numpy(rng.integers(0, 256, (2, 3, *self.sizes[i]), dtype=np.uint8)), data_samples=sample)
+
+
+def test_errors_are_pooled_over_pixels_and_over_scenes():
+    # 48 px with an error of 1, 48 of 4, and 24 (half the size) of 10
+    data = Pairs([1., 4., 10.], sizes=[(6, 8), (6, 8), (3, 8)], scenes=['a', 'a', 'b'])
+    scores = score_pairs(Constant(), data, batch_size=2)
+    assert scores['EPE'] == pytest.approx((48 * 1 + 48 * 4 + 24 * 10) / 120)
+    assert scores['scene/a/EPE'] == pytest.approx(2.5) and scores['scene/b/EPE'] == pytest.approx(10.)
+    assert (scores['pairs'], scores['pairs_without_truth']) == (3, 0)
+
+
+def test_pairs_without_truth_are_counted_and_not_run_where_others_have_it():
+    network = Constant((3., 0.))
+    scores = score_pairs(network, Pairs([None, 5., None]), batch_size=2)
+    assert scores['EPE'] == pytest.approx(2.) and network.batches == [1]
+    assert (scores['pairs'], scores['pairs_without_truth']) == (3, 2)
+
+
+def test_without_any_truth_the_way_there_and_back_is_judged():
+    # 2 px right in both directions: the round trip ends 4 px off, for the 6 of 8 columns that stay in the frame
+    network = Constant((2., 0.))
+    scores = score_pairs(network, Pairs([None, None, None]), batch_size=2)
+    assert scores['cycle_median'] == pytest.approx(4.) and scores['inside'] == pytest.approx(75.)
+    assert 'EPE' not in scores and network.batches == [4, 2]  # both ways in one batch
+    assert (scores['pairs'], scores['pairs_without_truth']) == (3, 3)
+
+
+def test_truth_that_the_pipeline_does_not_load_is_no_truth():
+    scores = score_pairs(Constant(), Pairs([1., 2.], loads=False))
+    assert 'EPE' not in scores and scores['pairs_without_truth'] == 2
+
+
+def test_frames_of_two_sizes_in_one_scene_do_not_share_a_batch():
+    network = Constant()
+    scores = score_pairs(network, Pairs([1., 2., 6.], sizes=[(6, 8), (4, 8), (6, 8)]), batch_size=3)
+    assert network.batches == [2, 1] and scores['EPE'] == pytest.approx((48 * 1 + 32 * 2 + 48 * 6) / 128)

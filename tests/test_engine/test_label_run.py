@@ -1,0 +1,125 @@
+"""Stage 1 over a data set."""
+import pytest
+import torch
+from small_runs import KEYS, files_of, small_model
+
+import mmrefine.engine.label_run as label_run
+from mmrefine.datasets import FramePairs
+from mmrefine.engine import label_fingerprint, make_labels
+from mmrefine.engine.label_run import backward_key, label_summary
+from mmrefine.errors import ConfigError, NoLabelsError, StaleLabelsError
+from mmrefine.fileio.label_store import LabelStore
+from mmrefine.labeling import FlowLabeler
+from mmrefine.models import FlowRefiner, FrozenTeacher, load_estimator
+
+
+def teacher_of(material, **changes):
+    torch.set_num_threads(1)
+    model = {k: v for k, v in small_model().items() if k != 'type'}
+    refiner = FlowRefiner(**dict(model, **changes))
+    load_estimator(refiner, material / 'start.pth')
+    return FrozenTeacher(refiner)
+
+
+def labeler_of(**changes):
+    filters = [dict(type='CycleFilter', alpha=0.5, beta=2.)]
+    return FlowLabeler(**dict(dict(view=dict(type='CascadeView', scales=(1., )), filters=filters), **changes))
+
+
+@pytest.fixture(scope='module')
+def teacher(material):
+    return teacher_of(material)
+
+
+@pytest.fixture
+def pairs(material):
+    return FramePairs(material / 'frames')
+
+
+def store_for(root, teacher, labeler, dataset):
+    return LabelStore(root, label_fingerprint(teacher, labeler, dataset, '1'))
+
+
+def label(root, teacher, labeler, dataset, **options):
+    store, lines = store_for(root, teacher, labeler, dataset), []
+    return make_labels(teacher, labeler, dataset, store, log=lines.append, **options), store, lines
+
+
+def test_the_key_of_the_way_back_swaps_the_frames_and_keeps_the_scene():
+    assert backward_key('a/b/f1__f2') == 'a/b/f2__f1'
+
+
+def test_an_interrupted_run_makes_only_what_is_missing_and_ends_the_same(teacher, pairs, tmp_path, monkeypatch):
+    whole, store, lines = label(tmp_path / 'whole', teacher, labeler_of(), pairs, log_every=0.)
+    assert (whole.labels, whole.made) == (4, 4) and whole.kept == pytest.approx(label_summary(store)['kept'])
+    assert [line.split(' pairs')[0] for line in lines] == [f'labels: {n}/4' for n in (1, 2, 3, 4)]
+    labeler, asked = labeler_of(), []
+    original = labeler.label
+
+    def interrupted(*args):
+        asked.append(1)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return original(*args)
+
+    monkeypatch.setattr(labeler, 'label', interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        label(tmp_path / 'killed', teacher, labeler, pairs)
+    assert not (tmp_path / 'killed/manifest.json').exists()
+    rest, _, _ = label(tmp_path / 'killed', teacher, labeler_of(), pairs)
+    assert (rest.labels, rest.made) == (4, 2)
+    assert files_of(tmp_path / 'killed') == files_of(tmp_path / 'whole')
+    again, _, lines = label(tmp_path / 'killed', teacher, labeler_of(), pairs)
+    assert (again.labels, again.made, lines) == (4, 0, [])
+
+
+def test_both_directions_give_the_label_of_each_reversed_pair(teacher, pairs, material, tmp_path):
+    label(tmp_path / 'both', teacher, labeler_of(directions='both'), pairs)
+    label(tmp_path / 'reversed', teacher, labeler_of(), FramePairs(material / 'frames', directions='both'))
+    both, turned = (LabelStore.open(tmp_path / name) for name in ('both', 'reversed'))
+    assert both.keys() == turned.keys() == sorted(KEYS + [backward_key(key) for key in KEYS])
+    for key in both.keys():  # another place in the batch: the last bits may differ, and the file rounds to 1/64 px
+        known = (both.read(key).weight > 0) & (turned.read(key).weight > 0)
+        assert (both.read(key).flow - turned.read(key).flow)[:, known[0]].abs().max() <= 1 / 64
+
+
+@pytest.mark.parametrize('changes', [dict(test_iters=3), dict()])
+def test_labels_of_a_teacher_that_reads_otherwise_are_stale(teacher, pairs, material, tmp_path, changes):
+    store_for(tmp_path, teacher, labeler_of(), pairs).create()
+    other = teacher_of(material, **changes)
+    if not changes:
+        other.refiner.normalize.to_bgr = not other.refiner.normalize.to_bgr
+    with pytest.raises(StaleLabelsError, match=r'made with other reading \(found'):
+        label(tmp_path, other, labeler_of(), pairs)
+
+
+def test_where_nothing_survives_the_error_says_how_much_and_what_to_do(teacher, pairs, tmp_path):
+    nothing = labeler_of(filters=[dict(type='ColorFilter', tolerance=0.)])
+    with pytest.raises(NoLabelsError, match=r'only 0\.000% .* min_kept=0\.100%; loosen .* delete this folder'):
+        label(tmp_path, teacher, nothing, pairs)
+    with pytest.raises(NoLabelsError):  # the labels are there now, and still there is nothing to learn
+        label(tmp_path, teacher, nothing, pairs)
+
+
+def test_labelling_both_ways_twice_is_refused(teacher, material, tmp_path):
+    with pytest.raises(ConfigError, match="set directions='forward' in the data set"):
+        label(tmp_path, teacher, labeler_of(directions='both'), FramePairs(material / 'frames', directions='both'))
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_empty_batch_is_refused(teacher, pairs, tmp_path):
+    with pytest.raises(ConfigError, match='at least 1, got 0'):
+        label(tmp_path, teacher, labeler_of(), pairs, batch_size=0)
+
+
+def test_progress_tells_rate_and_time_left_but_not_at_every_step(monkeypatch):
+    clock = iter([0., 4., 12., 60., 61.])  # begin, then after each batch
+    monkeypatch.setattr(label_run.time, 'monotonic', lambda: next(clock))
+    lines = []
+    progress = label_run._Progress(lines.append, 10., [range(2)] * 9 + [range(102)], world=1)
+    for _ in range(4):
+        progress.step(2)
+    assert lines == [
+        'labels: 4/120 pairs, 0.33 pairs/s, 5 min 48 s left',  # 4 in 12 s; 116 more take 348 s
+        'labels: 6/120 pairs, 0.10 pairs/s, 19 min 00 s left',
+    ]

@@ -1,0 +1,175 @@
+"""What goes wrong in a run: one sentence, and nothing half-written."""
+import errno
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.fileio import LocalBackend
+from small_runs import KEYS, copy_run, files_of, run, small_config, start_weights
+
+import mmrefine.fileio.atomic as atomic
+import mmrefine.fileio.label_store as label_store
+from mmrefine.engine import WeightsHook
+from mmrefine.errors import (CheckpointError, ConfigError, InputError, LabelStoreError, NoLabelsError,
+                             StaleLabelsError, TeacherError)
+from mmrefine.fileio.atomic import save_checkpoint
+
+FULL = OSError(errno.ENOSPC, 'No space left on device')
+
+
+def one_sentence(caught):
+    text = str(caught.value)
+    assert '\n' not in text and len(text) < 900, text
+    return text
+
+
+@pytest.fixture(scope='module')
+def half_way(material, tmp_path_factory):
+    """The work dir of a run of two steps whose last checkpoint is that of the first."""
+    work_dir = tmp_path_factory.mktemp('half_way') / 'run'
+    run(small_config(material, work_dir, max_iters=2, interval=1))
+    (work_dir / 'last_checkpoint').write_text(str(work_dir / 'iter_1.pth'))
+    (work_dir / 'iter_2.pth').unlink()
+    return work_dir
+
+
+def test_nan_weights_are_found_at_the_first_pair(material, tmp_path):
+    state = torch.load(material / 'start.pth', weights_only=True)
+    next(iter(state['state_dict'].values()))[:] = float('nan')
+    save_checkpoint(tmp_path / 'nan.pth', state)
+    with pytest.raises(TeacherError) as caught:
+        run(small_config(material, tmp_path / 'run', load_from=str(tmp_path / 'nan.pth')))
+    assert one_sentence(caught).startswith(f'{KEYS[0]}, {KEYS[1]}: the teacher')
+    assert files_of(tmp_path / 'run/labels').keys() == {'fingerprint.json'}
+    assert not list((tmp_path / 'run').glob('*.pth'))
+
+
+def test_without_labels_no_step_is_made(material, tmp_path):
+    cfg = small_config(material, tmp_path)
+    cfg.custom_hooks[0].labeler.filters = [dict(type='ColorFilter', tolerance=0.)]
+    with pytest.raises(NoLabelsError) as caught:
+        run(cfg)
+    assert '0.000%' in one_sentence(caught) and str(tmp_path / 'labels') in str(caught.value)
+    assert not list(tmp_path.glob('*.pth'))
+
+
+def test_labels_of_another_teacher_are_refused_and_its_files_kept(material, half_way, tmp_path):
+    work_dir = copy_run(half_way, tmp_path / 'run')
+    before = {path.name: path.read_bytes() for path in work_dir.glob('*.pth')}
+    with pytest.raises(StaleLabelsError) as caught:
+        run(small_config(material, work_dir, load_from=str(start_weights(tmp_path / 'other.pth', seed=4))))
+    assert 'made with other teacher (found ' in one_sentence(caught)
+    assert {path.name: path.read_bytes() for path in work_dir.glob('*.pth')} == before and 'teacher.pth' in before
+
+
+def test_a_resumed_round_wants_the_labels_that_it_began_with(material, half_way, tmp_path):
+    work_dir = copy_run(half_way, tmp_path / 'run')
+    for name in ('fingerprint.json', 'manifest.json'):
+        path = work_dir / 'labels' / name
+        path.write_text(path.read_text().replace('"teacher": "', '"teacher": "f'))
+    with pytest.raises(StaleLabelsError) as caught:
+        run(small_config(material, work_dir, max_iters=2, resume=True))
+    assert 'the run that is resumed learned from labels of teacher' in one_sentence(caught)
+
+
+def test_a_checkpoint_of_another_network_is_refused_before_anything_is_made(material, tmp_path):
+    state = torch.load(material / 'start.pth', weights_only=True)
+    lost = list(state['state_dict'])[0]
+    del state['state_dict'][lost]
+    save_checkpoint(tmp_path / 'other.pth', state)
+    with pytest.raises(CheckpointError) as caught:
+        run(small_config(material, tmp_path / 'run', load_from=str(tmp_path / 'other.pth')))
+    assert one_sentence(caught).startswith(f'{tmp_path}/other.pth: ') and f'missing {lost}' in str(caught.value)
+    assert not (tmp_path / 'run/labels').exists()
+
+
+def test_a_missing_folder_of_the_report_shows_before_the_labels(material, tmp_path):
+    cfg = small_config(material, tmp_path, report=True)
+    cfg.custom_hooks[1].groups.unseen.data_root = str(tmp_path / 'gone')
+    with pytest.raises(InputError) as caught:
+        run(cfg)
+    assert str(tmp_path / 'gone') in one_sentence(caught) and not (tmp_path / 'labels').exists()
+
+
+def test_a_resumed_run_without_its_teacher_stops_at_once(material, half_way, tmp_path):
+    work_dir = copy_run(half_way, tmp_path / 'run')
+    (work_dir / 'teacher.pth').unlink()
+    with pytest.raises(CheckpointError) as caught:
+        run(small_config(material, work_dir, max_iters=2, report=True, resume=True))
+    assert one_sentence(caught).startswith(f'{work_dir}/teacher.pth: ')
+
+
+def test_pairs_that_would_get_no_label_show_before_the_labels(material, tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        run(small_config(material, tmp_path, train_dataloader=dict(dataset=dict(directions='both'))))
+    assert 'has 4 pairs that' in one_sentence(caught) and 'target_0001/frame_0002__frame_0001' in str(caught.value)
+    assert not (tmp_path / 'labels').exists()
+
+
+def fail_at_call(monkeypatch, owner, name, number, half_first=False):
+    original, calls = getattr(owner, name), []
+
+    def failing(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == number:
+            if half_first:  # LocalBackend.put(self, data, path)
+                Path(args[2]).write_bytes(args[1][:len(args[1]) // 2])
+            raise FULL
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(owner, name, failing)
+
+
+def test_a_full_disk_while_labelling(material, tmp_path, monkeypatch):
+    fail_at_call(monkeypatch, label_store, 'write_bytes', 3)
+    with pytest.raises(LabelStoreError) as caught:
+        run(small_config(material, tmp_path))
+    assert one_sentence(caught).startswith(f'{tmp_path}/labels/{KEYS[2]}: no room left')
+    assert len(label_store.LabelStore(tmp_path / 'labels', {}).keys()) == 2  # those before are whole
+    assert not list(tmp_path.rglob('.mmrefine-*')) and not (tmp_path / 'labels/manifest.json').exists()
+
+
+def test_a_full_disk_while_a_checkpoint_is_written(material, tmp_path, monkeypatch):
+    fail_at_call(monkeypatch, LocalBackend, 'put', 2, half_first=True)
+    with pytest.raises(CheckpointError) as caught:
+        run(small_config(material, tmp_path, interval=1, max_iters=3))
+    assert one_sentence(caught).startswith(f'{tmp_path}/iter_2.pth: no room left')
+    assert (tmp_path / 'last_checkpoint').read_text() == str(tmp_path / 'iter_1.pth')
+    torch.load(tmp_path / 'iter_1.pth', weights_only=True)
+    assert not list(tmp_path.rglob('.mmrefine-*')) and not (tmp_path / 'iter_2.pth').exists()
+
+
+def test_a_full_disk_while_refined_pth_is_written(material, half_way, tmp_path, monkeypatch):
+    work_dir = copy_run(half_way, tmp_path / 'run')
+    (work_dir / 'refined.pth').unlink()
+    after_train, fsync = WeightsHook.after_train, atomic.os.fsync
+
+    def fill_up(self, runner):
+        fail_at_call(monkeypatch, atomic.os, 'fsync', 1)
+        after_train(self, runner)
+
+    monkeypatch.setattr(WeightsHook, 'after_train', fill_up)
+    with pytest.raises(CheckpointError) as caught:
+        run(small_config(material, work_dir, max_iters=2, resume=True))
+    assert one_sentence(caught).startswith(f'{work_dir}/refined.pth: no room left')
+    assert not (work_dir / 'refined.pth').exists() and not list(work_dir.rglob('.mmrefine-*'))
+    monkeypatch.undo()
+    assert atomic.os.fsync is fsync
+    run(small_config(material, work_dir, max_iters=2, resume=True))
+    assert (work_dir / 'refined.pth').read_bytes() == (half_way / 'refined.pth').read_bytes()
+
+
+def first_loss(material, work_dir, kind):
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        runner = run(small_config(material, work_dir, max_iters=1, optim_wrapper=dict(type=kind)))
+    return runner.message_hub.get_scalar('train/loss').current(), runner
+
+
+def test_bfloat16_trains_on_any_device_with_nearly_the_same_loss(material, tmp_path):
+    exact, _ = first_loss(material, tmp_path / 'fp32', 'OptimWrapper')
+    rounded, runner = first_loss(material, tmp_path / 'bf16', 'BFloat16OptimWrapper')
+    assert rounded != exact and rounded == pytest.approx(exact, rel=0.1)
+    assert files_of(tmp_path / 'fp32/labels') == files_of(tmp_path / 'bf16/labels')  # the teacher keeps full precision
+    assert {value.dtype for value in runner.model.estimator.state_dict().values()} == {torch.float32}
