@@ -9,9 +9,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the helpers, whatever import mode pytest runs in
 
-from small_runs import build, exit_code, files_of, in_child, in_two_processes, material, run, small_config  # noqa: E402, F401
-
 from mmengine.dist import get_rank  # noqa: E402
+from small_runs import (build, exit_code, files_of, in_child, in_two_processes,  # noqa: E402, F401
+                        material, run, small_config)
+
 from mmrefine.errors import MMRefineError, TeacherError  # noqa: E402
 from mmrefine.fileio.digest import digest_of_state  # noqa: E402
 from mmrefine.labeling import FlowLabeler  # noqa: E402

@@ -10,7 +10,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the helpers, whatever import mode pytest runs in
 
-from small_runs import KEYS, PAIRS, material, run, same_state, small_config, small_model  # noqa: E402, F401
+from small_runs import (KEYS, PAIRS, material, run, same_state, small_config,  # noqa: E402, F401
+                        small_model)
 
 from mmrefine.fileio.images import read_image  # noqa: E402
 from mmrefine.fileio.label_store import LabelStore  # noqa: E402

@@ -11,8 +11,8 @@ from small_runs import KEYS, copy_run, files_of, run, small_config, start_weight
 import mmrefine.fileio.atomic as atomic
 import mmrefine.fileio.label_store as label_store
 from mmrefine.engine import WeightsHook
-from mmrefine.errors import (CheckpointError, ConfigError, InputError, LabelStoreError, NoLabelsError,
-                             StaleLabelsError, TeacherError)
+from mmrefine.errors import (CheckpointError, ConfigError, InputError, LabelStoreError,
+                             NoLabelsError, StaleLabelsError, TeacherError)
 from mmrefine.fileio.atomic import save_checkpoint
 
 FULL = OSError(errno.ENOSPC, 'No space left on device')
