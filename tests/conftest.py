@@ -3,10 +3,12 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Iterator
 
 import numpy as np
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / 'shared' / 'data'
 
@@ -17,6 +19,14 @@ def seeds() -> None:
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def default_scope() -> Iterator[None]:
+    """A runner sets MMEngine's default scope for the whole process; the next test must not inherit it."""
+    DefaultScope._instance_dict.clear()
+    yield
+    DefaultScope._instance_dict.clear()
 
 
 @pytest.fixture(scope='session')

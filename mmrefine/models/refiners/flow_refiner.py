@@ -267,7 +267,7 @@ def _labels(samples: Sequence[FlowSample]) -> Tuple[Tensor, Tensor]:
 def _built(configs: Sequence[Mapping[str, Any]]) -> nn.ModuleDict:
     losses = nn.ModuleDict()
     for config in configs:
-        loss = MODELS.build(dict(config))
+        loss = MODELS.build({'_scope_': 'mmrefine', **config})
         losses[_loss_name(loss, taken=losses)] = loss
     return losses
 
