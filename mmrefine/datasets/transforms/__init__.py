@@ -8,9 +8,10 @@ from .eraser import Eraser
 from .load import LoadLabel, LoadTruth
 from .moves import move_pair
 from .pack import PackPair
+from .self_warp import SelfWarp
 from .spatial import RandomCrop, RandomFlip, RandomScaleStretch
 
 __all__ = [
     'ColorJitter', 'Eraser', 'LoadLabel', 'LoadTruth', 'PackPair', 'RandomCrop', 'RandomFlip',
-    'RandomScaleStretch', 'move_pair'
+    'RandomScaleStretch', 'SelfWarp', 'move_pair'
 ]

@@ -1,0 +1,101 @@
+"""A pair whose motion is known, made of one frame of the user's own."""
+from __future__ import annotations
+
+from typing import Any, Dict, Sequence, Tuple
+
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from mmrefine.errors import ConfigError
+from mmrefine.registry import TRANSFORMS
+
+from .checks import as_share
+
+__all__ = ['SelfWarp']
+
+
+@TRANSFORMS.register_module()
+class SelfWarp(BaseTransform):
+    """Now and then, replaces a pair by a frame and a warped copy of it, whose motion is exact by construction.
+
+    ``frame1(p) = frame(p + f(p))``, ``frame2 = frame``: no inversion, so ``f`` is the exact motion wherever it lands inside. ``f`` is a
+    similarity and a smooth field over the whole frame, and others inside of a few ellipses, so it has edges. A pseudo-label can only
+    repeat what the teacher knows; these pairs show the student the look of the video with a truth that nobody had to measure. They
+    lack what real pairs have (occlusion, light, independent noise), so they accompany labels and do not replace them.
+
+    Required keys: frame1, frame2, flow, weight, rng. Changed keys: the first four, or nothing.
+
+    Args:
+        prob: share of the pairs that is replaced, in [0, 1].
+        max_motion: longest translation of the frame and of an ellipse, px, at least 0.
+        turn: largest rotation either way, degrees.
+        zoom: largest scale change either way, log2.
+        ellipses: fewest and most regions with a motion of their own.
+        noise: standard deviation of noise added to each frame independently, grey levels of 255; without it the network could match
+            the grain instead of the picture.
+
+    Raises:
+        ConfigError: a value out of range.
+    """
+
+    def __init__(self,
+                 prob: float = 0.25,
+                 max_motion: float = 12.,
+                 turn: float = 6.,
+                 zoom: float = 0.1,
+                 ellipses: Sequence[int] = (1, 4),
+                 noise: float = 2.) -> None:
+        self.prob = as_share('SelfWarp.prob', prob)
+        for name, value in (('max_motion', max_motion), ('turn', turn), ('zoom', zoom), ('noise', noise)):
+            if value < 0:
+                raise ConfigError(f'SelfWarp.{name} must be at least 0, got {value!r}')
+        if len(ellipses) != 2 or not 0 <= ellipses[0] <= ellipses[1]:
+            raise ConfigError(f'SelfWarp.ellipses must be (fewest, most), at least 0, got {ellipses!r}')
+        self.max_motion, self.turn, self.zoom = max_motion, turn, zoom
+        self.ellipses, self.noise = tuple(ellipses), noise
+
+    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+        """Draw whether, and which motion."""
+        rng: np.random.Generator = results['rng']
+        if rng.random() >= self.prob:
+            return results
+        frame = results['frame1' if rng.random() < 0.5 else 'frame2']
+        height, width = frame.shape[:2]
+        flow = self._motion(rng, height, width)
+        x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+        end_x, end_y = x + flow[..., 0], y + flow[..., 1]
+        warped = cv2.remap(frame, end_x, end_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        inside = (end_x >= 0) & (end_x <= width - 1) & (end_y >= 0) & (end_y <= height - 1)
+        return {
+            **results, 'frame1': self._grainy(rng, warped), 'frame2': self._grainy(rng, frame), 'flow': flow,
+            'weight': inside[..., None].astype(np.float32)
+        }
+
+    def _motion(self, rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+        """``(H, W, 2)`` float32 px."""
+        flow = self._similarity(rng, height, width, (0.5 * width, 0.5 * height))
+        coarse = rng.normal(size=(*rng.integers(3, 7, size=2), 2)).astype(np.float32)
+        flow += 0.1 * self.max_motion * cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+        for _ in range(rng.integers(self.ellipses[0], self.ellipses[1], endpoint=True)):
+            center = (rng.uniform(0, width), rng.uniform(0, height))
+            axes = rng.uniform(0.06, 0.3, size=2) * height
+            region = np.zeros((height, width), np.uint8)
+            cv2.ellipse(region, (center, (2 * axes[0], 2 * axes[1]), rng.uniform(0, 180)), 1, thickness=-1)
+            flow[region > 0] += self._similarity(rng, height, width, center)[region > 0]
+        return flow
+
+    def _similarity(self, rng: np.random.Generator, height: int, width: int, center: Tuple[float, float]) -> np.ndarray:
+        """Turn and zoom about ``center`` and a translation whose length is spread evenly, so that slow motion is as frequent as fast."""
+        angle, scale = np.deg2rad(rng.uniform(-self.turn, self.turn)), 2**rng.uniform(-self.zoom, self.zoom)
+        heading, length = rng.uniform(0, 2 * np.pi), rng.uniform(0, self.max_motion)
+        x, y = np.meshgrid(np.arange(width) - center[0], np.arange(height) - center[1])
+        cos, sin = scale * np.cos(angle), scale * np.sin(angle)
+        motion = [(cos - 1) * x - sin * y + length * np.cos(heading), sin * x + (cos - 1) * y + length * np.sin(heading)]
+        return np.stack(motion, axis=-1).astype(np.float32)
+
+    def _grainy(self, rng: np.random.Generator, frame: np.ndarray) -> np.ndarray:
+        if self.noise == 0:
+            return frame
+        noisy = frame + self.noise * rng.standard_normal(frame.shape, dtype=np.float32)
+        return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
