@@ -183,6 +183,7 @@ def test_the_check_sees_every_way_to_reach_mmflow(tmp_path, line, knows):
 
 
 def test_only_the_listed_files_know_align_corners():
+    """F5: one file owns the convention."""
     knows = {
         path.relative_to(PACKAGE).as_posix()
         for path in files_of()

@@ -1,4 +1,4 @@
-"""Safe loading: what mmengine writes comes back, what runs code does not."""
+"""Safe loading (F8): what mmengine writes comes back, what runs code does not."""
 from __future__ import annotations
 
 import collections

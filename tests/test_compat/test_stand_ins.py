@@ -1,4 +1,4 @@
-"""When mmcv.ops is stood in for, when it is left alone, and what that lets the rest do."""
+"""When mmcv.ops is stood in for (F7), when it is left alone, and what that lets the rest do."""
 from __future__ import annotations
 
 import ast

@@ -68,6 +68,7 @@ def test_lengths_that_cannot_be_meant_are_refused(max_iters, rounds):
 
 @pytest.mark.parametrize('workers', [0, 1])
 def test_the_data_are_opened_after_the_labels_exist_and_anew_in_each_round(workers):
+    """F9."""
     data, rounds = Numbers(), iter('ab')
 
     def label(name):
