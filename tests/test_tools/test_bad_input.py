@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import signal
 import subprocess
 import sys
 import warnings
@@ -9,15 +11,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.fileio import LocalBackend
 from torch.utils.data import DataLoader
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever import mode pytest runs in
 
 from small_trees import ROOT, SIZE, TINY, status_of, trees, weights, write_video  # noqa: E402, F401
 
+import mmrefine.fileio.label_store as label_store  # noqa: E402
 from mmrefine.apis.commands import run_command  # noqa: E402
+from mmrefine.compat.checkpoints import load_checkpoint_file  # noqa: E402
 from mmrefine.datasets import FramePairs  # noqa: E402
+from mmrefine.engine import SelfTrainingLoop  # noqa: E402
+from mmrefine.fileio.atomic import save_checkpoint  # noqa: E402
 from mmrefine.fileio.images import write_image  # noqa: E402
+from mmrefine.labeling import FlowLabeler  # noqa: E402
 
 SMALL_VIDEO = ROOT / 'configs/refine/raft_small_video.py'
 RAFT_SINTEL = ROOT / 'configs/refine/raft_sintel.py'
@@ -123,6 +131,56 @@ def test_a_full_disk_is_one_line_too(capsys):
     assert found.startswith('work_dirs/x/config.py: the disk is full; free some space')
 
 
+@pytest.mark.parametrize('owner, name, number, labelled, sentence', [
+    (label_store, 'write_bytes', 2, False, 'labels/v/frame_1__frame_0: no room left'),
+    (LocalBackend, 'put', 1, True, 'iter_1.pth: no room left'),
+])
+def test_a_disk_that_fills_up_during_a_run(failed, tmp_path, monkeypatch, owner, name, number, labelled, sentence):
+    before_call(monkeypatch, owner, name, number, raise_full)
+    found = failed(SMALL_VIDEO, labelled=labelled, video=folder(tmp_path / 'v', noise(), noise(1)))
+    assert found.startswith(f'{tmp_path}/work_dir/{sentence}')
+    assert not list((tmp_path / 'work_dir').rglob('*.pth')) or name == 'put'
+
+
+def raise_full():
+    raise OSError(errno.ENOSPC, 'No space left on device')
+
+
+def before_call(monkeypatch, owner, name, number, action):
+    """Do ``action`` just before ``owner.name`` is called for the ``number``-th time."""
+    original, calls = getattr(owner, name), []
+
+    def counting(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == number:
+            action()
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(owner, name, counting)
+
+
+@pytest.mark.parametrize('number, status, owner, name', [
+    (signal.SIGINT, 130, SelfTrainingLoop, 'run_iter'),
+    (signal.SIGTERM, 143, FlowLabeler, 'label'),
+])
+def test_a_stopped_run_says_how_to_go_on_and_goes_on(tmp_path, weights, capsys, monkeypatch, number, status, owner, name):  # noqa: F811
+    video = folder(tmp_path / 'v', *(noise(i) for i in range(4)))
+    argv = [SMALL_VIDEO, '--work-dir', tmp_path / 'run', '--cfg-options', *TINY, 'max_iters=3', 'default_hooks.checkpoint.interval=1',
+            'custom_hooks.0.batch_size=1', f'video={video}', f'load_from={weights["small"]}']  # yapf: disable
+    before_call(monkeypatch, owner, name, 2, lambda: os.kill(os.getpid(), number))
+    handler = signal.getsignal(signal.SIGTERM)
+    assert status_of('train', *argv) == status
+    stderr = capsys.readouterr().err
+    assert stderr.splitlines()[-1] == 'stopped; the same command goes on from here, a training with --resume'
+    assert 'Traceback' not in stderr and signal.getsignal(signal.SIGTERM) == handler
+    written = {path.name for path in (tmp_path / 'run').rglob('*') if path.is_file()}
+    assert not {'refined.pth', 'report.json'} & written and not [entry for entry in written if entry.startswith('.')]
+    assert ('iter_1.pth' in written) is (name == 'run_iter') and ('manifest.json' in written) is (name == 'run_iter')
+    monkeypatch.undo()
+    assert status_of('train', *argv, '--resume') == 0
+    assert load_checkpoint_file(tmp_path / 'run' / 'refined.pth')['meta']['iter'] == 3
+
+
 def test_a_bug_of_ours_keeps_its_traceback():
 
     def main():
@@ -150,6 +208,28 @@ def test_a_checkpoint_of_another_network(failed, tmp_path, weights):  # noqa: F8
     found = failed(SMALL_VIDEO, video=folder(tmp_path / 'v', noise(), noise(1)), load_from=weights['raft'])
     assert found.startswith(f'{weights["raft"]}: these are not the weights of the configured RAFT')
     assert 'of another shape' in found
+
+
+def changed_weights(weights, path, factor):  # noqa: F811
+    """A checkpoint of RAFT-small whose first tensor is multiplied."""
+    checkpoint = load_checkpoint_file(weights['small'])
+    next(iter(checkpoint['state_dict'].values())).mul_(factor)
+    save_checkpoint(path, checkpoint)
+    return path
+
+
+def test_a_store_made_by_another_teacher(failed, tmp_path, weights):  # noqa: F811
+    video = folder(tmp_path / 'v', noise(), noise(1))
+    options = [*TINY, f'video={video}', f'load_from={weights["small"]}']
+    assert status_of('make_labels', SMALL_VIDEO, '--work-dir', tmp_path / 'work_dir', '--cfg-options', *options) == 0
+    found = failed(SMALL_VIDEO, labelled=True, video=video, load_from=changed_weights(weights, tmp_path / 'other.pth', 2.))
+    assert found.startswith(f'{tmp_path / "work_dir" / "labels"}: ') and 'made with other teacher (found ' in found
+
+
+def test_a_teacher_that_answers_nan(failed, tmp_path, weights):  # noqa: F811
+    broken = changed_weights(weights, tmp_path / 'nan.pth', float('nan'))
+    found = failed(SMALL_VIDEO, video=folder(tmp_path / 'v', noise(), noise(1)), load_from=broken)
+    assert found.startswith('v/frame_0__frame_1: the teacher') and 'nan' in found
 
 
 def test_no_checkpoint_at_all(failed, tmp_path):
