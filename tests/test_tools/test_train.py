@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -134,6 +135,49 @@ def test_a_video_smaller_than_the_crop_is_refined_out_of_the_box(weights, tmp_pa
     status = status_of('train', SMALL_VIDEO, '--work-dir', tmp_path / 'run', '--amp', '--cfg-options', *options,
                        f'video={tmp_path / "videos"}', f'load_from={weights["small"]}')
     assert status == 0
+    # the config as it ran: --amp arrived
+    assert Config.fromfile(next((tmp_path / 'run').glob('*/vis_data/config.py'))).optim_wrapper.type == 'BFloat16OptimWrapper'
     refined = report_of(tmp_path / 'run')['groups']['refined']
     assert sorted(refined['scenes']) == ['one', 'two'] and refined['pairs_without_truth'] == 4
     assert 'cycle_median' in refined['before'] and 'EPE' not in refined['before']
+
+
+def moving_texture(path, size=SIZE, frames=4):
+    """A video file of a texture that moves 2 px a frame, in the codec of its suffix."""
+    texture = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8), (0, 0), 2.)
+    codec = {'.avi': 'MJPG', '.mp4': 'mp4v'}[path.suffix]
+    path.parent.mkdir(exist_ok=True)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), 10, size[::-1])
+    for at in range(frames):
+        writer.write(np.roll(texture, 2 * at, axis=1))
+    writer.release()
+    return path
+
+
+def test_one_mp4_file_is_refined(weights, tmp_path):  # noqa: F811
+    video = moving_texture(tmp_path / 'my.mp4')
+    argv = ['--work-dir', tmp_path / 'run', '--cfg-options', *TINY, 'max_iters=2', f'video={video}', f'load_from={weights["small"]}']
+    assert status_of('train', SMALL_VIDEO, *argv) == 0
+    store = LabelStore.open(tmp_path / 'run/labels')
+    assert len(store.keys()) == 6 and {key.split('/')[0] for key in store.keys()} == {'my'}
+    assert report_of(tmp_path / 'run')['groups']['refined']['pairs'] == 3
+    assert load_checkpoint_file(tmp_path / 'run/refined.pth')['meta']['iter'] == 2
+
+
+def test_each_video_of_a_folder_gets_its_own_model(weights, tmp_path, capsys):  # noqa: F811
+    for name, size in (('one.mp4', SIZE), ('two.avi', (80, 72))):
+        moving_texture(tmp_path / 'videos' / name, size, frames=2)
+    argv = ['--work-dir', tmp_path / 'run', '--cfg-options', *TINY, 'scene=each', f'video={tmp_path / "videos"}',
+            f'load_from={weights["small"]}']  # yapf: disable
+    assert status_of('train', SMALL_VIDEO, *argv) == 0
+    assert [line.split('  ')[0] for line in capsys.readouterr().out.rstrip().splitlines()[-4:-1]] == ['scene', 'one', 'two']
+    for name in ('one', 'two'):
+        assert list(report_of(tmp_path / 'run' / name)['groups']['refined']['scenes']) == [name]
+        assert (tmp_path / 'run' / name / 'refined.pth').exists()
+
+
+def test_kitti_is_refined_and_scored_where_it_is_known(trees, weights, tmp_path):  # noqa: F811
+    options = [*TINY, f'data_root={trees["kitti"]}', f'load_from={weights["raft"]}', f'crop_size={SIZE}']
+    assert status_of('train', ROOT / 'configs/refine/raft_kitti2015.py', '--work-dir', tmp_path, '--cfg-options', *options) == 0
+    refined = report_of(tmp_path)['groups']['refined']
+    assert (refined['pairs'], refined['pairs_without_truth']) == (2, 0) and refined['before']['Fl'] > 0
