@@ -60,13 +60,17 @@ def test_a_config_builds_its_network_and_its_data(name, trees):  # noqa: F811
         assert [type(loss) for loss in model.losses.values()] == [wanted]
     hooks = {hook['type']: hook for hook in cfg.get('custom_hooks', [])}
     data = [cfg.train_dataloader.dataset]
-    if name != 'demo/raft_small_source.py':
+    if not name.startswith('demo/raft_small_source'):
         assert set(hooks) == {'PseudoLabelHook', 'ReportHook'}
         data += [hooks['PseudoLabelHook']['dataset'], *hooks['ReportHook']['groups'].values()]
     pairs = [len(DATASETS.build(dict(part)).pairs) for part in data]
     forward = 2 if 'kitti' in name else 4  # two scenes of one pair, of two pairs
     both = forward * (2 if hooks and cfg.labeler.directions == 'both' else 1)
     assert pairs == [both] + [forward] * (len(data) - 1)
+    if name in REFINE:
+        assert cfg.train_dataloader.dataset.seed == cfg.randomness.seed
+    # test_stock_families knows the networks that leave parameters unused
+    assert cfg.model_wrapper_cfg.get('find_unused_parameters', False) is ('irrpwc' in name)
     for part in data[2:]:
         item = DATASETS.build(dict(part))[0]
         assert item['inputs'].shape == (2, 3, *SIZE)
@@ -144,10 +148,11 @@ def test_label_pair_and_the_configs_have_one_default_labeler():
 def test_an_override_reaches_every_place_that_uses_it(trees):  # noqa: F811
     cfg = fill_in(load_config(ROOT / 'configs/refine/raft_sintel.py', {
         'max_iters': 300, 'optim_wrapper.optimizer.lr': 5e-5, 'scene': 'bamboo_2', 'pass_name': 'clean',
-        'labeler.directions': 'forward', 'data_root': str(trees['sintel']), 'crop_size': (64, 64)}))  # yapf: disable
+        'labeler.directions': 'forward', 'randomness.seed': 7, 'data_root': str(trees['sintel']), 'crop_size': (64, 64)}))  # yapf: disable
     assert (cfg.train_cfg.max_iters, cfg.param_scheduler.total_steps, cfg.param_scheduler.eta_max) == (300, 400, 5e-5)
     data = [cfg.train_dataloader.dataset, cfg.custom_hooks[0].dataset, cfg.custom_hooks[1].groups.refined]
     assert [(part.scenes, part.pass_name) for part in data] == [('bamboo_2', 'clean')] * 3
+    assert DATASETS.build(dict(data[0])).seed == 7  # the augmentations follow
     assert data[0].directions == 'forward' and data[0].pipeline[1]['size'] == (64, 64)
     assert DATASETS.build(dict(data[1])).scene_names == [SINTEL_SCENES[1]]
 

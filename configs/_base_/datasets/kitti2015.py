@@ -22,6 +22,7 @@ train_dataloader = dict(
         scenes='{scene}',
         multiview='{multiview}',
         directions='{labeler.directions}',
+        seed='{randomness.seed}',  # of the augmentations
         pipeline='{train_pipeline}'))
 report_groups = dict(
     refined=dict(

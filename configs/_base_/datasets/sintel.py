@@ -22,6 +22,7 @@ train_dataloader = dict(
         pass_name='{pass_name}',
         scenes='{scene}',
         directions='{labeler.directions}',
+        seed='{randomness.seed}',  # of the augmentations
         pipeline='{train_pipeline}'))
 report_groups = dict(
     refined=dict(

@@ -20,6 +20,7 @@ train_dataloader = dict(
         data_root='{video}',
         scenes='{scene}',
         directions='{labeler.directions}',
+        seed='{randomness.seed}',  # of the augmentations
         pipeline='{train_pipeline}'))
 # without ground truth: does the motion come back, do the colours fit
 report_groups = dict(refined=dict(type='FramePairs', data_root='{video}', scenes='{scene}', pipeline=[dict(type='PackPair')]))
