@@ -3,7 +3,7 @@ _base_ = ['../_base_/default_runtime.py', '../_base_/models/raft_small.py']
 
 video = 'work_dirs/demo/videos/refined'  # folder of scenes; overridable: --cfg-options video=…
 unseen = 'work_dirs/demo/videos/unseen'
-model = dict(train_iters=8, test_iters=12, losses=[dict(type='MaskedSequenceLoss', gamma=0.85)])
+model = dict(train_iters=5, test_iters=8, losses=[dict(type='MaskedSequenceLoss', gamma=0.85)])
 load_from = 'configs/demo/raft_small_source.pth'
 
 labeler = dict(
@@ -13,6 +13,8 @@ labeler = dict(
     directions='both')
 train_pipeline = [
     dict(type='LoadLabel'),
+    dict(type='SelfWarp', prob=0.4, max_motion=10., noise=3.),
+    dict(type='RandomCrop', size=(96, 160)),  # px
     dict(type='RandomFlip', horizontal=0.5, vertical=0.1),
     dict(type='ColorJitter', brightness=0.2, contrast=0.2, saturation=0.2, hue=0.05, asymmetric=0.2),
     dict(type='Eraser', prob=0.5, max_boxes=2, sides=(16, 40)),
@@ -22,11 +24,16 @@ train_dataloader = dict(
     batch_size=4,
     num_workers=0,
     sampler=dict(type='DrawSampler', shuffle=True),
-    dataset=dict(type='FramePairs', data_root='{video}/frames', directions='{labeler.directions}', pipeline='{train_pipeline}'))
+    dataset=dict(
+        type='FramePairs',
+        data_root='{video}/frames',
+        directions='{labeler.directions}',
+        seed='{randomness.seed}',
+        pipeline='{train_pipeline}'))
 max_iters = 600
 train_cfg = dict(type='SelfTrainingLoop', max_iters='{max_iters}')
 optim_wrapper = dict(
-    type='OptimWrapper', optimizer=dict(type='AdamW', lr=2e-4, weight_decay=1e-4, eps=1e-8), clip_grad=dict(max_norm=5.0))
+    type='BFloat16OptimWrapper', optimizer=dict(type='AdamW', lr=2e-4, weight_decay=1e-4, eps=1e-8), clip_grad=dict(max_norm=5.0))
 param_scheduler = dict(
     type='OneCycleLR', eta_max=2e-4, total_steps='{max_iters+100}', pct_start=0.1, anneal_strategy='linear', by_epoch=False)
 
