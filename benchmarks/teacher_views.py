@@ -1,0 +1,59 @@
+"""What a second look is worth: EPE of several networks and teacher views on both rendered looks, on the same videos.
+
+    python benchmarks/teacher_views.py demo=configs/demo/raft_small_source.pth official=checkpoints/raft-small-mmrefine.pth
+"""
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Dict, Sequence, Tuple
+
+import numpy as np
+import torch
+
+import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
+from mmrefine.apis import init_model
+from mmrefine.apis.commands import run_command
+from mmrefine.labeling import CascadeView
+from mmrefine.structures import FlowEstimator
+from mmrefine.synthetic import render_clip
+
+CONFIG = Path(__file__).resolve().parents[1] / 'configs' / 'demo' / 'raft_small_target.py'
+VIEWS: Dict[str, Tuple[float, ...]] = {'1x': (1., ), '1x, 2x': (1., 2.)}
+
+
+def main() -> int:
+    """Print one row for each look, network and view."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('networks', nargs='+', metavar='NAME=CHECKPOINT', help='RAFT-small checkpoints')
+    parser.add_argument('--videos', type=int, default=8, help='of each look')
+    args = parser.parse_args()
+    print(f'{"look":8}{"network":12}{"view":10}{"motion":>8}{"EPE":>8}{"median":>8}   px, {args.videos} videos')
+    for look, size, frames in (('source', (192, 256), 2), ('target', (128, 192), 3)):
+        # seeds far from those of the training and of the demo
+        clips = [render_clip(20000 + i, frames, size, look) for i in range(args.videos)]
+        for network in args.networks:
+            name, _, path = network.partition('=')
+            model = init_model(CONFIG, path)
+            for view, scales in VIEWS.items():
+                motion, epe, median = _errors(model, CascadeView(scales=scales), clips)
+                print(f'{look:8}{name:12}{view:10}{motion:8.2f}{epe:8.3f}{median:8.3f}', flush=True)
+    return 0
+
+
+@torch.no_grad()
+def _errors(model: FlowEstimator, view: CascadeView, clips: Sequence) -> Tuple[float, float, float]:
+    """Mean motion, pooled EPE and the mean of the medians, px."""
+    motions, errors, medians = [], [], []
+    for clip in clips:
+        frames = torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 255
+        truth = torch.from_numpy(clip.flow_fw)
+        error = (view(model, frames[:-1], frames[1:]) - truth).norm(dim=1)
+        motions.append(truth.norm(dim=1).mean().item())
+        errors.append(error.mean().item())
+        medians.append(error.median().item())
+    return float(np.mean(motions)), float(np.mean(errors)), float(np.mean(medians))
+
+
+if __name__ == '__main__':
+    run_command(main)
