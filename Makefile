@@ -3,6 +3,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+# what matplotlib, yapf and pip keep for the next time stays inside too
+export XDG_CACHE_HOME := $(CURDIR)/$(VENV)/cache
 
 .PHONY: demo test check install clean
 

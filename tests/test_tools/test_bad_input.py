@@ -169,7 +169,11 @@ def test_a_stopped_run_says_how_to_go_on_and_goes_on(tmp_path, weights, capsys, 
             'custom_hooks.0.batch_size=1', f'video={video}', f'load_from={weights["small"]}']  # yapf: disable
     before_call(monkeypatch, owner, name, 2, lambda: os.kill(os.getpid(), number))
     handler = signal.getsignal(signal.SIGTERM)
-    assert status_of('train', *argv) == status
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins with Ctrl-C ignored
+    try:
+        assert status_of('train', *argv) == status
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
     stderr = capsys.readouterr().err
     assert stderr.splitlines()[-1] == 'stopped; the same command goes on from here, a training with --resume'
     assert 'Traceback' not in stderr and signal.getsignal(signal.SIGTERM) == handler
