@@ -79,7 +79,7 @@ def bold_texture(rng: np.random.Generator, size: int) -> np.ndarray:
     if kind in ('shapes', 'strips'):
         for _ in range(int(rng.integers(10, 26))):
             _stamp(rng, out, bold_colour(rng), size * rng.uniform(0.04, 0.16))
-    # Strong detail down to 3 px everywhere: a network that learns on smooth shading never learns to measure below a pixel.
+    # Strong detail down to 3 px everywhere, so that there is something to measure below a pixel.
     fine = [smooth_noise(rng, size, size // 12, 3, 0.8) for _ in range(3)]
     return np.clip(out + np.stack(fine, axis=-1) * rng.uniform(15, 45), 0, 255)
 
