@@ -3,10 +3,10 @@ from .data_preprocessor import FramePreprocessor
 from .flow_estimators import OfficialRAFTEncoder
 from .frozen import FrozenTeacher
 from .losses import ContrastiveFlowLoss, MaskedPyramidLoss, MaskedSequenceLoss
-from .refiners import (FlowReadout, FlowRefiner, build_estimator, estimator_state, load_estimator,
-                       readout_for)
+from .refiners import (FlowReadout, FlowRefiner, RandomStart, build_estimator, estimator_state,
+                       load_estimator, readout_for)
 
 __all__ = [
     'ContrastiveFlowLoss', 'FlowReadout', 'FlowRefiner', 'FramePreprocessor', 'FrozenTeacher', 'MaskedPyramidLoss',
-    'MaskedSequenceLoss', 'OfficialRAFTEncoder', 'build_estimator', 'estimator_state', 'load_estimator', 'readout_for'
+    'MaskedSequenceLoss', 'OfficialRAFTEncoder', 'RandomStart', 'build_estimator', 'estimator_state', 'load_estimator', 'readout_for'
 ]

@@ -43,6 +43,8 @@ class FlowRefiner(BaseModel):
             only predicts.
         feature_losses: configs of losses ``(feat1, feat2, target, weight) -> scalar`` on the matching features, added too; only RAFT
             and GMA have one feature grid to put them on.
+        train_start: config of where their iterations begin in mode 'loss', ``(target, weight) -> flow``, such as
+            :class:`~mmrefine.models.RandomStart`. Default: zero.
         train_iters: iterations of RAFT and GMA in mode 'loss'. Default: what the estimator's config says.
         test_iters: iterations elsewhere. Default: the estimator's ``test_cfg.iters``, else its decoder's.
         freeze_bn: keep the statistics of batch norm as they are while training, as RAFT's finetuning does; unlike mmflow's
@@ -58,6 +60,7 @@ class FlowRefiner(BaseModel):
                  estimator: Union[Mapping[str, Any], nn.Module],
                  losses: Sequence[Mapping[str, Any]] = (),
                  feature_losses: Sequence[Mapping[str, Any]] = (),
+                 train_start: Optional[Mapping[str, Any]] = None,
                  train_iters: Optional[int] = None,
                  test_iters: Optional[int] = None,
                  freeze_bn: bool = True,
@@ -74,6 +77,12 @@ class FlowRefiner(BaseModel):
         if feature_losses and not self.accepts_flow_init:
             raise ConfigError(f'model.feature_losses: {type(self.estimator).__name__} has no single feature grid; '
                               'leave them out (only RAFT and GMA take them)')
+        self.train_start: Optional[nn.Module] = None
+        if train_start is not None:
+            if not self.accepts_flow_init:
+                raise ConfigError(f'model.train_start: {type(self.estimator).__name__} cannot start from a flow; '
+                                  'leave it out (only RAFT and GMA take it)')
+            self.train_start = MODELS.build({'_scope_': 'mmrefine', **train_start})
         self.freeze_bn = freeze_bn
         self.train_iters = self._checked_iters('train_iters', train_iters)
         self.test_iters = self._checked_iters('test_iters', test_iters)
@@ -224,8 +233,9 @@ class FlowRefiner(BaseModel):
             raise ConfigError('model.losses is empty, so there is nothing to learn from; '
                               "add dict(type='MaskedSequenceLoss') (RAFT, GMA) or dict(type='MaskedPyramidLoss')")
         target, weight = _labels(samples)
+        start = None if self.train_start is None else self.train_start(target, weight)
         with self._features() as features:
-            flows = self._flows(frames1, frames2, None, self.train_iters)
+            flows = self._flows(frames1, frames2, start, self.train_iters)
         results = {}
         # autocast must not touch sums over all pixels
         with torch.autocast(target.device.type, enabled=False):
