@@ -35,10 +35,17 @@ class PairContext:
         return PairContext(self.frames2, self.frames1, self.flow_bw, self.flow_fw)
 
 
-def _check_tolerances(name: str, **tolerances: float) -> None:
+def check_tolerances(name: str, **tolerances: float) -> None:
+    """Refuse settings of the filter ``name`` that are negative, infinite or nan, by key and value."""
     for key, value in tolerances.items():
         if not 0 <= value < float('inf'):
             raise ConfigError(f'{name}.{key} must be finite and not negative, got {value!r}')
+
+
+def check_radius(name: str, radius: int) -> None:
+    """Refuse a window of the filter ``name`` that has no neighbours."""
+    if isinstance(radius, bool) or not isinstance(radius, int) or radius < 1:
+        raise ConfigError(f'{name}.radius must be a whole number of px, at least 1, got {radius!r}')
 
 
 @FILTERS.register_module()
@@ -62,7 +69,7 @@ class CycleFilter:
                  beta: float = 0.1,
                  form: str = 'norm',
                  magnitude: str = 'unwarped') -> None:
-        _check_tolerances('CycleFilter', alpha=alpha, beta=beta)
+        check_tolerances('CycleFilter', alpha=alpha, beta=beta)
         if form not in ('norm', 'squared'):
             raise ConfigError(f"CycleFilter.form must be 'norm' or 'squared', got {form!r}")
         if magnitude not in ('unwarped', 'warped'):
@@ -95,7 +102,7 @@ class SoftCycleFilter:
     """
 
     def __init__(self, alpha: float = 0.01, beta: float = 0.5) -> None:
-        _check_tolerances('SoftCycleFilter', alpha=alpha, beta=beta)
+        check_tolerances('SoftCycleFilter', alpha=alpha, beta=beta)
         if beta == 0:
             raise ConfigError('SoftCycleFilter.beta must be above 0 px, got 0: where nothing '
                               'moves, no error could be weighed')
@@ -122,7 +129,7 @@ class ColorFilter:
     """
 
     def __init__(self, tolerance: float = 1.275) -> None:
-        _check_tolerances('ColorFilter', tolerance=tolerance)
+        check_tolerances('ColorFilter', tolerance=tolerance)
         self.tolerance = tolerance
 
     def __call__(self, ctx: PairContext) -> Tensor:

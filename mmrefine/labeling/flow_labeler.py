@@ -15,6 +15,7 @@ from mmrefine.registry import FILTERS, LABELERS, TEACHER_VIEWS
 from mmrefine.structures import FlowEstimator, FlowLabel
 
 from .filters import PairContext
+from .pair_guards import PairGuard
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class PairLabels:
     Args:
         forward: motion from frame 1 to frame 2, on the CPU.
         backward: motion from frame 2 to frame 1, if it was asked for.
-        stats: of the forward label, see :func:`label_stats`.
+        stats: of the forward label, see :func:`label_stats`; with pair guards also 1 or 0 for each, ``passed_<class name>``.
         stats_backward: of the backward label.
     """
     forward: FlowLabel
@@ -39,7 +40,8 @@ class FlowLabeler:
 
     The view is asked once, for both directions as one batch. A pixel's weight is the product of
     what the filters give it, and never less than ``floor`` where the motion lands inside the
-    frame: verified pixels are the easy ones, and a student that sees only those forgets the rest.
+    frame: verified pixels are the easy ones, and a student that sees only those forgets the rest. A
+    pair that a :class:`~mmrefine.labeling.PairGuard` refuses weighs 0 everywhere, floor or not.
 
     Args:
         view: config of the part of ``TEACHER_VIEWS`` that asks the teacher.
@@ -111,6 +113,7 @@ class FlowLabeler:
 
     def _directed(self, ctx: PairContext) -> Tuple[List[FlowLabel], List[Dict[str, float]]]:
         verified = torch.ones_like(ctx.flow_fw[:, :1])
+        passed: Dict[str, Tensor] = {}
         for part in self.filters:
             weight = part(ctx)
             if weight.shape != verified.shape:
@@ -118,11 +121,20 @@ class FlowLabeler:
                 raise ValueError(f'{type(part).__name__} must return weights of shape '
                                  f'{tuple(verified.shape)}, got {tuple(weight.shape)}')
             verified = verified * weight.to(verified.dtype)
+            if isinstance(part, PairGuard):
+                name = f'passed_{type(part).__name__}'
+                # a guard may stand in a config twice, with other settings
+                passed[name] = passed.get(name, 1) * weight.flatten(1).amin(dim=1)
         weight = torch.maximum(verified, self.floor * lands_inside(ctx.flow_fw))
         believed = verified.double().mean(dim=(1, 2, 3), keepdim=True) >= self.min_kept
+        for verdict in passed.values():
+            believed = believed & (verdict > 0).view(-1, 1, 1, 1)
         weight = weight * believed
         labels = [FlowLabel(flow.cpu(), w.cpu()) for flow, w in zip(ctx.flow_fw, weight)]
-        return labels, label_stats(ctx, verified, weight)
+        stats = label_stats(ctx, verified, weight)
+        for i, its in enumerate(stats):
+            its.update({name: float(verdict[i]) for name, verdict in passed.items()})
+        return labels, stats
 
 
 def label_stats(ctx: PairContext, verified: Tensor, weight: Tensor) -> List[Dict[str, float]]:

@@ -130,5 +130,5 @@ def test_every_registered_filter_gives_weights_of_one_channel_in_zero_to_one():
         weight = FILTERS.build(dict(type=name))(ctx)
         assert weight.shape == (2, 1, 8, 9) and weight.dtype == torch.float32, name
         assert 0 <= float(weight.min()) and float(weight.max()) <= 1, name
-    assert len(ours) == 4
+    assert len(ours) == 12
     assert all(torch.equal(a, b) for a, b in zip(before, vars(ctx).values()))   # inputs untouched
