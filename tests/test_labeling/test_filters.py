@@ -1,7 +1,9 @@
 """What each filter keeps."""
 from __future__ import annotations
 
+import inspect
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -132,3 +134,14 @@ def test_every_registered_filter_gives_weights_of_one_channel_in_zero_to_one():
         assert 0 <= float(weight.min()) and float(weight.max()) <= 1, name
     assert len(ours) == 12
     assert all(torch.equal(a, b) for a, b in zip(before, vars(ctx).values()))   # inputs untouched
+
+
+def test_the_page_on_filters_has_a_row_for_each_with_all_its_defaults():
+    page = (Path(__file__).resolve().parents[2] / 'docs' / 'filters.md').read_text(encoding='utf-8')
+    rows = {line.split('`')[1]: line for line in page.splitlines() if line.startswith('| `')}
+    ours = {name: cls for name, cls in FILTERS.module_dict.items() if 'mmrefine' in cls.__module__}
+    assert set(rows) == set(ours)
+    for name, cls in ours.items():
+        settings = inspect.signature(cls).parameters.values()
+        missing = [f'{s.name}={s.default!r}' for s in settings if f'`{s.name}={s.default!r}`' not in rows[name]]
+        assert not missing, (name, missing)
