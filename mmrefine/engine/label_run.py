@@ -15,6 +15,7 @@ from mmrefine.engine.processes import together
 from mmrefine.errors import ConfigError, NoLabelsError, TeacherError
 from mmrefine.fileio.digest import digest_of
 from mmrefine.fileio.label_store import LabelStore
+from mmrefine.fileio.label_summary import summarize
 from mmrefine.labeling import FlowLabeler
 from mmrefine.models import FrozenTeacher
 
@@ -102,13 +103,12 @@ def make_labels(teacher: FrozenTeacher,
     together(store.create)
     started = time.monotonic()
     keys = wanted_keys(dataset, labeler)
-    made = 0
-    if not store.is_complete():
-        batches = scene_batches(dataset.pairs, range(len(dataset.pairs)), batch_size)
-        todo = [b for b in batches[rank::world] if not all(store.has(k) for i in b for k in _keys_of(dataset.pairs[i], labeler))]
-        progress = _Progress(log if rank == 0 else None, log_every, todo, world)
-        made = together(lambda: _label(teacher, labeler, dataset, store, todo, device, progress))
-        together(lambda: store.finish(keys, extra=dict(summary=_summary(store, keys))) if rank == 0 else None)
+    # decided pair by pair and not once: another run on the same store may complete it between two processes of this one
+    batches = scene_batches(dataset.pairs, range(len(dataset.pairs)), batch_size)
+    todo = [b for b in batches[rank::world] if not all(store.has(k) for i in b for k in _keys_of(dataset.pairs[i], labeler))]
+    progress = _Progress(log if rank == 0 else None, log_every, todo, world)
+    made = together(lambda: _label(teacher, labeler, dataset, store, todo, device, progress))
+    together(lambda: _complete(store, keys) if rank == 0 else None)
     kept = float(label_summary(store)['kept'])
     if kept < min_kept:
         raise NoLabelsError(f'{store.root}: only {kept:.3%} of the motion survived the checks, under min_kept={min_kept:.3%}; loosen '
@@ -137,6 +137,9 @@ def _label(teacher: FrozenTeacher, labeler: FlowLabeler, dataset: Any, store: La
            device: str, progress: '_Progress') -> int:
     made = 0
     for batch in batches:
+        if all(store.has(key) for i in batch for key in _keys_of(dataset.pairs[i], labeler)):
+            progress.step(len(batch))  # another run on the same store has made them meanwhile
+            continue
         items = [dataset[i] for i in batch]
         frames1, frames2 = (as_frames([item[name] for item in items], device) for name in ('frame1', 'frame2'))
         try:
@@ -152,21 +155,14 @@ def _label(teacher: FrozenTeacher, labeler: FlowLabeler, dataset: Any, store: La
     return made
 
 
+def _complete(store: LabelStore, keys: Sequence[str]) -> None:
+    if not store.is_complete():
+        store.finish(keys, extra=dict(summary=summarize({key: store.stats(key) for key in keys})))
+
+
 def as_frames(images: Sequence[np.ndarray], device: str) -> Tensor:
     """Images ``(H, W, 3)`` uint8 as a batch ``(B, 3, H, W)`` float32 in [0, 1]."""
     return torch.from_numpy(np.stack(images)).to(device).permute(0, 3, 1, 2).float() / 255
-
-
-def _summary(store: LabelStore, keys: Sequence[str]) -> Dict[str, Any]:
-    by_scene: Dict[str, List[Dict[str, float]]] = {}
-    for key in keys:
-        by_scene.setdefault(key.rpartition('/')[0], []).append(store.stats(key))
-    everything = [stats for scene in by_scene.values() for stats in scene]
-    return dict(_means(everything), scenes={scene: _means(stats) for scene, stats in sorted(by_scene.items())})
-
-
-def _means(stats: Sequence[Mapping[str, float]]) -> Dict[str, float]:
-    return {name: round(sum(s[name] for s in stats) / len(stats), 6) for name in stats[0]}
 
 
 class _Progress:

@@ -52,15 +52,24 @@ def write_bytes(path: PathLike, data: bytes) -> None:
         file.write(data)
 
 
-def write_json(path: PathLike, obj: Any) -> None:
-    """Write ``obj`` as JSON, whole or not at all; the same object gives the same bytes.
+def json_bytes(obj: Any) -> bytes:
+    """``obj`` as JSON; the same object gives the same bytes.
 
     Numbers of numpy and torch become plain numbers, paths strings; nan and inf become ``null``, as JSON has neither.
 
     Raises:
         TypeError: a value that JSON cannot say.
     """
-    write_bytes(path, json.dumps(_plain(obj), indent=1, allow_nan=False).encode('ascii') + b'\n')
+    return json.dumps(_plain(obj), indent=1, allow_nan=False).encode('ascii') + b'\n'
+
+
+def write_json(path: PathLike, obj: Any) -> None:
+    """Write ``json_bytes(obj)`` to ``path``, whole or not at all.
+
+    Raises:
+        TypeError: a value that JSON cannot say.
+    """
+    write_bytes(path, json_bytes(obj))
 
 
 def save_checkpoint(path: PathLike, obj: Any) -> None:

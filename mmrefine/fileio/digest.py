@@ -24,6 +24,11 @@ def digest_of(obj: Any) -> str:
     return hashlib.sha256(text.encode('ascii')).hexdigest()[:DIGEST_LENGTH]
 
 
+def digest_of_bytes(data: bytes) -> str:
+    """SHA-256 (first 16 hex digits) of bytes: what ``sha256sum`` begins with."""
+    return hashlib.sha256(data).hexdigest()[:DIGEST_LENGTH]
+
+
 def digest_of_state(state: Mapping[str, Tensor]) -> str:
     """SHA-256 (first 16 hex digits) of names, types, shapes and bytes of a state dict; order and device do not count."""
     total = hashlib.sha256()

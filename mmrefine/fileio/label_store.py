@@ -5,19 +5,20 @@
     <root>/fingerprint.json                  what the labels were made from; written first
     <root>/<scene>/<frame1>__<frame2>.png          flow and valid pixels, KITTI's 16-bit layout
     <root>/<scene>/<frame1>__<frame2>.weight.png   8-bit weights, only if some are neither 0 nor 1
-    <root>/<scene>/<frame1>__<frame2>.json         statistics; written last, so it says that the label is whole
-    <root>/manifest.json                     fingerprint and all statistics; says that the store is complete
+    <root>/<scene>/<frame1>__<frame2>.json         statistics and digests; written last, so it says that the label is whole
+    <root>/manifest.json                     fingerprint, all statistics, a digest of each file; says that the store is complete
 
-Each file appears whole or not at all and depends on its label alone. Therefore any number of processes can write disjoint
-keys at once, a killed run goes on where it was, and the finished folder is the same to the byte. ``finish`` folds the
-statistics into the manifest and removes their files.
+Each file appears whole or not at all and depends on its label alone. Therefore a killed run goes on where it was, and the
+finished folder is the same to the byte. ``finish`` folds the statistics into the manifest and removes their files.
+
+Any number of processes can work on one store, also runs that know nothing of each other: whoever changes it holds the lock of
+the folder and finds his own fingerprint there, and a label that is whole is never touched again.
 """
 from __future__ import annotations
 
-import json
-import os
+import contextlib
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional
 
 import cv2
 import numpy as np
@@ -26,15 +27,15 @@ import torch
 from mmrefine.errors import LabelStoreError, StaleLabelsError
 from mmrefine.structures import FlowLabel
 
-from .atomic import TEMP_PREFIX, PathLike, remove_leftovers, write_bytes, write_failure, write_json
+from .atomic import PathLike, remove_leftovers, write_bytes, write_failure, write_json
+from .digest import digest_of, digest_of_bytes
 from .flow_io import decode_kitti, encode_kitti
-from .images import find_damage
+from .lock import folder_lock
+from .store_files import (FINGERPRINT, FLOW, FORMAT, MANIFEST, MANIFEST_KEYS, REMEDY, STATS, WEIGHT,
+                          decode_weight, differing, key_of, label_path, read_json, seal_of,
+                          stats_files, suffixes)
 
 __all__ = ['LabelStore']
-
-FORMAT = 'mmrefine-labels/1'
-_REMEDY = 'delete the folder, or set the store to a new one'
-_MAX_NAME = 255 - len('.weight.png')  # bytes, on every common file system
 
 
 class LabelStore:
@@ -65,13 +66,13 @@ class LabelStore:
             LabelStoreError: nothing there, or labelling has not come to its end.
         """
         root = Path(root)
-        path = root / 'manifest.json'
+        path = root / MANIFEST
         if not path.exists():
-            written = sum(1 for _ in _stats_files(root)) if root.is_dir() else None
+            written = sum(1 for _ in stats_files(root)) if root.is_dir() else None
             found = 'there is no such folder' if written is None else f'it holds {written} labels and no manifest.json'
             raise LabelStoreError(f'{root}: not a complete label store ({found}); '
                                   'run the labelling to its end first, it goes on where it stopped')
-        manifest = _read_json(path, 'fingerprint', 'pairs', 'soft')
+        manifest = read_json(path, *MANIFEST_KEYS)
         store = cls(root, manifest['fingerprint'])
         store._manifest = manifest
         return store
@@ -83,21 +84,21 @@ class LabelStore:
             StaleLabelsError: the labels there are from something else.
             LabelStoreError: the folder holds other things, or cannot be written.
         """
-        path = self.root / 'fingerprint.json'
+        path = self.root / FINGERPRINT
         try:
-            if not path.exists():
-                entries = list(self.root.iterdir()) if self.root.exists() else []
-                alien = sorted(entry.name for entry in entries if not entry.name.startswith('.'))
-                if alien and not path.exists():  # looked at twice: another process may have begun in between
-                    raise LabelStoreError(f'{self.root}: the folder is not empty ({alien[0]}, …) and has no '
-                                          'fingerprint.json, so it is no label store; set the store to a new folder')
-                if not alien:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with folder_lock(self.root):
+                if not path.exists():
+                    alien = sorted(entry.name for entry in self.root.iterdir() if not entry.name.startswith('.'))
+                    if alien:
+                        raise LabelStoreError(f'{self.root}: the folder is not empty ({alien[0]}, …) and has no '
+                                              'fingerprint.json, so it is no label store; set the store to a new folder')
                     write_json(path, dict(sorted(self.fingerprint.items())))
+                self._check(read_json(path))
+                if self.is_complete():  # what a killed finish() left can go
+                    self._sweep(self.manifest['pairs'])
         except OSError as error:
             raise LabelStoreError(write_failure(path, error)) from error
-        self._check(_read_json(path))
-        if self.is_complete():  # nobody writes any more; what a killed finish() left can go
-            self._sweep(self.manifest['pairs'])
 
     def has(self, key: str) -> bool:
         """Whether the label is whole on disk."""
@@ -108,25 +109,35 @@ class LabelStore:
     def write(self, key: str, label: FlowLabel, stats: Mapping[str, Any]) -> None:
         """Put a label and its statistics on disk; ``has(key)`` holds from the moment that all of it is there.
 
+        A label that is whole already stays as it is: the same fingerprint made it.
+
         Raises:
             LabelStoreError: a key that is no key, a full disk, or a folder that cannot be written.
+            StaleLabelsError: meanwhile the folder holds labels of another making.
         """
         flow = label.flow.permute(1, 2, 0).cpu().numpy()
         weight = label.weight[0].cpu().numpy()
         # believed a little is still believed: only 0 stays 0
         weight8 = np.where(weight > 0, np.rint(weight * 255).clip(min=1), 0).astype(np.uint8)
-        soft = bool(((weight8 > 0) & (weight8 < 255)).any())
-        weight_path, stats_path = self._path(key, '.weight.png'), self._path(key, '.json')
-        try:
-            stats_path.unlink(missing_ok=True)  # while it is replaced, a label is not whole
-            if soft:
-                write_bytes(weight_path, cv2.imencode('.png', weight8)[1].tobytes())
+        files = {FLOW: encode_kitti(flow, weight8 > 0)}
+        if ((weight8 > 0) & (weight8 < 255)).any():
+            files[WEIGHT] = cv2.imencode('.png', weight8)[1].tobytes()
+        self.put(key, files, stats)
+
+    def put(self, key: str, files: Mapping[str, bytes], stats: Mapping[str, Any]) -> None:
+        """``write`` for a label whose files are made already: the bytes of ``.png`` and, if it has one, of ``.weight.png``."""
+        paths = {suffix: self._path(key, suffix) for suffix in (WEIGHT, FLOW, STATS)}
+        digests = {suffix: digest_of_bytes(files[suffix]) for suffix in sorted(files)}
+        with self._locked(self.root / key):
+            if self.has(key):
+                return
+            if WEIGHT in files:
+                write_bytes(paths[WEIGHT], files[WEIGHT])
             else:
-                weight_path.unlink(missing_ok=True)
-            write_bytes(self._path(key, '.png'), encode_kitti(flow, weight8 > 0))
-            write_json(stats_path, {'stats': dict(stats), 'soft': soft})
-        except OSError as error:
-            raise LabelStoreError(write_failure(self.root / key, error)) from error
+                paths[WEIGHT].unlink(missing_ok=True)  # of a killed writer
+            write_bytes(paths[FLOW], files[FLOW])
+            entry = dict(made_from=digest_of(self.fingerprint), stats=dict(stats), soft=WEIGHT in files, files=digests)
+            write_json(paths[STATS], {**entry, 'digest': seal_of(entry)})
 
     def read(self, key: str) -> FlowLabel:
         """The label: flow ``(2, H, W)`` px, 0 where ``weight`` ``(1, H, W)`` is 0.
@@ -134,17 +145,16 @@ class LabelStore:
         Raises:
             LabelStoreError: there is no such label, or one of its files is missing or damaged.
         """
-        if not self.has(key):
-            raise LabelStoreError(f'{self.root}: has no label {key!r}; run the labelling to its end first')
-        path = self._path(key, '.png')
+        soft = self._entry(key)['soft']
+        path = self._path(key, FLOW)
         try:
             flow, valid = decode_kitti(path.read_bytes())
             weight = torch.from_numpy(valid).float()[None]
-            if self._is_soft(key):
-                path = self._path(key, '.weight.png')
-                weight = weight * torch.from_numpy(_decode_weight(path.read_bytes(), valid.shape))
+            if soft:
+                path = self._path(key, WEIGHT)
+                weight = weight * torch.from_numpy(decode_weight(path.read_bytes(), valid.shape))
         except (OSError, ValueError) as error:
-            raise LabelStoreError(f'{path}: the label cannot be read ({error}); {_REMEDY}, and label again') from error
+            raise LabelStoreError(f'{path}: the label cannot be read ({error}); {REMEDY}, and label again') from error
         return FlowLabel(torch.from_numpy(flow).permute(2, 0, 1), weight)
 
     def stats(self, key: str) -> Dict[str, Any]:
@@ -153,55 +163,72 @@ class LabelStore:
         Raises:
             LabelStoreError: there is no such label, or its statistics are damaged.
         """
-        if not self.has(key):
-            raise LabelStoreError(f'{self.root}: has no label {key!r}; run the labelling to its end first')
-        path = self._path(key, '.json')
-        found = _read_json(path, 'stats', 'soft')['stats'] if path.exists() else self.manifest['pairs'][key]
-        return dict(found)
+        return dict(self._entry(key)['stats'])
+
+    def record(self, key: str) -> Dict[str, Any]:
+        """What is known of a label: ``stats``, ``soft`` (it has a file of weights) and ``files`` (suffix -> digest of its bytes).
+
+        Raises:
+            LabelStoreError: there is no such label, or what is known of it is damaged.
+        """
+        entry = self._entry(key)
+        if 'files' not in entry:  # written by an older version, which kept none
+            entry['files'] = {suffix: digest_of_bytes(self.bytes_of(key, suffix)) for suffix in suffixes(entry['soft'])}
+        return entry
+
+    def bytes_of(self, key: str, suffix: str) -> bytes:
+        """A file of the label as it lies on disk.
+
+        Raises:
+            LabelStoreError: it cannot be read.
+        """
+        path = self._path(key, suffix)
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise LabelStoreError(f'{path}: the label cannot be read ({error}); {REMEDY}, and label again') from error
 
     def finish(self, keys: Iterable[str], extra: Optional[Mapping[str, Any]] = None) -> None:
-        """Declare the store complete. One process calls it, after all the others are done.
+        """Declare the store complete with these labels and those that it was complete with before.
 
         Args:
-            keys: all labels that belong to the store, in any order.
+            keys: labels that belong to the store, in any order.
             extra: more to keep in the manifest.
 
         Raises:
             LabelStoreError: a label is missing, or the disk is full.
+            StaleLabelsError: meanwhile the folder holds labels of another making.
         """
-        keys = sorted(set(keys))
-        known = self.manifest if self.is_complete() else {'pairs': {}, 'soft': []}
-        pairs, soft = {}, []
-        missing = [key for key in keys if not self.has(key)]
-        if missing:
-            raise LabelStoreError(f'{self.root}: {len(missing)} of {len(keys)} labels are missing, the first is '
-                                  f'{missing[0]!r}; run the labelling again, it goes on where it stopped')
-        for key in keys:
-            path = self._path(key, '.json')
-            if path.exists():
-                entry = _read_json(path, 'stats', 'soft')
-            else:
-                entry = {'stats': known['pairs'][key], 'soft': key in known['soft']}
-            pairs[key] = entry['stats']
-            if entry['soft']:
-                soft.append(key)
-        manifest = {'format': FORMAT, 'fingerprint': dict(sorted(self.fingerprint.items())),
-                    'pairs': pairs, 'soft': soft, 'extra': dict(extra or {})}  # yapf: disable
-        path = self.root / 'manifest.json'
-        try:
-            write_json(path, manifest)
+        path = self.root / MANIFEST
+        paths = {key: self._path(key, STATS) for key in keys}  # refuses what is no key before it waits
+        with self._locked(path):
+            self._manifest = None  # another process may have written a new one
+            known = list(self.manifest['pairs']) if self.is_complete() else []
+            missing = [key for key in sorted(paths) if not self.has(key)]
+            if missing:
+                raise LabelStoreError(f'{self.root}: {len(missing)} of {len(paths)} labels are missing, the first is '
+                                      f'{missing[0]!r}; run the labelling again, it goes on where it stopped')
+            records = {key: self.record(key) for key in sorted({*known, *paths})}
+            manifest = {
+                'format': FORMAT,
+                'fingerprint': dict(sorted(self.fingerprint.items())),
+                'pairs': {key: record['stats'] for key, record in records.items()},
+                'soft': [key for key, record in records.items() if record['soft']],
+                'files': {key + suffix: record['files'][suffix] for key, record in records.items()
+                          for suffix in suffixes(record['soft'])},
+                'extra': dict(extra or {}),
+            }  # yapf: disable
+            write_json(path, {**manifest, 'digest': seal_of(manifest)})
             self._manifest = None
-            self._sweep(pairs)
-        except OSError as error:
-            raise LabelStoreError(write_failure(path, error)) from error
+            self._sweep(records)
 
     def is_complete(self) -> bool:
         """Whether labelling came to its end, with this fingerprint."""
         if self._manifest is None:
-            path = self.root / 'manifest.json'
+            path = self.root / MANIFEST
             if not path.exists():
                 return False
-            manifest = _read_json(path, 'fingerprint', 'pairs', 'soft')
+            manifest = read_json(path, *MANIFEST_KEYS)
             if manifest['fingerprint'] != self.fingerprint:
                 return False
             self._manifest = manifest
@@ -209,7 +236,7 @@ class LabelStore:
 
     @property
     def manifest(self) -> Dict[str, Any]:
-        """``fingerprint``, ``pairs`` (key -> statistics, sorted), ``soft`` (keys with a weight file) and ``extra``.
+        """``fingerprint``, ``pairs`` (key -> statistics, sorted), ``soft`` (keys with a weight file), ``files`` and ``extra``.
 
         Raises:
             LabelStoreError: the store is not complete.
@@ -224,70 +251,50 @@ class LabelStore:
         """The keys of all whole labels, sorted."""
         if self.is_complete():
             return list(self.manifest['pairs'])
-        return sorted(_key_of(self.root, path) for path in _stats_files(self.root))
+        return sorted(key_of(self.root, path) for path in stats_files(self.root))
 
     def _path(self, key: str, suffix: str) -> Path:
-        """Where a file of the label lies: always below ``root``, whatever the user's files are called."""
-        parts = key.split('/')
-        if len(parts) < 2 or any(part in ('', '.', '..') for part in parts) or '\0' in key:
-            raise LabelStoreError(f'{self.root}: {key!r} is no label key; a key is scene/frame1__frame2, '
-                                  'without empty parts, "." and ".."')
-        if parts[-1].endswith('.weight') or any(part.startswith(TEMP_PREFIX) for part in parts):
-            raise LabelStoreError(f'{self.root}: {key!r} clashes with the names of the store\'s own files; '
-                                  'rename that frame')
-        longest = max(len(os.fsencode(part)) for part in parts)
-        if longest > _MAX_NAME:
-            raise LabelStoreError(f'{self.root}: the key {key!r} has a name of {longest} bytes, a file may have '
-                                  f'{_MAX_NAME} beside its suffix; shorten the names of the frames')
-        return self.root.joinpath(*parts[:-1], parts[-1] + suffix)
+        return label_path(self.root, key, suffix)
 
-    def _is_soft(self, key: str) -> bool:
-        path = self._path(key, '.json')
+    def _entry(self, key: str) -> Dict[str, Any]:
+        """``stats``, ``soft`` and, unless an older version wrote them, ``files`` of a whole label."""
+        if not self.has(key):
+            raise LabelStoreError(f'{self.root}: has no label {key!r}; run the labelling to its end first')
+        path = self._path(key, STATS)
         if path.exists():
-            return bool(_read_json(path, 'stats', 'soft')['soft'])
-        return key in self.manifest['soft']
+            try:
+                return read_json(path, 'stats', 'soft')
+            except LabelStoreError:
+                if path.exists():
+                    raise
+                # else another process has just folded it into the manifest
+        found = {'stats': self.manifest['pairs'][key], 'soft': key in self.manifest['soft']}
+        digests = self.manifest.get('files')
+        if digests is not None:
+            found['files'] = {suffix: digests[key + suffix] for suffix in suffixes(found['soft'])}
+        return found
+
+    @contextlib.contextmanager
+    def _locked(self, path: Path) -> Iterator[None]:
+        """Alone in the folder, which holds labels of this fingerprint; ``path`` is what is to be written, for the message."""
+        try:
+            with folder_lock(self.root):
+                self._check(read_json(self.root / FINGERPRINT))
+                yield
+        except OSError as error:
+            raise LabelStoreError(write_failure(path, error)) from error
 
     def _check(self, found: Mapping[str, str]) -> None:
         wanted = self.fingerprint
-        differs = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
+        differs = differing(found, wanted)
         if differs:
             story = ', '.join(f'{name} (found {found.get(name, "none")}, this run needs {wanted.get(name, "none")})'
                               for name in differs)
-            raise StaleLabelsError(f'{self.root}: the labels there were made with other {story}; {_REMEDY}')
+            raise StaleLabelsError(f'{self.root}: the labels there were made with other {story}; {REMEDY}')
 
     def _sweep(self, pairs: Mapping[str, Any]) -> None:
-        """Remove what the manifest has taken over, and what killed writers left."""
-        for path in list(_stats_files(self.root)):
-            if _key_of(self.root, path) in pairs:
+        """Remove what the manifest has taken over, and what killed writers left; only under the lock."""
+        for path in list(stats_files(self.root)):
+            if key_of(self.root, path) in pairs:
                 path.unlink(missing_ok=True)
         remove_leftovers(self.root)
-
-
-def _stats_files(root: Path) -> Iterator[Path]:
-    return (path for path in root.rglob('*.json') if path.parent != root)
-
-
-def _key_of(root: Path, stats_file: Path) -> str:
-    return stats_file.relative_to(root).as_posix()[:-len('.json')]
-
-
-def _read_json(path: Path, *wanted: str) -> Dict[str, Any]:
-    """A JSON object of our own that has the wanted keys."""
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise LabelStoreError(f'{path}: cannot be read ({error}); {_REMEDY}, and label again') from error
-    if not isinstance(found, dict) or not found.keys() >= set(wanted):
-        raise LabelStoreError(f'{path}: is not from a label store (wanted an object with '
-                              f'{", ".join(wanted) or "digests"}); {_REMEDY}, and label again')
-    return found
-
-
-def _decode_weight(data: bytes, size: Tuple[int, int]) -> np.ndarray:
-    damage = find_damage(data)
-    if damage is not None:
-        raise ValueError(damage)
-    weight = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if weight is None or weight.shape != size or weight.dtype != np.uint8:
-        raise ValueError(f'the weights of a label of {size} are an 8-bit grey PNG of that size')
-    return weight[None].astype(np.float32) / np.float32(255)

@@ -73,6 +73,22 @@ def test_an_interrupted_run_makes_only_what_is_missing_and_ends_the_same(teacher
     assert (again.labels, again.made, lines) == (4, 0, [])
 
 
+def test_a_run_leaves_to_another_run_on_its_store_what_that_has_made(teacher, pairs, tmp_path, monkeypatch):
+    label(tmp_path / 'alone', teacher, labeler_of(), pairs)
+    labeler = labeler_of()
+    original, asked = labeler.label, []
+
+    def meanwhile(*args):
+        asked.append(1)
+        assert label(tmp_path / 'shared', teacher, labeler_of(), pairs)[0].made == 4  # the other run comes to its end
+        return original(*args)
+
+    monkeypatch.setattr(labeler, 'label', meanwhile)
+    run, _, _ = label(tmp_path / 'shared', teacher, labeler, pairs)
+    assert len(asked) == 1 and run.labels == 4
+    assert files_of(tmp_path / 'shared') == files_of(tmp_path / 'alone')
+
+
 def test_both_directions_give_the_label_of_each_reversed_pair(teacher, pairs, material, tmp_path):
     label(tmp_path / 'both', teacher, labeler_of(directions='both'), pairs)
     label(tmp_path / 'reversed', teacher, labeler_of(), FramePairs(material / 'frames', directions='both'))

@@ -39,6 +39,28 @@ def in_child(work: Callable[[], object], kill_after: float = -1.) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
+def die_at(step: int, work: Callable[[], object]) -> Callable[[], None]:
+    """``work`` that kills itself before the n-th time that it renames or removes a file."""
+
+    def dying() -> None:
+        left = [step]
+
+        def deadly(true: Callable[..., object]) -> Callable[..., object]:
+
+            def call(*args: object, **kwargs: object) -> object:
+                left[0] -= 1
+                if left[0] < 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return true(*args, **kwargs)
+
+            return call
+
+        os.replace, os.unlink = deadly(os.replace), deadly(os.unlink)  # type: ignore[assignment]
+        work()
+
+    return dying
+
+
 def texture(height: int = 40, width: int = 56, seed: int = 0) -> np.ndarray:
     """A smooth picture, ``(H, W, 3)`` uint8 RGB, different in every channel."""
     noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)

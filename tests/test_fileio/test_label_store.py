@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import pickle
+from hashlib import sha256
 from pathlib import Path
 
 import cv2
@@ -107,7 +108,9 @@ def test_the_manifest_holds_fingerprint_statistics_and_extras_and_the_files_are_
     assert store.is_complete() and store.has('cat/0__1') and not store.has('cat/2__3')
     manifest = json.loads((tmp_path / 'manifest.json').read_text())
     assert manifest == store.manifest == LabelStore.open(tmp_path).manifest == {
-        'format': 'mmrefine-labels/1', 'fingerprint': MADE_FROM, 'soft': ['cat/1__2'], 'extra': {'frames': 3},
+        'format': 'mmrefine-labels/2', 'fingerprint': MADE_FROM, 'soft': ['cat/1__2'], 'extra': {'frames': 3},
+        'files': {name: sha256((tmp_path / name).read_bytes()).hexdigest()[:16]
+                  for name in ('cat/0__1.png', 'cat/1__2.png', 'cat/1__2.weight.png')}, 'digest': manifest['digest'],
         'pairs': {'cat/0__1': {'kept': 0.25}, 'cat/1__2': {'kept': 0.5, 'cycle_error_median': None}}}  # yapf: disable
     assert sorted(tree(tmp_path)) == ['cat/0__1.png', 'cat/1__2.png', 'cat/1__2.weight.png', 'fingerprint.json', 'manifest.json']
 
@@ -230,17 +233,19 @@ def test_a_full_disk_is_said_and_leaves_nothing_half_written(tmp_path: Path, mon
     assert len(LabelStore.open(tmp_path / 'labels').keys()) == 2
 
 
-def test_rewriting_a_label_leaves_no_weights_of_the_old_one(tmp_path: Path) -> None:
+def test_a_label_that_is_whole_stays_as_it_is_before_and_after_the_end(tmp_path: Path) -> None:
     store = store_in(tmp_path)
-    store.write('cat/0__1', label(0, soft=True), {})
-    store.write('cat/0__1', label(0), {})
-    assert torch.equal(store.read('cat/0__1').weight, label(0).weight)
-    assert not (tmp_path / 'cat' / '0__1.weight.png').exists()
+    store.write('cat/0__1', label(0, soft=True), {'kept': 0.5})
+    for _ in range(2):
+        before = tree(tmp_path)
+        store.write('cat/0__1', label(1), {'kept': 0.75})
+        assert tree(tmp_path) == before
+        store.finish(['cat/0__1'], {})
+    assert torch.equal(LabelStore.open(tmp_path).read('cat/0__1').weight, store.read('cat/0__1').weight)
 
 
-def test_a_label_is_not_whole_while_it_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_a_killed_writer_left_go_when_the_label_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store, replace, renamed = store_in(tmp_path), os.replace, []
-    store.write('cat/0__1', label(0), {})
     with monkeypatch.context() as patch:
 
         def lose_power(source: object, target: object) -> None:
@@ -251,8 +256,32 @@ def test_a_label_is_not_whole_while_it_is_replaced(tmp_path: Path, monkeypatch: 
 
         patch.setattr(os, 'replace', lose_power)
         with pytest.raises(KeyboardInterrupt):
-            store.write('cat/0__1', label(1, soft=True), {})  # new weights beside the old flow
-    assert not store.has('cat/0__1') and store.keys() == []
+            store.write('cat/0__1', label(1, soft=True), {})
+    assert (tmp_path / 'cat' / '0__1.weight.png').exists() and not store.has('cat/0__1') and store.keys() == []
+    store.write('cat/0__1', label(0), {})
+    assert torch.equal(store.read('cat/0__1').weight, label(0).weight)
+    assert not (tmp_path / 'cat' / '0__1.weight.png').exists()
+
+
+def test_a_store_of_the_first_format_is_read_and_gets_its_digests_when_it_is_finished_again(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    store.write('cat/0__1', label(0, soft=True), {'kept': 0.5})
+    store.finish(['cat/0__1'], {})
+    wanted = tree(tmp_path)
+    old = {name: value for name, value in store.manifest.items() if name not in ('files', 'digest')}
+    (tmp_path / 'manifest.json').write_text(json.dumps({**old, 'format': 'mmrefine-labels/1'}))
+    assert torch.equal(LabelStore.open(tmp_path).read('cat/0__1').weight, store.read('cat/0__1').weight)
+    store_in(tmp_path).finish(['cat/0__1'], {})
+    assert tree(tmp_path) == wanted
+
+
+def test_finishing_again_with_other_labels_keeps_those_of_before(tmp_path: Path) -> None:
+    for key in ('cat/0__1', 'cat/1__2'):  # two processes that each know their half only
+        store = store_in(tmp_path)
+        store.write(key, label(), {'kept': 0.5})
+        store.finish([key], {})
+    assert LabelStore.open(tmp_path).keys() == ['cat/0__1', 'cat/1__2']
+    assert not list(tmp_path.glob('cat/*.json'))
 
 
 def test_a_worker_reads_through_a_pickled_store(tmp_path: Path) -> None:

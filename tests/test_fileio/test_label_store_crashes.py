@@ -5,10 +5,10 @@ import os
 import random
 import signal
 from pathlib import Path
-from typing import Callable, Dict, Iterable, List
+from typing import Dict, Iterable, List
 
 import pytest
-from helpers_fileio import in_child, label, tree
+from helpers_fileio import die_at, in_child, label, tree
 
 from mmrefine.fileio import LabelStore
 
@@ -33,28 +33,6 @@ def run(root: Path, keys: List[str]) -> None:
 def uninterrupted(root: Path, keys: List[str]) -> Dict[str, bytes]:
     run(root, keys)
     return tree(root)
-
-
-def die_at(step: int, work: Callable[[], object]) -> Callable[[], None]:
-    """``work`` that kills itself before the n-th time that it renames or removes a file."""
-
-    def dying() -> None:
-        left = [step]
-
-        def deadly(true: Callable[..., object]) -> Callable[..., object]:
-
-            def call(*args: object, **kwargs: object) -> object:
-                left[0] -= 1
-                if left[0] < 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return true(*args, **kwargs)
-
-            return call
-
-        os.replace, os.unlink = deadly(os.replace), deadly(os.unlink)  # type: ignore[assignment]
-        work()
-
-    return dying
 
 
 def test_a_run_killed_at_any_of_its_steps_and_resumed_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -1,0 +1,101 @@
+"""The files of a label store: what they are called, and how they are read."""
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Mapping, Tuple
+
+import cv2
+import numpy as np
+
+from mmrefine.errors import LabelStoreError
+
+from .atomic import TEMP_PREFIX, json_bytes
+from .digest import digest_of
+from .images import find_damage
+
+FORMAT = 'mmrefine-labels/2'  # 1 kept no digests of the files
+FINGERPRINT, MANIFEST = 'fingerprint.json', 'manifest.json'
+FLOW, WEIGHT, STATS = '.png', '.weight.png', '.json'  # what follows the key in a label's files
+REMEDY = 'delete the folder, or set the store to a new one'
+MANIFEST_KEYS = ('fingerprint', 'pairs', 'soft')
+
+_MAX_NAME = 255 - len(WEIGHT)  # bytes, on every common file system
+
+
+def label_path(root: Path, key: str, suffix: str) -> Path:
+    """Where a file of the label lies: always below ``root``, whatever the user's files are called.
+
+    Raises:
+        LabelStoreError: a key that is no key.
+    """
+    parts = key.split('/')
+    if len(parts) < 2 or any(part in ('', '.', '..') for part in parts) or '\0' in key:
+        raise LabelStoreError(f'{root}: {key!r} is no label key; a key is scene/frame1__frame2, '
+                              'without empty parts, "." and ".."')
+    if parts[-1].endswith('.weight') or any(part.startswith(TEMP_PREFIX) for part in parts):
+        raise LabelStoreError(f'{root}: {key!r} clashes with the names of the store\'s own files; '
+                              'rename that frame')
+    longest = max(len(os.fsencode(part)) for part in parts)
+    if longest > _MAX_NAME:
+        raise LabelStoreError(f'{root}: the key {key!r} has a name of {longest} bytes, a file may have '
+                              f'{_MAX_NAME} beside its suffix; shorten the names of the frames')
+    return root.joinpath(*parts[:-1], parts[-1] + suffix)
+
+
+def stats_files(root: Path) -> Iterator[Path]:
+    """The statistics of labels that no manifest has taken over yet, in any order."""
+    return (path for path in root.rglob('*' + STATS) if path.parent != root)
+
+
+def key_of(root: Path, stats_file: Path) -> str:
+    """The key of the label that a file of statistics belongs to."""
+    return stats_file.relative_to(root).as_posix()[:-len(STATS)]
+
+
+def read_json(path: Path, *wanted: str) -> Dict[str, Any]:
+    """A JSON object of our own that has the wanted keys.
+
+    Raises:
+        LabelStoreError: it cannot be read, or is something else.
+    """
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise LabelStoreError(f'{path}: cannot be read ({error}); {REMEDY}, and label again') from error
+    if not isinstance(found, dict) or not found.keys() >= set(wanted):
+        raise LabelStoreError(f'{path}: is not from a label store (wanted an object with '
+                              f'{", ".join(wanted) or "digests"}); {REMEDY}, and label again')
+    return found
+
+
+def differing(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> List[str]:
+    """The names, sorted, under which two fingerprints differ."""
+    return sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
+
+
+def suffixes(soft: bool) -> Tuple[str, ...]:
+    """Of the files that hold a label."""
+    return (FLOW, WEIGHT) if soft else (FLOW, )
+
+
+def seal_of(content: Mapping[str, Any]) -> str:
+    """The digest that a manifest, or the statistics of a label, hold of all else in them."""
+    rest = {name: value for name, value in content.items() if name != 'digest'}
+    return digest_of(json.loads(json_bytes(rest)))
+
+
+def decode_weight(data: bytes, size: Tuple[int, int]) -> np.ndarray:
+    """A file of weights: ``(1, H, W)`` float32 in [0, 1].
+
+    Raises:
+        ValueError: damaged, or not an 8-bit grey PNG of that size.
+    """
+    damage = find_damage(data)
+    if damage is not None:
+        raise ValueError(damage)
+    weight = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if weight is None or weight.shape != size or weight.dtype != np.uint8:
+        raise ValueError(f'the weights of a label of {size} are an 8-bit grey PNG of that size')
+    return weight[None].astype(np.float32) / np.float32(255)

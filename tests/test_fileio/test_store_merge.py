@@ -1,0 +1,204 @@
+"""Stores that were made apart become the store that one process makes, or are refused by what is wrong."""
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+from typing import Dict, Iterable, List
+
+import pytest
+from helpers_fileio import die_at, in_child, label, tree
+
+from mmrefine.errors import LabelStoreError, StaleLabelsError
+from mmrefine.fileio import LabelStore
+from mmrefine.fileio.label_summary import summarize
+from mmrefine.fileio.store_check import verify_store
+from mmrefine.fileio.store_merge import MergedStore, merge_stores
+
+FINGERPRINT = {'teacher': 'aaaa', 'frames': 'cccc'}
+KEYS = [f'{scene}/{at}__{at + 1}' for scene in ('cat', 'dog/run') for at in range(3)]
+
+
+def stats_of(key: str) -> Dict[str, float]:
+    return {'kept': 0.1 * KEYS.index(key), 'motion': 1 / (1 + KEYS.index(key))}
+
+
+def made(root: Path, keys: Iterable[str], complete: bool = True, **changes: str) -> Path:
+    """A store with these labels, complete with a summary as a labelling run leaves it, or killed before that."""
+    store = LabelStore(root, {**FINGERPRINT, **changes})
+    store.create()
+    for key in keys:
+        store.write(key, label(KEYS.index(key), soft=KEYS.index(key) % 2 == 1), stats_of(key))
+    if complete:
+        store.finish(keys, {'summary': summarize({key: stats_of(key) for key in keys})})
+    return root
+
+
+def whole(tmp_path: Path) -> Dict[str, bytes]:
+    return tree(made(tmp_path / 'one process', KEYS))
+
+
+SHARES = {
+    'two machines': [KEYS[:3], KEYS[3:]],
+    'three shards': [KEYS[0::3], KEYS[1::3], KEYS[2::3]],
+    'some twice': [KEYS[:4], KEYS[2:], KEYS[5:]],
+    'one that has all': [KEYS[1:2], KEYS],
+    'a single one': [KEYS],
+}
+
+
+@pytest.mark.parametrize('shares', SHARES)
+@pytest.mark.parametrize('backwards', [False, True])
+def test_the_merged_store_is_to_the_byte_the_one_of_one_process(tmp_path: Path, shares: str, backwards: bool) -> None:
+    inputs = [made(tmp_path / str(at), keys) for at, keys in enumerate(SHARES[shares])][::-1 if backwards else 1]
+    before = [tree(root) for root in inputs]
+    assert merge_stores(tmp_path / 'out', inputs) == MergedStore(labels=6, added=6, complete=True)
+    assert tree(tmp_path / 'out') == whole(tmp_path)
+    assert [tree(root) for root in inputs] == before
+    assert merge_stores(tmp_path / 'out', inputs) == MergedStore(labels=6, added=0, complete=True)
+    assert tree(tmp_path / 'out') == whole(tmp_path) and not verify_store(tmp_path / 'out').faults
+
+
+def test_unfinished_stores_give_an_unfinished_one_that_the_labelling_run_completes(tmp_path: Path) -> None:
+    inputs = [made(tmp_path / '0', KEYS[:3], complete=False), made(tmp_path / '1', KEYS[4:], complete=False)]
+    assert merge_stores(tmp_path / 'out', inputs) == MergedStore(labels=5, added=5, complete=False)
+    assert tree(tmp_path / 'out') == tree(made(tmp_path / 'killed', KEYS[:3] + KEYS[4:], complete=False))
+    made(tmp_path / 'out', KEYS)
+    assert tree(tmp_path / 'out') == whole(tmp_path)
+
+
+def test_an_unfinished_store_adds_nothing_to_a_complete_one_that_has_all_its_labels(tmp_path: Path) -> None:
+    inputs = [made(tmp_path / '0', KEYS[:3], complete=False), made(tmp_path / '1', KEYS)]
+    assert merge_stores(tmp_path / 'out', inputs).complete
+    assert tree(tmp_path / 'out') == whole(tmp_path)
+
+
+def test_one_store_after_the_other_is_the_same_as_all_at_once(tmp_path: Path) -> None:
+    for at, keys in enumerate(SHARES['three shards']):
+        assert merge_stores(tmp_path / 'out', [made(tmp_path / str(at), keys)]) == MergedStore(2 * (at + 1), 2, True)
+    assert tree(tmp_path / 'out') == whole(tmp_path)
+
+
+def test_a_merge_killed_at_any_of_its_steps_and_run_again_gives_the_same_bytes(tmp_path: Path) -> None:
+    inputs = [made(tmp_path / '0', KEYS[:2]), made(tmp_path / '1', KEYS[2:3])]
+    before, wanted, ends = [tree(root) for root in inputs], tree(made(tmp_path / 'whole', KEYS[:3])), []
+    for step in range(40):
+        out = tmp_path / f'killed {step}'
+        ends.append(in_child(die_at(step, lambda: merge_stores(out, inputs))))
+        merge_stores(out, inputs)
+        assert tree(out) == wanted, f'step {step}'
+        if ends[-1] == 0:
+            break
+    # fingerprint, 3 x (flow, statistics), one file of weights, manifest, 3 removals: at least 12 steps
+    assert len(ends) > 12 and set(ends[:-1]) == {-signal.SIGKILL} and ends[-1] == 0
+    assert [tree(root) for root in inputs] == before
+
+
+def refused(tmp_path: Path, inputs: List[Path], kind: type = LabelStoreError) -> str:
+    """The message of a merge that writes nothing."""
+    before = tree(tmp_path)
+    with pytest.raises(kind) as caught:
+        merge_stores(tmp_path / 'out', inputs)
+    assert tree(tmp_path) == before
+    return str(caught.value)
+
+
+@pytest.mark.parametrize('complete', [True, False])
+def test_other_fingerprints_are_refused_by_what_differs(tmp_path: Path, complete: bool) -> None:
+    ours, other = made(tmp_path / 'ours', KEYS[:3]), made(tmp_path / 'other', KEYS[3:], complete, teacher='bbbb', version='2')
+    assert refused(tmp_path, [ours, other], StaleLabelsError) == (
+        f'{other}: cannot be merged with {ours}, its labels were made with other teacher (there aaaa, here bbbb), version (there none, '
+        'here 2); merge only stores of the same teacher, labeler and frames')
+    made(tmp_path / 'out', KEYS[3:], complete, teacher='bbbb')
+    assert refused(tmp_path, [ours], StaleLabelsError).startswith(f'{tmp_path}/out: cannot be merged with {ours}, ')
+
+
+@pytest.mark.parametrize('at, stats, differ', [
+    (4, stats_of(KEYS[2]), 'flow'), (1, stats_of(KEYS[2]), 'flow, weights'), (2, {'kept': 0.3}, 'statistics')])  # yapf: disable
+def test_two_stores_that_disagree_on_a_pair_are_refused_by_its_name(tmp_path: Path, at: int, stats: Dict[str, float],
+                                                                    differ: str) -> None:
+    ours, other = made(tmp_path / 'ours', KEYS[:3]), made(tmp_path / 'other', KEYS[3:], complete=False)
+    LabelStore(other, FINGERPRINT).write(KEYS[2], label(at, soft=at % 2 == 1), stats)
+    assert f"other: its label 'cat/2__3' is not the one of {ours} ({differ} differ)" in refused(tmp_path, [ours, other])
+    assert f"ours: its label 'cat/2__3' is not the one of {other} ({differ} differ)" in refused(tmp_path, [other, ours])
+    made(tmp_path / 'out', KEYS[:3])  # what was merged before counts too
+    assert f"its label 'cat/2__3' is not the one of {tmp_path}/out" in refused(tmp_path, [other])
+
+
+def test_a_damaged_label_is_named_and_not_copied(tmp_path: Path) -> None:
+    store = made(tmp_path / '0', KEYS)
+    path = store / f'{KEYS[1]}.weight.png'
+    data = path.read_bytes()
+    path.write_bytes(data[:-5])
+    with pytest.raises(LabelStoreError, match=rf'{re.escape(str(path))}: truncated: .* \(digest \w+, wanted \w+\); bring this file back'):
+        merge_stores(tmp_path / 'out', [store])
+    assert not LabelStore(tmp_path / 'out', FINGERPRINT).has(KEYS[1]) and not (tmp_path / 'out/manifest.json').exists()
+    path.write_bytes(data)
+    merge_stores(tmp_path / 'out', [store])
+    assert tree(tmp_path / 'out') == whole(tmp_path)
+    (store / f'{KEYS[0]}.png').unlink()
+    with pytest.raises(LabelStoreError, match=r'cat/0__1\.png: the label cannot be read .*No such file'):
+        merge_stores(tmp_path / 'again', [store])
+
+
+@pytest.mark.parametrize('name', ['ours', 'ours/cat', '.'])
+def test_a_store_is_not_merged_into_itself_nor_around_itself(tmp_path: Path, name: str) -> None:
+    ours = made(tmp_path / 'ours', KEYS)
+    before = tree(tmp_path)
+    with pytest.raises(LabelStoreError, match=rf'is, holds or lies in {re.escape(str(ours))}'):
+        merge_stores(tmp_path / name, [ours])
+    assert tree(tmp_path) == before
+
+
+def test_what_is_no_store_is_said(tmp_path: Path) -> None:
+    ours = made(tmp_path / 'ours', KEYS)
+    (tmp_path / 'thesis').mkdir()
+    (tmp_path / 'thesis/x.txt').write_text('x')
+    assert f'{tmp_path}/gone: is no label store (there is no such folder)' in refused(tmp_path, [ours, tmp_path / 'gone'])
+    assert f'{tmp_path}/thesis: is no label store (it has no fingerprint.json)' in refused(tmp_path, [ours, tmp_path / 'thesis'])
+    with pytest.raises(LabelStoreError, match=r'not empty \(x\.txt, …\)'):
+        merge_stores(tmp_path / 'thesis', [ours])
+    with pytest.raises(LabelStoreError, match='name at least one'):
+        merge_stores(tmp_path / 'out', [])
+    (ours / 'fingerprint.json').write_text('{"teacher": "bbbb", "frames": "cccc"}')
+    assert 'fingerprint.json and manifest.json differ in teacher' in refused(tmp_path, [ours])
+
+
+def test_a_complete_store_is_not_made_unfinished(tmp_path: Path) -> None:
+    made(tmp_path / 'out', KEYS[:3])
+    rest = made(tmp_path / 'rest', KEYS[3:], complete=False)
+    assert refused(tmp_path, [rest]) == (f'{tmp_path}/out: it is complete, and would not be with the unfinished labels of {rest}; '
+                                         'merge into a new folder')
+
+
+def test_what_else_the_manifests_say_is_kept_where_all_agree_and_never_lost(tmp_path: Path) -> None:
+    for at, more in enumerate(({'by': 'x'}, {'by': 'x'}, {'by': 'y'})):
+        store = LabelStore(made(tmp_path / str(at), KEYS[at:at + 1], complete=False), FINGERPRINT)
+        store.finish(KEYS[at:at + 1], more)
+    merge_stores(tmp_path / 'two', [tmp_path / '0', tmp_path / '1'])
+    assert LabelStore.open(tmp_path / 'two').manifest['extra'] == {'by': 'x'}
+    assert 'its manifest says another "by" than those' in refused(tmp_path, [tmp_path / '0', tmp_path / '2'])
+
+
+def test_the_summary_is_the_mean_over_all_and_over_each_scene() -> None:
+    pairs = {'a/0__1': {'kept': 0.25}, 'b/c/0__1': {'kept': 1.}, 'a/1__2': {'kept': 0.5}}
+    assert summarize(pairs) == {'kept': 0.583333, 'scenes': {'a': {'kept': 0.375}, 'b/c': {'kept': 1.}}}
+    tenths = {f'a/{at}__{at + 1}': {'kept': 10.**at} for at in range(-16, 17)}
+    assert summarize(tenths) == summarize(dict(reversed(list(tenths.items()))))
+
+
+def test_the_command_merges_and_tells_what_it_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                  capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / 'tools'))
+    monkeypatch.delitem(sys.modules, 'label_store', raising=False)
+    import label_store
+    inputs = [str(made(tmp_path / str(at), keys)) for at, keys in enumerate(SHARES['two machines'])]
+    out = os.fspath(tmp_path / 'out')
+    assert label_store.main(['merge', out, *inputs]) == 0
+    assert capsys.readouterr().out == f'{out}: 6 labels, 6 copied now; complete\n'
+    assert tree(tmp_path / 'out') == whole(tmp_path)
+    unfinished = str(made(tmp_path / 'unfinished', KEYS[:1], complete=False))
+    assert label_store.main(['merge', f'{out}2', unfinished]) == 0
+    assert 'copied now; not complete yet; tools/make_labels.py with this store makes what is missing' in capsys.readouterr().out

@@ -1,0 +1,43 @@
+"""Look after label stores: find what is damaged, or make one store of several. Needs neither the network nor the frames."""
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import List, Optional
+
+from mmrefine.apis.commands import run_command
+from mmrefine.fileio.store_check import verify_store
+from mmrefine.fileio.store_merge import merge_stores
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    """Parse the command line and do what it says; 0 if the store is whole."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest='command', required=True)
+    verify = commands.add_parser('verify', help='read every file; 0 if all is as it was written, else 1 and a line for each fault')
+    verify.add_argument('store', type=Path, help='folder of the labels')
+    merge = commands.add_parser('merge', help='make one store of several with the same fingerprint, which stay as they are')
+    merge.add_argument('out', type=Path, help='folder of the merged store')
+    merge.add_argument('stores', type=Path, nargs='+', metavar='in', help='folders of the stores')
+    args = parser.parse_args(argv)
+    return _verify(args.store) if args.command == 'verify' else _merge(args.out, args.stores)
+
+
+def _verify(store: Path) -> int:
+    check = verify_store(store)
+    for fault in check.faults:
+        print(fault)
+    if not check.faults:
+        print(f'{store}: whole; {check.labels} labels, {check.size / 1e6:.2f} MB')
+    return 1 if check.faults else 0
+
+
+def _merge(out: Path, stores: List[Path]) -> int:
+    merged = merge_stores(out, stores)
+    state = 'complete' if merged.complete else 'not complete yet; tools/make_labels.py with this store makes what is missing'
+    print(f'{out}: {merged.labels} labels, {merged.added} copied now; {state}')
+    return 0
+
+
+if __name__ == '__main__':
+    run_command(main)
