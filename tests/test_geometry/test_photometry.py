@@ -121,6 +121,20 @@ def test_a_flat_channel_has_an_offset_and_no_gain(match):
     assert bool(torch.isfinite(match(flat, flat + .1, none)).all())
 
 
+def test_a_local_gain_is_that_of_the_spreads_with_one_level_of_noise_added_to_both():
+    """Chequers of +-2 and +-1 levels: the gain is ``sqrt((2^2 + 1) / (1^2 + 1))``, and not 2."""
+    sign = 1. - 2 * (torch.arange(31).view(-1, 1).add(torch.arange(31)) % 2).expand(1, 1, 31, 31)
+    inside = torch.ones(1, 1, 31, 31, dtype=torch.bool)
+    matched = 255 * match_local_exposure((100 + 2 * sign) / 255, (130 + sign) / 255, inside)
+    torch.testing.assert_close(matched[..., 7:-7, 7:-7], (100 + 2.5**.5 * sign)[..., 7:-7, 7:-7], rtol=0, atol=.02)
+
+
+def test_a_large_frame_has_the_exposure_of_a_part_of_its_pixels():
+    frames = torch.rand(1, 1, 300, 300) * .5                  # more pixels than are looked at
+    matched = match_exposure(frames, 1.5 * frames + .1, torch.ones(1, 1, 300, 300, dtype=torch.bool))
+    torch.testing.assert_close(matched, frames, rtol=0, atol=1e-5)
+
+
 def test_each_pair_of_a_batch_has_its_own_exposure():
     frames = torch.rand(2, 3, 12, 12) * .5
     lit = frames * torch.tensor([1.5, .8]).view(2, 1, 1, 1)

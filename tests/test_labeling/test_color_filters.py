@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from mmrefine.errors import ConfigError
+from mmrefine.geometry import census_residual
 from mmrefine.labeling import (CensusFilter, ColorFilter, GainRobustColorFilter, LabFilter,
                                PairContext)
 
@@ -71,6 +72,16 @@ def test_a_share_of_half_of_the_comparisons_decides_at_one_half():
     middle = (0, 0, slice(1, -1), slice(1, -1))
     assert bool((CensusFilter(tolerance=.5, radius=1)(ctx)[middle] == 1).all())
     assert bool((CensusFilter(tolerance=.49, radius=1)(ctx)[middle] == 0).all())
+
+
+def test_census_hands_all_its_settings_to_the_residual():
+    ctx = at_rest(texture(60, 70), texture(60, 70))
+    kept = set()
+    for settings in (dict(), dict(radius=1), dict(tie=4.5)):
+        weight = CensusFilter(tolerance=.6, **settings)(ctx)
+        assert torch.equal(weight, (census_residual(ctx.frames1, ctx.frames2, ctx.flow_fw, **settings) <= .6).float())
+        kept.add(weight.numpy().tobytes())
+    assert len(kept) == 3                                     # no two settings mean the same
 
 
 def test_census_keeps_a_flat_area_as_long_as_it_stays_flat():

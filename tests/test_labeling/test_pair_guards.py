@@ -114,6 +114,13 @@ def test_a_pair_of_which_nothing_stays_inside_counts_as_a_cut_and_has_no_exposur
     assert passes(ExposureJumpGuard(), photo(), photo(), motion(99, 0))
 
 
+@pytest.mark.parametrize('guard', [CutGuard(), ExposureJumpGuard()])
+def test_what_leaves_the_frame_says_neither_cut_nor_light(guard):
+    """All but 3 of 64 columns leave; the others are explained without rest."""
+    frames2 = photo()
+    assert passes(guard, torch.roll(frames2, -61, dims=3), frames2, motion(61, 0))
+
+
 @pytest.mark.parametrize('one, two, passed', [(99., 124., True), (99., 125., False), (124., 99., True), (125., 99., False)])
 def test_an_exposure_jumps_beyond_a_ratio_in_either_direction(one, two, passed):
     """125 / 100 is the limit exactly, once the level for black is added."""
