@@ -9,7 +9,8 @@ from mmrefine.engine import label_fingerprint, make_labels
 from mmrefine.engine.label_run import backward_key, label_summary
 from mmrefine.errors import ConfigError, NoLabelsError, StaleLabelsError
 from mmrefine.fileio.label_store import LabelStore
-from mmrefine.labeling import FlowLabeler
+from mmrefine.fileio.store_merge import merge_stores
+from mmrefine.labeling import FlowLabeler, StillPairGuard
 from mmrefine.models import FlowRefiner, FrozenTeacher, load_estimator
 
 
@@ -89,6 +90,28 @@ def test_a_run_leaves_to_another_run_on_its_store_what_that_has_made(teacher, pa
     assert files_of(tmp_path / 'shared') == files_of(tmp_path / 'alone')
 
 
+def test_parts_that_were_made_apart_merge_to_the_store_of_one_run(teacher, pairs, tmp_path):
+    label(tmp_path / 'whole', teacher, labeler_of(), pairs)
+    for k in (1, 2, 3):
+        run, store, _ = label(tmp_path / str(k), teacher, labeler_of(), pairs, part=(k, 3))
+        assert run.labels == run.made == (2 if k == 1 else 1) and not store.is_complete()
+        assert run.kept == pytest.approx(sum(store.stats(key)['kept'] for key in store.keys()) / run.labels)
+    merge_stores(tmp_path / 'merged', [tmp_path / str(k) for k in (3, 1, 2)])
+    run, _, _ = label(tmp_path / 'merged', teacher, labeler_of(), pairs)
+    assert (run.labels, run.made) == (4, 0)
+    assert files_of(tmp_path / 'merged') == files_of(tmp_path / 'whole')
+    label(tmp_path / 'here', teacher, labeler_of(), pairs, part=(2, 2))  # or all parts in one folder
+    label(tmp_path / 'here', teacher, labeler_of(), pairs, part=(1, 2))
+    assert files_of(tmp_path / 'here') == files_of(tmp_path / 'whole')
+
+
+@pytest.mark.parametrize('part', [(0, 2), (3, 2), (1, 0)])
+def test_a_part_that_does_not_exist_is_refused(teacher, pairs, tmp_path, part):
+    with pytest.raises(ConfigError, match=f'k from 1 to n, got {part[0]}/{part[1]}'):
+        label(tmp_path, teacher, labeler_of(), pairs, part=part)
+    assert not list(tmp_path.iterdir())
+
+
 def test_both_directions_give_the_label_of_each_reversed_pair(teacher, pairs, material, tmp_path):
     label(tmp_path / 'both', teacher, labeler_of(directions='both'), pairs)
     label(tmp_path / 'reversed', teacher, labeler_of(), FramePairs(material / 'frames', directions='both'))
@@ -115,6 +138,17 @@ def test_where_nothing_survives_the_error_says_how_much_and_what_to_do(teacher, 
         label(tmp_path, teacher, nothing, pairs)
     with pytest.raises(NoLabelsError):  # the labels are there now, and still there is nothing to learn
         label(tmp_path, teacher, nothing, pairs)
+
+
+def test_the_summary_says_which_share_of_the_pairs_a_guard_let_pass(teacher, pairs, tmp_path, monkeypatch):
+    verdicts = iter([True, False, True, True])
+    monkeypatch.setattr(StillPairGuard, 'passes', lambda self, ctx: torch.tensor([next(verdicts)]))
+    guarded = labeler_of(filters=[dict(type='StillPairGuard')])
+    _, store, _ = label(tmp_path, teacher, guarded, pairs, batch_size=1)
+    assert sorted(store.stats(key)['passed_StillPairGuard'] for key in store.keys()) == [0, 1, 1, 1]
+    summary = label_summary(store)
+    assert summary['passed_StillPairGuard'] == .75
+    assert all('passed_StillPairGuard' in scene for scene in summary['scenes'].values())
 
 
 def test_labelling_both_ways_twice_is_refused(teacher, material, tmp_path):
