@@ -66,8 +66,8 @@ class WorldStyle:
 # Large, clean, saturated and fast: what pre-training data looks like.
 SOURCE = WorldStyle(
     name='source', code=1, look='bold', objects=(3, 6), radius=(0.15, 0.45),
-    thin_share=0.12, hole_share=0.15, object_speed=(0.01, 0.2),
-    camera_speed=(0.0, 0.07), still_share=0.05, wave=(0.0, 0.10),
+    thin_share=0.12, hole_share=0.15, object_speed=(0.005, 0.1),
+    camera_speed=(0.0, 0.04), still_share=0.05, wave=(0.0, 0.10),
     camouflage=0.0, shade=0.35, read_noise=(0.3, 0.8))
 
 # Small, muted and degraded: what footage in the wild looks like.

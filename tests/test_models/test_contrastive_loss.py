@@ -72,3 +72,14 @@ def test_nothing_to_match_is_zero_with_zero_gradient(weight, motion):
     loss = ContrastiveFlowLoss()(feat1, feat2, torch.full((1, 2, 24, 32), motion), torch.full((1, 1, 24, 32), weight))
     loss.backward()
     assert loss.item() == 0 and not feat1.grad.any() and not feat2.grad.any()
+
+
+def test_a_temperature_is_worth_larger_features():
+    torch.manual_seed(3)
+    feat1, feat2 = torch.randn(2, 1, 7, 3, 4)
+    target, weight = torch.randn(1, 2, 24, 32), torch.ones(1, 1, 24, 32)
+    sharp = ContrastiveFlowLoss(temperature=0.25)(feat1, feat2, target, weight)
+    assert sharp.item() == pytest.approx(ContrastiveFlowLoss()(2 * feat1, 2 * feat2, target, weight).item(), rel=1e-5)
+    assert abs(sharp - ContrastiveFlowLoss()(feat1, feat2, target, weight)) > 0.01
+    with pytest.raises(ValueError, match='temperature must be positive, got 0'):
+        ContrastiveFlowLoss(temperature=0)

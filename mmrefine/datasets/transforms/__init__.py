@@ -7,11 +7,12 @@ from .color import ColorJitter
 from .eraser import Eraser
 from .load import LoadLabel, LoadTruth
 from .moves import move_pair
+from .noise import SensorNoise
 from .pack import PackPair
 from .self_warp import SelfWarp
 from .spatial import RandomCrop, RandomFlip, RandomScaleStretch
 
 __all__ = [
     'ColorJitter', 'Eraser', 'LoadLabel', 'LoadTruth', 'PackPair', 'RandomCrop', 'RandomFlip',
-    'RandomScaleStretch', 'SelfWarp', 'move_pair'
+    'RandomScaleStretch', 'SelfWarp', 'SensorNoise', 'move_pair'
 ]

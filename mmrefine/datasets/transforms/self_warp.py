@@ -11,6 +11,7 @@ from mmrefine.errors import ConfigError
 from mmrefine.registry import TRANSFORMS
 
 from .checks import as_share
+from .noise import grainy
 
 __all__ = ['SelfWarp']
 
@@ -68,7 +69,7 @@ class SelfWarp(BaseTransform):
         warped = cv2.remap(frame, end_x, end_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         inside = (end_x >= 0) & (end_x <= width - 1) & (end_y >= 0) & (end_y <= height - 1)
         return {
-            **results, 'frame1': self._grainy(rng, warped), 'frame2': self._grainy(rng, frame), 'flow': flow,
+            **results, 'frame1': grainy(warped, self.noise, rng), 'frame2': grainy(frame, self.noise, rng), 'flow': flow,
             'weight': inside[..., None].astype(np.float32)
         }
 
@@ -93,9 +94,3 @@ class SelfWarp(BaseTransform):
         cos, sin = scale * np.cos(angle), scale * np.sin(angle)
         motion = [(cos - 1) * x - sin * y + length * np.cos(heading), sin * x + (cos - 1) * y + length * np.sin(heading)]
         return np.stack(motion, axis=-1).astype(np.float32)
-
-    def _grainy(self, rng: np.random.Generator, frame: np.ndarray) -> np.ndarray:
-        if self.noise == 0:
-            return frame
-        noisy = frame + self.noise * rng.standard_normal(frame.shape, dtype=np.float32)
-        return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)

@@ -10,7 +10,7 @@ from mmrefine.registry import MODELS
 
 @MODELS.register_module()
 class ContrastiveFlowLoss(nn.Module):
-    """``-sum_i w_i log softmax_j(a_i . b_j / sqrt(C))[p_i + f(p_i)] / sum_i w_i`` over all cells of the feature grid.
+    """``-sum_i w_i log softmax_j(a_i . b_j / (sqrt(C) tau))[p_i + f(p_i)] / sum_i w_i`` over all cells of the feature grid.
 
     Source: the contrastive flow loss of CLIP-FLow (2022, abstract), whose formula was never published; this is its dense form, with the
     scores that RAFT's correlation volume has. ``a_i`` is the feature of cell ``i`` of frame 1, ``b_j`` run over all cells of frame 2,
@@ -18,11 +18,18 @@ class ContrastiveFlowLoss(nn.Module):
     encoder directly, not only through the iterations, so a network from random weights learns to match within hundreds of steps.
 
     Args:
+        temperature: tau; below 1 smaller scores decide, so the correlation volume keeps smaller values.
         loss_weight: the loss is multiplied with it.
+
+    Raises:
+        ValueError: ``temperature`` that is not positive.
     """
 
-    def __init__(self, loss_weight: float = 1.) -> None:
+    def __init__(self, temperature: float = 1., loss_weight: float = 1.) -> None:
         super().__init__()
+        if not temperature > 0:
+            raise ValueError(f'temperature must be positive, got {temperature}')
+        self.temperature = temperature
         self.loss_weight = loss_weight
 
     def forward(self, feat1: Tensor, feat2: Tensor, target: Tensor, weight: Tensor) -> Tensor:
@@ -43,7 +50,7 @@ class ContrastiveFlowLoss(nn.Module):
         end_x, end_y = x + flow[:, 0] / cell[1], y + flow[:, 1] / cell[0]
         inside = (end_x >= 0) & (end_x <= width - 1) & (end_y >= 0) & (end_y <= height - 1)
         share = (share[:, 0] * inside).flatten(1)
-        scores = torch.einsum('bci,bcj->bij', feat1.float().flatten(2), feat2.float().flatten(2)) / channels**0.5
+        scores = torch.einsum('bci,bcj->bij', feat1.float().flatten(2), feat2.float().flatten(2)) / (channels**0.5 * self.temperature)
         log_p = scores.log_softmax(dim=2)
         left, top = end_x.floor(), end_y.floor()
         total = torch.zeros_like(share)

@@ -20,9 +20,6 @@ from mmrefine.structures import FlowSample
 from .estimators import FrameNormalizer, build_estimator
 from .readout import readout_for, takes_flow_init
 
-# px per cell of the grid on which RAFT and GMA keep their flow
-CELL = 8
-
 Outputs = Union[Dict[str, Tensor], List[FlowSample], List[Tensor]]
 
 
@@ -181,14 +178,15 @@ class FlowRefiner(BaseModel):
         return [pad.crop(flow) for flow in self.readout(output, (inputs.shape[-2], inputs.shape[-1]))]
 
     def _from_init(self, inputs: Tensor, flow_init: Tensor, pad: FramePad) -> List[Tensor]:
-        """The iterates of RAFT or GMA, starting from a flow: it lives on the feature grid, in cells of 8 px."""
+        """The iterates of RAFT or GMA, starting from a flow: it lives on the feature grid, in cells of (as a rule) 8 px."""
         if not self.accepts_flow_init:
             raise ValueError(f'{type(self.estimator).__name__} cannot start from a flow; '
                              'pass flow_init=None (accepts_flow_init is False)')
         network: Any = self.estimator
         feat1, feat2, hidden, context = network.extract_feat(inputs)
-        # a cell starts from the mean motion of its pixels
-        flow = F.avg_pool2d(pad.pad(flow_init.float()), CELL) / CELL
+        # the decoder scales its answer up by this many px a cell; a cell starts from the mean motion of its pixels
+        cell = 2**(network.decoder.num_levels - 1)
+        flow = F.avg_pool2d(pad.pad(flow_init.float()), cell) / cell
         return network.decoder(feat1, feat2, flow=flow, h_feat=hidden, cxt_feat=context)
 
     @contextlib.contextmanager
@@ -250,7 +248,8 @@ class FlowRefiner(BaseModel):
                     'lower optim_wrapper.optimizer.lr, set optim_wrapper.clip_grad=dict(max_norm=1.0), '
                     'and check the checkpoint it started from')
         with torch.no_grad():
-            error = (flows[-1].float() - target).norm(dim=1, keepdim=True).masked_fill(weight == 0, 0.)
+            off_x, off_y = (flows[-1].float() - target).masked_fill(weight == 0, 0.).split(1, dim=1)
+            error = torch.hypot(off_x, off_y)
             results['epe_to_label'] = (weight * error).sum() / weight.sum().clamp(min=1e-6)
             results['label_share'] = weight.mean()
         return results

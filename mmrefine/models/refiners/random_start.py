@@ -62,7 +62,7 @@ class RandomStart(nn.Module):
         angle, length = 2 * torch.pi * draw(), self.shift * draw()
         shift = length * torch.cat([angle.cos(), angle.sin()], dim=1)
         bend = self.bend * torch.randn(batch, 2, self.knots, self.knots, device=device)
-        bend = F.interpolate(bend, size=target.shape[-2:], mode='bicubic', align_corners=False)
+        bend = F.interpolate(bend, size=target.shape[-2:], mode='bicubic')
         start = part * label + draw()**2 * (shift + bend)
         return torch.where(draw() < self.prob, start, 0.)
 
