@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Union
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Union
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
@@ -73,8 +73,12 @@ def train(cfg: Config) -> List[Dict[str, Any]]:
     return reports
 
 
-def make_labels(cfg: Config) -> List[Path]:
+def make_labels(cfg: Config, part: Tuple[int, int] = (1, 1)) -> List[Path]:
     """Run stage 1 alone, into the label store that :func:`train` would use, which then goes on from there.
+
+    Args:
+        part: (k, n): make only the k-th of n parts of the labels, as one of n machines, each with a work dir of its own; ``merge`` of
+            ``tools/label_store.py`` puts their stores together, and this function without ``part`` declares the result complete.
 
     Returns:
         the folders of the stores, one for each run.
@@ -91,7 +95,7 @@ def make_labels(cfg: Config) -> List[Path]:
         runner.load_or_resume()
         for hook in hooks:
             root = hook.store_root(runner.work_dir, 0)
-            hook.label(runner, root)
+            hook.label(runner, root, part)
             stores.append(root)
     return stores
 

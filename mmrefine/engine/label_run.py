@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ class LabelRun:
     """What stage 1 did.
 
     Args:
-        labels: labels in the store.
+        labels: labels in the store; fewer than the data set has pairs if only a part was asked for.
         made: how many of them this process made now (the others were there already, or other processes made them).
         kept: mean weight over all labels, in [0, 1].
         seconds: wall-clock time.
@@ -66,10 +66,11 @@ def make_labels(teacher: FrozenTeacher,
                 store: LabelStore,
                 batch_size: int = 1,
                 min_kept: float = 0.001,
+                part: Tuple[int, int] = (1, 1),
                 device: str = 'cpu',
                 log: Callable[[str], None] = print,
                 log_every: float = 10.) -> LabelRun:
-    """Label every pair of ``dataset`` that ``store`` lacks, and complete the store.
+    """Label every pair of ``dataset`` that ``store`` lacks, and complete the store once it has all.
 
     The store is the same, byte for byte, whatever the number of processes and however often the run was killed: the batches are cut
     from the whole list of pairs before they are shared out, so each pair always meets the same companions. If one process fails,
@@ -82,12 +83,13 @@ def make_labels(teacher: FrozenTeacher,
         store: where the labels go; created here.
         batch_size: pairs per forward pass; only neighbours of one scene share a pass.
         min_kept: least mean weight over the whole store, in [0, 1].
+        part: (k, n), k from 1 to n: label only every n-th batch from the k-th on, as one of n machines whose stores are merged later.
         device: where the teacher lives.
         log: called with one line of progress (rank 0).
         log_every: seconds between two of them.
 
     Raises:
-        ConfigError: a batch size below 1, or both the data set and the labeler make the backward pairs.
+        ConfigError: a batch size below 1, a part that does not exist, or both the data set and the labeler make the backward pairs.
         StaleLabelsError: the store was made with other settings.
         LabelStoreError: the store cannot be written.
         TeacherError: the teacher's motion cannot be used; names the pair.
@@ -95,6 +97,8 @@ def make_labels(teacher: FrozenTeacher,
     """
     if batch_size < 1:
         raise ConfigError(f'batch_size of the labels must be at least 1, got {batch_size!r}')
+    if not 1 <= part[0] <= part[1]:
+        raise ConfigError(f'part of the labels must be k/n with k from 1 to n, got {part[0]}/{part[1]}')
     if labeler.directions == 'both' and any(pair['reverse'] for pair in dataset.pairs):
         raise ConfigError("the data set to label has directions='both' and so has the labeler, which would label each pair twice; "
                           "set directions='forward' in the data set")
@@ -105,10 +109,14 @@ def make_labels(teacher: FrozenTeacher,
     keys = wanted_keys(dataset, labeler)
     # decided pair by pair and not once: another run on the same store may complete it between two processes of this one
     batches = scene_batches(dataset.pairs, range(len(dataset.pairs)), batch_size)
-    todo = [b for b in batches[rank::world] if not all(store.has(k) for i in b for k in _keys_of(dataset.pairs[i], labeler))]
+    ours = batches[part[0] - 1::part[1]][rank::world]
+    todo = [b for b in ours if not all(store.has(k) for i in b for k in _keys_of(dataset.pairs[i], labeler))]
     progress = _Progress(log if rank == 0 else None, log_every, todo, world)
     made = together(lambda: _label(teacher, labeler, dataset, store, todo, device, progress))
-    together(lambda: _complete(store, keys) if rank == 0 else None)
+    together(lambda: _complete(store, keys) if rank == 0 and all(store.has(key) for key in keys) else None)
+    if not store.is_complete():
+        there = [float(store.stats(key)['kept']) for key in keys if store.has(key)]
+        return LabelRun(len(there), made, sum(there) / max(len(there), 1), time.monotonic() - started)
     kept = float(label_summary(store)['kept'])
     if kept < min_kept:
         raise NoLabelsError(f'{store.root}: only {kept:.3%} of the motion survived the checks, under min_kept={min_kept:.3%}; loosen '

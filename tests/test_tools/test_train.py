@@ -111,6 +111,26 @@ def test_all_scenes_share_one_model_whose_labels_make_labels_may_make_before(tre
         assert read_image(tmp_path / 'label_sheets' / f'{scene}.png').shape == (24 + 213, 3 * 320, 3)
 
 
+def test_parts_of_the_labels_merge_to_those_of_one_run(trees, weights, tmp_path, capsys):  # noqa: F811
+
+    def labels_of(name, *more):
+        argv = [RAFT_SINTEL, '--work-dir', tmp_path / name, *more, *sintel_options(trees, weights, 'scene=all')]
+        assert status_of('make_labels', *argv) == 0
+        root = tmp_path / name / 'labels'
+        return {path.relative_to(root): path.read_bytes() for path in root.rglob('*') if path.is_file()}
+
+    parts = [tmp_path / name / 'labels' for name in ('1', '2') if labels_of(name, '--part', f'{name}/2')]
+    assert not any((root / 'manifest.json').exists() for root in parts)
+    assert status_of('label_store', 'merge', tmp_path / 'merged/labels', *parts) == 0
+    assert capsys.readouterr().out.rstrip().endswith('8 labels, 8 copied now; not complete yet; tools/make_labels.py with this store '
+                                                     'makes what is missing')
+    assert status_of('label_store', 'verify', parts[0]) == 1
+    assert labels_of('merged') == labels_of('whole')
+    assert status_of('label_store', 'verify', tmp_path / 'merged/labels') == 0
+    assert status_of('make_labels', RAFT_SINTEL, '--part', '3/2') == 2
+    assert "it must be K/N with K from 1 to N, such as 1/4, got '3/2'" in capsys.readouterr().err
+
+
 def test_the_test_tool_gives_the_scores_of_the_report(alley, trees, weights, tmp_path, capsys):  # noqa: F811
     out = tmp_path / 'scores.json'
     argv = sintel_options(trees, weights, 'scene=alley_1')

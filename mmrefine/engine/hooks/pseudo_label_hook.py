@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Tuple
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -69,8 +69,11 @@ class PseudoLabelHook(Hook):
         if hasattr(data, 'labels'):
             data.labels = str(root)
 
-    def label(self, runner: Runner, root: Path) -> None:
-        """Stage 1, whole: frozen copy, labels, store.
+    def label(self, runner: Runner, root: Path, part: Tuple[int, int] = (1, 1)) -> bool:
+        """Stage 1, whole or a part of it: frozen copy, labels, store.
+
+        Returns:
+            whether the store is complete; a part alone does not make it so, and calls no ``after_label``.
 
         Raises:
             ConfigError: the training data have pairs that would get no label.
@@ -81,14 +84,18 @@ class PseudoLabelHook(Hook):
         self._check_train_data(runner.train_dataloader.dataset, dataset, labeler)
         store = LabelStore(root, label_fingerprint(teacher, labeler, dataset, mmrefine.__version__))
         runner.logger.info(f'Stage 1: labels of {len(dataset.pairs)} frame pairs to {root}')
-        run = make_labels(teacher, labeler, dataset, store, self.batch_size, self.min_kept,
+        run = make_labels(teacher, labeler, dataset, store, self.batch_size, self.min_kept, part,
                           device=str(next(model.parameters()).device), log=runner.logger.info)
         runner.logger.info(f'Stage 1: {run.labels} labels ({run.made} made now) in {run.seconds:.0f} s; mean weight {run.kept:.1%}')
+        if not store.is_complete():
+            runner.logger.info(f'Stage 1: part {part[0]} of {part[1]} is done; merge the stores of all parts, then label once more')
+            return False
         runner.message_hub.update_info(LABELS_INFO, dict(
             store=root.name, teacher=store.fingerprint['teacher'], labels=run.labels, seconds=round(run.seconds, 1),
             round=runner.epoch, summary=label_summary(store)))
         runner.message_hub.update_scalar('train/label_kept', run.kept)
         runner.call_hook('after_label', run=run, store=store, round_=runner.epoch)
+        return True
 
     def _must_label(self, runner: Runner) -> bool:
         """Whether the weights are those of this round's teacher: not in the middle of a resumed round, not after the first if once."""
