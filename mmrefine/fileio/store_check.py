@@ -97,7 +97,7 @@ class _Check:
         trusted = isinstance(digests, dict) and manifest.get('digest') == seal_of(manifest)
         if digests is None and manifest['format'].endswith('/1'):
             self.say(MANIFEST, f'is of the format {manifest["format"]}, which keeps no digests, so that only the checksums inside '
-                     'the pictures could be compared; label again to have them')
+                     'the pictures could be compared; "merge" it into a new folder to record them')
         elif not trusted:
             self.say(MANIFEST, f'is broken: its contents have the digest {seal_of(manifest)}, it was written with '
                      f'{manifest.get("digest")}')

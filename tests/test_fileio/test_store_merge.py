@@ -1,6 +1,7 @@
 """Stores that were made apart become the store that one process makes, or are refused by what is wrong."""
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -180,6 +181,14 @@ def test_what_else_the_manifests_say_is_kept_where_all_agree_and_never_lost(tmp_
     merge_stores(tmp_path / 'two', [tmp_path / '0', tmp_path / '1'])
     assert LabelStore.open(tmp_path / 'two').manifest['extra'] == {'by': 'x'}
     assert 'its manifest says another "by" than those' in refused(tmp_path, [tmp_path / '0', tmp_path / '2'])
+
+
+def test_merging_a_store_of_the_first_format_into_a_new_folder_records_its_digests(tmp_path: Path) -> None:
+    manifest = json.loads((made(tmp_path / 'old', KEYS) / 'manifest.json').read_text())
+    old = {name: value for name, value in manifest.items() if name not in ('files', 'digest')}
+    (tmp_path / 'old/manifest.json').write_text(json.dumps({**old, 'format': 'mmrefine-labels/1'}))
+    merge_stores(tmp_path / 'out', [tmp_path / 'old'])
+    assert tree(tmp_path / 'out') == whole(tmp_path)
 
 
 def test_the_summary_is_the_mean_over_all_and_over_each_scene() -> None:
