@@ -2,7 +2,7 @@
 _base_ = ['../_base_/default_runtime.py', '../_base_/models/raft_small.py']
 
 model = dict(
-    train_iters=3,  # more of them cost most of a step; starts of every quality stand in for them
+    train_iters=4,  # more of them cost most of a step; starts of every quality stand in for them
     test_iters=8,
     losses=[dict(type='MaskedSequenceLoss', gamma=0.8)],
     train_start=dict(type='RandomStart', prob=0.5),
@@ -15,8 +15,8 @@ model = dict(
                 override=dict(type='Xavier', name='conv2', gain=0.1, bias=0.1)))))
 train_pipeline = [
     dict(type='LoadTruth'),
-    # from a little smaller to 1.7 times larger: the teacher must be at home at twice a video's resolution
-    dict(type='RandomScaleStretch', scale=(-0.25, 0.8), stretch=0.2, stretch_prob=0.8, prob=0.8, crop_size=(112, 160)),
+    # from a little smaller to 2.3 times larger: the teacher must be at home at twice a video's resolution
+    dict(type='RandomScaleStretch', scale=(-0.25, 1.2), stretch=0.2, stretch_prob=0.8, prob=0.8, crop_size=(112, 160)),
     dict(type='RandomCrop', size=(112, 160)),  # px
     dict(type='RandomFlip', horizontal=0.5, vertical=0.5),
     dict(type='ColorJitter', brightness=0.3, contrast=0.5, saturation=0.5, hue=0.1, asymmetric=0.1),

@@ -75,10 +75,10 @@ TARGET = WorldStyle(
     name='target', code=2, look='natural', objects=(4, 7),
     radius=(0.08, 0.28), thin_share=0.35, hole_share=0.15,
     object_speed=(0.015, 0.065), camera_speed=(0.012, 0.045),
-    still_share=0.1, wave=(0.03, 0.16), camouflage=0.35, shade=0.18,
-    haze=(0.05, 0.45), shutter=0.5, subframes=(3, 5), exposure=0.12,
-    vignette=(0.1, 0.35), defocus=(0.3, 0.8), shot_noise=(0.03, 0.12),
-    read_noise=(1.0, 3.0), jpeg=(35, 70))
+    still_share=0.1, wave=(0.03, 0.16), camouflage=0.2, shade=0.18,
+    haze=(0.0, 0.25), shutter=0.5, subframes=(3, 5), exposure=0.12,
+    vignette=(0.1, 0.35), defocus=(0.3, 0.8), shot_noise=(0.01, 0.05),
+    read_noise=(0.5, 1.5), jpeg=(60, 90))
 
 STYLES = {style.name: style for style in (SOURCE, TARGET)}
 
