@@ -20,7 +20,7 @@ from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
 from mmengine.registry import Registry
 
 __all__ = [
-    'DATASETS', 'DATA_SAMPLERS', 'FILTERS', 'HOOKS', 'LABELERS', 'LOOPS', 'METRICS', 'MODELS',
+    'BALANCERS', 'DATASETS', 'DATA_SAMPLERS', 'DENSIFIERS', 'FILTERS', 'HOOKS', 'LABELERS', 'LOOPS', 'METRICS', 'MODELS',
     'OPTIM_WRAPPERS', 'TEACHER_VIEWS', 'TRANSFORMS'
 ]
 
@@ -42,6 +42,10 @@ TRANSFORMS = Registry(
 LABELERS = Registry('labeler', scope='mmrefine', locations=['mmrefine.labeling'])
 # stage 1: which motion may become a label
 FILTERS = Registry('filter', scope='mmrefine', locations=['mmrefine.labeling'])
+# stage 1: how verified labels grow
+DENSIFIERS = Registry('densifier', scope='mmrefine', locations=['mmrefine.labeling'])
+# stage 1: how much of its weight a label gives to which speed
+BALANCERS = Registry('balancer', scope='mmrefine', locations=['mmrefine.labeling'])
 # stage 1: what the teacher sees and the student does not
 TEACHER_VIEWS = Registry('teacher view', scope='mmrefine', locations=['mmrefine.labeling'])
 # where the parts meet

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mmrefine.errors import ConfigError, TeacherError
 from mmrefine.geometry import color_residual, cycle_error, lands_inside
-from mmrefine.registry import FILTERS, LABELERS, TEACHER_VIEWS
+from mmrefine.registry import BALANCERS, DENSIFIERS, FILTERS, LABELERS, TEACHER_VIEWS
 from mmrefine.structures import FlowEstimator, FlowLabel
 
 from .filters import PairContext
@@ -25,7 +25,8 @@ class PairLabels:
     Args:
         forward: motion from frame 1 to frame 2, on the CPU.
         backward: motion from frame 2 to frame 1, if it was asked for.
-        stats: of the forward label, see :func:`label_stats`; with pair guards also 1 or 0 for each, ``passed_<class name>``.
+        stats: of the forward label, see :func:`label_stats`; with pair guards also 1 or 0 for each, ``passed_<class name>``; with
+            ``densify`` the mean weight after it, ``densified``; with ``balance`` the mean weight before it, ``unbalanced``.
         stats_backward: of the backward label.
     """
     forward: FlowLabel
@@ -43,6 +44,9 @@ class FlowLabeler:
     frame: verified pixels are the easy ones, and a student that sees only those forgets the rest. A
     pair that a :class:`~mmrefine.labeling.PairGuard` refuses weighs 0 everywhere, floor or not.
 
+    What was verified may grow (``densify``) before the floor is laid, and the weights of the finished label may be shared out anew
+    over the speeds (``balance``), the floor's too; neither changes what the filters verified.
+
     Args:
         view: config of the part of ``TEACHER_VIEWS`` that asks the teacher.
         filters: configs of the parts of ``FILTERS``; none keeps everything.
@@ -51,6 +55,8 @@ class FlowLabeler:
         min_kept: a label of which the filters keep less than this share, in [0, 1], is not
             believed at all: its weight is 0 everywhere, floor or not.
         floor: least weight in [0, 1] of a motion that lands inside; 0 is the paper's hard choice.
+        densify: config of the part of ``DENSIFIERS`` that grows the label; None leaves it.
+        balance: config of the part of ``BALANCERS`` that weighs the speeds; None leaves them.
 
     Raises:
         ConfigError: a value that cannot be meant.
@@ -61,7 +67,9 @@ class FlowLabeler:
                  filters: Sequence[Dict[str, Any]] = (),
                  directions: str = 'forward',
                  min_kept: float = 0.,
-                 floor: float = 0.) -> None:
+                 floor: float = 0.,
+                 densify: Optional[Dict[str, Any]] = None,
+                 balance: Optional[Dict[str, Any]] = None) -> None:
         if directions not in ('forward', 'both'):
             raise ConfigError(
                 f"FlowLabeler.directions must be 'forward' or 'both', got {directions!r}")
@@ -71,13 +79,20 @@ class FlowLabeler:
         self.view: Callable[..., Tensor] = TEACHER_VIEWS.build(view)
         self.filters: List[Callable[[PairContext], Tensor]] = [FILTERS.build(f) for f in filters]
         self.directions, self.min_kept, self.floor = directions, min_kept, floor
-        self._described = dict(
+        self.densify: Optional[Callable[[PairContext, Tensor], Tuple[Tensor, Tensor]]] = DENSIFIERS.build(densify) if densify else None
+        self.balance: Optional[Callable[[Tensor, Tensor], Tensor]] = BALANCERS.build(balance) if balance else None
+        self._described: Dict[str, Any] = dict(
             type=type(self).__name__,
             view=_whole_config(self.view, view),
             filters=[_whole_config(part, config) for part, config in zip(self.filters, filters)],
             directions=directions,
             min_kept=float(min_kept),
             floor=float(floor))
+        # only where there is one: labels that were made before these parts existed are still the same labels
+        if densify:
+            self._described['densify'] = _whole_config(self.densify, densify)
+        if balance:
+            self._described['balance'] = _whole_config(self.balance, balance)
 
     def describe(self) -> Dict[str, Any]:
         """What decides over the labels beside teacher and frames; JSON-able, defaults included."""
@@ -125,19 +140,25 @@ class FlowLabeler:
                 name = f'passed_{type(part).__name__}'
                 # a guard may stand in a config twice, with other settings
                 passed[name] = passed.get(name, 1) * weight.flatten(1).amin(dim=1)
-        weight = torch.maximum(verified, self.floor * lands_inside(ctx.flow_fw))
+        flow, grown = self.densify(ctx, verified) if self.densify else (ctx.flow_fw, verified)
+        weight = torch.maximum(grown, self.floor * lands_inside(flow))
         believed = verified.double().mean(dim=(1, 2, 3), keepdim=True) >= self.min_kept
         for verdict in passed.values():
             believed = believed & (verdict > 0).view(-1, 1, 1, 1)
-        weight = weight * believed
-        labels = [FlowLabel(flow.cpu(), w.cpu()) for flow, w in zip(ctx.flow_fw, weight)]
-        stats = label_stats(ctx, verified, weight)
+        believed_weight = weight * believed
+        weight = self.balance(flow, believed_weight) if self.balance else believed_weight
+        labels = [FlowLabel(f.cpu(), w.cpu()) for f, w in zip(flow, weight)]
+        stats = label_stats(ctx, verified, weight, flow)
         for i, its in enumerate(stats):
             its.update({name: float(verdict[i]) for name, verdict in passed.items()})
+            if self.densify:
+                its['densified'] = _mean(grown[i])
+            if self.balance:
+                its['unbalanced'] = _mean(believed_weight[i])
         return labels, stats
 
 
-def label_stats(ctx: PairContext, verified: Tensor, weight: Tensor) -> List[Dict[str, float]]:
+def label_stats(ctx: PairContext, verified: Tensor, weight: Tensor, flow: Optional[Tensor] = None) -> List[Dict[str, float]]:
     """What a person wants to know of each label, rounded to 6 decimals.
 
     * ``kept``: mean weight, in [0, 1];
@@ -148,13 +169,16 @@ def label_stats(ctx: PairContext, verified: Tensor, weight: Tensor) -> List[Dict
       land inside; 0 if none does;
     * ``color_residual``: mean in grey levels of 255, over the pixels that land inside; 0 if none.
 
+    All but ``mean_motion`` judge the teacher's motion, also where the label got another one.
+
     Args:
         ctx: the pair, batched.
         verified: ``(B, 1, H, W)`` in [0, 1].
         weight: ``(B, 1, H, W)`` in [0, 1].
+        flow: ``(B, 2, H, W)`` px, the motion of the label; None: the teacher's.
     """
     inside = lands_inside(ctx.flow_fw)
-    motion = ctx.flow_fw.norm(dim=1, keepdim=True).double()
+    motion = (ctx.flow_fw if flow is None else flow).norm(dim=1, keepdim=True).double()
     errors = cycle_error(ctx.flow_fw, ctx.flow_bw).double()
     residuals = color_residual(ctx.frames1, ctx.frames2, ctx.flow_fw).double()
     stats = []
@@ -171,6 +195,10 @@ def label_stats(ctx: PairContext, verified: Tensor, weight: Tensor) -> List[Dict
         # rounded, so that the order of summation (threads, device) does not show in a manifest
         stats.append({key: round(float(value), 6) for key, value in found.items()})
     return stats
+
+
+def _mean(weight: Tensor) -> float:
+    return round(float(weight.double().mean()), 6)
 
 
 def _check_motion(flow: Tensor, frames: Tensor) -> None:

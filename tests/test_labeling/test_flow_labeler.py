@@ -301,3 +301,44 @@ def test_a_labeler_can_be_built_while_another_scope_is_the_default_one():
         labeler = LABELERS.build(
             dict(type='mmrefine.FlowLabeler', view=ONE_LOOK, filters=[dict(type='ColorFilter')]))
     assert labeler.describe()['type'] == 'FlowLabeler'
+
+
+GROWN = dict(type='EdgeAwareDensify', agree=None, fill=True, fade=.5, reach=2)
+
+
+def test_a_label_grows_before_the_floor_is_laid_and_is_balanced_at_last():
+    """Left half unverified; 1 px right there and 4 px right where verified. Columns 2 and 1 grow, column 0 gets the floor."""
+    flow = motion(1, 0)
+    flow[0, 0, :, 3:] = 4.
+    grey = torch.full((1, 3, 4, 6), .5)
+    settings = dict(view=ONE_LOOK, floor=.1, filters=[dict(type='HalfFilter', value=0.)])
+    pair, = FlowLabeler(**settings, densify=GROWN).label(Scripted(flow, -flow), grey, grey)
+    torch.testing.assert_close(pair.forward.weight[0], torch.tensor([[.1, .25, .5, 1., 1., 1.]] * 4))
+    assert pair.forward.flow[0].tolist() == [[1., 4., 4., 4., 4., 4.]] * 4
+    assert pair.stats['verified'] == .5 and pair.stats['densified'] == .625       # (3 + .5 + .25) / 6
+    assert pair.stats['kept'] == pytest.approx((3 + .5 + .25 + .1) / 6, abs=1e-6) and 'unbalanced' not in pair.stats
+    assert pair.stats['mean_motion'] == pytest.approx((3.75 * 4 + .1 * 1) / 3.85, abs=1e-6)
+    slow = dict(type='SpeedThreshold', least_motion=2., slow=.5)
+    both, = FlowLabeler(**settings, densify=GROWN, balance=slow).label(Scripted(flow, -flow), grey, grey)
+    torch.testing.assert_close(both.forward.weight[0], torch.tensor([[.05, .25, .5, 1., 1., 1.]] * 4))
+    assert both.stats['unbalanced'] == pair.stats['kept'] and both.stats['kept'] == pytest.approx(3.8 / 6, abs=1e-6)
+    assert both.stats['verified'] == .5
+
+
+@pytest.mark.parametrize('refused', [dict(min_kept=.6), dict(filters=[dict(type='HalfFilter', value=0.), dict(type='StillPairGuard')])])
+def test_a_pair_that_is_not_believed_does_not_grow(refused):
+    """Growth does not count towards ``min_kept``, and a guard's word stands."""
+    settings = dict(dict(view=ONE_LOOK, filters=[dict(type='HalfFilter', value=0.)], densify=GROWN), **refused)
+    grey = torch.full((1, 3, 4, 6), .5)
+    pair, = FlowLabeler(**settings).label(Scripted(motion(0, 0), motion(0, 0)), grey, grey)
+    assert pair.forward.kept == 0.
+
+
+def test_labels_without_growth_and_balance_are_described_as_before_and_with_them_in_full():
+    assert not {'densify', 'balance'} & set(FlowLabeler(view=ONE_LOOK).describe())
+    labeler = FlowLabeler(view=ONE_LOOK, densify=dict(type='EdgeAwareDensify', fade=.8), balance=dict(type='SpeedQuota', quotas=1))
+    found = labeler.describe()
+    assert found['densify'] == dict(
+        type='EdgeAwareDensify', reach=16., fade=.8, color=10., spread=.5, least=.05, source=0., agree=1., fill=False)
+    assert found['balance'] == dict(type='SpeedQuota', edges=[1., 2., 4.5], quotas=1.)
+    assert json.loads(json.dumps(found)) == found
