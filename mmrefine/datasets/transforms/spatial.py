@@ -1,7 +1,7 @@
 """Random views of a frame pair: scale and stretch, crop, flip."""
 from __future__ import annotations
 
-from typing import Any, Dict, Optional, Sequence, Tuple
+from typing import Any, Dict, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -71,17 +71,33 @@ class RandomCrop(BaseTransform):
 
     Args:
         size: ``(height, width)`` px.
-        density: draw 8 windows and take one with a chance proportional to the label weight in it; for sparse labels.
+        density: draw this many windows, True for 8, and take one by the label weight in it; for sparse labels. False or 1 is a plain
+            random window. If none of the windows has weight, the first is taken.
+        pick: ``'proportional'``: each window has a chance proportional to its weight; ``'best'``: the heaviest, the first of equals.
+        floor: share of the crops in [0, 1] that take any of the windows, whatever its weight; above 0, every window of the frame
+            comes up at least ``floor`` times as often as in a plain random crop.
         fit: cut out less where the smallest frame of the data set is smaller, so that every crop fits and all are of one size.
 
     Raises:
+        ConfigError: a value that cannot be meant.
         InputError: the frame is smaller than the crop.
     """
 
-    def __init__(self, size: Sequence[int], density: bool = False, fit: bool = False) -> None:
+    def __init__(self,
+                 size: Sequence[int],
+                 density: Union[bool, int] = False,
+                 fit: bool = False,
+                 pick: str = 'proportional',
+                 floor: float = 0.) -> None:
         self.size = as_size('RandomCrop.size', size)
-        self.density = density
+        if not isinstance(density, int) or (density < 1 and density is not False):
+            raise ConfigError(f'RandomCrop.density must be True, False or a number of windows, at least 1, got {density!r}')
+        if pick not in ('proportional', 'best'):
+            raise ConfigError(f"RandomCrop.pick must be 'proportional' or 'best', got {pick!r}")
+        self.windows = (_CANDIDATES if density else 1) if isinstance(density, bool) else density
         self.fit = fit
+        self.pick = pick
+        self.floor = as_share('RandomCrop.floor', floor)
 
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
         """Draw a window and cut it out."""
@@ -93,7 +109,7 @@ class RandomCrop(BaseTransform):
                 f'{results.get("key", "frame pair")}: the frames are {height}x{width} (height x width) and RandomCrop.size is '
                 f'{self.size[0]}x{self.size[1]}; crop less, set fit=True, or scale up before with '
                 f'RandomScaleStretch(crop_size={self.size})')
-        count = _CANDIDATES if self.density and 'weight' in results else 1
+        count = self.windows if 'weight' in results else 1
         tops = rng.integers(0, height - tall, size=count, endpoint=True)
         lefts = rng.integers(0, width - wide, size=count, endpoint=True)
         chosen = 0
@@ -103,8 +119,16 @@ class RandomCrop(BaseTransform):
                 for top, left in zip(tops, lefts)
             ])
             if totals.sum() > 0:
-                chosen = int(rng.choice(count, p=totals / totals.sum()))
+                chosen = int(rng.choice(count, p=self._chances(totals)))
         return move_pair(results, window=(int(tops[chosen]), int(lefts[chosen]), tall, wide))
+
+    def _chances(self, totals: np.ndarray) -> np.ndarray:
+        """Of windows that hold ``totals``, not all 0; they add up to 1."""
+        if self.pick == 'best':
+            chances = (np.arange(len(totals)) == totals.argmax()).astype(np.float64)
+        else:
+            chances = totals / totals.sum()
+        return self.floor / len(totals) + (1 - self.floor) * chances
 
     def _window(self, results: Dict[str, Any]) -> Tuple[int, int]:
         """Height and width to cut out, px."""
