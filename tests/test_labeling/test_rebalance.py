@@ -1,12 +1,15 @@
 """Speeds share a label: pixels counted by hand."""
 from __future__ import annotations
 
+import inspect
+from pathlib import Path
+
 import pytest
 import torch
 
 from mmrefine.errors import ConfigError
 from mmrefine.labeling import InverseHistogram, SpeedQuota, SpeedThreshold
-from mmrefine.registry import BALANCERS
+from mmrefine.registry import BALANCERS, DENSIFIERS
 
 
 def label(*speeds, weights=None):
@@ -87,6 +90,17 @@ def test_every_registered_balancer_keeps_shape_and_type():
     ours = [name for name, cls in BALANCERS.module_dict.items() if 'mmrefine' in cls.__module__]
     found = [BALANCERS.build(dict(type=name))(flow, weight) for name in ours]
     assert len(ours) == 3 and all(w.shape == weight.shape and w.dtype == torch.float32 for w in found)
+
+
+def test_the_page_on_labels_has_a_row_for_each_part_with_all_its_defaults():
+    page = (Path(__file__).resolve().parents[2] / 'docs' / 'labels.md').read_text(encoding='utf-8')
+    rows = {line.split('`')[1]: line for line in page.splitlines() if line.startswith('| `')}
+    ours = {name: cls for registry in (DENSIFIERS, BALANCERS) for name, cls in registry.module_dict.items() if 'mmrefine' in cls.__module__}
+    assert len(ours) == 4 and set(ours) <= set(rows)
+    for name, cls in ours.items():
+        settings = inspect.signature(cls).parameters.values()
+        missing = [f'{s.name}={s.default!r}' for s in settings if f'`{s.name}={s.default!r}`' not in rows[name]]
+        assert not missing, (name, missing)
 
 
 @pytest.mark.parametrize('build, said', [
