@@ -1,6 +1,7 @@
 """One small run through both stages, looked at from all sides."""
 from __future__ import annotations
 
+import html
 import json
 import sys
 from pathlib import Path
@@ -92,6 +93,20 @@ def test_the_log_says_how_far_labelling_is_and_what_the_rates_and_losses_are(wor
     for line in lines:  # F11: a diagnostic must not be summed into the loss
         assert line['loss'] == pytest.approx(line['loss_masked_sequence']) and line['label_kept'] > 0
     assert lines[0]['lr'] != lines[1]['lr'] != lines[2]['lr']
+
+
+def test_the_report_judges_the_labels_by_the_truth_of_the_judged_pairs(work_dir):
+    report = json.loads((work_dir / 'report.json').read_text())
+    store, quality = LabelStore.open(work_dir / 'labels'), report['labels']['quality']
+    assert list(quality['scenes']) == ['target_0001', 'target_0002'] and quality['labels'] == PAIRS
+    assert quality['kept'] == pytest.approx(sum(store.read(key).kept for key in KEYS) / PAIRS, abs=1e-5)
+    assert quality['truth']['labels'] == PAIRS  # though the pairs to label came without
+    assert quality['truth']['coverage'] == pytest.approx(quality['kept'], abs=1e-5)  # the truth is known everywhere
+    page, log = (work_dir / 'report.html').read_text(), next(work_dir.glob('*/*.log')).read_text()
+    assert f'Stage 1: labels are {quality["verdict"]}: ' in log
+    for name, scene in quality['scenes'].items():
+        assert f'<span class="verdict {scene["verdict"]}">' in page and html.escape(scene['reason']) in page
+        assert (f'labels of scene {name} are {scene["verdict"]}: {scene["reason"]}' in log) is (scene['verdict'] != 'green')
 
 
 def test_no_leftovers_lie_in_the_work_dir(work_dir):

@@ -13,6 +13,7 @@ from torch import Tensor
 from mmrefine.engine.batches import scene_batches
 from mmrefine.engine.processes import together
 from mmrefine.errors import ConfigError, NoLabelsError, TeacherError
+from mmrefine.evaluation import speed_stats
 from mmrefine.fileio.digest import digest_of
 from mmrefine.fileio.label_store import LabelStore
 from mmrefine.fileio.label_summary import summarize
@@ -155,9 +156,9 @@ def _label(teacher: FrozenTeacher, labeler: FlowLabeler, dataset: Any, store: La
         except TeacherError as error:
             raise TeacherError(f"{', '.join(item['key'] for item in items)}: {error}") from error
         for item, label in zip(items, labels):
-            store.write(item['key'], label.forward, label.stats)
+            store.write(item['key'], label.forward, {**label.stats, **speed_stats(label.forward)})
             if label.backward is not None:
-                store.write(backward_key(item['key']), label.backward, label.stats_backward or {})
+                store.write(backward_key(item['key']), label.backward, {**(label.stats_backward or {}), **speed_stats(label.backward)})
             made += 1 + (label.backward is not None)
         progress.step(len(batch))
     return made

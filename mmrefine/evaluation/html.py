@@ -6,6 +6,7 @@ from html import escape
 from typing import Any, List, Mapping
 from urllib.parse import quote
 
+from mmrefine.evaluation.html_labels import labels_section, table
 from mmrefine.evaluation.record import (MAIN, format_change, format_value, headline, kind_of,
                                         metrics_of)
 
@@ -14,10 +15,6 @@ GROUPS = {
     'unseen': ('Unseen videos', 'Videos that it was not refined on: did it unlearn anything?'),
 }
 SETTINGS = ('settings', 'seeds', 'versions', 'timings')
-LABELS = {
-    'kept': ('kept', '%', 100), 'mean_motion': ('mean motion', 'px', 1), 'cycle_error_median': ('cycle error, median', 'px', 1),
-    'cycle_error_mean': ('cycle error, mean', 'px', 1), 'color_residual': ('colour residual', 'grey levels', 1)
-}
 STYLE = '''
 :root { color-scheme: light; --ink: #1d2733; --soft: #5b6776; --line: #dfe4ea; --good: #10693a; --bad: #a8231d; }
 * { box-sizing: border-box; }
@@ -38,6 +35,9 @@ th.first, td.first { padding-left: 1.4rem; } th[colspan] { border-bottom: 0; tex
 tr th:first-child, tr td:first-child { text-align: left; }
 tr.overall td, tr.overall th { font-weight: 650; border-top: 2px solid var(--ink); border-bottom: 0; }
 .good { color: var(--good); } .bad { color: var(--bad); }
+.verdict { padding: .05rem .5rem; border-radius: .6rem; color: #fff; background: var(--soft); }
+.verdict.green { background: var(--good); } .verdict.amber { background: #96620a; } .verdict.red { background: var(--bad); }
+td.why { min-width: 18rem; text-align: left; white-space: normal; }
 figure { margin: 1rem 0 1.6rem; } img { display: block; max-width: 100%; height: auto; border: 1px solid var(--line); }
 figcaption { margin-top: .3rem; font-size: .9rem; overflow-wrap: anywhere; }
 details { margin-top: .8rem; } summary { cursor: pointer; font-weight: 600; }
@@ -56,7 +56,7 @@ def render_html(record: Mapping[str, Any]) -> str:
     sentence = headline(record)
     parts = [f'<h1>mmrefine report</h1>\n<p class="headline">{escape(sentence)}</p>']
     parts += [_group(str(name), group) for name, group in record['groups'].items()]
-    parts += [_labels(record['labels']), _guard(record['guard']), _pictures(record['pictures']), _settings(record)]
+    parts += [labels_section(record['labels']), _guard(record['guard']), _pictures(record['pictures']), _settings(record)]
     body = '\n'.join(part for part in parts if part)
     return ('<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -93,7 +93,7 @@ def _scores(group: Mapping[str, Any], metrics: List[str]) -> str:
     if several:  # the figure that Refine's paper plots
         mean = dict(change_percent=group.get('scene_mean_change_percent', {}))
         rows.append(_row('mean of the scenes\' changes', mean, metrics))
-    return _table([top, sub], rows)
+    return table([top, sub], rows)
 
 
 def _row(name: str, scores: Mapping[str, Any], metrics: List[str], attributes: str = '') -> str:
@@ -112,37 +112,6 @@ def _row(name: str, scores: Mapping[str, Any], metrics: List[str], attributes: s
 
 def _value(scores: Mapping[str, Any], side: str, metric: str) -> str:
     return escape(format_value(scores[side].get(metric))) if side in scores else ''
-
-
-def _table(head: List[List[str]], rows: List[str]) -> str:
-    lines = ''.join(f'<tr>{"".join(cells)}</tr>\n' for cells in head)
-    body = '\n'.join(rows)
-    return f'<div class="scroll"><table>\n<thead>\n{lines}</thead>\n<tbody>\n{body}\n</tbody>\n</table></div>'
-
-
-def _labels(labels: Mapping[str, Any]) -> str:
-    if not labels:
-        return ''
-    overall = {key: value for key, value in labels.items() if not isinstance(value, (Mapping, list))}
-    scenes = labels.get('scenes') or {}
-    columns = list(dict.fromkeys([*overall, *(key for stats in scenes.values() for key in stats)]))
-    head = ['<th>scene</th>']
-    for column in columns:
-        title, unit, _ = LABELS.get(column, (column.replace('_', ' '), '', 1))
-        head.append(f'<th>{escape(title)}{f" [{escape(unit)}]" if unit else ""}</th>')
-    rows = [_label_row(name, stats, columns) for name, stats in scenes.items()]
-    if overall:
-        rows.append(_label_row('overall', overall, columns, ' class="overall"'))
-    return ('<h2>Labels</h2>\n<p class="soft">What the teacher labelled, and how much of it passed the checks.</p>\n'
-            + _table([head], rows))
-
-
-def _label_row(name: str, stats: Mapping[str, Any], columns: List[str], attributes: str = '') -> str:
-    cells = [f'<td>{escape(str(name))}</td>']
-    for column in columns:
-        value, factor = stats.get(column), LABELS.get(column, ('', '', 1))[2]
-        cells.append(f'<td>{escape(format_value(value * factor if isinstance(value, float) else value))}</td>')
-    return f'<tr{attributes}>{"".join(cells)}</tr>'
 
 
 def _guard(guard: Mapping[str, Any]) -> str:

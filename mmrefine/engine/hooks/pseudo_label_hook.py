@@ -9,8 +9,10 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 import mmrefine
+from mmrefine.engine.label_report import judge_labels
 from mmrefine.engine.label_run import label_fingerprint, label_summary, make_labels, wanted_keys
 from mmrefine.errors import ConfigError, StaleLabelsError
+from mmrefine.evaluation import verdict_lines
 from mmrefine.fileio.label_store import LabelStore
 from mmrefine.labeling import FlowLabeler
 from mmrefine.models import FrozenTeacher
@@ -25,8 +27,8 @@ class PseudoLabelHook(Hook):
     """Before a round, labels the data set with a frozen copy of the model and points the training data at the labels.
 
     A complete store is used as it is, a partial one is completed, one made by another teacher, labeler or frame list is refused. After
-    labelling it calls ``after_label(run, store, round_)`` on every hook that has such a method, and leaves the statistics in the
-    message hub under ``LABELS_INFO``.
+    labelling it judges the labels, logs a line for each scene whose verdict is amber or red, calls ``after_label(run, store, round_)``
+    on every hook that has such a method, and leaves statistics and verdicts in the message hub under ``LABELS_INFO``.
 
     Args:
         dataset: the frame pairs to label: a data set config; its pipeline, if any, is left out.
@@ -90,9 +92,12 @@ class PseudoLabelHook(Hook):
         if not store.is_complete():
             runner.logger.info(f'Stage 1: part {part[0]} of {part[1]} is done; merge the stores of all parts, then label once more')
             return False
+        quality = judge_labels(store, dataset)
+        for line, color in verdict_lines(quality):
+            (runner.logger.info if color == 'green' else runner.logger.warning)(f'Stage 1: {line}')
         runner.message_hub.update_info(LABELS_INFO, dict(
             store=root.name, teacher=store.fingerprint['teacher'], labels=run.labels, seconds=round(run.seconds, 1),
-            round=runner.epoch, summary=label_summary(store)))
+            round=runner.epoch, summary=label_summary(store), quality=quality))
         runner.message_hub.update_scalar('train/label_kept', run.kept)
         runner.call_hook('after_label', run=run, store=store, round_=runner.epoch)
         return True

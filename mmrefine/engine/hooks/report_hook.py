@@ -21,6 +21,7 @@ from torch import Tensor
 import mmrefine
 from mmrefine.engine.evaluate import score_pairs
 from mmrefine.engine.hooks.pseudo_label_hook import LABELS_INFO
+from mmrefine.engine.label_report import judge_against_truth
 from mmrefine.engine.label_run import LabelRun
 from mmrefine.errors import CheckpointError
 from mmrefine.evaluation import format_table, group_record, write_report
@@ -91,7 +92,7 @@ class ReportHook(Hook):
         cfg = runner.cfg
         return dict(
             groups=groups,
-            labels=_labels(runner),
+            labels=self._labels(runner),
             settings=dict(
                 config=cfg.filename or '',
                 load_from=runner._load_from,
@@ -107,6 +108,24 @@ class ReportHook(Hook):
             command=shlex.join(sys.argv),
             pictures=pictures)
 
+    def _labels(self, runner: Runner) -> Dict[str, Any]:
+        """What stage 1 kept and how good it is; the message hub knows it in a resumed run too."""
+        info = runner.message_hub.runtime_info.get(LABELS_INFO)
+        if not info:
+            return {}
+        found = dict(store=info['store'], labels=info['labels'], **info['summary'])
+        quality = info.get('quality')  # a run that an older version began has none
+        if quality is None:
+            return found
+        root = Path(runner.work_dir, info['store'])
+        if 'truth' not in quality and (root / 'manifest.json').is_file():
+            # the pairs to label need no truth, but those that are judged may have it
+            store = LabelStore.open(root)
+            for dataset in self._datasets.values():
+                if 'truth' not in quality:
+                    quality = judge_against_truth(store, dataset, quality)
+        return dict(found, quality=quality)
+
     def _draw(self, work_dir: Path, group: str, dataset: Any, teacher: Any, model: Any, device: str) -> List[Dict[str, str]]:
         """Sheets of a few pairs; one colour scale for each scene, so that its pictures can be compared."""
         chosen = sorted({int(i) for i in np.linspace(0, len(dataset) - 1, min(self.pictures, len(dataset)))})
@@ -121,12 +140,6 @@ class ReportHook(Hook):
             write_image(work_dir / path, sheet)
             pictures.append(dict(path=path.as_posix(), caption=f'{group}: {key}'))
         return pictures
-
-
-def _labels(runner: Runner) -> Dict[str, Any]:
-    """What stage 1 kept; the message hub knows it in a resumed run too."""
-    info = runner.message_hub.runtime_info.get(LABELS_INFO)
-    return dict(store=info['store'], labels=info['labels'], **info['summary']) if info else {}
 
 
 def _panels(item: Dict[str, Any], teacher: Any, model: Any, device: str) -> Tuple[str, str, np.ndarray, Dict[str, np.ndarray], Dict]:
