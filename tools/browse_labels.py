@@ -1,4 +1,4 @@
-"""Look at labels: for each scene a sheet of frames with the kept motion in colour and the rest dark."""
+"""Look at labels: for each scene a sheet with frame, kept motion, weight and cycle error of pairs spread over it."""
 from __future__ import annotations
 
 import argparse

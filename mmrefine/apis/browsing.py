@@ -1,27 +1,34 @@
 """Contact sheets of a label store."""
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Union
 
-import cv2
 import numpy as np
+import torch
 from mmengine.config import Config
 
 from mmrefine.apis.config import fill_in
-from mmrefine.errors import ConfigError
+from mmrefine.engine.label_run import as_frames, backward_key
+from mmrefine.errors import ConfigError, LabelStoreError, MMRefineError
+from mmrefine.evaluation import stored_cycle_error
+from mmrefine.fileio.atomic import write_failure
 from mmrefine.fileio.images import write_image
 from mmrefine.fileio.label_store import LabelStore
+from mmrefine.geometry import color_residual
 from mmrefine.registry import DATASETS, HOOKS
-from mmrefine.visualization import label_overlay, sequence_scale
+from mmrefine.structures import FlowLabel
+from mmrefine.visualization import LabelRow, label_sheet, sequence_scale
 
 __all__ = ['browse_labels']
 
-TILE_WIDTH, COLUMNS, BAR = 320, 3, 24  # px, tiles, px
-
 
 def browse_labels(cfg: Config, out: Optional[Union[str, Path]] = None, pairs: int = 12) -> List[Path]:
-    """Draw the labels that a config has made, one sheet a scene; all labels of a sheet share one colour scale.
+    """Draw the labels that a config has made, one sheet a scene: frame, kept motion, weight, and cycle error.
+
+    All labels of a sheet share one colour scale. Where the way back was not labelled, the change of colour along the motion stands
+    in for the cycle error. Each sheet appears whole or not at all, and one sheet is in memory at a time.
 
     Args:
         cfg: a config with a ``PseudoLabelHook`` and a ``work_dir``; of ``scene='each'``, every work dir below it is looked at.
@@ -34,6 +41,7 @@ def browse_labels(cfg: Config, out: Optional[Union[str, Path]] = None, pairs: in
     Raises:
         ConfigError: the config labels nothing, or no pairs are wanted.
         LabelStoreError: the labels are not there, or not complete.
+        MMRefineError: the folder cannot be written.
     """
     if pairs < 1:
         raise ConfigError(f'--pairs must be at least 1, got {pairs}')
@@ -52,26 +60,36 @@ def browse_labels(cfg: Config, out: Optional[Union[str, Path]] = None, pairs: in
     for scene in dataset.scene_names:
         store = LabelStore.open(hook.store_root(str(Path(cfg.work_dir) / scene if each else cfg.work_dir), 0))
         ours = [i for i, pair in enumerate(dataset.pairs) if pair['scene'] == scene and store.has(pair['key'])]
+        if not ours:
+            raise LabelStoreError(f'{store.root}: has no label of scene {scene}; label again with the data of this config')
         chosen = sorted({ours[int(i)] for i in np.linspace(0, len(ours) - 1, min(pairs, len(ours)))})
+        keys = [dataset.pairs[i]['key'] for i in chosen]
+        kept = math.fsum(float(store.stats(dataset.pairs[i]['key'])['kept']) for i in ours) / len(ours)
+        title = f'{scene}: {kept:.1%} of the motion was kept; {len(chosen)} of {len(ours)} labels'
         path = folder / f'{scene.replace("/", "_")}.png'
-        write_image(path, _sheet([dataset[i] for i in chosen], store))
+        # one scale for all pictures of the scene; every fourth pixel of every fourth row tells it
+        scale = sequence_scale(_kept_motion(store.read(key))[::4, ::4] for key in keys)
+        sheet = label_sheet(title, (_row(store, dataset[i]) for i in chosen), scale)
+        try:
+            write_image(path, sheet)
+        except OSError as error:
+            raise MMRefineError(write_failure(path, error)) from error
         sheets.append(path)
     return sheets
 
 
-def _sheet(items: List[Dict[str, Any]], store: LabelStore) -> np.ndarray:
-    """Tiles with their names and kept shares, three a row."""
-    labels = [store.read(item['key']) for item in items]
-    scale = sequence_scale([label.flow.permute(1, 2, 0).numpy() for label in labels])
-    tiles = [_tile(item, label_overlay(item['frame1'], label, scale), label.kept) for item, label in zip(items, labels)]
-    while len(tiles) % COLUMNS:
-        tiles.append(np.full_like(tiles[0], 255))
-    return np.vstack([np.hstack(tiles[i:i + COLUMNS]) for i in range(0, len(tiles), COLUMNS)])
+def _kept_motion(label: FlowLabel) -> np.ndarray:
+    """``(H, W, 2)`` px, nan where nothing was kept."""
+    return torch.where(label.weight > 0, label.flow, label.flow.new_tensor(float('nan'))).permute(1, 2, 0).numpy()
 
 
-def _tile(item: Dict[str, Any], picture: np.ndarray, kept: float) -> np.ndarray:
-    height = max(round(picture.shape[0] * TILE_WIDTH / picture.shape[1]), 1)
-    bar = np.full((BAR, TILE_WIDTH, 3), 255, np.uint8)
-    text = f'{item["key"].rpartition("/")[2]}: {kept:.0%} kept'
-    cv2.putText(bar, text, (2, BAR - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (29, 39, 51), 1, cv2.LINE_AA)
-    return np.vstack([bar, cv2.resize(picture, (TILE_WIDTH, height), interpolation=cv2.INTER_AREA)])
+def _row(store: LabelStore, item: Dict[str, Any]) -> LabelRow:
+    """The pair with its round trip, or, if the way back was not labelled, with its change of colour."""
+    key = item['key']
+    label, name = store.read(key), key.rpartition('/')[2]
+    if store.has(backward_key(key)):
+        return LabelRow(name, item['frame1'], label, stored_cycle_error(label, store.read(backward_key(key))).numpy())
+    frames1, frames2 = (as_frames([item[frame]], 'cpu') for frame in ('frame1', 'frame2'))
+    residual = color_residual(frames1, frames2, label.flow[None])[0]
+    residual = residual.masked_fill(label.weight == 0, float('nan'))
+    return LabelRow(name, item['frame1'], label, residual[0].numpy(), 'colour residual')

@@ -1,5 +1,6 @@
 """Pictures of motion: one colour scale per sequence."""
 from .flow_wheel import draw_wheel, flow_to_rgb, sequence_scale
+from .label_sheet import LabelRow, label_sheet
 from .sheets import before_after_sheet, label_overlay
 
-__all__ = ['before_after_sheet', 'draw_wheel', 'flow_to_rgb', 'label_overlay', 'sequence_scale']
+__all__ = ['LabelRow', 'before_after_sheet', 'draw_wheel', 'flow_to_rgb', 'label_overlay', 'label_sheet', 'sequence_scale']

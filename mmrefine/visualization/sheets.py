@@ -64,7 +64,7 @@ def before_after_sheet(frame1: np.ndarray,
         last = (f'before to after: px moved (black at {scale:.2g} px)', change)
     panels += [(title, flow_to_rgb(flow, max_motion)) for title, flow in zip(titles, (before, after))]
     panels.append(last)
-    drawn = [_panel(title, picture) for title, picture in panels]
+    drawn = [panel(title, picture) for title, picture in panels]
     height = drawn[0].shape[0]
     drawn.append(_legend(height, max_motion))
     if len(drawn) % 2:
@@ -117,31 +117,32 @@ def _mean(error: np.ndarray) -> str:
     return f'{known.mean():.3f} px' if known.size else 'unknown'
 
 
-def _text(picture: np.ndarray, text: str, left: int, base: int, color: Tuple[int, int, int] = INK) -> None:
+def write_text(picture: np.ndarray, text: str, left: int, base: int, color: Tuple[int, int, int] = INK) -> None:
     """Write into ``picture``, smaller if the line would not fit."""
     scale, room = 0.52, picture.shape[1] - left - 4
     width = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)[0][0]
     cv2.putText(picture, text, (left, base), cv2.FONT_HERSHEY_SIMPLEX, scale * min(1., room / width), color, 1, cv2.LINE_AA)
 
 
-def _panel(title: str, picture: np.ndarray) -> np.ndarray:
-    height = max(round(picture.shape[0] * PANEL_WIDTH / picture.shape[1]), 1)
-    shrink = picture.shape[1] > PANEL_WIDTH
-    scaled = cv2.resize(picture, (PANEL_WIDTH, height), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_NEAREST)
-    bar = np.full((BAR, PANEL_WIDTH, 3), 255, dtype=np.uint8)
-    _text(bar, title, 0, BAR - 10)
+def panel(title: str, picture: np.ndarray, width: int = PANEL_WIDTH) -> np.ndarray:
+    """A picture ``(H, W, 3)`` uint8 RGB scaled to ``width`` px, under its title."""
+    height = max(round(picture.shape[0] * width / picture.shape[1]), 1)
+    shrink = picture.shape[1] > width
+    scaled = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_NEAREST)
+    bar = np.full((BAR, width, 3), 255, dtype=np.uint8)
+    write_text(bar, title, 0, BAR - 10)
     return np.vstack([bar, scaled])
 
 
 def _legend(height: int, max_motion: float) -> np.ndarray:
     panel = np.full((height, PANEL_WIDTH, 3), 255, dtype=np.uint8)
-    _text(panel, 'direction and length of the motion', 0, BAR - 10)
+    write_text(panel, 'direction and length of the motion', 0, BAR - 10)
     size = min(height - BAR, 200)
     if size > 8:
         panel[BAR:BAR + size, :size] = draw_wheel(size)
         lines = [f'full colour: {max_motion:.2f} px or more', 'white: no motion', 'dark grey: unknown']
         for i, line in enumerate(lines[:max(size // 22, 1)]):
-            _text(panel, line, size + GAP, BAR + 18 + 24 * i, SOFT)
+            write_text(panel, line, size + GAP, BAR + 18 + 24 * i, SOFT)
     return panel
 
 

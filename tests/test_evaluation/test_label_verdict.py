@@ -1,4 +1,8 @@
 """Each way in which labels can be bad has its own reason, and a threshold on either side of which it is tried."""
+import re
+from fractions import Fraction
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -59,6 +63,14 @@ def test_each_rule_turns_amber_and_red_at_its_thresholds_and_says_why(name, gree
 
 def test_every_rule_is_tried_above():
     assert {case[0] for case in CASES} == set(RULES)
+
+
+def test_the_page_names_the_thresholds_that_hold():
+    page = (Path(__file__).resolve().parents[2] / 'docs' / 'label_quality.md').read_text(encoding='utf-8')
+    rows = re.findall(r'^\| `(\w+)` \|.*\| ([<>]) (\S+)( %)? \| [<>] (\S+)( %)? \|$', page, re.MULTILINE)
+    told = {name: (sign == '<', *(float(Fraction(value)) / (100 if percent else 1) for value, percent in (amber, red)))
+            for name, sign, *numbers in rows for amber, red in [(numbers[:2], numbers[2:])]}
+    assert told == {name: (rule.low_is_bad, rule.amber, rule.red) for name, rule in RULES.items()}
 
 
 def test_a_balance_that_lowers_weights_on_purpose_is_not_held_against_the_labels():

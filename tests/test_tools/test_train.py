@@ -107,8 +107,9 @@ def test_all_scenes_share_one_model_whose_labels_make_labels_may_make_before(tre
     assert {path: path.read_bytes() for path in (tmp_path / 'labels').rglob('*') if path.is_file()} == made
     assert status_of('browse_labels', *argv) == 0
     for scene in SINTEL_SCENES:
-        # two labels of 96x64 px side by side under their names
-        assert read_image(tmp_path / 'label_sheets' / f'{scene}.png').shape == (24 + 213, 3 * 320, 3)
+        # a legend, and two labels of 96x64 px, four pictures each under their names
+        sheet = read_image(tmp_path / 'label_sheets' / f'{scene}.png')
+        assert sheet.shape == (84 + (30 + 213) + 12 + (30 + 213), 4 * 320 + 3 * 12, 3)
 
 
 def test_parts_of_the_labels_merge_to_those_of_one_run(trees, weights, tmp_path, capsys):  # noqa: F811

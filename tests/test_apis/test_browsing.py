@@ -1,0 +1,70 @@
+"""Contact sheets of a store made by hand: 1 px to the right, kept in the left half."""
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+
+import mmrefine.datasets  # noqa: F401
+import mmrefine.engine  # noqa: F401
+from mmrefine.apis.browsing import browse_labels
+from mmrefine.errors import ConfigError, LabelStoreError, MMRefineError
+from mmrefine.fileio import write_image
+from mmrefine.fileio.images import read_image
+from mmrefine.fileio.label_store import LabelStore
+from mmrefine.structures import FlowLabel
+
+SIZE = (40, 80)
+
+
+def label(u, weight):
+    return FlowLabel(torch.tensor([u, 0.]).view(2, 1, 1).expand(2, *SIZE), weight)
+
+
+@pytest.fixture
+def config(tmp_path):
+    weight = torch.zeros(1, *SIZE)
+    weight[..., :40] = 1.
+    store = LabelStore(tmp_path / 'labels', dict(made_by='hand'))
+    store.create()
+    for scene, both in (('both', True), ('forward', False)):
+        for t in range(4):
+            write_image(tmp_path / 'frames' / scene / f'f{t}.png', np.full((*SIZE, 3), 100 + 30 * (t % 2), np.uint8))
+        for t in range(3):
+            store.write(f'{scene}/f{t}__f{t + 1}', label(1., weight), dict(kept=.5))
+            if both:
+                store.write(f'{scene}/f{t + 1}__f{t}', label(0., torch.ones_like(weight)), dict(kept=1.))
+    store.finish(store.keys())
+    hook = dict(type='PseudoLabelHook', dataset=dict(type='FramePairs', data_root=str(tmp_path / 'frames')),
+                labeler=dict(type='FlowLabeler', view=dict(type='CascadeView')))  # yapf: disable
+    return Config(dict(work_dir=str(tmp_path), custom_hooks=[hook]))
+
+
+def error_at(path, x):
+    """The colour of the error of the first pair, at a relative place of its panel."""
+    return tuple(int(c) for c in read_image(path)[84 + 30 + 80, 3 * 332 + int(x * 320)])
+
+
+def test_the_error_is_the_round_trip_or_the_colour_if_the_way_back_has_no_label(config, tmp_path):
+    both, forward = browse_labels(config, pairs=2)
+    assert [both, forward] == [tmp_path / 'label_sheets' / name for name in ('both.png', 'forward.png')]
+    assert read_image(both).shape[0] == 84 + 190 + 12 + 190  # two of three pairs
+    # there 1 px, back 0 px; and 30 grey levels brighter: both fully red, and unknown where nothing was kept
+    for path in (both, forward):
+        assert error_at(path, .25) == (202, 32, 38) and error_at(path, .75) == (64, 64, 64)
+
+
+def test_the_same_labels_give_the_same_bytes(config, tmp_path):
+    one, two = (browse_labels(config, tmp_path / name)[0].read_bytes() for name in 'ab')
+    assert one == two and sorted(path.name for path in (tmp_path / 'a').iterdir()) == ['both.png', 'forward.png']
+
+
+def test_a_scene_without_labels_and_a_folder_that_cannot_be_written_are_named(config, tmp_path):
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(MMRefineError, match=r'file/sheets/both\.png: cannot be written'):
+        browse_labels(config, tmp_path / 'file/sheets')
+    for t in range(2):
+        write_image(tmp_path / 'frames/late' / f'f{t}.png', np.zeros((*SIZE, 3), np.uint8))
+    with pytest.raises(LabelStoreError, match='has no label of scene late; label again'):
+        browse_labels(config)
+    with pytest.raises(ConfigError, match='--pairs must be at least 1, got 0'):
+        browse_labels(config, pairs=0)
