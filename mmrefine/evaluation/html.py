@@ -37,7 +37,7 @@ tr.overall td, tr.overall th { font-weight: 650; border-top: 2px solid var(--ink
 .good { color: var(--good); } .bad { color: var(--bad); }
 .verdict { padding: .05rem .5rem; border-radius: .6rem; color: #fff; background: var(--soft); }
 .verdict.green { background: var(--good); } .verdict.amber { background: #96620a; } .verdict.red { background: var(--bad); }
-td.why { min-width: 18rem; text-align: left; white-space: normal; }
+td.why { min-width: 14rem; white-space: normal; } .why { text-align: left; }
 figure { margin: 1rem 0 1.6rem; } img { display: block; max-width: 100%; height: auto; border: 1px solid var(--line); }
 figcaption { margin-top: .3rem; font-size: .9rem; overflow-wrap: anywhere; }
 details { margin-top: .8rem; } summary { cursor: pointer; font-weight: 600; }

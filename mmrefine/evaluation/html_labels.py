@@ -39,21 +39,24 @@ def table(head: List[List[str]], rows: List[str]) -> str:
 
 def _verdicts(quality: Mapping[str, Any]) -> str:
     known = 'truth' in quality
-    head = ['scene', 'verdict', 'kept [%]', 'colour residual of the kept [grey levels]', 'duplicates', 'cuts', 'still pairs']
+    head = ['scene', 'verdict', 'kept [%]', 'colour [grey levels]', 'duplicates', 'cuts', 'still']
     head += ['EPE [px]', 'within 1 px [%]'] if known else []
     rows = [_verdict_row(name, scene, known) for name, scene in quality['scenes'].items()]
     rows.append(_verdict_row('overall', quality, known, ' class="overall"'))
-    return table([[f'<th>{title}</th>' for title in [*head, 'why']]], rows)
+    cells = [f'<th>{title}</th>' for title in head]
+    return table([[*cells[:2], '<th class="why">why</th>', *cells[2:]]], rows)
 
 
 def _verdict_row(name: str, scene: Mapping[str, Any], known: bool, attributes: str = '') -> str:
     truth = scene.get('truth', {})
     cells = [_percent(scene['kept']), format_value(scene['color_residual'])]
-    cells += [f'{scene[kind]["pairs"]} / {scene[kind]["judged"]}' for kind in ('duplicates', 'cuts', 'still')]
+    kinds = (scene[kind] for kind in ('duplicates', 'cuts', 'still'))
+    cells += [f'{kind["pairs"]} / {kind["judged"]}' if kind['judged'] else '–' for kind in kinds]
     cells += [format_value(truth.get('EPE')), _percent(truth.get('precision'))] if known else []
     color = escape(str(scene['verdict']))
-    row = [f'<td>{escape(str(name))}</td>', f'<td><span class="verdict {color}">{color}</span></td>']
-    row += [f'<td>{escape(cell)}</td>' for cell in cells] + [f'<td class="why">{escape(str(scene["reason"]))}</td>']
+    row = [f'<td>{escape(str(name))}</td>', f'<td><span class="verdict {color}">{color}</span></td>',
+           f'<td class="why">{escape(str(scene["reason"]))}</td>']  # yapf: disable
+    row += [f'<td>{escape(cell)}</td>' for cell in cells]
     return f'<tr{attributes}>{"".join(row)}</tr>'
 
 

@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from mmrefine.errors import MMRefineError
-from mmrefine.evaluation import format_table, group_record, headline, write_report
+from mmrefine.evaluation import (format_table, group_record, headline, quality_record, speed_stats,
+                                 tally_label, tally_truth, write_report)
 from mmrefine.evaluation.record import change_percent, complete
+from mmrefine.structures import FlowLabel
 
 BEFORE = {'EPE': 2.0, 'Fl': 10.0, '1px': 50.0, 'scene/a/EPE': 1.0, 'scene/a/Fl': 5.0, 'scene/a/1px': 60.0, 'scene/b/EPE': 4.0,
           'scene/b/Fl': 20.0, 'scene/b/1px': 30.0, 'pairs': 7, 'pairs_without_truth': 0}
@@ -209,3 +211,31 @@ def test_the_mean_of_the_scenes_changes_stands_under_the_pooled_change(tmp_path)
     rows = re.findall('<tr.*</tr>', (tmp_path / 'report.html').read_text())
     assert rows[-2].startswith('<tr class="overall">') and '−25.0 %' in rows[-2]
     assert 'mean of the scenes&#x27; changes' in rows[-1] and '−12.5 %' in rows[-1]
+
+
+def judged_labels():
+    """Two scenes of one label each, of which the second is hardly kept; speeds are in the statistics too."""
+    tallies = []
+    for scene, weight in (('cat <1>', 1.), ('dog', .005)):
+        label = FlowLabel(torch.ones(2, 6, 6), torch.full((1, 6, 6), weight))
+        tallies.append((scene, tally_label(label, speed_stats(label), *torch.zeros(2, 3, 6, 6), kinds=dict(cuts=False))))
+        tallies.append((scene, tally_truth(label, torch.ones(2, 6, 6), torch.ones(6, 6, dtype=torch.bool))))
+    return dict(kept=.5, **speed_stats(label), scenes={'dog': dict(kept=.5, **speed_stats(label))}, quality=quality_record(tallies))
+
+
+def test_the_labels_have_a_verdict_a_reason_and_folded_figures(tmp_path):
+    write_report(tmp_path, record(labels=judged_labels()))
+    text = (tmp_path / 'report.html').read_text()
+    page = Page(text)
+    assert page.open == [] and page.tags.count('details') == 1
+    names = ('cat &lt;1&gt;', 'dog', 'overall')
+    good, bad, overall = (re.search(f'<tr[^>]*><td>{name}</td><td><span.*</tr>', text).group() for name in names)
+    assert '<span class="verdict green">green</span>' in good and '<td class="why">nothing speaks against these labels</td>' in good
+    assert '<td>100.0</td><td>0.000</td><td>–</td><td>0 / 1</td><td>0 / 1</td><td>0.000</td><td>100.0</td>' in good
+    assert '<span class="verdict red">red</span>' in bad and '<td class="why">only 0.5 % of the motion was kept</td>' in bad
+    assert 'verdict amber' in overall and '1 of 2 scenes are red, the first is dog' in overall
+    for title in ('Speed by the teacher, px', 'True speed, px', 'Part of the frame, kept [%]'):
+        assert title in page.text
+    assert 'speed_' not in text and 'speed 0' not in text  # the statistics are told by the tables above
+    found = json.loads((tmp_path / 'report.json').read_text())['labels']
+    assert found['kept'] == .5 and found['quality']['scenes']['dog']['verdict'] == 'red'
