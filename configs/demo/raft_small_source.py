@@ -6,7 +6,8 @@ model = dict(
     test_iters=8,
     losses=[dict(type='MaskedSequenceLoss', gamma=0.8)],
     train_start=dict(type='RandomStart', prob=0.5),
-    # without it the encoder needs thousands of steps to begin to match; the temperature keeps the correlation, and with it the GRU, small
+    # Without it the encoder needs thousands of steps to begin to match; the temperature keeps the correlation, and with it the GRU, small.
+    # A network that matches is better finished without it.
     feature_losses=[dict(type='ContrastiveFlowLoss', temperature=0.25)],
     estimator=dict(
         cxt_encoder=dict(  # it has no norm, and a large first state would saturate the GRU

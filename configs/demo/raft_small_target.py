@@ -8,13 +8,12 @@ load_from = 'configs/demo/raft_small_source.pth'
 
 labeler = dict(
     type='FlowLabeler',
-    # one look, as in the paper: this young network does not gain from a second one (docs/results.md); others take (1., 2.)
-    view=dict(type='CascadeView', scales=(1., )),
+    view=dict(type='CascadeView', scales=(1., 2.)),
     filters=[dict(type='CycleFilter', alpha=0.01, beta=0.5)],  # px; loose
     directions='both')
 train_pipeline = [
     dict(type='LoadLabel'),
-    dict(type='SelfWarp', prob=0.4, max_motion=10., noise=3.),
+    dict(type='SelfWarp', prob=0.3, max_motion=10., noise=3.),
     dict(type='RandomCrop', size=(96, 160)),  # px
     dict(type='RandomFlip', horizontal=0.5, vertical=0.1),
     dict(type='ColorJitter', brightness=0.2, contrast=0.2, saturation=0.2, hue=0.05, asymmetric=0.2),
@@ -31,12 +30,12 @@ train_dataloader = dict(
         directions='{labeler.directions}',
         seed='{randomness.seed}',
         pipeline='{train_pipeline}'))
-max_iters = 600
+max_iters = 700
 train_cfg = dict(type='SelfTrainingLoop', max_iters='{max_iters}')
 optim_wrapper = dict(
     type='BFloat16OptimWrapper', optimizer=dict(type='AdamW', lr=2e-4, weight_decay=1e-4, eps=1e-8), clip_grad=dict(max_norm=5.0))
 param_scheduler = dict(
-    type='OneCycleLR', eta_max=2e-4, total_steps='{max_iters+100}', pct_start=0.1, anneal_strategy='linear', by_epoch=False)
+    type='OneCycleLR', eta_max=2e-4, total_steps='{max_iters+5}', pct_start=0.1, anneal_strategy='linear', by_epoch=False)
 
 judge_pipeline = [dict(type='LoadTruth'), dict(type='PackPair')]
 custom_hooks = [
