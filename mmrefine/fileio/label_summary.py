@@ -11,7 +11,8 @@ def summarize(pairs: Mapping[str, Mapping[str, float]]) -> Dict[str, Any]:
     """Means of the statistics over all labels, and the same for each scene under ``scenes``; the order of the labels does not count.
 
     Args:
-        pairs: key ``scene/frame1__frame2`` -> the statistics of that label; all have the same names.
+        pairs: key ``scene/frame1__frame2`` -> the statistics of that label. One that some labels lack (another version made
+            them) has no mean.
     """
     by_scene: Dict[str, List[Mapping[str, float]]] = {}
     for key, stats in pairs.items():
@@ -21,4 +22,4 @@ def summarize(pairs: Mapping[str, Mapping[str, float]]) -> Dict[str, Any]:
 
 def _means(stats: Sequence[Mapping[str, float]]) -> Dict[str, float]:
     # fsum is exact, so that a merged store has the means of a store that was made in one go
-    return {name: round(math.fsum(s[name] for s in stats) / len(stats), 6) for name in stats[0]}
+    return {name: round(math.fsum(s[name] for s in stats) / len(stats), 6) for name in stats[0] if all(name in s for s in stats)}

@@ -211,3 +211,8 @@ def test_the_command_merges_and_tells_what_it_did(tmp_path: Path, monkeypatch: p
     unfinished = str(made(tmp_path / 'unfinished', KEYS[:1], complete=False))
     assert label_store.main(['merge', f'{out}2', unfinished]) == 0
     assert 'copied now; not complete yet; tools/make_labels.py with this store makes what is missing' in capsys.readouterr().out
+
+
+def test_a_statistic_that_some_labels_lack_has_no_mean_where_they_are():
+    found = summarize({'a/1__2': {'kept': 0.5}, 'a/2__3': {'kept': 1., 'speed': 3.}, 'b/1__2': {'kept': 0., 'speed': 1.}})
+    assert found == {'kept': 0.5, 'scenes': {'a': {'kept': 0.75}, 'b': {'kept': 0., 'speed': 1.}}}
