@@ -4,13 +4,17 @@ from .color import color_residual, lab, lab_residual, luma
 from .cycle import cycle_consistent, cycle_error, cycle_tolerance
 from .exposure import match_exposure, match_local_exposure
 from .grid import pixel_grid, resize, resize_flow, sample
+from .known_warp import SMALLEST_SIDE, KnownWarp, Patch, known_warp, random_warp
 from .pad import FramePad
+from .random_motion import (Draws, Ellipse, Similarity, pieced_motion, random_ellipse,
+                            random_similarity, smooth_motion)
 from .texture import texture_strength
 from .warp import backwarp, landing_points, lands_inside
 from .window import box_mean
 
 __all__ = [
-    'FramePad', 'backwarp', 'box_mean', 'census_residual', 'color_residual', 'cycle_consistent', 'cycle_error', 'cycle_tolerance',
-    'lab', 'lab_residual', 'landing_points', 'lands_inside', 'luma', 'match_exposure', 'match_local_exposure', 'pixel_grid', 'resize',
-    'resize_flow', 'sample', 'texture_strength'
+    'SMALLEST_SIDE', 'Draws', 'Ellipse', 'FramePad', 'KnownWarp', 'Patch', 'Similarity', 'backwarp', 'box_mean', 'census_residual',
+    'color_residual', 'cycle_consistent', 'cycle_error', 'cycle_tolerance', 'known_warp', 'lab', 'lab_residual', 'landing_points',
+    'lands_inside', 'luma', 'match_exposure', 'match_local_exposure', 'pieced_motion', 'pixel_grid', 'random_ellipse',
+    'random_similarity', 'random_warp', 'resize', 'resize_flow', 'sample', 'smooth_motion', 'texture_strength'
 ]

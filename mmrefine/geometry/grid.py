@@ -22,14 +22,15 @@ def pixel_grid(height: int, width: int, like: Tensor) -> Tensor:
     return torch.stack([x, y])[None]
 
 
-def sample(image: Tensor, points: Tensor, padding: str = 'zeros') -> Tensor:
-    """Values of an image at fractional positions, bilinear.
+def sample(image: Tensor, points: Tensor, padding: str = 'zeros', mode: str = 'bilinear') -> Tensor:
+    """Values of an image at fractional positions.
 
     Args:
         image: ``(B, C, H, W)``.
         points: ``(B, 2, h, w)`` px, (x, y).
         padding: ``'zeros'`` (outside is black) or ``'border'`` (outside repeats the edge).
             An axis of one pixel has no outside.
+        mode: ``'bilinear'`` or ``'bicubic'``, which is sharper and may overshoot the values of the image.
 
     Returns:
         ``(B, C, h, w)``.
@@ -38,7 +39,7 @@ def sample(image: Tensor, points: Tensor, padding: str = 'zeros') -> Tensor:
     # grid_sample wants [-1, 1] from first to last pixel centre; a one-pixel axis has nothing else
     scale = points.new_tensor([max(width - 1, 1), max(height - 1, 1)]).view(1, 2, 1, 1)
     grid = (2 * points / scale - 1).permute(0, 2, 3, 1)
-    return F.grid_sample(image, grid, mode='bilinear', padding_mode=padding, align_corners=True)
+    return F.grid_sample(image, grid, mode=mode, padding_mode=padding, align_corners=True)
 
 
 def resize(image: Tensor, size: Tuple[int, int]) -> Tensor:

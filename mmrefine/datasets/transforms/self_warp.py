@@ -1,13 +1,14 @@
 """A pair whose motion is known, made of one frame of the user's own."""
 from __future__ import annotations
 
-from typing import Any, Dict, Sequence, Tuple
+from typing import Any, Dict, Sequence
 
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmrefine.errors import ConfigError
+from mmrefine.geometry import pieced_motion
 from mmrefine.registry import TRANSFORMS
 
 from .checks import as_share
@@ -54,7 +55,7 @@ class SelfWarp(BaseTransform):
         if len(ellipses) != 2 or not 0 <= ellipses[0] <= ellipses[1]:
             raise ConfigError(f'SelfWarp.ellipses must be (fewest, most), at least 0, got {ellipses!r}')
         self.max_motion, self.turn, self.zoom = max_motion, turn, zoom
-        self.ellipses, self.noise = tuple(ellipses), noise
+        self.ellipses, self.noise = (int(ellipses[0]), int(ellipses[1])), noise
 
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
         """Draw whether, and which motion."""
@@ -63,7 +64,8 @@ class SelfWarp(BaseTransform):
             return results
         frame = results['frame1' if rng.random() < 0.5 else 'frame2']
         height, width = frame.shape[:2]
-        flow = self._motion(rng, height, width)
+        motion = pieced_motion(rng, height, width, self.max_motion, self.turn, self.zoom, self.ellipses)
+        flow = motion[0].permute(1, 2, 0).contiguous().numpy()
         x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
         end_x, end_y = x + flow[..., 0], y + flow[..., 1]
         warped = cv2.remap(frame, end_x, end_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
@@ -72,25 +74,3 @@ class SelfWarp(BaseTransform):
             **results, 'frame1': grainy(warped, self.noise, rng), 'frame2': grainy(frame, self.noise, rng), 'flow': flow,
             'weight': inside[..., None].astype(np.float32)
         }
-
-    def _motion(self, rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-        """``(H, W, 2)`` float32 px."""
-        flow = self._similarity(rng, height, width, (0.5 * width, 0.5 * height))
-        coarse = rng.normal(size=(*rng.integers(3, 7, size=2), 2)).astype(np.float32)
-        flow += 0.1 * self.max_motion * cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-        for _ in range(rng.integers(self.ellipses[0], self.ellipses[1], endpoint=True)):
-            center = (rng.uniform(0, width), rng.uniform(0, height))
-            axes = rng.uniform(0.06, 0.3, size=2) * height
-            region = np.zeros((height, width), np.uint8)
-            cv2.ellipse(region, (center, (2 * axes[0], 2 * axes[1]), rng.uniform(0, 180)), 1, thickness=-1)
-            flow[region > 0] += self._similarity(rng, height, width, center)[region > 0]
-        return flow
-
-    def _similarity(self, rng: np.random.Generator, height: int, width: int, center: Tuple[float, float]) -> np.ndarray:
-        """Turn and zoom about ``center`` and a translation whose length is spread evenly, so that slow motion is as frequent as fast."""
-        angle, scale = np.deg2rad(rng.uniform(-self.turn, self.turn)), 2**rng.uniform(-self.zoom, self.zoom)
-        heading, length = rng.uniform(0, 2 * np.pi), rng.uniform(0, self.max_motion)
-        x, y = np.meshgrid(np.arange(width) - center[0], np.arange(height) - center[1])
-        cos, sin = scale * np.cos(angle), scale * np.sin(angle)
-        motion = [(cos - 1) * x - sin * y + length * np.cos(heading), sin * x + (cos - 1) * y + length * np.sin(heading)]
-        return np.stack(motion, axis=-1).astype(np.float32)
