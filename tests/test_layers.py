@@ -38,6 +38,7 @@ MMFLOW_DOORS = {
     'compat/doctor.py': 'builds a stock model to tell whether the installation works',
     'compat/stock.py': 'finds the stock configs',
     'models/refiners/estimators.py': 'builds stock networks from their configs (F16)',
+    'models/two_way.py': 'tells which networks of mmflow it can run in its own order',
     'models/refiners/flow_refiner.py': 'runs them under the scope they were built in (F16)',
 }
 

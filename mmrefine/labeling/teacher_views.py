@@ -3,12 +3,15 @@ from __future__ import annotations
 
 from typing import Optional, Sequence
 
+import torch
 from torch import Tensor
 
 from mmrefine.errors import ConfigError, TeacherError
 from mmrefine.geometry import resize, resize_flow
 from mmrefine.registry import TEACHER_VIEWS
 from mmrefine.structures import FlowEstimator
+
+from .both_ways import MirroredTeacher, Names
 
 
 @TEACHER_VIEWS.register_module()
@@ -73,3 +76,7 @@ class CascadeView:
             flow = flows[-1]
         assert flow is not None  # scales is never empty
         return resize_flow(flow, (height, width))
+
+    def both(self, teacher: FlowEstimator, frames1: Tensor, frames2: Tensor, names: Optional[Names] = None) -> Tensor:
+        """The motion forward, then backward, ``(2 B, 2, H, W)`` px; a teacher that can looks at each frame once."""
+        return self(MirroredTeacher(teacher, names), torch.cat([frames1, frames2]), torch.cat([frames2, frames1]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from mmrefine.errors import ConfigError
 from mmrefine.models import FrozenTeacher
 from mmrefine.structures import FlowEstimator
 
@@ -29,6 +30,39 @@ def test_it_is_a_flow_estimator_that_answers_as_the_student_did(build_raft, fram
         answers = teacher.estimate(*frames, flow_init)
         assert torch.equal(answers[-1], student.estimate(*frames, flow_init)[-1])
         assert not answers[-1].requires_grad
+
+
+def test_asking_both_ways_leaves_it_frozen(build_raft, frames):
+    student = build_raft(freeze_bn=False)
+    teacher = FrozenTeacher(student)
+    before = {key: value.clone() for key, value in teacher.state_dict().items()}
+    teacher.train()
+    flows = teacher.estimate_both(*frames)
+    assert not any(flow.requires_grad for flow in flows) and not any(module.training for module in teacher.modules())
+    assert all(torch.equal(before[key], value) for key, value in teacher.state_dict().items())
+    for flow, way in zip(flows, (frames, frames.flip(0))):
+        torch.testing.assert_close(flow, student.eval().estimate(*way)[-1], rtol=0, atol=1e-4)
+
+
+def test_bfloat16_is_near_and_answers_in_float32(build_raft, frames):
+    student = build_raft()
+    exact, rounded = FrozenTeacher(student), FrozenTeacher(student, dtype='bfloat16')
+    seen = []
+    rounded.refiner.estimator.encoder.register_forward_hook(lambda _, __, features: seen.append(features.dtype))
+    for ask in (lambda teacher: torch.cat(teacher.estimate_both(*frames)), lambda teacher: teacher.estimate(*frames)[-1]):
+        wanted, found = ask(exact), ask(rounded)
+        assert found.dtype == torch.float32 and not torch.equal(found, wanted)
+        assert float((found - wanted).abs().mean()) < .1 * float(wanted.abs().mean())
+    assert len(seen) == 3 and set(seen) == {torch.bfloat16}
+    with pytest.raises(ConfigError, match="'float32' or 'bfloat16', got 'int8'"):
+        FrozenTeacher(student, dtype='int8')
+
+
+def test_it_names_what_changes_its_answers_beside_the_weights(build_raft):
+    student = build_raft()
+    assert FrozenTeacher(student).shortcuts() == {}
+    student.exit_below = .05
+    assert FrozenTeacher(student, dtype='bfloat16').shortcuts() == dict(dtype='bfloat16', exit_below=.05)
 
 
 def test_training_the_student_does_not_move_the_teacher(build_raft, frames, label):

@@ -1,0 +1,51 @@
+"""The update of RAFT's hidden state, without what is the same at every iteration."""
+from __future__ import annotations
+
+from typing import Any, List
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class UpdateGates:
+    """The gated update of RAFT's hidden state (Teed & Deng 2020, 3.3), its share of the context computed once.
+
+    ``z, r = sigmoid(conv(h, context, motion))``, ``q = tanh(conv(r h, context, motion))``, ``h <- (1 - z) h + z q``. A convolution of
+    channels side by side is the sum of the convolutions of each, and the context never changes: its part is computed here. The two
+    gates that read the same channels become one convolution. The numbers are those of the module but for the order of sums.
+
+    Args:
+        gru: mmflow's ``ConvGRU``; it is only read.
+        hidden: channels of the hidden state.
+        context: ``(B, C, H, W)``, what comes first of the channels beside the hidden state.
+    """
+
+    def __init__(self, gru: Any, hidden: int, context: Tensor) -> None:
+        self.stages: List[List[_Part]] = []
+        for stage in zip(gru.conv_z, gru.conv_r, gru.conv_q):
+            z, r, q = (part.conv for part in stage)
+            self.stages.append([_Part([z, r], hidden, context), _Part([q], hidden, context)])
+
+    def __call__(self, hidden: Tensor, motion: Tensor) -> Tensor:
+        """The next hidden state ``(B, C, H, W)``, in the precision of this one."""
+        for gates, candidate in self.stages:
+            z, r = torch.sigmoid(gates(hidden, motion)).chunk(2, dim=1)
+            q = torch.tanh(candidate(r * hidden, motion))
+            hidden = torch.lerp(hidden, q.to(hidden.dtype), z.to(hidden.dtype))
+        return hidden
+
+
+class _Part:
+    """Convolutions of the same input as one, that of the context done."""
+
+    def __init__(self, convs: List[nn.Conv2d], hidden: int, context: Tensor) -> None:
+        weight = torch.cat([conv.weight for conv in convs])
+        bias = torch.cat([conv.bias for conv in convs if conv.bias is not None])
+        ends = (hidden, hidden + context.shape[1])
+        self.padding = convs[0].padding
+        self.fixed = F.conv2d(context, weight[:, ends[0]:ends[1]], bias, padding=self.padding)
+        self.weight = torch.cat([weight[:, :ends[0]], weight[:, ends[1]:]], dim=1)
+
+    def __call__(self, hidden: Tensor, motion: Tensor) -> Tensor:
+        return F.conv2d(torch.cat([hidden, motion], dim=1), self.weight, padding=self.padding) + self.fixed
