@@ -1,4 +1,6 @@
 """Stage 1: what a teacher sees becomes a label. Tensors in, label out; nothing touches a disk."""
+from .calibrate import calibrate, check_promise, tunable_filters
+from .calibration import Calibration
 from .color_filters import CensusFilter, GainRobustColorFilter, LabFilter
 from .densify import EdgeAwareDensify
 from .filters import ColorFilter, CycleFilter, InFrameFilter, PairContext, SoftCycleFilter
@@ -7,9 +9,12 @@ from .pair_guards import CutGuard, DuplicateFrameGuard, ExposureJumpGuard, PairG
 from .rebalance import InverseHistogram, SpeedQuota, SpeedThreshold
 from .teacher_views import CascadeView
 from .texture_filter import TextureFilter
+from .thresholds import Threshold
+from .video_look import VideoLook
 
 __all__ = [
-    'CascadeView', 'CensusFilter', 'ColorFilter', 'CutGuard', 'CycleFilter', 'DuplicateFrameGuard', 'EdgeAwareDensify',
+    'Calibration', 'CascadeView', 'CensusFilter', 'ColorFilter', 'CutGuard', 'CycleFilter', 'DuplicateFrameGuard', 'EdgeAwareDensify',
     'ExposureJumpGuard', 'FlowLabeler', 'GainRobustColorFilter', 'InFrameFilter', 'InverseHistogram', 'LabFilter', 'PairContext',
-    'PairGuard', 'PairLabels', 'SoftCycleFilter', 'SpeedQuota', 'SpeedThreshold', 'StillPairGuard', 'TextureFilter'
+    'PairGuard', 'PairLabels', 'SoftCycleFilter', 'SpeedQuota', 'SpeedThreshold', 'StillPairGuard', 'TextureFilter', 'Threshold',
+    'VideoLook', 'calibrate', 'check_promise', 'tunable_filters'
 ]

@@ -9,6 +9,7 @@ from mmrefine.geometry import (backwarp, census_residual, lab_residual, lands_in
 from mmrefine.registry import FILTERS
 
 from .filters import PairContext, check_radius, check_tolerances
+from .thresholds import Threshold
 
 
 @FILTERS.register_module()
@@ -24,6 +25,8 @@ class LabFilter:
     Raises:
         ConfigError: a negative tolerance.
     """
+
+    threshold = Threshold('tolerance', strictest=0.5, loosest=50.)
 
     def __init__(self, tolerance: float = 2.3) -> None:
         check_tolerances('LabFilter', tolerance=tolerance)
@@ -50,6 +53,8 @@ class CensusFilter:
     Raises:
         ConfigError: a negative ``tolerance`` or ``tie``, or a radius below 1.
     """
+
+    threshold = Threshold('tolerance', strictest=0.02, loosest=0.6)
 
     def __init__(self, tolerance: float = 0.3, radius: int = 3, tie: float = 0.1) -> None:
         check_tolerances('CensusFilter', tolerance=tolerance, tie=tie)
@@ -81,6 +86,8 @@ class GainRobustColorFilter:
     Raises:
         ConfigError: a negative tolerance or offset, a gain below 1, a radius below 1, or a ``scope`` that does not exist.
     """
+
+    threshold = Threshold('tolerance', strictest=0.5, loosest=50.)
 
     def __init__(self,
                  tolerance: float = 1.275,

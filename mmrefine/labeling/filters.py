@@ -14,6 +14,8 @@ from mmrefine.geometry import (color_residual, cycle_consistent, cycle_error, cy
                                lands_inside)
 from mmrefine.registry import FILTERS
 
+from .thresholds import Threshold
+
 
 @dataclass(frozen=True)
 class PairContext:
@@ -64,6 +66,8 @@ class CycleFilter:
         ConfigError: a negative tolerance, or a ``form`` or ``magnitude`` that does not exist.
     """
 
+    threshold = Threshold('beta', strictest=0.02, loosest=4., tied=('alpha', ))
+
     def __init__(self,
                  alpha: float = 0.002,
                  beta: float = 0.1,
@@ -101,6 +105,8 @@ class SoftCycleFilter:
         ConfigError: a negative tolerance, or ``beta`` 0.
     """
 
+    threshold = Threshold('beta', strictest=0.02, loosest=4., tied=('alpha', ))
+
     def __init__(self, alpha: float = 0.01, beta: float = 0.5) -> None:
         check_tolerances('SoftCycleFilter', alpha=alpha, beta=beta)
         if beta == 0:
@@ -127,6 +133,8 @@ class ColorFilter:
     Raises:
         ConfigError: a negative tolerance.
     """
+
+    threshold = Threshold('tolerance', strictest=0.5, loosest=50.)
 
     def __init__(self, tolerance: float = 1.275) -> None:
         check_tolerances('ColorFilter', tolerance=tolerance)

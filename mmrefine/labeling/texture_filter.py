@@ -8,6 +8,7 @@ from mmrefine.geometry import texture_strength
 from mmrefine.registry import FILTERS
 
 from .filters import PairContext, check_radius, check_tolerances
+from .thresholds import Threshold
 
 
 @FILTERS.register_module()
@@ -26,6 +27,8 @@ class TextureFilter:
     Raises:
         ConfigError: a negative strength, ``full`` not above ``least``, or a radius below 1.
     """
+
+    threshold = Threshold('least', strictest=8., loosest=0.25, tied=('full', ))
 
     def __init__(self, least: float = 2., full: float = 4., radius: int = 3) -> None:
         check_tolerances('TextureFilter', least=least, full=full)

@@ -1,0 +1,303 @@
+"""Thresholds for a promise: "of what you keep, 95 % shall be right", without ground truth.
+
+Frames of the user's own are warped by motions like those of the video, so the truth is known; the teacher labels frame and warp, and each
+setting of the filters shows how much it would keep and how much of that is right. Ours, not the paper's, which uses constants.
+"""
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmrefine.errors import ConfigError, InputError, NoLabelsError
+from mmrefine.geometry import SMALLEST_SIDE
+from mmrefine.registry import FILTERS, LABELERS
+from mmrefine.structures import FlowEstimator
+
+from .calibration import Calibration
+from .filters import PairContext, check_tolerances
+from .flow_labeler import FlowLabeler
+from .pair_guards import PairGuard
+from .thresholds import Threshold
+from .video_look import VideoLook
+
+Pair = Tuple[Tensor, Tensor]
+STEPS, SETTINGS = 16, 5000  # values of a threshold; of all thresholds together
+PIXELS = 20000  # of a warp that are looked at: neighbours say the same
+
+
+def check_promise(precision: float, within: float, relative: float, warps: int, name: str = 'calibrate') -> None:
+    """Refuse what cannot be promised.
+
+    Raises:
+        ConfigError: a value out of range; names the key as ``<name>.<key>``.
+    """
+    if not 0 < precision < 1:
+        raise ConfigError(f'{name}.precision must lie in (0, 1), such as 0.95, got {precision!r}')
+    check_tolerances(name, within=within, relative=relative)
+    if within == 0:
+        raise ConfigError(f'{name}.within must be above 0 px, got 0: no motion is known without an error')
+    if isinstance(warps, bool) or not isinstance(warps, int) or warps < 1:
+        raise ConfigError(f'{name}.warps must be a whole number, at least 1, got {warps!r}')
+
+
+def calibrate(teacher: FlowEstimator,
+              labeler: Mapping[str, Any],
+              pairs: Sequence[Pair],
+              precision: float = 0.95,
+              within: float = 1.,
+              relative: float = 0.05,
+              warps: int = 2,
+              seed: int = 0,
+              device: str = 'cpu',
+              least: float = 0.01) -> Calibration:
+    """Choose the thresholds of a labeler's filters that keep most among those that keep the promise.
+
+    The first frames of the even pairs choose, those of the odd pairs judge. On each of them ``warps`` motions are drawn
+    (:func:`~mmrefine.geometry.random_warp`): translations from the teacher's own speeds in ``pairs``, and on frame 2 noise and a drift
+    of brightness as strong as what the teacher's motion leaves unexplained there. A motion is right if its error is less than
+    ``max(within, relative |truth|)``, whether its pixel is visible or hidden; as in the quality of labels against ground truth, precision
+    is the share of the weight that is right and coverage the mean weight.
+
+    Of the settings with the wanted precision the one with the greatest coverage is taken; if there is none, the most precise one of those
+    that keep ``least`` of the pixels, and ``reached`` and ``note`` say so. Of equals, the strictest. What is tuned are the filters whose
+    class has a :class:`~mmrefine.labeling.Threshold`; the others judge along as they are, except guards, which judge pairs and not
+    pixels. Floor, growth and balance of the labeler come after the filters and are not part of the promise.
+
+    Asking for more precision never gives more coverage on the warps that choose.
+
+    Args:
+        teacher: whose motion becomes the labels.
+        labeler: config of a ``FlowLabeler``.
+        pairs: neighbouring frames ``(3, H, W)`` RGB in [0, 1] from all over the video, at least two pairs, each 32 px a side or more.
+        precision: wanted share of what is kept that is right, in (0, 1).
+        within: px, above 0.
+        relative: share of the true motion, at least 0.
+        warps: of each frame, at least 1.
+        seed: of the motions; the same seed gives the same calibration.
+        device: where the teacher lives.
+        least: share of the pixels that a setting must keep to count, in (0, 1): the precision of a handful of pixels means nothing.
+
+    Raises:
+        ConfigError: a value out of range, or no filter can be tuned.
+        InputError: too few or too small frames.
+        TeacherError: the motion cannot be used.
+        NoLabelsError: no setting keeps anything worth counting.
+    """
+    check_promise(precision, within, relative, warps)
+    if not 0 < least < 1:
+        raise ConfigError(f'calibrate.least must lie in (0, 1), got {least!r}')
+    _check_pairs(pairs)
+    sweep = _Sweep(labeler)
+    view: FlowLabeler = LABELERS.build(dict(type=labeler['type'], view=labeler['view'], directions='both'))
+    look = VideoLook.of([_context(view, teacher, one[None], two[None], device) for one, two in pairs])
+    tallies = [_tally(view, teacher, sweep, look, pair[0], within, relative, warps, (seed, i), device) for i, pair in enumerate(pairs)]
+    chooses, judges = _Sums(tallies[::2]), _Sums(tallies[1::2])
+    best, reached = _choose(chooses, precision, least, sweep)
+    rows: List[Dict[str, Any]] = [
+        dict(
+            thresholds=thresholds,
+            precision=judges.precision(i),
+            coverage=judges.coverage(i),
+            chosen_precision=chooses.precision(i),
+            chosen_coverage=chooses.coverage(i)) for i, thresholds in enumerate(sweep.settings)
+    ]
+    row, before = rows[best], rows[sweep.before]
+    error = judges.error(best)
+    return Calibration(
+        thresholds=sweep.settings[best],
+        target=float(precision),
+        within=float(within),
+        relative=float(relative),
+        reached=reached,
+        precision=judges.precision(best),
+        precision_error=error,
+        coverage=judges.coverage(best),
+        chosen_precision=row['chosen_precision'],
+        chosen_coverage=row['chosen_coverage'],
+        before={key: before[key] for key in ('thresholds', 'precision', 'coverage')},
+        table=rows,
+        note=_note(row, precision, reached, error, labeler),
+        material=dict(
+            frames=len(pairs),
+            warps=len(pairs) * warps,
+            pixels=int(chooses.pixels + judges.pixels),
+            seed=seed,
+            motion=[round(float(np.quantile(look.speeds, q)), 3) for q in (0.5, 0.95)],
+            noise=round(look.noise, 3),
+            drift=round(max(look.drifts), 3),
+            hidden=round(math.fsum(tally.hidden for tally in tallies) / len(tallies), 4)))
+
+
+def tunable_filters(labeler: Mapping[str, Any]) -> List[Tuple[int, Threshold]]:
+    """Which filters of a labeler's config have a threshold to choose: their numbers in ``filters`` and what they declare.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    configs = list(labeler.get('filters', ()))
+    found = [(i, getattr(type(FILTERS.build(config)), 'threshold', None)) for i, config in enumerate(configs)]
+    tuned = [(i, threshold) for i, threshold in found if isinstance(threshold, Threshold)]
+    if not tuned:
+        names = ', '.join(str(config['type']) for config in configs) or 'none'
+        known = sorted(name for name, part in FILTERS.module_dict.items() if isinstance(getattr(part, 'threshold', None), Threshold))
+        raise ConfigError(f'labeler.filters has no filter with a threshold to calibrate, got {names}; add one of {", ".join(known)}')
+    return tuned
+
+
+class _Sweep:
+    """All settings of the filters of a labeler, and what each of them keeps.
+
+    Attributes:
+        settings: the thresholds of each setting by their key below the labeler's config, from the strictest to the loosest.
+        before: the number of the setting that is the labeler's own.
+    """
+
+    def __init__(self, labeler: Mapping[str, Any]) -> None:
+        described = LABELERS.build(dict(labeler)).describe()['filters']  # with the defaults
+        tuned = tunable_filters(labeler)
+        numbers = {number for number, _ in tuned}
+        parts = [(i, FILTERS.build(config)) for i, config in enumerate(labeler['filters']) if i not in numbers]
+        self.fixed = [part for _, part in parts if not isinstance(part, PairGuard)]
+        steps = min(STEPS, int(SETTINGS**(1 / len(tuned))) - 1)
+        self.tuned: List[List[Callable[[PairContext], Tensor]]] = []
+        choices, own = [], []
+        for number, threshold in tuned:
+            config = labeler['filters'][number]
+            mine = described[number][threshold.key]
+            values = sorted({*threshold.values(steps), mine}, reverse=threshold.strictest > threshold.loosest)
+            options = [(value, threshold.settings(value, described[number])) for value in values]
+            built = [(value, its, _built(dict(config, **its))) for value, its in options]
+            usable = [(value, its, part) for value, its, part in built if part is not None]
+            self.tuned.append([part for _, _, part in usable])
+            choices.append([{f'filters.{number}.{key}': v for key, v in its.items()} for _, its, _ in usable])
+            own.append([value for value, _, _ in usable].index(mine))
+        self.settings = [{key: value for part in parts_ for key, value in part.items()} for parts_ in itertools.product(*choices)]
+        self.before = int(np.ravel_multi_index(own, [len(choice) for choice in choices]))
+
+    def sums(self, ctx: PairContext, right: Tensor, pixels: Tensor) -> Tuple[np.ndarray, np.ndarray]:
+        """For each setting the weight that is kept of the given pixels of one pair, and what of it is right."""
+
+        def of(part: Callable[[PairContext], Tensor]) -> Tensor:
+            return part(ctx).flatten()[pixels].double()
+
+        kept = torch.ones(1, len(pixels), dtype=torch.float64)
+        for part in self.fixed:
+            kept = kept * of(part)
+        *others, last = [torch.stack([of(part) for part in parts]) for parts in self.tuned]
+        for weights in others:
+            kept = (kept[:, None] * weights).flatten(0, 1)
+        hits = (kept * right.flatten()[pixels]) @ last.T
+        return (kept @ last.T).flatten().numpy(), hits.flatten().numpy()
+
+
+def _built(config: Dict[str, Any]) -> Any:
+    """The filter, or None if it refuses a value that its other settings do not go with."""
+    try:
+        return FILTERS.build(config)
+    except ConfigError:
+        return None
+
+
+@dataclass(frozen=True)
+class _Tally:
+    """Sums over the warps of one frame, by setting."""
+    weight: np.ndarray
+    hits: np.ndarray
+    pixels: int
+    hidden: float
+
+
+class _Sums:
+    """What the settings do on the warps of several frames."""
+
+    def __init__(self, tallies: Sequence[_Tally]) -> None:
+        self.weight, self.hits = (np.stack([getattr(tally, name) for tally in tallies]) for name in ('weight', 'hits'))
+        self.pixels = sum(tally.pixels for tally in tallies)
+
+    def precision(self, i: int) -> Optional[float]:
+        weight = float(self.weight[:, i].sum())
+        return float(self.hits[:, i].sum()) / weight if weight > 0 else None
+
+    def coverage(self, i: int) -> float:
+        return float(self.weight[:, i].sum()) / self.pixels
+
+    def error(self, i: int) -> Optional[float]:
+        """Standard error of the precision as a ratio of sums over frames."""
+        count, precision = len(self.weight), self.precision(i)
+        if count < 2 or precision is None:
+            return None
+        apart = self.hits[:, i] - precision * self.weight[:, i]
+        return float(np.sqrt((apart**2).sum() * count / (count - 1)) / self.weight[:, i].sum())
+
+
+def _check_pairs(pairs: Sequence[Pair]) -> None:
+    if len(pairs) < 2:
+        raise InputError(f'a calibration needs at least 2 frame pairs, one to choose and one to judge, got {len(pairs)}; '
+                         'give it more frames, or set the thresholds by hand')
+    for frames in pairs:
+        height, width = frames[0].shape[-2:]
+        if min(height, width) < SMALLEST_SIDE:
+            raise InputError(f'a calibration needs frames of at least {SMALLEST_SIDE} px a side, got {width} x {height}; '
+                             'use larger frames, or set the thresholds by hand')
+
+
+def _context(view: FlowLabeler, teacher: FlowEstimator, frames1: Tensor, frames2: Tensor, device: str) -> PairContext:
+    """The pairs as the filters see them, on the CPU."""
+    labels = view.label(teacher, frames1.to(device), frames2.to(device))
+    forward, backward = [label.forward for label in labels], [label.backward for label in labels]
+    return PairContext(frames1, frames2, torch.stack([label.flow for label in forward]),
+                       torch.stack([label.flow for label in backward if label is not None]))
+
+
+def _tally(view: FlowLabeler, teacher: FlowEstimator, sweep: _Sweep, look: VideoLook, frame: Tensor, within: float, relative: float,
+           warps: int, seed: Tuple[int, int], device: str) -> _Tally:
+    weight, hits, pixels, hidden = np.zeros(len(sweep.settings)), np.zeros(len(sweep.settings)), 0, 0.
+    for number in range(warps):
+        rng = np.random.default_rng((*seed, number))
+        made = look.warp(rng, frame)
+        ctx = _context(view, teacher, made.frames1, made.frames2, device)
+        some = torch.as_tensor(np.sort(rng.permutation(made.visible.numel())[:PIXELS]))
+        kept, good = sweep.sums(ctx, _right(ctx.flow_fw, made.flow, within, relative), some)
+        weight, hits, pixels = weight + kept, hits + good, pixels + len(some)
+        hidden += float((~made.visible).float().mean()) / warps
+    return _Tally(weight, hits, pixels, hidden)
+
+
+def _right(flow: Tensor, truth: Tensor, within: float, relative: float) -> Tensor:
+    error = (flow - truth).double().norm(dim=1)
+    return error < (relative * truth.double().norm(dim=1)).clamp(min=within)
+
+
+def _choose(sums: _Sums, target: float, least: float, sweep: _Sweep) -> Tuple[int, bool]:
+    """The setting to take, and whether it reaches the target."""
+    rated = [(i, sums.precision(i), sums.coverage(i)) for i in range(len(sweep.settings))]
+    counted = [(i, p, c) for i, p, c in rated if p is not None and c >= least]
+    if not counted:
+        raise NoLabelsError(f'no thresholds keep {least:.0%} of the pixels of the warps, the loosest {rated[-1][2]:.2%}; look at the other '
+                            'filters of labeler.filters, and check that the checkpoint belongs to the model')
+    good = [one for one in counted if one[1] >= target]
+    # settings go from strict to loose, and of equals max() takes the first
+    best = max(good, key=lambda one: (one[2], one[1])) if good else max(counted, key=lambda one: (one[1], one[2]))
+    return best[0], bool(good)
+
+
+def _note(row: Mapping[str, Any], target: float, reached: bool, error: Optional[float], labeler: Mapping[str, Any]) -> str:
+    found = 'nothing' if row['precision'] is None else f'{row["coverage"]:.1%} of the pixels, {row["precision"]:.1%} of them right'
+    spread = '' if error is None else f' (standard error {error:.1%})'
+    if not reached:
+        text = (f'precision {target:.1%} is out of reach: the most precise thresholds have {row["chosen_precision"]:.1%} on the warps that '
+                f'choose, and keep {found}{spread} on the others; they were taken: ask for less, or add a filter that sees other errors')
+    else:
+        text = f'precision {target:.1%} is predicted: on warps that did not choose, these thresholds keep {found}{spread}'
+        if row['precision'] is None or (error is not None and row['precision'] < target - 2 * error):
+            text += '; that is short of it, so calibrate on more frames or ask for more'
+    after = [key for key in ('floor', 'densify', 'balance') if labeler.get(key)]
+    if after:
+        text += f'; what {" and ".join(after)} of the labeler add or reweigh comes after the filters and is not covered'
+    return text
