@@ -89,7 +89,8 @@ def inference_flow(model: FlowEstimator, frame1: Images, frame2: Images) -> Unio
 def label_pair(model: FlowEstimator,
                frame1: np.ndarray,
                frame2: np.ndarray,
-               labeler: Optional[Union[Mapping[str, Any], FlowLabeler]] = None) -> FlowLabel:
+               labeler: Optional[Union[Mapping[str, Any], FlowLabeler]] = None,
+               frame3: Optional[np.ndarray] = None) -> FlowLabel:
     """What of the motion from ``frame1`` to ``frame2`` can be believed: stage 1 on one pair.
 
     Args:
@@ -97,27 +98,35 @@ def label_pair(model: FlowEstimator,
         frame1: ``(H, W, 3)`` uint8 RGB.
         frame2: the same shape.
         labeler: a labeler or its config; default: two looks at 1x and 2x, and a cycle check (:data:`DEFAULT_LABELER`).
+        frame3: the same shape, the next frame of the scene or the one before; only for labelers with a filter that needs it.
 
     Returns:
         flow ``(2, H, W)`` px and weight ``(1, H, W)`` in [0, 1], on the CPU.
 
     Raises:
-        InputError: something else than two frames of one size.
+        ConfigError: the labeler needs a third frame, and ``frame3`` is None.
+        InputError: something else than frames of one size.
         TeacherError: the motion is nan or infinite.
     """
     part: Any = labeler if isinstance(labeler, FlowLabeler) else LABELERS.build(dict(labeler or DEFAULT_LABELER))
-    return part.label(model, *_pair(model, frame1, frame2))[0].forward
+    frames = _pair(model, frame1, frame2)
+    if part.needs_third:
+        if frame3 is None:
+            raise ConfigError('labeler.filters has a filter that needs a third frame (such as CompositeFilter), and label_pair was given '
+                              'two; give it frame3, the next frame of the scene or the one before, or leave the filter out')
+        frames += _pair(model, frame1, frame3, names=('frame1', 'frame3'))[1:]
+    return part.label(model, *frames)[0].forward
 
 
-def _pair(model: Any, frame1: Any, frame2: Any, where: str = '') -> List[Tensor]:
+def _pair(model: Any, frame1: Any, frame2: Any, where: str = '', names: Sequence[str] = ('frame1', 'frame2')) -> List[Tensor]:
     """Two checked frames as ``(1, 3, H, W)`` in [0, 1] on the device of the model."""
-    for name, frame in (('frame1', frame1), ('frame2', frame2)):
+    for name, frame in zip(names, (frame1, frame2)):
         whole = isinstance(frame, np.ndarray) and frame.ndim == 3 and frame.shape[2] == 3 and 0 not in frame.shape
         if not whole or frame.dtype != np.uint8:
             found = f'{frame.dtype} {frame.shape}' if isinstance(frame, np.ndarray) else type(frame).__name__
             raise InputError(f'{where}{name} must be an array (H, W, 3) of uint8 RGB, got {found}')
     if frame1.shape != frame2.shape:
-        raise InputError(f'{where}frame1 and frame2 must have one size, got {frame1.shape[:2]} and {frame2.shape[:2]} '
+        raise InputError(f'{where}{names[0]} and {names[1]} must have one size, got {frame1.shape[:2]} and {frame2.shape[:2]} '
                          '(height, width)')
     device = next(model.parameters()).device
     tensors = [torch.from_numpy(np.ascontiguousarray(frame)).to(device) for frame in (frame1, frame2)]

@@ -160,6 +160,22 @@ class FramePairs(Dataset):
             results = transform(results)
         return results
 
+    def third_frame(self, index: int) -> Optional[np.ndarray]:
+        """The frame ``(H, W, 3)`` uint8 RGB by which pair ``index`` can be checked, the same for it and its reverse.
+
+        The next frame at the pair's step, frame t + 2 step; at the end of the scene that before the pair, t - step; None where there
+        is neither.
+
+        Raises:
+            InputError: a frame that cannot be read.
+        """
+        pair = self.pairs[index]
+        source = self.sources[pair['scene']]
+        after, before = pair['index'] + 2 * self.step, pair['index'] - self.step
+        if after < len(source):
+            return source[after]
+        return source[before] if before >= 0 else None
+
     def _find_scenes(self) -> Mapping[str, Opener]:
         """All scenes of the data."""
         return list_scenes(self.data_root)

@@ -90,7 +90,8 @@ def make_labels(teacher: FrozenTeacher,
         log_every: seconds between two of them.
 
     Raises:
-        ConfigError: a batch size below 1, a part that does not exist, or both the data set and the labeler make the backward pairs.
+        ConfigError: a batch size below 1, a part that does not exist, both the data set and the labeler make the backward pairs, or
+            the labeler needs a third frame and the data set has no ``third_frame(i)``.
         StaleLabelsError: the store was made with other settings.
         LabelStoreError: the store cannot be written.
         TeacherError: the teacher's motion cannot be used; names the pair.
@@ -103,6 +104,9 @@ def make_labels(teacher: FrozenTeacher,
     if labeler.directions == 'both' and any(pair['reverse'] for pair in dataset.pairs):
         raise ConfigError("the data set to label has directions='both' and so has the labeler, which would label each pair twice; "
                           "set directions='forward' in the data set")
+    if labeler.needs_third and not hasattr(dataset, 'third_frame'):
+        raise ConfigError(f'labeler.filters need a third frame of each scene, and {type(dataset).__name__} gives none; use FramePairs, '
+                          'give the data set a method third_frame(i), or leave CompositeFilter out')
     rank, world = get_dist_info()
     together(lambda: store.create() if rank == 0 else None)  # one sweeps what a killed run left, before the others write
     together(store.create)
@@ -149,10 +153,15 @@ def _label(teacher: FrozenTeacher, labeler: FlowLabeler, dataset: Any, store: La
         if all(store.has(key) for i in batch for key in _keys_of(dataset.pairs[i], labeler)):
             progress.step(len(batch))  # another run on the same store has made them meanwhile
             continue
-        items = [dataset[i] for i in batch]
+        items: List[Any] = []
+        thirds: List[Optional[Tensor]] = []
+        for i in batch:  # a pair and its third frame are neighbours in a video
+            items.append(dataset[i])
+            third = dataset.third_frame(i) if labeler.needs_third else None
+            thirds.append(None if third is None else as_frames([third], device)[0])
         frames1, frames2 = (as_frames([item[name] for item in items], device) for name in ('frame1', 'frame2'))
         try:
-            labels = labeler.label(teacher, frames1, frames2)
+            labels = labeler.label(teacher, frames1, frames2, *([thirds] if labeler.needs_third else []))
         except TeacherError as error:
             raise TeacherError(f"{', '.join(item['key'] for item in items)}: {error}") from error
         for item, label in zip(items, labels):

@@ -1,5 +1,6 @@
 """Pure functions on pixels: flow and points are (x, y) in px, pixel centres at integers."""
 from .census import census_residual
+from .chain import compose, composite_error, composite_tolerance, landing_claims
 from .color import color_residual, lab, lab_residual, luma
 from .cycle import cycle_consistent, cycle_error, cycle_tolerance
 from .exposure import match_exposure, match_local_exposure
@@ -14,7 +15,8 @@ from .window import box_mean
 
 __all__ = [
     'SMALLEST_SIDE', 'Draws', 'Ellipse', 'FramePad', 'KnownWarp', 'Patch', 'Similarity', 'backwarp', 'box_mean', 'census_residual',
-    'color_residual', 'cycle_consistent', 'cycle_error', 'cycle_tolerance', 'known_warp', 'lab', 'lab_residual', 'landing_points',
-    'lands_inside', 'luma', 'match_exposure', 'match_local_exposure', 'pieced_motion', 'pixel_grid', 'random_ellipse',
-    'random_similarity', 'random_warp', 'resize', 'resize_flow', 'sample', 'smooth_motion', 'texture_strength'
+    'color_residual', 'compose', 'composite_error', 'composite_tolerance', 'cycle_consistent', 'cycle_error', 'cycle_tolerance',
+    'known_warp', 'lab', 'lab_residual', 'landing_claims', 'landing_points', 'lands_inside', 'luma',
+    'match_exposure', 'match_local_exposure', 'pieced_motion', 'pixel_grid', 'random_ellipse', 'random_similarity', 'random_warp',
+    'resize', 'resize_flow', 'sample', 'smooth_motion', 'texture_strength'
 ]

@@ -2,6 +2,7 @@
 from .calibrate import calibrate, check_promise, tunable_filters
 from .calibration import Calibration
 from .color_filters import CensusFilter, GainRobustColorFilter, LabFilter
+from .composite_filter import CompositeFilter
 from .densify import EdgeAwareDensify
 from .filters import ColorFilter, CycleFilter, InFrameFilter, PairContext, SoftCycleFilter
 from .flow_labeler import FlowLabeler, PairLabels
@@ -13,8 +14,8 @@ from .thresholds import Threshold
 from .video_look import VideoLook
 
 __all__ = [
-    'Calibration', 'CascadeView', 'CensusFilter', 'ColorFilter', 'CutGuard', 'CycleFilter', 'DuplicateFrameGuard', 'EdgeAwareDensify',
-    'ExposureJumpGuard', 'FlowLabeler', 'GainRobustColorFilter', 'InFrameFilter', 'InverseHistogram', 'LabFilter', 'PairContext',
-    'PairGuard', 'PairLabels', 'SoftCycleFilter', 'SpeedQuota', 'SpeedThreshold', 'StillPairGuard', 'TextureFilter', 'Threshold',
-    'VideoLook', 'calibrate', 'check_promise', 'tunable_filters'
+    'Calibration', 'CascadeView', 'CensusFilter', 'ColorFilter', 'CompositeFilter', 'CutGuard', 'CycleFilter', 'DuplicateFrameGuard',
+    'EdgeAwareDensify', 'ExposureJumpGuard', 'FlowLabeler', 'GainRobustColorFilter', 'InFrameFilter', 'InverseHistogram', 'LabFilter',
+    'PairContext', 'PairGuard', 'PairLabels', 'SoftCycleFilter', 'SpeedQuota', 'SpeedThreshold', 'StillPairGuard', 'TextureFilter',
+    'Threshold', 'VideoLook', 'calibrate', 'check_promise', 'tunable_filters'
 ]

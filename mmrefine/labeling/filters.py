@@ -5,6 +5,7 @@ A filter gives each pixel a weight in [0, 1]; the weights of several filters mul
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Optional
 
 import torch
 from torch import Tensor
@@ -26,15 +27,22 @@ class PairContext:
         frames2: the same shape, the frame that its motion leads to.
         flow_fw: ``(B, 2, H, W)`` px, frame 1 -> frame 2: the label to be.
         flow_bw: ``(B, 2, H, W)`` px, frame 2 -> frame 1.
+        third1: ``(B, 2, H, W)`` px, frame 1 -> a third frame of the scene, the same for both
+            directions; nan all over for a pair that has none. None if no filter asked for it
+            (``needs_third = True``) or no pair has one.
+        third2: the same, frame 2 -> the third frame.
     """
     frames1: Tensor
     frames2: Tensor
     flow_fw: Tensor
     flow_bw: Tensor
+    third1: Optional[Tensor] = None
+    third2: Optional[Tensor] = None
 
     def swapped(self) -> PairContext:
         """The same pair backwards in time."""
-        return PairContext(self.frames2, self.frames1, self.flow_bw, self.flow_fw)
+        return PairContext(self.frames2, self.frames1, self.flow_bw, self.flow_fw, self.third2,
+                           self.third1)
 
 
 def check_tolerances(name: str, **tolerances: float) -> None:

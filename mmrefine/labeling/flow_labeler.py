@@ -4,7 +4,7 @@ from __future__ import annotations
 import copy
 import inspect
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor
@@ -26,6 +26,7 @@ class PairLabels:
         forward: motion from frame 1 to frame 2, on the CPU.
         backward: motion from frame 2 to frame 1, if it was asked for.
         stats: of the forward label, see :func:`label_stats`; with pair guards also 1 or 0 for each, ``passed_<class name>``; with
+            a filter that needs a third frame 1 or 0 for whether there was one, ``third``; with
             ``densify`` the mean weight after it, ``densified``; with ``balance`` the mean weight before it, ``unbalanced``.
         stats_backward: of the backward label.
     """
@@ -39,7 +40,8 @@ class PairLabels:
 class FlowLabeler:
     """Turns a teacher's view of a frame pair into labels.
 
-    The view is asked once, for both directions as one batch. A pixel's weight is the product of
+    The view is asked once, for both directions as one batch, and once more for the motion of both
+    frames to a third one if a filter needs it. A pixel's weight is the product of
     what the filters give it, and never less than ``floor`` where the motion lands inside the
     frame: verified pixels are the easy ones, and a student that sees only those forgets the rest. A
     pair that a :class:`~mmrefine.labeling.PairGuard` refuses weighs 0 everywhere, floor or not.
@@ -98,33 +100,71 @@ class FlowLabeler:
         """What decides over the labels beside teacher and frames; JSON-able, defaults included."""
         return copy.deepcopy(self._described)
 
+    @property
+    def needs_third(self) -> bool:
+        """Whether a filter asks for the motion to a third frame (``needs_third = True``)."""
+        return bool(self._asking_for_third())
+
     @torch.no_grad()
-    def label(self, teacher: FlowEstimator, frames1: Tensor, frames2: Tensor) -> List[PairLabels]:
+    def label(self,
+              teacher: FlowEstimator,
+              frames1: Tensor,
+              frames2: Tensor,
+              frames3: Optional[Union[Tensor, Sequence[Optional[Tensor]]]] = None) -> List[PairLabels]:
         """The labels of a batch of frame pairs; the same input gives the same labels.
 
         Args:
             teacher: whose motion becomes the label.
             frames1: ``(B, 3, H, W)`` RGB in [0, 1].
             frames2: the same shape.
+            frames3: a third frame of each scene, ``(B, 3, H, W)``, or for each pair one
+                ``(3, H, W)``, or None where it has none. Only for filters that need it
+                (:attr:`needs_third`), which judge nothing in a pair without one.
 
         Returns:
             one per pair.
 
         Raises:
+            ConfigError: a filter needs a third frame and ``frames3`` is None.
             ValueError: frames of the wrong or of different shapes.
             TeacherError: the motion has the wrong size, or is nan or infinite anywhere.
         """
         if frames1.dim() != 4 or frames1.shape[1] != 3 or frames1.shape != frames2.shape:
             raise ValueError('frames1 and frames2 must both be (B, 3, H, W), '
                              f'got {tuple(frames1.shape)} and {tuple(frames2.shape)}')
+        if frames3 is None and self.needs_third:
+            raise ConfigError(f'FlowLabeler.filters has {self._asking_for_third()}, which needs a third frame of the scene, and was '
+                              'given two frames; give frames3, or leave the filter out')
         both = self.view(teacher, torch.cat([frames1, frames2]), torch.cat([frames2, frames1]))
         _check_motion(both, frames1)
-        ctx = PairContext(frames1, frames2, *both.float().chunk(2))
+        flow_fw, flow_bw = both.float().chunk(2)
+        third1, third2 = self._to_third(teacher, frames1, frames2, frames3) if frames3 is not None and self.needs_third else (None, None)
+        ctx = PairContext(frames1, frames2, flow_fw, flow_bw, third1, third2)
         forward, stats = self._directed(ctx)
         if self.directions == 'forward':
             return [PairLabels(label, None, its, None) for label, its in zip(forward, stats)]
         backward, stats_backward = self._directed(ctx.swapped())
         return [PairLabels(*pair) for pair in zip(forward, backward, stats, stats_backward)]
+
+    def _asking_for_third(self) -> str:
+        return ', '.join(type(part).__name__ for part in self.filters if getattr(part, 'needs_third', False))
+
+    def _to_third(self, teacher: FlowEstimator, frames1: Tensor, frames2: Tensor,
+                  frames3: Union[Tensor, Sequence[Optional[Tensor]]]) -> Tuple[Optional[Tensor], Optional[Tensor]]:
+        """The motion of both frames to the third, nan for pairs without one; None if no pair has one."""
+        if len(frames3) != len(frames1) or any(frame is not None and frame.shape != frames1.shape[1:] for frame in frames3):
+            found = [None if frame is None else tuple(frame.shape) for frame in frames3]
+            raise ValueError(f'frames3 must be {len(frames1)} frames of shape {tuple(frames1.shape[1:])} or None, got {found}')
+        there = {i: frame for i, frame in enumerate(frames3) if frame is not None}
+        if not there:
+            return None, None
+        pairs, third = list(there), torch.stack(list(there.values()))
+        # a call of its own: the motion of the label is the same to the bit, with such a filter or without
+        found3 = self.view(teacher, torch.cat([frames1[pairs], frames2[pairs]]), torch.cat([third, third]))
+        _check_motion(found3, third, ('first-to-third', 'second-to-third'), pairs)
+        to_third = found3.new_full((2, *frames1[:, :2].shape), float('nan'), dtype=torch.float)
+        to_third[:, pairs] = found3.float().view(2, len(pairs), *found3.shape[1:])
+        return to_third[0], to_third[1]
 
     def _directed(self, ctx: PairContext) -> Tuple[List[FlowLabel], List[Dict[str, float]]]:
         verified = torch.ones_like(ctx.flow_fw[:, :1])
@@ -151,6 +191,8 @@ class FlowLabeler:
         stats = label_stats(ctx, verified, weight, flow)
         for i, its in enumerate(stats):
             its.update({name: float(verdict[i]) for name, verdict in passed.items()})
+            if self.needs_third:
+                its['third'] = 0. if ctx.third1 is None else float(not bool(ctx.third1[i].isnan().any()))
             if self.densify:
                 its['densified'] = _mean(grown[i])
             if self.balance:
@@ -201,18 +243,24 @@ def _mean(weight: Tensor) -> float:
     return round(float(weight.double().mean()), 6)
 
 
-def _check_motion(flow: Tensor, frames: Tensor) -> None:
-    """Refuse what no label can be made of; ``flow`` holds forward, then backward motion."""
+def _check_motion(flow: Tensor,
+                  frames: Tensor,
+                  directions: Tuple[str, str] = ('forward', 'backward'),
+                  pairs: Optional[Sequence[int]] = None) -> None:
+    """Refuse what no label can be made of; ``flow`` holds the one direction, then the other.
+
+    ``pairs``: the places of the pairs in their batch, if not all of them are here.
+    """
     wanted = (2 * len(frames), 2, *frames.shape[-2:])
     if tuple(flow.shape) != wanted:
         raise TeacherError(f'the teacher view gave motion of shape {tuple(flow.shape)}, wanted '
-                           f'{wanted} for {len(frames)} frame pairs in both directions')
+                           f'{wanted} for {len(frames)} frame pairs, {directions[0]} and {directions[1]}')
     lost = (~torch.isfinite(flow)).any(dim=1).double().mean(dim=(1, 2)).cpu()
     if bool((lost > 0).any()):
         worst = int(lost.argmax())
-        direction = 'forward' if worst < len(frames) else 'backward'
+        direction, place = directions[worst // len(frames)], worst % len(frames)
         raise TeacherError(
-            f"the teacher's {direction} motion of pair {worst % len(frames)} of the batch is nan "
+            f"the teacher's {direction} motion of pair {pairs[place] if pairs else place} of the batch is nan "
             f'or infinite in {float(lost[worst]):.2%} of the frame; check the teacher checkpoint, '
             'or label in full precision')
 

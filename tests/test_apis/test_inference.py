@@ -111,6 +111,27 @@ def test_the_labeler_may_be_a_config_or_an_object():
         assert label.kept == 1 and torch.equal(label.flow[0], torch.full((30, WIDTH), 2.))
 
 
+BRIGHTER = np.full((30, WIDTH, 3), 70, np.uint8)
+CHECKED = dict(type='FlowLabeler', view=dict(type='CascadeView', scales=(1., )), filters=[dict(type='CompositeFilter')])
+
+
+def test_a_label_may_be_checked_by_a_third_frame():
+    """2 px to the next frame, 2 px to the one after it, and 2 px at once: that is 2 px short wherever all of it is in the frame."""
+    label = label_pair(Shift(2.), DARK, BRIGHT, CHECKED, frame3=BRIGHTER)
+    assert label.weight[0].tolist() == [[0.] * (WIDTH - 4) + [1.] * 4] * 30
+    unchecked = dict(CHECKED, filters=[])
+    assert label_pair(Shift(2.), DARK, BRIGHT, unchecked, frame3=BRIGHTER).kept == 1
+
+
+def test_a_third_frame_that_is_missing_or_does_not_fit_is_named():
+    with pytest.raises(ConfigError, match=r'needs a third frame \(such as CompositeFilter\), and label_pair was given two; give it frame3'):
+        label_pair(Shift(2.), DARK, BRIGHT, CHECKED)
+    with pytest.raises(InputError, match=r'frame1 and frame3 must have one size, got \(30, 40\) and \(30, 39\)'):
+        label_pair(Shift(2.), DARK, BRIGHT, CHECKED, frame3=DARK[:, 1:])
+    with pytest.raises(InputError, match=r'frame3 must be an array .* got float64 \(30, 40, 3\)'):
+        label_pair(Shift(2.), DARK, BRIGHT, CHECKED, frame3=DARK / 255)
+
+
 def test_refine_returns_the_report_of_a_video(trees, weights, tmp_path):  # noqa: F811
     values = {'batch_size': 1, 'num_workers': 0, 'max_iters': 1, 'model.train_iters': 1, 'model.test_iters': 1,
               'labeler.view.scales': (1., ), 'labeler.filters.0.beta': 50.}  # yapf: disable

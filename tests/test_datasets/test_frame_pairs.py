@@ -44,6 +44,22 @@ def test_a_step_skips_frames(clips):
     assert corner(data[1]['frame1']) == (2, 2) and corner(data[1]['frame2']) == (2, 0)
 
 
+@pytest.mark.parametrize('scene, step, thirds', [
+    ('cow', 1, [2, 3, 1]),                                   # the next one, at the end the one before the pair
+    ('cow', 2, [None, None]), ('ant', 1, [None]),            # four frames hold no three at this step, two no third
+    ('bee', 1, [2, 0]), ('hen', 2, [4, None, 0]),            # of five frames, 1 and 3 have neither 5 nor -1
+])
+def test_the_third_frame_of_a_pair_follows_it_or_comes_before_and_serves_both_directions(clips, frame, scene, step, thirds):
+    for number in range(5):
+        write_image(clips / 'hen' / f'f{number + 1}.png', frame(3, number))
+    data = FramePairs(clips, scene, step=step, directions='both')
+    found = [data.third_frame(i) for i in range(len(data))]
+    assert [None if pixels is None else corner(pixels)[1] for pixels in found] == [number for number in thirds for _ in range(2)]
+    whole = [i for i, pixels in enumerate(found) if pixels is not None]
+    for i in whole:
+        np.testing.assert_array_equal(found[i], frame(['bee', 'ant', 'cow', 'hen'].index(scene), thirds[i // 2]))
+
+
 @pytest.mark.parametrize('scenes, hold_out, left', [
     ('cow', None, ['cow']), (['cow', 'ant'], None, ['ant', 'cow']), ('all', 'bee', ['ant', 'cow']),
     ('all', ['bee', 'ant'], ['cow']), (['ant', 'bee'], ['bee', 'cow'], ['ant'])])

@@ -1,7 +1,7 @@
 """Stage 1 over a data set."""
 import pytest
 import torch
-from small_runs import KEYS, files_of, small_model
+from small_runs import KEYS, files_of, in_two_processes, small_model
 
 import mmrefine.engine.label_run as label_run
 from mmrefine.datasets import FramePairs
@@ -160,6 +160,66 @@ def test_labelling_both_ways_twice_is_refused(teacher, material, tmp_path):
 def test_an_empty_batch_is_refused(teacher, pairs, tmp_path):
     with pytest.raises(ConfigError, match='at least 1, got 0'):
         label(tmp_path, teacher, labeler_of(), pairs, batch_size=0)
+
+
+COMPOSITE = [dict(type='CycleFilter', alpha=0.5, beta=2.), dict(type='CompositeFilter', alpha=0., beta=.2)]
+
+
+def weights_of(store):
+    return {key: store.read(key).weight for key in store.keys()}
+
+
+def test_every_pair_is_checked_by_the_frame_after_it_or_the_one_before(teacher, pairs, tmp_path, monkeypatch):
+    labeler, thirds = labeler_of(filters=COMPOSITE, directions='both'), []
+    original = labeler.label
+
+    def watched(asked, frames1, frames2, frames3):
+        thirds.extend(frames3)
+        return original(asked, frames1, frames2, frames3)
+
+    monkeypatch.setattr(labeler, 'label', watched)
+    _, store, _ = label(tmp_path / 'checked', teacher, labeler, pairs, batch_size=2)
+    wanted = [pairs.sources[scene][number] for scene in pairs.scene_names for number in (2, 0)]
+    assert torch.equal(torch.stack(thirds), label_run.as_frames(wanted, 'cpu'))
+    assert label_summary(store)['third'] == 1.
+    _, plain, _ = label(tmp_path / 'plain', teacher, labeler_of(directions='both'), pairs, batch_size=2)
+    before, after = weights_of(plain), weights_of(store)
+    assert len(after) == 8 and 'third' not in label_summary(plain)
+    for key in after:
+        assert (after[key] <= before[key]).all()
+        known = after[key][0] > 0                            # the file keeps the motion of what has weight
+        assert torch.equal(store.read(key).flow[:, known], plain.read(key).flow[:, known])
+    assert sum(float(weight.sum()) for weight in after.values()) < .98 * sum(float(weight.sum()) for weight in before.values())
+
+
+def test_scenes_without_a_third_frame_give_the_labels_of_two_frames_and_say_so(teacher, material, tmp_path):
+    far = FramePairs(material / 'frames', step=2)            # 3 frames: none is 2 after the pair, none 2 before
+    _, store, _ = label(tmp_path / 'checked', teacher, labeler_of(filters=COMPOSITE), far)
+    _, plain, _ = label(tmp_path / 'plain', teacher, labeler_of(), far)
+    assert label_summary(store)['third'] == 0. and [store.stats(key)['third'] for key in store.keys()] == [0., 0.]
+    found, wanted = ({name: data for name, data in files_of(tmp_path / folder).items() if name.endswith('.png')}
+                     for folder in ('checked', 'plain'))  # yapf: disable
+    assert found == wanted and len(found) == 2
+
+
+def test_two_processes_check_with_a_third_frame_as_one_does(teacher, pairs, tmp_path):
+    label(tmp_path / 'one', teacher, labeler_of(filters=COMPOSITE), pairs, batch_size=1)
+    assert in_two_processes(lambda rank: label(tmp_path / 'two', teacher, labeler_of(filters=COMPOSITE), pairs, batch_size=1)) == [0, 0]
+    assert files_of(tmp_path / 'two') == files_of(tmp_path / 'one')
+
+
+def test_a_third_frame_is_part_of_the_fingerprint_and_a_data_set_that_has_none_is_named(teacher, pairs, tmp_path):
+
+    class Pairs:
+        """A data set of another kind."""
+
+    bare = Pairs()
+    bare.pairs, bare.digests = pairs.pairs, pairs.digests
+    checked, plain = (label_fingerprint(teacher, labeler, pairs, '1') for labeler in (labeler_of(filters=COMPOSITE), labeler_of()))
+    assert {name for name in plain if plain[name] != checked[name]} == {'labeler'}
+    with pytest.raises(ConfigError, match=r'third frame .* and Pairs gives none; .*third_frame\(i\)'):
+        label(tmp_path, teacher, labeler_of(filters=COMPOSITE), bare)
+    assert not list(tmp_path.iterdir())
 
 
 def test_progress_tells_rate_and_time_left_but_not_at_every_step(monkeypatch):

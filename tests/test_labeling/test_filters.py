@@ -27,8 +27,9 @@ def context(fw=(0, 0), bw=(0, 0), frames1=None, frames2=None, size=5):
 
 
 def test_swapping_a_context_turns_time_around():
-    ctx = PairContext(*(torch.full((1, ), float(i)) for i in range(4)))
-    assert [float(x) for x in vars(ctx.swapped()).values()] == [1., 0., 3., 2.]
+    ctx = PairContext(*(torch.full((1, ), float(i)) for i in range(6)))
+    assert [float(x) for x in vars(ctx.swapped()).values()] == [1., 0., 3., 2., 5., 4.]
+    assert list(vars(PairContext(*(torch.zeros(1) for _ in range(4))).swapped()).values())[4:] == [None, None]
 
 
 def test_the_cycle_filter_hands_all_its_settings_to_the_cycle_check():
@@ -125,14 +126,14 @@ def test_values_that_cannot_be_meant_are_refused_by_key_and_value(build, said):
 
 
 def test_every_registered_filter_gives_weights_of_one_channel_in_zero_to_one():
-    ctx = PairContext(*torch.rand(2, 2, 3, 8, 9).unbind(0), *torch.randn(2, 2, 2, 8, 9).unbind(0))
+    ctx = PairContext(*torch.rand(2, 2, 3, 8, 9).unbind(0), *torch.randn(4, 2, 2, 8, 9).unbind(0))
     before = [x.clone() for x in vars(ctx).values()]
     ours = [name for name, cls in FILTERS.module_dict.items() if 'mmrefine' in cls.__module__]
     for name in ours:
         weight = FILTERS.build(dict(type=name))(ctx)
         assert weight.shape == (2, 1, 8, 9) and weight.dtype == torch.float32, name
         assert 0 <= float(weight.min()) and float(weight.max()) <= 1, name
-    assert len(ours) == 12
+    assert len(ours) == 13
     assert all(torch.equal(a, b) for a, b in zip(before, vars(ctx).values()))   # inputs untouched
 
 

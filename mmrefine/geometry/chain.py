@@ -1,0 +1,98 @@
+"""Do two motions in a row agree with the motion of both at once?
+
+What survives the round trip of two frames (:mod:`.cycle`) may still be contradicted by a third. Ours, not a paper's.
+"""
+from __future__ import annotations
+
+from typing import Tuple
+
+import torch
+from torch import Tensor
+
+from .warp import backwarp, landing_points, lands_inside
+
+# claims are added up as whole numbers: no order of summation (threads, device) changes their sum
+_UNIT = 2**16
+
+
+def compose(flow_12: Tensor, flow_23: Tensor) -> Tuple[Tensor, Tensor]:
+    """The motion from frame 1 to frame 3 by way of frame 2: ``c(p) = f12(p) + f23(p + f12(p))``, bilinear, pixel centres at integers.
+
+    Args:
+        flow_12: ``(B, 2, H, W)`` px, (x, y), frame 1 -> frame 2.
+        flow_23: ``(B, 2, H, W)`` px, frame 2 -> frame 3.
+
+    Returns:
+        the motion ``(B, 2, H, W)`` px, and where it is one: bool ``(B, 1, H, W)``, true where ``p + f12(p)`` and ``p + c(p)`` lie in
+        the frame. Elsewhere the motion means nothing.
+    """
+    chained = flow_12 + backwarp(flow_23, flow_12)
+    return chained, lands_inside(flow_12) & lands_inside(chained)
+
+
+def composite_error(flow_12: Tensor, flow_23: Tensor, flow_13: Tensor) -> Tuple[Tensor, Tensor]:
+    """Distance between where the motion by way of frame 2 ends and where the direct one does: ``e(p) = | c(p) - f13(p) |``.
+
+    A motion that is nan, such as one to a frame that does not exist, is compared nowhere.
+
+    Args:
+        flow_12: ``(B, 2, H, W)`` px, (x, y), frame 1 -> frame 2.
+        flow_23: ``(B, 2, H, W)`` px, frame 2 -> frame 3.
+        flow_13: ``(B, 2, H, W)`` px, frame 1 -> frame 3.
+
+    Returns:
+        ``(B, 1, H, W)`` px, and where there is something to compare: bool ``(B, 1, H, W)``, true where both ways stay in the frame.
+        Elsewhere the error is ``inf``.
+    """
+    chained, inside = compose(flow_12, flow_23)
+    comparable = inside & lands_inside(flow_13)
+    error = (chained - flow_13).norm(dim=1, keepdim=True)
+    return error.masked_fill(~comparable, float('inf')), comparable
+
+
+def composite_tolerance(flow_12: Tensor, flow_23: Tensor, flow_13: Tensor, alpha: float = 0.02, beta: float = 1.) -> Tensor:
+    """How far apart the two ways may end: ``alpha (|f12(p)| + |f23(p + f12(p))| + |f13(p)|) + beta``.
+
+    Args:
+        flow_12: ``(B, 2, H, W)`` px, frame 1 -> frame 2.
+        flow_23: ``(B, 2, H, W)`` px, frame 2 -> frame 3.
+        flow_13: ``(B, 2, H, W)`` px, frame 1 -> frame 3.
+        alpha: tolerance that grows with the motion, no unit.
+        beta: tolerance at rest, px.
+
+    Returns:
+        ``(B, 1, H, W)`` px.
+    """
+    sizes = [flow.norm(dim=1, keepdim=True) for flow in (flow_12, backwarp(flow_23, flow_12), flow_13)]
+    return alpha * (sizes[0] + sizes[1] + sizes[2]) + beta
+
+
+def landing_claims(flow: Tensor) -> Tensor:
+    """How many pixels of frame 1 claim the place where each pixel lands, itself included.
+
+    Every pixel that lands inside lays one claim, shared out bilinearly over the four pixels around its landing point; read is their
+    sum at the landing point, bilinear again. 1 where the motion is one to one and does not scale; about 2 where one thing covers
+    another, for both of them, since one of the two cannot be seen there; ``1 / s^2`` where everything shrinks to the scale ``s``.
+
+    Args:
+        flow: ``(B, 2, H, W)`` px, (x, y), frame 1 -> frame 2.
+
+    Returns:
+        ``(B, 1, H, W)``, not negative; 0 where ``p + f(p)`` leaves the frame.
+    """
+    batch, _, height, width = flow.shape
+    inside = lands_inside(flow)
+    # whoever lands nowhere, at nan too, claims nothing of the first pixel
+    points = torch.where(inside, landing_points(flow), torch.zeros_like(flow))
+    first = points.floor()
+    x1, y1 = (points - first).unbind(1)
+    column, row = first.long().unbind(1)
+    claims = torch.zeros(batch, height * width, dtype=torch.long, device=flow.device)
+    for dy, share_y in ((0, 1 - y1), (1, y1)):
+        for dx, share_x in ((0, 1 - x1), (1, x1)):
+            # beyond the last centre the share is 0
+            at = (row + dy).clamp(max=height - 1) * width + (column + dx).clamp(max=width - 1)
+            share = (share_x * share_y * inside[:, 0] * _UNIT).round().long()
+            claims.scatter_add_(1, at.flatten(1), share.flatten(1))
+    laid = claims.view(batch, 1, height, width).to(flow.dtype) / _UNIT
+    return torch.where(inside, backwarp(laid, flow), torch.zeros_like(laid))
