@@ -1,13 +1,15 @@
 """The demo with several seeds, against its rivals: the same recipe on labels of a teacher that sees no more than the student.
 
 Change of EPE in percent on the refined and on the unseen videos, per seed and on average. Videos are rendered once, labels made once
-for each recipe (a seed decides the order of the training draws and the augmentation).
+for each recipe (a seed decides the order of the training draws and the augmentation). Runs that have their result in the work dir are
+not repeated, so it may be stopped and started again, and recipes may run side by side in processes of their own.
 
     python benchmarks/demo_seeds.py --seeds 125 126 127
 """
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -16,6 +18,7 @@ from mmrefine.apis import train
 from mmrefine.apis.commands import run_command
 from mmrefine.apis.config import load_config
 from mmrefine.fileio.atomic import write_json
+from mmrefine.fileio.digest import digest_of, digest_of_bytes
 from mmrefine.synthetic import write_clips
 
 CONFIG = Path(__file__).resolve().parents[1] / 'configs' / 'demo' / 'raft_small_target.py'
@@ -49,9 +52,12 @@ def main() -> int:
             values = {'video': str(refined), 'unseen': str(unseen), 'randomness.seed': seed, **RECIPES[recipe]}
             cfg = load_config(CONFIG, values)
             cfg.work_dir = str(args.work_dir / recipe.replace(' ', '_').replace("'", ''))
-            report = train(cfg)[0]
-            table.append(_row(recipe, seed, report))
-            write_json(args.work_dir / 'results.json', table)
+            # by everything that decides over it, so a result of other settings or of another network is not taken for this one
+            key = digest_of([cfg.to_dict(), args.videos, args.unseen, args.frames, digest_of_bytes(Path(cfg.load_from).read_bytes())])
+            result = Path(cfg.work_dir) / f'seed_{seed}_{key}.json'
+            if not result.is_file():
+                write_json(result, _row(recipe, seed, train(cfg)[0]))
+            table.append(json.loads(result.read_text(encoding='utf-8')))
     print(f'{"recipe":18}{"seed":>6}{"refined":>22}{"unseen":>22}{"worst scene":>14}')
     for row in table + [_mean(recipe, table) for recipe in args.recipes]:
         changes = [f'{_change(row, name):>22}' for name in ('refined', 'unseen')]
