@@ -74,7 +74,8 @@ def calibrate(teacher: FlowEstimator,
     Args:
         teacher: whose motion becomes the labels.
         labeler: config of a ``FlowLabeler``.
-        pairs: neighbouring frames ``(3, H, W)`` RGB in [0, 1] from all over the video, at least two pairs, each 32 px a side or more.
+        pairs: neighbouring frames ``(3, H, W)`` RGB in [0, 1] from all over the video, at least two pairs, each 32 px a side or more;
+            each is asked for twice, so they need not be in memory together.
         precision: wanted share of what is kept that is right, in (0, 1).
         within: px, above 0.
         relative: share of the true motion, at least 0.
@@ -92,10 +93,12 @@ def calibrate(teacher: FlowEstimator,
     check_promise(precision, within, relative, warps)
     if not 0 < least < 1:
         raise ConfigError(f'calibrate.least must lie in (0, 1), got {least!r}')
-    _check_pairs(pairs)
+    if len(pairs) < 2:
+        raise InputError(f'a calibration needs at least 2 frame pairs, one to choose and one to judge, got {len(pairs)}; '
+                         'give it more frames, or set the thresholds by hand')
     sweep = _Sweep(labeler)
     view: FlowLabeler = LABELERS.build(dict(type=labeler['type'], view=labeler['view'], directions='both'))
-    look = VideoLook.of([_context(view, teacher, one[None], two[None], device) for one, two in pairs])
+    look = VideoLook.of(_context(view, teacher, *_checked(pair), device) for pair in pairs)
     tallies = [_tally(view, teacher, sweep, look, pair[0], within, relative, warps, (seed, i), device) for i, pair in enumerate(pairs)]
     chooses, judges = _Sums(tallies[::2]), _Sums(tallies[1::2])
     best, reached = _choose(chooses, precision, least, sweep)
@@ -236,15 +239,13 @@ class _Sums:
         return float(np.sqrt((apart**2).sum() * count / (count - 1)) / self.weight[:, i].sum())
 
 
-def _check_pairs(pairs: Sequence[Pair]) -> None:
-    if len(pairs) < 2:
-        raise InputError(f'a calibration needs at least 2 frame pairs, one to choose and one to judge, got {len(pairs)}; '
-                         'give it more frames, or set the thresholds by hand')
-    for frames in pairs:
-        height, width = frames[0].shape[-2:]
-        if min(height, width) < SMALLEST_SIDE:
-            raise InputError(f'a calibration needs frames of at least {SMALLEST_SIDE} px a side, got {width} x {height}; '
-                             'use larger frames, or set the thresholds by hand')
+def _checked(pair: Pair) -> Tuple[Tensor, Tensor]:
+    """As a batch of one."""
+    height, width = pair[0].shape[-2:]
+    if min(height, width) < SMALLEST_SIDE:
+        raise InputError(f'a calibration needs frames of at least {SMALLEST_SIDE} px a side, got {width} x {height}; '
+                         'use larger frames, or set the thresholds by hand')
+    return pair[0][None], pair[1][None]
 
 
 def _context(view: FlowLabeler, teacher: FlowEstimator, frames1: Tensor, frames2: Tensor, device: str) -> PairContext:

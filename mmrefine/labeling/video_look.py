@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import List, Sequence
+from typing import Iterable, List
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ class VideoLook:
     drifts: List[float]
 
     @classmethod
-    def of(cls, contexts: Sequence[PairContext]) -> VideoLook:
+    def of(cls, contexts: Iterable[PairContext]) -> VideoLook:
         """The look of a video by its pairs, one in each context; colours are compared where the motion comes back within 1 px.
 
         Where hardly any does, they are compared wherever it lands inside. Speeds are capped at a quarter of the frame's shorter side: no
@@ -54,8 +54,8 @@ class VideoLook:
                 # the median distance of a normal distribution is 0.67 standard deviations
                 noises.append(float(1.4826 * np.median(np.abs(change - center))))
         if not noises:
-            raise NoLabelsError('the motion of the teacher leaves the frame everywhere, in each pair that was given to calibrate with; check '
-                                'that the checkpoint belongs to the model')
+            raise NoLabelsError('the motion of the teacher leaves the frame everywhere, in each pair that was given to calibrate with; '
+                                'check that the checkpoint belongs to the model')
         return cls(medians, speeds, float(np.median(noises)), drifts)
 
     def warp(self, rng: np.random.Generator, frame: Tensor) -> KnownWarp:

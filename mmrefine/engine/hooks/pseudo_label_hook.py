@@ -2,17 +2,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 import mmrefine
+from mmrefine.engine.calibration import calibrate_labeler, check_calibration
 from mmrefine.engine.label_report import judge_labels
 from mmrefine.engine.label_run import label_fingerprint, label_summary, make_labels, wanted_keys
 from mmrefine.errors import ConfigError, StaleLabelsError
 from mmrefine.evaluation import verdict_lines
+from mmrefine.fileio.digest import digest_of
 from mmrefine.fileio.label_store import LabelStore
 from mmrefine.labeling import FlowLabeler
 from mmrefine.models import FrozenTeacher
@@ -37,9 +39,12 @@ class PseudoLabelHook(Hook):
         batch_size: pairs per forward pass of the teacher.
         relabel: ``'once'`` (Refine: the labels of round 0 serve all rounds) or ``'every_round'`` (CLIP-FLow).
         min_kept: least mean weight of the labels, in [0, 1]; under it there is nothing to learn and the run stops.
+        calibrate: what the labels shall promise, such as ``dict(precision=0.95)``: thresholds of the filters are then chosen for it
+            before each labelling, see :func:`~mmrefine.engine.calibration.calibrate_labeler`, kept in ``<store>_calibration.json``, and
+            read from there when the run is resumed. None: the thresholds of ``labeler`` stay.
 
     Raises:
-        ConfigError: a ``relabel`` that does not exist.
+        ConfigError: a ``relabel`` that does not exist, or keys or values of ``calibrate`` that cannot be meant.
     """
     priority = 'VERY_HIGH'
 
@@ -49,10 +54,13 @@ class PseudoLabelHook(Hook):
                  store: str = 'labels',
                  batch_size: int = 1,
                  relabel: str = 'once',
-                 min_kept: float = 0.001) -> None:
+                 min_kept: float = 0.001,
+                 calibrate: Optional[Dict[str, Any]] = None) -> None:
         if relabel not in ('once', 'every_round'):
             raise ConfigError(f"PseudoLabelHook.relabel must be 'once' or 'every_round', got {relabel!r}")
-        self.dataset, self.labeler, self.store = dataset, labeler, store
+        if calibrate is not None:
+            check_calibration(calibrate, 'PseudoLabelHook.calibrate')
+        self.dataset, self.labeler, self.store, self.calibrate = dataset, labeler, store, calibrate
         self.batch_size, self.relabel, self.min_kept = batch_size, relabel, min_kept
 
     def store_root(self, work_dir: str, round_: int) -> Path:
@@ -84,10 +92,18 @@ class PseudoLabelHook(Hook):
         teacher, labeler = FrozenTeacher(model), LABELERS.build(self.labeler)
         dataset = DATASETS.build(dict(self.dataset, pipeline=[]))
         self._check_train_data(runner.train_dataloader.dataset, dataset, labeler)
-        store = LabelStore(root, label_fingerprint(teacher, labeler, dataset, mmrefine.__version__))
+        device = str(next(model.parameters()).device)
+        fingerprint = label_fingerprint(teacher, labeler, dataset, mmrefine.__version__)
+        promise: Dict[str, Any] = {}
+        if self.calibrate is not None:
+            kept_in = root.with_name(f'{root.name}_calibration.json')
+            found = calibrate_labeler(teacher, self.labeler, dataset, self.calibrate, kept_in, fingerprint, device, runner.logger.info)
+            labeler, promise = LABELERS.build(found.apply(self.labeler)), dict(calibration=found.summary())
+            fingerprint['labeler'] = digest_of(labeler.describe())  # the rest is read off all frames and weights
+        store = LabelStore(root, fingerprint)
         runner.logger.info(f'Stage 1: labels of {len(dataset.pairs)} frame pairs to {root}')
         run = make_labels(teacher, labeler, dataset, store, self.batch_size, self.min_kept, part,
-                          device=str(next(model.parameters()).device), log=runner.logger.info)
+                          device=device, log=runner.logger.info)
         runner.logger.info(f'Stage 1: {run.labels} labels ({run.made} made now) in {run.seconds:.0f} s; mean weight {run.kept:.1%}')
         if not store.is_complete():
             runner.logger.info(f'Stage 1: part {part[0]} of {part[1]} is done; merge the stores of all parts, then label once more')
@@ -97,7 +113,7 @@ class PseudoLabelHook(Hook):
             (runner.logger.info if color == 'green' else runner.logger.warning)(f'Stage 1: {line}')
         runner.message_hub.update_info(LABELS_INFO, dict(
             store=root.name, teacher=store.fingerprint['teacher'], labels=run.labels, seconds=round(run.seconds, 1),
-            round=runner.epoch, summary=label_summary(store), quality=quality))
+            round=runner.epoch, summary=label_summary(store), quality=quality, **promise))
         runner.message_hub.update_scalar('train/label_kept', run.kept)
         runner.call_hook('after_label', run=run, store=store, round_=runner.epoch)
         return True

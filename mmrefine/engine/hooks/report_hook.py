@@ -114,6 +114,8 @@ class ReportHook(Hook):
         if not info:
             return {}
         found = dict(store=info['store'], labels=info['labels'], **info['summary'])
+        if 'calibration' in info:
+            found['calibration'] = info['calibration']
         quality = info.get('quality')  # a run that an older version began has none
         if quality is None:
             return found

@@ -1,0 +1,37 @@
+"""Thresholds for the label filters of a config by a promise: of the labels that are kept, so many shall be right. Needs no ground truth."""
+from __future__ import annotations
+
+import argparse
+from typing import List, Optional
+
+from mmrefine.apis.calibrating import calibrate_filters
+from mmrefine.apis.commands import add_config_options, config_of, run_command
+from mmrefine.engine.calibration import DEFAULTS
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    """Parse the command line, calibrate, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_config_options(parser, launcher=False)
+    parser.add_argument('checkpoint', nargs='?', help='weights of the teacher; default: load_from of the config')
+    helps = dict(
+        precision='share of the labels that shall be right, in (0, 1)',
+        within='px; a motion is right if its error is less,',
+        relative='or less than this share of the motion',
+        frames='frame pairs to take, spread evenly over the video',
+        warps='known warps of each frame',
+        seed='of the warps')
+    for name, text in helps.items():
+        default = DEFAULTS[name]
+        parser.add_argument(f'--{name}', type=type(default), default=default, help=f'{text} (default: {default})')
+    parser.add_argument('--device', help='cpu, cuda, …; default: cuda where there is one')
+    args = parser.parse_args(argv)
+    found, options, path = calibrate_filters(config_of(args), args.checkpoint, args.device, **{name: getattr(args, name) for name in helps})
+    print('\n'.join(found.lines()))
+    print(f'--cfg-options {options}')
+    print(f'all settings: {path}')
+    return 0
+
+
+if __name__ == '__main__':
+    run_command(main)
