@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -290,3 +292,14 @@ def test_the_settings_of_many_filters_stay_a_number_that_can_be_swept(translatio
     found = calibrate(Planted(), labeler(*filters), noisy_frames(), warps=1)
     assert 2000 < len(found.table) <= 5000
     assert len({tuple(row['thresholds'].values()) for row in found.table}) == len(found.table)
+
+
+def test_the_page_names_every_filter_with_its_threshold_and_what_is_tied_to_it():
+    page = (Path(__file__).resolve().parents[2] / 'docs' / 'calibration.md').read_text(encoding='utf-8')
+    rows = [line for line in page.splitlines() if 'Filter`' in line and line.startswith('|')]
+    found = {}
+    for row in rows:
+        names, key, tied = (re.findall(r'`(\w+)`', cell) for cell in row.strip('|').split('|'))
+        found.update({name: (key[0], tuple(tied[:1])) for name in names})
+    wanted = {name: part.threshold for name, part in FILTERS.module_dict.items() if hasattr(part, 'threshold')}
+    assert found == {name: (threshold.key, threshold.tied) for name, threshold in wanted.items()}
