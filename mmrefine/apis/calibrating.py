@@ -30,7 +30,7 @@ def calibrate_filters(cfg: Config, checkpoint: Optional[Union[str, Path]] = None
         cfg: a config with a ``PseudoLabelHook``; ``scene='each'`` is read as ``'all'``.
         checkpoint: the weights of the teacher; default: ``load_from`` of the config.
         device: ``'cpu'``, ``'cuda'``, …; default: cuda where there is one.
-        settings: ``precision``, ``within``, ``relative``, ``frames``, ``warps``, ``seed``.
+        settings: ``precision``, ``within``, ``relative``, ``frames``, ``warps``, ``pace``, ``seed``.
 
     Returns:
         the calibration, the same as arguments of ``--cfg-options``, and the file ``<work_dir>/calibration.json``.
@@ -56,7 +56,7 @@ def calibrate_filters(cfg: Config, checkpoint: Optional[Union[str, Path]] = None
                           'name a checkpoint after the config')
     hook = HOOKS.build(cfg.custom_hooks[numbers[0]].to_dict())
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
-    teacher = FrozenTeacher(init_model(cfg, weights, device))
+    teacher = FrozenTeacher(init_model(cfg, weights, device), hook.teacher_dtype)
     dataset = DATASETS.build(dict(hook.dataset, pipeline=[]))
     path = Path(cfg.work_dir, 'calibration.json')
     fingerprint = label_fingerprint(teacher, LABELERS.build(dict(hook.labeler)), dataset, mmrefine.__version__)

@@ -20,7 +20,7 @@ from mmrefine.models import FrozenTeacher
 # what a config may say; the rest of calibrate() is the engine's business
 DEFAULTS: Dict[str, Any] = {
     name: inspect.signature(calibrate).parameters[name].default
-    for name in ('precision', 'within', 'relative', 'warps', 'seed')
+    for name in ('precision', 'within', 'relative', 'warps', 'pace', 'seed')
 }
 DEFAULTS['frames'] = 16
 
@@ -29,8 +29,8 @@ def check_calibration(settings: Mapping[str, Any], name: str = 'calibrate') -> N
     """Refuse what :func:`calibrate_labeler` could not do.
 
     Args:
-        settings: ``precision``, ``within``, ``relative``, ``warps`` and ``seed`` as :func:`~mmrefine.labeling.calibrate` takes them, and
-            ``frames``, the number of pairs to take; all may be left out.
+        settings: ``precision``, ``within``, ``relative``, ``warps``, ``pace`` and ``seed`` as :func:`~mmrefine.labeling.calibrate`
+            takes them, and ``frames``, the number of pairs to take; all may be left out.
         name: of the dict in the config, for the message.
 
     Raises:
@@ -40,7 +40,7 @@ def check_calibration(settings: Mapping[str, Any], name: str = 'calibrate') -> N
     if unknown:
         raise ConfigError(f'{name} has no key {", ".join(map(repr, unknown))}; it has {", ".join(DEFAULTS)}')
     whole = {**DEFAULTS, **settings}
-    check_promise(whole['precision'], whole['within'], whole['relative'], whole['warps'], name)
+    check_promise(whole['precision'], whole['within'], whole['relative'], whole['warps'], whole['pace'], name)
     for key, lowest in (('frames', 2), ('seed', 0)):
         value = whole[key]
         if isinstance(value, bool) or not isinstance(value, int) or value < lowest:

@@ -31,7 +31,7 @@ STEPS, SETTINGS = 16, 5000  # values of a threshold; of all thresholds together
 PIXELS = 20000  # of a warp that are looked at: neighbours say the same
 
 
-def check_promise(precision: float, within: float, relative: float, warps: int, name: str = 'calibrate') -> None:
+def check_promise(precision: float, within: float, relative: float, warps: int, pace: float, name: str = 'calibrate') -> None:
     """Refuse what cannot be promised.
 
     Raises:
@@ -39,7 +39,7 @@ def check_promise(precision: float, within: float, relative: float, warps: int, 
     """
     if not 0 < precision < 1:
         raise ConfigError(f'{name}.precision must lie in (0, 1), such as 0.95, got {precision!r}')
-    check_tolerances(name, within=within, relative=relative)
+    check_tolerances(name, within=within, relative=relative, pace=pace)
     if within == 0:
         raise ConfigError(f'{name}.within must be above 0 px, got 0: no motion is known without an error')
     if isinstance(warps, bool) or not isinstance(warps, int) or warps < 1:
@@ -53,14 +53,15 @@ def calibrate(teacher: FlowEstimator,
               within: float = 1.,
               relative: float = 0.05,
               warps: int = 2,
+              pace: float = 2.,
               seed: int = 0,
               device: str = 'cpu',
               least: float = 0.01) -> Calibration:
     """Choose the thresholds of a labeler's filters that keep most among those that keep the promise.
 
     The first frames of the even pairs choose, those of the odd pairs judge. On each of them ``warps`` motions are drawn
-    (:func:`~mmrefine.geometry.random_warp`): translations from the teacher's own speeds in ``pairs``, and on frame 2 noise and a drift
-    of brightness as strong as what the teacher's motion leaves unexplained there. A motion is right if its error is less than
+    (:func:`~mmrefine.geometry.random_warp`): translations ``pace`` times the teacher's own speeds in ``pairs``, and on frame 2 noise
+    and a drift of brightness as strong as what the teacher's motion leaves unexplained there. A motion is right if its error is less than
     ``max(within, relative |truth|)``, whether its pixel is visible or hidden; as in the quality of labels against ground truth, precision
     is the share of the weight that is right and coverage the mean weight.
 
@@ -80,6 +81,8 @@ def calibrate(teacher: FlowEstimator,
         within: px, above 0.
         relative: share of the true motion, at least 0.
         warps: of each frame, at least 1.
+        pace: how many times as fast as the teacher saw the video move the warps shall move, at least 0. A teacher far from home sees
+            less motion than there is, and warps lack what else makes the video hard: 1 promises too much.
         seed: of the motions; the same seed gives the same calibration.
         device: where the teacher lives.
         least: share of the pixels that a setting must keep to count, in (0, 1): the precision of a handful of pixels means nothing.
@@ -90,7 +93,7 @@ def calibrate(teacher: FlowEstimator,
         TeacherError: the motion cannot be used.
         NoLabelsError: no setting keeps anything worth counting.
     """
-    check_promise(precision, within, relative, warps)
+    check_promise(precision, within, relative, warps, pace)
     if not 0 < least < 1:
         raise ConfigError(f'calibrate.least must lie in (0, 1), got {least!r}')
     if len(pairs) < 2:
@@ -99,7 +102,8 @@ def calibrate(teacher: FlowEstimator,
     sweep = _Sweep(labeler)
     view: FlowLabeler = LABELERS.build(dict(type=labeler['type'], view=labeler['view'], directions='both'))
     look = VideoLook.of(_context(view, teacher, *_checked(pair), device) for pair in pairs)
-    tallies = [_tally(view, teacher, sweep, look, pair[0], within, relative, warps, (seed, i), device) for i, pair in enumerate(pairs)]
+    moving = look.at_pace(pace)
+    tallies = [_tally(view, teacher, sweep, moving, pair[0], within, relative, warps, (seed, i), device) for i, pair in enumerate(pairs)]
     chooses, judges = _Sums(tallies[::2]), _Sums(tallies[1::2])
     best, reached = _choose(chooses, precision, least, sweep)
     rows: List[Dict[str, Any]] = [

@@ -1,7 +1,7 @@
 """How a video moves and changes from frame to frame, and warps that do it alike."""
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Iterable, List
 
 import numpy as np
@@ -57,6 +57,10 @@ class VideoLook:
             raise NoLabelsError('the motion of the teacher leaves the frame everywhere, in each pair that was given to calibrate with; '
                                 'check that the checkpoint belongs to the model')
         return cls(medians, speeds, float(np.median(noises)), drifts)
+
+    def at_pace(self, pace: float) -> VideoLook:
+        """The same video if it moved ``pace`` times as fast."""
+        return replace(self, medians=[pace * speed for speed in self.medians], speeds=[pace * speed for speed in self.speeds])
 
     def warp(self, rng: np.random.Generator, frame: Tensor) -> KnownWarp:
         """A frame ``(3, H, W)`` and a warp of it, both as a file of 8 bits has them, noise and drift on frame 2.

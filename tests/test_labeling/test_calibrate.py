@@ -168,6 +168,8 @@ def test_the_warps_move_and_change_as_the_video_does_in_the_eyes_of_the_teacher(
     assert all(torch.equal((255 * warp.frames2).round() / 255, warp.frames2) for warp in warps)
     speeds = [float(warp.flow.norm(dim=1).median()) for warp in warps]
     assert 2 < np.mean(speeds) < 5 and max(speeds) < 9
+    fast = [float(look.at_pace(2.).warp(np.random.default_rng(seed), one).flow.norm(dim=1).median()) for seed in range(20)]
+    assert np.mean(fast) == pytest.approx(2 * np.mean(speeds), rel=0.15)
 
 
 def test_the_same_seed_gives_the_same_calibration_and_another_one_other_warps():
@@ -257,6 +259,7 @@ def test_values_that_other_settings_forbid_are_left_out(translation):
     (dict(within=0.), r'calibrate.within must be above 0 px'),
     (dict(within=-1.), r'calibrate.within .* -1.0'),
     (dict(relative=-0.1), r'calibrate.relative .* -0.1'),
+    (dict(pace=-1.), r'calibrate.pace .* -1.0'),
     (dict(warps=0), r'calibrate.warps .* got 0'),
     (dict(least=0.), r'calibrate.least .* got 0.0'),
 ])
