@@ -1,4 +1,5 @@
 """Stage 1: what a teacher sees becomes a label. Tensors in, label out; nothing touches a disk."""
+from .arbitration import Arbiter
 from .calibrate import calibrate, check_promise, tunable_filters
 from .calibration import Calibration
 from .color_filters import CensusFilter, GainRobustColorFilter, LabFilter
@@ -8,14 +9,14 @@ from .filters import ColorFilter, CycleFilter, InFrameFilter, PairContext, SoftC
 from .flow_labeler import FlowLabeler, PairLabels
 from .pair_guards import CutGuard, DuplicateFrameGuard, ExposureJumpGuard, PairGuard, StillPairGuard
 from .rebalance import InverseHistogram, SpeedQuota, SpeedThreshold
-from .teacher_views import CascadeView
+from .teacher_views import ArbitratedView, CascadeView
 from .texture_filter import TextureFilter
 from .thresholds import Threshold
 from .video_look import VideoLook
 
 __all__ = [
-    'Calibration', 'CascadeView', 'CensusFilter', 'ColorFilter', 'CompositeFilter', 'CutGuard', 'CycleFilter', 'DuplicateFrameGuard',
-    'EdgeAwareDensify', 'ExposureJumpGuard', 'FlowLabeler', 'GainRobustColorFilter', 'InFrameFilter', 'InverseHistogram', 'LabFilter',
-    'PairContext', 'PairGuard', 'PairLabels', 'SoftCycleFilter', 'SpeedQuota', 'SpeedThreshold', 'StillPairGuard', 'TextureFilter',
-    'Threshold', 'VideoLook', 'calibrate', 'check_promise', 'tunable_filters'
+    'Arbiter', 'ArbitratedView', 'Calibration', 'CascadeView', 'CensusFilter', 'ColorFilter', 'CompositeFilter', 'CutGuard',
+    'CycleFilter', 'DuplicateFrameGuard', 'EdgeAwareDensify', 'ExposureJumpGuard', 'FlowLabeler', 'GainRobustColorFilter',
+    'InFrameFilter', 'InverseHistogram', 'LabFilter', 'PairContext', 'PairGuard', 'PairLabels', 'SoftCycleFilter', 'SpeedQuota',
+    'SpeedThreshold', 'StillPairGuard', 'TextureFilter', 'Threshold', 'VideoLook', 'calibrate', 'check_promise', 'tunable_filters'
 ]

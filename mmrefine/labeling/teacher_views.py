@@ -1,7 +1,7 @@
 """What the teacher sees and the student does not."""
 from __future__ import annotations
 
-from typing import Optional, Sequence
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from mmrefine.geometry import resize, resize_flow
 from mmrefine.registry import TEACHER_VIEWS
 from mmrefine.structures import FlowEstimator
 
+from .arbitration import Arbiter, reversed_ways
 from .both_ways import MirroredTeacher, Names
 
 
@@ -34,10 +35,7 @@ class CascadeView:
     """
 
     def __init__(self, scales: Sequence[float] = (1., 2.), warm_start: bool = True) -> None:
-        if not scales or not all(0 < scale < float('inf') for scale in scales):
-            raise ConfigError('CascadeView.scales must be one or more finite factors above 0 '
-                              f'such as (1.0, 2.0), got {scales!r}')
-        self.scales = tuple(float(scale) for scale in scales)
+        self.scales = _as_scales('CascadeView', scales)
         self.warm_start = warm_start
 
     def __call__(self, teacher: FlowEstimator, frames1: Tensor, frames2: Tensor) -> Tensor:
@@ -60,23 +58,124 @@ class CascadeView:
         scales = self.scales if warm else self.scales[-1:]
         flow: Optional[Tensor] = None
         for scale in scales:
-            # a side of one pixel has no extent by which vectors could be scaled
-            size = (max(round(scale * height), min(height, 2)),
-                    max(round(scale * width), min(width, 2)))
-            start = None if flow is None else resize_flow(flow, size)
-            flows = teacher.estimate(resize(frames1, size), resize(frames2, size), flow_init=start)
-            wanted = (len(frames1), 2, *size)
-            found = tuple(flows[-1].shape) if len(flows) else None
-            if found != wanted:
-                raise TeacherError(
-                    f'the teacher ({type(teacher).__name__}) gave '
-                    f'{"no flow" if found is None else f"a flow of shape {found}"} for frames of '
-                    f'{size[0]}x{size[1]} px, wanted {wanted}; estimate() must return full-size '
-                    'flows in px, coarse to fine')
-            flow = flows[-1]
+            flow = _look(teacher, frames1, frames2, scale, flow)
         assert flow is not None  # scales is never empty
         return resize_flow(flow, (height, width))
 
     def both(self, teacher: FlowEstimator, frames1: Tensor, frames2: Tensor, names: Optional[Names] = None) -> Tensor:
         """The motion forward, then backward, ``(2 B, 2, H, W)`` px; a teacher that can looks at each frame once."""
         return self(MirroredTeacher(teacher, names), torch.cat([frames1, frames2]), torch.cat([frames2, frames1]))
+
+
+@TEACHER_VIEWS.register_module()
+class ArbitratedView:
+    """The teacher looks at the frames in several sizes, and each pixel gets the look that explains it, without truth.
+
+    The first look is held, each further one challenges what is held so far, and :class:`~mmrefine.labeling.Arbiter` decides pixel by
+    pixel, or for the whole pair. So the answer is the first look's where a finer one goes astray, as it does when motion is large for
+    the network or the frames hold no detail that a larger size could show. With one scale it is :class:`CascadeView`, bit for bit.
+
+    Each look starts from rest as a rule: a warm start hands on the errors of the first look, mostly at the edges of things, and two
+    looks that fail together leave nothing to choose from.
+
+    The decision needs both directions. A batch that holds its own reverse, ``frames1 = cat[f1, f2]`` and ``frames2 = cat[f2, f1]`` as
+    :class:`~mmrefine.labeling.FlowLabeler` asks, has them; for any other the teacher is asked for both, at twice the price.
+
+    ``last_shares`` says what the last answer was made of: for each element of the batch the share of its pixels, in [0, 1], from each
+    look, such as ``{'from_1x': 0.1, 'from_2x': 0.9}``. The labeler puts them into the statistics of a label.
+
+    Args:
+        scales: sizes of the frames as factors of their own, in the order of the looks.
+        flip: one more look at the last size, mirrored; costs as much as that and is rarely worth it.
+        warm_start: start from what is held so far if the teacher can (``accepts_flow_init``); a mirrored look always starts from rest.
+        lead: see :class:`~mmrefine.labeling.Arbiter`, share of the comparisons of the census, in [0, 1].
+        trust: see there, ratio of cycle errors.
+        refuse: see there, ratio of cycle errors.
+        reach: see there, px of the size of the look.
+        radius: see there, px of the frames.
+        least: see there, share of pixels.
+        detail: see there, no unit.
+
+    Raises:
+        ConfigError: no scales, one twice or not above 0, or a setting out of range.
+    """
+
+    def __init__(self,
+                 scales: Sequence[float] = (1., 2.),
+                 flip: bool = False,
+                 warm_start: bool = False,
+                 lead: float = 0.1,
+                 trust: float = 0.6,
+                 refuse: float = 1.,
+                 reach: float = 24.,
+                 radius: int = 12,
+                 least: float = 0.25,
+                 detail: float = 0.7) -> None:
+        self.scales = _as_scales('ArbitratedView', scales)
+        if len(set(self.scales)) < len(self.scales):
+            raise ConfigError(f'ArbitratedView.scales must differ from one another, got {scales!r}')
+        self.flip, self.warm_start = flip, warm_start
+        self.arbiter = Arbiter(lead, trust, refuse, reach, radius, least, detail)
+        self.last_shares: List[Dict[str, float]] = []
+
+    def __call__(self, teacher: FlowEstimator, frames1: Tensor, frames2: Tensor) -> Tensor:
+        """The motion from ``frames1`` to ``frames2``; arguments, result and errors as of :class:`CascadeView`."""
+        one_look = len(self.scales) == 1 and not self.flip
+        if one_look or (len(frames1) % 2 == 0 and torch.equal(frames2, reversed_ways(frames1))):
+            return self._arbitrated(teacher, teacher, frames1, frames2)
+        flow = self.both(teacher, frames1, frames2)[:len(frames1)]
+        del self.last_shares[len(frames1):]
+        return flow
+
+    def both(self, teacher: FlowEstimator, frames1: Tensor, frames2: Tensor, names: Optional[Names] = None) -> Tensor:
+        """The motion forward, then backward, ``(2 B, 2, H, W)`` px; a teacher that can looks at each frame once in each size."""
+        # a mirrored frame is another picture than the one of that name
+        return self._arbitrated(MirroredTeacher(teacher, names), MirroredTeacher(teacher), torch.cat([frames1, frames2]),
+                                torch.cat([frames2, frames1]))
+
+    def _arbitrated(self, teacher: FlowEstimator, mirrored: FlowEstimator, frames1: Tensor, frames2: Tensor) -> Tensor:
+        """What is held at last; ``frames2`` is the reverse of ``frames1`` unless there is one look only."""
+        size = (frames1.shape[-2], frames1.shape[-1])
+        warm = self.warm_start and teacher.accepts_flow_init
+        held = resize_flow(_look(teacher, frames1, frames2, self.scales[0]), size)
+        origin = torch.zeros_like(held[:, :1], dtype=torch.long)
+        looks = [f'from_{scale:g}x' for scale in self.scales]
+        for i, scale in enumerate(self.scales[1:], start=1):
+            flow = resize_flow(_look(teacher, frames1, frames2, scale, held if warm else None), size)
+            taken = self.arbiter.prefers(frames1, frames2, held, flow, scale, finer=scale > max(self.scales[:i]))
+            held, origin = torch.where(taken, flow, held), origin.masked_fill(taken, i)
+        if self.flip:
+            looks.append(f'{looks[-1]}_flipped')
+            scale = self.scales[-1]
+            flow = resize_flow(_look(mirrored, frames1.flip(-1), frames2.flip(-1), scale), size).flip(-1)
+            flow = flow * flow.new_tensor([-1., 1.]).view(1, 2, 1, 1)
+            taken = self.arbiter.prefers(frames1, frames2, held, flow, scale, finer=False)
+            held, origin = torch.where(taken, flow, held), origin.masked_fill(taken, len(looks) - 1)
+        self.last_shares = [{name: float((its == i).double().mean()) for i, name in enumerate(looks)} for its in origin]
+        return held
+
+
+def _as_scales(name: str, scales: Sequence[float]) -> Tuple[float, ...]:
+    if not scales or not all(0 < scale < float('inf') for scale in scales):
+        raise ConfigError(f'{name}.scales must be one or more finite factors above 0 such as (1.0, 2.0), got {scales!r}')
+    return tuple(float(scale) for scale in scales)
+
+
+def _look(teacher: FlowEstimator, frames1: Tensor, frames2: Tensor, scale: float, start: Optional[Tensor] = None) -> Tensor:
+    """The motion that the teacher sees at ``scale``, in px of that size; ``start`` is in px of its own size.
+
+    Raises:
+        TeacherError: the teacher gave no flow, or one of another size than it was shown.
+    """
+    height, width = frames1.shape[-2:]
+    # a side of one pixel has no extent by which vectors could be scaled
+    size = (max(round(scale * height), min(height, 2)), max(round(scale * width), min(width, 2)))
+    start = None if start is None else resize_flow(start, size)
+    flows = teacher.estimate(resize(frames1, size), resize(frames2, size), flow_init=start)
+    wanted = (len(frames1), 2, *size)
+    found = tuple(flows[-1].shape) if len(flows) else None
+    if found != wanted:
+        raise TeacherError(f'the teacher ({type(teacher).__name__}) gave {"no flow" if found is None else f"a flow of shape {found}"} '
+                           f'for frames of {size[0]}x{size[1]} px, wanted {wanted}; estimate() must return full-size flows in px, '
+                           'coarse to fine')
+    return flows[-1]
