@@ -40,11 +40,12 @@ class LabelRun:
 def label_fingerprint(teacher: FrozenTeacher, labeler: FlowLabeler, dataset: Any, version: str) -> Dict[str, str]:
     """Everything that decides what the labels of ``dataset`` are, as short digests by name.
 
-    ``teacher`` stands for the weights, ``reading`` for what the weights do not tell: the kind of network, its iterations, and how
-    frames are fed to it.
+    ``teacher`` stands for the weights, ``reading`` for what the weights do not tell: the kind of network, its iterations, how frames
+    are fed to it, and its shortcuts, if it takes any.
     """
     network = teacher.refiner
-    reading = dict(network=type(network.estimator).__name__, iters=network.test_iters, frames=dict(vars(network.normalize)))
+    reading = dict(network=type(network.estimator).__name__, iters=network.test_iters, frames=dict(vars(network.normalize)),
+                   **teacher.shortcuts())
     return dict(
         teacher=teacher.digest(),
         reading=digest_of(reading),
@@ -146,6 +147,19 @@ def _keys_of(pair: Mapping[str, Any], labeler: FlowLabeler) -> List[str]:
     return [pair['key'], backward_key(pair['key'])] if both else [pair['key']]
 
 
+def _frame_names(items: Sequence[Mapping[str, Any]]) -> Tuple[List[str], List[str]]:
+    """Names of the first and of the second frames; what two pairs share has one name."""
+    first, second = [], []
+    for key in (item['key'] for item in items):
+        scene, _, pair = key.rpartition('/')
+        frames = pair.split('__')
+        # a name with two underscores of its own cannot be told apart from the other: then the pair shares nothing
+        names = [f'{scene}/{frame}' for frame in frames] if len(frames) == 2 else [f'{key} 1', f'{key} 2']
+        first.append(names[0])
+        second.append(names[1])
+    return first, second
+
+
 def _label(teacher: FrozenTeacher, labeler: FlowLabeler, dataset: Any, store: LabelStore, batches: Iterable[Sequence[int]],
            device: str, progress: '_Progress') -> int:
     made = 0
@@ -161,7 +175,7 @@ def _label(teacher: FrozenTeacher, labeler: FlowLabeler, dataset: Any, store: La
             thirds.append(None if third is None else as_frames([third], device)[0])
         frames1, frames2 = (as_frames([item[name] for item in items], device) for name in ('frame1', 'frame2'))
         try:
-            labels = labeler.label(teacher, frames1, frames2, *([thirds] if labeler.needs_third else []))
+            labels = labeler.label(teacher, frames1, frames2, thirds if labeler.needs_third else None, _frame_names(items))
         except TeacherError as error:
             raise TeacherError(f"{', '.join(item['key'] for item in items)}: {error}") from error
         for item, label in zip(items, labels):

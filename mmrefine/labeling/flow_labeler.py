@@ -14,6 +14,7 @@ from mmrefine.geometry import color_residual, cycle_error, lands_inside
 from mmrefine.registry import BALANCERS, DENSIFIERS, FILTERS, LABELERS, TEACHER_VIEWS
 from mmrefine.structures import FlowEstimator, FlowLabel
 
+from .both_ways import Names, look_both_ways
 from .filters import PairContext
 from .pair_guards import PairGuard
 
@@ -110,7 +111,8 @@ class FlowLabeler:
               teacher: FlowEstimator,
               frames1: Tensor,
               frames2: Tensor,
-              frames3: Optional[Union[Tensor, Sequence[Optional[Tensor]]]] = None) -> List[PairLabels]:
+              frames3: Optional[Union[Tensor, Sequence[Optional[Tensor]]]] = None,
+              names: Optional[Names] = None) -> List[PairLabels]:
         """The labels of a batch of frame pairs; the same input gives the same labels.
 
         Args:
@@ -120,6 +122,8 @@ class FlowLabeler:
             frames3: a third frame of each scene, ``(B, 3, H, W)``, or for each pair one
                 ``(3, H, W)``, or None where it has none. Only for filters that need it
                 (:attr:`needs_third`), which judge nothing in a pair without one.
+            names: of the pictures in ``frames1`` and in ``frames2``; a teacher that knows how encodes
+                each name once along a video.
 
         Returns:
             one per pair.
@@ -135,7 +139,7 @@ class FlowLabeler:
         if frames3 is None and self.needs_third:
             raise ConfigError(f'FlowLabeler.filters has {self._asking_for_third()}, which needs a third frame of the scene, and was '
                               'given two frames; give frames3, or leave the filter out')
-        both = self.view(teacher, torch.cat([frames1, frames2]), torch.cat([frames2, frames1]))
+        both = look_both_ways(self.view, teacher, frames1, frames2, names)
         _check_motion(both, frames1)
         flow_fw, flow_bw = both.float().chunk(2)
         third1, third2 = self._to_third(teacher, frames1, frames2, frames3) if frames3 is not None and self.needs_third else (None, None)

@@ -50,8 +50,10 @@ class FrameMemory:
             key = (name, frames.shape[1:], frames.dtype, frames.device)
             frame = frames[i:i + 1]
             if key not in self._known:
-                # a copy: a slice would keep the whole batch alive, and see what becomes of it
-                self._known[key] = (frame.clone(), encoder(frame))
+                # a copy: a slice would keep the whole batch alive and see what becomes of it, and how it lies in memory shows in
+                # the last bit of what is computed from it
+                alone = frame.clone(memory_format=torch.contiguous_format)
+                self._known[key] = (alone, encoder(alone))
             known, features = self._known[key]
             if not torch.equal(known, frame):
                 raise ValueError(f'the frame name {name!r} was given to two different pictures of {frame.shape[-2]}x{frame.shape[-1]} px; '

@@ -112,7 +112,9 @@ def one_way_flows(network: nn.Module, frames1: Tensor, frames2: Tensor, start: O
 
 def _encode(network: Any, frames: Tensor) -> Features:
     """Features for matching and for context ``(B, C, h, w)`` of each frame."""
-    return network.encoder(frames), network.context(frames)
+    # a CPU convolves channels last without reordering; instance norm, in the encoder, would turn them back each time
+    layout = torch.channels_last if frames.device.type == 'cpu' else torch.contiguous_format
+    return network.encoder(frames), network.context(frames.contiguous(memory_format=layout))
 
 
 def _in_groups(network: Any,

@@ -173,9 +173,9 @@ def test_every_pair_is_checked_by_the_frame_after_it_or_the_one_before(teacher, 
     labeler, thirds = labeler_of(filters=COMPOSITE, directions='both'), []
     original = labeler.label
 
-    def watched(asked, frames1, frames2, frames3):
+    def watched(asked, frames1, frames2, frames3, names):
         thirds.extend(frames3)
-        return original(asked, frames1, frames2, frames3)
+        return original(asked, frames1, frames2, frames3, names)
 
     monkeypatch.setattr(labeler, 'label', watched)
     _, store, _ = label(tmp_path / 'checked', teacher, labeler, pairs, batch_size=2)
@@ -200,6 +200,29 @@ def test_scenes_without_a_third_frame_give_the_labels_of_two_frames_and_say_so(t
     found, wanted = ({name: data for name, data in files_of(tmp_path / folder).items() if name.endswith('.png')}
                      for folder in ('checked', 'plain'))  # yapf: disable
     assert found == wanted and len(found) == 2
+
+
+def test_each_frame_of_a_scene_is_encoded_once(teacher, pairs, tmp_path):
+    teacher, seen = FrozenTeacher(teacher.refiner), []
+    handle = teacher.refiner.estimator.encoder.register_forward_hook(lambda _, frames, __: seen.append(len(frames[0])))
+    try:
+        label(tmp_path / 'one', teacher, labeler_of(), pairs, batch_size=1)
+    finally:
+        handle.remove()
+    frames = {(pair['scene'], name) for pair in pairs.pairs for name in pair['key'].rpartition('/')[2].split('__')}
+    assert seen == [1] * len(frames) and len(frames) < 2 * len(pairs.pairs)
+
+
+def test_frames_that_two_pairs_share_have_one_name_unless_it_is_ambiguous():
+    items = [dict(key=key) for key in ('s/a__b', 's/b__c', 't/a__b', 's/x__1__x__2', 's/x__2__x__3')]
+    first, second = label_run._frame_names(items)
+    assert first[:3] == ['s/a', 's/b', 't/a'] and second[:3] == ['s/b', 's/c', 't/b']
+    assert len({*first[3:], *second[3:]}) == 4
+
+
+def test_a_shortcut_of_the_teacher_is_part_of_the_fingerprint(teacher, pairs):
+    exact, rounded = (label_fingerprint(t, labeler_of(), pairs, '1') for t in (teacher, FrozenTeacher(teacher.refiner, 'bfloat16')))
+    assert {name for name in exact if exact[name] != rounded[name]} == {'reading'}
 
 
 def test_two_processes_check_with_a_third_frame_as_one_does(teacher, pairs, tmp_path):

@@ -42,6 +42,8 @@ class PseudoLabelHook(Hook):
         calibrate: what the labels shall promise, such as ``dict(precision=0.95)``: thresholds of the filters are then chosen for it
             before each labelling, see :func:`~mmrefine.engine.calibration.calibrate_labeler`, kept in ``<store>_calibration.json``, and
             read from there when the run is resumed. None: the thresholds of ``labeler`` stay.
+        teacher_dtype: ``'float32'``, or ``'bfloat16'`` for a teacher that is faster and less exact, see
+            :class:`~mmrefine.models.FrozenTeacher`.
 
     Raises:
         ConfigError: a ``relabel`` that does not exist, or keys or values of ``calibrate`` that cannot be meant.
@@ -55,13 +57,14 @@ class PseudoLabelHook(Hook):
                  batch_size: int = 1,
                  relabel: str = 'once',
                  min_kept: float = 0.001,
-                 calibrate: Optional[Dict[str, Any]] = None) -> None:
+                 calibrate: Optional[Dict[str, Any]] = None,
+                 teacher_dtype: str = 'float32') -> None:
         if relabel not in ('once', 'every_round'):
             raise ConfigError(f"PseudoLabelHook.relabel must be 'once' or 'every_round', got {relabel!r}")
         if calibrate is not None:
             check_calibration(calibrate, 'PseudoLabelHook.calibrate')
         self.dataset, self.labeler, self.store, self.calibrate = dataset, labeler, store, calibrate
-        self.batch_size, self.relabel, self.min_kept = batch_size, relabel, min_kept
+        self.batch_size, self.relabel, self.min_kept, self.teacher_dtype = batch_size, relabel, min_kept, teacher_dtype
 
     def store_root(self, work_dir: str, round_: int) -> Path:
         """Where the labels of a round (from 0) lie."""
@@ -89,7 +92,7 @@ class PseudoLabelHook(Hook):
             ConfigError: the training data have pairs that would get no label.
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        teacher, labeler = FrozenTeacher(model), LABELERS.build(self.labeler)
+        teacher, labeler = FrozenTeacher(model, self.teacher_dtype), LABELERS.build(self.labeler)
         dataset = DATASETS.build(dict(self.dataset, pipeline=[]))
         self._check_train_data(runner.train_dataloader.dataset, dataset, labeler)
         device = str(next(model.parameters()).device)
