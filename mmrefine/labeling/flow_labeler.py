@@ -28,7 +28,8 @@ class PairLabels:
         backward: motion from frame 2 to frame 1, if it was asked for.
         stats: of the forward label, see :func:`label_stats`; with pair guards also 1 or 0 for each, ``passed_<class name>``; with
             a filter that needs a third frame 1 or 0 for whether there was one, ``third``; with
-            ``densify`` the mean weight after it, ``densified``; with ``balance`` the mean weight before it, ``unbalanced``.
+            ``densify`` the mean weight after it, ``densified``; with ``balance`` the mean weight before it, ``unbalanced``; with a view
+            that has ``last_shares``, such as :class:`~mmrefine.labeling.ArbitratedView`, what it says of the direction.
         stats_backward: of the backward label.
     """
     forward: FlowLabel
@@ -140,14 +141,20 @@ class FlowLabeler:
             raise ConfigError(f'FlowLabeler.filters has {self._asking_for_third()}, which needs a third frame of the scene, and was '
                               'given two frames; give frames3, or leave the filter out')
         both = look_both_ways(self.view, teacher, frames1, frames2, names)
+        # before the view is asked again
+        shares = [{key: round(share, 6) for key, share in its.items()} for its in getattr(self.view, 'last_shares', ())]
         _check_motion(both, frames1)
         flow_fw, flow_bw = both.float().chunk(2)
         third1, third2 = self._to_third(teacher, frames1, frames2, frames3) if frames3 is not None and self.needs_third else (None, None)
         ctx = PairContext(frames1, frames2, flow_fw, flow_bw, third1, third2)
         forward, stats = self._directed(ctx)
+        for its, share in zip(stats, shares):
+            its.update(share)
         if self.directions == 'forward':
             return [PairLabels(label, None, its, None) for label, its in zip(forward, stats)]
         backward, stats_backward = self._directed(ctx.swapped())
+        for its, share in zip(stats_backward, shares[len(frames1):]):
+            its.update(share)
         return [PairLabels(*pair) for pair in zip(forward, backward, stats, stats_backward)]
 
     def _asking_for_third(self) -> str:

@@ -1,0 +1,152 @@
+"""Which look is right: EPE of single looks, of the cascade and of rules that choose between looks without truth, on pairs with truth.
+
+    python benchmarks/arbitration.py --checkpoint checkpoints/raft-small-mmrefine.pth --pairs ../shared/data/flow_pairs
+
+Pairs: every `A-img0.ppm A-img1.ppm A-gt.flo` below --pairs, and any `frame_0001.png frame_0002.png frame_0001.flo` and
+`frame10.png frame11.png flow10.flo`; and always rendered ones, slow and fast, some of them enlarged three times. EPE in px over all pixels
+whose truth is known, those that leave the frame too. The means are geometric, of the ratio to 1x. `least cycle` takes the look of the
+shorter round trip at each pixel, `oracle` the one that is closer to the truth.
+"""
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
+from mmrefine.apis import init_model
+from mmrefine.apis.commands import run_command
+from mmrefine.fileio.flow_io import read_flow
+from mmrefine.fileio.images import read_image
+from mmrefine.geometry import cycle_error, resize, resize_flow
+from mmrefine.labeling import ArbitratedView, CascadeView
+from mmrefine.labeling.arbitration import reversed_ways
+from mmrefine.structures import FlowEstimator
+from mmrefine.synthetic import render_clip
+from mmrefine.synthetic.style import SOURCE, TARGET
+
+CONFIG = Path(__file__).resolve().parents[1] / 'configs' / 'refine' / 'raft_small_video.py'
+CLASSES = (('slow, below 5 px', 0., 5.), ('medium, 5 to 15 px', 5., 15.), ('fast, 15 px and more', 15., float('inf')))
+RULES = ('2x', '1x, 2x', 'least cycle', 'ours', 'oracle')
+
+
+class Pair(NamedTuple):
+    """Frames ``(1, 3, H, W)`` in [0, 1], motion ``(1, 2, H, W)`` px and where it is known."""
+    name: str
+    frames1: Tensor
+    frames2: Tensor
+    truth: Tensor
+    known: Tensor
+
+
+def main() -> int:
+    """Print one row for each pair, then one for each class of motion."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--checkpoint', required=True, help='official RAFT-small, converted (tools/convert_checkpoint.py)')
+    parser.add_argument('--pairs', type=Path, help='folder of pairs with truth; default: rendered pairs only')
+    parser.add_argument('--crop', nargs=2, type=int, default=(256, 384), metavar=('H', 'W'), help='middle of the frames, px')
+    parser.add_argument('--rendered', type=int, default=3, help='rendered pairs of each kind')
+    parser.add_argument('--iters', type=int, default=12, help='of RAFT')
+    args = parser.parse_args()
+    model = init_model(CONFIG, args.checkpoint)
+    model.test_iters = args.iters
+    print(f'{"pair":34}{"motion":>8}{"1x":>8}' + ''.join(f'{rule:>13}' for rule in RULES) + f'{"from 2x":>9}')
+    motions: List[float] = []
+    ratios: List[Dict[str, float]] = []
+    for pair in [*(_filed(args.pairs, tuple(args.crop)) if args.pairs else ()), *_rendered(args.rendered)]:
+        motion = pair.truth.norm(dim=1, keepdim=True)[pair.known].mean().item()
+        epe, share = _errors(model, pair)
+        print(f'{pair.name[-33:]:34}{motion:8.2f}{epe["1x"]:8.3f}' + ''.join(f'{epe[rule]:13.3f}' for rule in RULES) + f'{share:9.2f}',
+              flush=True)
+        motions.append(motion)
+        ratios.append({rule: epe[rule] / epe['1x'] for rule in RULES})
+    print('\nEPE over that of 1x: geometric mean (worst pair)')
+    for name, low, high in (*CLASSES, ('all', 0., float('inf'))):
+        its = [ratio for ratio, motion in zip(ratios, motions) if low <= motion < high]
+        if its:
+            print(f'{name + f", {len(its)} pairs":50}' + ''.join(_mean([ratio[rule] for ratio in its]) for rule in RULES))
+    return 0
+
+
+@torch.no_grad()
+def _errors(model: FlowEstimator, pair: Pair) -> tuple:
+    """EPE of each rule, px, and the share of the pixels for which ours took the second look."""
+    first, second = torch.cat([pair.frames1, pair.frames2]), torch.cat([pair.frames2, pair.frames1])
+    teacher = _Remembering(model)
+    looks = {scale: CascadeView(scales=(scale, ))(teacher, first, second) for scale in (1., 2.)}
+    view = ArbitratedView()
+    shorter = cycle_error(looks[2.], reversed_ways(looks[2.])) < cycle_error(looks[1.], reversed_ways(looks[1.]))
+    flows = {
+        '1x': looks[1.],
+        '2x': looks[2.],
+        '1x, 2x': CascadeView(scales=(1., 2.))(teacher, first, second),
+        'least cycle': torch.where(shorter, looks[2.], looks[1.]),
+        'ours': view(teacher, first, second),
+    }
+    errors = {rule: (flow[:1] - pair.truth).norm(dim=1, keepdim=True) for rule, flow in flows.items()}
+    errors['oracle'] = torch.minimum(errors['1x'], errors['2x'])
+    return {rule: error[pair.known].mean().item() for rule, error in errors.items()}, view.last_shares[0]['from_2x']
+
+
+class _Remembering:
+    """A teacher that is asked once for each size and start from rest: no look is paid for twice."""
+
+    def __init__(self, model: FlowEstimator) -> None:
+        self.model, self.accepts_flow_init = model, model.accepts_flow_init
+        self.known: Dict[Tuple[int, ...], List[Tensor]] = {}
+
+    def estimate(self, frames1: Tensor, frames2: Tensor, flow_init: Optional[Tensor] = None) -> List[Tensor]:
+        """The last flow, as in ``FlowEstimator``; always of the same pair."""
+        if flow_init is not None:
+            return self.model.estimate(frames1, frames2, flow_init)
+        size = tuple(frames1.shape)
+        if size not in self.known:
+            self.known[size] = self.model.estimate(frames1, frames2)[-1:]
+        return self.known[size]
+
+
+def _filed(root: Path, crop: tuple) -> Iterator[Pair]:
+    """The middle of the pairs below a folder."""
+    for path in sorted(root.rglob('*.flo')):
+        first, second = {
+            'frame_0001': ('frame_0001.png', 'frame_0002.png'),
+            'flow10': ('frame10.png', 'frame11.png')
+        }.get(path.stem, (path.name.replace('-gt.flo', '-img0.ppm'), path.name.replace('-gt.flo', '-img1.ppm')))
+        flow, known = read_flow(path)
+        arrays = [read_image(path.parent / first), read_image(path.parent / second), flow, known[..., None]]
+        top, left = (max((size - wanted) // 2, 0) for size, wanted in zip(flow.shape[:2], crop))
+        tensors = [torch.from_numpy(np.ascontiguousarray(array[top:top + crop[0], left:left + crop[1]])) for array in arrays]
+        one, two, truth, where = (tensor.permute(2, 0, 1)[None] for tensor in tensors)
+        yield Pair(f'{path.parent.name}/{path.stem}', one.float() / 255, two.float() / 255, truth.float(), where)
+
+
+def _rendered(count: int) -> Iterator[Pair]:
+    """Both looks at their own speed, both at several times their speed, and a part of the source look enlarged three times."""
+    fast = dict(object_speed=(0.05, 0.3), camera_speed=(0.05, 0.15))
+    kinds = {
+        'source': (SOURCE, (192, 256), 1),
+        'target': (TARGET, (128, 192), 1),
+        'source, fast': (dataclasses.replace(SOURCE, **fast), (256, 384), 1),
+        'target, fast': (dataclasses.replace(TARGET, **fast), (256, 384), 1),
+        'source, enlarged': (SOURCE, (96, 128), 3)
+    }
+    for kind, (style, size, factor) in kinds.items():
+        for i in range(count):
+            clip = render_clip(40000 + i, 2, size, style)
+            frames = torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 255
+            truth, seen = torch.from_numpy(clip.flow_fw), (factor * size[0], factor * size[1])
+            frames, truth = resize(frames, seen), resize_flow(truth, seen)
+            yield Pair(f'{kind} {i}', frames[:1], frames[1:], truth, torch.ones_like(truth[:, :1], dtype=torch.bool))
+
+
+def _mean(ratios: List[float]) -> str:
+    return f'{f"{np.exp(np.log(ratios).mean()):.3f} ({max(ratios):.2f})":>13}'
+
+
+if __name__ == '__main__':
+    run_command(main)
