@@ -10,7 +10,7 @@ from torch import Tensor
 # float32: half precision would move the matches by more than the cycle threshold of a label
 _BYTES = 4
 # gathered features that wait for their scalar products; more than a cache holds is slower, not faster
-_CHUNK_BYTES = 16 * 2**20
+_CHUNK_BYTES = 8 * 2**20
 
 
 def corr_bytes(queries: int, size: Tuple[int, int], levels: int) -> List[int]:
@@ -95,7 +95,8 @@ class Correlation:
             sample = torch.arange(begin, begin + len(index), device=feat2.device) // cells
             index = index + (sample * (height * width))[:, None]
             gathered = feat2.index_select(0, index.flatten()).view(len(index), side**2, channels)
-            products = torch.bmm(gathered, queries[here].unsqueeze(-1))
+            # a row times a matrix: a matrix times a column is far slower on a CPU
+            products = torch.bmm(queries[here].unsqueeze(1), gathered.mT)
             parts.append(_interpolate(products.view(-1, side, side), near, far))
         return torch.cat(parts)
 
