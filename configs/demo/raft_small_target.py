@@ -10,6 +10,7 @@ labeler = dict(
     type='FlowLabeler',
     view=dict(type='CascadeView', scales=(1., 2.)),
     filters=[dict(type='CycleFilter', alpha=0.01, beta=0.5)],  # px; loose
+    floor=0.3,  # what does not come back is where the student could learn most
     directions='both')
 train_pipeline = [
     dict(type='LoadLabel'),
@@ -30,12 +31,12 @@ train_dataloader = dict(
         directions='{labeler.directions}',
         seed='{randomness.seed}',
         pipeline='{train_pipeline}'))
-max_iters = 700
+max_iters = 1400
 train_cfg = dict(type='SelfTrainingLoop', max_iters='{max_iters}')
 optim_wrapper = dict(
-    type='BFloat16OptimWrapper', optimizer=dict(type='AdamW', lr=2e-4, weight_decay=1e-4, eps=1e-8), clip_grad=dict(max_norm=5.0))
+    type='BFloat16OptimWrapper', optimizer=dict(type='AdamW', lr=8e-4, weight_decay=1e-4, eps=1e-8), clip_grad=dict(max_norm=5.0))
 param_scheduler = dict(
-    type='OneCycleLR', eta_max=2e-4, total_steps='{max_iters+5}', pct_start=0.1, anneal_strategy='linear', by_epoch=False)
+    type='OneCycleLR', eta_max=8e-4, total_steps='{max_iters+5}', pct_start=0.1, anneal_strategy='linear', by_epoch=False)
 
 judge_pipeline = [dict(type='LoadTruth'), dict(type='PackPair')]
 custom_hooks = [
