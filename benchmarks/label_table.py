@@ -1,0 +1,132 @@
+"""What each part of a labeler does to the labels: coverage, precision and EPE on rendered videos with exact motion.
+
+    python benchmarks/label_table.py
+    python benchmarks/label_table.py --checkpoint checkpoints/raft-small-mmrefine.pth --look source
+
+One row for each labeler, all with the same teacher on the same pairs. ``kept`` is the mean weight, ``right`` the share of it that is off by
+less than 1 px, ``fast`` and ``hidden`` the mean weight on pixels that truly move by 4 px or more and on those that the next frame does not
+show; EPE is weighted. What such labels make of a student: ``demo_seeds.py``.
+"""
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence
+
+import torch
+from torch import Tensor
+
+import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
+from mmrefine.apis import init_model
+from mmrefine.apis.commands import run_command
+from mmrefine.fileio.digest import digest_of_bytes
+from mmrefine.labeling import calibrate
+from mmrefine.registry import LABELERS
+from mmrefine.structures import FlowEstimator
+from mmrefine.synthetic import RenderedClip, render_clip
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = ROOT / 'configs' / 'demo' / 'raft_small_target.py'
+FAST = 4.  # px per pair
+LOOSE = dict(type='CycleFilter', alpha=0.01, beta=0.5)
+TWO_LOOKS = dict(type='CascadeView', scales=(1., 2.))
+
+
+def _labeler(*filters: Dict[str, Any], view: Dict[str, Any] = TWO_LOOKS, **settings: Any) -> Dict[str, Any]:
+    return dict(type='FlowLabeler', view=view, filters=list(filters), **settings)
+
+
+LABELERS_OF_TABLE: Dict[str, Dict[str, Any]] = {
+    'no filter, 1x': _labeler(view=dict(type='CascadeView', scales=(1., ))),
+    'no filter, 2x from rest': _labeler(view=dict(type='CascadeView', scales=(2., ))),
+    'no filter, arbitrated': _labeler(view=dict(type='ArbitratedView')),
+    'no filter, 1x then 2x': _labeler(),
+    'in frame': _labeler(dict(type='InFrameFilter')),
+    'cycle, paper (0.002, 0.1)': _labeler(dict(type='CycleFilter')),
+    'cycle, loose (0.01, 0.5)': _labeler(LOOSE),
+    'cycle, squared (0.01, 0.5)': _labeler(dict(type='CycleFilter', alpha=0.01, beta=0.5, form='squared')),
+    'soft cycle': _labeler(dict(type='SoftCycleFilter')),
+    'colour RGB': _labeler(dict(type='ColorFilter', tolerance=5.)),
+    'colour Lab': _labeler(dict(type='LabFilter')),
+    'census': _labeler(dict(type='CensusFilter')),
+    'gain-robust colour': _labeler(dict(type='GainRobustColorFilter', tolerance=5.)),
+    'texture': _labeler(dict(type='TextureFilter')),
+    'composite': _labeler(dict(type='CompositeFilter')),
+    'loose cycle + composite': _labeler(LOOSE, dict(type='CompositeFilter')),
+    'all (loose, RGB, census, texture, composite)': _labeler(
+        LOOSE, dict(type='ColorFilter', tolerance=5.), dict(type='CensusFilter'), dict(type='TextureFilter'), dict(type='CompositeFilter')),
+    'loose cycle, floor 0.3': _labeler(LOOSE, floor=0.3),
+    'loose cycle, densify (agree)': _labeler(LOOSE, densify=dict(type='EdgeAwareDensify')),
+    'loose cycle, densify (fill)': _labeler(LOOSE, densify=dict(type='EdgeAwareDensify', fill=True)),
+    'loose cycle, speed quota': _labeler(LOOSE, balance=dict(type='SpeedQuota')),
+}
+
+
+class RememberingTeacher:
+    """Asks a teacher for each batch once; all labelers of the table look at the same frames. Implements ``FlowEstimator``."""
+    accepts_flow_init = True
+
+    def __init__(self, teacher: FlowEstimator) -> None:
+        self.teacher = teacher
+        self.known: Dict[Any, Tensor] = {}
+
+    def estimate(self, frames1: Tensor, frames2: Tensor, flow_init: Optional[Tensor] = None) -> List[Tensor]:
+        """The last flow only."""
+        parts = (frames1, frames2, flow_init)
+        key = tuple(None if part is None else (part.shape, digest_of_bytes(part.numpy().tobytes())) for part in parts)
+        if key not in self.known:
+            self.known[key] = self.teacher.estimate(frames1, frames2, flow_init)[-1]
+        return [self.known[key]]
+
+
+def main() -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--checkpoint', default=str(ROOT / 'configs' / 'demo' / 'raft_small_source.pth'), help='RAFT-small weights')
+    parser.add_argument('--look', default='target', choices=['source', 'target'])
+    parser.add_argument('--videos', type=int, default=12)
+    parser.add_argument('--frames', type=int, default=4, help='frames per video, at least 3')
+    parser.add_argument('--precision', type=float, nargs='+', default=[0.8, 0.95], help='of the calibrated cycle filters')
+    args = parser.parse_args()
+    # seeds far from those of the training and of the demo
+    clips = [render_clip(40000 + i, args.frames, (128, 192), args.look) for i in range(args.videos)]
+    teacher = RememberingTeacher(init_model(CONFIG, args.checkpoint))
+    table = dict(LABELERS_OF_TABLE)
+    pairs = [(frames[0], frames[1]) for frames in map(_frames, clips)]
+    for precision in args.precision:
+        config = _labeler(LOOSE)
+        table[f'cycle, calibrated for {precision:.0%}'] = calibrate(teacher, config, pairs, precision=precision, relative=0.).apply(config)
+    print(f'{"labeler":46}{"kept":>8}{"right":>8}{"EPE":>8}{"fast":>8}{"hidden":>8}   {args.videos} videos of {args.frames} frames, '
+          f'look {args.look}')
+    for name, config in table.items():
+        kept, right, epe, fast, hidden = _measured(teacher, config, clips)
+        print(f'{name:46}{kept:8.1%}{right:8.1%}{epe:8.3f}{fast:8.1%}{hidden:8.1%}', flush=True)
+    return 0
+
+
+def _frames(clip: RenderedClip) -> Tensor:
+    return torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 255
+
+
+def _measured(teacher: RememberingTeacher, config: Dict[str, Any], clips: Sequence[RenderedClip]) -> List[float]:
+    """Mean weight, precision, weighted EPE in px, mean weight on fast and on hidden pixels; over all pixels of all pairs."""
+    labeler = LABELERS.build(config)
+    weights, errors, speeds, seen = [], [], [], []
+    for clip in clips:
+        frames = _frames(clip)
+        # the next frame after the pair, at the end the one before it, as stage 1 has it
+        thirds = torch.cat([frames[2:], frames[-3:-2]])
+        for label, truth, visible in zip(labeler.label(teacher, frames[:-1], frames[1:], thirds), clip.flow_fw, clip.visible_fw):
+            target = torch.from_numpy(truth)
+            weights.append(label.forward.weight[0].double())
+            errors.append((label.forward.flow - target).norm(dim=0).double())
+            speeds.append(target.norm(dim=0))
+            seen.append(torch.from_numpy(visible).bool().view_as(weights[-1]))
+    weight, error, speed, shown = (torch.stack(parts) for parts in (weights, errors, speeds, seen))
+    held = weight.sum().clamp(min=1e-12)
+    return [float(value) for value in (weight.mean(), (weight * (error < 1)).sum() / held, (weight * error).sum() / held,
+                                       weight[speed >= FAST].mean(), weight[~shown].mean())]
+
+
+if __name__ == '__main__':
+    run_command(main)
