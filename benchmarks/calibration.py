@@ -22,7 +22,7 @@ from mmrefine.evaluation.label_quality import quality_record, tally_truth
 from mmrefine.labeling import calibrate
 from mmrefine.registry import LABELERS
 from mmrefine.structures import FlowEstimator
-from mmrefine.synthetic import RenderedClip, render_clip
+from mmrefine.synthetic import STYLES, RenderedClip, render_clip
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / 'configs' / 'demo' / 'raft_small_target.py'
@@ -33,7 +33,7 @@ def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--checkpoint', default=str(ROOT / 'configs' / 'demo' / 'raft_small_source.pth'), help='RAFT-small weights')
-    parser.add_argument('--look', default='target', choices=['source', 'target'])
+    parser.add_argument('--look', default='target', choices=sorted(STYLES))
     parser.add_argument('--videos', type=int, default=4, help='of two frames each')
     parser.add_argument('--size', type=int, nargs=2, default=(96, 128), metavar=('H', 'W'), help='px')
     parser.add_argument('--warps', type=int, default=2, help='of each video')

@@ -23,7 +23,7 @@ from mmrefine.fileio.digest import digest_of_bytes
 from mmrefine.labeling import calibrate
 from mmrefine.registry import LABELERS
 from mmrefine.structures import FlowEstimator
-from mmrefine.synthetic import RenderedClip, render_clip
+from mmrefine.synthetic import STYLES, RenderedClip, render_clip
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / 'configs' / 'demo' / 'raft_small_target.py'
@@ -83,7 +83,7 @@ def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--checkpoint', default=str(ROOT / 'configs' / 'demo' / 'raft_small_source.pth'), help='RAFT-small weights')
-    parser.add_argument('--look', default='target', choices=['source', 'target'])
+    parser.add_argument('--look', default='target', choices=sorted(STYLES))
     parser.add_argument('--videos', type=int, default=12)
     parser.add_argument('--frames', type=int, default=4, help='frames per video, at least 3')
     parser.add_argument('--precision', type=float, nargs='+', default=[0.8, 0.95], help='of the calibrated cycle filters')

@@ -1,7 +1,7 @@
-"""Knobs of the two rendered worlds."""
+"""Knobs of the rendered worlds."""
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Tuple
 
 Range = Tuple[float, float]  # (low, high), both included
@@ -80,7 +80,10 @@ TARGET = WorldStyle(
     vignette=(0.1, 0.35), defocus=(0.3, 0.8), shot_noise=(0.01, 0.05),
     read_noise=(0.5, 1.5), jpeg=(60, 90))
 
-STYLES = {style.name: style for style in (SOURCE, TARGET)}
+# The target's scenes so deep in haze that a network trained on either look cannot read them, whatever the size: most labels are wrong.
+FOG = replace(TARGET, name='fog', haze=(0.5, 0.8), read_noise=(2.0, 4.0))
+
+STYLES = {style.name: style for style in (SOURCE, TARGET, FOG)}
 
 
 def get_style(style: WorldStyle | str) -> WorldStyle:

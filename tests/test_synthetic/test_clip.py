@@ -5,11 +5,11 @@ import cv2
 import numpy as np
 import pytest
 
-from mmrefine.synthetic import SOURCE, TARGET, render_clip
+from mmrefine.synthetic import FOG, SOURCE, TARGET, render_clip
 from mmrefine.synthetic.render import build_scene
 
 SIZE = (64, 96)
-STYLES = pytest.mark.parametrize('style', [SOURCE, TARGET], ids=lambda s: s.name)
+STYLES = pytest.mark.parametrize('style', [SOURCE, TARGET, FOG], ids=lambda s: s.name)
 
 
 def sample(image, x, y):
