@@ -7,7 +7,7 @@ model = dict(
     losses=[dict(type='MaskedSequenceLoss', gamma=0.8)],
     train_start=dict(type='RandomStart', prob=0.5),
     # Without it the encoder needs thousands of steps to begin to match; the temperature keeps the correlation, and with it the GRU, small.
-    # A network that matches is better finished without it.
+    # A network that matches is better finished without it: raft_small_finish.py.
     feature_losses=[dict(type='ContrastiveFlowLoss', temperature=0.25)],
     estimator=dict(
         cxt_encoder=dict(  # it has no norm, and a large first state would saturate the GRU
@@ -35,7 +35,7 @@ train_dataloader = dict(
         truth_root='data/rendered/source/flow',
         seed='{randomness.seed}',
         pipeline=train_pipeline))
-max_iters = 60000
+max_iters = 7000
 train_cfg = dict(type='SelfTrainingLoop', max_iters='{max_iters}')  # no PseudoLabelHook: the truth is known
 optim_wrapper = dict(
     type='BFloat16OptimWrapper',
