@@ -23,11 +23,11 @@ FLOW_SUFFIXES = ('.flo', '.png', '.pfm', '.flo5')
 KITTI_MAX_MOTION = 511.  # px; what 16 bits hold, 2^15 / 64 = 512, less a margin that every reader agrees on
 UNKNOWN = 1e9  # px; a component beyond it means "unknown" (Middlebury); writers use ten times as much
 
-# Measured on a half-kept label of 436 x 1024: 0.23 MB, written in 20 ms, read in 5 ms. OpenCV's default takes 0.32 MB and
-# twice the time to read; level 6 gains 0.05 MB and takes 50 ms to write, level 9 600 ms.
-_PNG_PARAMS = [cv2.IMWRITE_PNG_COMPRESSION, 3]
+# How the pictures of a label are packed. Neighbouring rows of a motion differ less than neighbouring pixels of a row, and level 5 is the
+# last that costs little to write (`benchmarks/store_size.py` prints size and speed). The setting is no part of the format.
+PNG_PARAMS = [cv2.IMWRITE_PNG_COMPRESSION, 5]
 if hasattr(cv2, 'IMWRITE_PNG_FILTER'):  # OpenCV 4.11 and later
-    _PNG_PARAMS += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB]
+    PNG_PARAMS += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
 
 _PFM_HEADER = re.compile(rb'(PF|Pf)\s+(\d+)\s+(\d+)\s+(\S+)[ \t\r]*\n')
 
@@ -110,7 +110,7 @@ def encode_kitti(flow: np.ndarray, valid: Optional[np.ndarray] = None) -> bytes:
         # times 64 is exact in floats, so rint sees the true value; 2^15 is added to whole numbers
         steps = np.rint(np.where(valid, flow[..., axis], np.float32(0)) * np.float32(64))
         bgr[..., channel] = (steps + np.float32(2**15)) * valid
-    return cv2.imencode('.png', bgr, _PNG_PARAMS)[1].tobytes()
+    return cv2.imencode('.png', bgr, PNG_PARAMS)[1].tobytes()
 
 
 def decode_kitti(data: bytes) -> Tuple[np.ndarray, np.ndarray]:

@@ -29,7 +29,7 @@ from mmrefine.structures import FlowLabel
 
 from .atomic import PathLike, remove_leftovers, write_bytes, write_failure, write_json
 from .digest import digest_of, digest_of_bytes
-from .flow_io import decode_kitti, encode_kitti
+from .flow_io import PNG_PARAMS, decode_kitti, encode_kitti
 from .lock import folder_lock
 from .store_files import (FINGERPRINT, FLOW, FORMAT, MANIFEST, MANIFEST_KEYS, REMEDY, STATS, WEIGHT,
                           decode_weight, differing, key_of, label_path, read_json, seal_of,
@@ -121,7 +121,7 @@ class LabelStore:
         weight8 = np.where(weight > 0, np.rint(weight * 255).clip(min=1), 0).astype(np.uint8)
         files = {FLOW: encode_kitti(flow, weight8 > 0)}
         if ((weight8 > 0) & (weight8 < 255)).any():
-            files[WEIGHT] = cv2.imencode('.png', weight8)[1].tobytes()
+            files[WEIGHT] = cv2.imencode('.png', weight8, PNG_PARAMS)[1].tobytes()
         self.put(key, files, stats)
 
     def put(self, key: str, files: Mapping[str, bytes], stats: Mapping[str, Any]) -> None:

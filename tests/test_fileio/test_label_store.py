@@ -58,6 +58,19 @@ def test_motion_that_the_layout_cannot_say_loses_its_weight(tmp_path: Path) -> N
         assert store.read(key).flow[0, 0].tolist() == [0, 0, 0, 511]
 
 
+@pytest.mark.parametrize('packing', [[cv2.IMWRITE_PNG_COMPRESSION, 0], [cv2.IMWRITE_PNG_COMPRESSION, 3], [cv2.IMWRITE_PNG_STRATEGY, 3]])
+def test_how_a_label_was_packed_does_not_change_what_is_read(tmp_path: Path, packing: list) -> None:
+    given = label(soft=True)
+    now, before = store_in(tmp_path / 'now'), store_in(tmp_path / 'before')
+    now.write('cat/0__1', given, {})
+    files = {suffix: cv2.imencode('.png', cv2.imread(str(path), cv2.IMREAD_UNCHANGED), packing)[1].tobytes()
+             for suffix, path in ((suffix, tmp_path / 'now' / f'cat/0__1{suffix}') for suffix in ('.png', '.weight.png'))}
+    before.put('cat/0__1', files, {})
+    assert (tmp_path / 'now/cat/0__1.png').read_bytes() != files['.png']
+    assert torch.equal(before.read('cat/0__1').flow, now.read('cat/0__1').flow)
+    assert torch.equal(before.read('cat/0__1').weight, now.read('cat/0__1').weight)
+
+
 def test_another_toolbox_reads_the_label_as_a_kitti_file(tmp_path: Path) -> None:
     flow = torch.tensor([[[1., 2.]], [[-3., 0.]]])
     store_in(tmp_path).write('cat/0__1', FlowLabel(flow, torch.tensor([[[1., 0.]]])), {})
