@@ -21,7 +21,7 @@ from torch import Tensor
 import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
 from mmrefine.apis import init_model, train
 from mmrefine.apis.commands import run_command
-from mmrefine.apis.config import load_config
+from mmrefine.apis.config import fill_in, load_config
 from mmrefine.engine.evaluate import score_pairs
 from mmrefine.fileio.atomic import write_json
 from mmrefine.fileio.digest import digest_of, digest_of_bytes
@@ -73,7 +73,7 @@ def main() -> int:
             table.append(json.loads(result.read_text(encoding='utf-8')))
     means = [_mean(recipe, table) for recipe in args.recipes]
     if args.teacher:
-        means.append(_teacher(load_config(CONFIG, {'video': str(refined), 'unseen': str(unseen)}), means[0]))
+        means.append(_teacher(fill_in(load_config(CONFIG, {'video': str(refined), 'unseen': str(unseen)})), means[0]))
     print(f'{"recipe":18}{"seed":>6}{"refined":>22}{"unseen":>22}{"worst scene":>14}')
     for row in table + means:
         changes = [f'{_change(row, name):>22}' for name in ('refined', 'unseen')]
