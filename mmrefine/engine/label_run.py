@@ -11,6 +11,8 @@ from mmengine.dist import get_dist_info
 from torch import Tensor
 
 from mmrefine.engine.batches import scene_batches
+from mmrefine.engine.machine import Machine
+from mmrefine.engine.outlook import Outlook
 from mmrefine.engine.processes import together
 from mmrefine.errors import ConfigError, NoLabelsError, TeacherError
 from mmrefine.evaluation import speed_stats
@@ -71,12 +73,16 @@ def make_labels(teacher: FrozenTeacher,
                 part: Tuple[int, int] = (1, 1),
                 device: str = 'cpu',
                 log: Callable[[str], None] = print,
-                log_every: float = 10.) -> LabelRun:
+                log_every: float = 10.,
+                machine: Optional[Machine] = None) -> LabelRun:
     """Label every pair of ``dataset`` that ``store`` lacks, and complete the store once it has all.
 
     The store is the same, byte for byte, whatever the number of processes and however often the run was killed: the batches are cut
     from the whole list of pairs before they are shared out, so each pair always meets the same companions. If one process fails,
     all raise its error.
+
+    After a few pairs it tells what time, memory and disk all will take, and stops there if they do not fit: see
+    :class:`~mmrefine.engine.outlook.Outlook`.
 
     Args:
         teacher: frozen.
@@ -89,12 +95,13 @@ def make_labels(teacher: FrozenTeacher,
         device: where the teacher lives.
         log: called with one line of progress (rank 0).
         log_every: seconds between two of them.
+        machine: what there is of memory and disk; default: what the system says.
 
     Raises:
-        ConfigError: a batch size below 1, a part that does not exist, both the data set and the labeler make the backward pairs, or
-            the labeler needs a third frame and the data set has no ``third_frame(i)``.
+        ConfigError: a batch size below 1, a part that does not exist, both the data set and the labeler make the backward pairs, the
+            labeler needs a third frame and the data set has no ``third_frame(i)``, or the batches do not fit into memory.
         StaleLabelsError: the store was made with other settings.
-        LabelStoreError: the store cannot be written.
+        LabelStoreError: the store cannot be written, or the labels do not fit on its disk.
         TeacherError: the teacher's motion cannot be used; names the pair.
         NoLabelsError: less than ``min_kept`` survived.
     """
@@ -118,7 +125,12 @@ def make_labels(teacher: FrozenTeacher,
     ours = batches[part[0] - 1::part[1]][rank::world]
     todo = [b for b in ours if not all(store.has(k) for i in b for k in _keys_of(dataset.pairs[i], labeler))]
     progress = _Progress(log if rank == 0 else None, log_every, todo, world)
-    made = together(lambda: _label(teacher, labeler, dataset, store, todo, device, progress))
+    machine = Machine(device) if machine is None else machine
+    outlook = Outlook(teacher, labeler, dataset, store.root, todo, machine, log if rank == 0 else None)
+    outlook.begin()
+    made = together(lambda: _label(teacher, labeler, dataset, store, todo[:outlook.few], device, progress, outlook))
+    outlook.judge()
+    made += together(lambda: _label(teacher, labeler, dataset, store, todo[outlook.few:], device, progress))
     together(lambda: _complete(store, keys) if rank == 0 and all(store.has(key) for key in keys) else None)
     if not store.is_complete():
         there = [float(store.stats(key)['kept']) for key in keys if store.has(key)]
@@ -161,30 +173,43 @@ def _frame_names(items: Sequence[Mapping[str, Any]]) -> Tuple[List[str], List[st
 
 
 def _label(teacher: FrozenTeacher, labeler: FlowLabeler, dataset: Any, store: LabelStore, batches: Iterable[Sequence[int]],
-           device: str, progress: '_Progress') -> int:
+           device: str, progress: '_Progress', outlook: Optional[Outlook] = None) -> int:
     made = 0
     for batch in batches:
         if all(store.has(key) for i in batch for key in _keys_of(dataset.pairs[i], labeler)):
             progress.step(len(batch))  # another run on the same store has made them meanwhile
             continue
-        items: List[Any] = []
-        thirds: List[Optional[Tensor]] = []
-        for i in batch:  # a pair and its third frame are neighbours in a video
-            items.append(dataset[i])
-            third = dataset.third_frame(i) if labeler.needs_third else None
-            thirds.append(None if third is None else as_frames([third], device)[0])
-        frames1, frames2 = (as_frames([item[name] for item in items], device) for name in ('frame1', 'frame2'))
-        try:
-            labels = labeler.label(teacher, frames1, frames2, thirds if labeler.needs_third else None, _frame_names(items))
-        except TeacherError as error:
-            raise TeacherError(f"{', '.join(item['key'] for item in items)}: {error}") from error
-        for item, label in zip(items, labels):
-            store.write(item['key'], label.forward, {**label.stats, **speed_stats(label.forward)})
-            if label.backward is not None:
-                store.write(backward_key(item['key']), label.backward, {**(label.stats_backward or {}), **speed_stats(label.backward)})
-            made += 1 + (label.backward is not None)
+        began = None if outlook is None else outlook.machine.clock()
+        keys = _label_batch(teacher, labeler, dataset, store, batch, device)
+        if outlook is not None and began is not None:
+            outlook.add(batch, keys, outlook.machine.clock() - began)
+        made += len(keys)
         progress.step(len(batch))
     return made
+
+
+def _label_batch(teacher: FrozenTeacher, labeler: FlowLabeler, dataset: Any, store: LabelStore, batch: Sequence[int],
+                 device: str) -> List[str]:
+    """The keys of the labels that a batch gave, all of them in the store."""
+    items: List[Any] = []
+    thirds: List[Optional[Tensor]] = []
+    for i in batch:  # a pair and its third frame are neighbours in a video
+        items.append(dataset[i])
+        third = dataset.third_frame(i) if labeler.needs_third else None
+        thirds.append(None if third is None else as_frames([third], device)[0])
+    frames1, frames2 = (as_frames([item[name] for item in items], device) for name in ('frame1', 'frame2'))
+    try:
+        labels = labeler.label(teacher, frames1, frames2, thirds if labeler.needs_third else None, _frame_names(items))
+    except TeacherError as error:
+        raise TeacherError(f"{', '.join(item['key'] for item in items)}: {error}") from error
+    keys = []
+    for item, label in zip(items, labels):
+        store.write(item['key'], label.forward, {**label.stats, **speed_stats(label.forward)})
+        keys.append(item['key'])
+        if label.backward is not None:
+            keys.append(backward_key(item['key']))
+            store.write(keys[-1], label.backward, {**(label.stats_backward or {}), **speed_stats(label.backward)})
+    return keys
 
 
 def _complete(store: LabelStore, keys: Sequence[str]) -> None:
