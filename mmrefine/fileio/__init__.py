@@ -1,5 +1,6 @@
 """What lies on disk: pictures, videos, flow files, labels; every file appears whole or not at all."""
 from .atomic import atomic_write, save_checkpoint, write_bytes, write_failure, write_json
+from .badja import Joints, read_badja
 from .digest import digest_of, digest_of_state
 from .flow_io import decode_kitti, encode_kitti, read_flow, write_flow
 from .images import read_image, write_image
@@ -9,7 +10,8 @@ from .store_merge import merge_stores
 from .video import FolderFrames, FrameSource, VideoFrames, list_scenes, open_frames
 
 __all__ = [
-    'FolderFrames', 'FrameSource', 'LabelStore', 'VideoFrames', 'atomic_write', 'decode_kitti', 'digest_of',
-    'digest_of_state', 'encode_kitti', 'list_scenes', 'merge_stores', 'open_frames', 'read_flow', 'read_image', 'save_checkpoint',
-    'verify_store', 'write_bytes', 'write_failure', 'write_flow', 'write_image', 'write_json'
+    'FolderFrames', 'FrameSource', 'Joints', 'LabelStore', 'VideoFrames', 'atomic_write', 'decode_kitti', 'digest_of',
+    'digest_of_state', 'encode_kitti', 'list_scenes', 'merge_stores', 'open_frames', 'read_badja', 'read_flow',
+    'read_image', 'save_checkpoint', 'verify_store', 'write_bytes', 'write_failure', 'write_flow', 'write_image',
+    'write_json'
 ]
