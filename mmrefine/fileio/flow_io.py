@@ -127,12 +127,14 @@ def decode_kitti(data: bytes) -> Tuple[np.ndarray, np.ndarray]:
         raise ValueError('unknown format or damaged data')
     if bgr.dtype != np.uint16 or bgr.ndim != 3 or bgr.shape[2] != 3:
         raise ValueError(f'a KITTI flow is a PNG of 3 channels with 16 bits, this one is {bgr.shape} {bgr.dtype}')
-    valid = bgr[..., 0] > 0
+    blue, green, red = cv2.split(bgr)
+    valid = blue > 0
+    scale = valid.astype(np.float32)
+    scale *= np.float32(1 / 64)  # a power of two: nothing is rounded
     planes = np.empty((2, *valid.shape), np.float32)  # each axis in one piece, as torch wants it next
-    for plane, channel in zip(planes, (2, 1)):
-        np.subtract(bgr[..., channel], np.float32(2**15), out=plane)
-        plane *= valid
-    planes *= np.float32(1 / 64)
+    for plane, channel in zip(planes, (red, green)):
+        np.subtract(channel, np.float32(2**15), out=plane)
+        plane *= scale
     return planes.transpose(1, 2, 0), valid
 
 
