@@ -77,7 +77,8 @@ def main() -> int:
     print(f'{"recipe":18}{"seed":>6}{"refined":>22}{"unseen":>22}{"worst scene":>14}')
     for row in table + means:
         changes = [f'{_change(row, name):>22}' for name in ('refined', 'unseen')]
-        print(f'{row["recipe"]:18}{row["seed"]:>6}', *changes, f'{row["worst"]:>+12.1f} %', sep='')
+        worst = '' if row['worst'] is None else f'{row["worst"]:>+12.1f} %'
+        print(f'{row["recipe"]:18}{row["seed"]:>6}', *changes, worst, sep='')
     return 0
 
 
@@ -105,7 +106,7 @@ class _BothLooks:
 def _teacher(cfg: Any, student: Dict[str, Any]) -> Dict[str, Any]:
     """The teacher's motion in place of the student's, beside the same scores before."""
     teacher = _BothLooks(init_model(CONFIG, cfg.load_from), cfg.labeler.view)
-    row: Dict[str, Any] = dict(recipe='its teacher', seed='-', worst=float('nan'))
+    row: Dict[str, Any] = dict(recipe='its teacher', seed='-', worst=None)
     groups = next(hook for hook in cfg.custom_hooks if hook['type'] == 'ReportHook')['groups']
     for name in ('refined', 'unseen'):
         row[name] = [student[name][0], score_pairs(teacher, DATASETS.build(groups[name]))['EPE']]
