@@ -26,8 +26,8 @@ test: $(STAMP)
 # what a contributor runs before a commit
 check: $(STAMP)
 	$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	$(RUN) -m flake8 mmrefine tools tests configs
-	$(RUN) -m isort --check-only --quiet mmrefine tools tests
+	$(RUN) -m flake8 mmrefine tools tests configs benchmarks
+	$(RUN) -m isort --check-only --quiet mmrefine tools tests benchmarks
 	$(RUN) -m mypy
 	$(RUN) -m pytest
 

@@ -1,6 +1,6 @@
 """Stage 1: what a teacher sees becomes a label. Tensors in, label out; nothing touches a disk."""
 from .arbitration import Arbiter
-from .calibrate import calibrate, check_promise, tunable_filters
+from .calibrate import calibrate, check_promise
 from .calibration import Calibration
 from .color_filters import CensusFilter, GainRobustColorFilter, LabFilter
 from .composite_filter import CompositeFilter
@@ -9,6 +9,7 @@ from .filters import ColorFilter, CycleFilter, InFrameFilter, PairContext, SoftC
 from .flow_labeler import FlowLabeler, PairLabels
 from .pair_guards import CutGuard, DuplicateFrameGuard, ExposureJumpGuard, PairGuard, StillPairGuard
 from .rebalance import InverseHistogram, SpeedQuota, SpeedThreshold
+from .sweep import tunable_filters
 from .teacher_views import ArbitratedView, CascadeView
 from .texture_filter import TextureFilter
 from .thresholds import Threshold

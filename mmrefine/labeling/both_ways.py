@@ -42,12 +42,21 @@ def both_ways(teacher: FlowEstimator,
         flows = [torch.cat(at_once(frames1, frames2, flow_init_fw=start_fw, flow_init_bw=start_bw, names=names))]
     else:
         flows = teacher.estimate(torch.cat([frames1, frames2]), torch.cat([frames2, frames1]), flow_init=start)
-    wanted = (2 * len(frames1), 2, *frames1.shape[-2:])
+    return last_flow(teacher, flows, 2 * len(frames1), (frames1.shape[-2], frames1.shape[-1]))
+
+
+def last_flow(teacher: FlowEstimator, flows: Sequence[Tensor], pairs: int, size: Tuple[int, int]) -> Tensor:
+    """The answer among what a teacher gave, ``(pairs, 2, H, W)`` px.
+
+    Raises:
+        TeacherError: the teacher gave no flow, or one of another size than the ``(height, width)`` it was shown.
+    """
+    wanted = (pairs, 2, *size)
     found = tuple(flows[-1].shape) if len(flows) else None
     if found != wanted:
-        raise TeacherError(f'the teacher ({type(teacher).__name__}) gave {"no flow" if found is None else f"a flow of shape {found}"} for '
-                           f'frames of {wanted[2]}x{wanted[3]} px both ways, wanted {wanted}; '
-                           'estimate() must return full-size flows in px, coarse to fine')
+        raise TeacherError(f'the teacher ({type(teacher).__name__}) gave {"no flow" if found is None else f"a flow of shape {found}"} '
+                           f'for frames of {size[0]}x{size[1]} px, wanted {wanted}; estimate() must return full-size flows in px, '
+                           'coarse to fine')
     return flows[-1]
 
 

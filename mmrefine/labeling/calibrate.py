@@ -5,10 +5,9 @@ setting of the filters shows how much it would keep and how much of that is righ
 """
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -16,18 +15,16 @@ from torch import Tensor
 
 from mmrefine.errors import ConfigError, InputError, NoLabelsError
 from mmrefine.geometry import SMALLEST_SIDE
-from mmrefine.registry import FILTERS, LABELERS
+from mmrefine.registry import LABELERS
 from mmrefine.structures import FlowEstimator
 
 from .calibration import Calibration
 from .filters import PairContext, check_tolerances
 from .flow_labeler import FlowLabeler
-from .pair_guards import PairGuard
-from .thresholds import Threshold
+from .sweep import Sweep
 from .video_look import VideoLook
 
 Pair = Tuple[Tensor, Tensor]
-STEPS, SETTINGS = 16, 5000  # values of a threshold; of all thresholds together
 PIXELS = 20000  # of a warp that are looked at: neighbours say the same
 
 
@@ -99,7 +96,7 @@ def calibrate(teacher: FlowEstimator,
     if len(pairs) < 2:
         raise InputError(f'a calibration needs at least 2 frame pairs, one to choose and one to judge, got {len(pairs)}; '
                          'give it more frames, or set the thresholds by hand')
-    sweep = _Sweep(labeler)
+    sweep = Sweep(labeler)
     view: FlowLabeler = LABELERS.build(dict(type=labeler['type'], view=labeler['view'], directions='both'))
     look = VideoLook.of(_context(view, teacher, *_checked(pair), device) for pair in pairs)
     moving = look.at_pace(pace)
@@ -139,76 +136,6 @@ def calibrate(teacher: FlowEstimator,
             noise=round(look.noise, 3),
             drift=round(max(look.drifts), 3),
             hidden=round(math.fsum(tally.hidden for tally in tallies) / len(tallies), 4)))
-
-
-def tunable_filters(labeler: Mapping[str, Any]) -> List[Tuple[int, Threshold]]:
-    """Which filters of a labeler's config have a threshold to choose: their numbers in ``filters`` and what they declare.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    configs = list(labeler.get('filters', ()))
-    found = [(i, getattr(type(FILTERS.build(config)), 'threshold', None)) for i, config in enumerate(configs)]
-    tuned = [(i, threshold) for i, threshold in found if isinstance(threshold, Threshold)]
-    if not tuned:
-        names = ', '.join(str(config['type']) for config in configs) or 'none'
-        known = sorted(name for name, part in FILTERS.module_dict.items() if isinstance(getattr(part, 'threshold', None), Threshold))
-        raise ConfigError(f'labeler.filters has no filter with a threshold to calibrate, got {names}; add one of {", ".join(known)}')
-    return tuned
-
-
-class _Sweep:
-    """All settings of the filters of a labeler, and what each of them keeps.
-
-    Attributes:
-        settings: the thresholds of each setting by their key below the labeler's config, from the strictest to the loosest.
-        before: the number of the setting that is the labeler's own.
-    """
-
-    def __init__(self, labeler: Mapping[str, Any]) -> None:
-        described = LABELERS.build(dict(labeler)).describe()['filters']  # with the defaults
-        tuned = tunable_filters(labeler)
-        numbers = {number for number, _ in tuned}
-        parts = [(i, FILTERS.build(config)) for i, config in enumerate(labeler['filters']) if i not in numbers]
-        self.fixed = [part for _, part in parts if not isinstance(part, PairGuard)]
-        steps = min(STEPS, int(SETTINGS**(1 / len(tuned))) - 1)
-        self.tuned: List[List[Callable[[PairContext], Tensor]]] = []
-        choices, own = [], []
-        for number, threshold in tuned:
-            config = labeler['filters'][number]
-            mine = described[number][threshold.key]
-            values = sorted({*threshold.values(steps), mine}, reverse=threshold.strictest > threshold.loosest)
-            options = [(value, threshold.settings(value, described[number])) for value in values]
-            built = [(value, its, _built(dict(config, **its))) for value, its in options]
-            usable = [(value, its, part) for value, its, part in built if part is not None]
-            self.tuned.append([part for _, _, part in usable])
-            choices.append([{f'filters.{number}.{key}': v for key, v in its.items()} for _, its, _ in usable])
-            own.append([value for value, _, _ in usable].index(mine))
-        self.settings = [{key: value for part in parts_ for key, value in part.items()} for parts_ in itertools.product(*choices)]
-        self.before = int(np.ravel_multi_index(own, [len(choice) for choice in choices]))
-
-    def sums(self, ctx: PairContext, right: Tensor, pixels: Tensor) -> Tuple[np.ndarray, np.ndarray]:
-        """For each setting the weight that is kept of the given pixels of one pair, and what of it is right."""
-
-        def of(part: Callable[[PairContext], Tensor]) -> Tensor:
-            return part(ctx).flatten()[pixels].double()
-
-        kept = torch.ones(1, len(pixels), dtype=torch.float64)
-        for part in self.fixed:
-            kept = kept * of(part)
-        *others, last = [torch.stack([of(part) for part in parts]) for parts in self.tuned]
-        for weights in others:
-            kept = (kept[:, None] * weights).flatten(0, 1)
-        hits = (kept * right.flatten()[pixels]) @ last.T
-        return (kept @ last.T).flatten().numpy(), hits.flatten().numpy()
-
-
-def _built(config: Dict[str, Any]) -> Any:
-    """The filter, or None if it refuses a value that its other settings do not go with."""
-    try:
-        return FILTERS.build(config)
-    except ConfigError:
-        return None
 
 
 @dataclass(frozen=True)
@@ -260,7 +187,7 @@ def _context(view: FlowLabeler, teacher: FlowEstimator, frames1: Tensor, frames2
                        torch.stack([label.flow for label in backward if label is not None]))
 
 
-def _tally(view: FlowLabeler, teacher: FlowEstimator, sweep: _Sweep, look: VideoLook, frame: Tensor, within: float, relative: float,
+def _tally(view: FlowLabeler, teacher: FlowEstimator, sweep: Sweep, look: VideoLook, frame: Tensor, within: float, relative: float,
            warps: int, seed: Tuple[int, int], device: str) -> _Tally:
     weight, hits, pixels, hidden = np.zeros(len(sweep.settings)), np.zeros(len(sweep.settings)), 0, 0.
     for number in range(warps):
@@ -279,7 +206,7 @@ def _right(flow: Tensor, truth: Tensor, within: float, relative: float) -> Tenso
     return error < (relative * truth.double().norm(dim=1)).clamp(min=within)
 
 
-def _choose(sums: _Sums, target: float, least: float, sweep: _Sweep) -> Tuple[int, bool]:
+def _choose(sums: _Sums, target: float, least: float, sweep: Sweep) -> Tuple[int, bool]:
     """The setting to take, and whether it reaches the target."""
     rated = [(i, sums.precision(i), sums.coverage(i)) for i in range(len(sweep.settings))]
     counted = [(i, p, c) for i, p, c in rated if p is not None and c >= least]

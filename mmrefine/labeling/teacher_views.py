@@ -6,13 +6,13 @@ from typing import Dict, List, Optional, Sequence, Tuple
 import torch
 from torch import Tensor
 
-from mmrefine.errors import ConfigError, TeacherError
+from mmrefine.errors import ConfigError
 from mmrefine.geometry import resize, resize_flow
 from mmrefine.registry import TEACHER_VIEWS
 from mmrefine.structures import FlowEstimator
 
 from .arbitration import Arbiter, reversed_ways
-from .both_ways import MirroredTeacher, Names
+from .both_ways import MirroredTeacher, Names, last_flow
 
 
 @TEACHER_VIEWS.register_module()
@@ -172,10 +172,4 @@ def _look(teacher: FlowEstimator, frames1: Tensor, frames2: Tensor, scale: float
     size = (max(round(scale * height), min(height, 2)), max(round(scale * width), min(width, 2)))
     start = None if start is None else resize_flow(start, size)
     flows = teacher.estimate(resize(frames1, size), resize(frames2, size), flow_init=start)
-    wanted = (len(frames1), 2, *size)
-    found = tuple(flows[-1].shape) if len(flows) else None
-    if found != wanted:
-        raise TeacherError(f'the teacher ({type(teacher).__name__}) gave {"no flow" if found is None else f"a flow of shape {found}"} '
-                           f'for frames of {size[0]}x{size[1]} px, wanted {wanted}; estimate() must return full-size flows in px, '
-                           'coarse to fine')
-    return flows[-1]
+    return last_flow(teacher, flows, len(frames1), size)
