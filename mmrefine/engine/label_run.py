@@ -3,13 +3,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
 from mmengine.dist import get_dist_info
 from torch import Tensor
 
+from mmrefine.engine.ahead import ReadAhead
 from mmrefine.engine.batches import scene_batches
 from mmrefine.engine.machine import Machine
 from mmrefine.engine.outlook import Outlook
@@ -74,7 +75,8 @@ def make_labels(teacher: FrozenTeacher,
                 device: str = 'cpu',
                 log: Callable[[str], None] = print,
                 log_every: float = 10.,
-                machine: Optional[Machine] = None) -> LabelRun:
+                machine: Optional[Machine] = None,
+                read_ahead: int = 1) -> LabelRun:
     """Label every pair of ``dataset`` that ``store`` lacks, and complete the store once it has all.
 
     The store is the same, byte for byte, whatever the number of processes and however often the run was killed: the batches are cut
@@ -96,6 +98,8 @@ def make_labels(teacher: FrozenTeacher,
         log: called with one line of progress (rank 0).
         log_every: seconds between two of them.
         machine: what there is of memory and disk; default: what the system says.
+        read_ahead: batches whose frames a thread of its own reads while the teacher computes, so that ``dataset`` belongs to it
+            meanwhile; 0: each batch is read when its turn comes, without a thread. The labels are the same.
 
     Raises:
         ConfigError: a batch size below 1, a part that does not exist, both the data set and the labeler make the backward pairs, the
@@ -123,14 +127,14 @@ def make_labels(teacher: FrozenTeacher,
     # decided pair by pair and not once: another run on the same store may complete it between two processes of this one
     batches = scene_batches(dataset.pairs, range(len(dataset.pairs)), batch_size)
     ours = batches[part[0] - 1::part[1]][rank::world]
-    todo = [b for b in ours if not all(store.has(k) for i in b for k in _keys_of(dataset.pairs[i], labeler))]
+    todo = [batch for batch in ours if not _all_made(dataset, labeler, store, batch)]
     progress = _Progress(log if rank == 0 else None, log_every, todo, world)
     machine = Machine(device) if machine is None else machine
     outlook = Outlook(teacher, labeler, dataset, store.root, todo, machine, log if rank == 0 else None)
     outlook.begin()
-    made = together(lambda: _label(teacher, labeler, dataset, store, todo[:outlook.few], device, progress, outlook))
+    made = together(lambda: _label(teacher, labeler, dataset, store, todo[:outlook.few], device, progress, read_ahead, outlook))
     outlook.judge()
-    made += together(lambda: _label(teacher, labeler, dataset, store, todo[outlook.few:], device, progress))
+    made += together(lambda: _label(teacher, labeler, dataset, store, todo[outlook.few:], device, progress, read_ahead))
     together(lambda: _complete(store, keys) if rank == 0 and all(store.has(key) for key in keys) else None)
     if not store.is_complete():
         there = [float(store.stats(key)['kept']) for key in keys if store.has(key)]
@@ -172,31 +176,52 @@ def _frame_names(items: Sequence[Mapping[str, Any]]) -> Tuple[List[str], List[st
     return first, second
 
 
-def _label(teacher: FrozenTeacher, labeler: FlowLabeler, dataset: Any, store: LabelStore, batches: Iterable[Sequence[int]],
-           device: str, progress: '_Progress', outlook: Optional[Outlook] = None) -> int:
-    made = 0
+@dataclass(frozen=True)
+class _Read:
+    """A batch with its frames: items of the data set, and for each the third frame of its scene, if wanted and there."""
+    batch: Sequence[int]
+    items: Sequence[Any]
+    thirds: Sequence[Optional[np.ndarray]]
+
+
+def _read(dataset: Any, labeler: FlowLabeler, store: LabelStore, batches: Iterable[Sequence[int]]) -> Iterator[_Read]:
+    """The batches with their frames, or without any where all labels are there by now."""
     for batch in batches:
-        if all(store.has(key) for i in batch for key in _keys_of(dataset.pairs[i], labeler)):
-            progress.step(len(batch))  # another run on the same store has made them meanwhile
-            continue
-        began = None if outlook is None else outlook.machine.clock()
-        keys = _label_batch(teacher, labeler, dataset, store, batch, device)
-        if outlook is not None and began is not None:
-            outlook.add(batch, keys, outlook.machine.clock() - began)
-        made += len(keys)
-        progress.step(len(batch))
+        items: List[Any] = []
+        thirds: List[Optional[np.ndarray]] = []
+        for i in () if _all_made(dataset, labeler, store, batch) else batch:  # a pair and its third frame are neighbours in a video
+            items.append(dataset[i])
+            thirds.append(dataset.third_frame(i) if labeler.needs_third else None)
+        yield _Read(batch, items, thirds)
+
+
+def _all_made(dataset: Any, labeler: FlowLabeler, store: LabelStore, batch: Sequence[int]) -> bool:
+    return all(store.has(key) for i in batch for key in _keys_of(dataset.pairs[i], labeler))
+
+
+def _label(teacher: FrozenTeacher, labeler: FlowLabeler, dataset: Any, store: LabelStore, batches: Iterable[Sequence[int]],
+           device: str, progress: '_Progress', read_ahead: int, outlook: Optional[Outlook] = None) -> int:
+    made = 0
+    began = None if outlook is None else outlook.machine.clock()
+    with ReadAhead(_read(dataset, labeler, store, batches), read_ahead) as reading:
+        for read in reading:
+            if not read.items or _all_made(dataset, labeler, store, read.batch):
+                progress.step(len(read.batch))  # another run on the same store has made them meanwhile
+                continue
+            keys = _label_batch(teacher, labeler, store, read, device)
+            if outlook is not None and began is not None:
+                now = outlook.machine.clock()  # what had to be waited for counts
+                outlook.add(read.batch, keys, now - began)
+                began = now
+            made += len(keys)
+            progress.step(len(read.batch))
     return made
 
 
-def _label_batch(teacher: FrozenTeacher, labeler: FlowLabeler, dataset: Any, store: LabelStore, batch: Sequence[int],
-                 device: str) -> List[str]:
+def _label_batch(teacher: FrozenTeacher, labeler: FlowLabeler, store: LabelStore, read: _Read, device: str) -> List[str]:
     """The keys of the labels that a batch gave, all of them in the store."""
-    items: List[Any] = []
-    thirds: List[Optional[Tensor]] = []
-    for i in batch:  # a pair and its third frame are neighbours in a video
-        items.append(dataset[i])
-        third = dataset.third_frame(i) if labeler.needs_third else None
-        thirds.append(None if third is None else as_frames([third], device)[0])
+    items = read.items
+    thirds = [None if third is None else as_frames([third], device)[0] for third in read.thirds]
     frames1, frames2 = (as_frames([item[name] for item in items], device) for name in ('frame1', 'frame2'))
     try:
         labels = labeler.label(teacher, frames1, frames2, thirds if labeler.needs_third else None, _frame_names(items))

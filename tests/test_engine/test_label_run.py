@@ -1,4 +1,6 @@
 """Stage 1 over a data set."""
+import threading
+
 import pytest
 import torch
 from small_runs import KEYS, files_of, in_two_processes, small_model
@@ -7,11 +9,13 @@ import mmrefine.engine.label_run as label_run
 from mmrefine.datasets import FramePairs
 from mmrefine.engine import label_fingerprint, make_labels
 from mmrefine.engine.label_run import backward_key, label_summary
-from mmrefine.errors import ConfigError, NoLabelsError, StaleLabelsError
+from mmrefine.errors import ConfigError, InputError, NoLabelsError, StaleLabelsError
 from mmrefine.fileio.label_store import LabelStore
 from mmrefine.fileio.store_merge import merge_stores
 from mmrefine.labeling import FlowLabeler, StillPairGuard
 from mmrefine.models import FlowRefiner, FrozenTeacher, load_estimator
+
+COMPOSITE = [dict(type='CycleFilter', alpha=0.5, beta=2.), dict(type='CompositeFilter', alpha=0., beta=.2)]
 
 
 def teacher_of(material, **changes):
@@ -74,14 +78,52 @@ def test_an_interrupted_run_makes_only_what_is_missing_and_ends_the_same(teacher
     assert (again.labels, again.made, lines) == (4, 0, [])
 
 
-def test_a_run_leaves_to_another_run_on_its_store_what_that_has_made(teacher, pairs, tmp_path, monkeypatch):
+@pytest.mark.parametrize('third', [False, True])
+def test_frames_that_are_read_ahead_give_the_labels_of_frames_that_are_not(teacher, pairs, tmp_path, third):
+    threads = set()
+
+    class Watched(FramePairs):
+        """Tells who reads it."""
+
+        def __getitem__(self, item):
+            threads.add(threading.current_thread().name)
+            return super().__getitem__(item)
+
+    labeler, watched = labeler_of(**dict(filters=COMPOSITE) if third else {}), Watched(pairs.data_root)
+    for ahead in (0, 1, 3):
+        label(tmp_path / str(ahead), teacher, labeler, watched, read_ahead=ahead)
+        assert threads == {'read-ahead' if ahead else 'MainThread'}
+        assert files_of(tmp_path / str(ahead)) == files_of(tmp_path / '0')
+        threads.clear()
+
+
+def test_a_broken_frame_stops_the_run_where_it_is_needed_and_all_before_it_is_labelled(teacher, pairs, tmp_path):
+
+    class Broken(FramePairs):
+        """One frame cannot be read any more."""
+
+        def __getitem__(self, item):
+            if item == 2:
+                raise InputError('b/frame_0.png: cannot be decoded')
+            return super().__getitem__(item)
+
+    with pytest.raises(InputError, match=r'^b/frame_0.png: cannot be decoded$'):
+        label(tmp_path / 'killed', teacher, labeler_of(), Broken(pairs.data_root), read_ahead=2)
+    assert [thread.name for thread in threading.enumerate() if thread.name == 'read-ahead'] == []
+    rest, _, _ = label(tmp_path / 'killed', teacher, labeler_of(), pairs)
+    assert (rest.labels, rest.made) == (4, 2)
+    label(tmp_path / 'whole', teacher, labeler_of(), pairs)
+    assert files_of(tmp_path / 'killed') == files_of(tmp_path / 'whole')
+
+
+def test_a_run_leaves_to_another_run_on_its_store_what_that_has_made(teacher, pairs, material, tmp_path, monkeypatch):
     label(tmp_path / 'alone', teacher, labeler_of(), pairs)
-    labeler = labeler_of()
+    labeler, theirs = labeler_of(), FramePairs(material / 'frames')
     original, asked = labeler.label, []
 
     def meanwhile(*args):
         asked.append(1)
-        assert label(tmp_path / 'shared', teacher, labeler_of(), pairs)[0].made == 4  # the other run comes to its end
+        assert label(tmp_path / 'shared', teacher, labeler_of(), theirs)[0].made == 4  # the other run comes to its end
         return original(*args)
 
     monkeypatch.setattr(labeler, 'label', meanwhile)
@@ -160,9 +202,6 @@ def test_labelling_both_ways_twice_is_refused(teacher, material, tmp_path):
 def test_an_empty_batch_is_refused(teacher, pairs, tmp_path):
     with pytest.raises(ConfigError, match='at least 1, got 0'):
         label(tmp_path, teacher, labeler_of(), pairs, batch_size=0)
-
-
-COMPOSITE = [dict(type='CycleFilter', alpha=0.5, beta=2.), dict(type='CompositeFilter', alpha=0., beta=.2)]
 
 
 def weights_of(store):
