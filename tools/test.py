@@ -7,7 +7,7 @@ from typing import List, Optional
 
 from mmrefine.apis.commands import add_config_options, config_of, run_command
 from mmrefine.apis.testing import test_checkpoint
-from mmrefine.evaluation import score_table
+from mmrefine.evaluation import benchmark_table, score_table
 from mmrefine.fileio.atomic import write_json
 
 
@@ -20,7 +20,8 @@ def main(argv: Optional[List[str]] = None) -> int:
     parser.add_argument('--device', help='cpu, cuda, …; default: cuda where there is one')
     args = parser.parse_args(argv)
     scores = test_checkpoint(config_of(args), args.checkpoint, args.device)
-    print(score_table(scores))
+    table = benchmark_table(scores)
+    print(*([table, ''] if table else []), score_table(scores), sep='\n')
     if args.out:
         write_json(args.out, dict(config=args.config, checkpoint=args.checkpoint, groups=scores))
     return 0

@@ -26,7 +26,7 @@ def test_checkpoint(cfg: Config, checkpoint: Union[str, Path], device: Optional[
         device: ``'cpu'``, ``'cuda'``, …; default: cuda where there is one.
 
     Returns:
-        group -> scores, as :func:`~mmrefine.engine.score_pairs` gives them.
+        group -> scores, as :func:`~mmrefine.engine.score_pairs` gives them, with those of the benchmarks.
 
     Raises:
         ConfigError: the config reports nothing.
@@ -43,6 +43,6 @@ def test_checkpoint(cfg: Config, checkpoint: Union[str, Path], device: Optional[
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
     model = init_model(cfg, checkpoint, device)
     return {
-        name: score_pairs(model, DATASETS.build(group), device, hook.get('batch_size', 1))
+        name: score_pairs(model, DATASETS.build(group), device, hook.get('batch_size', 1), benchmark=True)
         for hook in hooks for name, group in hook['groups'].items()
     }

@@ -78,7 +78,8 @@ class FramePairs(Dataset):
 
     Attributes:
         pairs: one dict per item: ``key`` 'scene/frame1__frame2', ``scene``, ``index`` (of the earlier frame), ``reverse``,
-            ``truth`` (path or None).
+            ``truth`` (path or None), ``region_files`` (name -> path of what the benchmark draws beside its truth, see
+            :class:`~mmrefine.datasets.transforms.LoadTruth`).
         scene_names: the scenes in use, in order.
         sources: scene -> FrameSource, opened when used.
 
@@ -197,6 +198,10 @@ class FramePairs(Dataset):
         paths = (self.truth_root / scene / f'{stem}{suffix}' for suffix in ('.flo', '.png'))
         return next((path for path in paths if path.exists()), None)
 
+    def _regions_of(self, scene: str, stem: str) -> Dict[str, Path]:
+        """Files beside the truth of the forward pair that begins at this frame: what they draw, and where they are."""
+        return {}
+
     def _frames_of(self, pair: Mapping[str, Any]) -> Tuple[int, int]:
         """The numbers of frame 1 and frame 2 in their source."""
         earlier, later = pair['index'], pair['index'] + self.step
@@ -209,11 +214,13 @@ class FramePairs(Dataset):
                              f'{self.step + 1}; leave the scene out (hold_out) or lower step')
         for index in range(len(names) - self.step):
             for reverse in (False, True) if both else (False, ):
-                pair: Dict[str, Any] = dict(key='', scene=scene, index=index, reverse=reverse, truth=None)
+                pair: Dict[str, Any] = dict(key='', scene=scene, index=index, reverse=reverse, truth=None, region_files={})
                 first, second = (names[number] for number in self._frames_of(pair))
                 pair['key'] = f'{scene}/{first}__{second}'
                 if not reverse and self.step == 1:
                     pair['truth'] = self._truth_of(scene, first)
+                if pair['truth'] is not None:
+                    pair['region_files'] = self._regions_of(scene, first)
                 yield pair
 
 

@@ -8,14 +8,14 @@ from mmengine.dist import all_gather_object, get_dist_info
 from torch import Tensor
 
 from mmrefine.engine.batches import scene_batches
-from mmrefine.evaluation import FlowTally, LabelFreeScores, pool_by_scene, tally_flow
+from mmrefine.evaluation import LabelFreeScores, judge_sample, pool_by_scene, tally_flow
 from mmrefine.structures import FlowEstimator
 
 Batch = Tuple[Tensor, Tensor, List[Any]]
 
 
 @torch.no_grad()
-def score_pairs(model: FlowEstimator, dataset: Any, device: str = 'cpu', batch_size: int = 4) -> Dict[str, float]:
+def score_pairs(model: FlowEstimator, dataset: Any, device: str = 'cpu', batch_size: int = 4, benchmark: bool = False) -> Dict[str, float]:
     """Scores of a network over a data set, overall and per scene.
 
     Where any pair has ground truth, only pairs with truth are scored, against it (EPE, Fl, 1/3/5 px); where none has, the label-free
@@ -27,6 +27,8 @@ def score_pairs(model: FlowEstimator, dataset: Any, device: str = 'cpu', batch_s
         dataset: frame pairs whose pipeline ends in :class:`~mmrefine.datasets.transforms.PackPair`.
         device: where the network lives.
         batch_size: pairs per forward pass, all of one scene; frames of different sizes never share one.
+        benchmark: also give the other scores of the flow benchmarks, by part of the frame where the pipeline loads what the data set draws
+            (``LoadTruth(benchmark=True)``, docs/metrics.md).
 
     Returns:
         ``{'EPE': …, 'scene/<name>/EPE': …, …, 'pairs': n, 'pairs_without_truth': m}``.
@@ -41,7 +43,8 @@ def score_pairs(model: FlowEstimator, dataset: Any, device: str = 'cpu', batch_s
     for number in range(rank, len(batches), world):
         results: List[Tuple[str, Any]] = []
         for frames1, frames2, samples in _load(dataset, batches[number], device):
-            results += _against_truth(model, frames1, frames2, samples) if known else _without_truth(model, frames1, frames2, samples)
+            results += (_against_truth(model, frames1, frames2, samples, benchmark) if known else
+                        _without_truth(model, frames1, frames2, samples))
         mine.append((number, results))
     # in the order of the data, so that sums of floats do not depend on the number of processes
     everything = sorted((part for parts in all_gather_object(mine) for part in parts), key=lambda part: part[0])
@@ -69,8 +72,11 @@ def _load(dataset: Any, indices: Sequence[int], device: str) -> Iterator[Batch]:
         yield frames[:, 0], frames[:, 1], [item['data_samples'] for item in items]
 
 
-def _against_truth(model: FlowEstimator, frames1: Tensor, frames2: Tensor, samples: Sequence[Any]) -> List[Tuple[str, FlowTally]]:
+def _against_truth(model: FlowEstimator, frames1: Tensor, frames2: Tensor, samples: Sequence[Any],
+                   benchmark: bool) -> List[Tuple[str, Any]]:
     flows = model.estimate(frames1, frames2)[-1].float()
+    if benchmark:
+        return [(sample.scene, judge_sample(flow, sample.to_dict())) for flow, sample in zip(flows, samples)]
     return [(sample.scene, tally_flow(flow, sample.flow, sample.weight > 0)) for flow, sample in zip(flows, samples)]
 
 

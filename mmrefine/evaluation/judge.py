@@ -5,14 +5,19 @@ A mean of means depends on how the pairs were batched, so nothing is divided bef
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass
-from typing import Any, Dict, Iterable, List, Protocol, Tuple, TypeVar
+from typing import Any, Dict, Iterable, List, Optional, Protocol, Tuple, TypeVar
 
+import torch
 from torch import Tensor
 
 from mmrefine.errors import MMRefineError
 
 OUTLIER_PX = 3.0
 OUTLIER_SHARE = 0.05
+# WAUC: a hundred thresholds, 0.05 to 5 px, the i-th weighs 101 - i
+CURVE_STEPS = 100
+CURVE_STEPS_PER_PX = 20
+CURVE_WEIGHT = CURVE_STEPS * (CURVE_STEPS + 1) // 2
 
 
 def flow_errors(pred: Tensor, target: Tensor) -> Tensor:
@@ -51,8 +56,9 @@ def check_finite(pred: Tensor, key: str = '') -> None:
 class FlowTally:
     """What one or many pairs add to the flow scores; tallies are added, never averaged.
 
-    ``pixels`` counts the pixels with truth, ``epe_sum`` is in px, ``pair_epe_sum`` adds each pair's own mean, the others count
-    pixels: closer than 1, 3 and 5 px, and Fl outliers.
+    ``pixels`` counts the pixels with truth, ``epe_sum`` is in px, ``pair_epe_sum`` adds each pair's own mean, ``angle_sum`` is in
+    degrees, ``curve_sum`` adds the weights of the thresholds that a pixel meets (WAUC, at most :data:`CURVE_WEIGHT` each). The others
+    count pixels: closer than 1, 3 and 5 px, Fl outliers, and farther than 1, 3 and 5 px.
     """
     pairs: int = 0
     pixels: int = 0
@@ -62,6 +68,11 @@ class FlowTally:
     within_3px: int = 0
     within_5px: int = 0
     outliers: int = 0
+    beyond_1px: int = 0
+    beyond_3px: int = 0
+    beyond_5px: int = 0
+    angle_sum: float = 0.
+    curve_sum: int = 0
 
     def __add__(self, other: 'FlowTally') -> 'FlowTally':
         return FlowTally(*(a + b for a, b in zip(astuple(self), astuple(other))))
@@ -83,6 +94,53 @@ class FlowTally:
             'Fl': 100 * self.outliers / self.pixels,
         }
 
+    def more_scores(self) -> Dict[str, float]:
+        """The scores of the benchmarks that :meth:`scores` leaves out; empty where no pixel has truth.
+
+        ``1px_out``, ``3px_out``, ``5px_out`` (% farther than that; a pixel exactly that far counts neither here nor there), ``AAE``
+        (degrees) and ``WAUC`` (%).
+        """
+        if self.pixels == 0:
+            return {}
+        return {
+            '1px_out': 100 * self.beyond_1px / self.pixels,
+            '3px_out': 100 * self.beyond_3px / self.pixels,
+            '5px_out': 100 * self.beyond_5px / self.pixels,
+            'AAE': self.angle_sum / self.pixels,
+            'WAUC': 100 * self.curve_sum / (self.pixels * CURVE_WEIGHT),
+        }
+
+
+def flow_angles(pred: Tensor, target: Tensor) -> Tensor:
+    """Angle between ``(u, v, 1)`` of two flows per pixel, the angular error of Barron et al.
+
+    Args:
+        pred: ``(..., 2, H, W)`` px.
+        target: the same shape.
+
+    Returns:
+        ``(..., H, W)`` degrees in [0, 180).
+    """
+    (u1, v1), (u2, v2) = pred.unbind(dim=-3), target.unbind(dim=-3)
+    # the arc cosine of the dot product would make 1e-6 degrees of nothing
+    cross = torch.stack([v1 - v2, u2 - u1, u1 * v2 - v1 * u2]).norm(dim=0)
+    return torch.rad2deg(torch.atan2(cross, u1 * u2 + v1 * v2 + 1))
+
+
+def curve_weights(error: Tensor) -> Tensor:
+    """What each pixel adds to the weighted area under the curve (WAUC), int64 of the same shape.
+
+    The sum of ``101 - i`` over the thresholds ``i / 20`` px, i = 1 … 100, that its error does not exceed: whole numbers, so the order in
+    which pixels are added does not matter.
+
+    Args:
+        error: px, at least 0; double, or thresholds are missed by rounding.
+    """
+    thresholds = torch.arange(1, CURVE_STEPS + 1, dtype=error.dtype, device=error.device) / CURVE_STEPS_PER_PX
+    missed = torch.bucketize(error, thresholds)  # how many thresholds are smaller than the error
+    left = CURVE_STEPS - missed
+    return left * (left + 1) // 2
+
 
 def tally_flow(pred: Tensor, target: Tensor, valid: Tensor) -> FlowTally:
     """Score one pair.
@@ -102,10 +160,31 @@ def tally_flow(pred: Tensor, target: Tensor, valid: Tensor) -> FlowTally:
         MMRefineError: the flow is not finite somewhere.
     """
     check_finite(pred)
-    # double: 5 px of 100 px must be 5 % exactly; on the CPU because not every device has doubles
+    pred, target, known = comparable(pred, target, valid)
+    error, motion, angle = flow_errors(pred, target), target.norm(dim=0), flow_angles(pred, target)
+    return tally_pixels(error[known], motion[known], angle[known])
+
+
+def comparable(pred: Tensor, target: Tensor, valid: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+    """A flow and its truth, ``(2, H, W)`` each, as they are compared, and bool ``(H, W)`` where the truth is known.
+
+    In doubles, as 5 px of 100 px must be 5 % exactly, and on the CPU, as not every device has doubles.
+    """
     pred, target = pred.detach().cpu().double(), target.detach().cpu().double()
-    known = valid.detach().cpu()[0] & target.isfinite().all(dim=0)
-    error, motion = flow_errors(pred, target)[known], target.norm(dim=0)[known]
+    return pred, target, valid.detach().cpu()[0] & target.isfinite().all(dim=0)
+
+
+def tally_pixels(error: Tensor, motion: Tensor, angle: Optional[Tensor] = None) -> FlowTally:
+    """The tally of the pixels of one pair.
+
+    Args:
+        error: ``(N,)`` px, double.
+        motion: ``(N,)`` px, how far each pixel truly moved.
+        angle: ``(N,)`` degrees; without it ``angle_sum`` is 0.
+
+    Returns:
+        the tally; all zero without pixels.
+    """
     if error.numel() == 0:
         return FlowTally()
     total = float(error.sum())
@@ -117,7 +196,12 @@ def tally_flow(pred: Tensor, target: Tensor, valid: Tensor) -> FlowTally:
         within_1px=int((error < 1).sum()),
         within_3px=int((error < 3).sum()),
         within_5px=int((error < 5).sum()),
-        outliers=int(((error > OUTLIER_PX) & (error > OUTLIER_SHARE * motion)).sum()))
+        outliers=int(((error > OUTLIER_PX) & (error > OUTLIER_SHARE * motion)).sum()),
+        beyond_1px=int((error > 1).sum()),
+        beyond_3px=int((error > 3).sum()),
+        beyond_5px=int((error > 5).sum()),
+        angle_sum=0. if angle is None else float(angle.sum()),
+        curve_sum=int(curve_weights(error).sum()))
 
 
 T = TypeVar('T', bound='Tally')

@@ -8,6 +8,9 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 from mmrefine.errors import InputError
 from mmrefine.evaluation.record import HEADLINES, KINDS
 
+# what a benchmark reports: its unit; docs/metrics.md
+BENCHMARK_UNITS = {'EPE': 'px', 'Fl': '%', '1px_out': '%', '3px_out': '%', '5px_out': '%', 'AAE': 'deg', 'WAUC': '%'}
+
 
 def read_report(work_dir: Union[str, Path]) -> Optional[Dict[str, Any]]:
     """The ``report.json`` of a run, or None if there is none.
@@ -77,6 +80,31 @@ def score_table(groups: Mapping[str, Mapping[str, Any]]) -> str:
         rows = [[scene] + [_number(by_scene[scene].get(metric)) for metric in metrics] for scene in sorted(by_scene)]
         rows.append(['overall'] + [_number(overall.get(metric)) for metric in metrics])
         blocks.append(f'{name} ({scores.get("pairs", "?")} pairs)\n' + _aligned([['scene'] + titles] + rows))
+    return '\n\n'.join(blocks)
+
+
+def benchmark_table(groups: Mapping[str, Mapping[str, Any]]) -> str:
+    """The overall scores of the flow benchmarks: a block for each group, a line for the whole frame and for each of its parts.
+
+    Args:
+        groups: as in :func:`score_table`.
+
+    Returns:
+        the blocks of those groups that have truth; empty if none has.
+    """
+    blocks = []
+    for name, scores in groups.items():
+        figures = [figure for figure in BENCHMARK_UNITS if figure in scores]
+        if 'AAE' not in figures:
+            continue
+        by_part: Dict[str, Dict[str, Any]] = {'all': {figure: scores[figure] for figure in figures}}
+        for key, value in scores.items():
+            figure = next((figure for figure in figures if key.startswith(f'{figure}_') and key not in KINDS), None)
+            if figure is not None:
+                by_part.setdefault(key[len(figure) + 1:], {})[figure] = value
+        rows = [[part] + [_number(found.get(figure)) for figure in figures] for part, found in by_part.items()]
+        titles = [f'{figure} [{BENCHMARK_UNITS[figure]}]' for figure in figures]
+        blocks.append(f'{name}, as the benchmarks score\n' + _aligned([['part'] + titles] + rows))
     return '\n\n'.join(blocks)
 
 

@@ -51,6 +51,21 @@ def decode_image(data: bytes, path: PathLike) -> np.ndarray:
                      'copy or export this frame again')
 
 
+def read_mask(path: PathLike) -> np.ndarray:
+    """Where the picture at ``path`` is not black: ``(H, W)`` bool; whatever its depth, alpha does not count.
+
+    Raises:
+        InputError: a missing, truncated, damaged or unknown file.
+    """
+    data = read_input(path)
+    damage = find_damage(data)
+    pixels = None if damage else cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise InputError(f'{path}: cannot be read as a mask ({damage or "unknown format or damaged data"}); copy or export it again')
+    bright: np.ndarray = pixels.reshape(*pixels.shape[:2], -1)[..., :3] > 0
+    return bright.any(axis=-1)
+
+
 def write_image(path: PathLike, rgb: np.ndarray) -> None:
     """Write ``(H, W, 3)`` or ``(H, W)`` uint8 as the format of the suffix, whole or not at all.
 

@@ -29,4 +29,4 @@ report_groups = dict(
         type='KittiPairs',
         data_root='{data_root}',
         scenes='{scene}',
-        pipeline=[dict(type='LoadTruth', required=False), dict(type='PackPair')]))
+        pipeline=[dict(type='LoadTruth', required=False, benchmark=True), dict(type='PackPair')]))

@@ -30,4 +30,4 @@ report_groups = dict(
         data_root='{data_root}',
         pass_name='{pass_name}',
         scenes='{scene}',
-        pipeline=[dict(type='LoadTruth', required=False), dict(type='PackPair')]))
+        pipeline=[dict(type='LoadTruth', required=False, benchmark=True), dict(type='PackPair')]))

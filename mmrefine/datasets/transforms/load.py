@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple, Union
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmrefine.errors import ConfigError, InputError, LabelStoreError
 from mmrefine.fileio.flow_io import read_flow
+from mmrefine.fileio.images import read_mask
 from mmrefine.fileio.label_store import LabelStore
 from mmrefine.registry import TRANSFORMS
 
@@ -71,17 +72,24 @@ class LoadLabel(BaseTransform):
 class LoadTruth(BaseTransform):
     """Read the pair's ground truth; where it says nothing, weight and flow are 0.
 
-    Required keys: frame1, key, truth. Added keys: flow ``(H, W, 2)`` float32 px, weight ``(H, W, 1)`` float32, 0 or 1.
+    Spring's truth has four sub-pixels for each pixel of its frames; the flow is that of the upper left one, as in its authors' loader.
+
+    Required keys: frame1, key, truth. Optional keys: region_files. Added keys: flow ``(H, W, 2)`` float32 px, weight
+    ``(H, W, 1)`` float32, 0 or 1. With ``benchmark`` also: regions, a dict of ``(H, W)`` bool, what the data set has of occluded, invalid,
+    noc, foreground, …; and, where the truth has sub-pixels, subpixel_flow ``(4, H, W, 2)`` float32 px, nan where unknown. No augmentation
+    moves these two.
 
     Args:
         required: whether a pair without truth is an error. If not, it passes without flow and weight.
+        benchmark: read also what only the scores of the benchmarks need (docs/metrics.md).
 
     Raises:
-        InputError: no truth where it is required, or truth of another size than the frames.
+        InputError: no truth where it is required, or truth or a region of another size than the frames.
     """
 
-    def __init__(self, required: bool = True) -> None:
+    def __init__(self, required: bool = True, benchmark: bool = False) -> None:
         self.required = required
+        self.benchmark = benchmark
 
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
         """Add flow and weight of the file ``results['truth']``."""
@@ -93,7 +101,32 @@ class LoadTruth(BaseTransform):
             return results
         flow, valid = read_flow(path)
         wanted = results['frame1'].shape[:2]
+        more: Dict[str, Any] = {}
+        if Path(path).suffix == '.flo5' and flow.shape[:2] == (2 * wanted[0], 2 * wanted[1]):
+            if self.benchmark:
+                more['subpixel_flow'] = np.stack(_subpixels(np.where(valid[..., None], flow, np.float32(np.nan))))
+            flow, valid = flow[::2, ::2], valid[::2, ::2]
         if flow.shape[:2] != wanted:
             raise InputError(f'{path}: the ground truth of {key} is {flow.shape[0]}x{flow.shape[1]} (height x width), its frames '
                              f'are {wanted[0]}x{wanted[1]}; check that truth_root belongs to data_root')
-        return {**results, 'flow': flow, 'weight': valid[..., None].astype(np.float32)}
+        if self.benchmark:
+            more['regions'] = {name: _read_region(name, file, wanted, key) for name, file in results.get('region_files', {}).items()}
+        return {**results, 'flow': flow, 'weight': valid[..., None].astype(np.float32), **more}
+
+
+def _read_region(name: str, path: Path, size: Tuple[int, int], key: str) -> np.ndarray:
+    """Where a region is, ``(H, W)`` bool."""
+    # noc is a flow of its own that has truth at fewer pixels; all others are masks
+    region = read_flow(path)[1] if name == 'noc' else read_mask(path)
+    if region.shape == (2 * size[0], 2 * size[1]):
+        # Spring draws some maps with sub-pixels: a pixel belongs to what at least half of its four do
+        region = np.mean(_subpixels(region), axis=0) >= 0.5
+    if region.shape != size:
+        raise InputError(f'{path}: {name} of {key} is {region.shape[0]}x{region.shape[1]} (height x width), its frames are '
+                         f'{size[0]}x{size[1]}; download the ground truth again')
+    return region
+
+
+def _subpixels(image: np.ndarray) -> List[np.ndarray]:
+    """The four pixels of each pixel of half the size."""
+    return [image[y::2, x::2] for y in (0, 1) for x in (0, 1)]

@@ -17,7 +17,8 @@ __all__ = ['PackPair']
 class PackPair(BaseTransform):
     """Turn a frame pair into what the model's data preprocessor takes.
 
-    Required keys: frame1, frame2, key, scene. Optional keys: flow, weight (1 everywhere if flow comes without).
+    Required keys: frame1, frame2, key, scene. Optional keys: flow, weight (1 everywhere if flow comes without); what
+    ``LoadTruth(benchmark=True)`` adds to them.
     Returns only: inputs, uint8 ``(2, 3, H, W)`` RGB; data_samples, a FlowSample with ``flow``, ``weight`` and key, scene, size.
     """
 
@@ -30,6 +31,10 @@ class PackPair(BaseTransform):
             flow = results['flow']
             sample.flow = _to_tensor(flow)
             sample.weight = _to_tensor(results.get('weight', np.ones_like(flow[..., :1])))
+            if 'regions' in results:
+                sample.regions = {name: torch.from_numpy(region.copy()) for name, region in results['regions'].items()}
+            if 'subpixel_flow' in results:
+                sample.subpixel_flow = torch.stack([_to_tensor(flow) for flow in results['subpixel_flow']])
         return dict(inputs=torch.from_numpy(np.ascontiguousarray(frames)), data_samples=sample)
 
 
