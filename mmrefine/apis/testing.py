@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmrefine.apis.checks import check_config
 from mmrefine.apis.config import fill_in
 from mmrefine.apis.inference import init_model
-from mmrefine.engine import score_pairs
+from mmrefine.engine import score_clips, score_pairs
 from mmrefine.errors import ConfigError
 from mmrefine.registry import DATASETS
 
@@ -18,15 +18,17 @@ __all__ = ['test_checkpoint']
 
 
 def test_checkpoint(cfg: Config, checkpoint: Union[str, Path], device: Optional[str] = None) -> Dict[str, Dict[str, float]]:
-    """The scores of a network on the groups of the config's ReportHook.
+    """The scores of a network on the groups of the config's ReportHook, and on its ``clip_groups``, videos along which it carries masks.
 
     Args:
-        cfg: a config with a ``ReportHook``; ``scene='each'`` is read as ``'all'``.
+        cfg: a config with a ``ReportHook``; ``scene='each'`` is read as ``'all'``. Or with ``clip_groups``, each of a ``dataset`` and
+            ``metrics`` (configs/_base_/datasets/davis_clips.py).
         checkpoint: the weights.
         device: ``'cpu'``, ``'cuda'``, …; default: cuda where there is one.
 
     Returns:
-        group -> scores, as :func:`~mmrefine.engine.score_pairs` gives them, with those of the benchmarks.
+        group -> scores, as :func:`~mmrefine.engine.score_pairs` gives them, with those of the benchmarks, or
+        :func:`~mmrefine.engine.score_clips`.
 
     Raises:
         ConfigError: the config reports nothing.
@@ -38,11 +40,14 @@ def test_checkpoint(cfg: Config, checkpoint: Union[str, Path], device: Optional[
     cfg = fill_in(cfg)
     check_config(cfg)
     hooks = [hook for hook in cfg.get('custom_hooks') or [] if hook.get('type') == 'ReportHook']
-    if not hooks:
-        raise ConfigError(f'{cfg.filename or "config"}: there is no ReportHook in custom_hooks, whose groups could be scored')
+    clips = cfg.get('clip_groups') or {}
+    if not hooks and not clips:
+        raise ConfigError(f'{cfg.filename or "config"}: there is no ReportHook in custom_hooks, whose groups could be scored, and no '
+                          'clip_groups')
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
     model = init_model(cfg, checkpoint, device)
-    return {
+    scores = {
         name: score_pairs(model, DATASETS.build(group), device, hook.get('batch_size', 1), benchmark=True)
         for hook in hooks for name, group in hook['groups'].items()
     }
+    return {**scores, **{name: score_clips(model, DATASETS.build(group.dataset), group.metrics, device) for name, group in clips.items()}}

@@ -1,22 +1,24 @@
 """Is it better than before? Metrics, scores without truth, and the report."""
 from .benchmark import BenchmarkTally, judge_sample, tally_benchmark, tally_spring
 from .judge import FlowTally, curve_weights, flow_angles, flow_errors, pool_by_scene, tally_flow
-from .keypoints import carry_points, pck, pck_threshold
+from .keypoints import (KeypointTally, carry_points, object_sizes, pck, pck_threshold,
+                        tally_keypoints)
 from .label_free import LabelFreeScores, label_free_tallies
 from .label_quality import (LabelTally, add_truth, quality_record, speed_stats, stored_cycle_error,
                             tally_label, tally_truth)
 from .label_verdict import verdict, verdict_lines
-from .masks import boundary_f, carry_mask, jaccard, summarise
-from .metrics import FlowMetric
+from .masks import MaskTally, boundary_f, carry_mask, jaccard, summarise, tally_masks
+from .metrics import FlowMetric, KeypointMetric, MaskMetric
 from .record import group_record, headline
 from .report import write_report
 from .summary import benchmark_table, read_report, score_table, summary_table
 from .table import format_table
 
 __all__ = [
-    'BenchmarkTally', 'FlowMetric', 'FlowTally', 'LabelFreeScores', 'LabelTally', 'add_truth', 'benchmark_table', 'boundary_f',
-    'carry_mask', 'carry_points', 'curve_weights', 'flow_angles', 'flow_errors', 'format_table', 'group_record', 'headline', 'jaccard',
-    'judge_sample', 'label_free_tallies', 'pck', 'pck_threshold', 'pool_by_scene', 'quality_record', 'read_report', 'score_table',
-    'speed_stats', 'stored_cycle_error', 'summarise', 'summary_table', 'tally_benchmark', 'tally_flow', 'tally_label', 'tally_spring',
-    'tally_truth', 'verdict', 'verdict_lines', 'write_report'
+    'BenchmarkTally', 'FlowMetric', 'FlowTally', 'KeypointMetric', 'KeypointTally', 'LabelFreeScores', 'LabelTally', 'MaskMetric',
+    'MaskTally', 'add_truth', 'benchmark_table', 'boundary_f', 'carry_mask', 'carry_points', 'curve_weights', 'flow_angles', 'flow_errors',
+    'format_table', 'group_record', 'headline', 'jaccard', 'judge_sample', 'label_free_tallies', 'object_sizes', 'pck', 'pck_threshold',
+    'pool_by_scene', 'quality_record', 'read_report', 'score_table', 'speed_stats', 'stored_cycle_error', 'summarise', 'summary_table',
+    'tally_benchmark', 'tally_flow', 'tally_keypoints', 'tally_label', 'tally_masks', 'tally_spring', 'tally_truth', 'verdict',
+    'verdict_lines', 'write_report'
 ]

@@ -1,7 +1,9 @@
 """How well points that a flow carried through a video match the clicked ones: PCK, the percentage of correct keypoints."""
 from __future__ import annotations
 
-from typing import Union
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Dict, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from torch import Tensor
@@ -9,6 +11,8 @@ from torch import Tensor
 from mmrefine.geometry import sample
 
 PCK_SHARE = 0.2  # of the side of a square as large as the object: BADJA's
+BOX_SHARE = 0.6  # of the diagonal of the box around a person's joints: what JHMDB's PCK takes for the person's size
+PCK_RULES = ('mask', 'joints', 'box')
 
 
 def pck(points: np.ndarray, truth: np.ndarray, visible: np.ndarray, threshold: Union[float, np.ndarray]) -> float:
@@ -42,6 +46,95 @@ def pck(points: np.ndarray, truth: np.ndarray, visible: np.ndarray, threshold: U
 def pck_threshold(mask: np.ndarray, share: float = PCK_SHARE) -> float:
     """BADJA's threshold: ``share * sqrt(|mask|)`` px, for a mask ``(H, W)`` bool of the object in that frame."""
     return share * float(np.sqrt(np.count_nonzero(mask)))
+
+
+def object_sizes(rule: str, truth: np.ndarray, visible: np.ndarray, masks: Optional[np.ndarray] = None) -> np.ndarray:
+    """How large the object is in each frame, px ``(T,)``; a keypoint is right if it is no farther off than a share of it.
+
+    ``'mask'``: the root of the mask's area (BADJA). ``'joints'``: 0.6 times the diagonal of the tight box around the visible joints
+    (JHMDB, per instance). ``'box'``: the longer side of the tight box around the mask (JHMDB, PCK_max). 0 where there is nothing.
+
+    Args:
+        rule: one of :data:`PCK_RULES`.
+        truth: ``(T, N, 2)`` px (x, y).
+        visible: ``(T, N)`` bool.
+        masks: ``(T, H, W)``, the object where it is not 0; the rules 'mask' and 'box' need it.
+
+    Raises:
+        ValueError: another rule, or no masks where they are needed.
+    """
+    if rule not in PCK_RULES:
+        raise ValueError(f'the size of an object is told from one of {", ".join(PCK_RULES)}, got {rule!r}')
+    if rule == 'joints':
+        boxes = [points[seen] for points, seen in zip(np.asarray(truth, np.float64), np.asarray(visible, bool))]
+        return np.array([BOX_SHARE * float(np.hypot(*np.ptp(box, axis=0))) if len(box) else 0. for box in boxes])
+    if masks is None:
+        raise ValueError(f'the rule {rule!r} needs the masks of the object')
+    if rule == 'mask':
+        return np.array([pck_threshold(mask, 1.) for mask in masks])
+    found = [np.argwhere(mask) for mask in masks]
+    return np.array([float(np.ptp(pixels, axis=0).max() + 1) if len(pixels) else 0. for pixels in found])
+
+
+@dataclass(frozen=True)
+class KeypointTally:
+    """What one or many videos add to PCK: by joint, how often it was to be found, and for each share how often it was right."""
+    shares: Tuple[float, ...] = ()
+    seen: Tuple[int, ...] = ()
+    right: Tuple[Tuple[int, ...], ...] = ()
+
+    def __add__(self, other: 'KeypointTally') -> 'KeypointTally':
+        if not self.shares or not other.shares:
+            return self if self.shares else other
+        if self.shares != other.shares:
+            raise ValueError(f'PCK at {self.shares} cannot be added to PCK at {other.shares}')
+        return KeypointTally(self.shares, _sums(self.seen, other.seen), tuple(map(_sums, self.right, other.right)))
+
+    def scores(self) -> Dict[str, float]:
+        """``PCK@<share>``, over all keypoints, and ``PCK@<share>_joints``, the mean over the joints; empty if none was to be found."""
+        if not any(self.seen):
+            return {}
+        scores = {}
+        for share, right in zip(self.shares, self.right):
+            scores[f'PCK@{share:g}'] = sum(right) / sum(self.seen)
+            rates = [hits / count for hits, count in zip(right, self.seen) if count]
+            scores[f'PCK@{share:g}_joints'] = sum(rates) / len(rates)
+        return scores
+
+
+def tally_keypoints(pred: np.ndarray, truth: np.ndarray, visible: np.ndarray, sizes: np.ndarray,
+                    shares: Sequence[float] = (PCK_SHARE, )) -> KeypointTally:
+    """Score one video. Joints are carried from the first frame that has any; only those seen there count, in the frames after it.
+
+    Args:
+        pred: ``(T, N, 2)`` px (x, y); nan is wrong.
+        truth: the same shape; where not visible, anything.
+        visible: ``(T, N)`` bool; frames that nobody clicked have none.
+        sizes: ``(T,)`` px, of :func:`object_sizes`.
+        shares: of the size, each one PCK.
+
+    Raises:
+        ValueError: shapes that do not belong together, or a share below 0.
+    """
+    pred, truth, visible = np.asarray(pred, np.float64), np.asarray(truth, np.float64), np.asarray(visible, bool)
+    if visible.ndim != 2 or pred.shape != (*visible.shape, 2) or truth.shape != pred.shape or np.shape(sizes) != visible.shape[:1]:
+        raise ValueError('keypoints need predictions and truth (T, N, 2), visible (T, N) and sizes (T,), '
+                         f'got {pred.shape}, {truth.shape}, {visible.shape} and {np.shape(sizes)}')
+    if not all(share >= 0 for share in shares):
+        raise ValueError(f'PCK needs shares of at least 0, got {tuple(shares)}')
+    clicked = visible.any(axis=1)
+    start = int(clicked.argmax())
+    scored = visible & visible[start]
+    scored[:start + 1] = False
+    off = np.linalg.norm(pred - truth, axis=-1)
+    limit = np.asarray(sizes, np.float64)[:, None]
+    right = tuple(tuple((scored & (off <= share * limit)).sum(axis=0).tolist()) for share in shares)
+    return KeypointTally(tuple(float(share) for share in shares), tuple(scored.sum(axis=0).tolist()), right)
+
+
+def _sums(one: Sequence[int], other: Sequence[int]) -> Tuple[int, ...]:
+    """Joint by joint; a video of fewer joints adds nothing to the rest."""
+    return tuple(a + b for a, b in zip_longest(one, other, fillvalue=0))
 
 
 def carry_points(points: Tensor, flow_fw: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """How well masks that a flow carried through a video match the drawn ones: DAVIS J and F (PAPERS.md D.3)."""
 from __future__ import annotations
 
+from dataclasses import astuple, dataclass
 from typing import Dict, Sequence
 
 import cv2
@@ -10,6 +11,7 @@ from torch import Tensor
 from mmrefine.geometry import backwarp
 
 BOUNDARY_SHARE = 0.008
+VOID = 255  # an id in drawn masks that is neither object nor background; scored as background
 
 
 def jaccard(pred: np.ndarray, target: np.ndarray) -> float:
@@ -80,6 +82,61 @@ def summarise(per_frame: Sequence[float]) -> Dict[str, float]:
         'recall': float((scores > 0.5).mean()),
         'decay': float(scores[:ends[1] + 1].mean() - scores[ends[3]:].mean()),
     }
+
+
+@dataclass(frozen=True)
+class MaskTally:
+    """What one or many objects add to DAVIS' scores: sums of each object's own statistics, as DAVIS averages over objects.
+
+    Neither long videos nor those of many objects weigh differently than that; recall and decay are no figures of single frames, so the
+    object is the smallest thing that can be pooled.
+    """
+    objects: int = 0
+    j_mean: float = 0.
+    j_recall: float = 0.
+    j_decay: float = 0.
+    f_mean: float = 0.
+    f_recall: float = 0.
+    f_decay: float = 0.
+
+    def __add__(self, other: 'MaskTally') -> 'MaskTally':
+        return MaskTally(*(a + b for a, b in zip(astuple(self), astuple(other))))
+
+    def scores(self) -> Dict[str, float]:
+        """``J_mean``, ``J_recall``, ``J_decay``, ``F_mean``, …, and ``J&F``, the mean of the two means; empty without objects."""
+        if self.objects == 0:
+            return {}
+        names = [f'{letter}_{statistic}' for letter in 'JF' for statistic in ('mean', 'recall', 'decay')]
+        scores = {name: total / self.objects for name, total in zip(names, astuple(self)[1:])}
+        return {**scores, 'J&F': (scores['J_mean'] + scores['F_mean']) / 2}
+
+
+def tally_masks(pred: np.ndarray, truth: np.ndarray) -> MaskTally:
+    """Score one video, each of its objects by itself.
+
+    The objects are 1 to the highest id of the first drawn mask. The first frame, which is given, and the last one are not scored. An
+    object that is not in a prediction is predicted empty there.
+
+    Args:
+        pred: ``(T, H, W)`` ids, or bool for one object.
+        truth: the same shape, the drawn ids; 255 is background.
+
+    Raises:
+        ValueError: other shapes, fewer than 3 frames, or a predicted id that is no object.
+    """
+    if pred.shape != truth.shape or pred.ndim != 3 or len(pred) < 3:
+        raise ValueError(f'masks of a video must be two arrays (T, H, W) of at least 3 frames, got {pred.shape} and {truth.shape}')
+    first = truth[0].astype(np.int64)
+    objects = int(first[first != VOID].max(initial=0))
+    highest = int(pred.max(initial=0))
+    if highest > objects:
+        raise ValueError(f'id {highest} is predicted, but the first mask draws only {objects} object(s)')
+    tally = MaskTally()
+    for number in range(1, objects + 1):
+        frames = [(a == number, b == number) for a, b in zip(pred[1:-1], truth[1:-1])]
+        j, f = (summarise([score(*frame) for frame in frames]) for score in (jaccard, boundary_f))
+        tally += MaskTally(1, *j.values(), *f.values())
+    return tally
 
 
 def carry_mask(mask: Tensor, flow_bw: Tensor) -> Tensor:

@@ -40,6 +40,10 @@ KINDS: Dict[str, Kind] = {
     'inside': Kind('lands in frame', '%', 0),
     'color_residual': Kind('colour residual', 'grey levels', -1),
     'motion': Kind('mean motion', 'px', 0),
+    **{f'{letter}_{name}': Kind(f'{letter} {name}', '', better)
+       for letter in 'JF' for name, better in (('mean', 1), ('recall', 1), ('decay', -1))},
+    'J&F': Kind('J&F', '', 1),
+    'PCK@0.2': Kind('PCK@0.2', '', 1),
 }
 HEADLINES = ('EPE', 'cycle_median')
 MAIN = ('EPE', 'Fl', '1px', 'cycle_median', 'consistent', 'color_residual')

@@ -79,7 +79,8 @@ def score_table(groups: Mapping[str, Mapping[str, Any]]) -> str:
         titles = [f'{kind.title} [{kind.unit}]' if kind.unit else kind.title for kind in kinds]
         rows = [[scene] + [_number(by_scene[scene].get(metric)) for metric in metrics] for scene in sorted(by_scene)]
         rows.append(['overall'] + [_number(overall.get(metric)) for metric in metrics])
-        blocks.append(f'{name} ({scores.get("pairs", "?")} pairs)\n' + _aligned([['scene'] + titles] + rows))
+        count = f'{scores["videos"]} videos' if 'videos' in scores else f'{scores.get("pairs", "?")} pairs'
+        blocks.append(f'{name} ({count})\n' + _aligned([['scene'] + titles] + rows))
     return '\n\n'.join(blocks)
 
 

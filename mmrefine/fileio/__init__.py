@@ -3,6 +3,7 @@ from .atomic import atomic_write, save_checkpoint, write_bytes, write_failure, w
 from .badja import Joints, read_badja
 from .digest import digest_of, digest_of_state
 from .flow_io import decode_kitti, encode_kitti, read_flow, write_flow
+from .id_masks import read_ids
 from .images import read_image, read_mask, write_image
 from .label_store import LabelStore
 from .store_check import verify_store
@@ -12,6 +13,6 @@ from .video import FolderFrames, FrameSource, VideoFrames, list_scenes, open_fra
 __all__ = [
     'FolderFrames', 'FrameSource', 'Joints', 'LabelStore', 'VideoFrames', 'atomic_write', 'decode_kitti', 'digest_of',
     'digest_of_state', 'encode_kitti', 'list_scenes', 'merge_stores', 'open_frames', 'read_badja', 'read_flow',
-    'read_image', 'read_mask', 'save_checkpoint', 'verify_store', 'write_bytes', 'write_failure', 'write_flow', 'write_image',
-    'write_json'
+    'read_ids', 'read_image', 'read_mask', 'save_checkpoint', 'verify_store', 'write_bytes', 'write_failure', 'write_flow',
+    'write_image', 'write_json'
 ]

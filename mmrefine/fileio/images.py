@@ -62,8 +62,7 @@ def read_mask(path: PathLike) -> np.ndarray:
     pixels = None if damage else cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise InputError(f'{path}: cannot be read as a mask ({damage or "unknown format or damaged data"}); copy or export it again')
-    bright: np.ndarray = pixels.reshape(*pixels.shape[:2], -1)[..., :3] > 0
-    return bright.any(axis=-1)
+    return np.asarray((pixels.reshape(*pixels.shape[:2], -1)[..., :3] > 0).any(axis=-1))
 
 
 def write_image(path: PathLike, rgb: np.ndarray) -> None:

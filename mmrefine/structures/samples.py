@@ -1,4 +1,4 @@
-"""A frame pair on its way through MMEngine."""
+"""A frame pair, or a whole video, on its way through MMEngine."""
 from __future__ import annotations
 
 from typing import Dict
@@ -20,3 +20,17 @@ class FlowSample(BaseDataElement):
     pred_flow: Tensor
     regions: Dict[str, Tensor]
     subpixel_flow: Tensor
+
+
+class ClipSample(BaseDataElement):
+    """What is known of one video beside its pixels, and what was carried along it.
+
+    Data fields, all optional: ``masks`` and ``pred_masks`` ``(T, H, W)`` uint8 ids of objects, 0 is background, 255
+    void; ``points`` and ``pred_points`` ``(T, N, 2)`` px (x, y), with ``visible`` bool ``(T, N)``. Meta fields:
+    ``scene``, the video's name, and ``size`` (height, width) px.
+    """
+    masks: Tensor
+    pred_masks: Tensor
+    points: Tensor
+    pred_points: Tensor
+    visible: Tensor

@@ -1,0 +1,143 @@
+"""DAVIS: frames, ids of objects, joints."""
+from __future__ import annotations
+
+import json
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+
+from mmrefine.datasets import DavisClips
+from mmrefine.errors import ConfigError, InputError
+from mmrefine.fileio import read_ids, write_image
+
+SIZE = (6, 8)
+# the first colours of the palette, RGB, as PASCAL publishes them
+PASCAL = {0: (0, 0, 0), 1: (128, 0, 0), 2: (0, 128, 0), 3: (128, 128, 0), 4: (0, 0, 128), 7: (128, 128, 128), 8: (64, 0, 0),
+          15: (192, 128, 128), 20: (0, 64, 128), 255: (224, 224, 192)}  # yapf: disable
+
+
+def picture(ids):
+    return np.array([[PASCAL[int(value)] for value in row] for row in ids], np.uint8)
+
+
+def palette_png(ids):
+    """A palette PNG, chunk by chunk."""
+
+    def chunk(kind, data):
+        body = kind + data
+        return len(data).to_bytes(4, 'big') + body + zlib.crc32(body).to_bytes(4, 'big')
+
+    height, width = ids.shape
+    colors = b''.join(bytes(PASCAL.get(i, (1, 2, 3))) for i in range(256))
+    head = width.to_bytes(4, 'big') + height.to_bytes(4, 'big') + bytes([8, 3, 0, 0, 0])
+    rows = b''.join(b'\0' + row.astype(np.uint8).tobytes() for row in ids)
+    return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', head) + chunk(b'PLTE', colors) + chunk(b'IDAT', zlib.compress(rows)) + chunk(b'IEND', b'')
+
+
+@pytest.fixture
+def davis(tmp_path, frame):
+    for video, name in enumerate(('bear', 'camel')):
+        for t in range(3):
+            write_image(tmp_path / f'JPEGImages/480p/{name}/{t:05d}.png', frame(video, t))
+            path = tmp_path / f'Annotations/480p/{name}/{t:05d}.png'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(palette_png(ids_of(video, t)))
+    (tmp_path / 'ImageSets/2017').mkdir(parents=True)
+    (tmp_path / 'ImageSets/2017/val.txt').write_text('camel\n')
+    return tmp_path
+
+
+def ids_of(video, t):
+    return np.random.default_rng((video, t)).choice([0, 1, 2, 255], SIZE).astype(np.uint8)
+
+
+def test_the_colours_of_a_palette_tell_the_ids(tmp_path):
+    ids = np.array([list(PASCAL)[:5], list(PASCAL)[5:]], np.uint8)
+    (tmp_path / 'a.png').write_bytes(palette_png(ids))
+    np.testing.assert_array_equal(read_ids(tmp_path / 'a.png'), ids)
+    write_image(tmp_path / 'b.png', picture(ids))  # the same colours without a palette
+    np.testing.assert_array_equal(read_ids(tmp_path / 'b.png'), ids)
+
+
+def test_grey_levels_are_ids_and_black_and_white_is_one_object(tmp_path):
+    ids = np.array([[0, 1, 2], [3, 255, 0]], np.uint8)
+    write_image(tmp_path / 'gray.png', ids)
+    np.testing.assert_array_equal(read_ids(tmp_path / 'gray.png'), ids)
+    white = np.array([[0, 255, 255]], np.uint8)
+    write_image(tmp_path / 'white.png', white)
+    assert read_ids(tmp_path / 'white.png').tolist() == [[0, 1, 1]]
+    write_image(tmp_path / 'white3.png', white[..., None].repeat(3, axis=-1))
+    assert read_ids(tmp_path / 'white3.png').tolist() == [[0, 1, 1]]
+
+
+def test_strange_masks_are_named(tmp_path):
+    write_image(tmp_path / 'photo.png', np.random.default_rng(0).integers(0, 255, (4, 4, 3), dtype=np.uint8))
+    with pytest.raises(InputError, match='photo.png: has colours that are not in the palette of DAVIS'):
+        read_ids(tmp_path / 'photo.png')
+    cv2.imwrite(str(tmp_path / 'deep.png'), np.full((4, 4), 700, np.uint16))
+    with pytest.raises(InputError, match=r'deep.png: cannot be read as a mask of objects \(not a picture of 8 bits'):
+        read_ids(tmp_path / 'deep.png')
+    (tmp_path / 'cut.png').write_bytes(palette_png(np.zeros((4, 4), np.uint8))[:-15])
+    with pytest.raises(InputError, match=r'cut.png: cannot be read as a mask of objects \(truncated'):
+        read_ids(tmp_path / 'cut.png')
+
+
+def test_an_item_is_a_video_with_its_ids(davis):
+    data = DavisClips(davis)
+    assert data.videos == ['bear', 'camel'] and len(data) == 2
+    item = data[1]
+    assert item['inputs'].shape == (3, 3, *SIZE) and item['inputs'][2, :, 0, 0].tolist() == [1, 2, 7]
+    np.testing.assert_array_equal(item['data_samples'].masks, np.stack([ids_of(1, t) for t in range(3)]))
+    assert item['data_samples'].scene == 'camel' and 'points' not in item['data_samples']
+
+
+def test_videos_are_chosen_by_name_or_by_an_image_set(davis):
+    assert DavisClips(davis, image_set='2017/val').videos == ['camel']
+    assert DavisClips(davis, videos=['camel', 'bear']).videos == ['camel', 'bear']
+    assert DavisClips(davis, videos='bear').videos == ['bear']
+
+
+def test_joints_come_at_the_size_of_the_frames_and_only_where_somebody_clicked(davis, tmp_path):
+    entry = dict(image_path='x/00001.jpg', joints=[[540, 960], [1080, 0]], visibility=[1, 0])
+    (tmp_path / 'badja').mkdir()
+    (tmp_path / 'badja/bear.json').write_text(json.dumps([entry]))
+    bear, camel = (item['data_samples'] for item in DavisClips(davis, badja=tmp_path / 'badja'))
+    assert bear.visible.tolist() == [[False, False], [True, False], [False, False]]
+    assert bear.points[1].tolist() == [[4, 3], [0, 6]]  # (row, column) of 1080 x 1920 -> (x, y) of 6 x 8
+    assert 'points' not in camel
+
+
+@pytest.mark.parametrize('wrong, error, message', [
+    (dict(videos=['cow']), ConfigError, "480p: there is no video 'cow', it holds 2"),
+    (dict(videos=['bear'], image_set='2017/val'), ConfigError, r"takes videos=\['bear'\] or image_set='2017/val', not both"),
+    (dict(image_set='2016/val'), InputError, r'2016.val.txt: cannot be opened'),
+    (dict(resolution='1080p'), InputError, 'JPEGImages.1080p: cannot be listed as a folder'),
+    (dict(badja='nowhere'), InputError, 'nowhere: there is no such folder of joints'),
+])
+def test_what_is_not_there_is_named(davis, wrong, error, message):
+    with pytest.raises(error, match=message):
+        DavisClips(davis, **wrong)
+
+
+def test_frames_without_annotation_are_named(davis):
+    (davis / 'Annotations/480p/bear/00001.png').unlink()
+    with pytest.raises(InputError, match=r'bear: needs 3 or more frames, .*found 3 and 2'):
+        DavisClips(davis)[0]
+
+
+def test_annotations_of_another_size_are_named(davis):
+    for t in range(3):
+        (davis / f'Annotations/480p/bear/{t:05d}.png').write_bytes(palette_png(np.ones((4, 8), np.uint8)))
+    with pytest.raises(InputError, match=r'bear: the annotations are 4x8 .*the frames 6x8'):
+        DavisClips(davis)[0]
+
+
+def test_real_davis_masks_are_one_object(shared_data):
+    data = DavisClips(shared_data / 'davis', videos=['dog'], badja=shared_data / 'badja')
+    sample = data[0]['data_samples']
+    assert sample.masks.unique().tolist() == [0, 1] and sample.masks.shape[1:] == (480, 854)
+    t = int(sample.visible.any(dim=1).float().argmax())
+    x, y = sample.points[t][sample.visible[t]].round().long().unbind(dim=1)
+    assert sample.masks[t][y, x].float().mean() > 0.8  # joints lie on the animal
