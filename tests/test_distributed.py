@@ -57,7 +57,7 @@ def two(material, tmp_path_factory):  # noqa: F811
 
 def test_the_label_store_is_the_same_to_the_byte(one, two):
     found = files_of(two / 'run/labels')
-    assert found == files_of(one / 'run/labels') and len(found) == 6
+    assert found == files_of(one / 'run/labels') and len(found) == 7
 
 
 def test_the_processes_share_the_draws_of_one(one, two):

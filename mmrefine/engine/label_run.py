@@ -14,13 +14,16 @@ from mmrefine.engine.ahead import ReadAhead
 from mmrefine.engine.batches import scene_batches
 from mmrefine.engine.machine import Machine
 from mmrefine.engine.outlook import Outlook
+from mmrefine.engine.pair_quality import look_at_pair
 from mmrefine.engine.processes import together
 from mmrefine.errors import ConfigError, NoLabelsError, TeacherError
 from mmrefine.evaluation import speed_stats
+from mmrefine.evaluation.label_sums import LabelSums
 from mmrefine.fileio.digest import digest_of
+from mmrefine.fileio.label_files import as_stored
 from mmrefine.fileio.label_store import LabelStore
 from mmrefine.fileio.label_summary import summarize
-from mmrefine.labeling import FlowLabeler
+from mmrefine.labeling import FlowLabeler, PairLabels
 from mmrefine.models import FrozenTeacher
 
 
@@ -202,13 +205,14 @@ def _all_made(dataset: Any, labeler: FlowLabeler, store: LabelStore, batch: Sequ
 def _label(teacher: FrozenTeacher, labeler: FlowLabeler, dataset: Any, store: LabelStore, batches: Iterable[Sequence[int]],
            device: str, progress: '_Progress', read_ahead: int, outlook: Optional[Outlook] = None) -> int:
     made = 0
+    apart = labeler.directions == 'forward' and any(pair['reverse'] for pair in dataset.pairs)
     began = None if outlook is None else outlook.machine.clock()
     with ReadAhead(_read(dataset, labeler, store, batches), read_ahead) as reading:
         for read in reading:
             if not read.items or _all_made(dataset, labeler, store, read.batch):
                 progress.step(len(read.batch))  # another run on the same store has made them meanwhile
                 continue
-            keys = _label_batch(teacher, labeler, store, read, device)
+            keys = _label_batch(teacher, labeler, store, read, device, apart)
             if outlook is not None and began is not None:
                 now = outlook.machine.clock()  # what had to be waited for counts
                 outlook.add(read.batch, keys, now - began)
@@ -218,8 +222,8 @@ def _label(teacher: FrozenTeacher, labeler: FlowLabeler, dataset: Any, store: La
     return made
 
 
-def _label_batch(teacher: FrozenTeacher, labeler: FlowLabeler, store: LabelStore, read: _Read, device: str) -> List[str]:
-    """The keys of the labels that a batch gave, all of them in the store."""
+def _label_batch(teacher: FrozenTeacher, labeler: FlowLabeler, store: LabelStore, read: _Read, device: str, apart: bool) -> List[str]:
+    """The keys of the labels that a batch gave, all of them in the store; ``apart``: the way back of a pair is a pair of its own."""
     items = read.items
     thirds = [None if third is None else as_frames([third], device)[0] for third in read.thirds]
     frames1, frames2 = (as_frames([item[name] for item in items], device) for name in ('frame1', 'frame2'))
@@ -227,13 +231,22 @@ def _label_batch(teacher: FrozenTeacher, labeler: FlowLabeler, store: LabelStore
         labels = labeler.label(teacher, frames1, frames2, thirds if labeler.needs_third else None, _frame_names(items))
     except TeacherError as error:
         raise TeacherError(f"{', '.join(item['key'] for item in items)}: {error}") from error
-    keys = []
-    for item, label in zip(items, labels):
-        store.write(item['key'], label.forward, {**label.stats, **speed_stats(label.forward)})
-        keys.append(item['key'])
-        if label.backward is not None:
-            keys.append(backward_key(item['key']))
-            store.write(keys[-1], label.backward, {**(label.stats_backward or {}), **speed_stats(label.backward)})
+    return [key for item, label in zip(items, labels) for key in _write_pair(store, item, label, apart)]
+
+
+def _write_pair(store: LabelStore, item: Mapping[str, Any], label: PairLabels, apart: bool) -> List[str]:
+    """Put the labels of a pair into the store, and with them what they are judged by, unless the way back is labelled ``apart``."""
+    labels, stats = [label.forward], [{**label.stats, **speed_stats(label.forward)}]
+    if label.backward is not None:
+        labels.append(label.backward)
+        stats.append({**(label.stats_backward or {}), **speed_stats(label.backward)})
+    keys = [item['key'], backward_key(item['key'])][:len(labels)]
+    sums: Sequence[Optional[LabelSums]] = [None] * len(labels)
+    if not apart:
+        frames1, frames2 = (as_frames([item[name]], 'cpu') for name in ('frame1', 'frame2'))
+        sums = look_at_pair(frames1, frames2, [as_stored(its) for its in labels], stats)
+    for key, its, its_stats, its_sums in zip(keys, labels, stats, sums):
+        store.write(key, its, its_stats, None if its_sums is None else its_sums.plain())
     return keys
 
 

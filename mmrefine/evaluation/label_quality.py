@@ -25,11 +25,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmrefine.evaluation.label_sums import (CYCLE_EDGES, LabelSums, bins_of, count_by,
+                                            region_pixels, stored_cycle_error, sum_label)
 from mmrefine.evaluation.label_verdict import SPEED_BINS, SPEED_EDGES, overall_verdict, verdict
-from mmrefine.geometry import backwarp, color_residual, cycle_error
 from mmrefine.structures import FlowLabel
 
-CYCLE_EDGES = (0., 0.05, 0.1, 0.25, 0.5, 1., 2.)  # px; the last bin is open
+__all__ = ['LabelTally', 'add_truth', 'quality_record', 'speed_stats', 'stored_cycle_error', 'tally_label', 'tally_sums', 'tally_truth']
+
 PRECISE_PX = 1.
 STILL_SHARE = 0.005  # a pair is still if less of its pixels move by the second of the speed edges
 KINDS = ('duplicates', 'cuts', 'still')
@@ -43,28 +45,12 @@ def speed_stats(label: FlowLabel) -> Dict[str, float]:
     """
     bins = _speed_bins(label.flow)
     size = bins.size
-    counts, weights = _count(bins, None, len(SPEED_BINS)), _count(bins, label.weight[0].numpy(), len(SPEED_BINS))
+    counts, weights = count_by(bins, None, len(SPEED_BINS)), count_by(bins, label.weight[0].numpy(), len(SPEED_BINS))
     found: Dict[str, float] = {}
     for name, count, weight in zip(SPEED_BINS, counts, weights):
         found[f'{SPEED_PREFIX}{name}_pixels'] = round(float(count) / size, 6)
         found[f'{SPEED_PREFIX}{name}_kept'] = round(float(weight) / size, 6)
     return found
-
-
-def stored_cycle_error(label: FlowLabel, back: FlowLabel) -> Tensor:
-    """How far off the round trip over two stored labels lands.
-
-    Args:
-        label: frame 1 -> frame 2.
-        back: frame 2 -> frame 1.
-
-    Returns:
-        ``(H, W)`` px; nan where the pixel is not labelled, or one of the four pixels around the place where it lands is not.
-    """
-    flow, labelled = label.flow[None], (back.weight[None] > 0).float()
-    error = cycle_error(flow, back.flow[None])[0, 0]
-    known = (label.weight[0] > 0) & (backwarp(labelled, flow)[0, 0] > 1 - 1e-4) & error.isfinite()
-    return error.masked_fill(~known, float('nan'))
 
 
 def _zeros(bins: int) -> Any:
@@ -109,7 +95,7 @@ def tally_label(label: FlowLabel,
                 frame2: Tensor,
                 back: Optional[FlowLabel] = None,
                 kinds: Optional[Mapping[str, bool]] = None) -> LabelTally:
-    """Look at one label.
+    """Look at one label: :func:`tally_sums` of :func:`~mmrefine.evaluation.label_sums.sum_label`.
 
     Args:
         label: the label as it is stored.
@@ -120,29 +106,28 @@ def tally_label(label: FlowLabel,
         kinds: whether the pair is one of ``duplicates``, ``cuts``, ``still``; those that are not known are left out. ``still`` is
             told from the speeds in ``stats`` if it is not given.
     """
-    weight = label.weight[0].double()
-    total = float(weight.sum())
-    tally = LabelTally(labels=1, pixels=weight.numel(), weight=total)
+    return tally_sums(sum_label(label, frame1, frame2, back, kinds), stats)
+
+
+def tally_sums(sums: LabelSums, stats: Mapping[str, Any]) -> LabelTally:
+    """The tally of a label from the sums over its pixels and its statistics in the store."""
+    total = sums.weight
+    tally = LabelTally(labels=1, pixels=sums.size[0] * sums.size[1], weight=total)
     if 'verified' in stats:
         tally.verified, tally.verified_known = tally.pixels * float(stats['verified']), tally.pixels
-    _add_regions(tally, weight.numpy())
+    tally.region_pixels, tally.region_weight = region_pixels(sums.size), np.array(sums.regions)
     _add_speeds(tally, stats)
-    residual = color_residual(frame1[None], frame2[None], label.flow[None])[0, 0].double()
-    seen = (weight > 0) & residual.isfinite()
-    tally.color_sum, tally.color_weight = float((residual * weight)[seen].sum()), float(weight[seen].sum())
-    if back is not None:
-        error = stored_cycle_error(label, back).double()
-        known = error.isfinite()
-        tally.cycle = _count(_bins(error[known].numpy(), CYCLE_EDGES), weight[known].numpy(), len(CYCLE_EDGES))
-        tally.cycle_sum = float((error * weight)[known].sum())
+    tally.color_sum, tally.color_weight = sums.color
+    if sums.cycle is not None:
+        tally.cycle, tally.cycle_sum = np.array(sums.cycle[:-1]), sums.cycle[-1]
     if 'cycle_error_median' in stats:
-        tally.cycle_pairs[_bins(np.array(stats['cycle_error_median']), CYCLE_EDGES)] = 1
-    known_kinds = dict(kinds or {})
+        tally.cycle_pairs[bins_of(np.array(stats['cycle_error_median']), CYCLE_EDGES)] = 1
+    kinds = dict(sums.kinds)
     if tally.speed_known:
-        known_kinds.setdefault('still', bool(1 - stats[f'{SPEED_PREFIX}{SPEED_BINS[0]}_pixels'] < STILL_SHARE))
+        kinds.setdefault('still', bool(1 - stats[f'{SPEED_PREFIX}{SPEED_BINS[0]}_pixels'] < STILL_SHARE))
     for row, kind in enumerate(KINDS):
-        if kind in known_kinds:
-            hit = known_kinds[kind]
+        if kind in kinds:
+            hit = kinds[kind]
             tally.kinds[row] = (hit, 1, total * hit, total)
     return tally
 
@@ -165,7 +150,7 @@ def tally_truth(label: FlowLabel, truth: Tensor, valid: Tensor) -> LabelTally:
         return LabelTally()
     error = (label.flow - truth).double().norm(dim=0).numpy()[known]
     weight, bins = label.weight[0].double().numpy()[known], _speed_bins(truth)[known]
-    sums = [_count(bins, values, len(SPEED_BINS)) for values in (None, weight, weight * error, weight * (error < PRECISE_PX))]
+    sums = [count_by(bins, values, len(SPEED_BINS)) for values in (None, weight, weight * error, weight * (error < PRECISE_PX))]
     return LabelTally(truth_labels=1, truth=np.stack(sums))
 
 
@@ -256,12 +241,6 @@ def _truth(tally: LabelTally) -> Dict[str, Any]:
         speed=speed))  # yapf: disable
 
 
-def _add_regions(tally: LabelTally, weight: np.ndarray) -> None:
-    rows, columns = (np.arange(side) * 3 // side for side in weight.shape)
-    cells = rows[:, None] * 3 + columns[None]
-    tally.region_pixels, tally.region_weight = _count(cells, None, 9), _count(cells, weight, 9)
-
-
 def _add_speeds(tally: LabelTally, stats: Mapping[str, Any]) -> None:
     names = [f'{SPEED_PREFIX}{name}' for name in SPEED_BINS]
     if all(f'{name}_pixels' in stats for name in names):
@@ -272,16 +251,7 @@ def _add_speeds(tally: LabelTally, stats: Mapping[str, Any]) -> None:
 
 def _speed_bins(flow: Tensor) -> np.ndarray:
     """The number of the speed bin of each pixel of a flow ``(2, H, W)`` px."""
-    return _bins(torch.nan_to_num(flow).norm(dim=0).numpy(), SPEED_EDGES)
-
-
-def _bins(values: np.ndarray, edges: Tuple[float, ...]) -> np.ndarray:
-    return np.searchsorted(np.array(edges[1:]), values, side='right')
-
-
-def _count(bins: np.ndarray, weight: Optional[np.ndarray], length: int) -> np.ndarray:
-    weights = None if weight is None else weight.ravel().astype(np.float64)
-    return np.bincount(bins.ravel(), weights, minlength=length).astype(np.float64)
+    return bins_of(torch.nan_to_num(flow).norm(dim=0).numpy(), SPEED_EDGES)
 
 
 def _ratio(part: float, whole: float) -> Optional[float]:

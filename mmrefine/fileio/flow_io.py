@@ -70,16 +70,14 @@ def write_flow(path: PathLike, flow: np.ndarray, valid: Optional[np.ndarray] = N
         OSError: the disk is full or the folder cannot be written.
     """
     suffix = _checked_suffix(path)
-    if suffix == '.png':
-        write_bytes(path, encode_kitti(flow, valid))
+    if suffix in ('.png', '.flo'):
+        write_bytes(path, (encode_kitti if suffix == '.png' else encode_flo)(flow, valid))
         return
     flow, valid = _checked_flow(flow, valid)
     unknown = np.float32(np.nan if suffix == '.flo5' else 10 * UNKNOWN)
     flow = np.where(valid[..., None], flow, unknown).astype('<f4')
     height, width = valid.shape
-    if suffix == '.flo':
-        data = b'PIEH' + struct.pack('<ii', width, height) + flow.tobytes()
-    elif suffix == '.pfm':
+    if suffix == '.pfm':
         rows = np.zeros((height, width, 3), '<f4')
         rows[..., :2] = flow[::-1]  # the format stores its rows from the bottom up
         data = b'PF\n%d %d\n-1.0\n' % (width, height) + rows.tobytes()
@@ -89,6 +87,18 @@ def write_flow(path: PathLike, flow: np.ndarray, valid: Optional[np.ndarray] = N
             file.create_dataset('flow', data=flow, compression='gzip', compression_opts=5)
         data = buffer.getvalue()
     write_bytes(path, data)
+
+
+def encode_flo(flow: np.ndarray, valid: Optional[np.ndarray] = None) -> bytes:
+    """A flow as the bytes of a ``.flo`` file; what is not valid becomes 1e10 px.
+
+    Args:
+        flow: ``(H, W, 2)`` px.
+        valid: ``(H, W)`` bool; ``None``: wherever the flow is finite.
+    """
+    flow, valid = _checked_flow(flow, valid)
+    height, width = valid.shape
+    return b'PIEH' + struct.pack('<ii', width, height) + np.where(valid[..., None], flow, np.float32(10 * UNKNOWN)).astype('<f4').tobytes()
 
 
 def encode_kitti(flow: np.ndarray, valid: Optional[np.ndarray] = None) -> bytes:
@@ -101,16 +111,7 @@ def encode_kitti(flow: np.ndarray, valid: Optional[np.ndarray] = None) -> bytes:
         flow: ``(H, W, 2)`` px.
         valid: ``(H, W)`` bool; ``None``: wherever the flow can be said.
     """
-    flow, valid = _checked_flow(flow, valid)
-    inside = np.abs(flow) <= KITTI_MAX_MOTION  # nan compares false
-    valid = valid & inside[..., 0] & inside[..., 1]
-    bgr = np.zeros((*valid.shape, 3), np.uint16)
-    bgr[..., 0] = valid
-    for axis, channel in ((0, 2), (1, 1)):
-        # times 64 is exact in floats, so rint sees the true value; 2^15 is added to whole numbers
-        steps = np.rint(np.where(valid, flow[..., axis], np.float32(0)) * np.float32(64))
-        bgr[..., channel] = (steps + np.float32(2**15)) * valid
-    return cv2.imencode('.png', bgr, PNG_PARAMS)[1].tobytes()
+    return cv2.imencode('.png', _kitti_steps(flow, valid), PNG_PARAMS)[1].tobytes()
 
 
 def decode_kitti(data: bytes) -> Tuple[np.ndarray, np.ndarray]:
@@ -127,6 +128,30 @@ def decode_kitti(data: bytes) -> Tuple[np.ndarray, np.ndarray]:
         raise ValueError('unknown format or damaged data')
     if bgr.dtype != np.uint16 or bgr.ndim != 3 or bgr.shape[2] != 3:
         raise ValueError(f'a KITTI flow is a PNG of 3 channels with 16 bits, this one is {bgr.shape} {bgr.dtype}')
+    return _from_steps(bgr)
+
+
+def round_kitti(flow: np.ndarray, valid: Optional[np.ndarray] = None) -> Tuple[np.ndarray, np.ndarray]:
+    """What ``decode_kitti`` will make of ``encode_kitti(flow, valid)``, to the bit, without packing and unpacking it."""
+    return _from_steps(_kitti_steps(flow, valid))
+
+
+def _kitti_steps(flow: np.ndarray, valid: Optional[np.ndarray]) -> np.ndarray:
+    """The picture of a flow: ``(H, W, 3)`` uint16, valid, y and x."""
+    flow, valid = _checked_flow(flow, valid)
+    inside = np.abs(flow) <= KITTI_MAX_MOTION  # nan compares false
+    valid = valid & inside[..., 0] & inside[..., 1]
+    bgr = np.zeros((*valid.shape, 3), np.uint16)
+    bgr[..., 0] = valid
+    for axis, channel in ((0, 2), (1, 1)):
+        # times 64 is exact in floats, so rint sees the true value; 2^15 is added to whole numbers
+        steps = np.rint(np.where(valid, flow[..., axis], np.float32(0)) * np.float32(64))
+        bgr[..., channel] = (steps + np.float32(2**15)) * valid
+    return bgr
+
+
+def _from_steps(bgr: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """The flow of a picture, and where it is valid."""
     blue, green, red = cv2.split(bgr)
     valid = blue > 0
     scale = valid.astype(np.float32)

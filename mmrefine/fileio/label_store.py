@@ -7,9 +7,11 @@
     <root>/<scene>/<frame1>__<frame2>.weight.png   8-bit weights, only if some are neither 0 nor 1
     <root>/<scene>/<frame1>__<frame2>.json         statistics and digests; written last, so it says that the label is whole
     <root>/manifest.json                     fingerprint, all statistics, a digest of each file; says that the store is complete
+    <root>/quality.json                      what the quality of each label is judged by, only if the labels came with it
 
 Each file appears whole or not at all and depends on its label alone. Therefore a killed run goes on where it was, and the
-finished folder is the same to the byte. ``finish`` folds the statistics into the manifest and removes their files.
+finished folder is the same to the byte. ``finish`` folds the statistics into the manifest, what judges the labels into a file
+beside it, and removes their files.
 
 Any number of processes can work on one store, also runs that know nothing of each other: whoever changes it holds the lock of
 the folder and finds his own fingerprint there, and a label that is whole is never touched again.
@@ -20,8 +22,6 @@ import contextlib
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional
 
-import cv2
-import numpy as np
 import torch
 
 from mmrefine.errors import LabelStoreError, StaleLabelsError
@@ -29,11 +29,13 @@ from mmrefine.structures import FlowLabel
 
 from .atomic import PathLike, remove_leftovers, write_bytes, write_failure, write_json
 from .digest import digest_of, digest_of_bytes
-from .flow_io import PNG_PARAMS, decode_kitti, encode_kitti
+from .flow_io import decode_kitti
+from .label_files import decode_weight, encode_label
 from .lock import folder_lock
-from .store_files import (FINGERPRINT, FLOW, FORMAT, MANIFEST, MANIFEST_KEYS, REMEDY, STATS, WEIGHT,
-                          decode_weight, differing, key_of, label_path, read_json, seal_of,
+from .store_files import (FINGERPRINT, FLOW, FORMAT, MANIFEST, MANIFEST_KEYS, QUALITY, REMEDY,
+                          STATS, WEIGHT, differing, key_of, label_path, read_json, seal_of,
                           stats_files, suffixes)
+from .store_quality import quality_bytes, read_quality
 
 __all__ = ['LabelStore']
 
@@ -57,6 +59,7 @@ class LabelStore:
         if strange:
             raise ValueError(f'a fingerprint maps names to digests (str), {strange[0]} is not; use digest_of')
         self._manifest: Optional[Dict[str, Any]] = None
+        self._quality: Optional[Dict[str, Any]] = None
 
     @classmethod
     def open(cls, root: PathLike) -> 'LabelStore':
@@ -106,25 +109,24 @@ class LabelStore:
             return True
         return self.is_complete() and key in self.manifest['pairs']
 
-    def write(self, key: str, label: FlowLabel, stats: Mapping[str, Any]) -> None:
+    def write(self, key: str, label: FlowLabel, stats: Mapping[str, Any], quality: Optional[Mapping[str, Any]] = None) -> None:
         """Put a label and its statistics on disk; ``has(key)`` holds from the moment that all of it is there.
 
         A label that is whole already stays as it is: the same fingerprint made it.
+
+        Args:
+            key: of the label.
+            label: what :func:`~mmrefine.fileio.label_files.as_stored` says is kept of it.
+            stats: numbers by name.
+            quality: what :meth:`quality` shall give back.
 
         Raises:
             LabelStoreError: a key that is no key, a full disk, or a folder that cannot be written.
             StaleLabelsError: meanwhile the folder holds labels of another making.
         """
-        flow = label.flow.permute(1, 2, 0).cpu().numpy()
-        weight = label.weight[0].cpu().numpy()
-        # believed a little is still believed: only 0 stays 0
-        weight8 = np.where(weight > 0, np.rint(weight * 255).clip(min=1), 0).astype(np.uint8)
-        files = {FLOW: encode_kitti(flow, weight8 > 0)}
-        if ((weight8 > 0) & (weight8 < 255)).any():
-            files[WEIGHT] = cv2.imencode('.png', weight8, PNG_PARAMS)[1].tobytes()
-        self.put(key, files, stats)
+        self.put(key, encode_label(label), stats, quality)
 
-    def put(self, key: str, files: Mapping[str, bytes], stats: Mapping[str, Any]) -> None:
+    def put(self, key: str, files: Mapping[str, bytes], stats: Mapping[str, Any], quality: Optional[Mapping[str, Any]] = None) -> None:
         """``write`` for a label whose files are made already: the bytes of ``.png`` and, if it has one, of ``.weight.png``."""
         paths = {suffix: self._path(key, suffix) for suffix in (WEIGHT, FLOW, STATS)}
         digests = {suffix: digest_of_bytes(files[suffix]) for suffix in sorted(files)}
@@ -137,6 +139,8 @@ class LabelStore:
                 paths[WEIGHT].unlink(missing_ok=True)  # of a killed writer
             write_bytes(paths[FLOW], files[FLOW])
             entry = dict(made_from=digest_of(self.fingerprint), stats=dict(stats), soft=WEIGHT in files, files=digests)
+            if quality is not None:
+                entry['quality'] = dict(quality)
             write_json(paths[STATS], {**entry, 'digest': seal_of(entry)})
 
     def read(self, key: str) -> FlowLabel:
@@ -165,13 +169,28 @@ class LabelStore:
         """
         return dict(self._entry(key)['stats'])
 
+    def quality(self, key: str) -> Optional[Dict[str, Any]]:
+        """What was written with the label to judge its quality; None if that is not there or damaged.
+
+        Raises:
+            LabelStoreError: there is no such label.
+        """
+        entry = self._entry(key)
+        try:
+            return entry['quality'] if 'quality' in entry else self._folded_quality().get(key)
+        except LabelStoreError:
+            return None
+
     def record(self, key: str) -> Dict[str, Any]:
-        """What is known of a label: ``stats``, ``soft`` (it has a file of weights) and ``files`` (suffix -> digest of its bytes).
+        """What is known of a label: ``stats``, ``soft`` (it has a file of weights), ``files`` (suffix -> digest of its bytes) and
+        ``quality`` (None if it came without).
 
         Raises:
             LabelStoreError: there is no such label, or what is known of it is damaged.
         """
         entry = self._entry(key)
+        if 'quality' not in entry:
+            entry['quality'] = self._folded_quality().get(key)
         if 'files' not in entry:  # written by an older version, which kept none
             entry['files'] = {suffix: digest_of_bytes(self.bytes_of(key, suffix)) for suffix in suffixes(entry['soft'])}
         return entry
@@ -202,13 +221,14 @@ class LabelStore:
         path = self.root / MANIFEST
         paths = {key: self._path(key, STATS) for key in keys}  # refuses what is no key before it waits
         with self._locked(path):
-            self._manifest = None  # another process may have written a new one
+            self._manifest = self._quality = None  # another process may have written new ones
             known = list(self.manifest['pairs']) if self.is_complete() else []
             missing = [key for key in sorted(paths) if not self.has(key)]
             if missing:
                 raise LabelStoreError(f'{self.root}: {len(missing)} of {len(paths)} labels are missing, the first is '
                                       f'{missing[0]!r}; run the labelling again, it goes on where it stopped')
             records = {key: self.record(key) for key in sorted({*known, *paths})}
+            quality = {key: record['quality'] for key, record in records.items() if record['quality'] is not None}
             manifest = {
                 'format': FORMAT,
                 'fingerprint': dict(sorted(self.fingerprint.items())),
@@ -218,8 +238,12 @@ class LabelStore:
                           for suffix in suffixes(record['soft'])},
                 'extra': dict(extra or {}),
             }  # yapf: disable
+            if quality:  # before the manifest, which says that the store is complete
+                data = quality_bytes(digest_of(self.fingerprint), quality)
+                write_bytes(self.root / QUALITY, data)
+                manifest['quality'] = digest_of_bytes(data)
             write_json(path, {**manifest, 'digest': seal_of(manifest)})
-            self._manifest = None
+            self._manifest = self._quality = None
             self._sweep(records)
 
     def is_complete(self) -> bool:
@@ -253,11 +277,18 @@ class LabelStore:
             return list(self.manifest['pairs'])
         return sorted(key_of(self.root, path) for path in stats_files(self.root))
 
+    def _folded_quality(self) -> Dict[str, Any]:
+        """What judges the labels of the manifest, by key; nothing if nothing was written."""
+        if self._quality is None:
+            path = self.root / QUALITY
+            self._quality = read_quality(path, digest_of(self.fingerprint)) if path.exists() else {}
+        return self._quality
+
     def _path(self, key: str, suffix: str) -> Path:
         return label_path(self.root, key, suffix)
 
     def _entry(self, key: str) -> Dict[str, Any]:
-        """``stats``, ``soft`` and, unless an older version wrote them, ``files`` of a whole label."""
+        """``stats``, ``soft`` and, unless an older version wrote them, ``files`` of a whole label; ``quality`` if it was not folded yet."""
         if not self.has(key):
             raise LabelStoreError(f'{self.root}: has no label {key!r}; run the labelling to its end first')
         path = self._path(key, STATS)

@@ -12,8 +12,8 @@ from mmrefine.errors import LabelStoreError
 from .atomic import TEMP_PREFIX, TEMP_SUFFIX, PathLike, json_bytes
 from .digest import digest_of, digest_of_bytes
 from .images import find_damage
-from .store_files import (FINGERPRINT, FLOW, MANIFEST, STATS, WEIGHT, differing, key_of, label_path,
-                          seal_of, stats_files, suffixes)
+from .store_files import (FINGERPRINT, FLOW, MANIFEST, QUALITY, STATS, WEIGHT, differing, key_of,
+                          label_path, seal_of, stats_files, suffixes)
 
 __all__ = ['StoreCheck', 'StoreFault', 'verify_store']
 
@@ -110,9 +110,16 @@ class _Check:
             for suffix in suffixes(key in soft):
                 wanted = digests.get(key + suffix) if trusted and isinstance(digests, dict) else None
                 self._label_file(key, suffix, wanted)
+        if 'quality' in manifest:
+            self.belongs.add(QUALITY)
+            data = self._bytes(QUALITY, ': the labels are whole, and have to be read to be judged')
+            found, wanted = digest_of_bytes(data or b''), manifest['quality']
+            if data is not None and trusted and found != wanted:
+                self.say(QUALITY, f'changed: not the bytes that were written (digest {found}, wanted {wanted})')
 
     def _unfinished(self, fingerprint: Optional[Mapping[str, Any]]) -> None:
         """Labels whose statistics are still files of their own; what has none is judged as it is."""
+        self.belongs.add(QUALITY)  # is written just before the manifest
         for path in sorted(stats_files(self.root)):
             key, name = key_of(self.root, path), path.relative_to(self.root).as_posix()
             if not (self._is_key(key) and path.is_file()):

@@ -6,17 +6,13 @@ import os
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Tuple
 
-import cv2
-import numpy as np
-
 from mmrefine.errors import LabelStoreError
 
 from .atomic import TEMP_PREFIX, json_bytes
 from .digest import digest_of
-from .images import find_damage
 
 FORMAT = 'mmrefine-labels/2'  # 1 kept no digests of the files
-FINGERPRINT, MANIFEST = 'fingerprint.json', 'manifest.json'
+FINGERPRINT, MANIFEST, QUALITY = 'fingerprint.json', 'manifest.json', 'quality.json'
 FLOW, WEIGHT, STATS = '.png', '.weight.png', '.json'  # what follows the key in a label's files
 REMEDY = 'delete the folder, or set the store to a new one'
 MANIFEST_KEYS = ('fingerprint', 'pairs', 'soft')
@@ -84,18 +80,3 @@ def seal_of(content: Mapping[str, Any]) -> str:
     """The digest that a manifest, or the statistics of a label, hold of all else in them."""
     rest = {name: value for name, value in content.items() if name != 'digest'}
     return digest_of(json.loads(json_bytes(rest)))
-
-
-def decode_weight(data: bytes, size: Tuple[int, int]) -> np.ndarray:
-    """A file of weights: ``(1, H, W)`` float32 in [0, 1].
-
-    Raises:
-        ValueError: damaged, or not an 8-bit grey PNG of that size.
-    """
-    damage = find_damage(data)
-    if damage is not None:
-        raise ValueError(damage)
-    weight = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if weight is None or weight.shape != size or weight.dtype != np.uint8:
-        raise ValueError(f'the weights of a label of {size} are an 8-bit grey PNG of that size')
-    return weight[None].astype(np.float32) / np.float32(255)

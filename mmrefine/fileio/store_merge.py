@@ -148,5 +148,5 @@ def _copy(key: str, home: LabelStore, target: LabelStore) -> bool:
             raise LabelStoreError(f'{home.root / key}{suffix}: {find_damage(data) or "changed"} (digest {found}, wanted {wanted}); bring '
                                   'this file back from a copy, then merge again: what is merged is kept')
         files[suffix] = data
-    target.put(key, files, record['stats'])
+    target.put(key, files, record['stats'], record['quality'])
     return True

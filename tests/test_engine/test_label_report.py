@@ -6,8 +6,9 @@ from small_runs import in_two_processes
 
 from mmrefine.datasets import FramePairs
 from mmrefine.datasets.transforms import LoadTruth, PackPair
-from mmrefine.engine.label_report import fill_gaps, judge_against_truth, judge_labels
+from mmrefine.engine.label_report import judge_against_truth, judge_labels
 from mmrefine.engine.label_run import backward_key
+from mmrefine.engine.pair_quality import fill_gaps
 from mmrefine.errors import InputError
 from mmrefine.evaluation import speed_stats, verdict_lines
 from mmrefine.fileio import write_flow, write_image

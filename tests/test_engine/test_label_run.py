@@ -8,9 +8,13 @@ from small_runs import KEYS, files_of, in_two_processes, small_model
 import mmrefine.engine.label_run as label_run
 from mmrefine.datasets import FramePairs
 from mmrefine.engine import label_fingerprint, make_labels
-from mmrefine.engine.label_run import backward_key, label_summary
+from mmrefine.engine.label_report import judge_labels
+from mmrefine.engine.label_run import as_frames, backward_key, label_summary
+from mmrefine.engine.pair_quality import look_at_pair
 from mmrefine.errors import ConfigError, InputError, NoLabelsError, StaleLabelsError
+from mmrefine.evaluation.label_sums import LabelSums
 from mmrefine.fileio.label_store import LabelStore
+from mmrefine.fileio.store_check import verify_store
 from mmrefine.fileio.store_merge import merge_stores
 from mmrefine.labeling import FlowLabeler, StillPairGuard
 from mmrefine.models import FlowRefiner, FrozenTeacher, load_estimator
@@ -282,6 +286,60 @@ def test_a_third_frame_is_part_of_the_fingerprint_and_a_data_set_that_has_none_i
     with pytest.raises(ConfigError, match=r'third frame .* and Pairs gives none; .*third_frame\(i\)'):
         label(tmp_path, teacher, labeler_of(filters=COMPOSITE), bare)
     assert not list(tmp_path.iterdir())
+
+
+MAKINGS = {
+    'hard': dict(directions='both'),
+    'one way': dict(),
+    'soft': dict(directions='both', filters=[dict(type='SoftCycleFilter', beta=2.)]),
+    'with a floor and a guard': dict(directions='both', floor=.3, filters=[
+        dict(type='CycleFilter', alpha=.5, beta=2.), dict(type='CutGuard', least=0.), dict(type='DuplicateFrameGuard')]),
+    'balanced': dict(directions='both', balance=dict(type='SpeedQuota')),
+}  # yapf: disable
+
+
+@pytest.mark.parametrize('making', MAKINGS)
+def test_the_sums_made_from_memory_are_those_of_the_labels_on_disk_and_so_is_the_record(teacher, material, tmp_path, making, monkeypatch):
+    pairs = FramePairs(material / 'frames', truth_root=material / 'flow')
+    _, store, _ = label(tmp_path, teacher, labeler_of(**MAKINGS[making]), pairs, batch_size=2)
+    both = making != 'one way'
+    for i, pair in enumerate(pairs.pairs):
+        keys = [pair['key'], backward_key(pair['key'])][:1 + both]
+        frames = [as_frames([pairs[i][name]], 'cpu') for name in ('frame1', 'frame2')]
+        wanted = look_at_pair(*frames, [store.read(key) for key in keys], [store.stats(key) for key in keys])
+        assert [LabelSums.from_plain(store.quality(key)) for key in keys] == wanted
+        assert all((its.cycle is not None) == both for its in wanted)
+    record, plain = judge_labels(store, pairs), FramePairs(material / 'frames')
+    without_truth = judge_labels(store, plain)
+    with monkeypatch.context() as patch:  # neither labels nor frames are read again
+        patch.setattr(LabelStore, 'read', None)
+        patch.setattr(FramePairs, '__getitem__', None)
+        assert judge_labels(LabelStore.open(tmp_path), plain) == without_truth
+    (tmp_path / 'quality.json').unlink()
+    assert judge_labels(LabelStore.open(tmp_path), pairs) == record
+    assert judge_labels(LabelStore.open(tmp_path), plain) == without_truth
+    assert record['labels'] == 4 * (1 + both) and record['truth']['labels'] == 4 and record['kept'] > 0
+
+
+def test_labels_whose_way_back_was_made_apart_are_judged_by_reading_both(teacher, material, tmp_path):
+    turned = FramePairs(material / 'frames', directions='both')
+    _, store, _ = label(tmp_path, teacher, labeler_of(), turned)
+    assert not (tmp_path / 'quality.json').exists() and [store.quality(key) for key in store.keys()] == [None] * 8
+    record = judge_labels(store, turned)
+    assert record['labels'] == 8 and record['cycle_error']['of'] == 'pixels'
+
+
+def test_sums_of_another_version_or_that_miss_the_way_back_are_not_believed(teacher, pairs, tmp_path):
+    _, store, _ = label(tmp_path / 'new', teacher, labeler_of(directions='both'), pairs)
+    wanted, spoilt = judge_labels(store, pairs), (dict(version=0), dict(cycle=None), dict(regions=[1.]), dict(kinds=None))
+    other = store_for(tmp_path / 'old', teacher, labeler_of(directions='both'), pairs)
+    other.create()
+    for at, key in enumerate(store.keys()):
+        record = store.record(key)
+        files = {suffix: store.bytes_of(key, suffix) for suffix in record['files']}
+        other.put(key, files, record['stats'], {**record['quality'], 'weight': 0., **spoilt[at % len(spoilt)]})
+    other.finish(store.keys())
+    assert judge_labels(other, pairs) == wanted and not verify_store(tmp_path / 'old').faults
 
 
 def test_progress_tells_rate_and_time_left_but_not_at_every_step(monkeypatch):

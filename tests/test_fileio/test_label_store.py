@@ -297,6 +297,47 @@ def test_finishing_again_with_other_labels_keeps_those_of_before(tmp_path: Path)
     assert not list(tmp_path.glob('cat/*.json'))
 
 
+def test_what_judges_a_label_is_kept_with_it_and_then_beside_the_manifest(tmp_path: Path) -> None:
+    store, quality = store_in(tmp_path), {'weight': 0.1 + 0.2, 'kinds': {'cuts': False}, 'cycle': None}
+    store.write('cat/0__1', label(0), {}, quality)
+    store.write('cat/1__2', label(1), {})
+    assert store.quality('cat/0__1') == quality and store.quality('cat/1__2') is None
+    store.finish(['cat/0__1', 'cat/1__2'])
+    line, = (line for line in (tmp_path / 'quality.json').read_text().splitlines() if 'cat/' in line)
+    assert 'cat/0__1' in line and '0.30000000000000004' in line
+    assert 'cycle' not in (tmp_path / 'manifest.json').read_text()
+    found = LabelStore.open(tmp_path)
+    assert found.quality('cat/0__1') == quality == found.record('cat/0__1')['quality'] and found.quality('cat/1__2') is None
+    before = tree(tmp_path)
+    store_in(tmp_path).finish(['cat/0__1'])
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize('damage', [lambda data: data[:-9], lambda data: data.replace(b'0.5', b'0.6'), lambda data: b'[]\n',
+                                    lambda data: data.replace(b'\n', b' \n', 1)])
+def test_damage_to_what_judges_the_labels_costs_no_label_and_is_never_believed(tmp_path: Path, damage: object) -> None:
+    store = store_in(tmp_path)
+    store.write('cat/0__1', label(0), {}, {'weight': 0.5})
+    store.finish(['cat/0__1'])
+    path = tmp_path / 'quality.json'
+    path.write_bytes(damage(path.read_bytes()))  # type: ignore[operator]
+    found = LabelStore.open(tmp_path)
+    assert found.quality('cat/0__1') is None and torch.equal(found.read('cat/0__1').weight, label(0).weight)
+    with pytest.raises(LabelStoreError, match=r'quality\.json: cannot be read .*or delete it: the labels are then read to be judged'):
+        found.record('cat/0__1')
+    path.unlink()
+    assert LabelStore.open(tmp_path).record('cat/0__1')['quality'] is None
+
+
+def test_what_judges_the_labels_of_another_store_is_not_believed(tmp_path: Path) -> None:
+    for name, value in (('here', .25), ('there', .75)):
+        store = store_in(tmp_path / name, teacher=name)
+        store.write('cat/0__1', label(0), {}, {'weight': value})
+        store.finish(['cat/0__1'])
+    (tmp_path / 'here/quality.json').write_bytes((tmp_path / 'there/quality.json').read_bytes())
+    assert LabelStore.open(tmp_path / 'here').quality('cat/0__1') is None
+
+
 def test_a_worker_reads_through_a_pickled_store(tmp_path: Path) -> None:
     store = store_in(tmp_path)
     store.write('cat/0__1', label(), {})

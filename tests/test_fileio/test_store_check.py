@@ -20,8 +20,8 @@ SOFT, HARD = 'cat/0__1', 'dog/run/1__2'
 def unfinished(root: Path) -> LabelStore:
     store = LabelStore(root, {'teacher': 'aaaa', 'frames/cat': 'cccc'})
     store.create()
-    store.write(SOFT, label(0, soft=True), {'kept': 0.25})
-    store.write(HARD, label(1), {'kept': 0.5})
+    store.write(SOFT, label(0, soft=True), {'kept': 0.25}, {'weight': 3.5})
+    store.write(HARD, label(1), {'kept': 0.5}, {'weight': 7.25})
     return store
 
 
@@ -53,7 +53,8 @@ def test_a_whole_store_has_no_faults_and_its_labels_and_bytes_are_counted(store:
     assert check.size == sum(map(len, tree(store).values()))
 
 
-@pytest.mark.parametrize('name', [f'{SOFT}.png', f'{SOFT}.weight.png', f'{HARD}.png', 'manifest.json', 'fingerprint.json'])
+@pytest.mark.parametrize('name', [f'{SOFT}.png', f'{SOFT}.weight.png', f'{HARD}.png', 'manifest.json', 'fingerprint.json',
+                                  'quality.json'])
 def test_a_flipped_bit_is_found_wherever_it_is_and_only_its_file_is_named(store: Path, name: str) -> None:
     path = store / name
     places = sorted({*range(0, path.stat().st_size, 37), path.stat().st_size - 1})
@@ -102,6 +103,9 @@ def replace_by_another(path: Path) -> None:
      'manifest.json: is broken: its "pairs" is missing'),
     ('manifest.json', lambda path: path.write_text('{"format": "x", "fingerprint": {}, "pairs": [1]}'),
      'manifest.json: is broken: its "pairs" is not an object'),
+    ('quality.json', os.unlink, 'quality.json: is missing: the labels are whole, and have to be read to be judged'),
+    ('quality.json', lambda path: os.truncate(path, 30),
+     r'quality.json: changed: not the bytes that were written \(digest \w{16}, wanted \w{16}\)'),
     ('cat/notes.txt', lambda path: path.write_text('x'), 'cat/notes.txt: does not belong to the store; move it away'),
     ('cat/5__6.png', lambda path: path.write_text('x'), 'cat/5__6.png: does not belong to the store; move it away'),
     ('.DS_Store', lambda path: path.write_text('x'), '.DS_Store: does not belong to the store; move it away'),
