@@ -15,6 +15,8 @@ from mmrefine.fileio.frames import list_images
 from mmrefine.fileio.video import FrameSource, list_scenes, open_frames
 from mmrefine.registry import DATASETS, TRANSFORMS
 
+from .held_out import split_pairs
+
 __all__ = ['FramePairs', 'LazySources']
 
 Scenes = Union[str, Sequence[str]]
@@ -74,6 +76,8 @@ class FramePairs(Dataset):
         step: frames between the two frames of a pair, at least 1.
         truth_root: ground truth ``<truth_root>/<scene>/<stem of frame 1>.flo`` or ``.png``, for forward pairs with step 1.
         hold_out: name or list of names of scenes to leave out of ``scenes``.
+        held_out: share of the video, in [0, 1), that a guard keeps back to judge with, see :func:`~mmrefine.datasets.split_pairs`.
+        held: whether these are the pairs that are kept back; else those that are left.
         seed: of the augmentations.
 
     Attributes:
@@ -84,7 +88,7 @@ class FramePairs(Dataset):
         sources: scene -> FrameSource, opened when used.
 
     Raises:
-        ConfigError: unknown scenes, directions or step; nothing left after hold_out.
+        ConfigError: unknown scenes, directions or step; nothing left after hold_out; nothing that can be kept back.
         InputError: a missing folder, a scene with too few frames.
     """
 
@@ -97,6 +101,8 @@ class FramePairs(Dataset):
                  step: int = 1,
                  truth_root: Optional[Union[str, Path]] = None,
                  hold_out: Optional[Scenes] = None,
+                 held_out: float = 0.,
+                 held: bool = False,
                  seed: int = 0) -> None:
         if directions not in ('forward', 'both'):
             raise ConfigError(f"directions must be 'forward' or 'both', got {directions!r}")
@@ -114,7 +120,14 @@ class FramePairs(Dataset):
         self._found = {name: found[name] for name in self.scene_names}
         self.sources = LazySources(self._found)
         self._smallest: Optional[Tuple[int, int]] = None
-        self.pairs = [pair for name in self.scene_names for pair in self._pairs_of(name, directions == 'both')]
+        every = [pair for name in self.scene_names for pair in self._pairs_of(name, directions == 'both')]
+        split = split_pairs(every, held_out, step)
+        if held and not split.held:
+            raise ConfigError(f'held=True asks for the pairs that are kept back, and held_out={held_out!r} keeps none back; set held_out '
+                              'to a share above 0')
+        self.pairs = split.held if held else split.rest
+        self._ends = {} if held else split.ends
+        self.scene_names = [name for name in self.scene_names if any(pair['scene'] == name for pair in self.pairs)]
         # our scope first: mmcv and mmflow have transforms of the same names
         self.pipeline = [
             TRANSFORMS.build({'_scope_': 'mmrefine', **part}) if isinstance(part, dict) else part for part in pipeline
@@ -173,7 +186,7 @@ class FramePairs(Dataset):
         pair = self.pairs[index]
         source = self.sources[pair['scene']]
         after, before = pair['index'] + 2 * self.step, pair['index'] - self.step
-        if after < len(source):
+        if after < self._ends.get(pair['scene'], len(source)):
             return source[after]
         return source[before] if before >= 0 else None
 

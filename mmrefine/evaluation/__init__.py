@@ -1,5 +1,7 @@
 """Is it better than before? Metrics, scores without truth, and the report."""
 from .benchmark import BenchmarkTally, judge_sample, tally_benchmark, tally_spring
+from .guard_score import Witness, distance, loss_against, mean_witness, witness
+from .guard_verdict import Comparison, compare
 from .judge import FlowTally, curve_weights, flow_angles, flow_errors, pool_by_scene, tally_flow
 from .keypoints import (KeypointTally, carry_points, object_sizes, pck, pck_threshold,
                         tally_keypoints)
@@ -15,10 +17,10 @@ from .summary import benchmark_table, read_report, score_table, summary_table
 from .table import format_table
 
 __all__ = [
-    'BenchmarkTally', 'FlowMetric', 'FlowTally', 'KeypointMetric', 'KeypointTally', 'LabelFreeScores', 'LabelTally', 'MaskMetric',
-    'MaskTally', 'add_truth', 'benchmark_table', 'boundary_f', 'carry_mask', 'carry_points', 'curve_weights', 'flow_angles', 'flow_errors',
-    'format_table', 'group_record', 'headline', 'jaccard', 'judge_sample', 'label_free_tallies', 'object_sizes', 'pck', 'pck_threshold',
-    'pool_by_scene', 'quality_record', 'read_report', 'score_table', 'speed_stats', 'stored_cycle_error', 'summarise', 'summary_table',
-    'tally_benchmark', 'tally_flow', 'tally_keypoints', 'tally_label', 'tally_masks', 'tally_spring', 'tally_truth', 'verdict',
-    'verdict_lines', 'write_report'
+    'BenchmarkTally', 'Comparison', 'FlowMetric', 'FlowTally', 'KeypointMetric', 'KeypointTally', 'LabelFreeScores', 'LabelTally',
+    'MaskMetric', 'MaskTally', 'Witness', 'add_truth', 'benchmark_table', 'boundary_f', 'carry_mask', 'carry_points', 'compare',
+    'curve_weights', 'distance', 'flow_angles', 'flow_errors', 'format_table', 'group_record', 'headline', 'jaccard', 'judge_sample',
+    'label_free_tallies', 'loss_against', 'mean_witness', 'object_sizes', 'pck', 'pck_threshold', 'pool_by_scene', 'quality_record',
+    'read_report', 'score_table', 'speed_stats', 'stored_cycle_error', 'summarise', 'summary_table', 'tally_benchmark', 'tally_flow',
+    'tally_keypoints', 'tally_label', 'tally_masks', 'tally_spring', 'tally_truth', 'verdict', 'verdict_lines', 'witness', 'write_report'
 ]

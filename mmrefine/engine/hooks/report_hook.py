@@ -21,6 +21,7 @@ from torch import Tensor
 import mmrefine
 from mmrefine.engine.evaluate import score_pairs
 from mmrefine.engine.hooks.pseudo_label_hook import LABELS_INFO
+from mmrefine.engine.hooks.regression_guard_hook import GUARD_INFO
 from mmrefine.engine.label_report import judge_against_truth
 from mmrefine.engine.label_run import LabelRun
 from mmrefine.errors import CheckpointError
@@ -93,6 +94,7 @@ class ReportHook(Hook):
         return dict(
             groups=groups,
             labels=self._labels(runner),
+            guard=runner.message_hub.runtime_info.get(GUARD_INFO, dict(verdict='not run')),
             settings=dict(
                 config=cfg.filename or '',
                 load_from=runner._load_from,

@@ -1,0 +1,61 @@
+"""Which frame pairs are kept back, so that a guard can judge a network on what it has not learned from."""
+from __future__ import annotations
+
+import math
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
+
+from mmrefine.errors import ConfigError
+
+LEAST_SCENES = 4  # from so many on, whole scenes are kept back
+LEAST_PAIRS = 4  # of a scene that is cut: fewer leave nothing to learn from
+
+
+class Split(NamedTuple):
+    """What a data set is cut into.
+
+    Args:
+        rest: pairs to label and to learn from.
+        held: pairs to judge with; no frame of theirs is in ``rest``.
+        ends: for each scene that was cut the number of its first held frame.
+    """
+    rest: List[Mapping[str, Any]]
+    held: List[Mapping[str, Any]]
+    ends: Dict[str, int]
+
+
+def split_pairs(pairs: Sequence[Mapping[str, Any]], share: float, step: int = 1) -> Split:
+    """Keep back a share of a video; the same pairs give the same split.
+
+    Of :data:`LEAST_SCENES` scenes or more whole scenes are kept back, at least one, spread evenly over the list. Of fewer, the end
+    of each scene of :data:`LEAST_PAIRS` pairs or more, at least one pair; the pairs that reach across the cut belong to neither side.
+    Shorter scenes are all learned from.
+
+    Args:
+        pairs: with ``scene`` and ``index``, the number of the earlier frame.
+        share: of the scenes, or of the pairs of each scene, in [0, 1); 0 keeps nothing back.
+        step: frames from one frame of a pair to the other.
+
+    Raises:
+        ConfigError: a share out of range, or nothing can be kept back.
+    """
+    if not 0 <= share < 1:
+        raise ConfigError(f'held_out must be a share of the video in [0, 1), got {share!r}')
+    if share == 0:
+        return Split(list(pairs), [], {})
+    scenes = list(dict.fromkeys(pair['scene'] for pair in pairs))
+    if len(scenes) >= LEAST_SCENES:
+        count = min(max(1, round(share * len(scenes))), len(scenes) - 1)
+        chosen = {scenes[int((k + 0.5) * len(scenes) / count)] for k in range(count)}
+        return Split([pair for pair in pairs if pair['scene'] not in chosen], [pair for pair in pairs if pair['scene'] in chosen], {})
+    ends: Dict[str, int] = {}
+    for scene in scenes:
+        indices = sorted({pair['index'] for pair in pairs if pair['scene'] == scene})
+        if len(indices) >= max(LEAST_PAIRS, 2 * step + 2):
+            held = min(max(1, round(share * len(indices))), len(indices) - step - 1)
+            ends[scene] = indices[-held]
+    if not ends:
+        raise ConfigError(f'held_out={share:g}: no scene has the {max(LEAST_PAIRS, 2 * step + 2)} frame pairs that it takes to keep some '
+                          'back for the guard; give it longer scenes, or set held_out=0 and leave RegressionGuardHook out')
+    last = {scene: ends.get(scene, math.inf) for scene in scenes}
+    return Split([pair for pair in pairs if pair['index'] + step < last[pair['scene']]],
+                 [pair for pair in pairs if pair['index'] >= last[pair['scene']]], ends)

@@ -1,0 +1,128 @@
+"""The pairs that a guard keeps back, and what any network shows on them."""
+from __future__ import annotations
+
+from typing import Any, Dict, Iterator, List, Optional, Sequence
+
+import numpy as np
+import torch
+from mmengine.dist import all_gather_object, get_dist_info
+from torch import Tensor
+
+from mmrefine.engine.label_run import as_frames
+from mmrefine.engine.processes import together
+from mmrefine.errors import ConfigError, NoLabelsError
+from mmrefine.evaluation import Witness, distance, witness
+from mmrefine.geometry import SMALLEST_SIDE, KnownWarp
+from mmrefine.labeling import FlowLabeler, PairContext, VideoLook
+from mmrefine.structures import FlowEstimator, FlowLabel
+
+
+class GuardPairs:
+    """A few pairs of a video, each with known warps of its first frame, on which networks are compared without ground truth.
+
+    The warps move, and are as noisy, as the network that came saw the video; they are the same for every network. Frames are read when
+    they are needed, so memory does not grow with the video. The processes of a distributed run share the pairs, and all
+    get the same.
+
+    Args:
+        dataset: frame pairs without a pipeline.
+        teacher: the network as it came.
+        labeler: makes the labels of the pairs; None: they are judged without.
+        pairs: how many at most, spread evenly over the data set.
+        warps: of the first frame of each; frames with a side below 32 px get none.
+        pace: how many times as fast as the teacher saw the video the warps move.
+        seed: of the warps.
+        device: where the networks live.
+
+    Raises:
+        ConfigError: a number out of range.
+    """
+
+    def __init__(self,
+                 dataset: Any,
+                 teacher: FlowEstimator,
+                 labeler: Optional[FlowLabeler] = None,
+                 pairs: int = 32,
+                 warps: int = 2,
+                 pace: float = 1.5,
+                 seed: int = 0,
+                 device: str = 'cpu') -> None:
+        for key, value, least in (('pairs', pairs, 2), ('warps', warps, 0)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ConfigError(f'RegressionGuardHook.{key} must be a whole number, at least {least}, got {value!r}')
+        self.dataset, self.warps, self.seed, self.device = dataset, warps, seed, device
+        self.chosen = sorted({int(i) for i in np.linspace(0, len(dataset.pairs) - 1, min(pairs, len(dataset.pairs)))})
+        self.look = self._look_of(teacher).at_pace(pace) if warps else None
+        self.teacher, self.labeler = teacher, labeler
+        self._labels: Dict[int, FlowLabel] = {}
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    @property
+    def clusters(self) -> List[str]:
+        """What each pair belongs to: its scene where there are several, else itself."""
+        scenes = [str(self.dataset.pairs[i]['scene']) for i in self.chosen]
+        return scenes if len(set(scenes)) > 3 else [str(self.dataset.pairs[i]['key']) for i in self.chosen]
+
+    @property
+    def keys(self) -> List[str]:
+        """The names of the pairs."""
+        return [str(self.dataset.pairs[i]['key']) for i in self.chosen]
+
+    def witnesses(self, network: FlowEstimator) -> List[Witness]:
+        """What ``network`` shows on each pair, in order.
+
+        Raises:
+            InputError: a frame that cannot be read.
+        """
+        rank, world = get_dist_info()
+        mine = together(lambda: [(place, self._witness(network, i)) for place, i in list(enumerate(self.chosen))[rank::world]])
+        found: Dict[int, Witness] = dict(pair for part in all_gather_object(mine) for pair in part)
+        return [found[place] for place in range(len(self.chosen))]
+
+    @torch.no_grad()
+    def _witness(self, network: FlowEstimator, index: int) -> Witness:
+        frame1, frame2 = self._frames(index)
+        both = self._asked(network, torch.cat([frame1, frame2]), torch.cat([frame2, frame1]))
+        errors = [distance(self._asked(network, w.frames1, w.frames2), w.flow, w.visible) for w in self._warps(index, frame1)]
+        label = self._label(index, frame1, frame2)
+        apart = float('nan') if label is None else distance(both[:1], label.flow[None], label.weight[None])
+        return witness(frame1, frame2, both[:1], both[1:], float(np.nanmean(errors)) if errors else float('nan'), apart)
+
+    def _label(self, index: int, frame1: Tensor, frame2: Tensor) -> Optional[FlowLabel]:
+        """Made once, and kept: the pairs are few."""
+        if self.labeler is None:
+            return None
+        if index not in self._labels:
+            third = [None] if self.labeler.needs_third else None
+            made = self.labeler.label(self.teacher, frame1.to(self.device), frame2.to(self.device), third)
+            self._labels[index] = made[0].forward
+        return self._labels[index]
+
+    def _asked(self, network: FlowEstimator, frames1: Tensor, frames2: Tensor) -> Tensor:
+        return network.estimate(frames1.to(self.device), frames2.to(self.device))[-1].float().cpu()
+
+    def _warps(self, index: int, frame: Tensor) -> Iterator[KnownWarp]:
+        if self.look is not None and min(frame.shape[-2:]) >= SMALLEST_SIDE:
+            for number in range(self.warps):
+                yield self.look.warp(np.random.default_rng((self.seed, index, number)), frame[0])
+
+    def _frames(self, index: int) -> Sequence[Tensor]:
+        item = self.dataset[index]
+        return [as_frames([item[name]], 'cpu') for name in ('frame1', 'frame2')]
+
+    @torch.no_grad()
+    def _look_of(self, teacher: FlowEstimator) -> VideoLook:
+        """How the video moves, from at most 16 of the pairs; every process asks for all of them and finds the same."""
+        def contexts() -> Iterator[PairContext]:
+            for i in self.chosen[::max(1, len(self.chosen) // 16)]:
+                one, two = self._frames(i)
+                both = self._asked(teacher, torch.cat([one, two]), torch.cat([two, one]))
+                yield PairContext(one, two, both[:1], both[1:])
+
+        try:
+            return VideoLook.of(contexts())
+        except NoLabelsError:
+            # all motion leaves the frame: warps that hardly move and have no noise still show what a network can do
+            return VideoLook([1.], [1.], 0., [0.])

@@ -1,0 +1,182 @@
+"""Never hand back a worse model."""
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from mmrefine.compat.checkpoints import load_checkpoint_file
+from mmrefine.engine.forgetting import general_epe
+from mmrefine.engine.guard_pairs import GuardPairs
+from mmrefine.engine.guard_search import Candidate, State, candidate_record, mixed_state, rate
+from mmrefine.errors import CheckpointError, ConfigError
+from mmrefine.evaluation import Witness
+from mmrefine.fileio.atomic import save_checkpoint
+from mmrefine.models import FlowRefiner, load_estimator
+from mmrefine.registry import DATASETS, HOOKS, LABELERS
+
+# in the message hub, where the report looks for it
+GUARD_INFO = 'mmrefine_guard'
+BEST = 'guard_best.pth'
+
+
+@HOOKS.register_module()
+class RegressionGuardHook(Hook):
+    """Compares teacher and student on frames that neither labels nor training have seen; unless the student is better, the teacher stays.
+
+    No ground truth is needed: see :class:`~mmrefine.engine.guard_pairs.GuardPairs` and :mod:`mmrefine.evaluation.guard_score`. At the end of
+    training the candidates are the student (and, with ``interval``, the best of the networks on the way), each at several steps from the
+    teacher's weights to its own. The one with the best mean score wins, if the bootstrap interval of its paired differences to the
+    teacher lies below 0 as a whole; the interval is as wide as the number of candidates demands (Bonferroni). Otherwise the weights of the
+    teacher are put back: ``refined.pth`` is then the network as it came, and log and report say so.
+
+    The winner and the teacher are also scored on rendered pairs of a fixed look with exact motion: what was forgotten.
+
+    Args:
+        dataset: the pairs that are kept back: a data set config with ``held=True``; its ``held_out`` must be that of the data that are
+            labelled and trained on. With ``held_out=0`` there is no guard.
+        labeler: config of the labeler, whose labels of these pairs are one of the witnesses; None: do without.
+        steps: from the teacher's weights (0) to the student's (1), each in (0, 1].
+        interval: optimiser steps between two looks at the student on the way; None: only at the end.
+        patience: stop training after so many looks without a better score; None: never.
+        pairs: see :class:`~mmrefine.engine.guard_pairs.GuardPairs`.
+        warps: see there.
+        pace: see there.
+        confidence: of the interval, in (0, 1).
+        general: rendered pairs for the forgetting check; 0: none.
+        seed: of warps and bootstrap.
+        before: file name in the work dir of the network as it came (:class:`~mmrefine.engine.WeightsHook` writes it).
+
+    Raises:
+        ConfigError: a value out of range.
+    """
+    priority = 'HIGH'  # before the weights are written and the report is made
+
+    def __init__(self,
+                 dataset: Dict[str, Any],
+                 labeler: Optional[Dict[str, Any]] = None,
+                 steps: Sequence[float] = (0.25, 0.5, 0.75, 1.),
+                 interval: Optional[int] = None,
+                 patience: Optional[int] = None,
+                 pairs: int = 32,
+                 warps: int = 2,
+                 pace: float = 1.5,
+                 confidence: float = 0.95,
+                 general: int = 8,
+                 seed: int = 0,
+                 before: str = 'teacher.pth') -> None:
+        if not steps or not all(0 < step <= 1 for step in steps):
+            raise ConfigError(f'RegressionGuardHook.steps must be one or more shares in (0, 1], got {steps!r}')
+        for key, value in (('interval', interval), ('patience', patience)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise ConfigError(f'RegressionGuardHook.{key} must be a whole number, at least 1, or None, got {value!r}')
+        if patience is not None and interval is None:
+            raise ConfigError('RegressionGuardHook.patience counts looks at the student, and without interval there are none on the way; '
+                              'set interval')
+        if not 0 < confidence < 1:
+            raise ConfigError(f'RegressionGuardHook.confidence must lie in (0, 1), got {confidence!r}')
+        self.config, self.labeler, self.steps = dataset, labeler, sorted(set(steps))
+        self.interval, self.patience = interval, patience
+        self.pairs, self.warps, self.pace, self.seed = pairs, warps, pace, seed
+        self.confidence, self.general, self.before = confidence, general, before
+        self.off = not dataset.get('held_out', 0)
+        self._dataset: Any = None
+        self._teacher: Any = None
+        self._guard: Any = None
+        self._seen: List[Witness] = []
+        self._best: Dict[str, Any] = {}
+
+    def before_train(self, runner: Runner) -> None:
+        """Open the pairs: what is missing should not show after hours of training."""
+        if self.off:
+            runner.logger.warning('Guard: off, as held_out is 0: nothing is kept back, and the student is handed back however it fares')
+            return
+        self._dataset = DATASETS.build(dict(self.config, pipeline=[]))
+        runner.logger.info(f'Guard: {len(self._dataset.pairs)} frame pairs of {len(self._dataset.scene_names)} scenes are kept back')
+        path = Path(runner.work_dir, BEST)
+        if runner.iter > 0 and self.interval and path.is_file():
+            found = load_checkpoint_file(path)
+            if found['meta']['iter'] <= runner.iter:  # else it lies ahead of the checkpoint that this run goes on from, and comes again
+                self._best = dict(found['meta'], state=found['state_dict'])
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Look at the student on the way."""
+        done = runner.iter + 1
+        if self.off or not self.interval or done % self.interval or done == runner.max_iters:
+            return
+        model = _model_of(runner)
+        model.eval()
+        found = self._rated(runner, model, done, 1.)
+        if not self._best or found.loss < self._best['loss']:
+            state = {key: value.detach().cpu().clone() for key, value in model.estimator.state_dict().items()}
+            self._best = dict(loss=found.loss, iter=done, state=state)
+            if is_main_process():
+                save_checkpoint(Path(runner.work_dir, BEST), dict(state_dict=state, meta=dict(loss=found.loss, iter=done)))
+        runner.logger.info(f'Guard: after {done} steps {100 * found.comparison.change:+.1f} % (best after {self._best["iter"]})')
+        if self.patience is not None and done - self._best['iter'] >= self.patience * self.interval:
+            runner.logger.info(f'Guard: no better score in {self.patience} looks, so training stops')
+            runner.train_loop.stop_training = True
+
+    def after_train(self, runner: Runner) -> None:
+        """Choose, judge, and put the winner's weights into the model."""
+        if self.off:
+            runner.message_hub.update_info(GUARD_INFO, dict(verdict='not run', reason='held_out is 0: nothing was kept back'))
+            return
+        model = _model_of(runner)
+        model.eval()
+        self._ready(runner, model)
+        ends: Dict[int, State] = {runner.iter: {k: v.detach().clone() for k, v in model.estimator.state_dict().items()}}
+        if self._best:
+            ends.setdefault(self._best['iter'], self._best['state'])
+        origin = self._teacher.estimator.state_dict()
+        # as many draws of a lucky number as there are candidates
+        confidence = 1 - (1 - self.confidence) / (len(ends) * len(self.steps))
+        rated: List[Candidate] = []
+        for iteration, state in ends.items():
+            for step in self.steps:
+                model.estimator.load_state_dict(mixed_state(origin, state, step))
+                rated.append(self._rated(runner, model, iteration, step, confidence))
+        best = min(rated, key=lambda one: one.loss)
+        accepted = best.comparison.is_better
+        model.estimator.load_state_dict(mixed_state(origin, ends[best.iter], best.step) if accepted else origin)
+        record = candidate_record(rated, best, self._seen, self.confidence)
+        record['general'] = self._forgotten(model)
+        record['held_out'] = dict(pairs=len(self._guard), scenes=len(self._dataset.scene_names), share=self.config['held_out'])
+        runner.message_hub.update_info(GUARD_INFO, record)
+        (runner.logger.info if accepted else runner.logger.warning)(f'Guard: {record["reason"]}')
+
+    def _ready(self, runner: Runner, model: FlowRefiner) -> None:
+        """The network as it came, and what it shows."""
+        if self._guard is not None:
+            return
+        path = Path(runner.work_dir, self.before)
+        if not path.is_file():
+            raise CheckpointError(f'{path}: the network as it came is gone, and the guard compares with it; put the file back, or start '
+                                  'again in a new work dir')
+        self._teacher = copy.deepcopy(model)
+        load_estimator(self._teacher, path)
+        self._teacher.eval()
+        device = str(next(model.parameters()).device)
+        labeler = None if self.labeler is None else LABELERS.build(self.labeler)
+        self._guard = GuardPairs(self._dataset, self._teacher, labeler, self.pairs, self.warps, self.pace, self.seed, device)
+        self._seen = self._guard.witnesses(self._teacher)
+
+    def _rated(self, runner: Runner, model: FlowRefiner, iteration: int, step: float, confidence: Optional[float] = None) -> Candidate:
+        self._ready(runner, model)
+        return rate(self._guard, model, self._seen, iteration, step, confidence or self.confidence, self.seed)
+
+    def _forgotten(self, model: FlowRefiner) -> Dict[str, float]:
+        if not self.general:
+            return {}
+        device = str(next(model.parameters()).device)
+        before, after = (general_epe(network, self.general, device) for network in (self._teacher, model))
+        return dict(pairs=self.general, before=before, after=after, change_percent=100 * (after / before - 1))
+
+
+def _model_of(runner: Runner) -> FlowRefiner:
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model

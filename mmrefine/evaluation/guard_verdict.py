@@ -1,0 +1,72 @@
+"""Is a candidate better than its teacher, or was it luck? Paired differences and their bootstrap."""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Dict, Sequence
+
+import numpy as np
+
+DRAWS = 2000
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A candidate against its teacher on the same pairs.
+
+    Args:
+        change: mean of what :func:`~mmrefine.evaluation.loss_against` says of each pair, as a ratio less 1: -0.1 is a tenth better.
+        low: lower end of the interval of ``change``.
+        high: upper end.
+        pairs: how many were compared.
+        better: share of the pairs on which the candidate is better, in [0, 1].
+    """
+    change: float
+    low: float
+    high: float
+    pairs: int
+    better: float
+
+    @property
+    def is_better(self) -> bool:
+        """Whether the whole interval lies below 0."""
+        return self.high < 0
+
+    def to_dict(self) -> Dict[str, Any]:
+        """For a report: percents, rounded; None for an end of the interval that is not known."""
+        low, high = (round(100 * end, 3) if math.isfinite(end) else None for end in (self.low, self.high))
+        return dict(
+            change_percent=round(100 * self.change, 3),
+            interval_percent=[low, high],
+            pairs=self.pairs,
+            pairs_better=round(self.better, 4))
+
+
+def compare(losses: Sequence[float], clusters: Sequence[Any], confidence: float = 0.95, seed: int = 0) -> Comparison:
+    """The mean of paired losses with a bootstrap interval.
+
+    Pairs that belong together (one scene of many, or neighbours of one video) are drawn together: what is said of them is not
+    independent, and an interval that takes it as such is too narrow.
+
+    Args:
+        losses: of each pair, logarithms, see :func:`~mmrefine.evaluation.loss_against`.
+        clusters: of each pair what it belongs to.
+        confidence: of the interval, in (0, 1).
+        seed: of the draws.
+
+    Raises:
+        ValueError: nothing to compare, or not one cluster for each pair.
+    """
+    values = np.asarray(losses, np.float64)
+    if not len(values) or len(clusters) != len(values):
+        raise ValueError(f'a comparison needs one or more pairs and a cluster for each, got {len(values)} and {len(clusters)}')
+    names = {name: i for i, name in enumerate(dict.fromkeys(clusters))}
+    member = np.array([names[name] for name in clusters])
+    sums, counts = np.bincount(member, values), np.bincount(member)
+    drawn = np.random.default_rng(seed).integers(0, len(sums), (DRAWS, len(sums)))
+    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    change, low, high = (float(np.expm1(value)) for value in (values.mean(), low, high))
+    if len(sums) == 1:
+        low, high = -1., float('inf')  # one draw says nothing of the others
+    return Comparison(change, low, high, len(values), float((values < 0).mean()))

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pytest
+
+from mmrefine.datasets.held_out import split_pairs
+from mmrefine.errors import ConfigError
+
+
+def pairs_of(scenes, step=1, both=False):
+    return [
+        dict(scene=name, index=index, reverse=reverse) for name, frames in scenes.items() for index in range(frames - step)
+        for reverse in ((False, True) if both else (False, ))
+    ]
+
+
+def frames_of(pairs, step):
+    return {(pair['scene'], pair['index'] + more) for pair in pairs for more in (0, step)}
+
+
+@pytest.mark.parametrize('scenes', [dict(a=20), dict(a=9, b=30, c=2), {f's{i}': 4 for i in range(13)}])
+@pytest.mark.parametrize('step', [1, 2])
+@pytest.mark.parametrize('share', [0.05, 0.2, 0.9])
+def test_no_frame_is_on_both_sides_and_both_sides_have_pairs(scenes, step, share):
+    pairs = [pair for pair in pairs_of({name: max(frames, step + 1) for name, frames in scenes.items()}, step, both=True)]
+    rest, held, _ = split_pairs(pairs, share, step)
+    assert rest and held
+    assert not frames_of(rest, step) & frames_of(held, step)
+    assert all(pair in pairs for pair in rest + held)
+
+
+def test_of_one_video_the_end_is_kept_back():
+    rest, held, ends = split_pairs(pairs_of(dict(a=21)), 0.2)
+    assert [pair['index'] for pair in held] == [16, 17, 18, 19]
+    assert [pair['index'] for pair in rest] == list(range(15))  # the pair (15, 16) shares frame 16
+    assert ends == dict(a=16)
+
+
+def test_of_many_scenes_whole_ones_are_kept_back_all_over_the_list():
+    pairs = pairs_of({f's{i:02d}': 5 for i in range(20)})
+    rest, held, ends = split_pairs(pairs, 0.2)
+    assert sorted({pair['scene'] for pair in held}) == ['s02', 's07', 's12', 's17']
+    assert len(rest) + len(held) == len(pairs) and not ends
+
+
+def test_a_scene_too_short_to_cut_is_learned_from():
+    rest, held, _ = split_pairs(pairs_of(dict(long=20, short=3)), 0.1)
+    assert {pair['scene'] for pair in held} == {'long'}
+    assert sum(pair['scene'] == 'short' for pair in rest) == 2
+
+
+def test_no_share_keeps_nothing_back():
+    pairs = pairs_of(dict(a=5))
+    assert split_pairs(pairs, 0.) == (pairs, [], {})
+
+
+@pytest.mark.parametrize('share', [-0.1, 1., float('nan')])
+def test_a_share_that_cannot_be_meant_is_refused(share):
+    with pytest.raises(ConfigError, match=r'held_out must be a share .* got ' + repr(share)):
+        split_pairs(pairs_of(dict(a=5)), share)
+
+
+def test_a_video_too_short_to_cut_is_refused_with_the_way_out():
+    with pytest.raises(ConfigError, match=r'held_out=0\.1: no scene has the 4 frame pairs .* held_out=0'):
+        split_pairs(pairs_of(dict(a=3)), 0.1)

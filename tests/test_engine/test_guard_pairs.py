@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from mmrefine.datasets import FramePairs
+from mmrefine.engine.guard_pairs import GuardPairs
+from mmrefine.engine.guard_search import Candidate, candidate_record, mixed_state, rate
+from mmrefine.errors import ConfigError
+from mmrefine.evaluation import Comparison, Witness
+from mmrefine.fileio.flow_io import read_flow
+from mmrefine.labeling import FlowLabeler
+from mmrefine.synthetic import write_clips
+
+SIZE = (64, 96)
+
+
+class Slow:
+    """Sees the share ``part`` of a motion that it looks up by the pictures; where it knows none, of one that it is told."""
+    accepts_flow_init = False
+
+    def __init__(self, known, part=1., noise=0.):
+        self.known, self.part, self.noise = known, part, noise
+        self.asked = 0
+
+    def estimate(self, frames1, frames2, flow_init=None):
+        self.asked += 1
+        flows = [self.known.get(frame.sum().item(), torch.zeros(2, *SIZE)) for frame in frames1]
+        rng = torch.Generator().manual_seed(0)
+        return [self.part * torch.stack(flows) + self.noise * torch.randn(len(flows), 2, *SIZE, generator=rng)]
+
+
+@pytest.fixture(scope='module')
+def video(tmp_path_factory):
+    root = tmp_path_factory.mktemp('guard')
+    write_clips(root, range(5), 3, SIZE)
+    return FramePairs(root / 'frames', held_out=0.4, held=True, truth_root=root / 'flow')
+
+
+@pytest.fixture(scope='module')
+def known(video):
+    """The true motion by the sum of the first frame, the other way round its opposite (near enough for a guard)."""
+    flows = {}
+    for i, pair in enumerate(video.pairs):
+        flow = torch.from_numpy(read_flow(pair['truth'])[0]).permute(2, 0, 1)
+        for name, sign in (('frame2', -1), ('frame1', 1)):
+            frame = torch.from_numpy(np.ascontiguousarray(video[i][name])).permute(2, 0, 1).float() / 255
+            flows[frame.sum().item()] = sign * flow
+    return flows
+
+
+def test_the_truth_beats_a_motion_half_as_fast_and_loses_to_nothing(video, known):
+    right, slow = Slow(known), Slow(known, 0.5)
+    guard = GuardPairs(video, slow, warps=0)
+    seen = guard.witnesses(slow)
+    assert rate(guard, right, seen, 1, 1.).loss < -0.05
+    assert rate(guard, slow, seen, 1, 1.).loss == 0
+    assert not rate(guard, slow, seen, 1, 1.).comparison.is_better
+    assert rate(guard, Slow(known, 0.5, noise=1.), seen, 1, 1.).loss > 0.05
+
+
+def test_warps_are_the_same_for_every_network_and_are_asked_for_one_by_one(video, known):
+    network = Slow(known)
+    guard = GuardPairs(video, network, pairs=3, warps=2)
+    network.asked = 0
+    first, again = guard.witnesses(network), guard.witnesses(network)
+    assert repr(first) == repr(again) and network.asked == 2 * len(guard) * (1 + 2)
+    assert all(one.warp > 0 for one in first)  # it knows no warp, and says that nothing moves
+    assert [one.warp for one in guard.witnesses(Slow(known, 0.5))] == [one.warp for one in first]
+    other = GuardPairs(video, network, pairs=3, warps=2, seed=1)
+    assert [one.warp for one in other.witnesses(network)] != [one.warp for one in first]
+
+
+def test_labels_are_made_once_by_the_teacher_and_held_against_every_network(video, known):
+    right, slow = Slow(known), Slow(known, 0.5)
+    guard = GuardPairs(video, right, FlowLabeler(view=dict(type='CascadeView', scales=(1., ))), warps=0)
+    assert all(one.label == 0 for one in guard.witnesses(right))
+    asked = right.asked
+    for one in guard.witnesses(slow):
+        assert one.label == pytest.approx(one.motion)
+    assert right.asked == asked
+
+
+def test_pairs_are_spread_over_the_video_and_belong_to_their_scenes(video, known):
+    guard = GuardPairs(video, Slow(known), pairs=2, warps=0)
+    assert guard.keys == [video.pairs[0]['key'], video.pairs[-1]['key']]
+    assert guard.clusters == guard.keys  # two scenes are too few to draw from
+
+
+def test_frames_too_small_to_warp_are_judged_without(tmp_path, known):
+    write_clips(tmp_path, [1], 7, (24, 40))
+    data = FramePairs(tmp_path / 'frames', held_out=0.4, held=True)
+
+    class Still:
+        accepts_flow_init = False
+
+        def estimate(self, frames1, frames2, flow_init=None):
+            return [torch.zeros_like(frames1[:, :2])]
+
+    found = GuardPairs(data, Still()).witnesses(Still())
+    assert len(found) == 2 and all(math.isnan(one.warp) and one.cycle == 0 for one in found)
+
+
+@pytest.mark.parametrize('key, value', [('pairs', 1), ('warps', -1), ('pairs', 2.5)])
+def test_numbers_that_cannot_be_meant_are_refused(video, key, value):
+    with pytest.raises(ConfigError, match=rf'RegressionGuardHook\.{key} must be .* got {value}'):
+        GuardPairs(video, Slow({}), **{key: value})
+
+
+def test_mixed_weights_end_at_both_sides_exactly():
+    rng = torch.Generator().manual_seed(0)
+    teacher, student = ({'w': torch.randn(50, generator=rng), 'n': torch.tensor(n)} for n in (3, 5))
+    assert torch.equal(mixed_state(teacher, student, 1.)['w'], student['w'])
+    assert torch.equal(mixed_state(teacher, student, 0.)['w'], teacher['w'])
+    torch.testing.assert_close(mixed_state(teacher, student, 0.25)['w'], 0.75 * teacher['w'] + 0.25 * student['w'])
+    assert mixed_state(teacher, student, 0.25)['n'] == 5
+
+
+def candidate(step, change, high):
+    return Candidate(40, step, math.log1p(change), Comparison(change, change - 0.01, high, 8, 0.75), Witness(1., 2., 3., 4., 5.))
+
+
+def test_the_record_says_who_won_and_why():
+    good, bad = candidate(0.5, -0.1, -0.02), candidate(1., 0.1, 0.2)
+    record = candidate_record([good, bad], good, [Witness(2., 2., 3., 4., 5.)], 0.95)
+    assert record['verdict'] == 'student' and len(record['candidates']) == 2
+    assert record['chosen'] == dict(iter=40, step=0.5, change_percent=-10., interval_percent=[-11., -2.], pairs=8, pairs_better=0.75)
+    assert '50% of the way to the student after 40 steps is better' in record['reason'] and '-10.0 %' in record['reason']
+    assert record['witnesses']['before']['cycle'] == 2 and record['witnesses']['after']['cycle'] == 1
+    refused = candidate_record([bad], bad, [Witness(2., 2., 3., 4., 5.)], 0.95)
+    assert refused['verdict'] == 'teacher' and 'handed back unchanged' in refused['reason'] and '+10.0 %' in refused['reason']

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from mmrefine.evaluation import compare
+
+
+def test_the_same_gain_everywhere_is_sure():
+    found = compare([-0.1] * 8, range(8))
+    assert found.is_better and found.better == 1 and found.pairs == 8
+    for value in (found.change, found.low, found.high):
+        assert value == pytest.approx(math.expm1(-0.1))
+
+
+def test_a_mixed_change_is_not():
+    found = compare([-0.3, 0.28] * 5, range(10))
+    assert found.change < 0 < found.high and not found.is_better and found.better == 0.5
+
+
+def test_the_interval_is_that_of_the_normal_distribution_where_there_are_many_pairs():
+    values = np.random.default_rng(0).normal(-0.01, 0.1, 400)
+    found = compare(values, range(400))
+    half = 1.96 * values.std() / math.sqrt(400)
+    assert math.log1p(found.low) == pytest.approx(values.mean() - half, abs=0.15 * half)
+    assert math.log1p(found.high) == pytest.approx(values.mean() + half, abs=0.15 * half)
+
+
+def test_nothing_is_seldom_taken_for_a_gain():
+    rng = np.random.default_rng(1)
+    called = sum(compare(rng.normal(0, 0.1, 16), range(16)).is_better for _ in range(400))
+    assert called <= 400 * 0.06  # 2.5 % and the bootstrap's own optimism with 16 pairs
+
+
+def test_a_pair_said_often_is_said_once():
+    values = np.random.default_rng(2).normal(-0.05, 0.1, 12)
+    once = compare(values, range(12))
+    often = compare(np.repeat(values, 7), np.repeat(np.arange(12), 7))
+    assert (often.low, often.high) == pytest.approx((once.low, once.high))
+    assert compare(np.repeat(values, 7), range(84)).high < once.high
+
+
+def test_more_confidence_widens_the_interval():
+    values = np.random.default_rng(3).normal(-0.05, 0.1, 12)
+    wide, narrow = compare(values, range(12), 0.99), compare(values, range(12), 0.8)
+    assert wide.low < narrow.low < narrow.high < wide.high
+
+
+def test_one_scene_alone_proves_nothing():
+    found = compare([-0.5, -0.6], ['a', 'a'])
+    assert not found.is_better and found.high == math.inf and found.to_dict()['interval_percent'][1] is None
+
+
+def test_the_same_seed_says_the_same():
+    values = np.random.default_rng(4).normal(0, 0.1, 9)
+    assert compare(values, range(9), seed=5) == compare(values, range(9), seed=5)
+    assert compare(values, range(9), seed=5) != compare(values, range(9), seed=6)
+
+
+@pytest.mark.parametrize('losses, clusters', [([], []), ([1.], ['a', 'b'])])
+def test_nothing_to_compare_is_refused(losses, clusters):
+    with pytest.raises(ValueError, match=f'got {len(losses)} and {len(clusters)}'):
+        compare(losses, clusters)
