@@ -1,4 +1,7 @@
-"""Score a network on the report groups of a config: against ground truth where there is any, else without labels."""
+"""Score a network on the report groups of a config: against ground truth where there is any, else without labels.
+
+Or, with --format-only, write what a leaderboard wants: the flows of its test set in its layout, zipped.
+"""
 from __future__ import annotations
 
 import argparse
@@ -6,6 +9,7 @@ from pathlib import Path
 from typing import List, Optional
 
 from mmrefine.apis.commands import add_config_options, config_of, run_command
+from mmrefine.apis.leaderboard import write_leaderboard
 from mmrefine.apis.testing import test_checkpoint
 from mmrefine.evaluation import benchmark_table, score_table
 from mmrefine.fileio.atomic import write_json
@@ -13,13 +17,22 @@ from mmrefine.fileio.atomic import write_json
 
 def main(argv: Optional[List[str]] = None) -> int:
     """Parse the command line, score, print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_config_options(parser, launcher=False)
     parser.add_argument('checkpoint', help='a stock mmflow checkpoint, a refined.pth or a training checkpoint')
-    parser.add_argument('--out', type=Path, help='write the scores to this JSON file too')
+    parser.add_argument('--out', type=Path, help='write the scores to this JSON file too; with --format-only the folder of the zip, '
+                        'default: the work dir')
+    parser.add_argument('--format-only', choices=['sintel', 'kitti'], metavar='BENCHMARK',
+                        help='score nothing, write sintel.zip or kitti.zip for the leaderboard')
     parser.add_argument('--device', help='cpu, cuda, …; default: cuda where there is one')
     args = parser.parse_args(argv)
-    scores = test_checkpoint(config_of(args), args.checkpoint, args.device)
+    cfg = config_of(args)
+    if args.format_only:
+        written = write_leaderboard(cfg, args.checkpoint, args.format_only, args.out or cfg.work_dir, args.device)
+        short = '' if written.flows == written.wanted else f'; the leaderboard wants {written.wanted}'
+        print(f'{written.path}: {written.flows} flows{short}')
+        return 0
+    scores = test_checkpoint(cfg, args.checkpoint, args.device)
     table = benchmark_table(scores)
     print(*([table, ''] if table else []), score_table(scores), sep='\n')
     if args.out:

@@ -14,7 +14,7 @@ from mmrefine.engine import score_clips, score_pairs
 from mmrefine.errors import ConfigError
 from mmrefine.registry import DATASETS
 
-__all__ = ['test_checkpoint']
+__all__ = ['filled_for_test', 'test_checkpoint']
 
 
 def test_checkpoint(cfg: Config, checkpoint: Union[str, Path], device: Optional[str] = None) -> Dict[str, Dict[str, float]]:
@@ -34,11 +34,7 @@ def test_checkpoint(cfg: Config, checkpoint: Union[str, Path], device: Optional[
         ConfigError: the config reports nothing.
         CheckpointError: a checkpoint that is missing, broken, unsafe, or of another network.
     """
-    cfg = Config(cfg.to_dict(), filename=cfg.filename)
-    if cfg.get('scene') == 'each':
-        cfg.scene = 'all'
-    cfg = fill_in(cfg)
-    check_config(cfg)
+    cfg = filled_for_test(cfg)
     hooks = [hook for hook in cfg.get('custom_hooks') or [] if hook.get('type') == 'ReportHook']
     clips = cfg.get('clip_groups') or {}
     if not hooks and not clips:
@@ -51,3 +47,17 @@ def test_checkpoint(cfg: Config, checkpoint: Union[str, Path], device: Optional[
         for hook in hooks for name, group in hook['groups'].items()
     }
     return {**scores, **{name: score_clips(model, DATASETS.build(group.dataset), group.metrics, device) for name, group in clips.items()}}
+
+
+def filled_for_test(cfg: Config) -> Config:
+    """A checked copy with its references filled in; ``scene='each'`` becomes ``'all'``, as nothing is trained by scene.
+
+    Raises:
+        ConfigError: unknown keys, or references that lead nowhere.
+    """
+    cfg = Config(cfg.to_dict(), filename=cfg.filename)
+    if cfg.get('scene') == 'each':
+        cfg.scene = 'all'
+    cfg = fill_in(cfg)
+    check_config(cfg)
+    return cfg

@@ -1,0 +1,76 @@
+"""Write what a leaderboard wants to be sent."""
+from __future__ import annotations
+
+from itertools import chain
+from pathlib import Path
+from typing import Any, Iterator, NamedTuple, Optional, Union
+
+import torch
+from mmengine.config import Config
+
+from mmrefine.apis.inference import init_model
+from mmrefine.apis.testing import filled_for_test
+from mmrefine.engine.submission import LEADERBOARDS, submission_files
+from mmrefine.errors import ConfigError, MMRefineError
+from mmrefine.fileio.atomic import write_failure
+from mmrefine.fileio.leaderboard import write_submission
+from mmrefine.registry import DATASETS
+
+__all__ = ['Submission', 'write_leaderboard']
+
+
+class Submission(NamedTuple):
+    """What was written: the zip, how many flows it holds, and how many the benchmark's test set has."""
+    path: Path
+    flows: int
+    wanted: int
+
+
+def write_leaderboard(cfg: Config,
+                      checkpoint: Union[str, Path],
+                      benchmark: str,
+                      out: Union[str, Path],
+                      device: Optional[str] = None) -> Submission:
+    """Run a network over a benchmark's test set and write ``<out>/<benchmark>.zip``, whole or not at all.
+
+    Args:
+        cfg: a config that names the benchmark's data set anywhere (``SintelPairs``, ``KittiPairs``); only its ``data_root`` is taken.
+        checkpoint: the weights.
+        benchmark: 'sintel' (``clean/<scene>/frame_0001.flo``, ``final/…``) or 'kitti' (``flow/000000_10.png``).
+        out: folder; made if it is not there.
+        device: ``'cpu'``, ``'cuda'``, …; default: cuda where there is one.
+
+    Raises:
+        ConfigError: another benchmark, or a config that does not know its data.
+        InputError: the test set is not there.
+        CheckpointError: a checkpoint that is missing, broken, unsafe, or of another network.
+        MMRefineError: a flow that is not finite, or a zip that cannot be written.
+    """
+    if benchmark not in LEADERBOARDS:
+        raise ConfigError(f'there is a leaderboard of {" and ".join(LEADERBOARDS)}, got {benchmark!r}')
+    board = LEADERBOARDS[benchmark]
+    cfg = filled_for_test(cfg)
+    root = next(_roots(cfg.to_dict(), board.dataset), None)
+    if root is None:
+        raise ConfigError(f'{cfg.filename or "config"}: names no {board.dataset}, whose data_root would lead to the test set of '
+                          f'{benchmark}; take a config of that benchmark, or inherit from one in configs/_base_/datasets')
+    datasets = {part: DATASETS.build(dict(type=board.dataset, data_root=root, **settings)) for part, settings in board.parts.items()}
+    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    model = init_model(cfg, checkpoint, device)
+    files = (submission_files(model, dataset, part, benchmark == 'kitti', device) for part, dataset in datasets.items())
+    path = Path(out) / f'{benchmark}.zip'
+    try:
+        return Submission(path, write_submission(path, chain.from_iterable(files)), board.flows)
+    except OSError as error:
+        raise MMRefineError(write_failure(path, error)) from error
+
+
+def _roots(node: Any, dataset: str) -> Iterator[str]:
+    """The ``data_root`` of every data set of that class in a config."""
+    if isinstance(node, dict):
+        if node.get('type') == dataset and 'data_root' in node:
+            yield node['data_root']
+        node = list(node.values())
+    if isinstance(node, (list, tuple)):
+        for value in node:
+            yield from _roots(value, dataset)
