@@ -20,6 +20,7 @@ from mmrefine.engine import score_pairs  # noqa: E402
 from mmrefine.errors import MMRefineError  # noqa: E402
 from mmrefine.evaluation import (FlowMetric, benchmark_table, judge_sample,  # noqa: E402
                                  tally_benchmark, tally_flow, tally_spring)
+from mmrefine.fileio import read_flow  # noqa: E402
 from mmrefine.registry import DATASETS  # noqa: E402
 from mmrefine.structures import FlowSample  # noqa: E402
 
@@ -325,3 +326,14 @@ def test_the_table_has_a_line_for_each_part():
     rows = {line.split()[0]: line.split()[1:] for line in lines[3:]}
     assert len(rows) == 11 and rows['noc_fg'] == [f'{scores["EPE_noc_fg"]:.3f}', f'{scores["Fl_noc_fg"]:.3f}', *'-----']
     assert benchmark_table({'video': {'cycle_median': 1.}}) == ''
+
+
+def test_the_flow_of_the_official_raft_has_the_scores_that_its_code_gives(shared_data):
+    official = json.loads((shared_data / 'oracles/raft_small_epe.json').read_text())['pairs']['chairs/0000000']
+    pred = np.load(shared_data / 'oracles/raft_small_chairs_0000000.npz')['flow']
+    truth, known = read_flow(shared_data / 'flow_pairs/chairs/0000000-gt.flo')
+    pred, truth = (torch.from_numpy(flow).permute(2, 0, 1) for flow in (pred, truth))
+    scores = tally_benchmark(pred, truth, torch.from_numpy(known)[None]).scores()
+    assert scores['EPE'] == pytest.approx(official['epe'], abs=1e-4)
+    assert scores['Fl'] == pytest.approx(official['fl_percent'], abs=1e-3)
+    assert scores['1px'] == pytest.approx(100 * official['px1_accuracy'], abs=1e-3)
