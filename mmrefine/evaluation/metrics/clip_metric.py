@@ -16,7 +16,7 @@ from mmrefine.registry import METRICS
 
 
 class ClipMetric(BaseMetric):
-    """One tally for each video, pooled overall and per video in the order of their names.
+    """One tally for each video, pooled per video, and overall in the order of their names.
 
     A sample is a whole video (:class:`~mmrefine.structures.ClipSample`), because what is carried depends on all frames before; so
     processes share videos, and no score depends on their number.
@@ -58,7 +58,6 @@ class ClipMetric(BaseMetric):
 
     def compute_metrics(self, results: List[Any]) -> Dict[str, float]:
         """Pool the tallies: the scores, ``scene/<name>/…`` of each video, and ``videos``."""
-        results = sorted(results, key=lambda result: result[0])
         return dict(pool_by_scene(results), videos=len(results))
 
 
