@@ -1,6 +1,7 @@
 """How good is a network on a set of frame pairs, with ground truth or without."""
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 import torch
@@ -11,10 +12,35 @@ from mmrefine.engine.batches import scene_batches
 from mmrefine.evaluation import LabelFreeScores, judge_sample, pool_by_scene, tally_flow
 from mmrefine.structures import FlowEstimator
 
-Batch = Tuple[Tensor, Tensor, List[Any]]
+Batch = Tuple[Tensor, Tensor, List[Any], List[int]]
+Result = Tuple[int, str, Any]
 
 
-@torch.no_grad()
+@dataclass(frozen=True)
+class JudgedPairs:
+    """What a network got on each pair of a data set.
+
+    Args:
+        results: (index in the data set, scene, tally) of each pair that was judged, in the order of the data.
+        pairs: how many the data set has.
+        with_truth: judged against ground truth, not by label-free scores.
+    """
+    results: List[Result]
+    pairs: int
+    with_truth: bool
+
+    @property
+    def metric(self) -> str:
+        """The score that says of each pair, and of all, whether it is better: lower is."""
+        return 'EPE' if self.with_truth else 'cycle_median'
+
+    def scores(self) -> Dict[str, float]:
+        """All pairs together, as :func:`score_pairs` gives them."""
+        pooled = pool_by_scene((scene, tally) for _, scene, tally in self.results)
+        without = self.pairs - len(self.results) if self.with_truth else self.pairs
+        return dict(pooled, pairs=self.pairs, pairs_without_truth=without)
+
+
 def score_pairs(model: FlowEstimator, dataset: Any, device: str = 'cpu', batch_size: int = 4, benchmark: bool = False) -> Dict[str, float]:
     """Scores of a network over a data set, overall and per scene.
 
@@ -36,23 +62,27 @@ def score_pairs(model: FlowEstimator, dataset: Any, device: str = 'cpu', batch_s
     Raises:
         MMRefineError: a flow that is not finite, where there is truth.
     """
+    return judge_pairs(model, dataset, device, batch_size, benchmark).scores()
+
+
+@torch.no_grad()
+def judge_pairs(model: FlowEstimator, dataset: Any, device: str = 'cpu', batch_size: int = 4, benchmark: bool = False) -> JudgedPairs:
+    """What :func:`score_pairs` adds up, pair by pair; a few numbers of each, so memory hardly grows with the data set."""
     rank, world = get_dist_info()
     known = _with_truth(dataset)
     batches = scene_batches(dataset.pairs, known or range(len(dataset)), batch_size)
-    mine: List[Tuple[int, List[Tuple[str, Any]]]] = []
+    mine: List[Tuple[int, List[Result]]] = []
     for number in range(rank, len(batches), world):
-        results: List[Tuple[str, Any]] = []
-        for frames1, frames2, samples in _load(dataset, batches[number], device):
-            results += (_against_truth(model, frames1, frames2, samples, benchmark) if known else
-                        _without_truth(model, frames1, frames2, samples))
+        results: List[Result] = []
+        for frames1, frames2, samples, indices in _load(dataset, batches[number], device):
+            found = (_against_truth(model, frames1, frames2, samples, benchmark) if known else
+                     _without_truth(model, frames1, frames2, samples))
+            results += [(i, scene, tally) for i, (scene, tally) in zip(indices, found)]
         mine.append((number, results))
     # in the order of the data, so that sums of floats do not depend on the number of processes
     everything = sorted((part for parts in all_gather_object(mine) for part in parts), key=lambda part: part[0])
     pooled = [result for _, results in everything for result in results]
-    if not known:
-        return dict(pool_by_scene(pooled), pairs=len(dataset), pairs_without_truth=len(dataset))
-    judged = [(scene, tally) for scene, tally in pooled if tally.pixels]
-    return dict(pool_by_scene(judged), pairs=len(dataset), pairs_without_truth=len(dataset) - len(judged))
+    return JudgedPairs([result for result in pooled if result[2].pixels] if known else pooled, len(dataset), bool(known))
 
 
 def _with_truth(dataset: Any) -> List[int]:
@@ -62,14 +92,14 @@ def _with_truth(dataset: Any) -> List[int]:
 
 
 def _load(dataset: Any, indices: Sequence[int], device: str) -> Iterator[Batch]:
-    """Frames ``(B, 3, H, W)`` in [0, 1] and samples, frames of one size together."""
+    """Frames ``(B, 3, H, W)`` in [0, 1], samples and their indices, frames of one size together."""
     by_size: Dict[Any, List[Any]] = {}
     for i in indices:
         item = dataset[i]
-        by_size.setdefault(item['inputs'].shape, []).append(item)
+        by_size.setdefault(item['inputs'].shape, []).append((i, item))
     for items in by_size.values():
-        frames = torch.stack([item['inputs'] for item in items]).to(device).float() / 255
-        yield frames[:, 0], frames[:, 1], [item['data_samples'] for item in items]
+        frames = torch.stack([item['inputs'] for _, item in items]).to(device).float() / 255
+        yield frames[:, 0], frames[:, 1], [item['data_samples'] for _, item in items], [i for i, _ in items]
 
 
 def _against_truth(model: FlowEstimator, frames1: Tensor, frames2: Tensor, samples: Sequence[Any],

@@ -4,6 +4,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any, List, Mapping, Optional, Sequence
 
+from mmrefine.evaluation.html_parts import figure, table
 from mmrefine.evaluation.label_quality import SPEED_PREFIX
 from mmrefine.evaluation.record import format_value
 
@@ -15,26 +16,28 @@ LABELS = {
 
 
 def labels_section(labels: Mapping[str, Any]) -> str:
-    """The heading, the verdict of each scene, the statistics, and, folded, where and at which speeds labels were kept.
+    """The verdict of each scene, the statistics, folded where and at which speeds labels were kept, and a few labels over their frames.
 
     Args:
-        labels: of a complete record; ``quality`` may be missing. Empty: no section.
+        labels: of a complete record; ``quality`` and ``overlays`` may be missing. Empty: no section.
     """
     if not labels:
         return ''
-    parts = ['<h2>Labels</h2>\n<p class="soft">What the teacher labelled, and how much of it passed the checks.</p>']
+    parts = ['<p class="soft">What the teacher labelled, and how much of it passed the checks.</p>']
     quality = labels.get('quality')
     if quality:
         parts += [_verdicts(quality), _details(quality)]
-    parts.append(_statistics(labels))
-    return '\n'.join(parts)
+    parts += [_statistics(labels), _overlays(labels.get('overlays') or [])]
+    return '\n'.join(part for part in parts if part)
 
 
-def table(head: List[List[str]], rows: List[str]) -> str:
-    """A table that scrolls by itself, from rows of cells that are HTML already."""
-    lines = ''.join(f'<tr>{"".join(cells)}</tr>\n' for cells in head)
-    body = '\n'.join(rows)
-    return f'<div class="scroll"><table>\n<thead>\n{lines}</thead>\n<tbody>\n{body}\n</tbody>\n</table></div>'
+def _overlays(overlays: Sequence[Mapping[str, Any]]) -> str:
+    if not overlays:
+        return ''
+    captions = [str(one.get('caption', '')) for one in overlays]
+    figures = [figure(one['path'], caption, f'kept labels over the frame, {caption}') for one, caption in zip(overlays, captions)]
+    return ('<h3>Kept labels</h3>\n<p class="soft">In colour where the label was kept, the stronger the more it weighs; dark where it was '
+            'not.</p>\n<div class="grid">\n' + '\n'.join(figures) + '\n</div>')
 
 
 def _verdicts(quality: Mapping[str, Any]) -> str:

@@ -5,10 +5,15 @@
     {"schema": 1,
      "groups": {"refined": {"pairs": 20, "pairs_without_truth": 0,
                             "before": {"EPE": 1.9, "Fl": 7.1, …}, "after": {…}, "change_percent": {…},
-                            "scenes": {"alley_1": {"before": {…}, "after": {…}, "change_percent": {…}}}},
+                            "scenes": {"alley_1": {"before": {…}, "after": {…}, "change_percent": {…}}},
+                            "changes": {"metric": "EPE", "better": 15, "interval_percent": [-8.1, -3.9], "best": […], "worst": […], …}},
                 "unseen": {…}},
      "labels": {…}, "guard": {"verdict": "not run"}, "settings": {…}, "seeds": {…}, "versions": {…}, "timings": {…},
-     "command": "…", "pictures": [{"path": "pictures/alley_1.png", "caption": "…"}]}
+     "command": "…", "pictures": [{"path": "pictures/alley_1.png", "caption": "…"}],
+     "curves": {"loss": {"steps": [4, 11, …], "values": [6.1, 5.8, …], "mean_of": 7}, …},
+     "headline": {"sentence": "…", "verdict": "not run", "figures": […]}}
+
+docs/report.md tells what each part means. Parts are added, never changed: a record of an older version can be rendered.
 """
 from __future__ import annotations
 
@@ -132,6 +137,7 @@ def complete(record: Mapping[str, Any]) -> Dict[str, Any]:
         'timings': {},
         'command': '',
         'pictures': [],
+        'curves': {},
     }
     whole.update(record)
     return {str(key): _json(value) for key, value in whole.items()}
@@ -158,24 +164,6 @@ def metrics_of(group: Mapping[str, Any]) -> List[str]:
     """The scores of a group, the known ones first, in the order in which they are shown."""
     found = [*group.get('before', {}), *group.get('after', {})]
     return [name for name in KINDS if name in found] + [name for name in dict.fromkeys(found) if name not in KINDS]
-
-
-def headline(record: Mapping[str, Any]) -> str:
-    """One sentence that says what the run changed on the refined videos."""
-    group = record.get('groups', {}).get('refined', {})
-    for metric in HEADLINES:
-        before, after = group.get('before', {}).get(metric), group.get('after', {}).get(metric)
-        if before is None or after is None:
-            continue
-        change = change_percent(before, after)
-        verb = 'stayed at' if before == after else 'fell' if after < before else 'rose'
-        moved = f'{verb} {after:.3f} px' if before == after else f'{verb} from {before:.3f} to {after:.3f} px'
-        share = '' if not change else f' ({format_change(change)})'
-        if metric == 'EPE':
-            return f'EPE on the refined videos {moved}{share}.'
-        return (f'Without ground truth: the median cycle error on the refined videos {moved}{share}; '
-                'this is a hint, not a measured accuracy.')
-    return 'Nothing was scored on the refined videos.'
 
 
 def format_change(change: Optional[float]) -> str:

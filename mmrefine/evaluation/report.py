@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Dict, Mapping, Union
 
 from mmrefine.errors import MMRefineError
+from mmrefine.evaluation.headlines import headline_record
 from mmrefine.evaluation.html import render_html
 from mmrefine.evaluation.record import complete
 from mmrefine.fileio.atomic import write_bytes, write_failure, write_json
@@ -24,6 +25,7 @@ def write_report(work_dir: Union[str, Path], record: Mapping[str, Any]) -> Dict[
         MMRefineError: the disk is full or the folder cannot be written.
     """
     whole, folder = complete(record), Path(work_dir)
+    whole['headline'] = headline_record(whole)
     page = render_html(whole).encode()
     try:
         write_bytes(folder / 'report.html', page)

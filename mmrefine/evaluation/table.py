@@ -3,8 +3,8 @@ from __future__ import annotations
 
 from typing import Any, List, Mapping, Optional, Sequence
 
-from mmrefine.evaluation.record import (MAIN, format_change, format_value, headline, kind_of,
-                                        metrics_of)
+from mmrefine.evaluation.headlines import headline
+from mmrefine.evaluation.record import MAIN, format_change, format_value, kind_of, metrics_of
 
 ABOUT = {'refined': 'refined: the videos it was refined on', 'unseen': 'unseen: videos it was not refined on'}
 

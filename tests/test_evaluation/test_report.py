@@ -79,7 +79,8 @@ def test_report_json_has_every_part_of_the_schema(tmp_path):
     write_report(tmp_path, record())
     found = json.loads((tmp_path / 'report.json').read_text())
     assert list(found) == [
-        'schema', 'groups', 'labels', 'guard', 'settings', 'seeds', 'versions', 'timings', 'command', 'pictures']
+        'schema', 'groups', 'labels', 'guard', 'settings', 'seeds', 'versions', 'timings', 'command', 'pictures', 'curves',
+        'headline']
     assert found['schema'] == 1 and found['guard'] == {'verdict': 'not run'}
     assert found['groups']['refined']['scenes']['b']['after']['EPE'] == 5.0
 
@@ -109,9 +110,9 @@ def test_completing_a_record_leaves_the_callers_untouched():
 
 
 @pytest.mark.parametrize('after, sentence', [
-    (1.5, 'EPE on the refined videos fell from 2.000 to 1.500 px (−25.0 %).'),
-    (2.5, 'EPE on the refined videos rose from 2.000 to 2.500 px (+25.0 %).'),
-    (2.0, 'EPE on the refined videos stayed at 2.000 px.')])
+    (1.5, 'By ground truth: EPE on the refined videos fell from 2.000 to 1.500 px (−25.0 %).'),
+    (2.5, 'By ground truth: EPE on the refined videos rose from 2.000 to 2.500 px (+25.0 %).'),
+    (2.0, 'By ground truth: EPE on the refined videos stayed at 2.000 px.')])
 def test_the_headline_says_fell_rose_or_stayed(after, sentence):
     assert headline(dict(groups=dict(refined=group_record({'EPE': 2.}, {'EPE': after})))) == sentence
 
@@ -158,8 +159,8 @@ def test_strings_of_the_user_cannot_become_markup(tmp_path):
     text = (tmp_path / 'report.html').read_text()
     page = Page(text)
     assert 'script' not in page.tags and '<script' not in text
-    # shown as text instead: scene, group, labels (title, scene), guard (verdict, reason), command, caption
-    assert page.text.count('alert("1")') == 7 and page.text.count('alert(\\"1\\")') == 3
+    # shown as text instead: guard (badge, verdict, more), group (card, link, title), scene, labels (title, scene), command, caption
+    assert page.text.count('alert("1")') == 10 and page.text.count('alert(\\"1\\")') == 3
     assert [a['src'] for tag, a in page.attributes if tag == 'img'] == ['javascript%3Aalert%281%29']
 
 
@@ -189,7 +190,7 @@ b            4.000  5.000  +25.0 %  20.000  20.000    0.0 %
 overall      2.000  1.500  −25.0 %  10.000  12.000  +20.0 %
 scene mean                 −12.5 %                    0.0 %
 
-EPE on the refined videos fell from 2.000 to 1.500 px (−25.0 %).'''
+By ground truth: EPE on the refined videos fell from 2.000 to 1.500 px (−25.0 %).'''
 
 
 def test_the_table_shows_a_dash_where_a_side_is_missing():

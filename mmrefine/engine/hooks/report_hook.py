@@ -7,8 +7,9 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Dict, List, Mapping, Optional
 
+import cv2
 import mmengine
 import numpy as np
 import torch
@@ -16,21 +17,23 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from torch import Tensor
 
 import mmrefine
-from mmrefine.engine.evaluate import score_pairs
+from mmrefine.engine.evaluate import judge_pairs
 from mmrefine.engine.hooks.pseudo_label_hook import LABELS_INFO
 from mmrefine.engine.hooks.regression_guard_hook import GUARD_INFO
 from mmrefine.engine.label_report import judge_against_truth
 from mmrefine.engine.label_run import LabelRun
+from mmrefine.engine.report_pictures import Drawn, ReportPictures, named_pairs
 from mmrefine.errors import CheckpointError
-from mmrefine.evaluation import format_table, group_record, write_report
-from mmrefine.fileio.images import write_image
+from mmrefine.evaluation import (changes_record, format_table, group_record, most_changed,
+                                 pair_changes, thin_curve, write_report)
 from mmrefine.fileio.label_store import LabelStore
 from mmrefine.models import load_estimator
 from mmrefine.registry import DATASETS, HOOKS
-from mmrefine.visualization import before_after_sheet, sequence_scale
+
+# of the message hub, by the name in the record
+CURVES = ('loss', 'epe_to_label', 'lr', 'grad_norm')
 
 
 @HOOKS.register_module()
@@ -43,12 +46,14 @@ class ReportHook(Hook):
         before: file name in the work dir of the network as it came (:class:`~mmrefine.engine.WeightsHook` writes it).
         batch_size: pairs per forward pass.
         pictures: before/after pictures per group, from pairs spread evenly over it.
+        extremes: of each group so many pairs are shown that got better by most, and as many that got worse.
     """
     priority = 'LOWEST'
 
-    def __init__(self, groups: Mapping[str, Dict[str, Any]], before: str = 'teacher.pth', batch_size: int = 1, pictures: int = 4) -> None:
+    def __init__(self, groups: Mapping[str, Dict[str, Any]], before: str = 'teacher.pth', batch_size: int = 1, pictures: int = 4,
+                 extremes: int = 2) -> None:
         self.groups, self.before = groups, before
-        self.batch_size, self.pictures = batch_size, pictures
+        self.batch_size, self.pictures, self.extremes = batch_size, pictures, extremes
         self._datasets: Dict[str, Any] = {}
         self._timings: Dict[str, float] = {}
         self._started = 0.
@@ -77,23 +82,30 @@ class ReportHook(Hook):
         load_estimator(teacher, Path(runner.work_dir, self.before))
         device = str(next(model.parameters()).device)
         groups: Dict[str, Any] = {}
-        pictures: List[Dict[str, str]] = []
+        drawn: List[Drawn] = []
         for name, dataset in self._datasets.items():
             runner.logger.info(f'Judging before and after on {len(dataset)} pairs of the group {name!r}')
-            before, after = (score_pairs(network, dataset, device, self.batch_size) for network in (teacher, model))
-            groups[name] = group_record(before, after)
+            before, after = (judge_pairs(network, dataset, device, self.batch_size) for network in (teacher, model))
+            groups[name] = group_record(before.scores(), after.scores())
+            changes = pair_changes(before.results, after.results, before.metric)
+            if changes:
+                groups[name]['changes'] = changes_record(changes, before.metric, before.with_truth)
             if is_main_process():
-                pictures += self._draw(Path(runner.work_dir), name, dataset, teacher, model, device)
+                chosen = most_changed(changes, self.extremes)
+                pictures = ReportPictures(Path(runner.work_dir), name, dataset, teacher, model, device, self._store(runner))
+                drawn.append(pictures.draw(self.pictures, [one for some in chosen.values() for one in some]))
+                groups[name].get('changes', {}).update(named_pairs(chosen, drawn[-1]))
         if is_main_process():
-            record = write_report(runner.work_dir, self._record(runner, groups, pictures))
+            record = write_report(runner.work_dir, self._record(runner, groups, drawn))
             runner.logger.info('Before against after:\n' + format_table(record))
             runner.logger.info(f'The report: {Path(runner.work_dir, "report.html")}')
 
-    def _record(self, runner: Runner, groups: Dict[str, Any], pictures: List[Dict[str, str]]) -> Dict[str, Any]:
-        cfg = runner.cfg
+    def _record(self, runner: Runner, groups: Dict[str, Any], drawn: List[Drawn]) -> Dict[str, Any]:
+        cfg, labels = runner.cfg, self._labels(runner)
+        overlays = [overlay for one in drawn for overlay in one.overlays]
         return dict(
             groups=groups,
-            labels=self._labels(runner),
+            labels=dict(labels, overlays=overlays) if overlays else labels,
             guard=runner.message_hub.runtime_info.get(GUARD_INFO, dict(verdict='not run')),
             settings=dict(
                 config=cfg.filename or '',
@@ -105,10 +117,16 @@ class ReportHook(Hook):
                 custom_hooks=cfg.get('custom_hooks')),
             seeds=dict(seed=runner.seed),
             versions=dict(
-                mmrefine=mmrefine.__version__, torch=torch.__version__, mmengine=mmengine.__version__, python=platform.python_version()),
+                mmrefine=mmrefine.__version__,
+                torch=torch.__version__,
+                mmengine=mmengine.__version__,
+                numpy=np.__version__,
+                opencv=cv2.__version__,
+                python=platform.python_version()),
             timings=self._timings,
             command=shlex.join(sys.argv),
-            pictures=pictures)
+            pictures=[sheet for one in drawn for sheet in one.sheets],
+            curves=_curves(runner))
 
     def _labels(self, runner: Runner) -> Dict[str, Any]:
         """What stage 1 kept and how good it is; the message hub knows it in a resumed run too."""
@@ -121,47 +139,22 @@ class ReportHook(Hook):
         quality = info.get('quality')  # a run that an older version began has none
         if quality is None:
             return found
-        root = Path(runner.work_dir, info['store'])
-        if 'truth' not in quality and (root / 'manifest.json').is_file():
+        store = self._store(runner)
+        if 'truth' not in quality and store is not None:
             # the pairs to label need no truth, but those that are judged may have it
-            store = LabelStore.open(root)
             for dataset in self._datasets.values():
                 if 'truth' not in quality:
                     quality = judge_against_truth(store, dataset, quality)
         return dict(found, quality=quality)
 
-    def _draw(self, work_dir: Path, group: str, dataset: Any, teacher: Any, model: Any, device: str) -> List[Dict[str, str]]:
-        """Sheets of a few pairs; one colour scale for each scene, so that its pictures can be compared."""
-        chosen = sorted({int(i) for i in np.linspace(0, len(dataset) - 1, min(self.pictures, len(dataset)))})
-        panels = [_panels(dataset[i], teacher, model, device) for i in chosen]
-        flows: Dict[str, List[np.ndarray]] = {}
-        for scene, _, _, flow, more in panels:
-            flows.setdefault(scene, []).extend([more['truth']] if 'truth' in more else [flow['before'], flow['after']])
-        pictures = []
-        for scene, key, frame1, flow, more in panels:
-            sheet = before_after_sheet(frame1, flow['before'], flow['after'], max_motion=sequence_scale(flows[scene]), **more)
-            path = Path('pictures', group, f'{key.replace("/", "_")}.png')
-            write_image(work_dir / path, sheet)
-            pictures.append(dict(path=path.as_posix(), caption=f'{group}: {key}'))
-        return pictures
+    def _store(self, runner: Runner) -> Optional[LabelStore]:
+        """The labels of the last round, if they are there and complete."""
+        info = runner.message_hub.runtime_info.get(LABELS_INFO)
+        root = Path(runner.work_dir, info['store']) if info else None
+        return LabelStore.open(root) if root is not None and (root / 'manifest.json').is_file() else None
 
 
-def _panels(item: Dict[str, Any], teacher: Any, model: Any, device: str) -> Tuple[str, str, np.ndarray, Dict[str, np.ndarray], Dict]:
-    """Scene, key, frame 1, the flows before and after, and what else there is to show of a pair."""
-    frames = item['inputs'][:, None].to(device).float() / 255
-    with torch.no_grad():
-        flow = {
-            name: _image(network.estimate(frames[0], frames[1])[-1][0].float())
-            for name, network in (('before', teacher), ('after', model))
-        }
-    sample = item['data_samples']
-    more = dict(frame2=_image(item['inputs'][1]))
-    if 'flow' in sample:
-        more['valid'] = _image(sample.weight)[..., 0] > 0
-        more['truth'] = np.where(more['valid'][..., None], _image(sample.flow), np.nan)
-    return sample.scene, sample.key, _image(item['inputs'][0]), flow, more
-
-
-def _image(tensor: Tensor) -> np.ndarray:
-    """``(C, H, W)`` -> ``(H, W, C)``."""
-    return tensor.detach().cpu().numpy().transpose(1, 2, 0)
+def _curves(runner: Runner) -> Dict[str, Any]:
+    """What the message hub kept of every step; it does in a resumed run, too."""
+    histories = {name: runner.message_hub.log_scalars.get(f'train/{name}') for name in CURVES}
+    return {name: thin_curve(history.data[0], runner.iter) for name, history in histories.items() if history is not None}

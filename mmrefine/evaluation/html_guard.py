@@ -1,0 +1,108 @@
+"""The section of the report about the guard: its verdict, the candidates, and what they show."""
+from __future__ import annotations
+
+from html import escape
+from typing import Any, Dict, List, Mapping, Sequence
+
+from mmrefine.evaluation.headlines import format_interval
+from mmrefine.evaluation.html_parts import change_class, dump, table
+from mmrefine.evaluation.record import change_percent, format_change, format_value
+from mmrefine.evaluation.svg import Dot, dot_plot
+
+# what is told of a network without ground truth: title, unit; motion is for reading, not for judging
+WITNESSES: Dict[str, Sequence[str]] = {
+    'cycle': ('what a round trip misses, of the motion', ''), 'color': ('colour along the motion', 'grey levels'),
+    'warp': ('error on known warps', 'px'), 'label': ('distance to the teacher\'s labels', 'px'), 'motion': ('mean motion', 'px')
+}
+KNOWN = ('verdict', 'reason', 'chosen', 'witnesses', 'candidates', 'general', 'held_out')
+
+
+def guard_section(guard: Mapping[str, Any]) -> str:
+    """The reason, a plot and a table of the candidates, the witnesses, and what the networks still can on rendered pairs.
+
+    Args:
+        guard: of a complete record; all but ``verdict`` may be missing.
+    """
+    parts = [f'<p>Verdict: {escape(str(guard.get("verdict", "not run")))}.</p>']
+    if guard.get('reason'):
+        parts.append(f'<p>{escape(_sentence(str(guard["reason"])))}</p>')
+    parts += [_candidates(guard), _witnesses(guard.get('witnesses') or {}), _general(guard.get('general') or {})]
+    parts.append(_held(guard.get('held_out') or {}))
+    rest = {key: value for key, value in guard.items() if key not in KNOWN}
+    if rest:
+        parts.append(f'<pre>{dump(rest)}</pre>')
+    return '\n'.join(part for part in parts if part)
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ('' if text.endswith('.') else '.')
+
+
+def _candidates(guard: Mapping[str, Any]) -> str:
+    found: List[Mapping[str, Any]] = guard.get('candidates') or []
+    if not found:
+        return ''
+    chosen = guard.get('chosen') or {}
+    ends = list(dict.fromkeys(one.get('iter') for one in found))
+    dots, rows = [], []
+    for one in found:
+        low, high = one.get('interval_percent') or (None, None)
+        is_chosen = (one.get('iter'), one.get('step')) == (chosen.get('iter'), chosen.get('step'))
+        change = one.get('change_percent')
+        if change is not None and one.get('step') is not None:
+            dots.append(Dot(100 * one['step'], change, low, high, is_chosen, ends.index(one.get('iter'))))
+        step, better = one.get('step'), one.get('pairs_better')
+        cells = [str(one.get('iter')), '–' if step is None else f'{100 * step:.0f}', format_change(change),
+                 format_interval(one.get('interval_percent')) or '–', '–' if better is None else f'{100 * better:.0f}']  # yapf: disable
+        marks = ['', '', change_class(change), '', '']
+        line = ''.join(f'<td{mark}>{escape(cell)}</td>' for mark, cell in zip(marks, cells))
+        mark = ' class="chosen"' if is_chosen else ''
+        rows.append(f'<tr{mark}>{line}</tr>')
+    head = ['<th>student after steps</th>', '<th>way from teacher to student [%]</th>', '<th>change</th>', '<th>interval</th>',
+            '<th>pairs better [%]</th>']  # yapf: disable
+    return f'<h3>Candidates</h3>\n<p class="soft">{_about(len(ends))}</p>\n{_plot(dots, ends)}\n{table([head], rows)}'
+
+
+def _about(ends: int) -> str:
+    more = ' Blue: the first student of the table; ochre: the others.' if ends > 1 else ''
+    return ('Change of the label-free score on the pairs that were kept back, against the network as it came; below 0 is better. The bar '
+            f'is the interval: a candidate is better only if all of it lies below 0. The ring marks the best.{more}')
+
+
+def _plot(dots: Sequence[Dot], ends: Sequence[Any]) -> str:
+    if not dots:
+        return ''
+    return '<figure>' + dot_plot(dots, 'way from teacher to student [%]', 'change of the label-free score [%]', 'teacher') + '</figure>'
+
+
+def _witnesses(witnesses: Mapping[str, Any]) -> str:
+    before, after = witnesses.get('before') or {}, witnesses.get('after') or {}
+    rows = []
+    for name in dict.fromkeys([*before, *after]):
+        title, unit = WITNESSES.get(name, (name.replace('_', ' '), ''))
+        change = change_percent(before.get(name), after.get(name))
+        mark = '' if name == 'motion' else change_class(change)
+        rows.append(f'<tr><td>{escape(title)}{f" [{escape(unit)}]" if unit else ""}</td><td>{escape(format_value(before.get(name)))}</td>'
+                    f'<td>{escape(format_value(after.get(name)))}</td><td{mark}>{escape(format_change(change))}</td></tr>')
+    if not rows:
+        return ''
+    head = ['<th>what the score is made of</th>', '<th>before</th>', '<th>best candidate</th>', '<th>change</th>']
+    return table([head], rows)
+
+
+def _general(general: Mapping[str, Any]) -> str:
+    before, after = general.get('before'), general.get('after')
+    if before is None or after is None:
+        return ''
+    change = format_change(general.get('change_percent'))
+    return (f'<p>Forgetting, by ground truth: on {escape(str(general.get("pairs", "?")))} rendered pairs of a fixed look the EPE went from '
+            f'{escape(format_value(before))} to {escape(format_value(after))} px ({escape(change)}).</p>')
+
+
+def _held(held: Mapping[str, Any]) -> str:
+    if not held:
+        return ''
+    share = held.get('share')
+    part = f', {100 * share:.3g} % of the video,' if isinstance(share, float) else ''
+    text = f'{held.get("pairs", "?")} frame pairs of {held.get("scenes", "?")} scenes{part} were kept back from labels and training.'
+    return f'<p class="soft">{escape(text)}</p>'

@@ -1,0 +1,149 @@
+"""What refinement changed on each frame pair: how many fared better, how sure the overall change is, and which pairs to look at."""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Dict, Hashable, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+DRAWS = 2000
+CONFIDENCE = 0.95
+LONGEST_RUN, FEWEST_RUNS = 10, 8
+
+Result = Tuple[int, str, Any]
+
+
+@dataclass(frozen=True)
+class PairChange:
+    """One frame pair, judged twice.
+
+    Args:
+        index: in the data set.
+        scene: it belongs to.
+        before: score of the network as it came, px, lower is better.
+        after: the same of the refined network.
+        weight: how much of the overall score it is, > 0.
+    """
+    index: int
+    scene: str
+    before: float
+    after: float
+    weight: float = 1.
+
+    @property
+    def change(self) -> float:
+        """px, below 0 where the pair fares better."""
+        return self.after - self.before
+
+
+def pair_changes(before: Sequence[Result], after: Sequence[Result], metric: str) -> List[PairChange]:
+    """The pairs that have a score on both sides.
+
+    Args:
+        before: (index, scene, tally) of each judged pair, of the network as it came.
+        after: the same of the refined network, in any order.
+        metric: ``'EPE'``, whose pairs weigh as much as they have pixels with truth, or another score, whose pairs weigh alike.
+    """
+    ours = {index: tally.scores() for index, _, tally in after}
+    changes = []
+    for index, scene, tally in before:
+        one, two = (scores.get(metric, math.nan) for scores in (tally.scores(), ours.get(index, {})))
+        if math.isfinite(one) and math.isfinite(two):
+            changes.append(PairChange(index, scene, one, two, float(tally.pixels) if metric == 'EPE' else 1.))
+    return changes
+
+
+def changes_record(changes: Sequence[PairChange], metric: str, with_truth: bool, confidence: float = CONFIDENCE,
+                   seed: int = 0) -> Dict[str, Any]:
+    """For the report: how many pairs fare better and worse, and the interval of the overall change. JSON-able.
+
+    Args:
+        changes: at least one.
+        metric: what was compared.
+        with_truth: by ground truth, not by a label-free score.
+        confidence: of the interval, in (0, 1).
+        seed: of its draws.
+    """
+    better, worse = (sum(1 for one in changes if sign * one.change > 0) for sign in (-1, 1))
+    clusters, drawn_by = _clusters(changes)
+    return dict(
+        metric=metric,
+        decided_by='ground truth' if with_truth else 'label-free score',
+        pairs=len(changes),
+        better=better,
+        worse=worse,
+        same=len(changes) - better - worse,
+        interval_percent=change_interval(changes, clusters, confidence, seed),
+        confidence=confidence,
+        draws=DRAWS,
+        drawn_by=drawn_by)
+
+
+def change_interval(changes: Sequence[PairChange], clusters: Sequence[Hashable], confidence: float = CONFIDENCE,
+                    seed: int = 0) -> Optional[List[float]]:
+    """Bootstrap interval of ``100 (after / before - 1)``, where before and after are weighed means over the pairs.
+
+    Pairs of one cluster are drawn together: what is said of them is not independent.
+
+    Args:
+        changes: the pairs.
+        clusters: of each pair what it belongs to.
+        confidence: in (0, 1).
+        seed: of the draws.
+
+    Returns:
+        [low, high] in %; None with fewer than two clusters, or where nothing was there before.
+    """
+    names = {name: i for i, name in enumerate(dict.fromkeys(clusters))}
+    if len(names) < 2:
+        return None
+    member = np.array([names[name] for name in clusters])
+    before, after = (np.bincount(member, [one.weight * getattr(one, side) for one in changes]) for side in ('before', 'after'))
+    rng = np.random.default_rng(seed)
+    ratios = []
+    for _ in range(DRAWS):  # one by one: all draws at once would not fit in memory for a long video
+        drawn = rng.integers(0, len(names), len(names))
+        there = before[drawn].sum()
+        if there > 0:
+            ratios.append(after[drawn].sum() / there)
+    if not ratios:
+        return None
+    low, high = np.quantile(ratios, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return [float(100 * (low - 1)), float(100 * (high - 1))]
+
+
+def most_changed(changes: Sequence[PairChange], count: int) -> Dict[str, List[PairChange]]:
+    """The pairs to look at: those whose score fell most, ``best``, and those whose score rose most, ``worst``, the first the most.
+
+    From different scenes as far as there are enough. Empty if no pair changed; a pair is in one list only. Where fewer than ``count``
+    fell, or rose, the lists are filled with those that come next.
+    """
+    moved = sorted((one for one in changes if one.change != 0), key=lambda one: (one.change, one.index))
+    best = _varied(moved, min(count, (len(moved) + 1) // 2))
+    rest = [one for one in reversed(moved) if one not in best]
+    return dict(best=best, worst=_varied(rest, count))
+
+
+def _varied(ranked: Sequence[PairChange], count: int) -> List[PairChange]:
+    """The first of each scene, then others; in the order of ``ranked``."""
+    seen: Dict[str, int] = {}
+    turns = []
+    for place, one in enumerate(ranked):
+        turns.append((seen.get(one.scene, 0), place))
+        seen[one.scene] = seen.get(one.scene, 0) + 1
+    return [ranked[place] for place in sorted(place for _, place in sorted(turns)[:count])]
+
+
+def _clusters(changes: Sequence[PairChange]) -> Tuple[List[Hashable], str]:
+    """Scenes where there are more than three, else runs of neighbouring pairs, which see much the same."""
+    if len({one.scene for one in changes}) > 3:
+        return [one.scene for one in changes], 'scene'
+    length = max(1, min(LONGEST_RUN, len(changes) // FEWEST_RUNS))
+    runs: List[Hashable] = []
+    seen: Dict[str, int] = {}
+    for one in changes:
+        place = seen.get(one.scene, 0)
+        seen[one.scene] = place + 1
+        runs.append((one.scene, place // length))
+    return runs, 'pair' if length == 1 else f'{length} neighbouring pairs'
