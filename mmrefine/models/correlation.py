@@ -1,6 +1,7 @@
 """What RAFT looks up at every iteration: how well each cell matches a window of cells of the other frame."""
 from __future__ import annotations
 
+import math
 from typing import List, Sequence, Tuple
 
 import torch
@@ -25,7 +26,7 @@ def corr_bytes(queries: int, size: Tuple[int, int], levels: int) -> List[int]:
 
 
 class Correlation:
-    """Scalar products of features over a pyramid of grids, read in windows (RAFT, Teed & Deng 2020, 3.2).
+    """Scalar products of features over a pyramid of grids, read in windows (RAFT, Teed & Deng 2020, 3.2); without gradients.
 
     The whole pyramid is made at once if it fits into ``max_bytes``. If not, its coarse levels are kept as far as they fit and the
     fine ones are computed at every lookup, only inside the windows, some rows of cells at a time: slower, in little memory, the same
@@ -43,22 +44,29 @@ class Correlation:
     def __init__(self, feat1: Tensor, feat2: Tensor, levels: int, radius: int, max_bytes: int, mirrored: bool = False) -> None:
         batch, channels, height, width = feat1.shape
         self.size, self.radius = (height, width), radius
-        sizes = corr_bytes(batch * height * width, self.size, levels)
+        cells = batch * height * width
+        sizes = corr_bytes(cells, self.size, levels)
         self.first_kept = next(level for level in range(levels + 1) if sum(sizes[level:]) <= max_bytes)
-        # (B, H * W, C); the products are divided by sqrt(C)
-        self.queries = feat1.float().flatten(2).mT / channels**0.5
-        if self.first_kept == 0:
-            self.levels = _whole_pyramid(self.queries, feat2.float(), levels, mirrored)
+        # the products are divided by sqrt(C)
+        feat1, feat2 = feat1.float() / channels**0.5, feat2.float()
+        self.queries = feat1.permute(0, 2, 3, 1).reshape(cells, channels) if self.first_kept else None
+        # a level has its cells column by column, as the windows are wanted, and those that look in the same order
+        self.order = torch.arange(cells, device=feat1.device).view(batch, width, height).mT.flatten()
+        shapes = [(height >> level, width >> level) for level in range(levels)]
+        self.kept = [_Level(cells, *shape, 2 * radius + 2, feat1.device) for shape in shapes[self.first_kept:]]
+        self.fine: List[Tensor] = []
+        if mirrored and self.first_kept == 0:
+            half = batch // 2
+            _fill_mirrored(self.kept, _columns(feat1[:half]).mT, _columns(feat2[:half]))
             return
-        self.levels = []
-        feat2 = feat2.float()
         for level in range(levels):
             # the mean of scalar products is the product with the mean
             feat2 = feat2 if level == 0 else F.avg_pool2d(feat2, 2)
             if level < self.first_kept:
-                self.levels.append(feat2.permute(0, 2, 3, 1).contiguous())
+                self.fine.append(feat2.permute(0, 2, 3, 1).contiguous())
             else:
-                self.levels.append(torch.matmul(self.queries, feat2.flatten(2)).view(-1, *feat2.shape[-2:]))
+                grids = self.kept[level - self.first_kept].grids
+                torch.matmul(_columns(feat1).mT, _columns(feat2), out=grids.view(batch, height * width, -1))
 
     def __call__(self, flow: Tensor) -> Tensor:
         """The windows around where each cell has moved to, bilinear; outside the frame is 0.
@@ -73,83 +81,124 @@ class Correlation:
         batch, _, height, width = flow.shape
         y, x = torch.meshgrid(torch.arange(height, device=flow.device), torch.arange(width, device=flow.device), indexing='ij')
         centers = (flow + torch.stack([x, y])).permute(0, 2, 3, 1).reshape(-1, 2)
-        found = []
-        for level, values in enumerate(self.levels):
+        levels, side = len(self.fine) + len(self.kept), 2 * self.radius + 1
+        found = centers.new_empty(len(centers), levels, side, side)
+        for level in range(levels):
             looks = centers / 2**level
-            found.append(self._in_chunks(values, looks) if level < self.first_kept else _kept_windows(values, looks, self.radius))
-        return torch.cat(found, dim=1).view(batch, height, width, -1).permute(0, 3, 1, 2)
+            if level < self.first_kept:
+                self._compare(self.fine[level], looks, found[:, level])
+            else:
+                kept = self.kept[level - self.first_kept]
+                around = _Around(looks, kept.height, kept.width, self.radius)
+                around.interpolate(kept.read(around, self.order), found[:, level])
+        return found.view(batch, height, width, -1).permute(0, 3, 1, 2)
 
-    def _in_chunks(self, feat2: Tensor, centers: Tensor) -> Tensor:
+    def _compare(self, feat2: Tensor, centers: Tensor, out: Tensor) -> None:
         """Windows of a level that is not kept; ``feat2 (B, h, w, C)``."""
         batch, height, width, channels = feat2.shape
         cells = self.size[0] * self.size[1]
-        queries, feat2 = self.queries.reshape(-1, channels), feat2.view(-1, channels)
+        assert self.queries is not None
+        feat2 = feat2.view(-1, channels)
         side = 2 * self.radius + 2
         # whole rows of cells, at least one
         rows = max(1, _CHUNK_BYTES // (_BYTES * side**2 * channels * self.size[1]))
         step = rows * self.size[1]
-        parts = []
         for begin in range(0, batch * cells, step):
             here = slice(begin, begin + step)
-            index, near, far = _windows(centers[here], height, width, self.radius)
-            sample = torch.arange(begin, begin + len(index), device=feat2.device) // cells
-            index = index + (sample * (height * width))[:, None]
+            around = _Around(centers[here], height, width, self.radius)
+            sample = torch.arange(begin, begin + len(around.x), device=feat2.device) // cells
+            index = around.y.clamp(0, height - 1)[:, None, :] * width + around.x.clamp(0, width - 1)[:, :, None]
+            index += (sample * (height * width))[:, None, None]
             gathered = feat2.index_select(0, index.flatten()).view(len(index), side**2, channels)
             # a row times a matrix: a matrix times a column is far slower on a CPU
-            products = torch.bmm(queries[here].unsqueeze(1), gathered.mT)
-            parts.append(_interpolate(products.view(-1, side, side), near, far))
-        return torch.cat(parts)
+            products = torch.bmm(self.queries[here].unsqueeze(1), gathered.mT).view(-1, side, side)
+            around.interpolate(products * around.inside[:, :, None], out[here])
 
 
-def _whole_pyramid(queries: Tensor, feat2: Tensor, levels: int, mirrored: bool) -> List[Tensor]:
-    """All levels, each ``(B * H * W, h, w)``."""
-    batch, cells, _ = queries.shape
-    volume = queries.new_empty(batch, cells, cells)
-    half = batch // 2 if mirrored else batch
-    volume[:half] = torch.matmul(queries[:half], feat2[:half].flatten(2))
-    if mirrored:
-        volume[half:] = volume[:half].mT
-    pyramid = [volume.view(-1, 1, *feat2.shape[-2:])]
-    while len(pyramid) < levels:
-        pyramid.append(F.avg_pool2d(pyramid[-1], 2))
-    return [level.squeeze(1) for level in pyramid]
+def _columns(features: Tensor) -> Tensor:
+    """``(B, C, W * H)``, column by column, of ``(B, C, H, W)``."""
+    return features.mT.flatten(2)
 
 
-def _kept_windows(volume: Tensor, centers: Tensor, radius: int) -> Tensor:
-    """Windows of a level ``(N, h, w)`` around ``centers (N, 2)``; ``(N, (2 * radius + 1) ** 2)``."""
-    index, near, far = _windows(centers, volume.shape[1], volume.shape[2], radius)
-    side = 2 * radius + 2
-    return _interpolate(volume.flatten(1).gather(1, index).view(-1, side, side), near, far)
+class _Level:
+    """For each cell that looks one grid ``(w, h)``, the height changing faster, with zeros before all grids and behind them."""
+
+    def __init__(self, cells: int, height: int, width: int, side: int, device: torch.device) -> None:
+        self.height, self.width, self.side = height, width, side
+        self.ends = 16 * math.ceil(side / 16)  # of float32: a cache line
+        self.values = torch.empty(cells * width * height + 2 * self.ends, device=device)
+        self.values[:self.ends] = self.values[-self.ends:] = 0
+        self.grids = self.values[self.ends:-self.ends].view(cells, width, height)
+
+    def read(self, around: '_Around', order: Tensor) -> Tensor:
+        """``(N, side, side)``, x first; 0 where x is outside, anything where y is."""
+        # an axis of one cell has no outside: it is read again and again
+        length = self.side if self.height > 1 else 1
+        first = around.y[:, :1].clamp(-self.side, self.height)
+        begin = (order[:, None] * self.width + around.x) * self.height + first + self.ends
+        # all stretches of the values, overlapping; a stretch of zeros is the first
+        stretches = self.values.as_strided((len(self.values) - length + 1, length), (1, 1))
+        found = stretches.index_select(0, torch.where(around.inside, begin, 0).flatten())
+        return found.view(-1, self.side, length).expand(-1, -1, self.side)
 
 
-Weights = Sequence[Tensor]
+def _fill_mirrored(levels: Sequence[_Level], feat1: Tensor, feat2: Tensor) -> None:
+    """All levels of both directions: ``feat1 (B, W * H, C)`` looks at ``feat2 (B, C, W * H)``, then they change sides."""
+    half, cells, _ = feat1.shape
+    volumes = levels[0].grids.view(2 * half, cells, cells)
+    torch.matmul(feat1, feat2, out=volumes[:half])
+    for one in range(half):
+        # matrix by matrix: torch turns these block by block, a batch of them element by element
+        volumes[half + one].copy_(volumes[one].t())
+    for one in range(2 * half):
+        # of the other direction, since means of long rows are fast to take
+        rows = volumes[(one + half) % (2 * half)].view(levels[0].width, levels[0].height, cells)
+        for level in levels[1:]:
+            rows = _halved(rows)
+            level.grids.view(2 * half, cells, -1)[one].copy_(rows.flatten(0, 1).t())
 
 
-def _windows(centers: Tensor, height: int, width: int, radius: int) -> Tuple[Tensor, Weights, Weights]:
-    """All points of a window share one fraction, so ``2 * radius + 2`` cells on each axis serve them all.
+def _halved(rows: Tensor) -> Tensor:
+    """Means over 2 x 2 of the first two dimensions, rounded down."""
+    width, height = rows.shape[0] // 2, rows.shape[1] // 2
+    four = rows[:2 * width, :2 * height].unflatten(1, (height, 2)).unflatten(0, (width, 2))
+    mean = four[:, 0, :, 0] + four[:, 0, :, 1]
+    mean += four[:, 1, :, 0]
+    mean += four[:, 1, :, 1]
+    return mean.mul_(.25)
 
-    Returns:
-        flat indices of these cells ``(N, side * side)``, x slower than y, inside the grid; and on each axis the weights of a
-        point's nearer and farther neighbour, two of ``(N, 2 * radius + 1)``, 0 for a cell outside.
+
+class _Around:
+    """Windows around ``centers (N, 2)`` on a grid: all points of a window share one fraction, so ``side = 2 * radius + 2`` cells on
+    each axis serve them all.
+
+    Attributes:
+        x: ``(N, side)`` cells, inside the grid or not.
+        y: likewise.
+        inside: ``(N, side)``, whether ``x`` is on the grid.
     """
-    reach = torch.arange(-radius, radius + 2, device=centers.device)
-    base = centers.floor()
-    cells, near, far = [], [], []
-    for axis, length in ((0, width), (1, height)):
-        fraction = (centers - base)[:, axis:axis + 1]
-        cell = base[:, axis:axis + 1].long() + reach
-        inside = (cell >= 0) & (cell < length)
-        if length == 1:
-            inside = torch.ones_like(inside)  # an axis of one cell has no outside, as for grid_sample
-        cells.append(cell.clamp(0, length - 1))
-        near.append((1 - fraction) * inside[:, :-1])
-        far.append(fraction * inside[:, 1:])
-    index = cells[1][:, None, :] * width + cells[0][:, :, None]
-    return index.flatten(1), near, far
+
+    def __init__(self, centers: Tensor, height: int, width: int, radius: int) -> None:
+        reach = torch.arange(-radius, radius + 2, device=centers.device)
+        base = centers.floor()
+        fraction = centers - base
+        self.x, self.inside = _cells(base[:, :1], reach, width)
+        self.y, inside = _cells(base[:, 1:], reach, height)
+        self.fraction = fraction[:, :1, None]
+        # on y the weights of a point's nearer and farther neighbour, 0 for a cell outside
+        self.near = ((1 - fraction[:, 1:]) * inside[:, :-1])[:, None]
+        self.far = (fraction[:, 1:] * inside[:, 1:])[:, None]
+
+    def interpolate(self, values: Tensor, out: Tensor) -> None:
+        """``values (N, side, side)``, x first, at the points between them, to ``out (N, side - 1, side - 1)``."""
+        along_x = torch.lerp(values[:, :-1], values[:, 1:], self.fraction)
+        # apart from ``out``, whose rows are far from one another
+        out.copy_((along_x[:, :, :-1] * self.near).addcmul_(along_x[:, :, 1:], self.far))
 
 
-def _interpolate(values: Tensor, near: Weights, far: Weights) -> Tensor:
-    """``values (N, side, side)``, x first, at the points between them; ``(N, (side - 1) ** 2)``."""
-    along_x = values[:, :-1] * near[0][:, :, None] + values[:, 1:] * far[0][:, :, None]
-    along_y = along_x[:, :, :-1] * near[1][:, None, :] + along_x[:, :, 1:] * far[1][:, None, :]
-    return along_y.flatten(1)
+def _cells(base: Tensor, reach: Tensor, length: int) -> Tuple[Tensor, Tensor]:
+    """``(N, side)`` cells of an axis, and which of them are on it."""
+    cells = base.long() + reach
+    if length == 1:  # has no outside, as for grid_sample
+        return torch.zeros_like(cells), torch.ones_like(cells, dtype=torch.bool)
+    return cells, (cells >= 0) & (cells < length)

@@ -151,7 +151,8 @@ def _iterate(network: Any,
     with torch.autocast(device, enabled=False):
         corr = Correlation(matching, other, decoder.num_levels, decoder.corr_lookup.r, settings.max_corr_bytes, mirrored)
         flow = matching.new_zeros(len(matching), 2, *matching.shape[-2:], dtype=torch.float32) if start is None else start.float()
-    # the windows come channels last in memory: a mixture would be copied at every convolution
+    # the windows come channels last in memory: a mixture would be copied at every convolution and at every sum
+    flow = flow.contiguous(memory_format=torch.channels_last)
     hidden, context = (part.contiguous(memory_format=torch.channels_last)
                        for part in torch.split(context, [network.h_channels, network.cxt_channels], dim=1))
     # the hidden state adds up over the iterations, so it stays float32 under autocast

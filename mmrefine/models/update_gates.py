@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class UpdateGates:
-    """The gated update of RAFT's hidden state (Teed & Deng 2020, 3.3), its share of the context computed once.
+    """The gated update of RAFT's hidden state (Teed & Deng 2020, 3.3), its share of the context computed once; without gradients.
 
     ``z, r = sigmoid(conv(h, context, motion))``, ``q = tanh(conv(r h, context, motion))``, ``h <- (1 - z) h + z q``. A convolution of
     channels side by side is the sum of the convolutions of each, and the context never changes: its part is computed here. The two
@@ -26,12 +26,21 @@ class UpdateGates:
         for stage in zip(gru.conv_z, gru.conv_r, gru.conv_q):
             z, r, q = (part.conv for part in stage)
             self.stages.append([_Part([z, r], hidden, context), _Part([q], hidden, context)])
+        # hidden state and motion side by side, written in place, as the convolutions read them: in half precision under autocast,
+        # which would cast all of it for each of them
+        part = self.stages[0][0]
+        self.beside = torch.empty((len(context), part.weight.shape[1], *context.shape[-2:]), dtype=part.weight.dtype,
+                                  device=context.device, memory_format=torch.channels_last)  # yapf: disable
 
     def __call__(self, hidden: Tensor, motion: Tensor) -> Tensor:
         """The next hidden state ``(B, C, H, W)``, in the precision of this one."""
+        state, beside = self.beside.split([hidden.shape[1], motion.shape[1]], dim=1)
+        beside.copy_(motion)
         for gates, candidate in self.stages:
-            z, r = torch.sigmoid(gates(hidden, motion)).chunk(2, dim=1)
-            q = torch.tanh(candidate(r * hidden, motion))
+            state.copy_(hidden)
+            z, r = gates(self.beside).sigmoid_().chunk(2, dim=1)
+            state.copy_(r * hidden)
+            q = candidate(self.beside).tanh_()
             hidden = torch.lerp(hidden, q.to(hidden.dtype), z.to(hidden.dtype))
         return hidden
 
@@ -45,7 +54,7 @@ class _Part:
         ends = (hidden, hidden + context.shape[1])
         self.padding = convs[0].padding
         self.fixed = F.conv2d(context, weight[:, ends[0]:ends[1]], bias, padding=self.padding)
-        self.weight = torch.cat([weight[:, :ends[0]], weight[:, ends[1]:]], dim=1)
+        self.weight = torch.cat([weight[:, :ends[0]], weight[:, ends[1]:]], dim=1).to(self.fixed.dtype)
 
-    def __call__(self, hidden: Tensor, motion: Tensor) -> Tensor:
-        return F.conv2d(torch.cat([hidden, motion], dim=1), self.weight, padding=self.padding) + self.fixed
+    def __call__(self, beside: Tensor) -> Tensor:
+        return F.conv2d(beside, self.weight, padding=self.padding).add_(self.fixed)

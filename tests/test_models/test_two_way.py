@@ -37,8 +37,21 @@ def refiner_of(family):
 
 
 @pytest.fixture
-def small(build_raft):
-    return build_raft(test_iters=ITERS).eval()
+def build_calm(build_raft):
+    """Builds a small RAFT whose random weights move no more than such small frames could: float32 sums depend on their order."""
+
+    def build(**settings):
+        refiner = build_raft(test_iters=ITERS, **settings).eval()
+        with torch.no_grad():
+            refiner.estimator.decoder.flow_pred.predict_layer.weight.mul_(.2)
+        return refiner
+
+    return build
+
+
+@pytest.fixture
+def small(build_calm):
+    return build_calm()
 
 
 def frames(count=2, batch=1):
@@ -203,8 +216,8 @@ def test_a_limit_below_zero_is_refused(build_raft):
 
 
 @pytest.mark.parametrize('exit_below, steps', [(None, ITERS), (1e9, 1), (1e-9, ITERS)])
-def test_iterations_end_once_the_motion_is_still(build_raft, exit_below, steps):
-    refiner, pair = build_raft(test_iters=ITERS, exit_below=exit_below).eval(), frames()
+def test_iterations_end_once_the_motion_is_still(build_calm, exit_below, steps):
+    refiner, pair = build_calm(exit_below=exit_below), frames()
     with counted(step=refiner.estimator.decoder.flow_pred) as seen:
         found = refiner.estimate_both(*pair)
     assert seen == dict(step=[2] * steps)
