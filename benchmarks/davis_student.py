@@ -59,7 +59,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     if not Path(args.checkpoint).is_file():
         raise CheckpointError(f'{args.checkpoint}: there is no such checkpoint; make it from the official RAFT-small with '
                               'tools/convert_checkpoint.py, or name it with --checkpoint')
-    options: Dict[str, Any] = dict(max_iters=args.steps, crop_size=(192, 320), num_workers=0, load_from=args.checkpoint)
+    options: Dict[str, Any] = dict(max_iters=args.steps, crop_size=(192, 320), num_workers=0, held_out=0., load_from=args.checkpoint)
     options.update({'model.train_iters': min(8, args.iters), 'model.test_iters': args.iters, **args.cfg_options})
     cfgs = {network: load_config(CONFIG, options) for network in NETWORKS}
     cfgs[RIVAL] = load_config(CONFIG, {**options, 'labeler.view.scales': (1., )})

@@ -70,7 +70,7 @@ def main() -> int:
     where = dict(data_root=args.work_dir / 'videos' / 'frames', truth_root=args.work_dir / 'videos' / 'flow', held_out=0.25)
     judged = FramePairs(**where, held=True, pipeline=[LoadTruth(), PackPair()])
     teacher = init_model(CONFIG, CHECKPOINT)
-    guard = GuardPairs(FramePairs(**where, held=True), teacher, _labeler(TWO_LOOKS))
+    guard = GuardPairs(FramePairs(**where, held=True), teacher)
     seen = guard.witnesses(teacher)
     before = score_pairs(teacher, judged)['EPE']
     print(f'the teacher: EPE {before:.3f} px on {len(guard)} pairs of {args.look}')

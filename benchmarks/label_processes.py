@@ -49,7 +49,7 @@ def main() -> int:
     frames = args.work_dir / 'frames'
     _link(frames, {name: videos / 'frames' / name for name in names})
     label = [str(TOOLS / 'make_labels.py'), str(CONFIG), '--cfg-options', f'video={frames}', f'load_from={CHECKPOINT}',
-             f'model.test_iters={args.iters}', f'labeler.view.scales={tuple(args.scales)}', '--work-dir']  # yapf: disable
+             f'model.test_iters={args.iters}', f'labeler.view.scales={tuple(args.scales)}', 'held_out=0', '--work-dir']  # yapf: disable
     stores = {name: args.work_dir / name for name in ('one', 'part1', 'part2', 'two')}
     for store in stores.values():
         shutil.rmtree(store, ignore_errors=True)  # time is measured of whole runs

@@ -77,7 +77,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, Path]:
 
 # one step of one pair, one look, a check that random weights pass
 TINY = [
-    'batch_size=1', 'num_workers=0', 'max_iters=1', 'model.train_iters=1', 'model.test_iters=1', 'labeler.view.scales=(1.,)',
+    'batch_size=1', 'held_out=0', 'num_workers=0', 'max_iters=1', 'model.train_iters=1', 'model.test_iters=1', 'labeler.view.scales=(1.,)',
     'labeler.filters.0.alpha=1.', 'labeler.filters.0.beta=50.', 'default_hooks.logger.interval=1'
 ]
 

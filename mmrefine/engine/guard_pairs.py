@@ -1,6 +1,7 @@
 """The pairs that a guard keeps back, and what any network shows on them."""
 from __future__ import annotations
 
+import math
 from typing import Any, Dict, Iterator, List, Optional, Sequence
 
 import numpy as np
@@ -13,8 +14,10 @@ from mmrefine.engine.processes import together
 from mmrefine.errors import ConfigError, NoLabelsError
 from mmrefine.evaluation import Witness, distance, witness
 from mmrefine.geometry import SMALLEST_SIDE, KnownWarp
-from mmrefine.labeling import FlowLabeler, PairContext, VideoLook
-from mmrefine.structures import FlowEstimator, FlowLabel
+from mmrefine.labeling import PairContext, VideoLook
+from mmrefine.structures import FlowEstimator
+
+LOOKED_AT = 16  # pairs, to know how the video moves
 
 
 class GuardPairs:
@@ -27,10 +30,9 @@ class GuardPairs:
     Args:
         dataset: frame pairs without a pipeline.
         teacher: the network as it came.
-        labeler: makes the labels of the pairs; None: they are judged without.
         pairs: how many at most, spread evenly over the data set.
         warps: of the first frame of each; frames with a side below 32 px get none.
-        pace: how many times as fast as the teacher saw the video the warps move.
+        pace: the warps move 1 to so many times as fast as the teacher saw the video move.
         seed: of the warps.
         device: where the networks live.
 
@@ -41,10 +43,9 @@ class GuardPairs:
     def __init__(self,
                  dataset: Any,
                  teacher: FlowEstimator,
-                 labeler: Optional[FlowLabeler] = None,
                  pairs: int = 32,
                  warps: int = 2,
-                 pace: float = 1.5,
+                 pace: float = 1.,
                  seed: int = 0,
                  device: str = 'cpu') -> None:
         for key, value, least in (('pairs', pairs, 2), ('warps', warps, 0)):
@@ -52,9 +53,8 @@ class GuardPairs:
                 raise ConfigError(f'RegressionGuardHook.{key} must be a whole number, at least {least}, got {value!r}')
         self.dataset, self.warps, self.seed, self.device = dataset, warps, seed, device
         self.chosen = sorted({int(i) for i in np.linspace(0, len(dataset.pairs) - 1, min(pairs, len(dataset.pairs)))})
-        self.look = self._look_of(teacher).at_pace(pace) if warps else None
-        self.teacher, self.labeler = teacher, labeler
-        self._labels: Dict[int, FlowLabel] = {}
+        self.look = self._look_of(teacher) if warps else None
+        self.pace = pace
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -86,19 +86,8 @@ class GuardPairs:
         frame1, frame2 = self._frames(index)
         both = self._asked(network, torch.cat([frame1, frame2]), torch.cat([frame2, frame1]))
         errors = [distance(self._asked(network, w.frames1, w.frames2), w.flow, w.visible) for w in self._warps(index, frame1)]
-        label = self._label(index, frame1, frame2)
-        apart = float('nan') if label is None else distance(both[:1], label.flow[None], label.weight[None])
-        return witness(frame1, frame2, both[:1], both[1:], float(np.nanmean(errors)) if errors else float('nan'), apart)
-
-    def _label(self, index: int, frame1: Tensor, frame2: Tensor) -> Optional[FlowLabel]:
-        """Made once, and kept: the pairs are few."""
-        if self.labeler is None:
-            return None
-        if index not in self._labels:
-            third = [None] if self.labeler.needs_third else None
-            made = self.labeler.label(self.teacher, frame1.to(self.device), frame2.to(self.device), third)
-            self._labels[index] = made[0].forward
-        return self._labels[index]
+        known = [error for error in errors if not math.isnan(error)]  # nan: nothing of that warp stays in view
+        return witness(frame1, frame2, both[:1], both[1:], math.fsum(known) / len(known) if known else float('nan'))
 
     def _asked(self, network: FlowEstimator, frames1: Tensor, frames2: Tensor) -> Tensor:
         return network.estimate(frames1.to(self.device), frames2.to(self.device))[-1].float().cpu()
@@ -106,17 +95,22 @@ class GuardPairs:
     def _warps(self, index: int, frame: Tensor) -> Iterator[KnownWarp]:
         if self.look is not None and min(frame.shape[-2:]) >= SMALLEST_SIDE:
             for number in range(self.warps):
-                yield self.look.warp(np.random.default_rng((self.seed, index, number)), frame[0])
+                yield self.look.warp(np.random.default_rng((self.seed, index, number)), frame[0], self.pace)
 
     def _frames(self, index: int) -> Sequence[Tensor]:
         item = self.dataset[index]
         return [as_frames([item[name]], 'cpu') for name in ('frame1', 'frame2')]
 
     @torch.no_grad()
-    def _look_of(self, teacher: FlowEstimator) -> VideoLook:
-        """How the video moves, from at most 16 of the pairs; every process asks for all of them and finds the same."""
+    def _look_of(self, teacher: FlowEstimator) -> Optional[VideoLook]:
+        """How the video moves, from some of the pairs; None if all are too small to warp. Every process finds the same."""
+        asked = self.chosen[::max(1, len(self.chosen) // LOOKED_AT)]
+        asked = [i for i in asked if min(self._frames(i)[0].shape[-2:]) >= SMALLEST_SIDE]
+        if not asked:
+            return None
+
         def contexts() -> Iterator[PairContext]:
-            for i in self.chosen[::max(1, len(self.chosen) // 16)]:
+            for i in asked:
                 one, two = self._frames(i)
                 both = self._asked(teacher, torch.cat([one, two]), torch.cat([two, one]))
                 yield PairContext(one, two, both[:1], both[1:])
@@ -125,4 +119,4 @@ class GuardPairs:
             return VideoLook.of(contexts())
         except NoLabelsError:
             # all motion leaves the frame: warps that hardly move and have no noise still show what a network can do
-            return VideoLook([1.], [1.], 0., [0.])
+            return VideoLook([1.], 0., [0.], 0.)

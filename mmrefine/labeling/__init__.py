@@ -8,7 +8,7 @@ from .densify import EdgeAwareDensify
 from .filters import ColorFilter, CycleFilter, InFrameFilter, PairContext, SoftCycleFilter
 from .flow_labeler import FlowLabeler, PairLabels
 from .pair_guards import CutGuard, DuplicateFrameGuard, ExposureJumpGuard, PairGuard, StillPairGuard
-from .rebalance import InverseHistogram, SpeedQuota, SpeedThreshold
+from .rebalance import InverseHistogram, Novelty, SpeedQuota, SpeedThreshold
 from .sweep import tunable_filters
 from .teacher_views import ArbitratedView, CascadeView
 from .texture_filter import TextureFilter
@@ -18,6 +18,6 @@ from .video_look import VideoLook
 __all__ = [
     'Arbiter', 'ArbitratedView', 'Calibration', 'CascadeView', 'CensusFilter', 'ColorFilter', 'CompositeFilter', 'CutGuard',
     'CycleFilter', 'DuplicateFrameGuard', 'EdgeAwareDensify', 'ExposureJumpGuard', 'FlowLabeler', 'GainRobustColorFilter',
-    'InFrameFilter', 'InverseHistogram', 'LabFilter', 'PairContext', 'PairGuard', 'PairLabels', 'SoftCycleFilter', 'SpeedQuota',
+    'InFrameFilter', 'InverseHistogram', 'LabFilter', 'Novelty', 'PairContext', 'PairGuard', 'PairLabels', 'SoftCycleFilter', 'SpeedQuota',
     'SpeedThreshold', 'StillPairGuard', 'TextureFilter', 'Threshold', 'VideoLook', 'calibrate', 'check_promise', 'tunable_filters'
 ]

@@ -49,7 +49,7 @@ class FlowLabeler:
     pair that a :class:`~mmrefine.labeling.PairGuard` refuses weighs 0 everywhere, floor or not.
 
     What was verified may grow (``densify``) before the floor is laid, and the weights of the finished label may be shared out anew
-    over the speeds (``balance``), the floor's too; neither changes what the filters verified.
+    (``balance``), the floor's too; neither changes what the filters verified.
 
     Args:
         view: config of the part of ``TEACHER_VIEWS`` that asks the teacher.
@@ -60,7 +60,7 @@ class FlowLabeler:
             believed at all: its weight is 0 everywhere, floor or not.
         floor: least weight in [0, 1] of a motion that lands inside; 0 is the paper's hard choice.
         densify: config of the part of ``DENSIFIERS`` that grows the label; None leaves it.
-        balance: config of the part of ``BALANCERS`` that weighs the speeds; None leaves them.
+        balance: config of the part of ``BALANCERS`` that shares out the weights; None leaves them.
 
     Raises:
         ConfigError: a value that cannot be meant.
@@ -84,7 +84,7 @@ class FlowLabeler:
         self.filters: List[Callable[[PairContext], Tensor]] = [FILTERS.build(f) for f in filters]
         self.directions, self.min_kept, self.floor = directions, min_kept, floor
         self.densify: Optional[Callable[[PairContext, Tensor], Tuple[Tensor, Tensor]]] = DENSIFIERS.build(densify) if densify else None
-        self.balance: Optional[Callable[[Tensor, Tensor], Tensor]] = BALANCERS.build(balance) if balance else None
+        self.balance: Optional[Callable[..., Tensor]] = BALANCERS.build(balance) if balance else None
         self._described: Dict[str, Any] = dict(
             type=type(self).__name__,
             view=_whole_config(self.view, view),
@@ -143,16 +143,18 @@ class FlowLabeler:
         both = look_both_ways(self.view, teacher, frames1, frames2, names)
         # before the view is asked again
         shares = [{key: round(share, 6) for key, share in its.items()} for its in getattr(self.view, 'last_shares', ())]
+        seen: Optional[Tensor] = getattr(self.view, 'last_plain', None)
+        plains = (None, None) if seen is None else seen.float().chunk(2)
         _check_motion(both, frames1)
         flow_fw, flow_bw = both.float().chunk(2)
         third1, third2 = self._to_third(teacher, frames1, frames2, frames3) if frames3 is not None and self.needs_third else (None, None)
         ctx = PairContext(frames1, frames2, flow_fw, flow_bw, third1, third2)
-        forward, stats = self._directed(ctx)
+        forward, stats = self._directed(ctx, plains[0])
         for its, share in zip(stats, shares):
             its.update(share)
         if self.directions == 'forward':
             return [PairLabels(label, None, its, None) for label, its in zip(forward, stats)]
-        backward, stats_backward = self._directed(ctx.swapped())
+        backward, stats_backward = self._directed(ctx.swapped(), plains[1])
         for its, share in zip(stats_backward, shares[len(frames1):]):
             its.update(share)
         return [PairLabels(*pair) for pair in zip(forward, backward, stats, stats_backward)]
@@ -177,7 +179,7 @@ class FlowLabeler:
         to_third[:, pairs] = found3.float().view(2, len(pairs), *found3.shape[1:])
         return to_third[0], to_third[1]
 
-    def _directed(self, ctx: PairContext) -> Tuple[List[FlowLabel], List[Dict[str, float]]]:
+    def _directed(self, ctx: PairContext, plain: Optional[Tensor]) -> Tuple[List[FlowLabel], List[Dict[str, float]]]:
         verified = torch.ones_like(ctx.flow_fw[:, :1])
         passed: Dict[str, Tensor] = {}
         for part in self.filters:
@@ -197,7 +199,10 @@ class FlowLabeler:
         for verdict in passed.values():
             believed = believed & (verdict > 0).view(-1, 1, 1, 1)
         believed_weight = weight * believed
-        weight = self.balance(flow, believed_weight) if self.balance else believed_weight
+        weight = believed_weight
+        if self.balance:
+            more = dict(plain=plain) if getattr(self.balance, 'needs_plain', False) else {}
+            weight = self.balance(flow, believed_weight, **more)
         labels = [FlowLabel(f.cpu(), w.cpu()) for f, w in zip(flow, weight)]
         stats = label_stats(ctx, verified, weight, flow)
         for i, its in enumerate(stats):

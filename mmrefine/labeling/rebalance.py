@@ -1,4 +1,4 @@
-"""Easy pixels are many and teach little: weights by speed, so that training sees the fast ones too.
+"""Easy pixels are many and teach little: weights by speed or by what is new, so that training sees the others too.
 
 Each part takes the motion ``(B, 2, H, W)`` px and the weight ``(B, 1, H, W)`` in [0, 1] of a batch of labels and returns a weight of the
 same shape, nowhere greater; labels are balanced one by one. The mean weight of a label falls; the losses divide by the weight of a
@@ -6,7 +6,7 @@ batch, so within a batch it is the proportion that counts.
 """
 from __future__ import annotations
 
-from typing import List, Sequence, Tuple, Union
+from typing import List, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor
@@ -127,3 +127,42 @@ def _histogram(flow: Tensor, weight: Tensor, edges: List[float]) -> Tuple[Tensor
 def _scaled(weight: Tensor, bins: Tensor, factors: Tensor) -> Tensor:
     """``weight`` times the factor ``(B, bins)`` of each pixel's bin."""
     return weight * factors.to(weight.dtype).gather(1, bins.flatten(1)).view_as(weight)
+
+
+@BALANCERS.register_module()
+class Novelty:
+    """Count what the student does not see yet: ``w(p) (least + (1 - least) d(p) / (d(p) + half))``.
+
+    ``d`` is how far the label lies from what the network sees in one plain look at the frames, as the student will: where the two agree
+    there is nothing to learn, and such pixels are most of a frame. It asks for a view whose first look is the plain one,
+    :class:`~mmrefine.labeling.CascadeView` or :class:`~mmrefine.labeling.ArbitratedView` with ``scales`` that begin with 1 and go on. What
+    is new may be wrong: the better the view, the more this is worth. Ours, not the paper's.
+
+    Args:
+        half: distance at which half of the weight above ``least`` is reached, px, above 0.
+        least: share of the weight that stays where nothing is new, in [0, 1].
+
+    Raises:
+        ConfigError: a value out of range.
+    """
+
+    needs_plain = True
+
+    def __init__(self, half: float = 1., least: float = 0.1) -> None:
+        if not 0 < half < float('inf'):
+            raise ConfigError(f'Novelty.half must be finite and above 0 px, got {half!r}')
+        if not 0 <= least <= 1:
+            raise ConfigError(f'Novelty.least must lie in [0, 1], got {least!r}')
+        self.half, self.least = half, least
+
+    def __call__(self, flow: Tensor, weight: Tensor, plain: Optional[Tensor] = None) -> Tensor:
+        """Weight ``(B, 1, H, W)`` in [0, 1]; ``plain`` is the motion of the plain look, ``(B, 2, H, W)`` px.
+
+        Raises:
+            ConfigError: there was no plain look.
+        """
+        if plain is None:
+            raise ConfigError('labeler.balance: Novelty compares the label with a plain first look, and labeler.view takes none beside the '
+                              'one that becomes the label; use CascadeView or ArbitratedView with scales such as (1.0, 2.0)')
+        distance = (flow - plain).norm(dim=1, keepdim=True)
+        return weight * (self.least + (1 - self.least) * distance / (distance + self.half))

@@ -12,7 +12,6 @@ from mmrefine.engine.guard_search import Candidate, candidate_record, mixed_stat
 from mmrefine.errors import ConfigError
 from mmrefine.evaluation import Comparison, Witness
 from mmrefine.fileio.flow_io import read_flow
-from mmrefine.labeling import FlowLabeler
 from mmrefine.synthetic import write_clips
 
 SIZE = (64, 96)
@@ -56,7 +55,7 @@ def test_the_truth_beats_a_motion_half_as_fast_and_loses_to_nothing(video, known
     right, slow = Slow(known), Slow(known, 0.5)
     guard = GuardPairs(video, slow, warps=0)
     seen = guard.witnesses(slow)
-    assert rate(guard, right, seen, 1, 1.).loss < -0.05
+    assert rate(guard, right, seen, 1, 1.).loss < -0.03
     assert rate(guard, slow, seen, 1, 1.).loss == 0
     assert not rate(guard, slow, seen, 1, 1.).comparison.is_better
     assert rate(guard, Slow(known, 0.5, noise=1.), seen, 1, 1.).loss > 0.05
@@ -72,16 +71,6 @@ def test_warps_are_the_same_for_every_network_and_are_asked_for_one_by_one(video
     assert [one.warp for one in guard.witnesses(Slow(known, 0.5))] == [one.warp for one in first]
     other = GuardPairs(video, network, pairs=3, warps=2, seed=1)
     assert [one.warp for one in other.witnesses(network)] != [one.warp for one in first]
-
-
-def test_labels_are_made_once_by_the_teacher_and_held_against_every_network(video, known):
-    right, slow = Slow(known), Slow(known, 0.5)
-    guard = GuardPairs(video, right, FlowLabeler(view=dict(type='CascadeView', scales=(1., ))), warps=0)
-    assert all(one.label == 0 for one in guard.witnesses(right))
-    asked = right.asked
-    for one in guard.witnesses(slow):
-        assert one.label == pytest.approx(one.motion)
-    assert right.asked == asked
 
 
 def test_pairs_are_spread_over_the_video_and_belong_to_their_scenes(video, known):
@@ -120,15 +109,15 @@ def test_mixed_weights_end_at_both_sides_exactly():
 
 
 def candidate(step, change, high):
-    return Candidate(40, step, math.log1p(change), Comparison(change, change - 0.01, high, 8, 0.75), Witness(1., 2., 3., 4., 5.))
+    return Candidate(40, step, math.log1p(change), Comparison(change, change - 0.01, high, 8, 0.75), Witness(1., 2., 3., 4.))
 
 
 def test_the_record_says_who_won_and_why():
     good, bad = candidate(0.5, -0.1, -0.02), candidate(1., 0.1, 0.2)
-    record = candidate_record([good, bad], good, [Witness(2., 2., 3., 4., 5.)], 0.95)
+    record = candidate_record([good, bad], good, [Witness(2., 2., 3., 4.)], 0.95)
     assert record['verdict'] == 'student' and len(record['candidates']) == 2
     assert record['chosen'] == dict(iter=40, step=0.5, change_percent=-10., interval_percent=[-11., -2.], pairs=8, pairs_better=0.75)
     assert '50% of the way to the student after 40 steps is better' in record['reason'] and '-10.0 %' in record['reason']
     assert record['witnesses']['before']['cycle'] == 2 and record['witnesses']['after']['cycle'] == 1
-    refused = candidate_record([bad], bad, [Witness(2., 2., 3., 4., 5.)], 0.95)
+    refused = candidate_record([bad], bad, [Witness(2., 2., 3., 4.)], 0.95)
     assert refused['verdict'] == 'teacher' and 'handed back unchanged' in refused['reason'] and '+10.0 %' in refused['reason']

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mmrefine.errors import ConfigError
-from mmrefine.labeling import InverseHistogram, SpeedQuota, SpeedThreshold
+from mmrefine.labeling import FlowLabeler, InverseHistogram, Novelty, SpeedQuota, SpeedThreshold
 from mmrefine.registry import BALANCERS, DENSIFIERS
 
 
@@ -85,18 +85,70 @@ def test_labels_are_balanced_one_by_one_and_no_weight_rises_or_comes_from_nothin
     assert torch.equal(flow, before[0]) and torch.equal(weight, before[1])
 
 
+def test_novelty_is_half_way_up_at_its_distance_and_leaves_a_share_where_nothing_is_new():
+    flow, weight = label(0., 1., 3., 1e6, weights=(1., 1., .5, 1.))
+    found = Novelty(half=1., least=.2)(flow, weight, plain=0 * flow)[0, 0, 0]
+    assert found.tolist() == pytest.approx([.2, .2 + .8 / 2, .5 * (.2 + .8 * 3 / 4), 1.], abs=1e-5)
+    assert torch.equal(Novelty(least=1.)(flow, weight, plain=0 * flow), weight)
+    assert Novelty(least=0.)(flow, weight, plain=flow).sum() == 0
+
+
+class Growing:
+    """Sees that everything moves to the right by the share of a px that ``seen`` says for a size of frames."""
+
+    def __init__(self, seen, warm=True):
+        self.seen, self.accepts_flow_init = seen, warm
+
+    def estimate(self, frames1, frames2, flow_init=None):
+        flow = torch.zeros_like(frames1[:, :2])
+        flow[:, 0] = self.seen[frames1.shape[-1]]
+        return [flow]
+
+
+@pytest.mark.parametrize('view', [dict(type='CascadeView'), dict(type='ArbitratedView', scales=(1., 2.), flip=False)])
+def test_what_is_new_is_told_by_the_plain_look_of_the_view(view):
+    frames = torch.rand(1, 3, 32, 40, generator=torch.Generator().manual_seed(0))
+    teacher = Growing({40: 0.5, 80: 0.5})  # at twice the size half as much
+    plain, = FlowLabeler(view=view).label(teacher, frames, frames)
+    labeler = FlowLabeler(view=view, directions='both', balance=dict(type='Novelty', half=.25, least=.1))
+    weighed, = labeler.label(teacher, frames, frames)
+    motion = weighed.forward.flow[0].mean().item()
+    assert torch.equal(weighed.forward.flow, plain.forward.flow) and 0.2 < motion < 0.5
+    assert weighed.forward.weight.mean().item() == pytest.approx(.1 + .9 * (.5 - motion) / (.75 - motion), rel=1e-3)
+    assert weighed.stats['unbalanced'] == 1 and weighed.stats_backward['kept'] == pytest.approx(weighed.stats['kept'], rel=1e-3)
+
+
+@pytest.mark.parametrize('view, teacher', [
+    (dict(type='CascadeView', scales=(1., )), Growing({40: 1.})),
+    (dict(type='CascadeView', scales=(2., )), Growing({80: 1.})),
+    (dict(type='CascadeView'), Growing({80: 1.}, warm=False)),
+    (dict(type='ArbitratedView', scales=(1., ), flip=False), Growing({40: 1.})),
+])
+def test_a_view_without_a_plain_look_beside_the_label_is_refused(view, teacher):
+    frames = torch.rand(1, 3, 32, 40)
+    with pytest.raises(ConfigError, match=r'Novelty compares .* scales such as \(1\.0, 2\.0\)'):
+        FlowLabeler(view=view, balance=dict(type='Novelty')).label(teacher, frames, frames)
+
+
+@pytest.mark.parametrize('key, value', [('half', 0.), ('half', float('inf')), ('least', -.1), ('least', 1.5)])
+def test_settings_of_novelty_that_cannot_be_meant_are_refused(key, value):
+    with pytest.raises(ConfigError, match=rf'Novelty\.{key} must .* got {value}'):
+        Novelty(**{key: value})
+
+
 def test_every_registered_balancer_keeps_shape_and_type():
     flow, weight = torch.randn(2, 2, 5, 6), torch.rand(2, 1, 5, 6)
     ours = [name for name, cls in BALANCERS.module_dict.items() if 'mmrefine' in cls.__module__]
-    found = [BALANCERS.build(dict(type=name))(flow, weight) for name in ours]
-    assert len(ours) == 3 and all(w.shape == weight.shape and w.dtype == torch.float32 for w in found)
+    parts = [BALANCERS.build(dict(type=name)) for name in ours]
+    found = [part(flow, weight, **(dict(plain=0 * flow) if getattr(part, 'needs_plain', False) else {})) for part in parts]
+    assert len(ours) == 4 and all(w.shape == weight.shape and w.dtype == torch.float32 for w in found)
 
 
 def test_the_page_on_labels_has_a_row_for_each_part_with_all_its_defaults():
     page = (Path(__file__).resolve().parents[2] / 'docs' / 'labels.md').read_text(encoding='utf-8')
     rows = {line.split('`')[1]: line for line in page.splitlines() if line.startswith('| `')}
     ours = {name: cls for registry in (DENSIFIERS, BALANCERS) for name, cls in registry.module_dict.items() if 'mmrefine' in cls.__module__}
-    assert len(ours) == 4 and set(ours) <= set(rows)
+    assert len(ours) == 5 and set(ours) <= set(rows)
     for name, cls in ours.items():
         settings = inspect.signature(cls).parameters.values()
         missing = [f'{s.name}={s.default!r}' for s in settings if f'`{s.name}={s.default!r}`' not in rows[name]]

@@ -263,7 +263,7 @@ def test_keys_that_do_not_exist_are_reported_together_from_file_and_command_line
             "randomness: randomness has no key 'sed'; did you mean 'seed'?",
             "model: FlowRefiner has no key 'train_iter'; did you mean 'train_iters'?",
             "--cfg-options vido: the config has no key 'vido'; did you mean video?",
-            "--cfg-options custom_hooks.7.type: custom_hooks is a list of 2, so the next part must be 0 to 1, got '7'",
+            "--cfg-options custom_hooks.7.type: custom_hooks is a list of 3, so the next part must be 0 to 2, got '7'",
             "--cfg-options custom_hooks.0.labeler.floor: custom_hooks.0.labeler is '{labeler}', which has no keys; "
             'override labeler.floor instead'):
         assert problem in found

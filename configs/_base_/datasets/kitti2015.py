@@ -3,8 +3,11 @@ data_root = 'data/kitti2015'
 scene = 'all'  # a scene is a single pair here
 multiview = False  # True: label and learn all 21 frames of each scene (the multi-view extension)
 crop_size = (288, 960)  # (height, width) px
+held_out = 0.  # the protocol refines on all scenes; a share above 0 is kept back for the guard
 
-label_data = dict(type='KittiPairs', data_root='{data_root}', scenes='{scene}', multiview='{multiview}')
+label_data = dict(type='KittiPairs', data_root='{data_root}', scenes='{scene}', multiview='{multiview}', held_out='{held_out}')
+guard_data = dict(
+    type='KittiPairs', data_root='{data_root}', scenes='{scene}', multiview='{multiview}', held_out='{held_out}', held=True)
 train_pipeline = [
     dict(type='LoadLabel'),
     dict(type='RandomCrop', size='{crop_size}'),
@@ -21,6 +24,7 @@ train_dataloader = dict(
         data_root='{data_root}',
         scenes='{scene}',
         multiview='{multiview}',
+        held_out='{held_out}',
         directions='{labeler.directions}',
         seed='{randomness.seed}',  # of the augmentations
         pipeline='{train_pipeline}'))

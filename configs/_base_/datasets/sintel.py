@@ -3,8 +3,11 @@ data_root = 'data/Sintel'
 scene = 'each'  # one model a scene (paper); 'all': one model for all scenes; or the name of a scene, such as 'alley_1'
 pass_name = 'final'  # or 'clean'
 crop_size = (256, 512)  # (height, width) px
+held_out = 0.  # the protocol of the paper refines on all frames; a share above 0 is kept back for the guard
 
-label_data = dict(type='SintelPairs', data_root='{data_root}', pass_name='{pass_name}', scenes='{scene}')
+label_data = dict(type='SintelPairs', data_root='{data_root}', pass_name='{pass_name}', scenes='{scene}', held_out='{held_out}')
+guard_data = dict(
+    type='SintelPairs', data_root='{data_root}', pass_name='{pass_name}', scenes='{scene}', held_out='{held_out}', held=True)
 train_pipeline = [
     dict(type='LoadLabel'),
     dict(type='RandomCrop', size='{crop_size}'),
@@ -21,6 +24,7 @@ train_dataloader = dict(
         data_root='{data_root}',
         pass_name='{pass_name}',
         scenes='{scene}',
+        held_out='{held_out}',
         directions='{labeler.directions}',
         seed='{randomness.seed}',  # of the augmentations
         pipeline='{train_pipeline}'))

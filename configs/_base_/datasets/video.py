@@ -2,8 +2,10 @@
 video = None  # --cfg-options video=…
 scene = 'all'  # one model for all scenes; 'each': one model a scene; or the name of a scene
 crop_size = (256, 512)  # (height, width) px; less where the smallest frame is smaller
+held_out = 0.15  # share of the video that the guard keeps back to judge with; 0: no guard
 
-label_data = dict(type='FramePairs', data_root='{video}', scenes='{scene}')
+label_data = dict(type='FramePairs', data_root='{video}', scenes='{scene}', held_out='{held_out}')
+guard_data = dict(type='FramePairs', data_root='{video}', scenes='{scene}', held_out='{held_out}', held=True)
 train_pipeline = [
     dict(type='LoadLabel'),
     dict(type='RandomCrop', size='{crop_size}', fit=True),
@@ -19,6 +21,7 @@ train_dataloader = dict(
         type='FramePairs',
         data_root='{video}',
         scenes='{scene}',
+        held_out='{held_out}',
         directions='{labeler.directions}',
         seed='{randomness.seed}',  # of the augmentations
         pipeline='{train_pipeline}'))

@@ -1,5 +1,5 @@
 # Refine's two stages: labels once, then 1000 steps on them. Numbers are those of the reference code.
-# A data set config beside this one says `label_data`, `train_pipeline` and `report_groups`; a labeler config says `labeler`.
+# A data set config beside this one says `label_data`, `guard_data`, `train_pipeline` and `report_groups`; a labeler config says `labeler`.
 # '{name}' stands for the top-level key `name`, so that --cfg-options max_iters=300 reaches all places.
 _base_ = '../default_runtime.py'
 
@@ -20,5 +20,6 @@ param_scheduler = dict(
     by_epoch=False)
 custom_hooks = [
     dict(type='PseudoLabelHook', dataset='{label_data}', labeler='{labeler}'),
+    dict(type='RegressionGuardHook', dataset='{guard_data}'),
     dict(type='ReportHook', groups='{report_groups}'),
 ]

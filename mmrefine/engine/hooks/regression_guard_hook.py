@@ -18,7 +18,7 @@ from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.evaluation import Witness
 from mmrefine.fileio.atomic import save_checkpoint
 from mmrefine.models import FlowRefiner, load_estimator
-from mmrefine.registry import DATASETS, HOOKS, LABELERS
+from mmrefine.registry import DATASETS, HOOKS
 
 # in the message hub, where the report looks for it
 GUARD_INFO = 'mmrefine_guard'
@@ -29,7 +29,7 @@ BEST = 'guard_best.pth'
 class RegressionGuardHook(Hook):
     """Compares teacher and student on frames that neither labels nor training have seen; unless the student is better, the teacher stays.
 
-    No ground truth is needed: see :class:`~mmrefine.engine.guard_pairs.GuardPairs` and :mod:`mmrefine.evaluation.guard_score`. At the end of
+    """Compares teacher and student on frames that labels and training have not seen; unless the student is better, the teacher stays.
     training the candidates are the student (and, with ``interval``, the best of the networks on the way), each at several steps from the
     teacher's weights to its own. The one with the best mean score wins, if the bootstrap interval of its paired differences to the
     teacher lies below 0 as a whole; the interval is as wide as the number of candidates demands (Bonferroni). Otherwise the weights of the
@@ -40,7 +40,6 @@ class RegressionGuardHook(Hook):
     Args:
         dataset: the pairs that are kept back: a data set config with ``held=True``; its ``held_out`` must be that of the data that are
             labelled and trained on. With ``held_out=0`` there is no guard.
-        labeler: config of the labeler, whose labels of these pairs are one of the witnesses; None: do without.
         steps: from the teacher's weights (0) to the student's (1), each in (0, 1].
         interval: optimiser steps between two looks at the student on the way; None: only at the end.
         patience: stop training after so many looks without a better score; None: never.
@@ -59,13 +58,12 @@ class RegressionGuardHook(Hook):
 
     def __init__(self,
                  dataset: Dict[str, Any],
-                 labeler: Optional[Dict[str, Any]] = None,
                  steps: Sequence[float] = (0.25, 0.5, 0.75, 1.),
                  interval: Optional[int] = None,
                  patience: Optional[int] = None,
                  pairs: int = 32,
                  warps: int = 2,
-                 pace: float = 1.5,
+                 pace: float = 1.,
                  confidence: float = 0.95,
                  general: int = 8,
                  seed: int = 0,
@@ -80,7 +78,7 @@ class RegressionGuardHook(Hook):
                               'set interval')
         if not 0 < confidence < 1:
             raise ConfigError(f'RegressionGuardHook.confidence must lie in (0, 1), got {confidence!r}')
-        self.config, self.labeler, self.steps = dataset, labeler, sorted(set(steps))
+        self.config, self.steps = dataset, sorted(set(steps))
         self.interval, self.patience = interval, patience
         self.pairs, self.warps, self.pace, self.seed = pairs, warps, pace, seed
         self.confidence, self.general, self.before = confidence, general, before
@@ -162,8 +160,7 @@ class RegressionGuardHook(Hook):
         load_estimator(self._teacher, path)
         self._teacher.eval()
         device = str(next(model.parameters()).device)
-        labeler = None if self.labeler is None else LABELERS.build(self.labeler)
-        self._guard = GuardPairs(self._dataset, self._teacher, labeler, self.pairs, self.warps, self.pace, self.seed, device)
+        self._guard = GuardPairs(self._dataset, self._teacher, self.pairs, self.warps, self.pace, self.seed, device)
         self._seen = self._guard.witnesses(self._teacher)
 
     def _rated(self, runner: Runner, model: FlowRefiner, iteration: int, step: float, confidence: Optional[float] = None) -> Candidate:

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from small_runs import ROOT, SIZE, run, small_config
+
+from mmrefine.compat.checkpoints import load_checkpoint_file
+from mmrefine.engine import RegressionGuardHook
+from mmrefine.errors import CheckpointError, ConfigError
+from mmrefine.fileio.atomic import save_checkpoint
+from mmrefine.registry import HOOKS
+from mmrefine.synthetic import write_clips
+
+GOOD = ROOT / 'configs/demo/raft_small_source.pth'
+HELD = 0.4
+
+
+@HOOKS.register_module(force=True)
+class PutWeights(Hook):
+    """Stands for a training that leads to known weights: after ``at`` steps the network has those of ``path``."""
+    priority = 'HIGHEST'
+
+    def __init__(self, path: str, at: int) -> None:
+        self.path, self.at = path, at
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
+        if runner.iter + 1 == self.at:
+            runner.model.estimator.load_state_dict(state_of(self.path))
+
+
+def state_of(path):
+    return load_checkpoint_file(path)['state_dict']
+
+
+@pytest.fixture(scope='module')
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five clips, and the demo network as it is and with weights that were shaken."""
+    root = tmp_path_factory.mktemp('guarded')
+    write_clips(root, range(30, 35), 3, SIZE)
+    rng = torch.Generator().manual_seed(0)
+    good = {key: value.float() for key, value in state_of(GOOD).items()}
+    shaken = {key: value + 0.2 * value.std() * torch.randn(value.shape, generator=rng) if value.numel() > 1 else value
+              for key, value in good.items()}
+    save_checkpoint(root / 'good.pth', dict(state_dict=good, meta={}))
+    save_checkpoint(root / 'shaken.pth', dict(state_dict=shaken, meta={}))
+    return root
+
+
+def guarded(video: Path, work_dir: Path, start: str, *more_hooks, held_out=HELD, lr=0., max_iters=2, **settings):
+    cfg = small_config(video, work_dir, max_iters=max_iters, report=True)
+    cfg.load_from = str(video / start)
+    cfg.model.test_iters = 4
+    cfg.optim_wrapper.optimizer.lr = lr
+    cfg.param_scheduler = dict(type='ConstantLR', factor=1., by_epoch=False)
+    frames = dict(type='FramePairs', data_root=str(video / 'frames'), held_out=held_out)
+    label, report = cfg.custom_hooks
+    label.dataset, report.groups = frames, dict(refined=dict(frames, held_out=0., pipeline=[dict(type='PackPair')]))
+    cfg.train_dataloader.dataset.held_out = held_out
+    guard = dict(type='RegressionGuardHook', dataset=dict(frames, held=True), general=2, warps=1, **settings)
+    cfg.custom_hooks = [label, guard, report, *more_hooks]
+    return cfg
+
+
+def report_of(work_dir: Path):
+    return json.loads((work_dir / 'report.json').read_text())
+
+
+def assert_same_weights(one, other):
+    assert one.keys() == other.keys()
+    for key, value in one.items():
+        torch.testing.assert_close(value, other[key], rtol=0, atol=0, msg=key)
+
+
+def test_a_student_that_is_better_is_handed_back(video, tmp_path):
+    run(guarded(video, tmp_path, 'shaken.pth', dict(type='PutWeights', path=str(video / 'good.pth'), at=2), steps=[0.5, 1.]))
+    guard = report_of(tmp_path)['guard']
+    assert guard['verdict'] == 'student' and guard['chosen']['step'] == 1 and guard['chosen']['iter'] == 2
+    assert guard['chosen']['interval_percent'][1] < 0 and 'is better than the network as it came' in guard['reason']
+    assert guard['general']['after'] < guard['general']['before']
+    assert guard['held_out'] == dict(pairs=4, scenes=2, share=HELD)
+    assert_same_weights(state_of(tmp_path / 'refined.pth'), state_of(video / 'good.pth'))
+
+
+def test_a_student_that_is_worse_is_not(video, tmp_path, caplog):
+    with caplog.at_level(logging.WARNING):
+        run(guarded(video, tmp_path, 'good.pth', dict(type='PutWeights', path=str(video / 'shaken.pth'), at=2)))
+    guard = report_of(tmp_path)['guard']
+    assert guard['verdict'] == 'teacher' and 'handed back unchanged' in guard['reason']
+    assert len(guard['candidates']) == 4 and guard['general']['change_percent'] == 0
+    assert_same_weights(state_of(tmp_path / 'refined.pth'), state_of(video / 'good.pth'))
+    refined = report_of(tmp_path)['groups']['refined']
+    assert refined['before'] == refined['after']
+
+
+def test_a_run_that_destroys_the_network_is_refused(video, tmp_path):
+    run(guarded(video, tmp_path, 'good.pth', lr=1e-2, max_iters=3, steps=[1.]))  # a hundred times the rate that one would take
+    guard = report_of(tmp_path)['guard']
+    assert guard['verdict'] == 'teacher' and guard['chosen']['change_percent'] > 20
+    assert_same_weights(state_of(tmp_path / 'refined.pth'), state_of(video / 'good.pth'))
+
+
+def test_the_best_network_on_the_way_is_found_again(video, tmp_path):
+    good, shaken = (dict(type='PutWeights', path=str(video / f'{name}.pth'), at=at) for name, at in (('good', 2), ('shaken', 4)))
+    run(guarded(video, tmp_path, 'shaken.pth', good, shaken, max_iters=5, interval=1, steps=[1.]))
+    guard = report_of(tmp_path)['guard']
+    assert guard['verdict'] == 'student' and guard['chosen']['iter'] in (2, 3)
+    assert_same_weights(state_of(tmp_path / 'refined.pth'), state_of(video / 'good.pth'))
+    assert load_checkpoint_file(tmp_path / 'guard_best.pth')['meta']['iter'] == guard['chosen']['iter']
+
+
+def test_training_stops_when_nothing_gets_better(video, tmp_path):
+    good, shaken = (dict(type='PutWeights', path=str(video / f'{name}.pth'), at=at) for name, at in (('good', 1), ('shaken', 2)))
+    runner = run(guarded(video, tmp_path, 'shaken.pth', good, shaken, max_iters=9, interval=1, patience=2, steps=[1.]))
+    assert runner.iter == 3
+    assert report_of(tmp_path)['guard']['chosen']['iter'] == 1
+
+
+def test_held_out_0_switches_it_off_and_says_so(video, tmp_path):
+    cfg = guarded(video, tmp_path, 'good.pth', held_out=0., lr=1e-3)
+    run(cfg)
+    guard = report_of(tmp_path)['guard']
+    assert guard['verdict'] == 'not run' and 'held_out is 0' in guard['reason']
+    changed = state_of(tmp_path / 'refined.pth')
+    assert any(not torch.equal(value, changed[key]) for key, value in state_of(video / 'good.pth').items())
+
+
+def test_no_kept_frame_is_labelled_or_learned_from(video, tmp_path):
+    run(guarded(video, tmp_path, 'good.pth'))
+    held = {'target_0031', 'target_0033'}
+    labelled = {path.name for path in (tmp_path / 'labels').iterdir() if path.is_dir()}
+    assert labelled == {f'target_{seed:04d}' for seed in range(30, 35)} - held
+
+
+def test_without_the_network_as_it_came_there_is_one_clear_sentence(video, tmp_path):
+    class Lose(Hook):
+        priority = 'VERY_HIGH'
+
+        def after_train(self, runner):
+            (tmp_path / 'teacher.pth').unlink()
+
+    HOOKS.register_module(name='Lose', module=Lose, force=True)
+    with pytest.raises(CheckpointError, match=r'teacher\.pth: the network as it came is gone'):
+        run(guarded(video, tmp_path, 'good.pth', dict(type='Lose')))
+
+
+@pytest.mark.parametrize('settings, said', [
+    (dict(steps=[]), r'steps must be .* got \[\]'),
+    (dict(steps=[1.5]), r'steps must be .* got \[1\.5\]'),
+    (dict(interval=0), r'interval must be .* got 0'),
+    (dict(patience=2), r'patience counts .* set interval'),
+    (dict(confidence=1.), r'confidence must lie in \(0, 1\), got 1\.0'),
+])
+def test_settings_that_cannot_be_meant_are_refused(settings, said):
+    with pytest.raises(ConfigError, match=f'RegressionGuardHook.{said}'):
+        RegressionGuardHook(dict(type='FramePairs', held_out=0.1), **settings)
