@@ -27,10 +27,10 @@ BEST = 'guard_best.pth'
 
 @HOOKS.register_module()
 class RegressionGuardHook(Hook):
-    """Compares teacher and student on frames that neither labels nor training have seen; unless the student is better, the teacher stays.
-
     """Compares teacher and student on frames that labels and training have not seen; unless the student is better, the teacher stays.
-    training the candidates are the student (and, with ``interval``, the best of the networks on the way), each at several steps from the
+
+    No ground truth is needed: see :class:`~mmrefine.engine.guard_pairs.GuardPairs` and :mod:`mmrefine.evaluation.guard_score`. At the end
+    of training the candidates are the student (and, with ``interval``, the best of the networks on the way), each at several steps from the
     teacher's weights to its own. The one with the best mean score wins, if the bootstrap interval of its paired differences to the
     teacher lies below 0 as a whole; the interval is as wide as the number of candidates demands (Bonferroni). Otherwise the weights of the
     teacher are put back: ``refined.pth`` is then the network as it came, and log and report say so.
