@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -113,3 +114,24 @@ def test_no_leftovers_lie_in_the_work_dir(work_dir):
     assert sorted(path.name for path in work_dir.iterdir() if path.is_file() and path.suffix != '.py') == [
         'iter_3.pth', 'last_checkpoint', 'refined.pth', 'report.html', 'report.json', 'teacher.pth']  # yapf: disable
     assert not list(work_dir.rglob('.mmrefine-*'))
+
+
+def test_the_report_shows_the_pairs_that_changed_most_and_the_curves_of_every_step(work_dir):
+    report, page = json.loads((work_dir / 'report.json').read_text()), (work_dir / 'report.html').read_text()
+    changes = report['groups']['refined']['changes']
+    assert changes['decided_by'] == 'ground truth' and changes['better'] + changes['worse'] + changes['same'] == PAIRS
+    shown = changes['best'] + changes['worst']
+    assert {pair['key'] for pair in shown} == set(KEYS)
+    assert all(pair['after'] < pair['before'] for pair in changes['best'][:changes['better']])
+    free = report['groups']['unseen']['changes']
+    assert free['decided_by'] == 'label-free score' and [len(free[name]) for name in ('best', 'worst')] == [1, 1]
+    for pair in shown:
+        assert all((work_dir / pair[part]).is_file() for part in ('frame', 'flow_before', 'flow_after', 'truth', 'labels'))
+    assert [overlay['caption'] for overlay in report['labels']['overlays']][:2] == [KEYS[0], KEYS[3]]
+    assert report['curves']['loss']['steps'] == [1, 2, 3] == report['curves']['lr']['steps']
+    lines = [json.loads(line) for line in next(work_dir.glob('*/vis_data/scalars.json')).read_text().splitlines()]
+    values = report['curves']['loss']['values']  # the log has means over all steps so far
+    assert [sum(values[:i]) / i for i in (1, 2, 3)] == pytest.approx([line['loss'] for line in lines])
+    assert report['headline']['figures'][0]['before'] == report['groups']['refined']['before']['EPE']
+    for source in re.findall('src="([^"]*)"', page):
+        assert (work_dir / source).is_file(), source

@@ -26,9 +26,9 @@ PAIR_WIDTH = 480  # px at most, of the pictures of single pairs
 @dataclass
 class Drawn:
     """The pictures of a group, as the record of the report names them; paths are relative to the work dir."""
-    sheets: List[Dict[str, str]] = field(default_factory=list)
+    sheets: List[Dict[str, Any]] = field(default_factory=list)
     pairs: Dict[int, Dict[str, Any]] = field(default_factory=dict)  # by index in the data set
-    overlays: List[Dict[str, str]] = field(default_factory=list)
+    overlays: List[Dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass
@@ -91,7 +91,7 @@ class ReportPictures:
         scenes: Dict[str, List[int]] = {}
         for i in sorted({*sheets, *singles}):
             scenes.setdefault(str(self.dataset.pairs[i]['scene']), []).append(i)
-        by_index: Dict[int, List[Dict[str, str]]] = {}
+        by_index: Dict[int, List[Dict[str, Any]]] = {}
         for indices in scenes.values():  # of one scene at a time, and only those for sheets in full size
             looks = {i: self._look(i) if i in sheets else self._look(i).small() for i in indices}
             scale = sequence_scale(flow for look in looks.values() for flow in _typical(look))
@@ -104,7 +104,7 @@ class ReportPictures:
             sheet, overlay = by_index[i]
             drawn.sheets.append(sheet)
             drawn.overlays += [overlay] if overlay else []
-        if drawn.pairs:
+        if drawn.pairs or drawn.overlays:
             write_image(self.work_dir / WHEEL, draw_wheel(WHEEL_SIZE))
         return drawn
 
@@ -127,7 +127,7 @@ class ReportPictures:
         overlay = self._overlay(look, scale)
         return dict(parts, labels=overlay['path']) if overlay else parts
 
-    def _overlay(self, look: Look, scale: float) -> Dict[str, str]:
+    def _overlay(self, look: Look, scale: float) -> Dict[str, Any]:
         """The kept label of a small look over its frame; nothing where there is no such label, or one of another shape."""
         if self.store is None or not self.store.has(look.key):
             return {}
@@ -140,7 +140,7 @@ class ReportPictures:
             return {}
         small = FlowLabel(*(torch.from_numpy(np.ascontiguousarray(part)).permute(2, 0, 1) for part in (flow, weight)))
         path = self._write(f'labels/{_name(look.key)}.jpg', label_overlay(look.frame1, small, scale))
-        return dict(path=path, caption=look.key)
+        return dict(path=path, caption=look.key, max_motion=scale)
 
     def _write(self, name: str, picture: np.ndarray) -> str:
         path = Path(PICTURES, self.group, name)

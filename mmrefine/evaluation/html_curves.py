@@ -44,7 +44,7 @@ def curves_section(curves: Mapping[str, Any]) -> str:
         return ''
     widths = {curves[name].get('mean_of', 1) for name, _ in _shown(curves)}
     mean = f' Each point is the mean of {max(widths)} steps.' if max(widths) > 1 else ''
-    return (f'<p class="soft">What the training minimised, over its steps.{mean}</p>\n<div class="grid">\n' +
+    return (f'<p class="soft">What the training minimised, over its steps.{mean}</p>\n<div class="grid plots">\n' +
             '\n'.join(f'<figure>{plot}</figure>' for plot in plots) + '\n</div>')
 
 

@@ -58,7 +58,7 @@ def _candidates(guard: Mapping[str, Any]) -> str:
         line = ''.join(f'<td{mark}>{escape(cell)}</td>' for mark, cell in zip(marks, cells))
         mark = ' class="chosen"' if is_chosen else ''
         rows.append(f'<tr{mark}>{line}</tr>')
-    head = ['<th>student after steps</th>', '<th>way from teacher to student [%]</th>', '<th>change</th>', '<th>interval</th>',
+    head = ['<th>student after steps</th>', '<th>share of the way [%]</th>', '<th>change</th>', '<th>interval</th>',
             '<th>pairs better [%]</th>']  # yapf: disable
     return f'<h3>Candidates</h3>\n<p class="soft">{_about(len(ends))}</p>\n{_plot(dots, ends)}\n{table([head], rows)}'
 

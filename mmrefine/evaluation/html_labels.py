@@ -4,7 +4,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any, List, Mapping, Optional, Sequence
 
-from mmrefine.evaluation.html_parts import figure, table
+from mmrefine.evaluation.html_parts import figure, legend, table
 from mmrefine.evaluation.label_quality import SPEED_PREFIX
 from mmrefine.evaluation.record import format_value
 
@@ -23,21 +23,27 @@ def labels_section(labels: Mapping[str, Any]) -> str:
     """
     if not labels:
         return ''
-    parts = ['<p class="soft">What the teacher labelled, and how much of it passed the checks.</p>']
+    where = f' They lie in {labels["store"]}.' if labels.get('store') else ''
+    parts = [f'<p class="soft">{escape("What the teacher labelled, and how much of it passed the checks." + where)}</p>']
     quality = labels.get('quality')
     if quality:
-        parts += [_verdicts(quality), _details(quality)]
-    parts += [_statistics(labels), _overlays(labels.get('overlays') or [])]
+        parts += [_verdicts(quality), _details(quality, _statistics(labels))]
+    else:
+        parts.append(_statistics(labels))
+    parts.append(_overlays(labels))
     return '\n'.join(part for part in parts if part)
 
 
-def _overlays(overlays: Sequence[Mapping[str, Any]]) -> str:
+def _overlays(labels: Mapping[str, Any]) -> str:
+    overlays = labels.get('overlays') or []
     if not overlays:
         return ''
-    captions = [str(one.get('caption', '')) for one in overlays]
+    captions = [str(one.get('caption', '')) + (f', rim {one["max_motion"]:.2f} px' if one.get('max_motion') else '')
+                for one in overlays]
     figures = [figure(one['path'], caption, f'kept labels over the frame, {caption}') for one, caption in zip(overlays, captions)]
-    return ('<h3>Kept labels</h3>\n<p class="soft">In colour where the label was kept, the stronger the more it weighs; dark where it was '
-            'not.</p>\n<div class="grid">\n' + '\n'.join(figures) + '\n</div>')
+    text = ('Motion that was kept, the stronger its colour the more it weighs; dark where it was not kept. Full colour: the rim of the '
+            'wheel; one scale for each scene.')
+    return f'<h3>Kept labels</h3>\n{legend(labels.get("wheel"), text)}\n<div class="grid">\n' + '\n'.join(figures) + '\n</div>'
 
 
 def _verdicts(quality: Mapping[str, Any]) -> str:
@@ -63,7 +69,7 @@ def _verdict_row(name: str, scene: Mapping[str, Any], known: bool, attributes: s
     return f'<tr{attributes}>{"".join(row)}</tr>'
 
 
-def _details(quality: Mapping[str, Any]) -> str:
+def _details(quality: Mapping[str, Any], more: str) -> str:
     speed, cycle, truth = quality['speed'], quality['cycle_error'], quality.get('truth')
     parts = []
     if speed['share'] is not None:
@@ -81,7 +87,7 @@ def _details(quality: Mapping[str, Any]) -> str:
         parts.append(_small('Cycle error, px', bins, [(what, map(_percent, cycle['share']))]))
     rows = [(name, map(_percent, row)) for name, row in zip(('top', 'middle', 'bottom'), quality['regions'])]
     parts.append(_small('Part of the frame, kept [%]', ('left', 'centre', 'right'), rows))
-    return '<details><summary>Labels by speed, cycle error and place</summary>\n' + '\n'.join(parts) + '</details>'
+    return '<details><summary>Labels by speed, cycle error and place</summary>\n' + '\n'.join([*parts, more]) + '</details>'
 
 
 def _small(title: str, columns: Sequence[str], rows: Sequence[Any]) -> str:
@@ -95,7 +101,7 @@ def _percent(share: Optional[float]) -> str:
 
 
 def _statistics(labels: Mapping[str, Any]) -> str:
-    overall = {key: value for key, value in labels.items() if not isinstance(value, (Mapping, list))}
+    overall = {key: value for key, value in labels.items() if not isinstance(value, (Mapping, list, str))}
     scenes = labels.get('scenes') or {}
     columns = list(dict.fromkeys([*overall, *(key for stats in scenes.values() for key in stats)]))
     columns = [column for column in columns if not column.startswith(SPEED_PREFIX)]

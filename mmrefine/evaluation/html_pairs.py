@@ -5,13 +5,13 @@ from html import escape
 from typing import Any, Dict, List, Mapping
 
 from mmrefine.evaluation.headlines import VIDEOS
-from mmrefine.evaluation.html_parts import change_class, figure, image
+from mmrefine.evaluation.html_parts import change_class, figure, image, legend
 from mmrefine.evaluation.record import change_percent, format_change, format_value, kind_of
 
 KINDS = {'best': 'Best pairs', 'worst': 'Worst pairs'}
 # what may be drawn of a pair beside the motion before and after: caption
 TILES: Dict[str, str] = {
-    'truth': 'true motion (dark grey: unknown)', 'labels': 'kept labels: the stronger the colour, the more they weigh', 'frame': 'frame 1'
+    'truth': 'true motion', 'labels': 'kept labels, the stronger the more they weigh', 'frame': 'frame 1'
 }
 
 
@@ -28,7 +28,7 @@ def _group(name: str, changes: Mapping[str, Any]) -> str:
     for key, kind in KINDS.items():
         pairs = [pair for pair in changes.get(key) or [] if pair.get('flow_before') and pair.get('flow_after')]
         if pairs:
-            parts.append(f'<h3>{kind}</h3>{_note(key, changes)}')
+            parts.append(f'<h4>{kind}</h4>{_note(key, changes)}')
             parts += [_pair(pair, changes) for pair in pairs]
     return '\n'.join(parts)
 
@@ -41,8 +41,8 @@ def _counts(changes: Mapping[str, Any]) -> str:
     if better == worse == 0:
         text += ' The network is the same as before on all of them.'
     if changes.get('interval_percent'):
-        text += (f' The interval of the overall change holds {100 * changes.get("confidence", 0):.0f} % of {changes.get("draws", "?")} '
-                 f'draws, with replacement, {by} by {by}.')
+        held = f'{100 * changes.get("confidence", 0):.0f}\u00a0% of {changes.get("draws", "?")} draws'
+        text += f' The interval of the overall change holds {held} with replacement, by {by}.'
     return text
 
 
@@ -60,7 +60,8 @@ def _pair(pair: Mapping[str, Any], changes: Mapping[str, Any]) -> str:
     moved = f'{kind.title} {format_value(pair.get("before"))} → {format_value(pair.get("after"))} {kind.unit}'
     said = f'<b>{escape(name)}</b>: {escape(moved)} (<span{change_class(change)}>{escape(format_change(change))}</span>)'
     tiles = [figure(pair[key], caption, f'{caption}, {name}') for key, caption in TILES.items() if pair.get(key)]
-    return f'<p>{said}</p>\n{_legend(pair, changes)}<div class="grid">\n{_slider(pair, name)}\n' + '\n'.join(tiles) + '\n</div>'
+    cells = [_slider(pair, name), *tiles, _legend(pair, changes)]
+    return f'<p>{said}</p>\n<div class="pair">\n' + '\n'.join(cell for cell in cells if cell) + '\n</div>'
 
 
 def _slider(pair: Mapping[str, Any], name: str) -> str:
@@ -68,17 +69,16 @@ def _slider(pair: Mapping[str, Any], name: str) -> str:
     return (f'<figure class="compare"><div class="stack"><div class="before">{before}<span>before</span></div><div class="after">{after}'
             '<span>after</span></div></div><input type="range" min="0" max="100" value="50" hidden '
             f'aria-label="{escape(f"motion before and after, {name}: how much of the width shows before")}">'
-            '<figcaption>motion, as the network sees it: before and after</figcaption></figure>')
+            '<figcaption>motion before and after</figcaption></figure>')
 
 
 def _legend(pair: Mapping[str, Any], changes: Mapping[str, Any]) -> str:
     scale = pair.get('max_motion')
     if scale is None:
         return ''
-    wheel = image(changes['wheel'], 'colour wheel: right is red, down yellow, left cyan, up blue') if changes.get('wheel') else ''
     scene = f' of {pair["scene"]}' if pair.get('scene') else ''
-    text = f'Colour is direction; full at the rim: {scale:.2f} px a frame or more; white: no motion. One scale for all pictures{scene}.'
-    return f'<div class="legend">{wheel}<p class="soft">{escape(text)}</p></div>\n'
+    text = f'Rim: {scale:.2f} px a frame or more; white: no motion, dark grey: unknown. One scale for all pictures{scene}.'
+    return legend(changes.get('wheel'), text)
 
 
 __all__: List[str] = ['pairs_section']

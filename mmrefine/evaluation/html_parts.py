@@ -34,6 +34,13 @@ def figure(path: Any, caption: str, alt: Optional[str] = None) -> str:
     return f'<figure>{image(path, caption if alt is None else alt)}<figcaption>{escape(caption)}</figcaption></figure>'
 
 
+def legend(wheel: Any, text: str) -> str:
+    """The colour wheel beside a text; neither is escaped yet, and there may be no wheel."""
+    told = 'colour wheel: right is red, down yellow, left cyan, up blue'
+    picture = image(wheel, told, ' class="wheel"') if wheel else ''
+    return f'<div class="legend">{picture}<p class="soft">{escape(text)}</p></div>'
+
+
 def change_class(change: Optional[float], better: int = -1) -> str:
     """The attribute that colours a change: green where it is for the better, red for the worse, none else."""
     gain = better * (change or 0)

@@ -42,7 +42,7 @@ def _card(figure: Mapping[str, Any]) -> str:
         lines.append(f'<span>interval {escape(interval)}</span>')
     by = [f'decided by {figure["decided_by"]}']
     by += [] if figure['pairs'] is None else [f'{figure["pairs"]} frame pairs']
-    by += [] if figure['better'] is None else [f'{100 * figure["better"]:.0f} % of them better']
+    by += [] if figure['better'] is None else [f'{100 * figure["better"]:.0f}\u00a0% of them better']
     lines.append(f'<span class="soft">{escape(", ".join(by))}</span>')
     return f'<li>{"".join(lines)}</li>'
 

@@ -146,4 +146,4 @@ def _clusters(changes: Sequence[PairChange]) -> Tuple[List[Hashable], str]:
         place = seen.get(one.scene, 0)
         seen[one.scene] = place + 1
         runs.append((one.scene, place // length))
-    return runs, 'pair' if length == 1 else f'{length} neighbouring pairs'
+    return runs, 'pair' if length == 1 else f'runs of {length} neighbouring pairs'

@@ -56,11 +56,12 @@ def line_plot(title: str, xs: Sequence[float], ys: Sequence[float], x_name: str)
     x_ticks, y_ticks = nice_ticks(min(0, min(xs)), max(xs)), nice_ticks(min(ys), max(ys))
     axes = Axes((x_ticks[0], x_ticks[-1]), (y_ticks[0], y_ticks[-1]))
     points = [axes.at(x, y) for x, y in zip(xs, ys)]
+    factor, power = _power(y_ticks)
     drawn = f'<polyline class="curve" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in points)}"/>'
     if len(points) == 1:
         drawn = f'<circle class="dot" cx="{points[0][0]:.1f}" cy="{points[0][1]:.1f}" r="3"/>'
     told = f'{title}: {_number(ys[0])} at {x_name} {_number(xs[0])}, {_number(ys[-1])} at {_number(xs[-1])}'
-    return _drawing(told, title, x_name, _frame(axes, x_ticks, y_ticks) + drawn)
+    return _drawing(told, title + power, x_name, _frame(axes, x_ticks, y_ticks, factor) + drawn)
 
 
 def dot_plot(dots: Sequence[Dot], x_name: str, title: str, zero: str) -> str:
@@ -93,19 +94,28 @@ def dot_plot(dots: Sequence[Dot], x_name: str, title: str, zero: str) -> str:
     return _drawing(told, title, x_name, _frame(axes, x_ticks, y_ticks) + ''.join(drawn))
 
 
-def _frame(axes: Axes, x_ticks: Sequence[float], y_ticks: Sequence[float]) -> str:
+def _frame(axes: Axes, x_ticks: Sequence[float], y_ticks: Sequence[float], factor: float = 1.) -> str:
     bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
     parts = []
     for tick in y_ticks:
         _, y = axes.at(axes.x[0], tick)
         parts.append(f'<line class="rule" x1="{LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>'
-                     f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_number(tick)}</text>')
+                     f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_number(tick / factor)}</text>')
     for tick in x_ticks:
         x, _ = axes.at(tick, axes.y[0])
         parts.append(f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{bottom}" y2="{bottom + 4}"/>'
                      f'<text x="{x:.1f}" y="{bottom + 17}" text-anchor="{"end" if x > right - 8 else "middle"}">{_number(tick)}</text>')
     parts.append(f'<line class="axis" x1="{LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
     return ''.join(parts)
+
+
+def _power(ticks: Sequence[float]) -> Tuple[float, str]:
+    """The power of ten by which numbers are divided that would be long, and how it is written behind the title."""
+    largest = max(abs(tick) for tick in ticks)
+    if largest == 0 or .01 <= largest < 1e5:
+        return 1., ''
+    power = math.floor(math.log10(largest) + 1e-9)
+    return 10.**power, f' × 10{str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))}'
 
 
 def _drawing(told: str, title: str, x_name: str, drawn: str) -> str:

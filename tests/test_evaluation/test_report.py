@@ -1,43 +1,25 @@
 import json
 import re
-from html.parser import HTMLParser
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from mmrefine.errors import MMRefineError
-from mmrefine.evaluation import (format_table, group_record, headline, quality_record, speed_stats,
-                                 tally_label, tally_truth, write_report)
-from mmrefine.evaluation.record import change_percent, complete
-from mmrefine.structures import FlowLabel
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever import mode pytest runs in
+
+from report_records import Page  # noqa: E402
+
+from mmrefine.errors import MMRefineError  # noqa: E402
+from mmrefine.evaluation import (format_table, group_record, headline, quality_record,  # noqa: E402
+                                 speed_stats, tally_label, tally_truth, write_report)
+from mmrefine.evaluation.record import change_percent, complete  # noqa: E402
+from mmrefine.structures import FlowLabel  # noqa: E402
 
 BEFORE = {'EPE': 2.0, 'Fl': 10.0, '1px': 50.0, 'scene/a/EPE': 1.0, 'scene/a/Fl': 5.0, 'scene/a/1px': 60.0, 'scene/b/EPE': 4.0,
           'scene/b/Fl': 20.0, 'scene/b/1px': 30.0, 'pairs': 7, 'pairs_without_truth': 0}
 AFTER = {**BEFORE, 'EPE': 1.5, 'scene/a/EPE': 0.5, 'scene/b/EPE': 5.0, 'Fl': 12.0}
-
-
-class Page(HTMLParser):
-    """Collects tags, attributes and visible text."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.attributes, self.text, self.open = [], [], '', []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes.append((tag, dict(attrs)))
-        if tag not in ('meta', 'img'):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] != 'style':
-            self.text += data
 
 
 def record(**more):

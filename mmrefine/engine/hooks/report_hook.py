@@ -24,7 +24,7 @@ from mmrefine.engine.hooks.pseudo_label_hook import LABELS_INFO
 from mmrefine.engine.hooks.regression_guard_hook import GUARD_INFO
 from mmrefine.engine.label_report import judge_against_truth
 from mmrefine.engine.label_run import LabelRun
-from mmrefine.engine.report_pictures import Drawn, ReportPictures, named_pairs
+from mmrefine.engine.report_pictures import WHEEL, Drawn, ReportPictures, named_pairs
 from mmrefine.errors import CheckpointError
 from mmrefine.evaluation import (changes_record, format_table, group_record, most_changed,
                                  pair_changes, thin_curve, write_report)
@@ -105,7 +105,7 @@ class ReportHook(Hook):
         overlays = [overlay for one in drawn for overlay in one.overlays]
         return dict(
             groups=groups,
-            labels=dict(labels, overlays=overlays) if overlays else labels,
+            labels=dict(labels, overlays=overlays, wheel=WHEEL) if overlays else labels,
             guard=runner.message_hub.runtime_info.get(GUARD_INFO, dict(verdict='not run')),
             settings=dict(
                 config=cfg.filename or '',
