@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 from pathlib import Path
@@ -12,6 +13,7 @@ from small_runs import ROOT, SIZE, run, small_config
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.engine import RegressionGuardHook
 from mmrefine.errors import CheckpointError, ConfigError
+from mmrefine.evaluation.guard_score import FLOORS
 from mmrefine.fileio.atomic import save_checkpoint
 from mmrefine.registry import HOOKS
 from mmrefine.synthetic import write_clips
@@ -158,3 +160,11 @@ def test_without_the_network_as_it_came_there_is_one_clear_sentence(video, tmp_p
 def test_settings_that_cannot_be_meant_are_refused(settings, said):
     with pytest.raises(ConfigError, match=f'RegressionGuardHook.{said}'):
         RegressionGuardHook(dict(type='FramePairs', held_out=0.1), **settings)
+
+
+def test_the_page_on_the_guard_has_a_row_for_each_setting_with_its_default():
+    page = (ROOT / 'docs' / 'guard.md').read_text(encoding='utf-8')
+    rows = {line.split('`')[1]: line for line in page.splitlines() if line.startswith('| `')}
+    for setting in list(inspect.signature(RegressionGuardHook).parameters.values())[1:]:
+        assert f'| `{setting.default!r}` |' in rows[setting.name], setting
+    assert set(FLOORS) <= set(rows)
