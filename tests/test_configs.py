@@ -21,7 +21,8 @@ from mmrefine.registry import DATASETS  # noqa: E402
 
 CONFIGS = sorted(path.relative_to(ROOT / 'configs').as_posix() for path in (ROOT / 'configs').glob('[!_]*/*.py'))
 REFINE = [name for name in CONFIGS if name.startswith('refine/')]
-STOCK = [name for name in REFINE if 'small' not in name]
+GUARDED = [name for name in CONFIGS if name not in ('demo/raft_small_source.py', 'demo/raft_small_finish.py')]
+STOCK = [name for name in REFINE if 'small' not in name and 'official' not in name]
 LOSSES = dict(raft=MaskedSequenceLoss, gma=MaskedSequenceLoss)
 # what a stock config says of training only
 FOR_TRAINING = {'flow_loss', 'freeze_bn', 'freeze_net', 'init_cfg', 'train_cfg', 'test_cfg', '_scope_', 'augmentations',
@@ -32,7 +33,7 @@ def small(name, trees):  # noqa: F811
     """The config on the rendered trees, filled in."""
     where = {'data_root': str(trees['kitti' if 'kitti' in name else 'sintel'])}
     if 'video' in name:
-        where = {'video': str(trees['frames'])}
+        where = {'video': str(trees['frames']), 'held_out': 0.}  # nothing to spare in three frames a scene
     elif 'demo' in name:
         data = 'train_dataloader.dataset'
         where = {f'{data}.data_root': str(trees['frames']), f'{data}.truth_root': str(trees['flow'])}
@@ -47,7 +48,7 @@ def small(name, trees):  # noqa: F811
 
 
 def test_the_sweeps_below_see_every_config():
-    assert len(CONFIGS) == 14 and len(REFINE) == 11 and len(STOCK) == 10
+    assert len(CONFIGS) == 16 and len(REFINE) == 12 and len(STOCK) == 10
 
 
 @pytest.mark.parametrize('name', CONFIGS)
@@ -61,7 +62,10 @@ def test_a_config_builds_its_network_and_its_data(name, trees):  # noqa: F811
     hooks = {hook['type']: hook for hook in cfg.get('custom_hooks', [])}
     data = [cfg.train_dataloader.dataset]
     if name not in ('demo/raft_small_source.py', 'demo/raft_small_finish.py'):  # they learn from the truth
-        assert set(hooks) == {'PseudoLabelHook', 'ReportHook'}
+        guarded = name in GUARDED
+        assert set(hooks) == {'PseudoLabelHook', 'ReportHook', *(['RegressionGuardHook'] if guarded else [])}
+        if guarded:
+            assert hooks['RegressionGuardHook']['dataset']['held'] is True
         data += [hooks['PseudoLabelHook']['dataset'], *hooks['ReportHook']['groups'].values()]
     pairs = [len(DATASETS.build(dict(part)).pairs) for part in data]
     forward = 2 if 'kitti' in name else 4  # two scenes of one pair, of two pairs
@@ -150,8 +154,8 @@ def test_an_override_reaches_every_place_that_uses_it(trees):  # noqa: F811
         'max_iters': 300, 'optim_wrapper.optimizer.lr': 5e-5, 'scene': 'bamboo_2', 'pass_name': 'clean',
         'labeler.directions': 'forward', 'randomness.seed': 7, 'data_root': str(trees['sintel']), 'crop_size': (64, 64)}))  # yapf: disable
     assert (cfg.train_cfg.max_iters, cfg.param_scheduler.total_steps, cfg.param_scheduler.eta_max) == (300, 400, 5e-5)
-    data = [cfg.train_dataloader.dataset, cfg.custom_hooks[0].dataset, cfg.custom_hooks[1].groups.refined]
-    assert [(part.scenes, part.pass_name) for part in data] == [('bamboo_2', 'clean')] * 3
+    data = [cfg.train_dataloader.dataset, cfg.custom_hooks[0].dataset, cfg.custom_hooks[1].dataset, cfg.custom_hooks[2].groups.refined]
+    assert [(part.scenes, part.pass_name) for part in data] == [('bamboo_2', 'clean')] * 4
     assert DATASETS.build(dict(data[0])).seed == 7  # the augmentations follow
     assert data[0].directions == 'forward' and data[0].pipeline[1]['size'] == (64, 64)
     assert DATASETS.build(dict(data[1])).scene_names == [SINTEL_SCENES[1]]

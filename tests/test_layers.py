@@ -27,16 +27,20 @@ LAYER = dict(
     synthetic=5,
     engine=6,
     apis=7,
+    cli=8,
+    __main__=9,
 )
 
-# What `import mmrefine` alone may load: the environment has to be set up before anything else.
-TOP_MAY_IMPORT = {'compat'}
+# What `mmrefine` itself may import: what sets the environment up, and, when a name is first asked for, the functions for users.
+TOP_MAY_IMPORT = {'compat', 'apis'}
 
 # The only files that know mmflow: by an import, or by its registry scope ('mmflow', 'mmflow.RAFT',
 # 'mmflow::raft/...'). A new door belongs here, with its reason.
 MMFLOW_DOORS = {
     'compat/doctor.py': 'builds a stock model to tell whether the installation works',
     'compat/stock.py': 'finds the stock configs',
+    'apis/exporting.py': 'names the software that it exports for',
+    'cli/export.py': 'names the software that it exports for',
     'models/refiners/estimators.py': 'builds stock networks from their configs (F16)',
     'models/two_way.py': 'tells which networks of mmflow it can run in its own order',
     'models/refiners/flow_refiner.py': 'runs them under the scope they were built in (F16)',

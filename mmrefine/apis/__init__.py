@@ -5,17 +5,27 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .exporting import export_model
+    from .flowing import flow_of_video
     from .inference import inference_flow, init_model, label_pair
-    from .training import make_labels, refine, train
+    from .named_models import open_model
+    from .training import label_video, make_labels, refine, train
 
-__all__ = ['inference_flow', 'init_model', 'label_pair', 'make_labels', 'refine', 'train']
+__all__ = [
+    'export_model', 'flow_of_video', 'inference_flow', 'init_model', 'label_pair', 'label_video', 'make_labels', 'open_model', 'refine',
+    'train'
+]
 
 # whose module is which
 _HOMES = {
+    'export_model': 'exporting',
+    'flow_of_video': 'flowing',
     'inference_flow': 'inference',
     'init_model': 'inference',
     'label_pair': 'inference',
+    'label_video': 'training',
     'make_labels': 'training',
+    'open_model': 'named_models',
     'refine': 'training',
     'train': 'training',
 }

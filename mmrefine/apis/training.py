@@ -9,30 +9,39 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from mmrefine.apis.browsing import browse_labels
 from mmrefine.apis.checks import check_config
-from mmrefine.apis.config import fill_in, load_config, override
+from mmrefine.apis.config import fill_in
+from mmrefine.apis.video_runs import mark_finished, prepare_run
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.engine import PseudoLabelHook, join_processes
 from mmrefine.errors import CheckpointError, ConfigError, MMRefineError
 from mmrefine.evaluation import read_report, summary_table
 from mmrefine.registry import DATASETS
 
-__all__ = ['make_labels', 'refine', 'train']
+__all__ = ['label_video', 'make_labels', 'refine', 'train']
 
 # MMEngine keeps one logger and one message hub for each name of a run and second; runs of one process must not share them
 _RUN_NUMBER = itertools.count(1)
 
 
 def refine(video: Union[str, Path],
-           config: Union[str, Path, Config],
-           work_dir: Union[str, Path],
+           config: Union[str, Path, Config] = 'raft_small',
+           work_dir: Optional[Union[str, Path]] = None,
+           checkpoint: Optional[Union[str, Path]] = None,
+           resume: bool = False,
+           skip_corrupt: bool = False,
            **overrides: Any) -> Dict[str, Any]:
-    """Refine the network of a config on a video: labels, finetuning, before against after.
+    """Refine a network on a video: labels, finetuning, before against after.
 
     Args:
         video: a video file, a folder of frames, or a folder of such folders and files.
-        config: a config with a top-level key ``video``, such as ``configs/refine/raft_small_video.py``.
-        work_dir: where labels, ``refined.pth`` and the report go.
+        config: a short name (:data:`~mmrefine.apis.model_names.NAMED_MODELS`), or a config with a top-level key ``video``, such as
+            ``configs/refine/raft_small_video.py``.
+        work_dir: where labels, ``refined.pth`` and the report go; default: ``work_dirs/<name of the video>``.
+        checkpoint: the weights to start from, an official RAFT file too; default: ``load_from`` of the config.
+        resume: go on with the run of the same settings that ``work_dir`` holds, wherever it was stopped; a finished one is not repeated.
+        skip_corrupt: leave corrupt frames out; they are logged and listed in ``<work_dir>/corrupt_frames.json``. Else they are an error.
         overrides: other values of the config; dotted keys as ``**{'optim_wrapper.optimizer.lr': 5e-5}``.
 
     Returns:
@@ -41,13 +50,39 @@ def refine(video: Union[str, Path],
     Raises:
         MMRefineError: whatever is wrong with video, config or checkpoint, in one sentence.
     """
-    values = {**overrides, 'video': str(video)}
-    cfg = override(config, values) if isinstance(config, Config) else load_config(config, values)
-    cfg.work_dir = str(work_dir)
-    reports = train(cfg)
+    cfg, finished = prepare_run(video, config, work_dir, checkpoint, overrides, skip_corrupt, resume)
+    finished_report = read_report(cfg.work_dir) if finished else None
+    reports = [finished_report] if finished_report else train(cfg)
     if not reports:
         raise ConfigError(f'{cfg.filename or "config"}: makes no report; give it a ReportHook in custom_hooks, or use train()')
+    mark_finished(cfg.work_dir)
     return reports[0] if len(reports) == 1 else dict(reports[0], scenes=reports)
+
+
+def label_video(video: Union[str, Path],
+                config: Union[str, Path, Config] = 'raft_small',
+                work_dir: Optional[Union[str, Path]] = None,
+                checkpoint: Optional[Union[str, Path]] = None,
+                skip_corrupt: bool = False,
+                sheets: int = 0,
+                **overrides: Any) -> List[Path]:
+    """Stage 1 of :func:`refine` alone, from where it was stopped; ``refine(…, resume=True)`` with the same arguments goes on from there.
+
+    Args:
+        sheets: labels on a contact sheet of each scene, ``<work_dir>/label_sheets/<scene>.png``; 0: no sheets.
+        others: see :func:`refine`.
+
+    Returns:
+        the folders of the label stores.
+
+    Raises:
+        MMRefineError: whatever is wrong with video, config or checkpoint, in one sentence.
+    """
+    cfg, _ = prepare_run(video, config, work_dir, checkpoint, overrides, skip_corrupt, resume=True)
+    stores = make_labels(cfg)
+    if sheets:
+        browse_labels(cfg, pairs=sheets)
+    return stores
 
 
 def train(cfg: Config) -> List[Dict[str, Any]]:

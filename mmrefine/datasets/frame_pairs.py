@@ -4,6 +4,7 @@ from __future__ import annotations
 import copy
 import difflib
 from collections import OrderedDict
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
@@ -78,6 +79,7 @@ class FramePairs(Dataset):
         hold_out: name or list of names of scenes to leave out of ``scenes``.
         held_out: share of the video, in [0, 1), that a guard keeps back to judge with, see :func:`~mmrefine.datasets.split_pairs`.
         held: whether these are the pairs that are kept back; else those that are left.
+        skip: scene -> names of its corrupt frames; there is no pair that has one.
         seed: of the augmentations.
 
     Attributes:
@@ -103,6 +105,7 @@ class FramePairs(Dataset):
                  hold_out: Optional[Scenes] = None,
                  held_out: float = 0.,
                  held: bool = False,
+                 skip: Optional[Mapping[str, Sequence[str]]] = None,
                  seed: int = 0) -> None:
         if directions not in ('forward', 'both'):
             raise ConfigError(f"directions must be 'forward' or 'both', got {directions!r}")
@@ -118,7 +121,8 @@ class FramePairs(Dataset):
         found = self._find_scenes()
         self.scene_names = _chosen(self.data_root, list(found), scenes, hold_out)
         self._found = {name: found[name] for name in self.scene_names}
-        self.sources = LazySources(self._found)
+        self._skip = {scene: frozenset(names) for scene, names in (skip or {}).items()}
+        self.sources = LazySources({name: self._opener(name) for name in self.scene_names})
         self._smallest: Optional[Tuple[int, int]] = None
         every = [pair for name in self.scene_names for pair in self._pairs_of(name, directions == 'both')]
         split = split_pairs(every, held_out, step)
@@ -186,9 +190,16 @@ class FramePairs(Dataset):
         pair = self.pairs[index]
         source = self.sources[pair['scene']]
         after, before = pair['index'] + 2 * self.step, pair['index'] - self.step
-        if after < self._ends.get(pair['scene'], len(source)):
+        if after < self._ends.get(pair['scene'], len(source)) and not self._skips(pair['scene'], source.name(after)):
             return source[after]
-        return source[before] if before >= 0 else None
+        return source[before] if before >= 0 and not self._skips(pair['scene'], source.name(before)) else None
+
+    def _opener(self, scene: str) -> Opener:
+        found = self._found[scene]
+        return partial(open_frames, found, sorted(self._skip[scene])) if isinstance(found, Path) and self._skip.get(scene) else found
+
+    def _skips(self, scene: str, name: str) -> bool:
+        return name in self._skip.get(scene, ())
 
     def _find_scenes(self) -> Mapping[str, Opener]:
         """All scenes of the data."""
@@ -229,6 +240,8 @@ class FramePairs(Dataset):
             for reverse in (False, True) if both else (False, ):
                 pair: Dict[str, Any] = dict(key='', scene=scene, index=index, reverse=reverse, truth=None, region_files={})
                 first, second = (names[number] for number in self._frames_of(pair))
+                if self._skips(scene, first) or self._skips(scene, second):
+                    continue
                 pair['key'] = f'{scene}/{first}__{second}'
                 if not reverse and self.step == 1:
                     pair['truth'] = self._truth_of(scene, first)

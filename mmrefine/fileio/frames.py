@@ -5,7 +5,7 @@ import re
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any, Dict, List, Tuple, Union
+from typing import Any, Dict, List, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -81,13 +81,18 @@ class FrameSource(ABC):
 class FolderFrames(FrameSource):
     """The pictures of a folder in natural order (``f2`` before ``f10``); hidden files and other files are left out.
 
+    Args:
+        path: the folder.
+        skip: names of frames that nobody will ask for, because they are corrupt; they keep their numbers.
+
     Raises:
         InputError: no such folder, fewer than two pictures, two pictures of one name, different sizes, a broken picture.
     """
 
-    def __init__(self, path: PathLike) -> None:
+    def __init__(self, path: PathLike, skip: Sequence[str] = ()) -> None:
         super().__init__(path)
         self.files = list_images(self.path)
+        self._good = [file for file in self.files if file.stem not in set(skip)]
         if len(self.files) < 2:
             found = f'holds only {self.files[0].name}' if self.files else 'holds no pictures'
             raise InputError(f'{self.path}: {found}, motion needs at least 2 frames ({", ".join(IMAGE_SUFFIXES)}); '
@@ -98,7 +103,10 @@ class FolderFrames(FrameSource):
                 raise InputError(f'{self.path}: {seen[file.stem].name} and {file.name} are two frames of one name; '
                                  'keep one format')
             seen[file.stem] = file
-        self.size = read_image(self.files[0]).shape[:2]
+        if len(self._good) < 2:
+            raise InputError(f'{self.path}: only {len(self._good)} of {len(self.files)} frames are left without those to skip, and motion '
+                             'needs at least 2; copy or export the others again')
+        self.size = read_image(self._good[0]).shape[:2]
         self._check_sizes()
 
     def __len__(self) -> int:
@@ -116,14 +124,14 @@ class FolderFrames(FrameSource):
     def _checked(self, file: Path, frame: np.ndarray) -> np.ndarray:
         if frame.shape[:2] != self.size:
             (height1, width1), (height, width) = self.size, frame.shape[:2]
-            raise InputError(f'{self.path}: frames differ in size, {self.files[0].name} is {width1} x {height1} and '
+            raise InputError(f'{self.path}: frames differ in size, {self._good[0].name} is {width1} x {height1} and '
                              f'{file.name} is {width} x {height}; put each size into its own folder')
         return frame
 
     def _check_sizes(self) -> None:
         """Look for a frame of another size now, by the headers, not hours later in the middle of labelling."""
-        first = header_size(_head(self.files[0]))
-        for file in self.files[1:]:
+        first = header_size(_head(self._good[0]))
+        for file in self._good[1:]:
             if header_size(_head(file)) != first:  # or turned by EXIF, or another format: the pixels decide
                 self._checked(file, decode_image(read_input(file), file))
 

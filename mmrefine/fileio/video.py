@@ -6,7 +6,7 @@ import struct
 import warnings
 import zlib
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
 import cv2
 import numpy as np
@@ -27,15 +27,19 @@ _NEAR = 16
 _ABANDONED: List[cv2.VideoCapture] = []
 
 
-def open_frames(path: PathLike) -> FrameSource:
+def open_frames(path: PathLike, skip: Sequence[str] = ()) -> FrameSource:
     """The frames of a folder of pictures or of a video file.
+
+    Args:
+        path: folder or file.
+        skip: names of corrupt frames (:func:`~mmrefine.fileio.check_frames`), which keep their numbers and are never asked for.
 
     Raises:
         InputError: nothing there, neither of the two, fewer than two frames, frames of several sizes, broken files.
     """
     path = Path(path)
     if path.is_dir():
-        return FolderFrames(path)
+        return FolderFrames(path, skip)
     if path.is_file() and not is_video(path):
         raise InputError(f'{path}: neither a folder of frames nor a video ({", ".join(VIDEO_SUFFIXES)}); '
                          'motion needs at least 2 frames')

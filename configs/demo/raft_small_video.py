@@ -1,0 +1,13 @@
+# Refines the demo network on a video of yours: `mmrefine refine VIDEO --model demo`. It has seen rendered video only.
+_base_ = [
+    '../_base_/models/raft_small.py',
+    '../_base_/labelers/cascade.py',
+    '../_base_/datasets/video.py',
+    '../_base_/schedules/refine_1k.py',
+]
+model = dict(train_iters=5, test_iters=8)
+max_iters = 200
+batch_size = 4
+num_workers = 0
+load_from = 'configs/demo/raft_small_source.pth'
+randomness = dict(seed=125)

@@ -1,0 +1,60 @@
+"""How a command ends: an exit status, and at most one line that says why."""
+from __future__ import annotations
+
+import errno
+import signal
+import sys
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator
+
+from mmrefine.errors import MMRefineError
+
+__all__ = ['run_command']
+
+
+def run_command(main: Callable[[], int], go_on: str = 'the same command goes on from here, a training with --resume') -> None:
+    """Run a tool and exit: 0, 1 after one line that says what is wrong, 130 after Ctrl-C, 143 after SIGTERM.
+
+    Anything that is not an :class:`~mmrefine.errors.MMRefineError` is a bug of ours and keeps its traceback.
+
+    Args:
+        main: the tool; returns the exit status.
+        go_on: what to do after it was stopped, in a few words.
+    """
+    try:
+        with _terminable():
+            status = main()
+    except MMRefineError as error:
+        print(f'error: {_sentence(error)}', file=sys.stderr)
+        status = 1
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print(f'error: {error.filename or "the work dir"}: the disk is full; free some space, then {go_on}', file=sys.stderr)
+        status = 1
+    except KeyboardInterrupt as stop:
+        print(f'stopped; {go_on}', file=sys.stderr)
+        status = 128 + (stop.args[0] if stop.args else signal.SIGINT)  # as a shell would say it
+    sys.exit(status)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM, which a scheduler or ``kill`` sends, stops like Ctrl-C: what is being written is cleaned up."""
+
+    def stop(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt(number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _sentence(error: MMRefineError) -> str:
+    """The message in one line; a data loader's worker wraps it into the text of its traceback."""
+    text = str(error)
+    if 'Original Traceback' in text:
+        text = text.rstrip().rpartition(f'.{type(error).__name__}: ')[2]
+    return ' '.join(text.split())

@@ -1,0 +1,38 @@
+"""A line every few seconds: how many, how fast, how long still."""
+from __future__ import annotations
+
+import time
+from typing import Callable, Optional
+
+__all__ = ['Progress']
+
+
+class Progress:
+    """Tells how far a loop is.
+
+    Args:
+        what: what is done and to how many of what, such as ``'flow: {} pairs'``.
+        total: how many there are in all; None if nobody knows yet.
+        log: called with a line.
+        every: seconds between two lines; what takes less than that says nothing before its end.
+        clock: seconds since some moment.
+    """
+
+    def __init__(self, what: str, total: Optional[int], log: Callable[[str], None] = print, every: float = 10.,
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        self.what, self.total, self.log, self.every, self.clock = what, total, log, every, clock
+        self.started = self.last = clock()
+
+    def __call__(self, done: int) -> None:
+        """``done`` of them are done."""
+        now = self.clock()
+        finished = done == self.total and self.last > self.started
+        if now - self.last < self.every and not finished:
+            return
+        self.last = now
+        rate = done / max(now - self.started, 1e-9)
+        if self.total is None:
+            self.log(f'{self.what.format(done)}, {rate:.2f} a second')
+            return
+        left = round((self.total - done) / max(rate, 1e-9))
+        self.log(f'{self.what.format(f"{done}/{self.total}")}, {rate:.2f} a second, {left // 60} min {left % 60:02d} s left')

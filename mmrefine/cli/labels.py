@@ -1,0 +1,48 @@
+"""``mmrefine labels``: stage 1 alone."""
+from __future__ import annotations
+
+import argparse
+
+from .options import add_model, add_set, add_skip_corrupt, add_video, values_of
+
+HELP = 'make the labels of a video, and pictures of them, without training'
+ABOUT = """\
+Make the labels that `mmrefine refine` would learn from, and stop there: to look at them, to try settings, or to train something else with.
+
+They are 16-bit PNGs in the layout of KITTI, which any toolbox reads, in labels/ in the folder of results. Each scene gets a verdict, green,
+amber or red, in the log."""
+EXAMPLES = """\
+examples:
+  mmrefine labels my.mp4 --model demo
+  mmrefine labels my.mp4 --checkpoint raft-small.pth --sheets 12
+      with pictures of 12 labels of each scene
+  mmrefine labels my.mp4 --model demo --set labeler.filters.0.beta=0.2
+      with a stricter check
+
+`mmrefine refine` with the same arguments goes on from these labels."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of the subcommand."""
+    add_video(parser)
+    add_model(parser, 'the weights of the teacher')
+    parser.add_argument('--out', metavar='DIR', help='folder of results (default: work_dirs/<name of the video>)')
+    parser.add_argument('--sheets', type=int, default=0, metavar='N',
+                        help='draw N labels of each scene: frame, kept motion, weight, error (default: 0, no pictures)')
+    add_skip_corrupt(parser)
+    add_set(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Label, then say where the labels are."""
+    from pathlib import Path
+
+    from mmrefine.apis.training import label_video
+    from mmrefine.apis.video_runs import default_out
+
+    out = Path(args.out or default_out(args.video))
+    stores = label_video(args.video, args.model, out, args.checkpoint, args.skip_corrupt, args.sheets, **values_of(args))
+    print('labels: ' + ', '.join(map(str, stores)))
+    if args.sheets:
+        print(f'pictures: {out / "label_sheets"}')
+    return 0

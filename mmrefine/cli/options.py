@@ -1,0 +1,75 @@
+"""Options that several subcommands share."""
+from __future__ import annotations
+
+import argparse
+import textwrap
+from typing import Any, Dict, Mapping
+
+from mmrefine.apis.model_names import NAMED_MODELS
+
+__all__ = ['Paragraphs', 'add_model', 'add_skip_corrupt', 'add_set', 'add_video', 'at_least_1', 'values_of']
+
+
+class Paragraphs(argparse.HelpFormatter):
+    """Descriptions keep their paragraphs, which are filled to the width of the terminal; lists and examples stay as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        filled = []
+        for paragraph in text.split('\n\n'):
+            listed = any(line.startswith(' ') for line in paragraph.splitlines())
+            filled.append(paragraph if listed else textwrap.fill(paragraph, width))
+        return '\n\n'.join(filled)
+
+
+def add_video(parser: argparse.ArgumentParser) -> None:
+    """VIDEO."""
+    parser.add_argument('video', metavar='VIDEO', help='a video file, a folder of frames, or a folder of such files and folders. Phone '
+                        'videos are turned upright; any size, also odd ones, and any frame rate, also one that varies, will do')
+
+
+def add_model(parser: argparse.ArgumentParser, weights: str = '') -> None:
+    """--model and --checkpoint; ``weights`` says what the checkpoint is for, and '' that the command has one already."""
+    names = '; '.join(f'{name}: {named.about}' for name, named in NAMED_MODELS.items())
+    parser.add_argument('--model', default='raft_small', metavar='NAME|CONFIG',
+                        help=f'the network, by name or by config file (default: raft_small). {names}'.replace('%', '%%'))
+    if not weights:
+        return
+    parser.add_argument('--checkpoint', metavar='FILE',
+                        help=f'{weights}: a stock mmflow checkpoint, a refined.pth, or the official RAFT file '
+                        "of its authors or of torchvision, as it is. Default: load_from of the model's config")
+
+
+def add_skip_corrupt(parser: argparse.ArgumentParser) -> None:
+    """--skip-corrupt."""
+    parser.add_argument('--skip-corrupt', action='store_true', help='leave out corrupt frames and the pairs that they belong to, instead '
+                        'of stopping; either way all of them are listed in corrupt_frames.json in the folder of results')
+
+
+def add_set(parser: argparse.ArgumentParser) -> None:
+    """--set KEY=VALUE."""
+    parser.add_argument('--set', nargs='+', default=[], type=_pair, metavar='KEY=VALUE', dest='values',
+                        help='override keys of the config, for example crop_size=(128,256) optim_wrapper.optimizer.lr=5e-5')
+
+
+def at_least_1(text: str) -> int:
+    """A whole number above 0."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'it must be a whole number, at least 1, got {text!r}')
+    return int(text)
+
+
+def values_of(args: argparse.Namespace, **named: Any) -> Dict[str, Any]:
+    """Values of the config by dotted key: those of --set, and those of other options that were given; None means not given."""
+    from mmengine.config import DictAction
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--set', nargs='*', action=DictAction, default={})
+    given: Mapping[str, Any] = parser.parse_args(['--set', *args.values]).set
+    return {**{key.replace('__', '.'): value for key, value in named.items() if value is not None}, **given}
+
+
+def _pair(text: str) -> str:
+    key, equals, _ = text.partition('=')
+    if not key or not equals:
+        raise argparse.ArgumentTypeError(f'it must be KEY=VALUE, got {text!r}')
+    return text

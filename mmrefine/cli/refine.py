@@ -1,0 +1,77 @@
+"""``mmrefine refine``: labels, finetuning, before against after."""
+from __future__ import annotations
+
+import argparse
+from typing import Any, Dict
+
+from .options import add_model, add_set, add_skip_corrupt, add_video, at_least_1, values_of
+
+HELP = 'refine a network on a video: label, finetune, judge'
+ABOUT = """\
+Refine a network on a video that nobody labelled.
+
+A frozen copy of the network, the teacher, looks at the video both ways, at its own size and at twice that size; motion that returns to
+where it began becomes a label. The network learns those labels. Then it is compared with what it was: by a guard on frames that were kept
+back, and in a report. What takes long tells how long still."""
+EXAMPLES = """\
+examples:
+  mmrefine refine my.mp4 --model demo
+      try it out with the network that comes along
+  mmrefine refine my.mp4 --checkpoint raft-small.pth
+      the official RAFT-small, from the file of its authors
+  mmrefine refine my.mp4 --checkpoint raft-small.pth --quick
+      the same on a CPU
+  mmrefine refine videos/ --model raft --out refined
+      mmflow's RAFT on all videos of a folder
+
+In the folder of results: refined.pth (loads in stock mmflow; `mmrefine export` for other software), report.html and report.json, labels/,
+pictures/, corrupt_frames.json if there are any, run.json (the settings).
+
+Ctrl-C or a crash loses nothing: the same command goes on where it was. A folder that holds a run of other settings is refused."""
+
+# fewer steps and iterations: what a CPU does in minutes
+QUICK = {'max_iters': 200, 'batch_size': 4, 'model.train_iters': 8, 'model.test_iters': 12}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of the subcommand."""
+    add_video(parser)
+    add_model(parser, 'the weights to start from')
+    parser.add_argument('--out', metavar='DIR', help='folder of results (default: work_dirs/<name of the video>)')
+    parser.add_argument('--steps', type=at_least_1, metavar='N', help="optimiser steps (default: the config's, 1000; of the demo 200)")
+    parser.add_argument('--batch-size', type=at_least_1, metavar='N', help="frame pairs a step (default: the config's, 4)")
+    parser.add_argument('--workers', type=int, metavar='N', help="processes that load data (default: the config's)")
+    parser.add_argument('--quick', action='store_true',
+                        help='for a CPU: 200 steps of 4 pairs, 8 iterations of RAFT in training and 12 in tests')
+    parser.add_argument('--amp', action='store_true', help='train under bfloat16 autocast')
+    add_skip_corrupt(parser)
+    add_set(parser)
+
+
+def values(args: argparse.Namespace) -> Dict[str, Any]:
+    """What the command line says of the config."""
+    given = values_of(args, max_iters=args.steps, batch_size=args.batch_size, num_workers=args.workers,
+                      optim_wrapper__type='BFloat16OptimWrapper' if args.amp else None)
+    return {**(QUICK if args.quick else {}), **given}
+
+
+def run(args: argparse.Namespace) -> int:
+    """Refine, then say what came of it."""
+    from pathlib import Path
+
+    from mmrefine.apis.training import refine
+    from mmrefine.apis.video_runs import default_out
+    from mmrefine.evaluation import headline
+
+    out = Path(args.out or default_out(args.video))
+    report = refine(args.video, args.model, out, args.checkpoint, resume=True, skip_corrupt=args.skip_corrupt, **values(args))
+    print(headline(report))
+    reason = (report.get('guard') or {}).get('reason')
+    if reason:
+        print(f'guard: {reason}')
+    if 'scenes' in report:
+        print(f'a network and a report for each scene are in {out}')
+    else:
+        print(f'refined network: {out / "refined.pth"}; report: {out / "report.html"}')
+        print(f'its motion: mmrefine flow {args.video} --model {args.model} --checkpoint {out / "refined.pth"}')
+    return 0

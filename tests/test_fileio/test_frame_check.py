@@ -1,0 +1,131 @@
+"""Every corrupt frame is found and named, and no sound one."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from helpers_fileio import write_video
+
+from mmrefine.datasets import FramePairs
+from mmrefine.errors import ConfigError, InputError
+from mmrefine.fileio import CorruptFrame, check_frames, name_ranges, open_frames, write_image
+
+KEY_EVERY = 12  # frames, of OpenCV's MPEG-4 writer
+
+
+def folder_of(path: Path, count: int = 5) -> Path:
+    for i in range(count):
+        write_image(path / f'f{i}.png', np.random.default_rng(i).integers(0, 255, (24, 32, 3), dtype=np.uint8))
+    return path
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-20])
+
+
+def textured_video(path: Path, code: str, count: int = 30) -> Path:
+    """A video that moves 3 px a frame."""
+    noise = np.random.default_rng(0).integers(0, 255, (30, 40, 3), dtype=np.uint8)
+    base = cv2.resize(noise, (320, 240), interpolation=cv2.INTER_CUBIC)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*code), 10, (320, 240))
+    for t in range(count):
+        writer.write(np.roll(base, 3 * t, axis=1))
+    writer.release()
+    return path
+
+
+def spoil(path: Path, size: int = 400) -> Path:
+    """Wipe out some bytes in the middle of a video."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2:len(data) // 2 + size] = bytes(size)
+    path.write_bytes(data)
+    return path
+
+
+def test_sound_frames_are_counted_and_none_is_named(tmp_path: Path) -> None:
+    seen = []
+    check = check_frames(folder_of(tmp_path / 'folder'), seen.append)
+    assert (check.frames, check.corrupt, check.times, check.rate) == (5, [], [], None) and seen == [1, 2, 3, 4, 5]
+    check = check_frames(write_video(tmp_path / 'clip.avi', 7))
+    assert check.frames == len(check.times) == 7 and not check.corrupt and check.rate > 0
+    assert check.times == pytest.approx([i / check.rate for i in range(7)], abs=2e-3)
+
+
+def test_broken_pictures_are_named_with_number_and_reason(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / 'folder', 12)
+    cut(folder / 'f3.png')
+    (folder / 'f10.png').write_bytes(b'')
+    found = check_frames(folder).corrupt
+    assert [(frame.number, frame.name) for frame in found] == [(3, 'f3'), (10, 'f10')]
+    assert 'truncated: the PNG stops' in found[0].reason and 'empty' in found[1].reason and str(folder) not in found[1].reason
+
+
+def test_every_frame_of_motion_jpeg_stands_for_itself(tmp_path: Path) -> None:
+    check = check_frames(spoil(textured_video(tmp_path / 'a.avi', 'MJPG')))
+    assert check.frames == 30 and len(check.corrupt) == 1
+    assert check.corrupt[0].name == f'frame_{check.corrupt[0].number:06d}' and 10 <= check.corrupt[0].number <= 20
+
+
+def test_what_is_predicted_from_a_damaged_frame_is_named_up_to_the_next_key_frame(tmp_path: Path) -> None:
+    video = textured_video(tmp_path / 'a.mp4', 'mp4v')
+    sound = [open_frames(video)[i] for i in range(30)]
+    spoil(video)
+    source = open_frames(video)
+    differs = {i for i in range(30) if not np.array_equal(source[i], sound[i])}
+    check = check_frames(video)
+    numbers = [frame.number for frame in check.corrupt]
+    assert differs and set(numbers) >= differs  # the oracle: what came out otherwise than it went in
+    assert numbers == list(range(numbers[0], numbers[-1] + 1)) and (numbers[-1] + 1) % KEY_EVERY == 0
+    assert check.corrupt[0].reason != check.corrupt[-1].reason == 'predicted from a damaged frame'
+
+
+def test_a_list_of_names_is_short_and_says_how_many_more(tmp_path: Path) -> None:
+    frames = [CorruptFrame(i, f'f{i}', 'cut') for i in (2, 5, 6, 7, 9, 11)]
+    assert name_ranges(frames, 2) == 'f2 (number 2: cut), f5 to f7 (numbers 5 to 7: cut) and 2 more'
+    assert name_ranges(frames[:1]) == 'f2 (number 2: cut)'
+
+
+def test_nothing_to_see_is_refused(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / 'folder', 3)
+    for i in (0, 2):
+        cut(folder / f'f{i}.png')
+    with pytest.raises(InputError, match=r'folder: 2 of 3 frames are corrupt \(f0: truncated.*at least 2 good ones'):
+        check_frames(folder)
+    with pytest.raises(InputError, match='none.mp4: there is no such file'):
+        check_frames(tmp_path / 'none.mp4')
+    (tmp_path / 'text.mp4').write_text('no video' * 100)
+    with pytest.raises(InputError, match='text.mp4: 0 of 0 frames are corrupt'):
+        check_frames(tmp_path / 'text.mp4')
+
+
+def test_a_folder_opens_without_the_frames_to_skip_which_keep_their_numbers(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / 'folder')
+    wanted = open_frames(folder)[3]
+    cut(folder / 'f0.png')
+    (folder / 'f2.png').write_bytes(b'nothing')
+    with pytest.raises(InputError, match='f0.png'):
+        open_frames(folder)
+    source = open_frames(folder, ['f0', 'f2'])
+    assert len(source) == 5 and source.name(3) == 'f3' and np.array_equal(source[3], wanted)
+    with pytest.raises(InputError, match='only 1 of 5 frames are left without those to skip'):
+        open_frames(folder, ['f0', 'f1', 'f2', 'f3'])
+
+
+def test_no_pair_has_a_frame_to_skip_and_no_third_frame_is_one(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / 'scene', 8)
+    everything = FramePairs(folder)
+    cut(folder / 'f3.png')
+    pairs = FramePairs(folder, skip={'scene': ['f3'], 'other': ['f1']}, directions='both')
+    keys = [pair['key'] for pair in pairs.pairs if not pair['reverse']]
+    assert keys == [pair['key'] for pair in everything.pairs if 'f3' not in pair['key']] and len(keys) == 5
+    assert len(pairs) == 10 and np.array_equal(pairs[-2]['frame1'], everything[6]['frame1'])
+    before = [pair['key'] for pair in pairs.pairs].index('scene/f1__f2')
+    assert np.array_equal(pairs.third_frame(before), pairs.sources['scene'][0])  # the next one is corrupt
+    after = [pair['key'] for pair in pairs.pairs].index('scene/f4__f5')
+    assert np.array_equal(pairs.third_frame(after), pairs.sources['scene'][6])
+    two = FramePairs(folder, skip={'scene': ['f3']}, step=2)
+    assert [pair['key'] for pair in two.pairs] == ['scene/f0__f2', 'scene/f2__f4', 'scene/f4__f6', 'scene/f5__f7']
+    with pytest.raises(ConfigError):
+        FramePairs(folder, scenes='none', skip={'scene': ['f3']})
