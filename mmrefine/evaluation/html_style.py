@@ -54,7 +54,7 @@ figcaption { margin-top: .3rem; font-size: .9rem; overflow-wrap: anywhere; }
   .pair .legend { grid-column: auto; align-self: start; } }
 .legend { display: flex; gap: .8rem; align-items: center; font-size: .9rem; }
 .legend .wheel { width: 72px; flex: none; border-radius: 50%; }
-.legend p { margin: 0; }
+.legend p { margin: 0; min-width: 0; overflow-wrap: anywhere; }
 .stack { display: grid; grid-template-columns: 1fr 1fr; gap: .3rem; border: 1px solid var(--line); }
 .stack > div { position: relative; min-width: 0; }
 .stack span { position: absolute; bottom: .3rem; left: .3rem; padding: 0 .4rem; border-radius: .3rem; font-size: .8rem; color: #fff;
