@@ -2,12 +2,14 @@
 
 Each number is the peak of resident memory of a process of its own. ``video``: RAFT-small over the first 20 frames and over all of a
 moving window on a rendered picture, from a folder and from a video file. ``large``: one pair both ways by the stock RAFT with random
-weights, against the bytes that whole pyramids alone would take. A run that was killed goes on where it was; one that came to its end
-begins anew.
+weights, against the bytes that whole pyramids alone would take; ``--compare`` asks once more with whole pyramids, one way after the
+other, which takes that memory, and tells how far the flows are apart. A run that was killed goes on where it was; one that came to its
+end begins anew.
 
     python benchmarks/label_memory.py
     python benchmarks/label_memory.py --frames 2000 --size 128 192
     python benchmarks/label_memory.py --parts large
+    python benchmarks/label_memory.py --parts large --compare
 """
 from __future__ import annotations
 
@@ -43,7 +45,7 @@ SMALL = ROOT / 'configs' / 'refine' / 'raft_small_video.py'
 LARGE = ROOT / 'configs' / 'refine' / 'raft_video.py'
 CHECKPOINT = ROOT / 'configs' / 'demo' / 'raft_small_source.pth'
 SHORT = 20  # frames
-GOAL_GROWTH, GOAL_LARGE = 1.05, 6e9  # long video to short; bytes
+GOAL_GROWTH, GOAL_LARGE, GOAL_SAME = 1.05, 6e9, 1e-3  # long video to short; bytes; px
 _WANDER = 32  # px of the rendered picture around the window
 
 
@@ -56,11 +58,12 @@ def main() -> int:
     parser.add_argument('--iters', type=int, default=2, help='of the teacher; they take time and no memory')
     parser.add_argument('--large-size', nargs=2, type=int, default=(1080, 1920), metavar=('H', 'W'), help='of the large pair, px')
     parser.add_argument('--max-corr-bytes', type=int, help='of the large pair, see FlowRefiner; default: its own')
+    parser.add_argument('--compare', action='store_true', help='the flows of the large pair with those of whole pyramids')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/label_memory'))
     parser.add_argument('--child', nargs=2, metavar=('TASK', 'RESULT'), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
-        write_json(args.child[1], _child(json.loads(args.child[0])))
+        write_json(args.child[1], _child(json.loads(args.child[0]), Path(args.child[1])))
         return 0
     if args.frames <= SHORT:
         raise ConfigError(f'--frames must be above {SHORT}, the frames of the short video, got {args.frames}')
@@ -89,13 +92,22 @@ def _compare_videos(args: argparse.Namespace) -> None:
 
 def _measure_large(args: argparse.Namespace) -> None:
     height, width = args.large_size
-    found = _in_child(args.work_dir, dict(large=list(args.large_size), iters=args.iters, limit=args.max_corr_bytes))
+    task = dict(large=list(args.large_size), iters=args.iters, limit=args.max_corr_bytes)
+    found = _in_child(args.work_dir, task)
     print(f'RAFT, one pair of {height}x{width} both ways, {args.iters} iterations, pyramids up to {found["limit"] / 1e9:.2f} GB at a time')
     print(f'{"whole pyramid, one way":28}{found["pyramid"] / 1e9:8.2f} GB, computed')
     print(f'{"whole pyramids, both ways":28}{2 * found["pyramid"] / 1e9:8.2f} GB, computed')
     print(f'{"peak of the process":28}{found["peak"] / 1e9:8.2f} GB  '
           f'goal {"reached" if found["peak"] < GOAL_LARGE else "missed"}: less than {GOAL_LARGE / 1e9:g} GB')
     print(f'{"of it before the pair":28}{found["before"] / 1e9:8.2f} GB', flush=True)
+    if args.compare:
+        whole = _in_child(args.work_dir, dict(task, limit=found['pyramid']))
+        ours, theirs = (np.load(args.work_dir / 'results' / one['flows']) for one in (found, whole))
+        apart = float(np.hypot(*np.moveaxis(ours - theirs, 1, 0)).max())
+        print(f'{"peak with whole pyramids":28}{whole["peak"] / 1e9:8.2f} GB')
+        reached = 'reached' if apart <= GOAL_SAME else 'missed'
+        print(f'{"flows apart, at most":28}{apart:8.1e} px  goal {reached}: at most {GOAL_SAME:g} px, '
+              f'of a motion up to {float(np.abs(theirs).max()):.1f} px', flush=True)
 
 
 def _in_child(work_dir: Path, task: Dict[str, Any]) -> Dict[str, Any]:
@@ -104,6 +116,7 @@ def _in_child(work_dir: Path, task: Dict[str, Any]) -> Dict[str, Any]:
     if not result.is_file():
         scratch = work_dir / 'scratch'
         shutil.rmtree(scratch, ignore_errors=True)  # a store that was begun would hide what its labels take
+        result.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, '-W', 'ignore', __file__, '--child', json.dumps(dict(task, work_dir=str(scratch))), str(result)]
         ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if ended.returncode or not result.is_file():
@@ -113,8 +126,8 @@ def _in_child(work_dir: Path, task: Dict[str, Any]) -> Dict[str, Any]:
     return dict(json.loads(result.read_text(encoding='utf-8')))
 
 
-def _child(task: Dict[str, Any]) -> Dict[str, Any]:
-    """Do what is asked and say what it took, bytes."""
+def _child(task: Dict[str, Any], result: Path) -> Dict[str, Any]:
+    """Do what is asked and say what it took, bytes; flows go into a file beside ``result``."""
     torch.set_num_threads(1)  # each thread has buffers of its own
     if 'video' in task:
         cfg = load_config(SMALL, {'video': task['video'], 'load_from': str(CHECKPOINT), 'model.test_iters': task['iters'],
@@ -129,8 +142,11 @@ def _child(task: Dict[str, Any]) -> Dict[str, Any]:
     frames = [as_frames([frame], 'cpu') for frame in _window_frames(2, tuple(task['large']))]
     padded = torch.empty(1, 3, *(8 * math.ceil(side / 8) for side in task['large']), device='meta')
     before = _resident('VmRSS')
-    teacher.estimate_both(*frames)
-    return dict(peak=_resident('VmHWM'), before=before, limit=refiner.max_corr_bytes, pyramid=pyramid_bytes(refiner.estimator, padded))
+    flows = teacher.estimate_both(*frames)
+    peak = _resident('VmHWM')
+    np.save(result.with_suffix('.npy'), torch.cat(flows).numpy())
+    return dict(peak=peak, before=before, limit=refiner.max_corr_bytes, pyramid=pyramid_bytes(refiner.estimator, padded),
+                flows=result.with_suffix('.npy').name)  # yapf: disable
 
 
 def _written(root: Path, kind: str, count: int, size: Tuple[int, int]) -> Path:
