@@ -23,7 +23,7 @@ def labels_section(labels: Mapping[str, Any]) -> str:
     """
     if not labels:
         return ''
-    where = f' They lie in {labels["store"]}.' if labels.get('store') else ''
+    where = f' They lie in the folder {labels["store"]}.' if labels.get('store') else ''
     parts = [f'<p class="soft">{escape("What the teacher labelled, and how much of it passed the checks." + where)}</p>']
     quality = labels.get('quality')
     if quality:

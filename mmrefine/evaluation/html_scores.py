@@ -29,11 +29,13 @@ def headline_section(record: Mapping[str, Any]) -> str:
 
 
 def _card(figure: Mapping[str, Any]) -> str:
-    """All scores of headlines are better when lower."""
+    """All scores of headlines are better when lower; a change that may as well be none has no colour."""
     change, interval, unit = figure['change_percent'], format_interval(figure['interval_percent']), figure['unit']
+    low, high = figure['interval_percent'] or (change, change)
+    sure = None not in (low, high) and low * high > 0
     title = str(figure['title'])
     lines = [f'<span class="name">{escape(title[:1].upper() + title[1:])}</span>',
-             f'<b{change_class(change)}>{escape(format_change(change))}</b>']  # yapf: disable
+             f'<b{change_class(change if sure else None)}>{escape(format_change(change))}</b>']  # yapf: disable
     score = figure['score']
     if figure['before'] is not None:
         score += f': {format_value(figure["before"])} → {format_value(figure["after"])} {unit}'

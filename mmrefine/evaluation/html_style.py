@@ -41,7 +41,7 @@ tr.chosen td { font-weight: 650; }
 .verdict { padding: .05rem .5rem; border-radius: .6rem; color: #fff; background: var(--grey); }
 .verdict.green { background: #10693a; } .verdict.amber { background: #96620a; } .verdict.red { background: #a8231d; }
 p .verdict { display: inline-block; }
-td.why { min-width: 15rem; white-space: normal; font-weight: 400; } .why { text-align: left; }
+td.why { min-width: min(15rem, 45vw); white-space: normal; font-weight: 400; } .why { text-align: left; }
 figure { margin: 1rem 0 1.6rem; min-width: 0; } img { display: block; max-width: 100%; height: auto; }
 figure > img { border: 1px solid var(--line); }
 figcaption { margin-top: .3rem; font-size: .9rem; overflow-wrap: anywhere; }

@@ -236,3 +236,22 @@ def test_a_short_curve_stays_and_ends_at_the_last_step_without_what_is_not_finit
 def test_before_and_after_alike_need_no_colour(tmp_path):
     text, _ = written(tmp_path, dict(groups=dict(refined=group_record(FREE, FREE), unseen=group_record(BEFORE, AFTER))))
     assert '<b>0.0 %</b>' in text and '<b class="good">−25.0 %</b>' in text
+
+
+@pytest.mark.parametrize('interval, color', [
+    ([-12., -4.], ' class="good"'), ([4., 12.], ' class="bad"'), ([-12., 3.], ''), ([-12., None], '')])
+def test_a_number_of_the_headline_is_coloured_only_if_its_interval_says_that_it_is_sure(tmp_path, interval, color):
+    guard = guard_record()
+    guard['chosen'].update(change_percent=8. if 'bad' in color else -8., interval_percent=interval)
+    text, _ = written(tmp_path, dict(groups={}, guard=guard))
+    assert f'<b{color}>{"+" if "bad" in color else "−"}8.0 %</b>' in text
+
+
+def test_the_docs_name_every_key_of_report_json(tmp_path):
+    write_report(tmp_path, full_record(tmp_path))
+    record = json.loads((tmp_path / 'report.json').read_text())
+    docs = (Path(__file__).parents[2] / 'docs/report.md').read_text()
+    changes = record['groups']['refined']['changes']
+    for part in (record, record['headline'], record['headline']['figures'][0], record['groups']['refined'], changes, changes['best'][0],
+                 record['guard'], record['curves']['loss'], record['pictures'][0]):
+        assert [key for key in part if f'`{key}`' not in docs] == []
