@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from html import escape
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, Mapping
 
 from mmrefine.evaluation.headlines import VIDEOS
 from mmrefine.evaluation.html_parts import change_class, figure, image, legend
@@ -79,6 +79,3 @@ def _legend(pair: Mapping[str, Any], changes: Mapping[str, Any]) -> str:
     scene = f' of {pair["scene"]}' if pair.get('scene') else ''
     text = f'Rim: {scale:.2f} px a frame or more; white: no motion, dark grey: unknown. One scale for all pictures{scene}.'
     return legend(changes.get('wheel'), text)
-
-
-__all__: List[str] = ['pairs_section']
