@@ -18,16 +18,14 @@ from mmrefine.errors import InputError
 
 from .atomic import PathLike, write_bytes
 from .images import find_damage, read_input
+from .png import pack_png, unpack_png
 
 FLOW_SUFFIXES = ('.flo', '.png', '.pfm', '.flo5')
 KITTI_MAX_MOTION = 511.  # px; what 16 bits hold, 2^15 / 64 = 512, less a margin that every reader agrees on
 UNKNOWN = 1e9  # px; a component beyond it means "unknown" (Middlebury); writers use ten times as much
 
-# How the pictures of a label are packed. Neighbouring rows of a motion differ less than neighbouring pixels of a row, and level 5 is the
-# last that costs little to write (`benchmarks/store_size.py` prints size and speed). The setting is no part of the format.
-PNG_PARAMS = [cv2.IMWRITE_PNG_COMPRESSION, 5]
-if hasattr(cv2, 'IMWRITE_PNG_FILTER'):  # OpenCV 4.11 and later
-    PNG_PARAMS += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
+# how hard a flow is packed: the last level of zlib that costs little to write (`benchmarks/store_size.py` prints size and speed)
+PACKING = 5
 
 _PFM_HEADER = re.compile(rb'(PF|Pf)\s+(\d+)\s+(\d+)\s+(\S+)[ \t\r]*\n')
 
@@ -101,7 +99,7 @@ def encode_flo(flow: np.ndarray, valid: Optional[np.ndarray] = None) -> bytes:
     return b'PIEH' + struct.pack('<ii', width, height) + np.where(valid[..., None], flow, np.float32(10 * UNKNOWN)).astype('<f4').tobytes()
 
 
-def encode_kitti(flow: np.ndarray, valid: Optional[np.ndarray] = None) -> bytes:
+def encode_kitti(flow: np.ndarray, valid: Optional[np.ndarray] = None, packing: int = PACKING, bridge: bool = False) -> bytes:
     """A flow as a 16-bit PNG in KITTI's layout: R = 64 u + 2^15, G = 64 v + 2^15, B = valid.
 
     Rounded to the nearest 1/64 px, where the development kit truncates (a bias of -1/128 px). Motion beyond ±511 px in either
@@ -110,8 +108,12 @@ def encode_kitti(flow: np.ndarray, valid: Optional[np.ndarray] = None) -> bytes:
     Args:
         flow: ``(H, W, 2)`` px.
         valid: ``(H, W)`` bool; ``None``: wherever the flow can be said.
+        packing: level of zlib, from 0 to 9; no part of the format.
+        bridge: let the first two channels of an invalid pixel repeat the pixel above it instead of being 0: a flow with holes takes a
+            twentieth less room, and whoever looks at the third channel sees no difference.
     """
-    return cv2.imencode('.png', _kitti_steps(flow, valid), PNG_PARAMS)[1].tobytes()
+    steps = _kitti_steps(flow, valid)
+    return pack_png(_bridged(steps) if bridge else steps, packing)
 
 
 def decode_kitti(data: bytes) -> Tuple[np.ndarray, np.ndarray]:
@@ -120,15 +122,35 @@ def decode_kitti(data: bytes) -> Tuple[np.ndarray, np.ndarray]:
     Raises:
         ValueError: damaged, or not a 16-bit PNG of three channels.
     """
+    rgb = decode_png(data)
+    if rgb.dtype.itemsize != 2 or rgb.ndim != 3 or rgb.shape[2] != 3:
+        raise ValueError(f'a KITTI flow is a PNG of 3 channels with 16 bits, this one is {rgb.shape} {rgb.dtype}')
+    return _from_steps(rgb)
+
+
+def decode_png(data: bytes) -> np.ndarray:
+    """A picture as it is stored: ``(H, W)`` grey or ``(H, W, C)``, RGB first, uint8 or uint16 of either byte order.
+
+    Raises:
+        ValueError: damaged, or no picture.
+    """
     damage = find_damage(data)
     if damage is not None:
         raise ValueError(damage)
-    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if bgr is None:
-        raise ValueError('unknown format or damaged data')
-    if bgr.dtype != np.uint16 or bgr.ndim != 3 or bgr.shape[2] != 3:
-        raise ValueError(f'a KITTI flow is a PNG of 3 channels with 16 bits, this one is {bgr.shape} {bgr.dtype}')
-    return _from_steps(bgr)
+    image = unpack_png(data)
+    if image is None:  # another program has made it
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        if image is None:
+            raise ValueError('unknown format or damaged data')
+        if image.ndim == 3 and image.shape[2] == 3:
+            image = image[..., ::-1]
+    return image
+
+
+def can_be_said(flow: np.ndarray) -> np.ndarray:
+    """Where KITTI's layout can say the motion ``(H, W, 2)`` px: bool ``(H, W)``."""
+    inside = np.abs(flow) <= KITTI_MAX_MOTION  # nan compares false
+    return inside[..., 0] & inside[..., 1]
 
 
 def round_kitti(flow: np.ndarray, valid: Optional[np.ndarray] = None) -> Tuple[np.ndarray, np.ndarray]:
@@ -137,28 +159,36 @@ def round_kitti(flow: np.ndarray, valid: Optional[np.ndarray] = None) -> Tuple[n
 
 
 def _kitti_steps(flow: np.ndarray, valid: Optional[np.ndarray]) -> np.ndarray:
-    """The picture of a flow: ``(H, W, 3)`` uint16, valid, y and x."""
+    """The picture of a flow: ``(H, W, 3)`` uint16, x, y and valid."""
     flow, valid = _checked_flow(flow, valid)
-    inside = np.abs(flow) <= KITTI_MAX_MOTION  # nan compares false
-    valid = valid & inside[..., 0] & inside[..., 1]
-    bgr = np.zeros((*valid.shape, 3), np.uint16)
-    bgr[..., 0] = valid
-    for axis, channel in ((0, 2), (1, 1)):
+    valid = valid & can_be_said(flow)
+    rgb = np.zeros((*valid.shape, 3), np.uint16)
+    rgb[..., 2] = valid
+    for axis in (0, 1):
         # times 64 is exact in floats, so rint sees the true value; 2^15 is added to whole numbers
         steps = np.rint(np.where(valid, flow[..., axis], np.float32(0)) * np.float32(64))
-        bgr[..., channel] = (steps + np.float32(2**15)) * valid
-    return bgr
+        rgb[..., axis] = (steps + np.float32(2**15)) * valid
+    return rgb
 
 
-def _from_steps(bgr: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+def _bridged(rgb: np.ndarray) -> np.ndarray:
+    """``rgb``, changed in place: an invalid pixel repeats x and y of the one above, in the first row no motion."""
+    above = np.full_like(rgb[0, :, :2], 2**15)
+    for row in rgb:
+        gap = row[:, 2] == 0
+        row[gap, :2] = above[gap]
+        above = row[:, :2]
+    return rgb
+
+
+def _from_steps(rgb: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     """The flow of a picture, and where it is valid."""
-    blue, green, red = cv2.split(bgr)
-    valid = blue > 0
+    valid = rgb[..., 2] > 0
     scale = valid.astype(np.float32)
     scale *= np.float32(1 / 64)  # a power of two: nothing is rounded
     planes = np.empty((2, *valid.shape), np.float32)  # each axis in one piece, as torch wants it next
-    for plane, channel in zip(planes, (red, green)):
-        np.subtract(channel, np.float32(2**15), out=plane)
+    for axis, plane in enumerate(planes):
+        np.subtract(rgb[..., axis], np.float32(2**15), out=plane)
         plane *= scale
     return planes.transpose(1, 2, 0), valid
 

@@ -4,7 +4,7 @@
 
     <root>/fingerprint.json                  what the labels were made from; written first
     <root>/<scene>/<frame1>__<frame2>.png          flow and valid pixels, KITTI's 16-bit layout
-    <root>/<scene>/<frame1>__<frame2>.weight.png   8-bit weights, only if some are neither 0 nor 1
+    <root>/<scene>/<frame1>__<frame2>.weight.png   8-bit grey weights, only if some are neither 0 nor 1
     <root>/<scene>/<frame1>__<frame2>.json         statistics and digests; written last, so it says that the label is whole
     <root>/manifest.json                     fingerprint, all statistics, a digest of each file; says that the store is complete
     <root>/quality.json                      what the quality of each label is judged by, only if the labels came with it
@@ -20,9 +20,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional
-
-import torch
+from typing import Any, Dict, FrozenSet, Iterable, Iterator, List, Mapping, Optional
 
 from mmrefine.errors import LabelStoreError, StaleLabelsError
 from mmrefine.structures import FlowLabel
@@ -30,7 +28,7 @@ from mmrefine.structures import FlowLabel
 from .atomic import PathLike, remove_leftovers, write_bytes, write_failure, write_json
 from .digest import digest_of, digest_of_bytes
 from .flow_io import decode_kitti
-from .label_files import decode_weight, encode_label
+from .label_files import decode_weight, encode_label, label_of
 from .lock import folder_lock
 from .store_files import (FINGERPRINT, FLOW, FORMAT, MANIFEST, MANIFEST_KEYS, QUALITY, REMEDY,
                           STATS, WEIGHT, differing, key_of, label_path, read_json, seal_of,
@@ -43,8 +41,10 @@ __all__ = ['LabelStore']
 class LabelStore:
     """Flow labels under ``root``, made from what ``fingerprint`` names.
 
-    A key is ``scene/frame1__frame2``; the scene may have several parts. Flow is kept to the nearest 1/64 px (so to ±1/128 px),
-    weight to the nearest 1/255, but never rounded to 0. Motion beyond ±511 px gets weight 0, as KITTI's layout cannot say it.
+    A key is ``scene/frame1__frame2``; the scene may have several parts. Flow is kept to the nearest 1/64 px (so to ±1/128 px).
+    Up to 16 different weights of a label are kept to the nearest 1/255, and none becomes 0. Of a label with more, each weight becomes the
+    nearest of 2/255, 6/255, 1/15, 3/15, 5/15 … 1, so it is at most 0.07 off and by no more than a factor of 2; below 1/255 it becomes
+    0. Motion beyond ±511 px gets weight 0, as KITTI's layout cannot say it.
 
     Args:
         root: the folder; it need not exist yet.
@@ -59,6 +59,7 @@ class LabelStore:
         if strange:
             raise ValueError(f'a fingerprint maps names to digests (str), {strange[0]} is not; use digest_of')
         self._manifest: Optional[Dict[str, Any]] = None
+        self._soft: Optional[FrozenSet[str]] = None
         self._quality: Optional[Dict[str, Any]] = None
 
     @classmethod
@@ -149,17 +150,14 @@ class LabelStore:
         Raises:
             LabelStoreError: there is no such label, or one of its files is missing or damaged.
         """
-        soft = self._entry(key)['soft']
-        path = self._path(key, FLOW)
+        suffix = FLOW
+        files = {part: self.bytes_of(key, part) for part in suffixes(self._entry(key)['soft'])}
         try:
-            flow, valid = decode_kitti(path.read_bytes())
-            weight = torch.from_numpy(valid).float()[None]
-            if soft:
-                path = self._path(key, WEIGHT)
-                weight = weight * torch.from_numpy(decode_weight(path.read_bytes(), valid.shape))
-        except (OSError, ValueError) as error:
-            raise LabelStoreError(f'{path}: the label cannot be read ({error}); {REMEDY}, and label again') from error
-        return FlowLabel(torch.from_numpy(flow).permute(2, 0, 1), weight)
+            flow, valid = decode_kitti(files[FLOW])
+            suffix = WEIGHT
+            return label_of(flow, valid, decode_weight(files[WEIGHT], valid.shape) if WEIGHT in files else None)
+        except ValueError as error:
+            raise _unreadable(self._path(key, suffix), error) from error
 
     def stats(self, key: str) -> Dict[str, Any]:
         """The statistics that were written with the label.
@@ -205,7 +203,7 @@ class LabelStore:
         try:
             return path.read_bytes()
         except OSError as error:
-            raise LabelStoreError(f'{path}: the label cannot be read ({error}); {REMEDY}, and label again') from error
+            raise _unreadable(path, error) from error
 
     def finish(self, keys: Iterable[str], extra: Optional[Mapping[str, Any]] = None) -> None:
         """Declare the store complete with these labels and those that it was complete with before.
@@ -221,7 +219,7 @@ class LabelStore:
         path = self.root / MANIFEST
         paths = {key: self._path(key, STATS) for key in keys}  # refuses what is no key before it waits
         with self._locked(path):
-            self._manifest = self._quality = None  # another process may have written new ones
+            self._manifest = self._soft = self._quality = None  # another process may have written new ones
             known = list(self.manifest['pairs']) if self.is_complete() else []
             missing = [key for key in sorted(paths) if not self.has(key)]
             if missing:
@@ -243,7 +241,7 @@ class LabelStore:
                 write_bytes(self.root / QUALITY, data)
                 manifest['quality'] = digest_of_bytes(data)
             write_json(path, {**manifest, 'digest': seal_of(manifest)})
-            self._manifest = self._quality = None
+            self._manifest = self._soft = self._quality = None
             self._sweep(records)
 
     def is_complete(self) -> bool:
@@ -299,7 +297,9 @@ class LabelStore:
                 if path.exists():
                     raise
                 # else another process has just folded it into the manifest
-        found = {'stats': self.manifest['pairs'][key], 'soft': key in self.manifest['soft']}
+        if self._soft is None:  # a search through the list would take as long as reading the label
+            self._soft = frozenset(self.manifest['soft'])
+        found = {'stats': self.manifest['pairs'][key], 'soft': key in self._soft}
         digests = self.manifest.get('files')
         if digests is not None:
             found['files'] = {suffix: digests[key + suffix] for suffix in suffixes(found['soft'])}
@@ -329,3 +329,7 @@ class LabelStore:
             if key_of(self.root, path) in pairs:
                 path.unlink(missing_ok=True)
         remove_leftovers(self.root)
+
+
+def _unreadable(path: Path, error: Exception) -> LabelStoreError:
+    return LabelStoreError(f'{path}: the label cannot be read ({error}); {REMEDY}, and label again')

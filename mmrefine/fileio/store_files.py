@@ -11,7 +11,7 @@ from mmrefine.errors import LabelStoreError
 from .atomic import TEMP_PREFIX, json_bytes
 from .digest import digest_of
 
-FORMAT = 'mmrefine-labels/2'  # 1 kept no digests of the files
+FORMAT = 'mmrefine-labels/3'  # 2 kept every weight to 1/255 and no quality.json, 1 no digests of the files; all are read alike
 FINGERPRINT, MANIFEST, QUALITY = 'fingerprint.json', 'manifest.json', 'quality.json'
 FLOW, WEIGHT, STATS = '.png', '.weight.png', '.json'  # what follows the key in a label's files
 REMEDY = 'delete the folder, or set the store to a new one'

@@ -15,7 +15,8 @@ import torch
 from helpers_fileio import label, tree
 
 from mmrefine.errors import LabelStoreError, StaleLabelsError
-from mmrefine.fileio import LabelStore
+from mmrefine.fileio import LabelStore, encode_kitti
+from mmrefine.fileio.label_files import as_stored
 from mmrefine.structures import FlowLabel
 
 MADE_FROM = {'teacher': 'aaaa', 'labeler': 'bbbb', 'frames/cat': 'cccc'}
@@ -48,6 +49,57 @@ def test_any_weight_comes_back_to_half_of_a_255th_and_never_dies(tmp_path: Path)
     assert torch.equal(store.read('cat/0__1').flow, (weight > 0) * torch.ones(2, 2, 4))
 
 
+def test_of_many_weights_each_is_within_7_percent_and_a_factor_of_2(tmp_path: Path) -> None:
+    weight = torch.linspace(0, 1, 60 * 85).view(1, 60, 85)
+    store = store_in(tmp_path)
+    store.write('cat/0__1', FlowLabel(torch.ones(2, 60, 85), weight), {})
+    found = store.read('cat/0__1').weight
+    known = weight >= 1 / 255
+    assert (found - weight).abs().max() <= .07 and torch.equal(found > 0, known) and 0 < (~known).sum() < 25
+    assert (found[known] / weight[known]).max() <= 2 and (weight[known] / found[known]).max() <= 2
+    assert found.max() == found[0, -1, -1] == 1 and len(found.unique()) == 11
+    assert abs(float(found.mean() - weight.mean())) < 2e-3  # as often too little as too much
+    raw = cv2.imread(str(tmp_path / 'cat/0__1.weight.png'), cv2.IMREAD_UNCHANGED)
+    assert raw.dtype == np.uint8 and torch.equal(torch.from_numpy(raw).float() / 255, found[0])
+
+
+@pytest.mark.parametrize('values, exact', [(16, True), (17, False)])
+def test_a_few_different_weights_are_all_kept(tmp_path: Path, values: int, exact: bool) -> None:
+    weight = (torch.arange(values * 4) % values).view(1, 4, values) * 15 / 255
+    store = store_in(tmp_path)
+    store.write('cat/0__1', FlowLabel(torch.ones(2, 4, values), weight), {})
+    assert torch.equal(store.read('cat/0__1').weight, weight) is exact
+
+
+WEIGHTS = {'mask': lambda w: (w > .5).float(), 'floor': lambda w: torch.where(w > .5, 1., .3), 'few': lambda w: (w * 9).round() / 9,
+           'many': lambda w: w, 'none': torch.zeros_like, 'all': torch.ones_like, 'tiny': lambda w: w * 1e-4}  # yapf: disable
+
+
+@pytest.mark.parametrize('kind', WEIGHTS)
+def test_what_a_store_will_give_back_is_known_before_it_is_written(tmp_path: Path, kind: str) -> None:
+    given = label(3, soft=True, size=(30, 40))
+    given = FlowLabel(12 * given.flow, WEIGHTS[kind](given.weight))  # some of it faster than 511 px
+    wanted = as_stored(given)
+    store = store_in(tmp_path)
+    store.write('cat/0__1', given, {})
+    store.write('cat/1__2', wanted, {})
+    for key in ('cat/0__1', 'cat/1__2'):  # rounding twice is rounding once
+        assert torch.equal(store.read(key).flow, wanted.flow) and torch.equal(store.read(key).weight, wanted.weight)
+    files = tree(tmp_path / 'cat')
+    assert files['0__1.png'] == files['1__2.png'] and files.get('0__1.weight.png') == files.get('1__2.weight.png')
+    assert (wanted.flow.abs() <= 511).all() and (kind == 'none' or wanted.kept > 0)
+
+
+def test_labels_whose_weights_were_kept_to_a_255th_are_read_as_they_were(tmp_path: Path) -> None:
+    given, store = label(2, soft=True), store_in(tmp_path)
+    weight8 = (given.weight[0] * 255).round().clamp(min=1).byte().numpy()
+    flow = given.flow.permute(1, 2, 0).numpy()
+    store.put('cat/0__1', {'.png': encode_kitti(flow), '.weight.png': cv2.imencode('.png', weight8)[1].tobytes()}, {})
+    assert torch.equal(store.read('cat/0__1').weight[0], torch.from_numpy(weight8).float() / 255)
+    store.finish(['cat/0__1'])
+    assert torch.equal(LabelStore.open(tmp_path).read('cat/0__1').weight[0], torch.from_numpy(weight8).float() / 255)
+
+
 def test_motion_that_the_layout_cannot_say_loses_its_weight(tmp_path: Path) -> None:
     flow = torch.zeros(2, 1, 4)
     flow[0, 0, 1], flow[1, 0, 2], flow[0, 0, 3] = 511.5, -600., 511.
@@ -72,11 +124,15 @@ def test_how_a_label_was_packed_does_not_change_what_is_read(tmp_path: Path, pac
 
 
 def test_another_toolbox_reads_the_label_as_a_kitti_file(tmp_path: Path) -> None:
-    flow = torch.tensor([[[1., 2.]], [[-3., 0.]]])
-    store_in(tmp_path).write('cat/0__1', FlowLabel(flow, torch.tensor([[[1., 0.]]])), {})
-    raw = cv2.imread(str(tmp_path / 'cat' / '0__1.png'), cv2.IMREAD_UNCHANGED)
-    assert raw.dtype == np.uint16
-    assert raw[0, :, ::-1].tolist() == [[2**15 + 64, 2**15 - 192, 1], [0, 0, 0]]
+    flow = torch.tensor([[[1., 2.], [3., 4.]], [[-3., 0.], [5., 6.]]])
+    store = store_in(tmp_path)
+    store.write('cat/0__1', FlowLabel(flow, torch.tensor([[[1., 0.], [0., 1.]]])), {})
+    raw = cv2.imread(str(tmp_path / 'cat' / '0__1.png'), cv2.IMREAD_UNCHANGED)[..., ::-1]
+    assert raw.dtype == np.uint16 and raw[..., 2].tolist() == [[1, 0], [0, 1]]
+    assert raw[0, 0, :2].tolist() == [2**15 + 64, 2**15 - 192] and raw[1, 1, :2].tolist() == [2**15 + 256, 2**15 + 384]
+    # what is not labelled repeats what is above it, if anything is: that packs well, and means nothing
+    assert raw[0, 1, :2].tolist() == [2**15, 2**15] and raw[1, 0, :2].tolist() == raw[0, 0, :2].tolist()
+    assert store.read('cat/0__1').flow.flatten(1).T.tolist() == [[1, -3], [0, 0], [0, 0], [4, 6]]
 
 
 @pytest.mark.parametrize('key', ['a b/frame 1__frame 2', 'día/кадр__フレーム', 'a/b/c/0__1', '.hidden/.0__.1', 'v1.5/f.001__f.002',
@@ -121,7 +177,7 @@ def test_the_manifest_holds_fingerprint_statistics_and_extras_and_the_files_are_
     assert store.is_complete() and store.has('cat/0__1') and not store.has('cat/2__3')
     manifest = json.loads((tmp_path / 'manifest.json').read_text())
     assert manifest == store.manifest == LabelStore.open(tmp_path).manifest == {
-        'format': 'mmrefine-labels/2', 'fingerprint': MADE_FROM, 'soft': ['cat/1__2'], 'extra': {'frames': 3},
+        'format': 'mmrefine-labels/3', 'fingerprint': MADE_FROM, 'soft': ['cat/1__2'], 'extra': {'frames': 3},
         'files': {name: sha256((tmp_path / name).read_bytes()).hexdigest()[:16]
                   for name in ('cat/0__1.png', 'cat/1__2.png', 'cat/1__2.weight.png')}, 'digest': manifest['digest'],
         'pairs': {'cat/0__1': {'kept': 0.25}, 'cat/1__2': {'kept': 0.5, 'cycle_error_median': None}}}  # yapf: disable
