@@ -62,7 +62,7 @@ def load_named(model: Union[str, Path, Config], overrides: Optional[Mapping[str,
 def find_weights(cfg: Config, checkpoint: Optional[Union[str, Path]] = None) -> Path:
     """The checkpoint to start from: the one that is named, else ``load_from`` of the config.
 
-    What is not below the current folder is looked for beside the configs.
+    A ``load_from`` below ``configs/`` comes with the configs, and is found there from any folder.
 
     Raises:
         CheckpointError: there is none; says where it comes from.
@@ -75,10 +75,10 @@ def find_weights(cfg: Config, checkpoint: Optional[Union[str, Path]] = None) -> 
     path = Path(wanted)
     if path.is_file():
         return path
-    if checkpoint is None and not path.is_absolute():
-        beside = config_root().parent / path if path.parts[0] != 'configs' else config_root().joinpath(*path.parts[1:])
-        if beside.is_file():
-            return beside
+    if checkpoint is None and path.parts[0] == 'configs':
+        carried = config_root().joinpath(*path.parts[1:])
+        if carried.is_file():
+            return carried
     if checkpoint is not None:
         load_checkpoint_file(path)  # has the sentence for it
     known = [named for named in NAMED_MODELS.values() if config and config.resolve() == config_root() / named.config]

@@ -79,6 +79,7 @@ def label_video(video: Union[str, Path],
         MMRefineError: whatever is wrong with video, config or checkpoint, in one sentence.
     """
     cfg, _ = prepare_run(video, config, work_dir, checkpoint, overrides, skip_corrupt, resume=True)
+    cfg.resume = False  # the teacher is the network as it came, even where a student is half trained; the store resumes by itself
     stores = make_labels(cfg)
     if sheets:
         browse_labels(cfg, pairs=sheets)

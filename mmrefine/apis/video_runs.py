@@ -20,8 +20,8 @@ __all__ = ['RUN_FILE', 'default_out', 'mark_finished', 'prepare_run']
 # in the folder of results: the settings of its run, and whether it is finished
 RUN_FILE = 'run.json'
 START_FILE = 'start.pth'
-# what may change between two halves of one run
-_FREE = ('work_dir', 'resume', 'load_from', 'launcher', 'num_workers', 'experiment_name', 'log_level')
+# what may change between two halves of one run; video and weights are compared apart
+_FREE = ('video', 'work_dir', 'resume', 'load_from', 'launcher', 'num_workers', 'experiment_name', 'log_level')
 
 
 def default_out(video: Union[str, Path], parent: str = 'work_dirs') -> Path:
@@ -64,19 +64,22 @@ def prepare_run(video: Union[str, Path],
     folder = Path(out) if out is not None else default_out(video)
     cfg = skipping(cfg, folder, skip_corrupt, log)
     cfg.work_dir = str(folder)
-    start = find_weights(cfg, checkpoint)
-    weights, renamed = readable_weights(cfg, start)
-    digest = digest_of_state(state_dict_of(weights, str(start)))
+    address = str(checkpoint or cfg.get('load_from') or '')
+    if address.startswith(('http://', 'https://')):  # MMEngine fetches it, and the loader of the run judges it
+        cfg.load_from = digest = address
+        weights = None
+    else:
+        start = find_weights(cfg, checkpoint)
+        weights, renamed = readable_weights(cfg, start)
+        digest = digest_of_state(state_dict_of(weights, str(start)))
+        cfg.load_from = str(folder / START_FILE if renamed else start)
     settings = dict(video=str(Path(video).resolve()), weights=digest, config=_settings(cfg))
-    if resume and _check_folder(folder, settings):
-        return cfg, True
-    if renamed:
-        start = folder / START_FILE
-        save_checkpoint(start, weights)
-    cfg.load_from = str(start)
+    finished = resume and _check_folder(folder, settings)
+    if weights is not None and cfg.load_from == str(folder / START_FILE):
+        save_checkpoint(cfg.load_from, weights)
     cfg.resume = bool(resume or cfg.get('resume'))
-    _write(folder, settings, finished=False)
-    return cfg, False
+    _write(folder, settings, finished)
+    return cfg, finished
 
 
 def mark_finished(folder: Union[str, Path]) -> None:

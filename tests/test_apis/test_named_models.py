@@ -1,0 +1,104 @@
+"""A short name leads to a config that reads, and any layout of weights to the same network."""
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever import mode pytest runs in
+
+from small_trees import ROOT  # noqa: E402
+
+from mmrefine.apis import inference_flow, open_model  # noqa: E402
+from mmrefine.apis.model_names import NAMED_MODELS  # noqa: E402
+from mmrefine.apis.named_models import (config_root, find_config, find_weights,  # noqa: E402
+                                        load_named, model_lines, official_kind)
+from mmrefine.apis.progress import Progress  # noqa: E402
+from mmrefine.compat.checkpoints import load_checkpoint_file  # noqa: E402
+from mmrefine.compat.official_raft import convert_raft_checkpoint  # noqa: E402
+from mmrefine.errors import CheckpointError, ConfigError  # noqa: E402
+from mmrefine.fileio.atomic import save_checkpoint  # noqa: E402
+
+DEMO_WEIGHTS = ROOT / 'configs/demo/raft_small_source.pth'
+
+
+def test_every_name_leads_to_a_config_for_a_video_whose_network_is_what_it_says():
+    kinds = {}
+    for name, named in NAMED_MODELS.items():
+        assert find_config(name) == ROOT / 'configs' / named.config
+        cfg = load_named(name, dict(video='a.mp4'))
+        kinds[name] = official_kind(cfg)
+        assert cfg.video == 'a.mp4' and cfg.load_from
+        if name not in ('raft', 'demo'):
+            assert cfg.load_from in named.weights  # the remedy names the file that the config wants
+    assert kinds == dict(raft_small='Small', raft_official='Basic', raft=None, demo='Small')
+    assert load_named('raft').load_from.rpartition('/')[2] in NAMED_MODELS['raft'].weights
+
+
+def test_a_config_is_found_by_its_path_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert config_root() == ROOT / 'configs'
+    for text in ('configs/refine/pwcnet_sintel.py', 'refine/pwcnet_sintel.py'):
+        assert find_config(text) == ROOT / 'configs/refine/pwcnet_sintel.py'
+    (tmp_path / 'mine.py').write_text('')
+    assert find_config('mine.py') == Path('mine.py')
+    with pytest.raises(ConfigError, match=r'raft_smal: there is no such model or config file; did you mean raft_small\?'):
+        find_config('raft_smal')
+    with pytest.raises(ConfigError, match='other.py: .* name a config file, or one of raft_small, raft_official, raft, demo'):
+        find_config('other.py')
+
+
+def test_the_demo_weights_are_found_from_anywhere_and_others_are_asked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find_weights(load_named('demo')) == DEMO_WEIGHTS
+    lines = model_lines()
+    assert lines[0] == f'configs: {ROOT / "configs"}' and lines[-1].endswith(f'weights: {DEMO_WEIGHTS}')
+    for name in ('raft_small', 'raft_official', 'raft'):
+        with pytest.raises(CheckpointError, match='the weights to start from are not there; (pass|put) .*--model demo'):
+            find_weights(load_named(name))
+        assert any(line.startswith(f'--model {name}: ') and 'none yet' in line for line in lines)
+    (tmp_path / 'checkpoints').mkdir()
+    wanted = Path(load_named('raft').load_from)
+    wanted.write_bytes(b'there')
+    assert find_weights(load_named('raft')) == wanted
+
+
+@pytest.mark.parametrize('layout', ['princeton', 'torchvision'])
+def test_official_weights_are_renamed_on_the_fly(layout, tmp_path):
+    save_checkpoint(tmp_path / 'official.pth', convert_raft_checkpoint(load_checkpoint_file(DEMO_WEIGHTS), layout)[0])
+    frames = [np.random.default_rng(seed).integers(0, 255, (40, 56, 3), dtype=np.uint8) for seed in (0, 1)]
+    flows = []
+    for path in (None, tmp_path / 'official.pth'):
+        model = open_model('demo', path)
+        model.test_iters = 1
+        assert not model.training
+        flows.append(inference_flow(model, *frames))
+    assert np.array_equal(*flows) and np.abs(flows[0]).max() > 0
+    for other, hint in (('raft_official', 'raft_small'), ('raft', 'raft_small')):
+        with pytest.raises(CheckpointError, match=f'holds the official Small RAFT .{layout} names.* add --model {hint}'):
+            open_model(other, tmp_path / 'official.pth')
+
+
+def test_weights_of_another_network_are_refused_with_their_file(tmp_path):
+    save_checkpoint(tmp_path / 'odd.pth', dict(state_dict={'layer.weight': torch.zeros(2)}))
+    with pytest.raises(CheckpointError, match='odd.pth: these are not the weights of the configured RAFT'):
+        open_model('demo', tmp_path / 'odd.pth')
+
+
+def test_progress_speaks_now_and_then_and_reckons_what_is_left():
+    now, lines = [0.], []
+    progress = Progress('flow: {} pairs', 100, lines.append, every=10., clock=lambda: now[0])
+    for done in range(1, 101):
+        now[0] = done * 1.5
+        progress(done)
+    assert lines[0] == 'flow: 7/100 pairs, 0.67 a second, 2 min 20 s left'
+    assert len(lines) == 15 and lines[-1] == 'flow: 100/100 pairs, 0.67 a second, 0 min 00 s left'
+    quick, lines2 = [0.], []
+    progress = Progress('{} frames', None, lines2.append, every=10., clock=lambda: quick[0])
+    progress(3)
+    quick[0] = 12.
+    progress(30)
+    assert lines2 == ['30 frames, 2.50 a second']

@@ -1,0 +1,179 @@
+"""``mmrefine refine`` and ``mmrefine labels``: one run in one folder, however often it is stopped and begun again."""
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from helpers_cli import DEMO_WEIGHTS, SIZE, error_of, rendered, status_of, video_of
+
+import mmrefine
+from mmrefine.apis import training
+from mmrefine.apis.config import load_config
+from mmrefine.apis.named_models import config_root
+from mmrefine.compat.checkpoints import load_checkpoint_file
+from mmrefine.compat.official_raft import convert_raft_checkpoint
+from mmrefine.engine import SelfTrainingLoop
+from mmrefine.errors import ConfigError
+from mmrefine.fileio import LabelStore
+from mmrefine.fileio.atomic import save_checkpoint
+
+FRAMES = 8
+# one look, one iteration, two steps of one pair; held_out leaves something to learn from
+TINY = ['--steps', '2', '--batch-size', '1', '--set', 'model.train_iters=1', 'model.test_iters=1', 'labeler.view.scales=(1.,)',
+        'labeler.filters.0.beta=5.', 'default_hooks.checkpoint.interval=1', f'crop_size={SIZE}'.replace(' ', '')]  # yapf: disable
+
+
+@pytest.fixture(scope='module')
+def video(tmp_path_factory) -> Path:
+    """A video file of eight rendered frames."""
+    root = tmp_path_factory.mktemp('clip')
+    return video_of(rendered(root, FRAMES), root / 'clip.avi')
+
+
+@pytest.fixture(scope='module')
+def official(tmp_path_factory) -> Path:
+    """The weights of the demo under the names of RAFT's authors."""
+    path = tmp_path_factory.mktemp('weights') / 'raft-small.pth'
+    save_checkpoint(path, convert_raft_checkpoint(load_checkpoint_file(DEMO_WEIGHTS), 'princeton')[0])
+    return path
+
+
+def command(video, out, checkpoint=DEMO_WEIGHTS, name='refine', options=TINY):
+    return (name, video, '--model', 'demo', '--checkpoint', checkpoint, '--out', out, *options)
+
+
+@pytest.fixture(scope='module')
+def run(video, official, tmp_path_factory) -> Path:
+    """The folder of a whole run, stopped once by Ctrl-C in its second step, from official weights."""
+    out = tmp_path_factory.mktemp('run') / 'out'
+    original, calls = SelfTrainingLoop.run_iter, []
+
+    def stopping(self, batch):
+        calls.append(1)
+        if len(calls) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(self, batch)
+
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins with Ctrl-C ignored
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SelfTrainingLoop, 'run_iter', stopping)
+        assert status_of(*command(video, out, official)) == 130
+    signal.signal(signal.SIGINT, interrupt)
+    assert json.loads((out / 'run.json').read_text())['finished'] is False and not (out / 'refined.pth').exists()
+    assert (out / 'iter_1.pth').exists()
+    assert status_of(*command(video, out, official)) == 0
+    return out
+
+
+def test_a_stopped_run_goes_on_where_it_was(run):
+    assert json.loads((run / 'report.json').read_text())['timings']['resumed_at_iter'] == 1
+    assert load_checkpoint_file(run / 'refined.pth')['meta']['iter'] == 2
+
+
+def test_official_weights_are_taken_as_they_are(run):
+    found, wanted = (load_checkpoint_file(path)['state_dict'] for path in (run / 'teacher.pth', DEMO_WEIGHTS))
+    assert found.keys() == wanted.keys() and all(torch.equal(found[key], wanted[key].float()) for key in wanted)
+
+
+def test_a_finished_run_is_not_repeated_and_says_what_came_of_it(run, video, official, capsys, monkeypatch):
+    monkeypatch.setattr(training, 'train', lambda cfg: pytest.fail('trained again'))
+    before = (run / 'refined.pth').stat().st_mtime_ns
+    capsys.readouterr()
+    assert status_of(*command(video, run, official)) == 0
+    text = capsys.readouterr().out
+    reason = json.loads((run / 'report.json').read_text())['guard']['reason']
+    assert f'guard: {reason}' in text and f'refined network: {run / "refined.pth"}; report: {run / "report.html"}' in text
+    assert f'mmrefine flow {video} --model demo --checkpoint {run / "refined.pth"}' in text
+    assert (run / 'refined.pth').stat().st_mtime_ns == before
+
+
+def test_a_folder_with_a_run_of_other_settings_is_refused(run, video, official, tmp_path, capsys):
+    sentence = error_of(capsys, *command(video, run, official), 'max_iters=3', 'randomness.seed=9')
+    assert sentence.startswith(f'{run}: holds a run of other settings (')
+    assert 'max_iters was 2, is 3' in sentence and 'randomness.seed was 125, is 9' in sentence
+    weights = load_checkpoint_file(DEMO_WEIGHTS)
+    next(iter(weights['state_dict'].values())).mul_(2)
+    save_checkpoint(tmp_path / 'other.pth', weights)
+    assert 'weights was ' in error_of(capsys, *command(video, run, tmp_path / 'other.pth'))
+    (run.parent / 'foreign').mkdir()
+    (run.parent / 'foreign' / 'last_checkpoint').write_text('iter_1.pth')
+    assert 'holds a run that was not started by this command' in error_of(capsys, *command(video, run.parent / 'foreign', official))
+
+
+def test_the_next_command_of_the_same_folder_does_not_mind_where_it_is_given(run, video, official, monkeypatch):
+    monkeypatch.chdir(video.parent)
+    monkeypatch.setattr(training, 'train', lambda cfg: pytest.fail('trained again'))
+    assert status_of(*command(video.name, run, official)) == 0
+
+
+def test_labels_alone_are_those_that_a_refinement_learns_from(run, video, official, tmp_path, capsys):
+    options = ['--sheets', '2', *TINY[4:], 'max_iters=2', 'batch_size=1']
+    assert status_of(*command(video, tmp_path / 'out', official, 'labels', options)) == 0
+    assert f'labels: {tmp_path / "out" / "labels"}' in capsys.readouterr().out
+    assert [path.name for path in (tmp_path / 'out/label_sheets').iterdir()] == ['clip.png']
+    for path in (run / 'labels').rglob('*'):
+        assert path.is_dir() or path.read_bytes() == (tmp_path / 'out/labels' / path.relative_to(run / 'labels')).read_bytes()
+    monkey = pytest.MonkeyPatch()
+    monkey.setattr(training, 'train', lambda cfg: [dict(groups={}, resumed=cfg.resume)])
+    assert mmrefine.refine(video, 'demo', tmp_path / 'out', official, resume=True, **values())['resumed'] is True
+    monkey.undo()
+
+
+def values():
+    """What the options of TINY say, from Python."""
+    return {'max_iters': 2, 'batch_size': 1, 'model.train_iters': 1, 'model.test_iters': 1, 'labeler.view.scales': (1., ),
+            'labeler.filters.0.beta': 5., 'default_hooks.checkpoint.interval': 1, 'crop_size': SIZE}  # yapf: disable
+
+
+def test_labels_are_made_by_the_network_as_it_came_even_beside_a_finished_run(run, video, official):
+    before = LabelStore.open(run / 'labels').fingerprint
+    assert status_of(*command(video, run, official, 'labels', TINY[4:]), 'max_iters=2', 'batch_size=1') == 0
+    assert LabelStore.open(run / 'labels').fingerprint == before
+    assert json.loads((run / 'run.json').read_text())['finished'] is True
+
+
+def test_corrupt_frames_become_no_label(video, tmp_path, capsys):
+    clip = rendered(tmp_path, FRAMES)
+    (clip / 'frame_0003.png').write_bytes(b'\x89PNG\r\n\x1a\n')
+    sentence = error_of(capsys, *command(clip, tmp_path / 'out', name='labels', options=TINY[4:]))
+    assert 'frame_0003 (number 2: ' in sentence and '--skip-corrupt' in sentence and not (tmp_path / 'out/labels').exists()
+    assert status_of(*command(clip, tmp_path / 'out', name='labels', options=['--skip-corrupt', *TINY[4:]])) == 0
+    assert 'frame_0003 (number 2: ' in capsys.readouterr().out
+    keys = LabelStore.open(tmp_path / 'out/labels').keys()
+    assert keys and not [key for key in keys if 'frame_0003' in key] and f'{clip.name}/frame_0001__frame_0002' in keys
+
+
+def test_quick_is_for_a_cpu_and_a_set_value_wins(monkeypatch, tmp_path):
+    seen = {}
+    monkeypatch.setattr(training, 'refine', lambda *args, **more: seen.update(more) or dict(groups={}, guard=dict(reason='fine')))
+    assert status_of('refine', 'a.mp4', '--quick', '--amp', '--workers', '0', '--set', 'max_iters=50') == 0
+    assert seen == {'resume': True, 'skip_corrupt': False, 'max_iters': 50, 'batch_size': 4, 'model.train_iters': 8, 'model.test_iters': 12,
+                    'num_workers': 0, 'optim_wrapper.type': 'BFloat16OptimWrapper'}  # yapf: disable
+    for name in ('raft_small', 'raft', 'raft_official'):
+        config = config_root() / 'refine' / f'{name}_video.py'
+        values = {key: value for key, value in seen.items() if key not in ('resume', 'skip_corrupt')}
+        assert load_config(config, dict(values, video='a.mp4')).model.test_iters == 12
+
+
+def test_what_is_wrong_is_one_sentence_before_anything_is_made(tmp_path, monkeypatch, capsys, video, official):
+    monkeypatch.chdir(tmp_path)
+    small = error_of(capsys, 'refine', video)
+    assert small.startswith('checkpoints/raft-small-mmrefine.pth: the weights to start from are not there; pass the official file as it is')
+    assert 'tools/convert_checkpoint.py' in small and '--model demo' in small
+    wrong = error_of(capsys, 'refine', video, '--model', 'raft', '--checkpoint', official)
+    assert wrong.startswith(f'{official}: holds the official Small RAFT (princeton names)') and wrong.endswith('add --model raft_small')
+    assert "did you mean max_iters?" in error_of(capsys, 'refine', video, '--model', 'demo', '--set', 'max_itrs=3')
+    assert 'no such model' in error_of(capsys, 'refine', video, '--model', 'nothing.py')
+    assert not [path for path in (tmp_path / 'work_dirs').rglob('*.pth')]
+
+
+def test_a_run_can_be_prepared_from_a_config_object(video, tmp_path):
+    cfg = load_config(config_root() / 'demo/raft_small_video.py')
+    prepared, finished = training.prepare_run(video, cfg, tmp_path, DEMO_WEIGHTS)
+    assert (prepared.video, prepared.work_dir, prepared.load_from, finished) == (str(video), str(tmp_path), str(DEMO_WEIGHTS), False)
+    with pytest.raises(ConfigError, match='has no key .nothing.'):
+        training.prepare_run(video, cfg, tmp_path, DEMO_WEIGHTS, dict(nothing=1))
