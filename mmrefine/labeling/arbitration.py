@@ -1,146 +1,123 @@
-"""Which of several looks at a pair is right, pixel by pixel and without truth."""
+"""What several looks at the same pair come to together, pixel by pixel and without truth."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Tuple
 
 import torch
 from torch import Tensor
 
-from mmrefine.errors import ConfigError
-from mmrefine.geometry import box_mean, census_residual, cycle_error, lands_inside, luma
+from mmrefine.geometry import box_mean, census_residual, cycle_error
 
 from .filters import check_radius, check_tolerances
 
 
 @dataclass(frozen=True)
 class Arbiter:
-    """Decides between the motion that is held so far and a finer look that challenges it.
+    """The weighted geometric median of several looks: ``argmin_m sum_k w_k(p) |f_k(p) - m|``.
 
-    Two questions. For the whole pair, both directions at once: do the round trips get shorter? ::
+    Where most looks agree the answer is with them, however far off another one is; where each is off a little to another side it lies
+    between them and is better than any. How much a look counts is what speaks for it::
 
-        r = median cycle error of the challenger / median cycle error of what is held
+        w_k(p) = (r / r_k)^trust  exp(-picture (c_k(p) - c(p)))
 
-    over the pixels that land inside the frame with both (:func:`round_trip_ratio`). Beyond ``refuse`` the pair keeps what it has; beyond
-    ``trust`` already where a larger size has nothing more to show, :func:`fine_detail` of both frames below ``detail``. Of a single pixel
-    the cycle error says too little: it prefers the smoother motion, and what is wrong both ways comes back.
-
-    For each pixel: does the challenger explain the picture? It is taken where ::
-
-        mean_window( c(challenger) - c(held) ) < lead(p)
-
-    with ``c`` of :func:`~mmrefine.geometry.census_residual`; a pixel that leaves the frame with either of the two has no say and goes
-    with its surroundings. Then the majority in the window decides, so that motion changes in whole patches and is not torn. ``lead(p)``
-    is what a finer look may explain worse, as a rule ``lead``, but 0 where it has not earned it: ``r`` is above ``trust``, and the motion
-    of either is above ``reach`` px of the challenger's size, more than the search of the network spans at once; and for a look that is
-    no finer. At last a challenger that loses more than ``1 - least`` of the pixels of a direction loses them all. Ours, not the paper's.
+    For the whole pair, ``r_k`` is the median cycle error of look k, both directions at once, over the pixels that land inside the frame,
+    and ``r`` the least of them: a look that goes astray does not come back. Of a single pixel the cycle error says too little; it prefers
+    the smoother motion, and what is wrong both ways comes back. For the pixel, ``c_k`` is the mean over a window of
+    :func:`~mmrefine.geometry.census_residual`, and ``c`` the least of them: does the look explain the picture? A pixel that leaves the
+    frame with any of the looks has no say in that. Ours, not the paper's.
 
     Args:
-        lead: share of the comparisons of the census, in [0, 1].
-        trust: ratio of the cycle errors, above 0.
-        refuse: ratio of the cycle errors, at least ``trust``.
-        reach: px of the challenger's own size; three cells of 8 px are what RAFT-small searches on its finest level.
-        radius: of the window of the decision, which has ``2 radius + 1`` px on a side.
-        least: share of the pixels of a direction, in [0, 1).
-        detail: no unit; frames that were enlarged three times have 0.5 to 0.7, frames of real video 1 and more.
+        trust: power of the ratio of cycle errors, no unit, at least 0; 0 does without.
+        picture: per share of the comparisons of the census, at least 0; 0 does without.
+        radius: of the window, which has ``2 radius + 1`` px on a side.
 
     Raises:
         ConfigError: a value out of range.
     """
-    lead: float = 0.1
-    trust: float = 0.6
-    refuse: float = 1.
-    reach: float = 24.
-    radius: int = 12
-    least: float = 0.25
-    detail: float = 0.7
+    trust: float = 3.
+    picture: float = 30.
+    radius: int = 16
 
-    # px; round trips that are shorter than this on the whole do not differ
+    # px; median round trips that are shorter than this do not differ
     STILL = 0.02
+    # px; looks that are closer than this agree, and their mean counts
+    AGREE = 0.5
 
     def __post_init__(self) -> None:
-        name = 'ArbitratedView'
-        check_tolerances(name, lead=self.lead, trust=self.trust, refuse=self.refuse, reach=self.reach, detail=self.detail)
-        check_radius(name, self.radius)
-        if not 0 < self.trust <= self.refuse:
-            raise ConfigError(f'{name}.trust must be above 0 and at most refuse={self.refuse!r}, got {self.trust!r}')
-        if not 0 <= self.least < 1:
-            raise ConfigError(f'{name}.least must be a share in [0, 1), got {self.least!r}')
+        check_tolerances('ArbitratedView', trust=self.trust, picture=self.picture)
+        check_radius('ArbitratedView', self.radius)
 
-    def prefers(self, frames1: Tensor, frames2: Tensor, held: Tensor, challenger: Tensor, scale: float, finer: bool = True) -> Tensor:
-        """Where the challenger is taken.
+    def settle(self, frames1: Tensor, frames2: Tensor, looks: Tensor) -> Tuple[Tensor, Tensor]:
+        """What the looks come to.
 
         Args:
             frames1: ``(2 B, 3, H, W)`` RGB in [0, 1]: the first frames of B pairs, then the second frames.
             frames2: the second frames, then the first.
-            held: ``(2 B, 2, H, W)`` px of the frames, forward motion, then backward.
-            challenger: the same shape.
-            scale: size at which the challenger was seen, as a factor of the frames'.
-            finer: whether that is more than what is held was seen at.
+            looks: ``(K, 2 B, 2, H, W)`` px of the frames, forward motion, then backward.
 
         Returns:
-            bool ``(2 B, 1, H, W)``.
+            the motion ``(2 B, 2, H, W)`` px, nan where no look is finite; and the share that each look has in it, ``(K, 2 B, 1, H, W)``
+            in [0, 1], which add up to 1: the motion is the mean of the looks with these shares.
         """
-        gain = round_trip_ratio(held, challenger, self.STILL)
-        both_inside = lands_inside(held) & lands_inside(challenger)
-        worse = census_residual(frames1, frames2, challenger) - census_residual(frames1, frames2, held)
-        worse = box_mean(torch.where(both_inside & worse.isfinite(), worse, torch.zeros_like(worse)), self.radius)
-        lead = self.lead if finer else 0.
-        speed = torch.maximum(*(flow.norm(dim=1, keepdim=True) for flow in (held, challenger)))
-        doubted = (gain > self.trust) & (scale * speed > self.reach)
-        # strictly: where nobody has a say, a look that is doubted does not win
-        detail = fine_detail(frames1)
-        sharp = (detail + reversed_ways(detail)) / 2 >= self.detail
-        earned = (gain <= self.trust) | (sharp & (gain <= self.refuse))
-        taken = (worse < lead * ~doubted) & earned
-        # where it is a close call, the window's mean still changes its sign from pixel to pixel
-        taken = box_mean(taken.to(worse.dtype), self.radius) > 0.5
-        return taken & (taken.to(worse.dtype).mean(dim=(1, 2, 3), keepdim=True) >= self.least)
+        finite = looks.isfinite().all(dim=2, keepdim=True)
+        weights = self._by_round_trips(looks) * self._by_the_picture(frames1, frames2, looks) * finite
+        median, shares = geometric_median(looks.masked_fill(~finite, 0.), weights, self.AGREE)
+        return median.masked_fill(~finite.any(dim=0), float('nan')), shares
+
+    def _by_round_trips(self, looks: Tensor) -> Tensor:
+        medians = torch.stack([median_round_trip(look) for look in looks]).clamp(min=self.STILL)
+        # nobody comes back at all: inf / inf
+        return (medians.amin(dim=0) / medians).nan_to_num(nan=1.).pow(self.trust)
+
+    def _by_the_picture(self, frames1: Tensor, frames2: Tensor, looks: Tensor) -> Tensor:
+        if self.picture == 0:
+            return torch.ones_like(looks[:, :, :1])
+        residuals = torch.stack([census_residual(frames1, frames2, look) for look in looks])
+        compared = residuals.isfinite().all(dim=0)
+        means = torch.stack([box_mean(residual.masked_fill(~compared, 0.), self.radius) for residual in residuals])
+        return torch.exp(-self.picture * (means - means.amin(dim=0)))
 
 
-def round_trip_ratio(held: Tensor, challenger: Tensor, still: float = 0.02) -> Tensor:
-    """How much longer the round trips of each pair get from ``held`` to ``challenger``.
+def geometric_median(points: Tensor, weights: Tensor, soft: float, steps: int = 8) -> Tuple[Tensor, Tensor]:
+    """``argmin_m sum_k w_k sqrt(|x_k - m|^2 + soft^2)`` at each pixel, by Weiszfeld's iteration from the weighted mean.
 
     Args:
-        held: ``(2 B, 2, H, W)`` px, forward motion of B pairs, then backward.
-        challenger: the same shape.
-        still: px; a median below counts as this much.
+        points: ``(K, B, C, H, W)``, finite.
+        weights: ``(K, B, 1, H, W)``, not negative; where all are 0 every point counts alike.
+        soft: in the unit of the points, above 0; nearer than this they are one point, and their mean counts.
+        steps: of the iteration, at least 1.
 
     Returns:
-        ``(2 B, 1, 1, 1)``, the ratio of the median cycle errors of both directions over the pixels that land inside with both, once for
-        each direction; 1 is no change, ``inf`` where no pixel does or the challenger is not finite.
+        ``(B, C, H, W)``, and the share of each point in it, ``(K, B, 1, H, W)``: the answer is their mean with these shares.
     """
-    one, two = (cycle_error(flow, reversed_ways(flow)) for flow in (held, challenger))
-    judged = one.isfinite() & two.isfinite()
-    count = len(held) // 2
-    ratios = held.new_full((count, ), float('inf'))
+    weights = torch.where(weights.sum(dim=0) > 0, weights, torch.ones_like(weights))
+    shares = weights / weights.sum(dim=0)
+    for _ in range(steps):
+        distance = (points - (shares * points).sum(dim=0)).pow(2).sum(dim=2, keepdim=True).add(soft**2).sqrt()
+        pull = weights / distance
+        shares = pull / pull.sum(dim=0)
+    return (shares * points).sum(dim=0), shares
+
+
+def median_round_trip(both: Tensor) -> Tensor:
+    """The median cycle error of each pair, over the pixels of both directions that land inside the frame.
+
+    Args:
+        both: ``(2 B, 2, H, W)`` px, forward motion of B pairs, then backward.
+
+    Returns:
+        ``(2 B, 1, 1, 1)`` px, once for each direction; the lower one of two; ``inf`` where no pixel lands inside.
+    """
+    errors = cycle_error(both, reversed_ways(both))
+    count = len(both) // 2
+    medians = both.new_full((count, ), float('inf'))
     for i in range(count):
-        its = judged[i::count]
-        if bool(its.any()):
-            ratios[i] = two[i::count][its].median().clamp(min=still) / one[i::count][its].median().clamp(min=still)
-    return ratios.repeat(2).view(-1, 1, 1, 1)
-
-
-def fine_detail(frames: Tensor) -> Tensor:
-    """How abruptly the brightness changes, from one pixel to the next: the mean second difference over the mean first difference.
-
-    Differences along both axes, absolute. 1.7 for noise that differs from pixel to pixel, about 1 for edges one pixel wide, less the
-    more the frame was blurred or enlarged.
-
-    Args:
-        frames: ``(B, 3, H, W)`` RGB in [0, 1].
-
-    Returns:
-        ``(B, 1, 1, 1)``, no unit; 0 for a frame of one colour.
-    """
-    grey = luma(frames)
-    first = second = torch.zeros_like(grey[:, :, :1, :1])
-    for dim in (-2, -1):
-        slope = grey.diff(dim=dim)
-        first = first + slope.abs().mean(dim=(2, 3), keepdim=True)
-        if grey.shape[dim] > 2:
-            second = second + slope.diff(dim=dim).abs().mean(dim=(2, 3), keepdim=True)
-    # a hundredth of a grey level: rounding is no detail
-    return second / first.clamp(min=0.01)
+        its = errors[i::count]
+        its = its[its.isfinite()]
+        if its.numel():
+            medians[i] = its.median()
+    return medians.repeat(2).view(-1, 1, 1, 1)
 
 
 def reversed_ways(both: Tensor) -> Tensor:

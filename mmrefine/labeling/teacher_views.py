@@ -25,6 +25,9 @@ class CascadeView:
     A.2), bit for bit; ``(1., 2.)`` shows it small motion and thin parts twice as large, while the
     first look keeps large motion within the reach of its search.
 
+    ``last_plain`` is what the last answer's look at the frames' own size saw, ``(B, 2, H, W)`` px: what the student will see. None if
+    there was none, or no other.
+
     Args:
         scales: sizes of the frames as factors of their own, in the order of the looks.
         warm_start: start from the last look if the teacher can (``accepts_flow_init``); otherwise
@@ -37,6 +40,7 @@ class CascadeView:
     def __init__(self, scales: Sequence[float] = (1., 2.), warm_start: bool = True) -> None:
         self.scales = _as_scales('CascadeView', scales)
         self.warm_start = warm_start
+        self.last_plain: Optional[Tensor] = None
 
     def __call__(self, teacher: FlowEstimator, frames1: Tensor, frames2: Tensor) -> Tensor:
         """The motion from ``frames1`` to ``frames2``.
@@ -56,9 +60,11 @@ class CascadeView:
         warm = self.warm_start and teacher.accepts_flow_init
         # without a warm start the earlier looks would be paid for and thrown away
         scales = self.scales if warm else self.scales[-1:]
-        flow: Optional[Tensor] = None
+        flow = self.last_plain = None
         for scale in scales:
             flow = _look(teacher, frames1, frames2, scale, flow)
+            if scale == 1 and len(scales) > 1:
+                self.last_plain = flow
         assert flow is not None  # scales is never empty
         return resize_flow(flow, (height, width))
 
@@ -69,54 +75,46 @@ class CascadeView:
 
 @TEACHER_VIEWS.register_module()
 class ArbitratedView:
-    """The teacher looks at the frames in several sizes, and each pixel gets the look that explains it, without truth.
+    """The teacher looks at the frames in several ways, and the motion is what the looks come to together, without truth.
 
-    The first look is held, each further one challenges what is held so far, and :class:`~mmrefine.labeling.Arbiter` decides pixel by
-    pixel, or for the whole pair. So the answer is the first look's where a finer one goes astray, as it does when motion is large for
-    the network or the frames hold no detail that a larger size could show. With one scale it is :class:`CascadeView`, bit for bit.
+    One look at each of ``scales``: all from rest but the last, which starts where the first ended, as in :class:`CascadeView`, and so
+    finds motion beyond the reach of a large look from rest. One more at the last scale sees mirrored frames, from rest: its errors are
+    others than those that the first look hands on. :class:`~mmrefine.labeling.Arbiter` weighs the looks, for the pair and for each
+    pixel, and takes their geometric median: a single one that goes astray changes little. With one look it is :class:`CascadeView`,
+    bit for bit.
 
-    Each look starts from rest as a rule: a warm start hands on the errors of the first look, mostly at the edges of things, and two
-    looks that fail together leave nothing to choose from.
-
-    The decision needs both directions. A batch that holds its own reverse, ``frames1 = cat[f1, f2]`` and ``frames2 = cat[f2, f1]`` as
+    The weights need both directions. A batch that holds its own reverse, ``frames1 = cat[f1, f2]`` and ``frames2 = cat[f2, f1]`` as
     :class:`~mmrefine.labeling.FlowLabeler` asks, has them; for any other the teacher is asked for both, at twice the price.
 
-    ``last_shares`` says what the last answer was made of: for each element of the batch the share of its pixels, in [0, 1], from each
-    look, such as ``{'from_1x': 0.1, 'from_2x': 0.9}``. The labeler puts them into the statistics of a label.
+    ``last_shares`` says what the last answer was made of: for each element of the batch the mean share, in [0, 1], of each look in the
+    motion of its pixels, such as ``{'from_1x': 0.2, 'from_2x': 0.8}``. The labeler puts them into the statistics of a label.
 
     Args:
         scales: sizes of the frames as factors of their own, in the order of the looks.
-        flip: one more look at the last size, mirrored; costs as much as that and is rarely worth it.
-        warm_start: start from what is held so far if the teacher can (``accepts_flow_init``); a mirrored look always starts from rest.
-        lead: see :class:`~mmrefine.labeling.Arbiter`, share of the comparisons of the census, in [0, 1].
-        trust: see there, ratio of cycle errors.
-        refuse: see there, ratio of cycle errors.
-        reach: see there, px of the size of the look.
+        flip: one more look at the last size, at mirrored frames, from rest.
+        warm_start: the last of several scales starts from the first look if the teacher can (``accepts_flow_init``), else from rest.
+        trust: see :class:`~mmrefine.labeling.Arbiter`, power of the ratio of cycle errors.
+        picture: see there, per share of the comparisons of the census.
         radius: see there, px of the frames.
-        least: see there, share of pixels.
-        detail: see there, no unit.
 
     Raises:
         ConfigError: no scales, one twice or not above 0, or a setting out of range.
     """
 
     def __init__(self,
-                 scales: Sequence[float] = (1., 2.),
-                 flip: bool = False,
-                 warm_start: bool = False,
-                 lead: float = 0.1,
-                 trust: float = 0.6,
-                 refuse: float = 1.,
-                 reach: float = 24.,
-                 radius: int = 12,
-                 least: float = 0.25,
-                 detail: float = 0.7) -> None:
+                 scales: Sequence[float] = (1., 1.5, 2.),
+                 flip: bool = True,
+                 warm_start: bool = True,
+                 trust: float = 3.,
+                 picture: float = 30.,
+                 radius: int = 16) -> None:
         self.scales = _as_scales('ArbitratedView', scales)
         if len(set(self.scales)) < len(self.scales):
             raise ConfigError(f'ArbitratedView.scales must differ from one another, got {scales!r}')
         self.flip, self.warm_start = flip, warm_start
-        self.arbiter = Arbiter(lead, trust, refuse, reach, radius, least, detail)
+        self.arbiter = Arbiter(trust, picture, radius)
         self.last_shares: List[Dict[str, float]] = []
+        self.last_plain: Optional[Tensor] = None
 
     def __call__(self, teacher: FlowEstimator, frames1: Tensor, frames2: Tensor) -> Tensor:
         """The motion from ``frames1`` to ``frames2``; arguments, result and errors as of :class:`CascadeView`."""
@@ -134,25 +132,35 @@ class ArbitratedView:
                                 torch.cat([frames2, frames1]))
 
     def _arbitrated(self, teacher: FlowEstimator, mirrored: FlowEstimator, frames1: Tensor, frames2: Tensor) -> Tensor:
-        """What is held at last; ``frames2`` is the reverse of ``frames1`` unless there is one look only."""
+        """What the looks come to; ``frames2`` is the reverse of ``frames1`` unless there is one look only."""
+        looks = self.looks(teacher, frames1, frames2, mirrored)
+        if len(looks) == 1:
+            (name, flow), = looks.items()
+            self.last_shares, self.last_plain = [{name: 1.} for _ in flow], None
+            return flow
+        self.last_plain = looks.get('from_1x')
+        flows = torch.stack(list(looks.values()))
+        flow, shares = self.arbiter.settle(frames1, frames2, flows)
+        means = shares.double().mean(dim=(2, 3, 4)).t().tolist()
+        self.last_shares = [dict(zip(looks, its)) for its in means]
+        return flow
+
+    def looks(self, teacher: FlowEstimator, frames1: Tensor, frames2: Tensor,
+              mirrored: Optional[FlowEstimator] = None) -> Dict[str, Tensor]:
+        """What is weighed: each look ``(B, 2, H, W)`` in px of the frames, by its name in the statistics.
+
+        Arguments and errors as of :class:`CascadeView`; ``mirrored`` is asked instead of ``teacher`` about mirrored frames.
+        """
         size = (frames1.shape[-2], frames1.shape[-1])
-        warm = self.warm_start and teacher.accepts_flow_init
-        held = resize_flow(_look(teacher, frames1, frames2, self.scales[0]), size)
-        origin = torch.zeros_like(held[:, :1], dtype=torch.long)
-        looks = [f'from_{scale:g}x' for scale in self.scales]
-        for i, scale in enumerate(self.scales[1:], start=1):
-            flow = resize_flow(_look(teacher, frames1, frames2, scale, held if warm else None), size)
-            taken = self.arbiter.prefers(frames1, frames2, held, flow, scale, finer=scale > max(self.scales[:i]))
-            held, origin = torch.where(taken, flow, held), origin.masked_fill(taken, i)
+        looks: Dict[str, Tensor] = {}
+        for scale in self.scales:
+            warm = looks and scale == self.scales[-1] and self.warm_start and teacher.accepts_flow_init
+            start = next(iter(looks.values())) if warm else None
+            looks[f'from_{scale:g}x'] = resize_flow(_look(teacher, frames1, frames2, scale, start), size)
         if self.flip:
-            looks.append(f'{looks[-1]}_flipped')
-            scale = self.scales[-1]
-            flow = resize_flow(_look(mirrored, frames1.flip(-1), frames2.flip(-1), scale), size).flip(-1)
-            flow = flow * flow.new_tensor([-1., 1.]).view(1, 2, 1, 1)
-            taken = self.arbiter.prefers(frames1, frames2, held, flow, scale, finer=False)
-            held, origin = torch.where(taken, flow, held), origin.masked_fill(taken, len(looks) - 1)
-        self.last_shares = [{name: float((its == i).double().mean()) for i, name in enumerate(looks)} for its in origin]
-        return held
+            flow = resize_flow(_look(mirrored or teacher, frames1.flip(-1), frames2.flip(-1), scale), size).flip(-1)
+            looks[f'from_{scale:g}x_flipped'] = flow * flow.new_tensor([-1., 1.]).view(1, 2, 1, 1)
+        return looks
 
 
 def _as_scales(name: str, scales: Sequence[float]) -> Tuple[float, ...]:

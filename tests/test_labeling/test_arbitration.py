@@ -1,4 +1,4 @@
-"""Which look wins where, on motion that is known and looks that are wrong in a known way."""
+"""What looks that are wrong in a known way come to, on motion that is known."""
 from __future__ import annotations
 
 import pytest
@@ -7,7 +7,7 @@ import torch
 from mmrefine.errors import ConfigError
 from mmrefine.geometry import resize
 from mmrefine.labeling import Arbiter
-from mmrefine.labeling.arbitration import fine_detail, reversed_ways, round_trip_ratio
+from mmrefine.labeling.arbitration import geometric_median, median_round_trip, reversed_ways
 
 SIZE = (48, 64)
 MOTION = (3., 2.)
@@ -36,146 +36,155 @@ def noisy(flow, size, seed=1):
     return flow + size * torch.randn(flow.shape, generator=torch.Generator().manual_seed(seed))
 
 
+def settle(looks, frames=None, **settings):
+    frames1, frames2, _ = frames or world()
+    return Arbiter(**settings).settle(frames1, frames2, torch.stack(list(looks)))
+
+
+def epe(flow, truth):
+    return float((flow - truth).norm(dim=1).mean())
+
+
 INNER = (slice(None), slice(None), slice(18, 30), slice(25, 39))  # of the planted patch, less than the window away from its middle
 
 
-@pytest.mark.parametrize('scale, finer', [(2., True), (2., False)])
-def test_a_finer_look_is_refused_where_it_explains_the_picture_worse_and_taken_elsewhere(scale, finer):
+def test_the_median_minimises_the_weighted_sum_of_distances():
+    points = torch.randn(4, 1, 2, 3, 5, generator=torch.Generator().manual_seed(0))
+    weights = torch.rand(4, 1, 1, 3, 5, generator=torch.Generator().manual_seed(1)) * torch.tensor([1., 1., 1., .2]).view(4, 1, 1, 1, 1)
+    found, shares = geometric_median(points, weights, 1e-3, steps=200)
+
+    def cost(at):
+        return (weights * (points - at).norm(dim=2, keepdim=True)).sum(dim=0)
+
+    for angle in torch.arange(0, 6.28, .4):
+        step = .03 * torch.stack([angle.cos(), angle.sin()]).view(1, 2, 1, 1)
+        assert (cost(found + step) >= cost(found) - 1e-4).all()
+    torch.testing.assert_close(shares.sum(dim=0), torch.ones(1, 1, 3, 5))
+    torch.testing.assert_close((shares * points).sum(dim=0), found)
+
+
+def test_points_without_any_weight_count_alike():
+    points = torch.tensor([0., 3., 6.]).view(3, 1, 1, 1, 1)
+    found, shares = geometric_median(points, torch.zeros(3, 1, 1, 1, 1), .01, steps=100)
+    torch.testing.assert_close(found, torch.full((1, 1, 1, 1), 3.), rtol=0, atol=.01)
+    assert shares.argmax(dim=0).item() == 1
+
+
+def test_looks_that_err_at_random_together_are_better_than_each():
+    truth = world()[2]
+    looks = [noisy(truth, .3, seed) for seed in range(5)]
+    found, shares = settle(looks, trust=0., picture=0.)
+    assert epe(found, truth) < .65 * min(epe(look, truth) for look in looks)
+    torch.testing.assert_close(shares.sum(dim=0), torch.ones(2, 1, *SIZE))
+
+
+@pytest.mark.parametrize('settings', [dict(), dict(trust=0.), dict(picture=0.)])
+def test_one_look_that_goes_astray_in_a_patch_changes_little(settings):
+    truth = world()[2]
+    good = [noisy(truth, .05, seed) for seed in range(3)]
+    found, shares = settle([noisy(planted(truth), .05, 9), *good], radius=3, **settings)
+    assert (found - truth)[:, :, 18:30, 25:39].norm(dim=1).max() < .3
+    assert shares[0][INNER].max() < .05
+
+
+def test_of_two_looks_the_picture_prefers_the_one_that_explains_it_patch_by_patch():
+    truth = world()[2]
+    left, right = planted(truth, columns=slice(4, 24)), planted(truth, columns=slice(40, 60))
+    found, _ = settle([left, right], radius=3, picture=60., trust=0.)
+    without, _ = settle([left, right], picture=0., trust=0.)
+    for columns in (slice(9, 19), slice(45, 55)):
+        there = (..., slice(18, 30), columns)
+        assert (found - truth)[there].abs().max() < .3 < (without - truth)[there].abs().max()
+
+
+def test_where_the_picture_tells_nothing_it_changes_nothing():
+    truth = world()[2]
+    flat = torch.full((2, 3, *SIZE), .5)
+    looks = [noisy(truth, .1, 1), noisy(truth, .1, 2), planted(truth)]
+    assert torch.equal(settle(looks, frames=(flat, flat, truth))[0], settle(looks, frames=(flat, flat, truth), picture=0.)[0])
+
+
+def test_a_pixel_that_leaves_the_frame_with_one_look_has_no_say():
+    """Where one look leaves the frame, no other gains by explaining what it shows there."""
     frames1, frames2, truth = world()
-    held, challenger = noisy(truth, .5), planted(truth)
-    taken = Arbiter(radius=3).prefers(frames1, frames2, held, challenger, scale, finer)
-    assert not taken[INNER].any()
-    away = torch.ones_like(taken)
-    away[..., 10:38, 16:48] = False
-    away[..., :6, :] = away[..., -6:, :] = away[..., :, :6] = away[..., :, -6:] = False
-    assert taken[away].all()
+    gone = truth.clone()
+    gone[..., 32:] += 100.
+    looks = [truth, planted(truth, columns=slice(44, 60)), gone]
+    beyond = (..., slice(None), slice(36, None))
+    one, two = (settle(looks, trust=0., picture=picture, radius=3)[1] for picture in (0., 60.))
+    torch.testing.assert_close(one[beyond], two[beyond])
+    assert not torch.allclose(*(settle(looks[:2], trust=0., picture=picture, radius=3)[1][beyond] for picture in (0., 60.)))
 
 
-def test_a_finer_look_is_taken_where_the_coarser_one_is_wrong():
-    frames1, frames2, truth = world()
-    taken = Arbiter(radius=3).prefers(frames1, frames2, noisy(planted(truth), .2), noisy(truth, .05), 2.)
-    assert taken[INNER].all()
-
-
-def test_the_decision_changes_in_patches_not_in_pixels():
-    """Looks that are wrong in every second pixel each: pixel by pixel the better one would tear the motion to shreds."""
-    frames1, frames2, truth = world()
-    odd = (torch.arange(SIZE[1]) % 2).view(1, 1, 1, -1).float()
-    held, challenger = truth + 2.5 * odd, truth + 2.5 * (1 - odd)
-    taken = Arbiter(lead=0., refuse=9.).prefers(frames1, frames2, held, challenger, 1., finer=False)
-    changes = (taken[..., 1:] != taken[..., :-1]).float().sum(dim=-1)
-    assert changes.max() <= 4  # 32 pairs of neighbours in a row
-
-
-def test_a_wild_look_loses_the_whole_pair_also_where_it_is_right():
-    frames1, frames2, truth = world()
+def test_a_wild_look_hardly_counts_anywhere_also_where_it_is_right():
+    truth = world()[2]
     wild = noisy(truth, 4.)
     wild[..., :20] = truth[..., :20]
-    assert Arbiter(radius=1, refuse=1e9, trust=1e9, least=0.).prefers(frames1, frames2, noisy(truth, .1), wild, 2.)[..., 4:14].any()
-    assert not Arbiter(radius=1).prefers(frames1, frames2, noisy(truth, .1), wild, 2.).any()
+    looks = [noisy(truth, .3), wild]
+    trusted, without = (settle(looks, trust=trust, picture=0.)[1][1, ..., 4:14].mean() for trust in (2., 0.))
+    assert trusted < .05 and .4 < without < .6
 
 
-def test_the_veto_is_of_each_pair_by_itself():
+def test_the_trust_is_of_each_pair_by_itself():
     frames1, frames2, truth = world()
     other1, other2, _ = world(seed=7)
-    held = noisy(truth, .5)
     frames1 = torch.stack([frames1[0], other1[0], frames1[1], other1[1]])
     frames2 = torch.stack([frames2[0], other2[0], frames2[1], other2[1]])
-    challenger = torch.stack([truth[0], noisy(truth, 5.)[0], truth[1], noisy(truth, 5.)[1]])
-    both = torch.stack([held[0], held[0], held[1], held[1]])
-    taken = Arbiter().prefers(frames1, frames2, both, challenger, 2.)
-    assert taken[0].all() and taken[2].all() and not taken[1].any() and not taken[3].any()
+    good, bad = noisy(truth, .1), noisy(truth, 5.)
+    held = torch.stack([noisy(truth, 1.)[0]] * 2 + [noisy(truth, 1.)[1]] * 2)
+    challenger = torch.stack([good[0], bad[0], good[1], bad[1]])
+    shares = settle([held, challenger], frames=(frames1, frames2, None), picture=0.)[1][1].mean(dim=(1, 2, 3))
+    assert shares[0] > .9 and shares[2] > .9 and shares[1] < .2 and shares[3] < .2
 
 
-def test_a_look_that_loses_most_pixels_of_a_direction_loses_that_direction():
-    frames1, frames2, truth = world()
-    held, challenger = noisy(truth, .5), truth.clone()
-    challenger[0, :, :, 16:] += 6.
-    challenger[1, :, :, 16:] -= 6.
-    free = Arbiter(radius=1, refuse=9., trust=9., least=0.).prefers(frames1, frames2, held, challenger, 2.)
-    share = free.float().mean(dim=(1, 2, 3))
-    assert 0.1 < share.min() and share.max() < 0.5
-    assert not Arbiter(radius=1, refuse=9., trust=9., least=.5).prefers(frames1, frames2, held, challenger, 2.).any()
-
-
-def flat_world():
-    frames1, frames2, truth = world()
-    return torch.full_like(frames1, .5), torch.full_like(frames2, .5), truth
-
-
-@pytest.mark.parametrize('reach, trust, finer, taken', [
-    (4., .5, True, False),     # 7.2 px at twice the size are beyond the reach, and the round trips are as long as before
-    (8., .5, True, True),      # within the reach
-    (4., 1., True, True),      # trusted
-    (8., .5, False, False),    # no finer: nothing to its favour
-])  # yapf: disable
-def test_where_the_picture_tells_nothing_a_finer_look_wins_unless_it_is_doubted(reach, trust, finer, taken):
-    frames1, frames2, truth = flat_world()
-    found = Arbiter(reach=reach, trust=trust, detail=0.).prefers(frames1, frames2, truth, truth.clone(), 2., finer)
-    assert found.all() if taken else not found.any()
-
-
-def test_a_finer_look_may_explain_the_picture_a_little_worse_up_to_the_lead():
-    frames1, frames2, truth = world()
-    held, challenger = truth, noisy(truth, .1)
-    assert Arbiter(refuse=99., trust=99., lead=.3).prefers(frames1, frames2, held, challenger, 2.).all()
-    assert not Arbiter(refuse=99., trust=99., lead=0.).prefers(frames1, frames2, held, challenger, 2.).any()
+def test_a_ratio_of_round_trips_counts_with_its_power():
+    truth = torch.zeros(2, 2, *SIZE)
+    looks = [truth.clone() for _ in range(4)]
+    for look, motion in zip(looks, (8., 8., 8., -4.)):
+        look[0, 0] = motion                                   # round trips of 8 and 4 px, both ways
+    # three against one, and the median of two places is the heavier one: 3 (1/2)^1 and 3 (1/2)^3 against 1
+    for trust, heavier in ((1., 8.), (3., -4.)):
+        found, _ = settle(looks, picture=0., trust=trust)
+        torch.testing.assert_close(found[0, 0], torch.full(SIZE, heavier), rtol=0, atol=1.)
 
 
 def test_both_directions_are_treated_alike():
     frames1, frames2, truth = world()
-    held, challenger = noisy(truth, .5), planted(truth)
-    taken = Arbiter(radius=3).prefers(frames1, frames2, held, challenger, 2.)
-    turned = Arbiter(radius=3).prefers(frames2, frames1, reversed_ways(held), reversed_ways(challenger), 2.)
-    assert torch.equal(turned, reversed_ways(taken)) and 0 < taken.float().mean() < 1
+    looks = torch.stack([noisy(truth, .5), planted(truth), noisy(truth, .1, 3)])
+    found, shares = settle(looks)
+    turned, shares_turned = settle(looks.roll(1, dims=1), frames=(frames2, frames1, None))
+    torch.testing.assert_close(turned, reversed_ways(found))
+    torch.testing.assert_close(shares_turned, shares.roll(1, dims=1))
 
 
-def test_the_ratio_is_that_of_the_median_round_trips_of_both_directions():
-    forward = torch.zeros(2, 2, 5, 6)
-    held, challenger = forward.clone(), forward.clone()
-    held[0, 0] = .5          # e = 0.5 wherever it lands inside, both ways
-    challenger[0, 0] = .125
-    torch.testing.assert_close(round_trip_ratio(held, challenger).flatten(), torch.tensor([.25, .25]))
-    # a round trip below `still` counts as that long
-    torch.testing.assert_close(round_trip_ratio(held, forward, still=.1).flatten(), torch.tensor([.2, .2]))
-    assert round_trip_ratio(forward, forward).eq(1).all()
+def test_the_round_trip_is_the_median_of_both_directions():
+    flow = torch.zeros(2, 2, 5, 6)
+    flow[0, 0] = .5          # e = 0.5 wherever it lands inside, both ways
+    torch.testing.assert_close(median_round_trip(flow).flatten(), torch.tensor([.5, .5]))
+    assert median_round_trip(flow + 1000).isinf().all()
+    assert median_round_trip(flow * float('nan')).isinf().all()
 
 
-def test_a_look_that_leaves_the_frame_everywhere_or_is_not_finite_is_infinitely_worse():
-    frames1, frames2, truth = world()
+def test_a_look_that_leaves_the_frame_everywhere_or_is_not_finite_has_no_share():
+    truth = world()[2]
     for lost in (truth + 1000, truth * float('nan')):
-        assert round_trip_ratio(truth, lost).isinf().all()
-        assert not Arbiter().prefers(frames1, frames2, truth, lost, 2.).any()
+        found, shares = settle([truth, noisy(truth, .1), lost])
+        assert found.isfinite().all() and shares[2].max() == 0
+        assert epe(found, truth) < .2
+    assert settle([truth * float('nan')] * 2)[0].isnan().all()
+
+
+def test_looks_that_all_leave_the_frame_are_still_a_motion():
+    truth = world()[2]
+    found, _ = settle([*[truth + 1000] * 3, truth + 2000])
+    torch.testing.assert_close(found, truth + 1000, rtol=0, atol=.5)
 
 
 @pytest.mark.parametrize('settings, message', [
-    (dict(lead=-.1), 'lead.*-0.1'),
-    (dict(trust=2.), 'trust.*refuse=1.0.*2.0'),
-    (dict(trust=0.), 'trust.*0.0'),
-    (dict(least=1.), r'least.*\[0, 1\).*1.0'),
+    (dict(trust=-.1), 'trust.*-0.1'),
+    (dict(picture=float('nan')), 'picture.*nan'),
     (dict(radius=0), 'radius.*0'),
-    (dict(reach=-1.), 'reach.*-1.0'),
 ])
 def test_settings_that_cannot_be_meant_are_refused_by_value(settings, message):
     with pytest.raises(ConfigError, match=message):
         Arbiter(**settings)
-
-
-@pytest.mark.parametrize('detail, ratio, taken', [(0., .8, True), (9., .8, False), (9., .5, True), (0., 1.2, False)])
-def test_frames_without_detail_hold_the_finer_look_to_the_trusted_ratio(detail, ratio, taken):
-    frames1, frames2, truth = world()
-    held, challenger = truth.clone(), truth.clone()
-    held[0, 0] += .2            # round trips of 0.2 px
-    challenger[0, 0] += .2 * ratio
-    found = Arbiter(detail=detail, trust=.6).prefers(frames1, frames2, held, challenger, 2.)
-    assert found.all() if taken else not found.any()
-
-
-def test_detail_is_the_second_difference_over_the_first():
-    column = torch.arange(12.)
-    ramp = (column / 255).expand(1, 3, 9, 12)
-    stripes = (column % 2 / 255).expand(1, 3, 9, 12)
-    torch.testing.assert_close(fine_detail(torch.cat([ramp, stripes, ramp.new_full(ramp.shape, .5)])).flatten(),
-                               torch.tensor([0., 2., 0.]), rtol=0, atol=1e-3)
-    noise = torch.rand(1, 3, 60, 60)
-    assert fine_detail(noise) > 1.5 and fine_detail(resize(noise, (178, 178))) < .7
