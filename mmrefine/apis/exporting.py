@@ -172,7 +172,8 @@ def _export_onnx(refiner: FlowRefiner, path: Path, size: Tuple[int, int]) -> flo
         try:
             with torch.no_grad():
                 torch.onnx.export(_Pair(refiner).eval(), tuple(frames), str(file), input_names=['frames1', 'frames2'],
-                                  output_names=['flow'], opset_version=18, dynamo=True, external_data=False)
+                                  output_names=['flow'], opset_version=18, dynamo=True, external_data=False,
+                                  verbose=False)
         except Exception as error:  # torch's exporter raises a dozen kinds for operators that it cannot say
             raise ConfigError(f'{type(refiner.estimator).__name__} cannot be said in ONNX by this PyTorch ({type(error).__name__}); use '
                               '--to mmflow, or a RAFT') from error

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from mmrefine.apis.brief_runner import BriefRunner
 from mmrefine.apis.browsing import browse_labels
 from mmrefine.apis.checks import check_config
 from mmrefine.apis.config import fill_in
@@ -52,7 +53,7 @@ def refine(video: Union[str, Path],
     """
     cfg, finished = prepare_run(video, config, work_dir, checkpoint, overrides, skip_corrupt, resume)
     finished_report = read_report(cfg.work_dir) if finished else None
-    reports = [finished_report] if finished_report else train(cfg)
+    reports = [finished_report] if finished_report else train(cfg, brief=True)
     if not reports:
         raise ConfigError(f'{cfg.filename or "config"}: makes no report; give it a ReportHook in custom_hooks, or use train()')
     mark_finished(cfg.work_dir)
@@ -80,17 +81,21 @@ def label_video(video: Union[str, Path],
     """
     cfg, _ = prepare_run(video, config, work_dir, checkpoint, overrides, skip_corrupt, resume=True)
     cfg.resume = False  # the teacher is the network as it came, even where a student is half trained; the store resumes by itself
-    stores = make_labels(cfg)
+    stores = make_labels(cfg, brief=True)
     if sheets:
         browse_labels(cfg, pairs=sheets)
     return stores
 
 
-def train(cfg: Config) -> List[Dict[str, Any]]:
+def train(cfg: Config, brief: bool = False) -> List[Dict[str, Any]]:
     """Run both stages of a config.
 
     ``scene='each'`` runs once for every scene of the data, in ``<work_dir>/<scene>``, and prints a table at the end; a scene
     that has its report already is not run again when the run is resumed.
+
+    Args:
+        cfg: with a ``work_dir``.
+        brief: keep the whole config, the environment and the list of hooks from the terminal; the log file has them.
 
     Returns:
         the reports (see :mod:`mmrefine.evaluation.record`), one for each run; empty where the config makes none.
@@ -101,7 +106,7 @@ def train(cfg: Config) -> List[Dict[str, Any]]:
     reports = []
     for one in _runs_of(cfg):
         finished = read_report(one.work_dir) if cfg.get('scene') == 'each' and cfg.get('resume') else None
-        report = finished or _train_one(one)
+        report = finished or _train_one(one, brief)
         if report:
             reports.append(report)
     if cfg.get('scene') == 'each' and reports and is_main_process():
@@ -109,12 +114,13 @@ def train(cfg: Config) -> List[Dict[str, Any]]:
     return reports
 
 
-def make_labels(cfg: Config, part: Tuple[int, int] = (1, 1)) -> List[Path]:
+def make_labels(cfg: Config, part: Tuple[int, int] = (1, 1), brief: bool = False) -> List[Path]:
     """Run stage 1 alone, into the label store that :func:`train` would use, which then goes on from there.
 
     Args:
         part: (k, n): make only the k-th of n parts of the labels, as one of n machines, each with a work dir of its own; ``merge`` of
-            ``tools/label_store.py`` puts their stores together, and this function without ``part`` declares the result complete.
+            ``tools/label_store.py`` puts their stores together.
+        brief: see :func:`train`.
 
     Returns:
         the folders of the stores, one for each run.
@@ -124,7 +130,7 @@ def make_labels(cfg: Config, part: Tuple[int, int] = (1, 1)) -> List[Path]:
     """
     stores = []
     for one in _runs_of(cfg):
-        runner = _build(one)
+        runner = _build(one, brief)
         hooks = [hook for hook in runner.hooks if isinstance(hook, PseudoLabelHook)]
         if not hooks:
             raise ConfigError(f'{cfg.filename or "config"}: there is no PseudoLabelHook in custom_hooks, so it labels nothing')
@@ -193,17 +199,17 @@ def _prepared(cfg: Config) -> Config:
     return cfg
 
 
-def _train_one(cfg: Config) -> Optional[Dict[str, Any]]:
-    runner = _build(cfg)
+def _train_one(cfg: Config, brief: bool) -> Optional[Dict[str, Any]]:
+    runner = _build(cfg, brief)
     _with_config_errors(cfg, lambda: runner.train_loop)  # opens no data, but builds data set and sampler
     runner.train()
     return read_report(runner.work_dir)
 
 
-def _build(cfg: Config) -> Runner:
+def _build(cfg: Config, brief: bool = False) -> Runner:
     """The runner; values that its parts refuse are the config's fault."""
     join_processes(cfg.get('launcher', 'none'))
-    return _with_config_errors(cfg, lambda: Runner.from_cfg(cfg))
+    return _with_config_errors(cfg, lambda: (BriefRunner if brief else Runner).from_cfg(cfg))
 
 
 def _with_config_errors(cfg: Config, build: Callable[[], Any]) -> Any:

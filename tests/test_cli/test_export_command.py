@@ -11,6 +11,7 @@ import torch
 from helpers_cli import DEMO_WEIGHTS, error_of, status_of
 
 from mmrefine.apis import export_model, exporting, open_model
+from mmrefine.apis.named_models import config_root
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.compat.official_raft import convert_raft, detect_raft
 from mmrefine.evaluation import write_report
@@ -86,7 +87,9 @@ def test_what_cannot_be_exported_is_said_in_one_sentence(tmp_path, monkeypatch, 
 def test_onnx_gives_the_flow_of_the_network(tmp_path):
     for name in exporting.ONNX_PACKAGES:
         pytest.importorskip(name)
-    done = export_model(DEMO_WEIGHTS, 'onnx', tmp_path / 'out.onnx', 'demo', (64, 80))
+    config = tmp_path / 'quick.py'
+    config.write_text(f"_base_ = '{config_root()}/demo/raft_small_video.py'\nmodel = dict(test_iters=2)\n")
+    done = export_model(DEMO_WEIGHTS, 'onnx', tmp_path / 'out.onnx', config, (61, 83))
     assert 0 <= done.difference <= exporting.NEARLY and (tmp_path / 'out.onnx').stat().st_size > 10**6
 
 

@@ -80,7 +80,7 @@ def test_official_weights_are_taken_as_they_are(run):
 
 
 def test_a_finished_run_is_not_repeated_and_says_what_came_of_it(run, video, official, capsys, monkeypatch):
-    monkeypatch.setattr(training, 'train', lambda cfg: pytest.fail('trained again'))
+    monkeypatch.setattr(training, 'train', lambda cfg, brief: pytest.fail('trained again'))
     before = (run / 'refined.pth').stat().st_mtime_ns
     capsys.readouterr()
     assert status_of(*command(video, run, official)) == 0
@@ -106,19 +106,25 @@ def test_a_folder_with_a_run_of_other_settings_is_refused(run, video, official, 
 
 def test_the_next_command_of_the_same_folder_does_not_mind_where_it_is_given(run, video, official, monkeypatch):
     monkeypatch.chdir(video.parent)
-    monkeypatch.setattr(training, 'train', lambda cfg: pytest.fail('trained again'))
+    monkeypatch.setattr(training, 'train', lambda cfg, brief: pytest.fail('trained again'))
     assert status_of(*command(video.name, run, official)) == 0
 
 
 def test_labels_alone_are_those_that_a_refinement_learns_from(run, video, official, tmp_path, capsys):
     options = ['--sheets', '2', *TINY[4:], 'max_iters=2', 'batch_size=1']
     assert status_of(*command(video, tmp_path / 'out', official, 'labels', options)) == 0
-    assert f'labels: {tmp_path / "out" / "labels"}' in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert f'labels: {tmp_path / "out" / "labels"}' in text
+    # the terminal has what a person waits for, the log file all
+    log, = (tmp_path / 'out').glob('*/*.log')
+    for page in ('Config:', 'System environment:', 'Hooks will be executed'):
+        assert page not in text and page in log.read_text()
+    assert len(text.splitlines()) < 30
     assert [path.name for path in (tmp_path / 'out/label_sheets').iterdir()] == ['clip.png']
     for path in (run / 'labels').rglob('*'):
         assert path.is_dir() or path.read_bytes() == (tmp_path / 'out/labels' / path.relative_to(run / 'labels')).read_bytes()
     monkey = pytest.MonkeyPatch()
-    monkey.setattr(training, 'train', lambda cfg: [dict(groups={}, resumed=cfg.resume)])
+    monkey.setattr(training, 'train', lambda cfg, brief: [dict(groups={}, resumed=cfg.resume)])
     assert mmrefine.refine(video, 'demo', tmp_path / 'out', official, resume=True, **values())['resumed'] is True
     monkey.undo()
 

@@ -1,0 +1,29 @@
+"""MMEngine's runner without the pages that it writes to the terminal before it begins."""
+from __future__ import annotations
+
+import logging
+from typing import Any, Optional, Union
+
+from mmengine.logging import MMLogger
+from mmengine.runner import Runner
+
+__all__ = ['BriefRunner']
+
+# how the records begin that tell of the environment, the whole config and the order of the hooks, and of names inside mmengine
+_PAGES = ('\n---', 'Config:', 'Hooks will be executed', '"FileClient"', '"HardDiskBackend"')
+
+
+class BriefRunner(Runner):
+    """A runner whose log file has everything, and whose terminal what a person waits for."""
+
+    def build_logger(self, log_level: Union[int, str] = 'INFO', log_file: Optional[str] = None, **kwargs: Any) -> MMLogger:
+        """MMEngine's logger; pages are kept from the terminal."""
+        logger = super().build_logger(log_level, log_file, **kwargs)
+        for handler in logger.handlers:
+            if not isinstance(handler, logging.FileHandler):
+                handler.addFilter(_is_no_page)
+        return logger
+
+
+def _is_no_page(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith(_PAGES)
