@@ -18,7 +18,7 @@ from mmrefine.geometry import backwarp, cycle_error, lands_inside
 
 FARTHEST = 20.  # px; what is farther off is wrong, and how wrong says nothing
 # What each witness counts, and how much of it is nothing: px per px of motion, grey levels, px. From `benchmarks/guard_trust.py`.
-WEIGHTS: Dict[str, float] = dict(cycle=0.3, color=0.3, warp=0.4)
+WEIGHTS: Dict[str, float] = dict(cycle=0.2, color=0.4, warp=0.4)
 FLOORS: Dict[str, float] = dict(cycle=0.05, color=0.5, warp=0.1)
 
 
