@@ -20,7 +20,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         relative='or less than this share of the motion',
         frames='frame pairs to take, spread evenly over the video',
         warps='known warps of each frame',
-        pace='how many times as fast as the video, in the eyes of the teacher, the warps move',
+        pace='the warps move 1 to this many times as fast as the teacher saw the video move',
         seed='of the warps')
     for name, text in helps.items():
         default = DEFAULTS[name]

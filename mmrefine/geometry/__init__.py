@@ -2,6 +2,7 @@
 from .census import census_residual
 from .chain import compose, composite_error, composite_tolerance, landing_claims
 from .color import color_residual, lab, lab_residual, luma
+from .compression import jpeg_loss, jpeg_quality
 from .cycle import cycle_consistent, cycle_error, cycle_tolerance
 from .exposure import match_exposure, match_local_exposure
 from .grid import pixel_grid, resize, resize_flow, sample
@@ -16,7 +17,7 @@ from .window import box_mean
 __all__ = [
     'SMALLEST_SIDE', 'Draws', 'Ellipse', 'FramePad', 'KnownWarp', 'Patch', 'Similarity', 'backwarp', 'box_mean', 'census_residual',
     'color_residual', 'compose', 'composite_error', 'composite_tolerance', 'cycle_consistent', 'cycle_error', 'cycle_tolerance',
-    'known_warp', 'lab', 'lab_residual', 'landing_claims', 'landing_points', 'lands_inside', 'luma',
+    'jpeg_loss', 'jpeg_quality', 'known_warp', 'lab', 'lab_residual', 'landing_claims', 'landing_points', 'lands_inside', 'luma',
     'match_exposure', 'match_local_exposure', 'pieced_motion', 'pixel_grid', 'random_ellipse', 'random_similarity', 'random_warp',
     'resize', 'resize_flow', 'sample', 'smooth_motion', 'texture_strength'
 ]

@@ -1,20 +1,20 @@
 """Thresholds for a promise: "of what you keep, 95 % shall be right", without ground truth.
 
-Frames of the user's own are warped by motions like those of the video, so the truth is known; the teacher labels frame and warp, and each
-setting of the filters shows how much it would keep and how much of that is right. Ours, not the paper's, which uses constants.
+Frames of the user's own are warped by motions like those of the video and recorded as it was, so the truth is known; the teacher labels
+frame and warp, and what comes back as well as on the video counts as much as it does there. Each setting of the filters shows how much it
+keeps of the video, and how much of that is right on the warps. Ours, not the paper's, which uses constants.
 """
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from mmrefine.errors import ConfigError, InputError, NoLabelsError
-from mmrefine.geometry import SMALLEST_SIDE
+from mmrefine.geometry import SMALLEST_SIDE, cycle_error
 from mmrefine.registry import LABELERS
 from mmrefine.structures import FlowEstimator
 
@@ -25,7 +25,10 @@ from .sweep import Sweep
 from .video_look import VideoLook
 
 Pair = Tuple[Tensor, Tensor]
-PIXELS = 20000  # of a warp that are looked at: neighbours say the same
+PIXELS = 20000  # of a pair that are looked at: neighbours say the same
+CYCLE_EDGES = (0.03, 0.06, 0.12, 0.25, 0.5, 1., 2., float('inf'))  # px; the last group leaves the frame
+GROUPS = len(CYCLE_EDGES) + 1
+MOST = 20.  # times that a pixel of a warp may count: what is common in the video and rare on the warps is hardly known
 
 
 def check_promise(precision: float, within: float, relative: float, warps: int, pace: float, name: str = 'calibrate') -> None:
@@ -49,25 +52,28 @@ def calibrate(teacher: FlowEstimator,
               precision: float = 0.95,
               within: float = 1.,
               relative: float = 0.05,
-              warps: int = 2,
-              pace: float = 2.,
+              warps: int = 4,
+              pace: float = 1.5,
               seed: int = 0,
               device: str = 'cpu',
               least: float = 0.01) -> Calibration:
     """Choose the thresholds of a labeler's filters that keep most among those that keep the promise.
 
     The first frames of the even pairs choose, those of the odd pairs judge. On each of them ``warps`` motions are drawn
-    (:func:`~mmrefine.geometry.random_warp`): translations ``pace`` times the teacher's own speeds in ``pairs``, and on frame 2 noise
-    and a drift of brightness as strong as what the teacher's motion leaves unexplained there. A motion is right if its error is less than
-    ``max(within, relative |truth|)``, whether its pixel is visible or hidden; as in the quality of labels against ground truth, precision
-    is the share of the weight that is right and coverage the mean weight.
+    (:func:`~mmrefine.geometry.random_warp`), and recorded with noise, compression and drift like those of the video
+    (:meth:`~mmrefine.labeling.VideoLook.warp`). A motion is right if its error is less than ``max(within, relative |truth|)``, whether its
+    pixel is visible or hidden; as in the quality of labels against ground truth, precision is the share of the weight that is right and
+    coverage the mean weight.
+
+    Coverage is that of ``pairs`` themselves. Precision is that of the warps, where each pixel counts as often as its cycle error occurs in
+    ``pairs``, relative to how often it occurs on the warps: whatever else makes the video harder than its warps shows in the round trip.
 
     Of the settings with the wanted precision the one with the greatest coverage is taken; if there is none, the most precise one of those
     that keep ``least`` of the pixels, and ``reached`` and ``note`` say so. Of equals, the strictest. What is tuned are the filters whose
     class has a :class:`~mmrefine.labeling.Threshold`; the others judge along as they are, except guards, which judge pairs and not
     pixels. Floor, growth and balance of the labeler come after the filters and are not part of the promise.
 
-    Asking for more precision never gives more coverage on the warps that choose.
+    Asking for more precision never gives more coverage on the frames that choose.
 
     Args:
         teacher: whose motion becomes the labels.
@@ -78,8 +84,8 @@ def calibrate(teacher: FlowEstimator,
         within: px, above 0.
         relative: share of the true motion, at least 0.
         warps: of each frame, at least 1.
-        pace: how many times as fast as the teacher saw the video move the warps shall move, at least 0. A teacher far from home sees
-            less motion than there is, and warps lack what else makes the video hard: 1 promises too much.
+        pace: the warps move 1 to this many times as fast as the teacher saw the video move, at least 0. A teacher far from home sees
+            less motion than there is: 1 promises too much.
         seed: of the motions; the same seed gives the same calibration.
         device: where the teacher lives.
         least: share of the pixels that a setting must keep to count, in (0, 1): the precision of a handful of pixels means nothing.
@@ -98,10 +104,27 @@ def calibrate(teacher: FlowEstimator,
                          'give it more frames, or set the thresholds by hand')
     sweep = Sweep(labeler)
     view: FlowLabeler = LABELERS.build(dict(type=labeler['type'], view=labeler['view'], directions='both'))
-    look = VideoLook.of(_context(view, teacher, *_checked(pair), device) for pair in pairs)
-    moving = look.at_pace(pace)
-    tallies = [_tally(view, teacher, sweep, moving, pair[0], within, relative, warps, (seed, i), device) for i, pair in enumerate(pairs)]
-    chooses, judges = _Sums(tallies[::2]), _Sums(tallies[1::2])
+    video: List[_Count] = []
+
+    def seen() -> Iterator[PairContext]:
+        for number, pair in enumerate(pairs):
+            ctx = _context(view, teacher, *_checked(pair), device)
+            video.append(_count(sweep, ctx, torch.zeros_like(ctx.flow_fw[:, 0]), np.random.default_rng((seed, number))))
+            yield ctx
+
+    look = VideoLook.of(seen())
+    made, hidden = [], []
+    for i, pair in enumerate(pairs):
+        counts = []
+        for number in range(warps):
+            rng = np.random.default_rng((seed, i, number))
+            warp = look.warp(rng, pair[0], pace)
+            ctx = _context(view, teacher, warp.frames1, warp.frames2, device)
+            counts.append(_count(sweep, ctx, _right(ctx.flow_fw, warp.flow, within, relative), rng))
+            hidden.append(float((~warp.visible).float().mean()))
+        made.append(_Count(*(np.sum(parts, axis=0) for parts in zip(*counts))))
+    odds = _odds(made, video)
+    chooses, judges = _Sums(made[::2], video[::2], odds), _Sums(made[1::2], video[1::2], odds)
     best, reached = _choose(chooses, precision, least, sweep)
     rows: List[Dict[str, Any]] = [
         dict(
@@ -130,36 +153,51 @@ def calibrate(teacher: FlowEstimator,
         material=dict(
             frames=len(pairs),
             warps=len(pairs) * warps,
-            pixels=int(chooses.pixels + judges.pixels),
+            pixels=int(sum(count.pixels.sum() for count in made)),
             seed=seed,
             motion=[round(float(np.quantile(look.speeds, q)), 3) for q in (0.5, 0.95)],
             noise=round(look.noise, 3),
             drift=round(max(look.drifts), 3),
-            hidden=round(math.fsum(tally.hidden for tally in tallies) / len(tallies), 4)))
+            grain=round(look.grain, 3),
+            qualities=look.qualities,
+            hidden=round(math.fsum(hidden) / len(hidden), 4)))
 
 
-@dataclass(frozen=True)
-class _Tally:
-    """Sums over the warps of one frame, by setting."""
+class _Count(NamedTuple):
+    """Sums over pixels, by group of cycle error: the weight a setting keeps and what of it is right ``(settings, GROUPS)``; pixels."""
     weight: np.ndarray
     hits: np.ndarray
-    pixels: int
-    hidden: float
+    pixels: np.ndarray
+
+
+def _count(sweep: Sweep, ctx: PairContext, right: Tensor, rng: np.random.Generator) -> _Count:
+    error = cycle_error(ctx.flow_fw, ctx.flow_bw).flatten()
+    some = torch.as_tensor(np.sort(rng.permutation(len(error))[:PIXELS]))
+    groups = torch.bucketize(error[some], torch.tensor(CYCLE_EDGES), right=True)
+    weight, hits = sweep.sums(ctx, right, some, groups, GROUPS)
+    return _Count(weight, hits, np.bincount(groups.numpy(), minlength=GROUPS))
+
+
+def _odds(made: Sequence[_Count], video: Sequence[_Count]) -> np.ndarray:
+    """How much more frequent each group of cycle error is in the video than on the warps; 0 where the warps have none of it."""
+    here, there = (np.sum([count.pixels for count in counts], axis=0) for counts in (made, video))
+    found = np.minimum((there / there.sum()) / np.maximum(here / here.sum(), 1e-12), MOST)
+    return np.where(here > 0, found, 0.)
 
 
 class _Sums:
-    """What the settings do on the warps of several frames."""
+    """What the settings do on the warps of several frames, and how much they keep of the pairs of these."""
 
-    def __init__(self, tallies: Sequence[_Tally]) -> None:
-        self.weight, self.hits = (np.stack([getattr(tally, name) for tally in tallies]) for name in ('weight', 'hits'))
-        self.pixels = sum(tally.pixels for tally in tallies)
+    def __init__(self, made: Sequence[_Count], video: Sequence[_Count], odds: np.ndarray) -> None:
+        self.weight, self.hits = np.stack([count.weight @ odds for count in made]), np.stack([count.hits @ odds for count in made])
+        self.kept = np.sum([count.weight for count in video], axis=(0, 2)) / sum(count.pixels.sum() for count in video)
 
     def precision(self, i: int) -> Optional[float]:
         weight = float(self.weight[:, i].sum())
         return float(self.hits[:, i].sum()) / weight if weight > 0 else None
 
     def coverage(self, i: int) -> float:
-        return float(self.weight[:, i].sum()) / self.pixels
+        return float(self.kept[i])
 
     def error(self, i: int) -> Optional[float]:
         """Standard error of the precision as a ratio of sums over frames."""
@@ -187,20 +225,6 @@ def _context(view: FlowLabeler, teacher: FlowEstimator, frames1: Tensor, frames2
                        torch.stack([label.flow for label in backward if label is not None]))
 
 
-def _tally(view: FlowLabeler, teacher: FlowEstimator, sweep: Sweep, look: VideoLook, frame: Tensor, within: float, relative: float,
-           warps: int, seed: Tuple[int, int], device: str) -> _Tally:
-    weight, hits, pixels, hidden = np.zeros(len(sweep.settings)), np.zeros(len(sweep.settings)), 0, 0.
-    for number in range(warps):
-        rng = np.random.default_rng((*seed, number))
-        made = look.warp(rng, frame)
-        ctx = _context(view, teacher, made.frames1, made.frames2, device)
-        some = torch.as_tensor(np.sort(rng.permutation(made.visible.numel())[:PIXELS]))
-        kept, good = sweep.sums(ctx, _right(ctx.flow_fw, made.flow, within, relative), some)
-        weight, hits, pixels = weight + kept, hits + good, pixels + len(some)
-        hidden += float((~made.visible).float().mean()) / warps
-    return _Tally(weight, hits, pixels, hidden)
-
-
 def _right(flow: Tensor, truth: Tensor, within: float, relative: float) -> Tensor:
     error = (flow - truth).double().norm(dim=1)
     return error < (relative * truth.double().norm(dim=1)).clamp(min=within)
@@ -211,7 +235,7 @@ def _choose(sums: _Sums, target: float, least: float, sweep: Sweep) -> Tuple[int
     rated = [(i, sums.precision(i), sums.coverage(i)) for i in range(len(sweep.settings))]
     counted = [(i, p, c) for i, p, c in rated if p is not None and c >= least]
     if not counted:
-        raise NoLabelsError(f'no thresholds keep {least:.0%} of the pixels of the warps, the loosest {rated[-1][2]:.2%}; look at the other '
+        raise NoLabelsError(f'no thresholds keep {least:.0%} of the pixels of the video, the loosest {rated[-1][2]:.2%}; look at the other '
                             'filters of labeler.filters, and check that the checkpoint belongs to the model')
     good = [one for one in counted if one[1] >= target]
     # settings go from strict to loose, and of equals max() takes the first
@@ -226,7 +250,7 @@ def _note(row: Mapping[str, Any], target: float, reached: bool, error: Optional[
         text = (f'precision {target:.1%} is out of reach: the most precise thresholds have {row["chosen_precision"]:.1%} on the warps that '
                 f'choose, and keep {found}{spread} on the others; they were taken: ask for less, or add a filter that sees other errors')
     else:
-        text = f'precision {target:.1%} is predicted: on warps that did not choose, these thresholds keep {found}{spread}'
+        text = f'precision {target:.1%} is predicted: on frames that did not choose, these thresholds keep {found}{spread}'
         if row['precision'] is None or (error is not None and row['precision'] < target - 2 * error):
             text += '; that is short of it, so calibrate on more frames or ask for more'
     after = [key for key in ('floor', 'densify', 'balance') if labeler.get(key)]

@@ -14,7 +14,7 @@ from mmrefine.errors import ConfigError
 class Calibration:
     """Thresholds for the filters of a labeler, chosen on some known warps and judged on others.
 
-    Precision is the share of the weight that is right, coverage the mean weight. A share of nothing is None.
+    Precision is the share of the weight that is right, coverage the mean weight on the video. A share of nothing is None.
 
     Args:
         thresholds: what to set, by the key below the labeler's config: ``filters.0.beta`` -> px.
@@ -24,14 +24,15 @@ class Calibration:
         reached: whether any thresholds reach the target on the warps that choose. If not, ``thresholds`` are the most precise ones.
         precision: on the warps that judge.
         precision_error: standard error of ``precision``, from how much the frames differ; None with less than two of them.
-        coverage: on the warps that judge.
+        coverage: on the frame pairs that judge.
         chosen_precision: on the warps that chose, on which it is a little too good, as these thresholds were chosen for it.
-        chosen_coverage: on the warps that chose.
-        before: ``thresholds``, ``precision`` and ``coverage`` of the labeler as it was, on the warps that judge.
+        chosen_coverage: on the frame pairs that chose.
+        before: ``thresholds``, ``precision`` and ``coverage`` of the labeler as it was, on what judges.
         table: a row for each setting, from the strictest to the loosest: ``thresholds``, and precision and coverage as above.
         note: the outcome in words.
         material: what the warps were made of: numbers of ``frames``, ``warps`` and ``pixels``, the ``seed``, the ``motion`` of the
-            video (px: median, 95th percentile), its ``noise`` and ``drift`` (grey levels), and the ``hidden`` share of the warps.
+            video (px: median, 95th percentile), its ``noise`` and ``drift`` (grey levels), the ``grain`` of each frame of a warp before
+            its compression (grey levels), the JPEG ``qualities`` of the frames, and the ``hidden`` share of the warps.
     """
     thresholds: Dict[str, float]
     target: float
@@ -97,7 +98,7 @@ class Calibration:
         keys = list(self.thresholds)
         widths = [max(len(key), 8) for key in keys]
         head = '  '.join(f'{key:>{width}}' for key, width in zip(keys, widths))
-        lines = [f'  {head}  coverage  precision   on warps that did not choose']
+        lines = [f'  {head}  coverage  precision   on frames that did not choose']
         for i in sorted(kept):
             row = front[i]
             values = '  '.join(f'{row["thresholds"][key]:>{width}g}' for key, width in zip(keys, widths))

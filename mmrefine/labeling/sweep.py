@@ -64,8 +64,19 @@ class Sweep:
         self.settings = [{key: value for part in parts_ for key, value in part.items()} for parts_ in itertools.product(*choices)]
         self.before = int(np.ravel_multi_index(own, [len(choice) for choice in choices]))
 
-    def sums(self, ctx: PairContext, right: Tensor, pixels: Tensor) -> Tuple[np.ndarray, np.ndarray]:
-        """For each setting the weight that is kept of the given pixels of one pair, and what of it is right."""
+    def sums(self, ctx: PairContext, right: Tensor, pixels: Tensor, groups: Tensor, count: int) -> Tuple[np.ndarray, np.ndarray]:
+        """For each setting the weight that is kept of the given pixels of one pair, and what of it is right.
+
+        Args:
+            ctx: the pair.
+            right: bool, which pixels of it are right.
+            pixels: numbers of the pixels to look at.
+            groups: the group of each of them, from 0.
+            count: how many groups there are.
+
+        Returns:
+            two arrays ``(settings, count)``: sums over the pixels of a group.
+        """
 
         def of(part: Callable[[PairContext], Tensor]) -> Tensor:
             return part(ctx).flatten()[pixels].double()
@@ -76,8 +87,10 @@ class Sweep:
         *others, last = [torch.stack([of(part) for part in parts]) for parts in self.tuned]
         for weights in others:
             kept = (kept[:, None] * weights).flatten(0, 1)
-        hits = (kept * right.flatten()[pixels]) @ last.T
-        return (kept @ last.T).flatten().numpy(), hits.flatten().numpy()
+        hits = kept * right.flatten()[pixels]
+        members = [groups == group for group in range(count)]
+        both = [torch.stack([(part[:, some] @ last[:, some].T).flatten() for some in members], dim=1).numpy() for part in (kept, hits)]
+        return both[0], both[1]
 
 
 def _built(config: Dict[str, Any]) -> Any:
