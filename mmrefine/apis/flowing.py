@@ -175,13 +175,15 @@ def _flow_of_scene(scene: str, path: Path, check: FrameCheck, folder: Path, make
         _write_json(folder / RECORD, record)
     remove_leftovers(folder)
     sample = [pairs[i] for i in sorted({int(i) for i in np.linspace(0, len(pairs) - 1, min(SAMPLE, len(pairs)))})]
-    progress = Progress(f'{scene}: flow of {{}} pairs', len(pairs), log)
-    made = sum(not pair.is_there() for pair in pairs)
+    todo = [pair for pair in pairs if not pair.is_there()]
+    made = len(todo)
+    progress = Progress(f'{scene}: flow of {{}} pairs', made, log)
+    first = [pair for pair in todo if pair in sample]
+    _make(first, frames, maker, progress)
     if record['max_motion'] is None:
-        _make(sample, frames, maker, lambda done: None)
         record['max_motion'] = sequence_scale(_read_flow(pair.flow)[::4, ::4] for pair in sample)
         _write_json(folder / RECORD, record)
-    _make(pairs, frames, maker, progress)
+    _make([pair for pair in todo if pair not in first], frames, maker, lambda done: progress(len(first) + done))
     out_video = folder / VIDEO if draw else None
     if out_video is not None and (made or not out_video.is_file()):
         _draw(out_video, pairs, frames, record['max_motion'], check.rate or FOLDER_RATE, scene, log)
@@ -191,16 +193,15 @@ def _flow_of_scene(scene: str, path: Path, check: FrameCheck, folder: Path, make
 
 
 def _make(pairs: Iterable[_Pair], frames: FrameSource, maker: _Maker, step: Callable[[int], None]) -> None:
-    """The files of those pairs that lack any."""
+    """The files of these pairs."""
     for done, pair in enumerate(pairs, start=1):
-        if not pair.is_there():
-            flow, sure, hidden = maker(frames, pair.index)
-            try:
-                _write_flow(pair.flow, flow)
-                write_image(pair.confidence, np.round(255 * sure).astype(np.uint8))
-                write_image(pair.occlusion, np.where(hidden, 255, 0).astype(np.uint8))
-            except OSError as error:
-                raise MMRefineError(write_failure(pair.flow, error)) from error
+        flow, sure, hidden = maker(frames, pair.index)
+        try:
+            _write_flow(pair.flow, flow)
+            write_image(pair.confidence, np.round(255 * sure).astype(np.uint8))
+            write_image(pair.occlusion, np.where(hidden, 255, 0).astype(np.uint8))
+        except OSError as error:
+            raise MMRefineError(write_failure(pair.flow, error)) from error
         step(done)
 
 
