@@ -66,7 +66,7 @@ def main() -> int:
         motions.append(motion)
         ratios.append({rule: epe[rule] / epe['1x'] for rule in RULES})
     print('\nEPE over that of 1x: geometric mean (worst pair)')
-    for name, low, high in (*CLASSES, ('all', 0., float('inf'))):
+    for name, low, high in (*CLASSES, ('slow and medium', 0., 15.), ('all', 0., float('inf'))):
         its = [ratio for ratio, motion in zip(ratios, motions) if low <= motion < high]
         if its:
             print(f'{name + f", {len(its)} pairs":50}' + ''.join(_mean([ratio[rule] for ratio in its]) for rule in RULES))
