@@ -38,7 +38,7 @@ def small(name, trees):  # noqa: F811
         data = 'train_dataloader.dataset'
         where = {f'{data}.data_root': str(trees['frames']), f'{data}.truth_root': str(trees['flow'])}
         if 'target' in name:
-            where = {'video': str(trees['frames'].parent), 'unseen': str(trees['frames'].parent)}
+            where = {'video': str(trees['frames'].parent), 'unseen': str(trees['frames'].parent), 'held_out': 0.}
     cfg = load_config(ROOT / 'configs' / name, where)
     if cfg.get('scene') == 'each':
         cfg.scene = 'all'

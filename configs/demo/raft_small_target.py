@@ -6,11 +6,11 @@ unseen = 'work_dirs/demo/videos/unseen'
 model = dict(train_iters=5, test_iters=8, losses=[dict(type='MaskedSequenceLoss', gamma=0.85)])
 load_from = 'configs/demo/raft_small_source.pth'
 
+held_out = 0.1  # of the scenes, for the guard
 labeler = dict(
     type='FlowLabeler',
-    view=dict(type='CascadeView', scales=(1., 2.)),
-    filters=[dict(type='CycleFilter', alpha=0.01, beta=0.5)],  # px; loose
-    floor=0.3,  # what does not come back is where the student could learn most
+    view=dict(type='ArbitratedView'),  # five looks, weighed without truth
+    balance=dict(type='Novelty'),  # what one look does not see is where the student can learn; a mask would drop most of it
     directions='both')
 train_pipeline = [
     dict(type='LoadLabel'),
@@ -28,6 +28,7 @@ train_dataloader = dict(
     dataset=dict(
         type='FramePairs',
         data_root='{video}/frames',
+        held_out='{held_out}',
         directions='{labeler.directions}',
         seed='{randomness.seed}',
         pipeline='{train_pipeline}'))
@@ -40,7 +41,11 @@ param_scheduler = dict(
 
 judge_pipeline = [dict(type='LoadTruth'), dict(type='PackPair')]
 custom_hooks = [
-    dict(type='PseudoLabelHook', dataset=dict(type='FramePairs', data_root='{video}/frames'), labeler='{labeler}'),
+    dict(type='PseudoLabelHook', dataset=dict(type='FramePairs', data_root='{video}/frames', held_out='{held_out}'), labeler='{labeler}'),
+    dict(
+        type='RegressionGuardHook',
+        dataset=dict(type='FramePairs', data_root='{video}/frames', held_out='{held_out}', held=True),
+        steps=(0.5, 1.)),
     dict(
         type='ReportHook',
         batch_size=4,
