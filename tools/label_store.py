@@ -5,7 +5,7 @@ import argparse
 from pathlib import Path
 from typing import List, Optional
 
-from mmrefine.apis.commands import run_command
+from mmrefine.apis.exit_status import run_command
 from mmrefine.fileio.store_check import verify_store
 from mmrefine.fileio.store_merge import merge_stores
 

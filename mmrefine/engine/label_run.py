@@ -23,6 +23,7 @@ from mmrefine.fileio.digest import digest_of
 from mmrefine.fileio.label_files import as_stored
 from mmrefine.fileio.label_store import LabelStore
 from mmrefine.fileio.label_summary import summarize
+from mmrefine.fileio.store_files import wanted_of
 from mmrefine.labeling import FlowLabeler, PairLabels
 from mmrefine.models import FrozenTeacher
 
@@ -96,7 +97,7 @@ def make_labels(teacher: FrozenTeacher,
         store: where the labels go; created here.
         batch_size: pairs per forward pass; only neighbours of one scene share a pass.
         min_kept: least mean weight over the whole store, in [0, 1].
-        part: (k, n), k from 1 to n: label only every n-th batch from the k-th on, as one of n machines whose stores are merged later.
+        part: (k, n), k from 1 to n: label only the k-th n-th of the batches, as one of n machines whose stores are merged later.
         device: where the teacher lives.
         log: called with one line of progress (rank 0).
         log_every: seconds between two of them.
@@ -127,9 +128,10 @@ def make_labels(teacher: FrozenTeacher,
     together(store.create)
     started = time.monotonic()
     keys = wanted_keys(dataset, labeler)
+    together(lambda: store.expect(wanted_of(keys)) if rank == 0 else None)
     # decided pair by pair and not once: another run on the same store may complete it between two processes of this one
     batches = scene_batches(dataset.pairs, range(len(dataset.pairs)), batch_size)
-    ours = batches[part[0] - 1::part[1]][rank::world]
+    ours = _share(_share(batches, part[0] - 1, part[1]), rank, world)
     todo = [batch for batch in ours if not _all_made(dataset, labeler, store, batch)]
     progress = _Progress(log if rank == 0 else None, log_every, todo, world)
     machine = Machine(device) if machine is None else machine
@@ -148,6 +150,12 @@ def make_labels(teacher: FrozenTeacher,
                             'labeler.filters (alpha, beta, tolerance), check that the checkpoint belongs to the model, or look at the '
                             'frames (cuts, duplicates and flicker leave nothing to verify), then delete this folder and run again')
     return LabelRun(len(keys), made, kept, time.monotonic() - started)
+
+
+def _share(batches: List[List[int]], which: int, count: int) -> List[List[int]]:
+    """One of ``count`` equal runs of neighbours, which share their frames, numbered from 0."""
+    ends = [-(-len(batches) * at // count) for at in (which, which + 1)]
+    return batches[ends[0]:ends[1]]
 
 
 def label_summary(store: LabelStore) -> Dict[str, Any]:

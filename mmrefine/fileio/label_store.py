@@ -8,6 +8,7 @@
     <root>/<scene>/<frame1>__<frame2>.json         statistics and digests; written last, so it says that the label is whole
     <root>/manifest.json                     fingerprint, all statistics, a digest of each file; says that the store is complete
     <root>/quality.json                      what the quality of each label is judged by, only if the labels came with it
+    <root>/wanted.json                       while labelling: how many labels there will be, and a digest of their keys
 
 Each file appears whole or not at all and depends on its label alone. Therefore a killed run goes on where it was, and the
 finished folder is the same to the byte. ``finish`` folds the statistics into the manifest, what judges the labels into a file
@@ -20,25 +21,24 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Any, Dict, FrozenSet, Iterable, Iterator, List, Mapping, Optional
+from typing import Any, Iterable, Iterator, Mapping, Optional
 
 from mmrefine.errors import LabelStoreError, StaleLabelsError
 from mmrefine.structures import FlowLabel
 
-from .atomic import PathLike, remove_leftovers, write_bytes, write_failure, write_json
+from .atomic import json_bytes, remove_leftovers, write_bytes, write_failure, write_json
 from .digest import digest_of, digest_of_bytes
-from .flow_io import decode_kitti
-from .label_files import decode_weight, encode_label, label_of
+from .label_files import encode_label
+from .label_reader import LabelReader
 from .lock import folder_lock
-from .store_files import (FINGERPRINT, FLOW, FORMAT, MANIFEST, MANIFEST_KEYS, QUALITY, REMEDY,
-                          STATS, WEIGHT, differing, key_of, label_path, read_json, seal_of,
-                          stats_files, suffixes)
-from .store_quality import quality_bytes, read_quality
+from .store_files import (FINGERPRINT, FLOW, FORMAT, MANIFEST, QUALITY, REMEDY, STATS, WANTED,
+                          WEIGHT, differing, key_of, read_json, seal_of, stats_files, suffixes)
+from .store_quality import quality_bytes
 
 __all__ = ['LabelStore']
 
 
-class LabelStore:
+class LabelStore(LabelReader):
     """Flow labels under ``root``, made from what ``fingerprint`` names.
 
     A key is ``scene/frame1__frame2``; the scene may have several parts. Flow is kept to the nearest 1/64 px (so to ±1/128 px).
@@ -50,36 +50,6 @@ class LabelStore:
         root: the folder; it need not exist yet.
         fingerprint: what the labels depend on (teacher weights, labeler config, frames, …) -> its digest.
     """
-
-    def __init__(self, root: PathLike, fingerprint: Mapping[str, str]) -> None:
-        self.root = Path(root)
-        self.fingerprint = dict(fingerprint)
-        strange = sorted(str(name) for name, value in self.fingerprint.items()
-                         if not isinstance(name, str) or not isinstance(value, str))
-        if strange:
-            raise ValueError(f'a fingerprint maps names to digests (str), {strange[0]} is not; use digest_of')
-        self._manifest: Optional[Dict[str, Any]] = None
-        self._soft: Optional[FrozenSet[str]] = None
-        self._quality: Optional[Dict[str, Any]] = None
-
-    @classmethod
-    def open(cls, root: PathLike) -> 'LabelStore':
-        """The complete store at ``root``, whatever made it.
-
-        Raises:
-            LabelStoreError: nothing there, or labelling has not come to its end.
-        """
-        root = Path(root)
-        path = root / MANIFEST
-        if not path.exists():
-            written = sum(1 for _ in stats_files(root)) if root.is_dir() else None
-            found = 'there is no such folder' if written is None else f'it holds {written} labels and no manifest.json'
-            raise LabelStoreError(f'{root}: not a complete label store ({found}); '
-                                  'run the labelling to its end first, it goes on where it stopped')
-        manifest = read_json(path, *MANIFEST_KEYS)
-        store = cls(root, manifest['fingerprint'])
-        store._manifest = manifest
-        return store
 
     def create(self) -> None:
         """Make the folder, or make sure that the labels in it are from the same fingerprint. Any process may call it.
@@ -104,11 +74,21 @@ class LabelStore:
         except OSError as error:
             raise LabelStoreError(write_failure(path, error)) from error
 
-    def has(self, key: str) -> bool:
-        """Whether the label is whole on disk."""
-        if self._path(key, '.json').exists():
-            return True
-        return self.is_complete() and key in self.manifest['pairs']
+    def expect(self, wanted: Mapping[str, Any]) -> None:
+        """Note what the store will hold when it is complete, for whoever merges parts of it.
+
+        Args:
+            wanted: of :func:`~mmrefine.fileio.store_files.wanted_of`.
+
+        Raises:
+            LabelStoreError: the folder cannot be written.
+            StaleLabelsError: meanwhile the folder holds labels of another making.
+        """
+        path = self.root / WANTED
+        with self._locked(path):
+            self._manifest = None
+            if not self.is_complete() and self.expected() != dict(wanted):
+                write_bytes(path, json_bytes(dict(wanted)))
 
     def write(self, key: str, label: FlowLabel, stats: Mapping[str, Any], quality: Optional[Mapping[str, Any]] = None) -> None:
         """Put a label and its statistics on disk; ``has(key)`` holds from the moment that all of it is there.
@@ -143,67 +123,6 @@ class LabelStore:
             if quality is not None:
                 entry['quality'] = dict(quality)
             write_json(paths[STATS], {**entry, 'digest': seal_of(entry)})
-
-    def read(self, key: str) -> FlowLabel:
-        """The label: flow ``(2, H, W)`` px, 0 where ``weight`` ``(1, H, W)`` is 0.
-
-        Raises:
-            LabelStoreError: there is no such label, or one of its files is missing or damaged.
-        """
-        suffix = FLOW
-        files = {part: self.bytes_of(key, part) for part in suffixes(self._entry(key)['soft'])}
-        try:
-            flow, valid = decode_kitti(files[FLOW])
-            suffix = WEIGHT
-            return label_of(flow, valid, decode_weight(files[WEIGHT], valid.shape) if WEIGHT in files else None)
-        except ValueError as error:
-            raise _unreadable(self._path(key, suffix), error) from error
-
-    def stats(self, key: str) -> Dict[str, Any]:
-        """The statistics that were written with the label.
-
-        Raises:
-            LabelStoreError: there is no such label, or its statistics are damaged.
-        """
-        return dict(self._entry(key)['stats'])
-
-    def quality(self, key: str) -> Optional[Dict[str, Any]]:
-        """What was written with the label to judge its quality; None if that is not there or damaged.
-
-        Raises:
-            LabelStoreError: there is no such label.
-        """
-        entry = self._entry(key)
-        try:
-            return entry['quality'] if 'quality' in entry else self._folded_quality().get(key)
-        except LabelStoreError:
-            return None
-
-    def record(self, key: str) -> Dict[str, Any]:
-        """What is known of a label: ``stats``, ``soft`` (it has a file of weights), ``files`` (suffix -> digest of its bytes) and
-        ``quality`` (None if it came without).
-
-        Raises:
-            LabelStoreError: there is no such label, or what is known of it is damaged.
-        """
-        entry = self._entry(key)
-        if 'quality' not in entry:
-            entry['quality'] = self._folded_quality().get(key)
-        if 'files' not in entry:  # written by an older version, which kept none
-            entry['files'] = {suffix: digest_of_bytes(self.bytes_of(key, suffix)) for suffix in suffixes(entry['soft'])}
-        return entry
-
-    def bytes_of(self, key: str, suffix: str) -> bytes:
-        """A file of the label as it lies on disk.
-
-        Raises:
-            LabelStoreError: it cannot be read.
-        """
-        path = self._path(key, suffix)
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            raise _unreadable(path, error) from error
 
     def finish(self, keys: Iterable[str], extra: Optional[Mapping[str, Any]] = None) -> None:
         """Declare the store complete with these labels and those that it was complete with before.
@@ -244,67 +163,6 @@ class LabelStore:
             self._manifest = self._soft = self._quality = None
             self._sweep(records)
 
-    def is_complete(self) -> bool:
-        """Whether labelling came to its end, with this fingerprint."""
-        if self._manifest is None:
-            path = self.root / MANIFEST
-            if not path.exists():
-                return False
-            manifest = read_json(path, *MANIFEST_KEYS)
-            if manifest['fingerprint'] != self.fingerprint:
-                return False
-            self._manifest = manifest
-        return True
-
-    @property
-    def manifest(self) -> Dict[str, Any]:
-        """``fingerprint``, ``pairs`` (key -> statistics, sorted), ``soft`` (keys with a weight file), ``files`` and ``extra``.
-
-        Raises:
-            LabelStoreError: the store is not complete.
-        """
-        if not self.is_complete():
-            raise LabelStoreError(f'{self.root}: not a complete label store with this fingerprint, so it has no '
-                                  'manifest; run the labelling to its end first')
-        assert self._manifest is not None
-        return self._manifest
-
-    def keys(self) -> List[str]:
-        """The keys of all whole labels, sorted."""
-        if self.is_complete():
-            return list(self.manifest['pairs'])
-        return sorted(key_of(self.root, path) for path in stats_files(self.root))
-
-    def _folded_quality(self) -> Dict[str, Any]:
-        """What judges the labels of the manifest, by key; nothing if nothing was written."""
-        if self._quality is None:
-            path = self.root / QUALITY
-            self._quality = read_quality(path, digest_of(self.fingerprint)) if path.exists() else {}
-        return self._quality
-
-    def _path(self, key: str, suffix: str) -> Path:
-        return label_path(self.root, key, suffix)
-
-    def _entry(self, key: str) -> Dict[str, Any]:
-        """``stats``, ``soft`` and, unless an older version wrote them, ``files`` of a whole label; ``quality`` if it was not folded yet."""
-        if not self.has(key):
-            raise LabelStoreError(f'{self.root}: has no label {key!r}; run the labelling to its end first')
-        path = self._path(key, STATS)
-        if path.exists():
-            try:
-                return read_json(path, 'stats', 'soft')
-            except LabelStoreError:
-                if path.exists():
-                    raise
-                # else another process has just folded it into the manifest
-        if self._soft is None:  # a search through the list would take as long as reading the label
-            self._soft = frozenset(self.manifest['soft'])
-        found = {'stats': self.manifest['pairs'][key], 'soft': key in self._soft}
-        digests = self.manifest.get('files')
-        if digests is not None:
-            found['files'] = {suffix: digests[key + suffix] for suffix in suffixes(found['soft'])}
-        return found
-
     @contextlib.contextmanager
     def _locked(self, path: Path) -> Iterator[None]:
         """Alone in the folder, which holds labels of this fingerprint; ``path`` is what is to be written, for the message."""
@@ -328,8 +186,6 @@ class LabelStore:
         for path in list(stats_files(self.root)):
             if key_of(self.root, path) in pairs:
                 path.unlink(missing_ok=True)
+        if (self.root / WANTED).exists():
+            (self.root / WANTED).unlink()
         remove_leftovers(self.root)
-
-
-def _unreadable(path: Path, error: Exception) -> LabelStoreError:
-    return LabelStoreError(f'{path}: the label cannot be read ({error}); {REMEDY}, and label again')

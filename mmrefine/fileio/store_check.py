@@ -12,8 +12,8 @@ from mmrefine.errors import LabelStoreError
 from .atomic import TEMP_PREFIX, TEMP_SUFFIX, PathLike, json_bytes
 from .digest import digest_of, digest_of_bytes
 from .images import find_damage
-from .store_files import (FINGERPRINT, FLOW, MANIFEST, QUALITY, STATS, WEIGHT, differing, key_of,
-                          label_path, seal_of, stats_files, suffixes)
+from .store_files import (FINGERPRINT, FLOW, MANIFEST, QUALITY, STATS, WANTED, WEIGHT, differing,
+                          key_of, label_path, seal_of, stats_files, suffixes)
 
 __all__ = ['StoreCheck', 'StoreFault', 'verify_store']
 
@@ -119,7 +119,7 @@ class _Check:
 
     def _unfinished(self, fingerprint: Optional[Mapping[str, Any]]) -> None:
         """Labels whose statistics are still files of their own; what has none is judged as it is."""
-        self.belongs.add(QUALITY)  # is written just before the manifest
+        self.belongs |= {QUALITY, WANTED}  # the one is written just before the manifest, the other removed just after
         for path in sorted(stats_files(self.root)):
             key, name = key_of(self.root, path), path.relative_to(self.root).as_posix()
             if not (self._is_key(key) and path.is_file()):
@@ -181,7 +181,7 @@ class _Check:
                 if last.startswith(TEMP_PREFIX) and last.endswith(TEMP_SUFFIX):
                     if manifest is not None:  # else somebody may be writing it just now
                         self.say(name, 'does not belong to the store: a killed writer left it; the same labelling run removes it')
-                elif manifest is not None and name.endswith(STATS) and name[:-len(STATS)] in manifest['pairs']:
+                elif manifest is not None and (name == WANTED or name.endswith(STATS) and name[:-len(STATS)] in manifest['pairs']):
                     self.say(name, 'does not belong to the store: the manifest has taken it over; the same labelling run removes it')
                 else:
                     self.say(name, 'does not belong to the store; move it away')

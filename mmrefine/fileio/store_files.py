@@ -4,7 +4,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Tuple
 
 from mmrefine.errors import LabelStoreError
 
@@ -12,7 +12,7 @@ from .atomic import TEMP_PREFIX, json_bytes
 from .digest import digest_of
 
 FORMAT = 'mmrefine-labels/3'  # 2 kept every weight to 1/255 and no quality.json, 1 no digests of the files; all are read alike
-FINGERPRINT, MANIFEST, QUALITY = 'fingerprint.json', 'manifest.json', 'quality.json'
+FINGERPRINT, MANIFEST, QUALITY, WANTED = 'fingerprint.json', 'manifest.json', 'quality.json', 'wanted.json'
 FLOW, WEIGHT, STATS = '.png', '.weight.png', '.json'  # what follows the key in a label's files
 REMEDY = 'delete the folder, or set the store to a new one'
 MANIFEST_KEYS = ('fingerprint', 'pairs', 'soft')
@@ -80,3 +80,9 @@ def seal_of(content: Mapping[str, Any]) -> str:
     """The digest that a manifest, or the statistics of a label, hold of all else in them."""
     rest = {name: value for name, value in content.items() if name != 'digest'}
     return digest_of(json.loads(json_bytes(rest)))
+
+
+def wanted_of(keys: Iterable[str]) -> Dict[str, Any]:
+    """How many labels, and the digest of their keys, whatever their order."""
+    names = sorted(set(keys))
+    return dict(labels=len(names), digest=digest_of(names))

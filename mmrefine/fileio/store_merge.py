@@ -12,7 +12,7 @@ from .digest import digest_of_bytes
 from .images import find_damage
 from .label_store import LabelStore
 from .label_summary import summarize
-from .store_files import FINGERPRINT, MANIFEST, differing, read_json
+from .store_files import FINGERPRINT, MANIFEST, differing, read_json, wanted_of
 
 __all__ = ['MergedStore', 'merge_stores']
 
@@ -36,9 +36,10 @@ class MergedStore:
 def merge_stores(out: PathLike, inputs: Sequence[PathLike]) -> MergedStore:
     """Copy the labels of all ``inputs`` into ``out``, which becomes the store that one process would have made.
 
-    The inputs are only read. They may overlap, as long as they agree, and may be unfinished: then so is ``out``, unless one that
-    is complete has all labels. Nothing is written before all inputs are known to fit; each label that is copied is compared with
-    its digest. A merge that was killed goes on where it was, and one into an existing store of the same fingerprint adds to it.
+    The inputs are only read. They may overlap, as long as they agree, and may be unfinished: then so is ``out``, unless all together
+    have what a labelling run has noted as wanted, or one that is complete has all labels. Nothing is written before all inputs are
+    known to fit; each label that is copied is compared with its digest. A merge that was killed goes on where it was, and one into
+    an existing store of the same fingerprint adds to it.
 
     Args:
         out: folder of the merged store; it need not exist yet, and is none of the inputs.
@@ -62,12 +63,16 @@ def merge_stores(out: PathLike, inputs: Sequence[PathLike]) -> MergedStore:
     everyone = [target, *stores] if begun else stores
     homes = _homes(everyone)
     complete = [store for store in everyone if store.is_complete()]
+    wanted = next((found for found in (store.expected() for store in everyone) if found is not None), None)
     whole = all(store.is_complete() for store in stores) or any(len(store.keys()) == len(homes) for store in complete)
+    whole = whole or wanted == wanted_of(homes)
     if begun and target.is_complete() and not whole:
         raise LabelStoreError(f'{out}: it is complete, and would not be with the unfinished labels of '
                               f'{next(store.root for store in stores if not store.is_complete())}; merge into a new folder')
     extra = _extra(complete, homes) if whole else None
     target.create()
+    if wanted is not None:
+        target.expect(wanted)
     added = sum(_copy(key, home, target) for key, (home, _) in homes.items() if home is not target)
     if whole and (added or not target.is_complete()):
         target.finish(homes, extra)
@@ -123,8 +128,8 @@ def _homes(stores: Iterable[LabelStore]) -> _Homes:
 
 def _extra(complete: List[LabelStore], homes: _Homes) -> Dict[str, Any]:
     """What the manifest keeps beside the labels: the summary of all, and what all agree on."""
-    extras = [dict(store.manifest.get('extra', {})) for store in complete]
-    summed = any('summary' in extra for extra in extras)
+    extras = [dict(store.manifest.get('extra', {})) for store in complete] or [{}]
+    summed = not complete or any('summary' in extra for extra in extras)
     names = {name for extra in extras for name in extra if name != 'summary'}
     odd = sorted(name for name in names if any(extra.get(name) != extras[0].get(name) for extra in extras))
     if odd:

@@ -11,6 +11,7 @@ import pytest
 from helpers_fileio import die_at, in_child, label, tree
 
 from mmrefine.fileio import LabelStore
+from mmrefine.fileio.store_files import wanted_of
 
 KEYS = [f'scene {at % 2}/{at:02d}__{at + 1:02d}' for at in range(24)]
 
@@ -19,10 +20,11 @@ def write_missing(root: Path, keys: Iterable[str]) -> LabelStore:
     """What a labelling run does: go on where the last one stopped."""
     store = LabelStore(root, {'teacher': 'aaaa'})
     store.create()
+    store.expect(wanted_of(KEYS))
     for key in keys:
         if not store.has(key):
             at = KEYS.index(key)
-            store.write(key, label(at, soft=at % 3 == 1), {'kept': at / 7})
+            store.write(key, label(at, soft=at % 3 == 1), {'kept': at / 7}, {'weight': at / 3})
     return store
 
 
@@ -50,9 +52,9 @@ def test_a_run_killed_at_any_of_its_steps_and_resumed_gives_the_same_bytes(tmp_p
         else:
             run(root, keys)
         assert tree(root) == wanted, f'step {step}'
-    # fingerprint, 3 x (flow, statistics) and one file of weights, manifest, then 3 removals: at least 12 steps
-    assert len(ends) > 12 and set(ends[:-1]) == {-signal.SIGKILL} and ends[-1] == 0
-    assert tidied == 3
+    # fingerprint, wanted, 3 x (flow, statistics) and one file of weights, quality, manifest, then 4 removals: at least 15 steps
+    assert len(ends) > 15 and set(ends[:-1]) == {-signal.SIGKILL} and ends[-1] == 0
+    assert tidied == 4 and 'quality.json' in wanted and 'wanted.json' not in wanted
 
 
 @pytest.mark.parametrize('seed', [0, 1])

@@ -7,7 +7,7 @@ import re
 import signal
 import sys
 from pathlib import Path
-from typing import Dict, Iterable, List
+from typing import Dict, Iterable, List, Tuple
 
 import pytest
 from helpers_fileio import die_at, in_child, label, tree
@@ -16,6 +16,7 @@ from mmrefine.errors import LabelStoreError, StaleLabelsError
 from mmrefine.fileio import LabelStore
 from mmrefine.fileio.label_summary import summarize
 from mmrefine.fileio.store_check import verify_store
+from mmrefine.fileio.store_files import wanted_of
 from mmrefine.fileio.store_merge import MergedStore, merge_stores
 
 FINGERPRINT = {'teacher': 'aaaa', 'frames': 'cccc'}
@@ -69,6 +70,44 @@ def test_unfinished_stores_give_an_unfinished_one_that_the_labelling_run_complet
     assert tree(tmp_path / 'out') == tree(made(tmp_path / 'killed', KEYS[:3] + KEYS[4:], complete=False))
     made(tmp_path / 'out', KEYS)
     assert tree(tmp_path / 'out') == whole(tmp_path)
+
+
+def expecting(root: Path, keys: Iterable[str] = KEYS) -> Path:
+    LabelStore(root, FINGERPRINT).expect(wanted_of(keys))
+    return root
+
+
+@pytest.mark.parametrize('noted', [(0, ), (1, ), (0, 1)])
+def test_unfinished_stores_that_have_all_that_is_wanted_give_a_complete_one(tmp_path: Path, noted: Tuple[int, ...]) -> None:
+    inputs = [made(tmp_path / '0', KEYS[:4], complete=False), made(tmp_path / '1', KEYS[3:], complete=False)]
+    for at in noted:
+        expecting(inputs[at], KEYS[::-1])
+    assert merge_stores(tmp_path / 'out', inputs[:1]) == MergedStore(labels=4, added=4, complete=False)
+    assert (tmp_path / 'out/wanted.json').exists() is (0 in noted)
+    assert merge_stores(tmp_path / 'out', inputs[1:]) == MergedStore(labels=6, added=2, complete=True)
+    assert merge_stores(tmp_path / 'again', inputs) == MergedStore(labels=6, added=6, complete=True)
+    assert tree(tmp_path / 'out') == tree(tmp_path / 'again') == whole(tmp_path)
+    assert not verify_store(tmp_path / 'out').faults
+
+
+def test_a_label_more_or_less_than_wanted_is_not_complete(tmp_path: Path) -> None:
+    inputs = [made(tmp_path / '0', KEYS[:3], complete=False), expecting(made(tmp_path / '1', KEYS[3:5], complete=False))]
+    assert not merge_stores(tmp_path / 'out', inputs).complete
+    expecting(inputs[1], KEYS[:4])
+    assert not merge_stores(tmp_path / 'other', inputs).complete
+    assert json.loads((tmp_path / 'other/wanted.json').read_text())['labels'] == 4
+    assert [fault.path.name for fault in verify_store(tmp_path / 'other').faults] == ['manifest.json']
+
+
+def test_what_is_wanted_is_forgotten_when_it_is_there(tmp_path: Path) -> None:
+    root = expecting(made(tmp_path / '0', KEYS, complete=False))
+    made(root, KEYS)
+    assert tree(root) == whole(tmp_path) and LabelStore.open(root).expected() is None
+    assert tree(expecting(root)) == whole(tmp_path)
+    (root / 'wanted.json').write_text('{}')  # a run was killed between the manifest and this
+    assert 'does not belong' in str(verify_store(root).faults[0])
+    LabelStore(root, FINGERPRINT).create()
+    assert tree(root) == whole(tmp_path)
 
 
 def test_an_unfinished_store_adds_nothing_to_a_complete_one_that_has_all_its_labels(tmp_path: Path) -> None:

@@ -122,11 +122,16 @@ def test_parts_of_the_labels_merge_to_those_of_one_run(trees, weights, tmp_path,
 
     parts = [tmp_path / name / 'labels' for name in ('1', '2') if labels_of(name, '--part', f'{name}/2')]
     assert not any((root / 'manifest.json').exists() for root in parts)
-    assert status_of('label_store', 'merge', tmp_path / 'merged/labels', *parts) == 0
-    assert capsys.readouterr().out.rstrip().endswith('8 labels, 8 copied now; not complete yet; tools/make_labels.py with this store '
+    assert status_of('label_store', 'merge', tmp_path / 'merged/labels', parts[1]) == 0
+    assert capsys.readouterr().out.rstrip().endswith('4 labels, 4 copied now; not complete yet; tools/make_labels.py with this store '
                                                      'makes what is missing')
+    assert status_of('label_store', 'merge', tmp_path / 'merged/labels', *parts) == 0
+    assert capsys.readouterr().out.rstrip().endswith('8 labels, 4 copied now; complete')
+    assert status_of('label_store', 'verify', tmp_path / 'merged/labels') == 0
     assert status_of('label_store', 'verify', parts[0]) == 1
-    assert labels_of('merged') == labels_of('whole')
+    merged = {path.relative_to(tmp_path / 'merged/labels'): path.read_bytes()
+              for path in (tmp_path / 'merged/labels').rglob('*') if path.is_file()}
+    assert merged == labels_of('merged') == labels_of('whole')
     assert status_of('label_store', 'verify', tmp_path / 'merged/labels') == 0
     assert status_of('make_labels', RAFT_SINTEL, '--part', '3/2') == 2
     assert "it must be K/N with K from 1 to N, such as 1/4, got '3/2'" in capsys.readouterr().err

@@ -109,7 +109,7 @@ class PseudoLabelHook(Hook):
                           device=device, log=runner.logger.info)
         runner.logger.info(f'Stage 1: {run.labels} labels ({run.made} made now) in {run.seconds:.0f} s; mean weight {run.kept:.1%}')
         if not store.is_complete():
-            runner.logger.info(f'Stage 1: part {part[0]} of {part[1]} is done; merge the stores of all parts, then label once more')
+            runner.logger.info(f'Stage 1: part {part[0]} of {part[1]} is done; merge the stores of all parts')
             return False
         quality = judge_labels(store, dataset)
         for line, color in verdict_lines(quality):
