@@ -9,7 +9,7 @@ load_from = 'configs/demo/raft_small_source.pth'
 held_out = 0.1  # of the scenes, for the guard
 labeler = dict(
     type='FlowLabeler',
-    view=dict(type='ArbitratedView'),  # five looks, weighed without truth
+    view=dict(type='ArbitratedView'),  # four looks, weighed without truth
     balance=dict(type='Novelty'),  # what one look does not see is where the student can learn; a mask would drop most of it
     directions='both')
 train_pipeline = [
