@@ -1,5 +1,6 @@
 """What goes wrong in a run: one sentence, and nothing half-written."""
 import errno
+import shutil
 import warnings
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def test_nan_weights_are_found_at_the_first_pair(material, tmp_path):
     with pytest.raises(TeacherError) as caught:
         run(small_config(material, tmp_path / 'run', load_from=str(tmp_path / 'nan.pth')))
     assert one_sentence(caught).startswith(f'{KEYS[0]}, {KEYS[1]}: the teacher')
-    assert files_of(tmp_path / 'run/labels').keys() == {'fingerprint.json'}
+    assert files_of(tmp_path / 'run/labels').keys() == {'fingerprint.json', 'wanted.json'}
     assert not list((tmp_path / 'run').glob('*.pth'))
 
 
@@ -122,7 +123,7 @@ def fail_at_call(monkeypatch, owner, name, number, half_first=False):
 
 
 def test_a_full_disk_while_labelling(material, tmp_path, monkeypatch):
-    fail_at_call(monkeypatch, label_store, 'write_bytes', 3)
+    fail_at_call(monkeypatch, label_store, 'write_bytes', 4)  # what is wanted, then a flow for each label
     with pytest.raises(LabelStoreError) as caught:
         run(small_config(material, tmp_path))
     assert one_sentence(caught).startswith(f'{tmp_path}/labels/{KEYS[2]}: no room left')
@@ -173,3 +174,19 @@ def test_bfloat16_trains_on_any_device_with_nearly_the_same_loss(material, tmp_p
     assert rounded != exact and rounded == pytest.approx(exact, rel=0.1)
     assert files_of(tmp_path / 'fp32/labels') == files_of(tmp_path / 'bf16/labels')  # the teacher keeps full precision
     assert {value.dtype for value in runner.model.estimator.state_dict().values()} == {torch.float32}
+
+
+@pytest.mark.parametrize('original', ['moved', 'copied'])
+def test_a_work_dir_that_was_moved_or_copied_goes_on_from_its_own_checkpoint(material, half_way, tmp_path, original):
+    first, work_dir = copy_run(half_way, tmp_path / 'first'), tmp_path / 'elsewhere'
+    if original == 'moved':
+        first.rename(work_dir)
+    else:
+        shutil.copytree(first, work_dir)
+        (first / 'iter_1.pth').write_bytes(b'of another run by now')
+    assert (work_dir / 'last_checkpoint').read_text() == str(first / 'iter_1.pth')
+    run(small_config(material, work_dir, max_iters=2, interval=1, resume=True))
+    assert (work_dir / 'last_checkpoint').read_text() == str(work_dir / 'iter_2.pth')
+    text = ''.join(path.read_text() for path in work_dir.glob('*/*.log'))
+    assert f'Auto resumed from the latest checkpoint {work_dir}/iter_1.pth' in text
+    assert first.exists() is (original == 'copied') and 'iter_2.pth' not in (files_of(first) if first.exists() else {})

@@ -6,13 +6,15 @@ import secrets
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
-from mmengine.dist import is_main_process
+from mmengine.dist import barrier, is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
 from mmrefine.errors import CheckpointError
 from mmrefine.fileio.atomic import TEMP_PREFIX, TEMP_SUFFIX, write_bytes, write_failure
 from mmrefine.registry import HOOKS
+
+LAST_CHECKPOINT = 'last_checkpoint'  # the file in the work dir where MMEngine looks what to resume from
 
 
 @HOOKS.register_module()
@@ -22,11 +24,25 @@ class AtomicCheckpointHook(CheckpointHook):
     MMEngine removes an old checkpoint before it writes the new one, and writes both files in place: a kill in between leaves nothing
     to resume from. Here the new one is written first, under a hidden name, and takes its name in one step; then ``last_checkpoint``;
     then the oldest goes. Beside the interval, the last step of a round is always saved, so that a resumed run labels the next round
-    with the very weights that the killed one had. For work dirs on a local file system.
+    with the very weights that the killed one had. A work dir that was moved or copied goes on from its own checkpoint. For work dirs on
+    a local file system.
 
     Raises:
         CheckpointError: the disk is full or the folder cannot be written; what was there before is untouched.
     """
+
+    def before_run(self, runner: Runner) -> None:
+        """Let ``last_checkpoint`` name the file in the work dir, which may have been moved or copied since it was written."""
+        if is_main_process():
+            note = Path(runner.work_dir, LAST_CHECKPOINT)
+            named = Path(os.fsdecode(note.read_bytes()).strip()) if note.is_file() else note
+            here = Path(runner.work_dir, named.name)
+            if here != named and here.is_file():
+                try:
+                    write_bytes(note, os.fsencode(here))
+                except OSError as error:
+                    raise CheckpointError(write_failure(note, error)) from error
+        barrier()
 
     def before_train(self, runner: Runner) -> None:
         """Remove what a killed writer left."""
@@ -61,7 +77,7 @@ class AtomicCheckpointHook(CheckpointHook):
             if is_main_process():
                 _sync(temp)
                 os.replace(temp, path)
-                write_bytes(Path(runner.work_dir, 'last_checkpoint'), os.fsencode(path))
+                write_bytes(Path(runner.work_dir, LAST_CHECKPOINT), os.fsencode(path))
                 for old in doomed:
                     old.unlink(missing_ok=True)
         except OSError as error:
