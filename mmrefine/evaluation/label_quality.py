@@ -28,12 +28,12 @@ from torch import Tensor
 from mmrefine.evaluation.label_sums import (CYCLE_EDGES, LabelSums, bins_of, count_by,
                                             region_pixels, stored_cycle_error, sum_label)
 from mmrefine.evaluation.label_verdict import SPEED_BINS, SPEED_EDGES, overall_verdict, verdict
+from mmrefine.geometry.stillness import STILL_SHARE
 from mmrefine.structures import FlowLabel
 
 __all__ = ['LabelTally', 'add_truth', 'quality_record', 'speed_stats', 'stored_cycle_error', 'tally_label', 'tally_sums', 'tally_truth']
 
 PRECISE_PX = 1.
-STILL_SHARE = 0.005  # a pair is still if less of its pixels move by the second of the speed edges
 KINDS = ('duplicates', 'cuts', 'still')
 SPEED_PREFIX = 'speed_'
 

@@ -22,10 +22,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from mmrefine.geometry.stillness import STILL_MOTION
+
 GREEN, AMBER, RED = 'green', 'amber', 'red'
 LEVELS = (GREEN, AMBER, RED)
 # edges of the speed bins in px; the last bin is open
-SPEED_EDGES = (0., 0.5, 2., 8., 32.)
+SPEED_EDGES = (0., STILL_MOTION, 2., 8., 32.)
 SPEED_BINS = tuple(f'{low:g}-{high:g}' for low, high in zip(SPEED_EDGES, SPEED_EDGES[1:])) + (f'{SPEED_EDGES[-1]:g}+', )
 POPULATED = 0.01  # share of the pixels from which on a speed counts
 REGIONS = tuple(f'{row} {column}'.strip() for row in ('top', 'middle', 'bottom') for column in ('left', 'centre', 'right'))

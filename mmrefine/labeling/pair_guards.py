@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mmrefine.errors import ConfigError
 from mmrefine.geometry import backwarp, box_mean, lands_inside, luma
+from mmrefine.geometry.stillness import STILL_MOTION, STILL_SHARE, moving_share
 from mmrefine.registry import FILTERS
 
 from .filters import PairContext, check_tolerances
@@ -46,7 +47,7 @@ class StillPairGuard(PairGuard):
         ConfigError: a value out of range.
     """
 
-    def __init__(self, least_motion: float = 0.5, share: float = 0.005) -> None:
+    def __init__(self, least_motion: float = STILL_MOTION, share: float = STILL_SHARE) -> None:
         check_tolerances('StillPairGuard', least_motion=least_motion)
         if least_motion == 0:
             raise ConfigError('StillPairGuard.least_motion must be above 0 px, got 0: every pair would pass; drop the filter instead')
@@ -56,8 +57,7 @@ class StillPairGuard(PairGuard):
 
     def passes(self, ctx: PairContext) -> Tensor:
         """Which pairs move: bool ``(B,)``."""
-        moves = ctx.flow_fw.norm(dim=1) >= self.least_motion
-        return moves.double().mean(dim=(1, 2)) >= self.share
+        return moving_share(ctx.flow_fw, self.least_motion) >= self.share
 
 
 @FILTERS.register_module()
