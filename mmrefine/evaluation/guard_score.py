@@ -2,7 +2,7 @@
 
 Three witnesses. None of them can be trusted alone: a slow motion comes back, a smooth one warps the colours nearly as well, and known
 warps are easier than the video. The labels are no witness: they repeat what their teacher believes, so a student that left its errors
-behind would be further from them than it is (`benchmarks/guard_trust.py` has seen that).
+behind would be further from them than it is.
 """
 from __future__ import annotations
 
