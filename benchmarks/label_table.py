@@ -95,7 +95,8 @@ def main() -> int:
     pairs = [(frames[0], frames[1]) for frames in map(_frames, clips)]
     for precision in args.precision:
         config = _labeler(LOOSE)
-        table[f'cycle, calibrated for {precision:.0%}'] = calibrate(teacher, config, pairs, precision=precision, relative=0.).apply(config)
+        found = calibrate(teacher, config, pairs, precision=precision, relative=0.)
+        table[f'cycle, calibrated for {precision:.0%}{"" if found.reached else " (out of reach)"}'] = found.apply(config)
     print(f'{"labeler":46}{"kept":>8}{"right":>8}{"EPE":>8}{"fast":>8}{"hidden":>8}   {args.videos} videos of {args.frames} frames, '
           f'look {args.look}')
     for name, config in table.items():
