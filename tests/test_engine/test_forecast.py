@@ -150,7 +150,7 @@ def test_the_reckoned_correlation_is_what_the_network_keeps_in_memory(material, 
 
         def __init__(self, *args):
             super().__init__(*args)
-            kept.append(sum(level.nbytes for level in self.levels[self.first_kept:]))
+            kept.append(sum(level.grids.nbytes for level in self.kept))
 
     monkeypatch.setattr(two_way, 'Correlation', Watched)
     teacher, labeler = teacher_of(material, max_corr_bytes=limit), labeler_of((1., 2.))
