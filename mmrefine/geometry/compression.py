@@ -16,8 +16,8 @@ COLOUR = (17, 18, 24, 47, 99, 99, 99, 99, 18, 21, 26, 66, 99, 99, 99, 99, 24, 26
           *(99, ) * 32)
 BLOCK = 8  # px
 QUALITIES = tuple(range(20, 99, 2))
-APART = 3  # places in it: the neighbours that a quality is compared with
-DIP = 0.2  # of the logarithm of the change; pictures without a history stay below 0.1, those with one exceed 0.7
+APART = 2  # places in it: the neighbours that a quality is compared with
+DIP = 0.2  # of the logarithm of the change; pictures without a history stay below 0
 EXTENT = 512  # px; more tells no more
 
 
@@ -49,7 +49,7 @@ def jpeg_quality(frame: Tensor) -> Optional[int]:
     """The JPEG quality, to about 2, that a frame ``(3, H, W)`` RGB in [0, 1] went through, of several one; None if nothing tells.
 
     Compressed once more, a picture changes least at the quality it has already (Farid, "Exposing Digital Forgeries from JPEG Ghosts",
-    2009). Looked at is how the brightness changes within blocks of 8 px, and only qualities from 26 to 92; a picture that was resized
+    2009). Looked at is how the brightness changes within blocks of 8 px, and only qualities from 24 to 94; a picture that was resized
     since, cut off the grid of the blocks, or compressed by a video codec has none.
     """
     height, width = (min(side, EXTENT) // BLOCK * BLOCK for side in frame.shape[-2:])
