@@ -132,7 +132,7 @@ def test_a_full_disk_is_one_line_too(capsys):
 
 
 @pytest.mark.parametrize('owner, name, number, labelled, sentence', [
-    (label_store, 'write_bytes', 2, False, 'labels/v/frame_1__frame_0: no room left'),
+    (label_store, 'write_bytes', 3, False, 'labels/v/frame_1__frame_0: no room left'),  # after the list of what is wanted
     (LocalBackend, 'put', 1, True, 'iter_1.pth: no room left'),
 ])
 def test_a_disk_that_fills_up_during_a_run(failed, tmp_path, monkeypatch, owner, name, number, labelled, sentence):
