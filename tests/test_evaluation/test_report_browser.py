@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -82,9 +83,11 @@ def everything(tmp_path_factory):
         (folder / f'{name}.html').write_text(text.replace('</body>', PROBE + '</body>'))
         frames.append(f'<iframe name="{name}" src="{name}.html" style="border: 0; width: {width}px; height: 900px"></iframe>')
     (folder / 'host.html').write_text(HOST + ''.join(frames))
-    command = [str(CHROMIUM), *FLAGS, f'--user-data-dir={tmp_path_factory.mktemp("profile")}', '--window-size=1400,900', '--dump-dom',
-               (folder / 'host.html').as_uri()]  # yapf: disable
-    dumped = subprocess.run(command, capture_output=True, timeout=300, check=True).stdout.decode()
+    profile = tmp_path_factory.mktemp('profile')
+    command = [str(CHROMIUM), *FLAGS, f'--user-data-dir={profile}', '--window-size=1400,900', '--dump-dom', (folder / 'host.html').as_uri()]
+    # its crash reports go where it is at home
+    home = dict(os.environ, HOME=str(profile), XDG_CONFIG_HOME=str(profile), XDG_CACHE_HOME=str(profile))
+    dumped = subprocess.run(command, capture_output=True, timeout=300, check=True, env=home).stdout.decode()
     return json.loads(html.unescape(re.search('data-found="([^"]*)"', dumped).group(1)))
 
 
