@@ -11,7 +11,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Callable, Iterator, List, Optional, Sequence, Tuple
 
 from mmrefine.errors import InputError
 
@@ -26,7 +26,7 @@ __all__ = ['CorruptFrame', 'FrameCheck', 'check_frames', 'name_ranges']
 _DECODE = '''
 import sys
 import cv2
-capture = cv2.VideoCapture(sys.argv[1])
+capture = cv2.VideoCapture(sys.argv[1], cv2.CAP_ANY, [cv2.CAP_PROP_N_THREADS, 1])  # several would say things too early
 sys.stderr.write("@open %r\\n" % capture.get(cv2.CAP_PROP_FPS))
 number = 0
 while capture.read()[0]:
@@ -156,8 +156,7 @@ def _check_video(path: Path, step: Callable[[int], None]) -> FrameCheck:
 
 def _decoded(path: Path) -> Iterator[str]:
     """The lines of the decoding process, as they come."""
-    environment: Dict[str, str] = dict(os.environ, OPENCV_FFMPEG_CAPTURE_OPTIONS='threads;1')  # several would say things too early
-    environment.pop('OPENCV_FFMPEG_LOGLEVEL', None)
+    environment = {key: value for key, value in os.environ.items() if key != 'OPENCV_FFMPEG_LOGLEVEL'}
     command: Tuple[str, ...] = (sys.executable, '-c', _DECODE, os.path.abspath(path))
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors='replace',
                           env=environment) as child:

@@ -189,7 +189,8 @@ class VideoFrames(FrameSource):
 
     def _open(self) -> cv2.VideoCapture:
         self._close()
-        self._capture = cv2.VideoCapture(str(self.path))
+        # one thread: several mend a damaged frame now this way and now that
+        self._capture = cv2.VideoCapture(str(self.path), cv2.CAP_ANY, [cv2.CAP_PROP_N_THREADS, 1])
         self._next, self._pid = 0, os.getpid()
         return self._capture
 

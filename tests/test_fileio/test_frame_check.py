@@ -81,6 +81,14 @@ def test_what_is_predicted_from_a_damaged_frame_is_named_up_to_the_next_key_fram
     assert check.corrupt[0].reason != check.corrupt[-1].reason == 'predicted from a damaged frame'
 
 
+def test_a_damaged_frame_is_mended_the_same_way_every_time(tmp_path: Path) -> None:
+    video = spoil(textured_video(tmp_path / 'a.mp4', 'mp4v'))
+    frames = [open_frames(video)[i] for i in range(30)]
+    for _ in range(5):
+        source = open_frames(video)
+        assert all(np.array_equal(source[i], frames[i]) for i in range(30))
+
+
 def test_a_list_of_names_is_short_and_says_how_many_more(tmp_path: Path) -> None:
     frames = [CorruptFrame(i, f'f{i}', 'cut') for i in (2, 5, 6, 7, 9, 11)]
     assert name_ranges(frames, 2) == 'f2 (number 2: cut), f5 to f7 (numbers 5 to 7: cut) and 2 more'

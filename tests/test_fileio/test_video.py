@@ -69,8 +69,8 @@ def test_a_decoder_that_jumps_to_the_wrong_frame_is_corrected(
     class Careless:
         """OpenCV's capture, whose jumps land beside their target."""
 
-        def __init__(self, path: str) -> None:
-            self.capture = CAPTURE(path)
+        def __init__(self, *args: object) -> None:
+            self.capture = CAPTURE(*args)
 
         def set(self, what: int, value: float) -> bool:
             jumps.append(value)
