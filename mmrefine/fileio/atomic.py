@@ -11,8 +11,6 @@ import secrets
 from pathlib import Path
 from typing import Any, BinaryIO, Iterator, Union
 
-import torch
-
 from mmrefine.errors import CheckpointError
 
 PathLike = Union[str, 'os.PathLike[str]']
@@ -78,6 +76,8 @@ def save_checkpoint(path: PathLike, obj: Any) -> None:
     Raises:
         CheckpointError: the disk is full or the folder cannot be written.
     """
+    import torch  # here, as most of what writes files does without it, and it takes a second to come
+
     # through memory: torch's own writer turns a full disk into a RuntimeError without a reason
     buffer = io.BytesIO()
     torch.save(obj, buffer)

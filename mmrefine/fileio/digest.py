@@ -4,12 +4,12 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Iterable, Mapping, Tuple
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Iterable, Mapping, Tuple
 
 from mmrefine.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 DIGEST_LENGTH = 16  # hex digits, 64 bits
 
@@ -31,6 +31,8 @@ def digest_of_bytes(data: bytes) -> str:
 
 def digest_of_state(state: Mapping[str, Tensor]) -> str:
     """SHA-256 (first 16 hex digits) of names, types, shapes and bytes of a state dict; order and device do not count."""
+    import torch  # here, as digests of bytes and words do without it
+
     total = hashlib.sha256()
     for name in sorted(state):
         value = state[name].detach().cpu().contiguous()

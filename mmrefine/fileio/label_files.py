@@ -1,16 +1,16 @@
 """A label as the bytes of its files, and back."""
 from __future__ import annotations
 
-from typing import Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 
 import numpy as np
-import torch
-
-from mmrefine.structures import FlowLabel
 
 from .flow_io import can_be_said, decode_png, encode_kitti, round_kitti
 from .png import pack_png
 from .store_files import FLOW, WEIGHT
+
+if TYPE_CHECKING:
+    from mmrefine.structures import FlowLabel
 
 __all__ = ['as_stored', 'decode_weight', 'encode_label', 'label_of']
 
@@ -47,6 +47,9 @@ def label_of(flow: np.ndarray, valid: np.ndarray, weight8: Optional[np.ndarray] 
         valid: bool ``(H, W)``.
         weight8: uint8 ``(H, W)``, 255 for 1; None: 1 where ``valid``.
     """
+    import torch  # here, as stores are merged and checked without it
+
+    from mmrefine.structures import FlowLabel
     weight = valid.astype(np.float32) if weight8 is None else np.divide(weight8 * valid, np.float32(255), dtype=np.float32)
     return FlowLabel(torch.from_numpy(flow).permute(2, 0, 1), torch.from_numpy(weight)[None])
 

@@ -2,10 +2,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Type, TypeVar
+from typing import TYPE_CHECKING, Any, Dict, FrozenSet, List, Mapping, Optional, Type, TypeVar
 
 from mmrefine.errors import LabelStoreError
-from mmrefine.structures import FlowLabel
 
 from .atomic import PathLike
 from .digest import digest_of, digest_of_bytes
@@ -14,6 +13,9 @@ from .label_files import decode_weight, label_of
 from .store_files import (FLOW, MANIFEST, MANIFEST_KEYS, QUALITY, REMEDY, STATS, WANTED, WEIGHT,
                           key_of, label_path, read_json, stats_files, suffixes)
 from .store_quality import read_quality
+
+if TYPE_CHECKING:
+    from mmrefine.structures import FlowLabel
 
 __all__ = ['LabelReader']
 

@@ -21,10 +21,9 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Any, Iterable, Iterator, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping, Optional
 
 from mmrefine.errors import LabelStoreError, StaleLabelsError
-from mmrefine.structures import FlowLabel
 
 from .atomic import json_bytes, remove_leftovers, write_bytes, write_failure, write_json
 from .digest import digest_of, digest_of_bytes
@@ -34,6 +33,9 @@ from .lock import folder_lock
 from .store_files import (FINGERPRINT, FLOW, FORMAT, MANIFEST, QUALITY, REMEDY, STATS, WANTED,
                           WEIGHT, differing, key_of, read_json, seal_of, stats_files, suffixes)
 from .store_quality import quality_bytes
+
+if TYPE_CHECKING:
+    from mmrefine.structures import FlowLabel
 
 __all__ = ['LabelStore']
 

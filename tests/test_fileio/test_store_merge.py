@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Dict, Iterable, List, Tuple
@@ -256,3 +257,9 @@ def test_the_command_merges_and_tells_what_it_did(tmp_path: Path, monkeypatch: p
 def test_a_statistic_that_some_labels_lack_has_no_mean_where_they_are():
     found = summarize({'a/1__2': {'kept': 0.5}, 'a/2__3': {'kept': 1., 'speed': 3.}, 'b/1__2': {'kept': 0., 'speed': 1.}})
     assert found == {'kept': 0.5, 'scenes': {'a': {'kept': 0.75}, 'b': {'kept': 0., 'speed': 1.}}}
+
+
+def test_stores_are_merged_and_checked_without_torch() -> None:
+    tool = Path(__file__).parents[2] / 'tools/label_store.py'
+    code = f'import runpy, sys; runpy.run_path({str(tool)!r}); sys.exit("torch" in sys.modules or "cv2" not in sys.modules)'
+    assert subprocess.run([sys.executable, '-c', code], timeout=60).returncode == 0
