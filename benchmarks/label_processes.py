@@ -6,7 +6,7 @@ uses, and Linux; where others compute, ``--cpu-time`` runs all steps one after t
 the two halves count as the longer one.
 
     python benchmarks/label_processes.py
-    python benchmarks/label_processes.py --videos 8 --frames 26 --iters 32 --scales 1 2
+    python benchmarks/label_processes.py --iters 32 --scales 1 2
     python benchmarks/label_processes.py --cpu-time
 """
 from __future__ import annotations
@@ -38,7 +38,7 @@ def main() -> int:
     """Print the seconds of each step and the ratio; 1 if the two stores differ."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--videos', type=int, default=8, help='rendered')
-    parser.add_argument('--frames', type=int, default=13, help='of each video')
+    parser.add_argument('--frames', type=int, default=26, help='of each video')
     parser.add_argument('--size', nargs=2, type=int, default=(256, 448), metavar=('H', 'W'), help='of the frames, px')
     parser.add_argument('--iters', type=int, default=12, help='of the teacher, RAFT-small')
     parser.add_argument('--scales', nargs='+', type=float, default=[1.], help='looks of the teacher')
