@@ -18,8 +18,9 @@ from mmrefine.structures import ClipSample, FlowEstimator
 def carry_clip(model: FlowEstimator, frames: Tensor, sample: ClipSample, device: str = 'cpu') -> None:
     """Fill ``pred_masks`` and ``pred_points`` from the first frame that has any, frame by frame.
 
-    Masks follow the flow back to the frame before and stay soft on the way, one for each object; a pixel belongs to the object with the
-    most of it, if that is more than a half. Points follow the flow forward. Before their first frame, points are nan.
+    Masks follow the flow back to the frame before, except where the flow forward does not return (:func:`carry_mask`), and stay soft on
+    the way, one for each object; a pixel belongs to the object with the most of it, if that is more than a half. Points follow the flow
+    forward. Before their first frame, points are nan.
 
     Args:
         model: the network, in evaluation mode.
@@ -40,13 +41,13 @@ def carry_clip(model: FlowEstimator, frames: Tensor, sample: ClipSample, device:
         carried_points[start] = points[start]
     for t in range(1, len(frames)):
         before, now = (frames[i][None].to(device).float() / 255 for i in (t - 1, t))
+        flow_fw = model.estimate(before, now)[-1][0].float().cpu()
         if masks is not None:
             flow_bw = model.estimate(now, before)[-1][0].float().cpu()
-            soft = [carry_mask(mask, flow_bw) for mask in soft]
+            soft = [carry_mask(mask, flow_bw, flow_fw) for mask in soft]
             carried_masks.append(_ids(soft, masks[0]))
         if points is not None and t > start:
-            flow_fw = model.estimate(before, now)[-1][0].to('cpu', carried_points.dtype)
-            carried_points[t] = carry_points(carried_points[t - 1], flow_fw)
+            carried_points[t] = carry_points(carried_points[t - 1], flow_fw.to(carried_points.dtype))
     if masks is not None:
         sample.pred_masks = torch.stack(carried_masks)
     if points is not None:

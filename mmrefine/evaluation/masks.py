@@ -2,15 +2,17 @@
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass
-from typing import Dict, Sequence
+from typing import Dict, Optional, Sequence
 
 import cv2
 import numpy as np
+import torch
 from torch import Tensor
 
-from mmrefine.geometry import backwarp
+from mmrefine.geometry import backwarp, cycle_consistent
 
 BOUNDARY_SHARE = 0.008
+RETURN_ALPHA, RETURN_BETA = 0.025, 0.5  # no unit, px: a round trip that misses by more says that the pixel was hidden
 VOID = 255  # an id in drawn masks that is neither object nor background; scored as background
 
 
@@ -139,16 +141,38 @@ def tally_masks(pred: np.ndarray, truth: np.ndarray) -> MaskTally:
     return tally
 
 
-def carry_mask(mask: Tensor, flow_bw: Tensor) -> Tensor:
+def carry_mask(mask: Tensor, flow_bw: Tensor, flow_fw: Optional[Tensor] = None) -> Tensor:
     """A mask of frame t as seen in frame t + 1: ``m'(x) = m(x + flow_bw(x))``, bilinear; 0 comes in from outside.
+
+    What comes into view behind an object has no place in frame t: the way back of such a pixel ends on the object, so the object leaves a
+    trail, and the more exact the flow the cleaner the trail. With ``flow_fw``, pixels whose round trip misses by more than
+    ``0.025 (|f| + |b|) + 0.5`` px, or leaves the frame, take the value of the nearest pixel that does return.
 
     Args:
         mask: ``(H, W)`` float in [0, 1], of frame t.
         flow_bw: ``(2, H, W)`` px, frame t + 1 -> frame t.
+        flow_fw: ``(2, H, W)`` px, frame t -> frame t + 1; None: every pixel follows its own way back.
 
     Returns:
         ``(H, W)`` float in [0, 1]; threshold it only to score it, so that rounding does not add up along the video.
     """
-    if mask.dim() != 2 or flow_bw.shape != (2, *mask.shape):
-        raise ValueError(f'a mask (H, W) needs a flow (2, H, W), got {tuple(mask.shape)} and {tuple(flow_bw.shape)}')
-    return backwarp(mask[None, None], flow_bw[None])[0, 0]
+    if mask.dim() != 2 or any(flow.shape != (2, *mask.shape) for flow in (flow_bw, flow_fw) if flow is not None):
+        shapes = ' and '.join(str(tuple(flow.shape)) for flow in (flow_bw, flow_fw) if flow is not None)
+        raise ValueError(f'a mask (H, W) needs flows (2, H, W), got {tuple(mask.shape)} and {shapes}')
+    carried = backwarp(mask[None, None], flow_bw[None])[0, 0]
+    if flow_fw is None:
+        return carried
+    returns = cycle_consistent(flow_bw[None], flow_fw[None], RETURN_ALPHA, RETURN_BETA)[0, 0]
+    return _from_nearest(carried, returns)
+
+
+def _from_nearest(values: Tensor, known: Tensor) -> Tensor:
+    """Each value that is not known replaced by the nearest one that is; as they are if none is known."""
+    if not known.any() or known.all():
+        return values
+    hidden = (~known).cpu().numpy().astype(np.uint8)
+    _, labels = cv2.distanceTransformWithLabels(hidden, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL)
+    where = np.zeros(labels.max() + 1, np.int64)
+    sources = np.flatnonzero(hidden == 0)
+    where[labels.ravel()[sources]] = sources
+    return values.flatten()[torch.from_numpy(where[labels]).to(values.device)]
