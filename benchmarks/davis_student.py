@@ -1,15 +1,17 @@
-"""How much of what its teacher sees more a refined student learns to see in one pass, on real video: DAVIS sequences, one at a time.
+"""Did it really get better, on real video? The official RAFT-small refined without any truth, then judged by masks and joints.
 
-The official RAFT-small is refined on a sequence, without its masks and joints. Judged is what the flow carries along from frame to frame:
-the mask of the first frame (J and F as DAVIS-2016 has them, first and last frame not scored) and, where BADJA clicked some, the joints
-of the first clicked frame (PCK: at most 0.2 times the root of the mask's area off, joints seen in both frames). Beside one another stand
-the first frame's truth left in place, the plain teacher (1x), the view its labels come from (1x then 2x, several times the price), the
-student, and a student of labels that its teacher made at 1x. ``closed`` is (student - 1x) / (2x - 1x), where 2x is better at all.
+Two settings. Test time: refined on each DAVIS sequence by itself (``student``), and, as a rival, on labels that its teacher made at 1x.
+With ``--transfer`` once on a folder of other videos (``transfer``), and judged on sequences it never saw. Each is judged as training left
+it and as the guard hands it back (``… guarded``): the student, something between teacher and student, or the teacher itself.
+
+Beside them stand the first truth left in place, the network as it came (1x), and the view that labels come from (1x then 2x, several times
+the price). ``closed`` is (student - 1x) / (2x - 1x), where 2x is better at all. What is judged: see ``davis_clips.score_clip``.
 
 Results lie one by one in the work dir and are not repeated, so it may be stopped and started again, and sequences may run side by side in
 processes of their own.
 
-    python benchmarks/davis_student.py --davis DAVIS --badja BADJA --sequences dog horsejump-high
+    python benchmarks/davis_student.py --davis DAVIS --badja BADJA --transfer VIDEOS
+    python benchmarks/davis_student.py --davis DAVIS --badja BADJA --sequences dog --students student
 """
 from __future__ import annotations
 
@@ -19,55 +21,57 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
-import cv2
-import numpy as np
 import torch
+from davis_clips import MEASURES, Clip, Flow, read_clip, score_clip, sequences
 from mmengine.config import Config, DictAction
-from torch import Tensor
 
 import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
 from mmrefine.apis import init_model, refine
 from mmrefine.apis.commands import run_command
 from mmrefine.apis.config import load_config
-from mmrefine.errors import CheckpointError, InputError
-from mmrefine.evaluation import (boundary_f, carry_mask, carry_points, jaccard, pck, pck_threshold,
-                                 summarise)
-from mmrefine.fileio import Joints, digest_of, read_badja, read_image, write_image, write_json
-from mmrefine.fileio.digest import digest_of_bytes, digest_of_files
+from mmrefine.errors import CheckpointError
+from mmrefine.fileio import (digest_of, digest_of_state, list_scenes, open_frames, write_image,
+                             write_json)
+from mmrefine.fileio.digest import digest_of_bytes
 from mmrefine.registry import TEACHER_VIEWS
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / 'configs' / 'refine' / 'raft_small_video.py'
-IN_PLACE, PLAIN, LOOK, STUDENT, RIVAL = NETWORKS = ('in place', '1x', '1x then 2x', 'student', 'student of 1x labels')
-MEASURES = ('J', 'F', 'PCK')
+IN_PLACE, PLAIN, LOOK, STUDENT, RIVAL, TRANSFER = 'in place', '1x', '1x then 2x', 'student', 'of 1x labels', 'transfer'
+STUDENTS = (STUDENT, RIVAL, TRANSFER)
+GUARDED = ' guarded'
 LEAST_GAIN = 0.005  # of the second look; a share of less than that is noise
-Flow = Callable[[Tensor, Tensor], Tensor]
+HELD = dict(type='FramePairs', data_root='{video}', held_out='{held_out}', held=True, pipeline=[dict(type='PackPair')])
 
 
-class Clip(NamedTuple):
-    """A sequence: frames at the working size, and the truth at its own size by the number of the frame."""
+class Videos(NamedTuple):
+    """What a student is refined on: a folder that is there once :func:`_frames` has filled it."""
     name: str
-    frames: List[np.ndarray]  # (h, w, 3) uint8 RGB
-    masks: List[np.ndarray]  # (H, W) bool
-    joints: Dict[int, Joints]  # px of (H, W)
-    digest: str  # of the files, not of the working size
+    digest: str
+    clip: Optional[Clip]
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Refine, carry, print the table."""
+    """Refine, carry, print the tables."""
     args = _parser().parse_args(argv)
     if not Path(args.checkpoint).is_file():
         raise CheckpointError(f'{args.checkpoint}: there is no such checkpoint; make it from the official RAFT-small with '
                               'tools/convert_checkpoint.py, or name it with --checkpoint')
-    options: Dict[str, Any] = dict(max_iters=args.steps, crop_size=(192, 320), num_workers=0, held_out=0., load_from=args.checkpoint)
+    students = [name for name in args.students if name != TRANSFER] + [TRANSFER] * (args.transfer is not None)
+    options: Dict[str, Any] = dict(
+        max_iters=args.steps, crop_size=(192, 320), num_workers=0, load_from=args.checkpoint, report_groups=dict(refined=HELD))
+    options['optim_wrapper.type'] = 'BFloat16OptimWrapper'  # as the demo: half the time where the CPU knows it
     options.update({'model.train_iters': min(8, args.iters), 'model.test_iters': args.iters, **args.cfg_options})
-    cfgs = {network: load_config(CONFIG, options) for network in NETWORKS}
-    cfgs[RIVAL] = load_config(CONFIG, {**options, 'labeler.view.scales': (1., )})
+    cfg = load_config(CONFIG, options)
+    cfgs = {**{name: cfg for name in (IN_PLACE, PLAIN, LOOK, *STUDENTS)}, RIVAL: load_config(CONFIG, {**options, **_one_look(cfg)})}
     results: Dict[str, Dict[str, Dict[str, Any]]] = {}
-    for name in args.sequences or _sequences(args.davis):
-        clip = _read_clip(args, name)
-        results[name] = {network: _result(args, clip, network, cfgs[network]) for network in NETWORKS}
-    _print(results)
+    for name in args.sequences or sequences(args.davis):
+        clip = read_clip(args.davis, args.badja, name, (args.height, args.width), args.frames)
+        rows = results[name] = {network: _result(args, clip, network, cfgs[network]) for network in (IN_PLACE, PLAIN, LOOK)}
+        for student in students:
+            found = _student_results(args, clip, student, cfgs[student])
+            rows.update(zip((student, student + GUARDED), found))
+    _print(results, students)
     return 0
 
 
@@ -78,7 +82,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--checkpoint', default=str(ROOT / 'checkpoints' / 'raft-small-mmrefine.pth'),
                         help='official RAFT-small, converted (tools/convert_checkpoint.py)')
     parser.add_argument('--sequences', nargs='+', help='default: all there are')
-    parser.add_argument('--steps', type=int, default=200, help='of refinement, 4 crops each')
+    parser.add_argument('--students', nargs='+', choices=(STUDENT, RIVAL), default=[STUDENT, RIVAL], help='of the test-time setting')
+    parser.add_argument('--transfer', type=Path, metavar='VIDEOS', help='folder of scenes, none of them scored, for the transfer setting')
+    parser.add_argument('--transfer-frames', type=int, default=8, help='of each of them, from its start')
+    parser.add_argument('--steps', type=int, default=300, help='of refinement, 4 crops each')
     parser.add_argument('--height', type=int, default=240, help='working size, px')
     parser.add_argument('--width', type=int, default=432, help='working size, px')
     parser.add_argument('--iters', type=int, default=12, help='iterations of the network; at most 8 in training')
@@ -89,116 +96,73 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _sequences(davis: Path) -> List[str]:
-    folder = davis / 'JPEGImages' / '480p'
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    if not names:
-        raise InputError(f'{folder}: there are no sequences; give the folder of DAVIS that holds JPEGImages and Annotations with --davis')
-    return names
-
-
-def _read_clip(args: argparse.Namespace, name: str) -> Clip:
-    """The frames resized by area, the masks and joints as they are."""
-    parts = {part: args.davis / part / '480p' / name for part in ('JPEGImages', 'Annotations')}
-    frames, masks = (sorted(parts[part].glob(f'*{suffix}'))[:args.frames] for part, suffix in zip(parts, ('.jpg', '.png')))
-    if len(frames) < 3 or [path.stem for path in frames] != [path.stem for path in masks]:
-        raise InputError(f'{parts["JPEGImages"]}: needs 3 or more frames (.jpg), each with a mask (.png) in {parts["Annotations"]}, found '
-                         f'{len(frames)} and {len(masks)}; give the folder of DAVIS with --davis, a sequence with --sequences')
-    if args.badja is not None and not args.badja.is_dir():
-        raise InputError(f'{args.badja}: there is no such folder of joints; correct --badja, or leave it out for a table without PCK')
-    files = [(str(path.relative_to(args.davis)), path) for path in frames + masks]
-    truth = [read_image(path)[..., 0] > 127 for path in masks]
-    joints: Dict[int, Joints] = {}
-    clicked = None if args.badja is None else args.badja / f'{name}.json'
-    if clicked is not None and clicked.is_file():
-        files.append((clicked.name, clicked))
-        found = read_badja(clicked, truth[0].shape)
-        joints = {t: found[path.stem] for t, path in enumerate(frames) if path.stem in found}
-    size = (args.width, args.height)
-    shrunk = [cv2.resize(read_image(path), size, interpolation=cv2.INTER_AREA) for path in frames]
-    return Clip(name, shrunk, truth, joints, digest_of_files(files))
+def _one_look(cfg: Config) -> Dict[str, Any]:
+    """Options for labels of the same labeler that sees no more than the student."""
+    labeler = {key: value for key, value in cfg.labeler.to_dict().items() if key != 'balance'}  # which may compare looks
+    return dict(labeler=dict(labeler, _delete_=True, view=dict(type='CascadeView', scales=(1., ))))
 
 
 def _result(args: argparse.Namespace, clip: Clip, network: str, cfg: Config) -> Dict[str, Any]:
-    """The scores of a network on a sequence, from the work dir if they are there."""
-    name = f'{network.replace(" ", "_")}_{_key(clip, network, cfg)}'
-    path = args.work_dir / clip.name / f'{name}.json'
-    if not path.is_file():
-        row: Dict[str, Any] = dict(sequence=clip.name, network=network)
-        started = time.monotonic()
-        flow = _flow(clip, network, cfg, path.parent / name)
-        row['seconds_before'] = round(time.monotonic() - started, 1)
-        started = time.monotonic()
-        row.update(_scores(clip, flow))
-        row['seconds'] = round(time.monotonic() - started, 1)
-        write_json(path, row)
-    found: Dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
-    print(f'{clip.name}, {network}:', *(f'{measure} {_percent(found[measure]).strip()}' for measure in MEASURES), flush=True)
-    return found
-
-
-def _key(clip: Clip, network: str, cfg: Config) -> str:
-    """By everything that decides over a result, so one of other settings, weights or frames is not taken for this one."""
-    decides: List[Any] = [network, clip.frames[0].shape, clip.digest]
-    if network != IN_PLACE:
-        decides += [digest_of_bytes(Path(cfg.load_from).read_bytes()), cfg.model.to_dict()]
-    if network == LOOK:
-        decides.append(cfg.labeler.view.to_dict())
-    if network in (STUDENT, RIVAL):
-        decides.append({key: value for key, value in cfg.to_dict().items() if key != 'load_from'})
-    return digest_of(decides)
-
-
-def _flow(clip: Clip, network: str, cfg: Config, work_dir: Path) -> Flow:
-    """What says where each pixel of the first frames went in the second ones; a student is refined first, in ``work_dir``."""
+    """The scores of a network that is not refined."""
     if network == IN_PLACE:
-        return lambda frames1, frames2: torch.zeros_like(frames1[:, :2])
-    weights = Path(cfg.load_from)
-    if network in (STUDENT, RIVAL):
-        video = work_dir / 'frames' / clip.name
-        for t, frame in enumerate(clip.frames):
-            write_image(video / f'{t:05d}.png', frame)
-        refine(video, cfg, work_dir, resume=True)  # of a run that was stopped
-        weights = work_dir / 'refined.pth'
+        return _remembered(args, clip, network, [], lambda: lambda frames1, frames2: torch.zeros_like(frames1[:, :2]))
+    view = cfg.labeler.view.to_dict() if network == LOOK else None
+    return _scores_of(args, clip, network, cfg, Path(cfg.load_from), view)
+
+
+def _student_results(args: argparse.Namespace, clip: Clip, student: str, cfg: Config) -> List[Dict[str, Any]]:
+    """The scores of a student as training left it, and as the guard handed it back; refined first if it is not there."""
+    videos = Videos(clip.name, clip.digest, clip)
+    if student == TRANSFER:
+        digest = digest_of([open_frames(scene).digest() for scene in list_scenes(args.transfer).values()])
+        videos = Videos(TRANSFER, f'{digest} {args.transfer_frames}', None)
+    settings = {key: value for key, value in cfg.to_dict().items() if key != 'load_from'}
+    decides = [clip.frames[0].shape, videos.digest, digest_of_bytes(Path(cfg.load_from).read_bytes()), settings]
+    folder = args.work_dir / videos.name / f'{student.replace(" ", "_")}_{digest_of(decides)}'
+    if not (folder / 'report.json').is_file():
+        refine(_frames(args, videos, folder), cfg, folder, resume=True)  # of a run that was stopped
+    named = ((student, f'iter_{cfg.max_iters}.pth'), (student + GUARDED, 'refined.pth'))
+    return [_scores_of(args, clip, network, cfg, folder / weights) for network, weights in named]
+
+
+def _frames(args: argparse.Namespace, videos: Videos, folder: Path) -> Path:
+    """The folder of the frames to refine on, which are written there."""
+    if videos.clip is not None:
+        scenes = {videos.name: videos.clip.frames}
+    else:
+        sources = {name: open_frames(scene) for name, scene in list_scenes(args.transfer).items() if name not in sequences(args.davis)}
+        scenes = {name: [source[i] for i in range(min(len(source), args.transfer_frames))] for name, source in sources.items()}
+    for name, frames in scenes.items():
+        for t, frame in enumerate(frames):
+            write_image(folder / 'frames' / name / f'{t:05d}.png', frame)
+    return folder / 'frames' / videos.name if videos.clip is not None else folder / 'frames'
+
+
+def _scores_of(args: argparse.Namespace, clip: Clip, network: str, cfg: Config, weights: Path, view: Any = None) -> Dict[str, Any]:
+    """The scores of what a network says carries the first frames to the second ones, in one pass or through a ``view``."""
     model = init_model(CONFIG, weights)
     model.test_iters = cfg.model.test_iters
-    if network == LOOK:
-        view = TEACHER_VIEWS.build(cfg.labeler.view)
-        return lambda frames1, frames2: view(model, frames1, frames2)
-    return lambda frames1, frames2: model.estimate(frames1, frames2)[-1]
+
+    def make() -> Flow:
+        if view is None:
+            return lambda frames1, frames2: model.estimate(frames1, frames2)[-1]
+        look = TEACHER_VIEWS.build(view)
+        return lambda frames1, frames2: look(model, frames1, frames2)
+
+    # by weights and not by name: what the guard hands back is often the teacher or the student
+    return _remembered(args, clip, network, [digest_of_state(model.estimator.state_dict()), model.test_iters, view], make)
 
 
-@torch.no_grad()
-def _scores(clip: Clip, flow_of: Flow) -> Dict[str, Optional[float]]:
-    """J, F and PCK in [0, 1] of what is carried from frame to frame; the mask stays soft, and is thresholded only for scoring."""
-    height, width = clip.frames[0].shape[:2]
-    full = clip.masks[0].shape
-    scale = np.array([full[1] / width, full[0] / height])
-    mask = torch.from_numpy(cv2.resize(clip.masks[0].astype(np.float32), (width, height), interpolation=cv2.INTER_AREA))
-    first, last = (min(clip.joints), max(clip.joints)) if clip.joints else (0, 0)
-    points = torch.from_numpy(clip.joints[first].points / scale).float() if clip.joints else torch.zeros(0, 2)
-    js, fs, carried = [], [], {}
-    for t in range(1, len(clip.frames)):
-        before, now = (torch.from_numpy(clip.frames[i]).permute(2, 0, 1)[None].float() / 255 for i in (t - 1, t))
-        if t < len(clip.frames) - 1:
-            mask = carry_mask(mask, flow_of(now, before)[0])
-            found = cv2.resize(mask.numpy(), full[::-1], interpolation=cv2.INTER_LINEAR) > 0.5
-            js.append(jaccard(found, clip.masks[t]))
-            fs.append(boundary_f(found, clip.masks[t]))
-        if first < t <= last:
-            points = carry_points(points, flow_of(before, now)[0])
-            if t in clip.joints:
-                carried[t] = points.numpy() * scale
-    return dict(J=summarise(js)['mean'], F=summarise(fs)['mean'], PCK=_pck(clip, first, carried))
-
-
-def _pck(clip: Clip, first: int, carried: Dict[int, np.ndarray]) -> Optional[float]:
-    """Of the joints seen in the first clicked frame and in the one where they are scored; None if there are none."""
-    seen = np.array([clip.joints[first].visible & clip.joints[t].visible for t in carried])
-    if not seen.any():
-        return None
-    truth = np.stack([clip.joints[t].points for t in carried])
-    return pck(np.stack(list(carried.values())), truth, seen, np.array([pck_threshold(clip.masks[t]) for t in carried]))
+def _remembered(args: argparse.Namespace, clip: Clip, network: str, decides: List[Any], make: Callable[[], Flow]) -> Dict[str, Any]:
+    """A row from the work dir, by everything that decides over it; made and put there if it is not."""
+    path = args.work_dir / clip.name / f'scores_{digest_of([clip.frames[0].shape, clip.digest, *decides])}.json'
+    if not path.is_file():
+        started = time.monotonic()
+        row: Dict[str, Any] = dict(sequence=clip.name, made_for=network, **score_clip(clip, make()))
+        write_json(path, dict(row, seconds=round(time.monotonic() - started, 1)))
+    found: Dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
+    print(f'{clip.name}, {network}:', *(f'{measure} {_percent(found[measure])}' for measure in MEASURES), flush=True)
+    return found
 
 
 def share_closed(plain: float, look: float, student: float) -> Optional[float]:
@@ -206,24 +170,35 @@ def share_closed(plain: float, look: float, student: float) -> Optional[float]:
     return (student - plain) / (look - plain) if look - plain >= LEAST_GAIN else None
 
 
-def _print(results: Dict[str, Dict[str, Dict[str, Any]]]) -> None:
-    print(f'\n{"":18}{"":5}', *(f'{network:>12}' for network in NETWORKS[:4]), f'{"closed":>8}{NETWORKS[4]:>23}{"closed":>8}', sep='')
+def _print(results: Dict[str, Dict[str, Dict[str, Any]]], students: Sequence[str]) -> None:
+    columns = [IN_PLACE, PLAIN, LOOK, *(name + end for name in students for end in ('', GUARDED))]
+    widths = {name: max(len(name), 7) + 2 for name in columns}
+    heads = [f'{name:>{widths[name]}}' + ('' if name in (IN_PLACE, PLAIN, LOOK) else '  closed') for name in columns]
+    print(f'\n{"":18}{"":5}', *heads, sep='')
     table: Dict[str, List[Dict[str, float]]] = {measure: [] for measure in MEASURES}
     for name, rows in results.items():
         for measure in MEASURES:
             if rows[PLAIN][measure] is not None:
                 table[measure].append({network: row[measure] for network, row in rows.items()})
-                _print_line(name, measure, table[measure][-1])
+                _print_line(name, measure, table[measure][-1], widths)
     for measure, lines in table.items():
         if len(lines) > 1:
-            mean = {network: sum(line[network] for line in lines) / len(lines) for network in NETWORKS}
-            _print_line(f'mean of {len(lines)}', measure, mean)
+            mean = {name: sum(line[name] for line in lines) / len(lines) for name in columns}
+            _print_line(f'mean of {len(lines)}', measure, mean, widths)
+    for name in columns[3:]:
+        falls = [(line[name] - line[PLAIN], f'{measure} of {scene}') for measure in MEASURES
+                 for scene, line in zip([scene for scene, rows in results.items() if rows[PLAIN][measure] is not None], table[measure])]
+        if falls:
+            print(f'{name}: most lost {100 * min(falls)[0]:+.1f} ({min(falls)[1]})')
 
 
-def _print_line(name: str, measure: str, scores: Dict[str, float]) -> None:
-    closed = [_percent(share_closed(scores[PLAIN], scores[LOOK], scores[network])) for network in (STUDENT, RIVAL)]
-    print(f'{name:18}{measure:5}', *(f'{_percent(scores[network]):>12}' for network in NETWORKS[:4]),
-          f'{closed[0]:>8}{_percent(scores[RIVAL]):>23}{closed[1]:>8}', sep='')  # yapf: disable
+def _print_line(name: str, measure: str, scores: Dict[str, float], widths: Dict[str, int]) -> None:
+    cells = []
+    for network, width in widths.items():
+        cells.append(f'{_percent(scores[network]):>{width}}')
+        if network not in (IN_PLACE, PLAIN, LOOK):
+            cells.append(f'{_percent(share_closed(scores[PLAIN], scores[LOOK], scores[network])):>8}')
+    print(f'{name:18}{measure:5}', *cells, sep='')
 
 
 def _percent(share: Optional[float]) -> str:

@@ -1,7 +1,7 @@
 # Refines the demo network on a video of yours: `mmrefine refine VIDEO --model demo`. It has seen rendered video only.
 _base_ = [
     '../_base_/models/raft_small.py',
-    '../_base_/labelers/cascade.py',
+    '../_base_/labelers/novelty.py',
     '../_base_/datasets/video.py',
     '../_base_/schedules/refine_1k.py',
 ]

@@ -1,7 +1,7 @@
 # The official RAFT refined on your own video: --cfg-options video=….
 _base_ = [
     '../_base_/models/raft_official.py',
-    '../_base_/labelers/cascade.py',
+    '../_base_/labelers/novelty.py',
     '../_base_/datasets/video.py',
     '../_base_/schedules/refine_1k.py',
 ]

@@ -1,11 +1,13 @@
 # The official RAFT-small refined on your own video: --cfg-options video=….
 _base_ = [
     '../_base_/models/raft_small.py',
-    '../_base_/labelers/cascade.py',
+    '../_base_/labelers/novelty.py',
     '../_base_/datasets/video.py',
     '../_base_/schedules/refine_1k.py',
 ]
 batch_size = 4
+optim_wrapper = dict(optimizer=dict(lr=4e-4))  # four times the reference's, which refines a large network
+param_scheduler = dict(total_steps='{max_iters+5}')  # ends near 0
 # python tools/convert_checkpoint.py raft-small.pth checkpoints/raft-small-mmrefine.pth
 load_from = 'checkpoints/raft-small-mmrefine.pth'
 randomness = dict(seed=125)

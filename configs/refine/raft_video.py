@@ -1,7 +1,7 @@
 # RAFT (trained on a mix of data sets) refined on your own video: --cfg-options video=….
 _base_ = [
     'mmflow::_base_/models/raft.py',
-    '../_base_/labelers/cascade.py',
+    '../_base_/labelers/novelty.py',
     '../_base_/datasets/video.py',
     '../_base_/schedules/refine_1k.py',
 ]

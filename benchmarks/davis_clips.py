@@ -1,0 +1,113 @@
+"""Sequences of DAVIS with joints of BADJA: reading them, and how well a flow carries their masks and joints along."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmrefine.errors import InputError
+from mmrefine.evaluation import (boundary_f, carry_mask, carry_points, jaccard, pck, pck_threshold,
+                                 summarise)
+from mmrefine.fileio import Joints, read_badja, read_image
+from mmrefine.fileio.digest import digest_of_files
+
+MEASURES = ('J', 'F', 'J5', 'F5', 'PCK')
+SPAN = 5  # frames that J5 and F5 carry a mask
+Flow = Callable[[Tensor, Tensor], Tensor]  # (B, 3, H, W) RGB in [0, 1], twice -> (B, 2, H, W) px
+
+
+class Clip(NamedTuple):
+    """A sequence: frames at the working size, and the truth at its own size by the number of the frame."""
+    name: str
+    frames: List[np.ndarray]  # (h, w, 3) uint8 RGB
+    masks: List[np.ndarray]  # (H, W) bool
+    joints: Dict[int, Joints]  # px of (H, W)
+    digest: str  # of the files, not of the working size
+
+
+def sequences(davis: Path) -> List[str]:
+    """Names of all sequences, sorted."""
+    folder = davis / 'JPEGImages' / '480p'
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    if not names:
+        raise InputError(f'{folder}: there are no sequences; give the folder of DAVIS that holds JPEGImages and Annotations with --davis')
+    return names
+
+
+def read_clip(davis: Path, badja: Optional[Path], name: str, size: Tuple[int, int], most: Optional[int] = None) -> Clip:
+    """The frames resized by area to ``size`` (h, w), the masks and joints as they are; of the first ``most`` frames."""
+    parts = {part: davis / part / '480p' / name for part in ('JPEGImages', 'Annotations')}
+    frames, masks = (sorted(parts[part].glob(f'*{suffix}'))[:most] for part, suffix in zip(parts, ('.jpg', '.png')))
+    if len(frames) < 3 or [path.stem for path in frames] != [path.stem for path in masks]:
+        raise InputError(f'{parts["JPEGImages"]}: needs 3 or more frames (.jpg), each with a mask (.png) in {parts["Annotations"]}, found '
+                         f'{len(frames)} and {len(masks)}; give the folder of DAVIS with --davis, a sequence with --sequences')
+    if badja is not None and not badja.is_dir():
+        raise InputError(f'{badja}: there is no such folder of joints; correct --badja, or leave it out for a table without PCK')
+    files = [(str(path.relative_to(davis)), path) for path in frames + masks]
+    truth = [read_image(path)[..., 0] > 127 for path in masks]
+    joints: Dict[int, Joints] = {}
+    clicked = None if badja is None else badja / f'{name}.json'
+    if clicked is not None and clicked.is_file():
+        files.append((clicked.name, clicked))
+        found = read_badja(clicked, truth[0].shape)
+        joints = {t: found[path.stem] for t, path in enumerate(frames) if path.stem in found}
+    shrunk = [cv2.resize(read_image(path), size[::-1], interpolation=cv2.INTER_AREA) for path in frames]
+    return Clip(name, shrunk, truth, joints, digest_of_files(files))
+
+
+@torch.no_grad()
+def score_clip(clip: Clip, flow_of: Flow) -> Dict[str, Optional[float]]:
+    """The :data:`MEASURES`, each in [0, 1] or None, of what is carried from frame to frame.
+
+    J and F: the first mask, all along the video, as DAVIS scores it (without the first and the last frame). J5 and F5: every mask carried
+    :data:`SPAN` frames on and scored there, so that one bad step does not decide over all that follow. PCK: the joints of the first
+    clicked frame. Masks stay soft, are thresholded only for scoring, and what comes into view is not followed back
+    (:func:`~mmrefine.evaluation.carry_mask`).
+    """
+    height, width = clip.frames[0].shape[:2]
+    scale = np.array([clip.masks[0].shape[1] / width, clip.masks[0].shape[0] / height])
+    first, last = (min(clip.joints), max(clip.joints)) if clip.joints else (0, 0)
+    points = torch.from_numpy(clip.joints[first].points / scale).float() if clip.joints else torch.zeros(0, 2)
+    chain, spans = _soft(clip, 0), {}
+    found: Dict[str, List[float]] = {measure: [] for measure in MEASURES[:-1]}
+    carried: Dict[int, np.ndarray] = {}
+    for t in range(1, len(clip.frames)):
+        before, now = (torch.from_numpy(clip.frames[i]).permute(2, 0, 1)[None].float() / 255 for i in (t - 1, t))
+        forward, backward = flow_of(before, now)[0], flow_of(now, before)[0]
+        spans[t - 1] = _soft(clip, t - 1)
+        chain, *on_the_way = (carry_mask(mask, backward, forward) for mask in (chain, *spans.values()))
+        spans = dict(zip(spans, on_the_way))
+        if t < len(clip.frames) - 1:
+            _score(found, 'J', 'F', chain, clip.masks[t])
+        if t - SPAN in spans:
+            _score(found, f'J{SPAN}', f'F{SPAN}', spans.pop(t - SPAN), clip.masks[t])
+        if first < t <= last:
+            points = carry_points(points, forward)
+            if t in clip.joints:
+                carried[t] = points.numpy() * scale
+    scores: Dict[str, Optional[float]] = {measure: summarise(values)['mean'] if values else None for measure, values in found.items()}
+    return {**scores, 'PCK': _pck(clip, first, carried)}
+
+
+def _soft(clip: Clip, t: int) -> Tensor:
+    size = clip.frames[0].shape[1::-1]
+    return torch.from_numpy(cv2.resize(clip.masks[t].astype(np.float32), size, interpolation=cv2.INTER_AREA))
+
+
+def _score(found: Dict[str, List[float]], region: str, edge: str, soft: Tensor, truth: np.ndarray) -> None:
+    mask = cv2.resize(soft.numpy(), truth.shape[::-1], interpolation=cv2.INTER_LINEAR) > 0.5
+    found[region].append(jaccard(mask, truth))
+    found[edge].append(boundary_f(mask, truth))
+
+
+def _pck(clip: Clip, first: int, carried: Dict[int, np.ndarray]) -> Optional[float]:
+    """Of the joints seen in the first clicked frame and in the one where they are scored; None if there are none."""
+    seen = np.array([clip.joints[first].visible & clip.joints[t].visible for t in carried])
+    if not seen.any():
+        return None
+    truth = np.stack([clip.joints[t].points for t in carried])
+    return pck(np.stack(list(carried.values())), truth, seen, np.array([pck_threshold(clip.masks[t]) for t in carried]))
