@@ -14,7 +14,7 @@ WITNESSES: Dict[str, Sequence[str]] = {
     'cycle': ('what a round trip misses, of the motion', ''), 'color': ('colour along the motion', 'grey levels'),
     'warp': ('error on known warps', 'px'), 'label': ('distance to the teacher\'s labels', 'px'), 'motion': ('mean motion', 'px')
 }
-KNOWN = ('verdict', 'reason', 'chosen', 'witnesses', 'candidates', 'general', 'held_out')
+KNOWN = ('verdict', 'reason', 'chosen', 'witnesses', 'candidates', 'looks', 'general', 'held_out')
 
 
 def guard_section(guard: Mapping[str, Any]) -> str:
@@ -26,7 +26,7 @@ def guard_section(guard: Mapping[str, Any]) -> str:
     parts = [f'<p>Verdict: {escape(str(guard.get("verdict", "not run")))}.</p>']
     if guard.get('reason'):
         parts.append(f'<p>{escape(_sentence(str(guard["reason"])))}</p>')
-    parts += [_candidates(guard), _witnesses(guard.get('witnesses') or {}), _general(guard.get('general') or {})]
+    parts += [_candidates(guard), _looks(guard.get('looks') or []), _witnesses(guard.get('witnesses') or {}), _general(guard.get('general') or {})]
     parts.append(_held(guard.get('held_out') or {}))
     rest = {key: value for key, value in guard.items() if key not in KNOWN}
     if rest:
@@ -73,6 +73,13 @@ def _plot(dots: Sequence[Dot], ends: Sequence[Any]) -> str:
     if not dots:
         return ''
     return '<figure>' + dot_plot(dots, 'way from teacher to student [%]', 'change of the label-free score [%]', 'teacher') + '</figure>'
+
+
+def _looks(looks: Sequence[Mapping[str, Any]]) -> str:
+    if not looks:
+        return ''
+    told = ', '.join(f'{format_change(look.get("change_percent"))} after {look.get("iter", "?")}' for look in looks)
+    return f'<p class="soft">The student on the way, by optimiser steps: {escape(told)}.</p>'
 
 
 def _witnesses(witnesses: Mapping[str, Any]) -> str:

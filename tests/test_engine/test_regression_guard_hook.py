@@ -113,6 +113,10 @@ def test_the_best_network_on_the_way_is_found_again(video, tmp_path):
     assert guard['verdict'] == 'student' and guard['chosen']['iter'] in (2, 3)
     assert_same_weights(state_of(tmp_path / 'refined.pth'), state_of(video / 'good.pth'))
     assert load_checkpoint_file(tmp_path / 'guard_best.pth')['meta']['iter'] == guard['chosen']['iter']
+    changes = {look['iter']: look['change_percent'] for look in guard['looks']}
+    assert list(changes) == [1, 2, 3, 4] and changes[2] < -5 and min(changes, key=changes.get) == guard['chosen']['iter']
+    page = (tmp_path / 'report.html').read_text(encoding='utf-8')
+    assert f'{changes[2]:+.1f}'.replace('-', '−') in page and ' after 2, ' in page
 
 
 def test_training_stops_when_nothing_gets_better(video, tmp_path):

@@ -22,6 +22,8 @@ from mmrefine.registry import DATASETS, HOOKS
 
 # in the message hub, where the report looks for it
 GUARD_INFO = 'mmrefine_guard'
+# there too: what the looks on the way said, so that a resumed run knows those before it
+LOOKS_INFO = 'mmrefine_guard_looks'
 BEST = 'guard_best.pth'
 
 
@@ -115,6 +117,8 @@ class RegressionGuardHook(Hook):
             self._best = dict(loss=found.loss, iter=done, state=state)
             if is_main_process():
                 save_checkpoint(Path(runner.work_dir, BEST), dict(state_dict=state, meta=dict(loss=found.loss, iter=done)))
+        looks = [look for look in runner.message_hub.runtime_info.get(LOOKS_INFO, []) if look['iter'] < done]
+        runner.message_hub.update_info(LOOKS_INFO, [*looks, dict(iter=done, **found.comparison.to_dict())])
         runner.logger.info(f'Guard: after {done} steps {100 * found.comparison.change:+.1f} % (best after {self._best["iter"]})')
         if self.patience is not None and done - self._best['iter'] >= self.patience * self.interval:
             runner.logger.info(f'Guard: no better score in {self.patience} looks, so training stops')
@@ -143,6 +147,7 @@ class RegressionGuardHook(Hook):
         accepted = best.comparison.is_better
         model.estimator.load_state_dict(mixed_state(origin, ends[best.iter], best.step) if accepted else origin)
         record = candidate_record(rated, best, self._seen, self.confidence)
+        record['looks'] = runner.message_hub.runtime_info.get(LOOKS_INFO, [])
         record['general'] = self._forgotten(model)
         record['held_out'] = dict(pairs=len(self._guard), scenes=len(self._dataset.scene_names), share=self.config['held_out'])
         runner.message_hub.update_info(GUARD_INFO, record)
