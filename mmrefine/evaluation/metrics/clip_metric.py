@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Sequence
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
@@ -26,9 +26,6 @@ class ClipMetric(BaseMetric):
         prefix: put before each name.
         collect_dir: where they meet on the CPU; default: ``.dist_test`` in the folder that the processes were started in.
     """
-
-    def __init__(self, collect_device: str = 'cpu', prefix: Optional[str] = None, collect_dir: Optional[str] = None) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
 
     def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:
         """Add one tally for each video.

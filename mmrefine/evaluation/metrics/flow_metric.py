@@ -1,7 +1,7 @@
 """The scores of the flow benchmarks for MMEngine's evaluator, pooled over pixels."""
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Sequence
 
 from mmengine.evaluator import BaseMetric
 
@@ -28,9 +28,6 @@ class FlowMetric(BaseMetric):
         prefix: put before each name, ``<prefix>/EPE``.
         collect_dir: where they meet on the CPU; default: ``.dist_test`` in the folder that the processes were started in.
     """
-
-    def __init__(self, collect_device: str = 'cpu', prefix: Optional[str] = None, collect_dir: Optional[str] = None) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
 
     def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:
         """Add one tally for each sample.
