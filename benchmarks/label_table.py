@@ -2,10 +2,12 @@
 
     python benchmarks/label_table.py
     python benchmarks/label_table.py --checkpoint checkpoints/raft-small-mmrefine.pth --look source
+    python benchmarks/label_table.py --students 200
 
 One row for each labeler, all with the same teacher on the same pairs. ``kept`` is the mean weight, ``right`` the share of it that is off by
 less than 1 px, ``fast`` and ``hidden`` the mean weight on pixels that truly move by 4 px or more and on those that the next frame does not
-show; EPE is weighted. What such labels make of a student: ``demo_seeds.py``.
+show; EPE is weighted. With ``--students`` each row also teaches a student for so many steps, alike but for the labels; told is how much its
+EPE is above or below its teacher's, on these videos and on as many others. What long training makes of the best: ``demo_seeds.py``.
 """
 from __future__ import annotations
 
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
 import torch
+from short_lessons import Lesson, teach
 from torch import Tensor
 
 import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
@@ -21,6 +24,7 @@ from mmrefine.apis import init_model
 from mmrefine.apis.commands import run_command
 from mmrefine.fileio.digest import digest_of_bytes
 from mmrefine.labeling import calibrate
+from mmrefine.models import FlowRefiner
 from mmrefine.registry import LABELERS
 from mmrefine.structures import FlowEstimator
 from mmrefine.synthetic import STYLES, RenderedClip, render_clip
@@ -28,6 +32,7 @@ from mmrefine.synthetic import STYLES, RenderedClip, render_clip
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / 'configs' / 'demo' / 'raft_small_target.py'
 FAST = 4.  # px per pair
+RATE = 8e-4  # of the students
 LOOSE = dict(type='CycleFilter', alpha=0.01, beta=0.5)
 TWO_LOOKS = dict(type='CascadeView', scales=(1., 2.))
 
@@ -41,6 +46,8 @@ LABELERS_OF_TABLE: Dict[str, Dict[str, Any]] = {
     'no filter, 2x from rest': _labeler(view=dict(type='CascadeView', scales=(2., ))),
     'no filter, arbitrated': _labeler(view=dict(type='ArbitratedView')),
     'no filter, 1x then 2x': _labeler(),
+    'novelty, 1x then 2x': _labeler(balance=dict(type='Novelty')),
+    'novelty, arbitrated': _labeler(view=dict(type='ArbitratedView'), balance=dict(type='Novelty')),
     'in frame': _labeler(dict(type='InFrameFilter')),
     'cycle, paper (0.002, 0.1)': _labeler(dict(type='CycleFilter')),
     'cycle, loose (0.01, 0.5)': _labeler(LOOSE),
@@ -87,10 +94,14 @@ def main() -> int:
     parser.add_argument('--videos', type=int, default=12)
     parser.add_argument('--frames', type=int, default=4, help='frames per video, at least 3')
     parser.add_argument('--precision', type=float, nargs='+', default=[0.8, 0.95], help='of the calibrated cycle filters')
+    parser.add_argument('--students', type=int, default=0, metavar='STEPS', help='of a student for each row; 0: none')
     args = parser.parse_args()
     # seeds far from those of the training and of the demo
     clips = [render_clip(40000 + i, args.frames, (128, 192), args.look) for i in range(args.videos)]
-    teacher = RememberingTeacher(init_model(CONFIG, args.checkpoint))
+    others = [render_clip(45000 + i, args.frames, (128, 192), args.look) for i in range(args.videos if args.students else 0)]
+    network = init_model(CONFIG, args.checkpoint)
+    teacher = RememberingTeacher(network)
+    before = [_epe(network, some) for some in (clips, others) if some]
     table = dict(LABELERS_OF_TABLE)
     pairs = [(frames[0], frames[1]) for frames in map(_frames, clips)]
     for precision in args.precision:
@@ -100,8 +111,13 @@ def main() -> int:
     print(f'{"labeler":46}{"kept":>8}{"right":>8}{"EPE":>8}{"fast":>8}{"hidden":>8}   {args.videos} videos of {args.frames} frames, '
           f'look {args.look}')
     for name, config in table.items():
-        kept, right, epe, fast, hidden = _measured(teacher, config, clips)
-        print(f'{name:46}{kept:8.1%}{right:8.1%}{epe:8.3f}{fast:8.1%}{hidden:8.1%}', flush=True)
+        labels = _labels(teacher, config, clips)
+        kept, right, epe, fast, hidden = _measured(labels, clips)
+        line = f'{name:46}{kept:8.1%}{right:8.1%}{epe:8.3f}{fast:8.1%}{hidden:8.1%}'
+        if args.students:
+            student = teach(network, labels, RATE, args.students)
+            line += '   student' + ''.join(f'{_epe(student, some) / was - 1:+8.1%}' for some, was in zip((clips, others), before))
+        print(line, flush=True)
     return 0
 
 
@@ -109,20 +125,34 @@ def _frames(clip: RenderedClip) -> Tensor:
     return torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 255
 
 
-def _measured(teacher: RememberingTeacher, config: Dict[str, Any], clips: Sequence[RenderedClip]) -> List[float]:
-    """Mean weight, precision, weighted EPE in px, mean weight on fast and on hidden pixels; over all pixels of all pairs."""
-    labeler = LABELERS.build(config)
-    weights, errors, speeds, seen = [], [], [], []
+def _labels(teacher: RememberingTeacher, config: Dict[str, Any], clips: Sequence[RenderedClip]) -> List[Lesson]:
+    """Of all pairs, forward."""
+    labeler, labels = LABELERS.build(config), []
     for clip in clips:
         frames = _frames(clip)
         # the next frame after the pair, at the end the one before it, as stage 1 has it
         thirds = torch.cat([frames[2:], frames[-3:-2]])
-        for label, truth, visible in zip(labeler.label(teacher, frames[:-1], frames[1:], thirds), clip.flow_fw, clip.visible_fw):
-            target = torch.from_numpy(truth)
-            weights.append(label.forward.weight[0].double())
-            errors.append((label.forward.flow - target).norm(dim=0).double())
-            speeds.append(target.norm(dim=0))
-            seen.append(torch.from_numpy(visible).bool().view_as(weights[-1]))
+        made = labeler.label(teacher, frames[:-1], frames[1:], thirds)
+        labels += [Lesson(frame1, frame2, label.forward.flow, label.forward.weight)
+                   for frame1, frame2, label in zip(frames[:-1], frames[1:], made)]  # yapf: disable
+    return labels
+
+
+@torch.no_grad()
+def _epe(network: FlowRefiner, clips: Sequence[RenderedClip]) -> float:
+    """Mean over all pixels of all pairs, px."""
+    errors = [(network.estimate(frames[:-1], frames[1:])[-1] - torch.from_numpy(clip.flow_fw)).norm(dim=1)
+              for clip, frames in zip(clips, map(_frames, clips))]  # yapf: disable
+    return float(torch.stack(errors).mean())
+
+
+def _measured(labels: Sequence[Lesson], clips: Sequence[RenderedClip]) -> List[float]:
+    """Mean weight, precision, weighted EPE in px, mean weight on fast and on hidden pixels; over all pixels of all pairs."""
+    truths = [torch.from_numpy(truth) for clip in clips for truth in clip.flow_fw]
+    weights = [label.weight[0].double() for label in labels]
+    errors = [(label.flow - truth).norm(dim=0).double() for label, truth in zip(labels, truths)]
+    speeds = [truth.norm(dim=0) for truth in truths]
+    seen = [torch.from_numpy(visible).bool().view_as(weights[0]) for clip in clips for visible in clip.visible_fw]
     weight, error, speed, shown = (torch.stack(parts) for parts in (weights, errors, speeds, seen))
     held = weight.sum().clamp(min=1e-12)
     return [float(value) for value in (weight.mean(), (weight * (error < 1)).sum() / held, (weight * error).sum() / held,
