@@ -26,8 +26,8 @@ def guard_section(guard: Mapping[str, Any]) -> str:
     parts = [f'<p>Verdict: {escape(str(guard.get("verdict", "not run")))}.</p>']
     if guard.get('reason'):
         parts.append(f'<p>{escape(_sentence(str(guard["reason"])))}</p>')
-    parts += [_candidates(guard), _looks(guard.get('looks') or []), _witnesses(guard.get('witnesses') or {}), _general(guard.get('general') or {})]
-    parts.append(_held(guard.get('held_out') or {}))
+    parts += [_candidates(guard), _looks(guard.get('looks') or []), _witnesses(guard.get('witnesses') or {})]
+    parts += [_general(guard.get('general') or {}), _held(guard.get('held_out') or {})]
     rest = {key: value for key, value in guard.items() if key not in KNOWN}
     if rest:
         parts.append(f'<pre>{dump(rest)}</pre>')
@@ -111,5 +111,6 @@ def _held(held: Mapping[str, Any]) -> str:
         return ''
     share = held.get('share')
     part = f', {100 * share:.3g} % of the video,' if isinstance(share, float) else ''
-    text = f'{held.get("pairs", "?")} frame pairs of {held.get("scenes", "?")} scenes{part} were kept back from labels and training.'
+    scenes = '1 scene' if held.get('scenes') == 1 else f'{held.get("scenes", "?")} scenes'
+    text = f'{held.get("pairs", "?")} frame pairs of {scenes}{part} were kept back from labels and training.'
     return f'<p class="soft">{escape(text)}</p>'
