@@ -12,7 +12,7 @@ from torch import Tensor
 from mmrefine.apis.checks import check_config
 from mmrefine.apis.config import load_config
 from mmrefine.errors import ConfigError, InputError
-from mmrefine.labeling import FlowLabeler
+from mmrefine.labeling import FlowLabeler, Middle
 from mmrefine.models import FlowRefiner, load_estimator
 from mmrefine.registry import LABELERS, MODELS
 from mmrefine.structures import FlowEstimator, FlowLabel
@@ -90,7 +90,8 @@ def label_pair(model: FlowEstimator,
                frame1: np.ndarray,
                frame2: np.ndarray,
                labeler: Optional[Union[Mapping[str, Any], FlowLabeler]] = None,
-               frame3: Optional[np.ndarray] = None) -> FlowLabel:
+               frame3: Optional[np.ndarray] = None,
+               middles: Sequence[np.ndarray] = ()) -> FlowLabel:
     """What of the motion from ``frame1`` to ``frame2`` can be believed: stage 1 on one pair.
 
     Args:
@@ -99,6 +100,8 @@ def label_pair(model: FlowEstimator,
         frame2: the same shape.
         labeler: a labeler or its config; default: two looks at 1x and 2x, and a cycle check (:data:`DEFAULT_LABELER`).
         frame3: the same shape, the next frame of the scene or the one before; only for labelers with a filter that needs it.
+        middles: of the same shape, the frames between ``frame1`` and ``frame2`` in their order; only for labelers whose view composes
+            (``ComposedView``), which looks directly at a pair without any.
 
     Returns:
         flow ``(2, H, W)`` px and weight ``(1, H, W)`` in [0, 1], on the CPU.
@@ -115,7 +118,8 @@ def label_pair(model: FlowEstimator,
             raise ConfigError('labeler.filters has a filter that needs a third frame (such as CompositeFilter), and label_pair was given '
                               'two; give it frame3, the next frame of the scene or the one before, or leave the filter out')
         frames += _pair(model, frame1, frame3, names=('frame1', 'frame3'))[1:]
-    return part.label(model, *frames)[0].forward
+    between = [[Middle(_pair(model, frame1, frame, names=('frame1', f'middles[{i}]'))[1][0]) for i, frame in enumerate(middles)]]
+    return part.label(model, *frames, middles=between if part.needs_middle else None)[0].forward
 
 
 def _pair(model: Any, frame1: Any, frame2: Any, where: str = '', names: Sequence[str] = ('frame1', 'frame2')) -> List[Tensor]:

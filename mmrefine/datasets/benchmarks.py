@@ -141,7 +141,7 @@ class SpringPairs(FramePairs):
 
     def _pairs_of(self, scene: str, both: bool) -> Iterator[Dict[str, Any]]:
         for pair in super()._pairs_of(scene, both):
-            if self.step == 1:
+            if pair['step'] == 1:
                 # frame_left_0001 -> flow_FW_left_0001.flo5
                 number = pair['key'].rpartition('/')[2].partition('__')[0].rpartition('_')[2]
                 folder, way = self.data_root / scene, f'{"BW" if pair["reverse"] else "FW"}_{self.camera}'

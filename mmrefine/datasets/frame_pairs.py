@@ -5,6 +5,7 @@ import copy
 import difflib
 from collections import OrderedDict
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
@@ -62,7 +63,7 @@ class LazySources(Mapping[str, FrameSource]):
 
 @DATASETS.register_module()
 class FramePairs(Dataset):
-    """Frame t and frame t + step of every scene, with a key that names the pair in the label store.
+    """Frame t and frame t + step of every scene, for one step or for several, with a key that names the pair in the label store.
 
     ``ds[i]`` is draw i of pair i; ``ds[(i, draw)]`` is pair i under the randomness of (seed, draw) and nothing else. The
     pipeline gets a dict with frame1, frame2 ``(H, W, 3)`` uint8 RGB, key, scene, index, reverse, truth, labels, size, rng, and
@@ -74,8 +75,9 @@ class FramePairs(Dataset):
         pipeline: transforms (configs or callables), applied in order.
         labels: root of the label store for LoadLabel; may be set later, before the data are read.
         directions: 'forward', or 'both': each pair is followed by the reversed one.
-        step: frames between the two frames of a pair, at least 1.
-        truth_root: ground truth ``<truth_root>/<scene>/<stem of frame 1>.flo`` or ``.png``, for forward pairs with step 1.
+        step: frames from the one frame of a pair to the other, at least 1; or several different numbers: from each frame there is a pair
+            of each step, as long as the scene reaches.
+        truth_root: ground truth ``<truth_root>/<scene>/<stem of frame 1>.flo`` or ``.png``, for forward pairs of step 1.
         hold_out: name or list of names of scenes to leave out of ``scenes``.
         held_out: share of the video, in [0, 1), that a guard keeps back to judge with, see :func:`~mmrefine.datasets.split_pairs`.
         held: whether these are the pairs that are kept back; else those that are left.
@@ -83,8 +85,8 @@ class FramePairs(Dataset):
         seed: of the augmentations.
 
     Attributes:
-        pairs: one dict per item: ``key`` 'scene/frame1__frame2', ``scene``, ``index`` (of the earlier frame), ``reverse``,
-            ``truth`` (path or None), ``region_files`` (name -> path of what the benchmark draws beside its truth, see
+        pairs: one dict per item: ``key`` 'scene/frame1__frame2', ``scene``, ``index`` (of the earlier frame), ``step``,
+            ``reverse``, ``truth`` (path or None), ``region_files`` (name -> path of what the benchmark draws beside its truth, see
             :class:`~mmrefine.datasets.transforms.LoadTruth`).
         scene_names: the scenes in use, in order.
         sources: scene -> FrameSource, opened when used.
@@ -100,7 +102,7 @@ class FramePairs(Dataset):
                  pipeline: Sequence[Any] = (),
                  labels: Optional[Union[str, Path]] = None,
                  directions: str = 'forward',
-                 step: int = 1,
+                 step: Union[int, Sequence[int]] = 1,
                  truth_root: Optional[Union[str, Path]] = None,
                  hold_out: Optional[Scenes] = None,
                  held_out: float = 0.,
@@ -109,14 +111,12 @@ class FramePairs(Dataset):
                  seed: int = 0) -> None:
         if directions not in ('forward', 'both'):
             raise ConfigError(f"directions must be 'forward' or 'both', got {directions!r}")
-        if not isinstance(step, int) or step < 1:
-            raise ConfigError(f'step must be a whole number of frames, at least 1, got {step!r}')
+        self.steps = _as_steps(step)
         self.data_root = Path(data_root)
         self.truth_root = None if truth_root is None else Path(truth_root)
         if self.truth_root is not None and not self.truth_root.is_dir():
             raise InputError(f'{self.truth_root}: there is no such folder of ground truth; correct truth_root or leave it out')
         self.labels = labels
-        self.step = step
         self.seed = seed
         found = self._find_scenes()
         self.scene_names = _chosen(self.data_root, list(found), scenes, hold_out)
@@ -125,7 +125,7 @@ class FramePairs(Dataset):
         self.sources = LazySources({name: self._opener(name) for name in self.scene_names})
         self._smallest: Optional[Tuple[int, int]] = None
         every = [pair for name in self.scene_names for pair in self._pairs_of(name, directions == 'both')]
-        split = split_pairs(every, held_out, step)
+        split = split_pairs(every, held_out, max(self.steps))
         if held and not split.held:
             raise ConfigError(f'held=True asks for the pairs that are kept back, and held_out={held_out!r} keeps none back; set held_out '
                               'to a share above 0')
@@ -181,18 +181,33 @@ class FramePairs(Dataset):
     def third_frame(self, index: int) -> Optional[np.ndarray]:
         """The frame ``(H, W, 3)`` uint8 RGB by which pair ``index`` can be checked, the same for it and its reverse.
 
-        The next frame at the pair's step, frame t + 2 step; at the end of the scene that before the pair, t - step; None where there
-        is neither.
+        The next frame at the pair's own step, frame t + 2 step; at the end of the scene that before the pair, t - step; None where
+        there is neither.
 
         Raises:
             InputError: a frame that cannot be read.
         """
         pair = self.pairs[index]
         source = self.sources[pair['scene']]
-        after, before = pair['index'] + 2 * self.step, pair['index'] - self.step
+        after, before = pair['index'] + 2 * pair['step'], pair['index'] - pair['step']
         if after < self._ends.get(pair['scene'], len(source)) and not self._skips(pair['scene'], source.name(after)):
             return source[after]
         return source[before] if before >= 0 and not self._skips(pair['scene'], source.name(before)) else None
+
+    def middle_frames(self, index: int) -> Dict[str, np.ndarray]:
+        """The frames ``(H, W, 3)`` uint8 RGB between the two of pair ``index``, by name, in the order from frame 1 to frame 2.
+
+        A pair of step n has n - 1 of them, less those to be skipped; a pair of step 1 has none.
+
+        Raises:
+            InputError: a frame that cannot be read.
+        """
+        pair = self.pairs[index]
+        source = self.sources[pair['scene']]
+        first, second = self._frames_of(pair)
+        between = range(first, second, -1 if pair['reverse'] else 1)[1:]
+        names = {number: source.name(number) for number in between}
+        return {name: source[number] for number, name in names.items() if not self._skips(pair['scene'], name)}
 
     def _opener(self, scene: str) -> Opener:
         found = self._found[scene]
@@ -228,26 +243,34 @@ class FramePairs(Dataset):
 
     def _frames_of(self, pair: Mapping[str, Any]) -> Tuple[int, int]:
         """The numbers of frame 1 and frame 2 in their source."""
-        earlier, later = pair['index'], pair['index'] + self.step
+        earlier, later = pair['index'], pair['index'] + pair['step']
         return (later, earlier) if pair['reverse'] else (earlier, later)
 
     def _pairs_of(self, scene: str, both: bool) -> Iterator[Dict[str, Any]]:
         names = self._names_of(scene)
-        if len(names) <= self.step:
-            raise InputError(f'{self.data_root}: scene {scene} has {len(names)} frames, and a pair with step={self.step} needs '
-                             f'{self.step + 1}; leave the scene out (hold_out) or lower step')
-        for index in range(len(names) - self.step):
-            for reverse in (False, True) if both else (False, ):
-                pair: Dict[str, Any] = dict(key='', scene=scene, index=index, reverse=reverse, truth=None, region_files={})
-                first, second = (names[number] for number in self._frames_of(pair))
-                if self._skips(scene, first) or self._skips(scene, second):
-                    continue
-                pair['key'] = f'{scene}/{first}__{second}'
-                if not reverse and self.step == 1:
-                    pair['truth'] = self._truth_of(scene, first)
-                if pair['truth'] is not None:
-                    pair['region_files'] = self._regions_of(scene, first)
-                yield pair
+        if len(names) <= min(self.steps):
+            raise InputError(f'{self.data_root}: scene {scene} has {len(names)} frames, and a pair with step={min(self.steps)} needs '
+                             f'{min(self.steps) + 1}; leave the scene out (hold_out) or lower step')
+        every = ((index, step) for index in range(len(names)) for step in self.steps if index + step < len(names))
+        for (index, step), reverse in product(every, (False, True) if both else (False, )):
+            pair: Dict[str, Any] = dict(key='', scene=scene, index=index, step=step, reverse=reverse, truth=None, region_files={})
+            first, second = (names[number] for number in self._frames_of(pair))
+            if self._skips(scene, first) or self._skips(scene, second):
+                continue
+            pair['key'] = f'{scene}/{first}__{second}'
+            if not reverse and step == 1:
+                pair['truth'] = self._truth_of(scene, first)
+            if pair['truth'] is not None:
+                pair['region_files'] = self._regions_of(scene, first)
+            yield pair
+
+
+def _as_steps(step: Any) -> Tuple[int, ...]:
+    """One step or several, in rising order."""
+    steps = tuple(step) if isinstance(step, (list, tuple)) else (step, )
+    if not steps or len(set(steps)) < len(steps) or not all(isinstance(one, int) and one >= 1 for one in steps):
+        raise ConfigError(f'step must be a whole number of frames, at least 1, got {step!r}; or several different ones such as (1, 2)')
+    return tuple(sorted(steps))
 
 
 def _chosen(root: Path, found: List[str], scenes: Scenes, hold_out: Optional[Scenes]) -> List[str]:

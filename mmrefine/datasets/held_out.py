@@ -31,9 +31,9 @@ def split_pairs(pairs: Sequence[Mapping[str, Any]], share: float, step: int = 1)
     Shorter scenes are all learned from.
 
     Args:
-        pairs: with ``scene`` and ``index``, the number of the earlier frame.
+        pairs: with ``scene``, ``index``, the number of the earlier frame, and ``step`` if they differ in it.
         share: of the scenes, or of the pairs of each scene, in [0, 1); 0 keeps nothing back.
-        step: frames from one frame of a pair to the other.
+        step: most frames from one frame of a pair to the other.
 
     Raises:
         ConfigError: a share out of range, or nothing can be kept back.
@@ -57,5 +57,5 @@ def split_pairs(pairs: Sequence[Mapping[str, Any]], share: float, step: int = 1)
         raise ConfigError(f'held_out={share:g}: no scene has the {max(LEAST_PAIRS, 2 * step + 2)} frame pairs that it takes to keep some '
                           'back for the guard; give it longer scenes, or set held_out=0 and leave RegressionGuardHook out')
     last = {scene: ends.get(scene, math.inf) for scene in scenes}
-    return Split([pair for pair in pairs if pair['index'] + step < last[pair['scene']]],
+    return Split([pair for pair in pairs if pair['index'] + pair.get('step', step) < last[pair['scene']]],
                  [pair for pair in pairs if pair['index'] >= last[pair['scene']]], ends)

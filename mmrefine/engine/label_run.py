@@ -24,7 +24,7 @@ from mmrefine.fileio.label_files import as_stored
 from mmrefine.fileio.label_store import LabelStore
 from mmrefine.fileio.label_summary import summarize
 from mmrefine.fileio.store_files import wanted_of
-from mmrefine.labeling import FlowLabeler, PairLabels
+from mmrefine.labeling import FlowLabeler, Middle, PairLabels
 from mmrefine.models import FrozenTeacher
 
 
@@ -107,7 +107,8 @@ def make_labels(teacher: FrozenTeacher,
 
     Raises:
         ConfigError: a batch size below 1, a part that does not exist, both the data set and the labeler make the backward pairs, the
-            labeler needs a third frame and the data set has no ``third_frame(i)``, or the batches do not fit into memory.
+            labeler needs a third frame and the data set has no ``third_frame(i)``, it composes and the data set has no
+            ``middle_frames(i)``, or the batches do not fit into memory.
         StaleLabelsError: the store was made with other settings.
         LabelStoreError: the store cannot be written, or the labels do not fit on its disk.
         TeacherError: the teacher's motion cannot be used; names the pair.
@@ -123,6 +124,10 @@ def make_labels(teacher: FrozenTeacher,
     if labeler.needs_third and not hasattr(dataset, 'third_frame'):
         raise ConfigError(f'labeler.filters need a third frame of each scene, and {type(dataset).__name__} gives none; use FramePairs, '
                           'give the data set a method third_frame(i), or leave CompositeFilter out')
+    if labeler.needs_middle and not hasattr(dataset, 'middle_frames'):
+        raise ConfigError(f'labeler.view ({type(labeler.view).__name__}) needs the frames between the two of a pair, and '
+                          f'{type(dataset).__name__} gives none; use FramePairs, give the data set a method middle_frames(i), or take '
+                          'ArbitratedView')
     rank, world = get_dist_info()
     together(lambda: store.create() if rank == 0 else None)  # one sweeps what a killed run left, before the others write
     together(store.create)
@@ -189,10 +194,12 @@ def _frame_names(items: Sequence[Mapping[str, Any]]) -> Tuple[List[str], List[st
 
 @dataclass(frozen=True)
 class _Read:
-    """A batch with its frames: items of the data set, and for each the third frame of its scene, if wanted and there."""
+    """A batch with its frames: items of the data set, and for each the third frame of its scene and those between its two by name,
+    if wanted and there."""
     batch: Sequence[int]
     items: Sequence[Any]
     thirds: Sequence[Optional[np.ndarray]]
+    middles: Sequence[Mapping[str, np.ndarray]]
 
 
 def _read(dataset: Any, labeler: FlowLabeler, store: LabelStore, batches: Iterable[Sequence[int]]) -> Iterator[_Read]:
@@ -200,10 +207,12 @@ def _read(dataset: Any, labeler: FlowLabeler, store: LabelStore, batches: Iterab
     for batch in batches:
         items: List[Any] = []
         thirds: List[Optional[np.ndarray]] = []
-        for i in () if _all_made(dataset, labeler, store, batch) else batch:  # a pair and its third frame are neighbours in a video
+        middles: List[Mapping[str, np.ndarray]] = []
+        for i in () if _all_made(dataset, labeler, store, batch) else batch:  # a pair and its other frames are neighbours in a video
             items.append(dataset[i])
+            middles.append(dataset.middle_frames(i) if labeler.needs_middle else {})
             thirds.append(dataset.third_frame(i) if labeler.needs_third else None)
-        yield _Read(batch, items, thirds)
+        yield _Read(batch, items, thirds, middles)
 
 
 def _all_made(dataset: Any, labeler: FlowLabeler, store: LabelStore, batch: Sequence[int]) -> bool:
@@ -235,8 +244,12 @@ def _label_batch(teacher: FrozenTeacher, labeler: FlowLabeler, store: LabelStore
     items = read.items
     thirds = [None if third is None else as_frames([third], device)[0] for third in read.thirds]
     frames1, frames2 = (as_frames([item[name] for item in items], device) for name in ('frame1', 'frame2'))
+    more: Dict[str, Any] = {}
+    if labeler.needs_middle:
+        more['middles'] = [[Middle(as_frames([frame], device)[0], f'{item["scene"]}/{name}') for name, frame in its.items()]
+                           for item, its in zip(items, read.middles)]
     try:
-        labels = labeler.label(teacher, frames1, frames2, thirds if labeler.needs_third else None, _frame_names(items))
+        labels = labeler.label(teacher, frames1, frames2, thirds if labeler.needs_third else None, _frame_names(items), **more)
     except TeacherError as error:
         raise TeacherError(f"{', '.join(item['key'] for item in items)}: {error}") from error
     return [key for item, label in zip(items, labels) for key in _write_pair(store, item, label, apart)]

@@ -1,6 +1,7 @@
 """Pure functions on pixels: flow and points are (x, y) in px, pixel centres at integers."""
 from .census import census_residual
-from .chain import compose, composite_error, composite_tolerance, landing_claims
+from .chain import (chain_error, compose, compose_all, composite_error, composite_tolerance,
+                    landing_claims)
 from .color import color_residual, lab, lab_residual, luma
 from .compression import jpeg_loss, jpeg_quality
 from .cycle import cycle_consistent, cycle_error, cycle_tolerance
@@ -8,6 +9,7 @@ from .exposure import match_exposure, match_local_exposure
 from .grid import pixel_grid, resize, resize_flow, sample
 from .known_warp import SMALLEST_SIDE, KnownWarp, Patch, known_warp, random_warp
 from .pad import FramePad
+from .query_windows import query_grid, query_windows
 from .random_motion import (Draws, Ellipse, Similarity, pieced_motion, random_ellipse,
                             random_similarity, smooth_motion)
 from .texture import texture_strength
@@ -16,8 +18,8 @@ from .window import box_mean
 
 __all__ = [
     'SMALLEST_SIDE', 'Draws', 'Ellipse', 'FramePad', 'KnownWarp', 'Patch', 'Similarity', 'backwarp', 'box_mean', 'census_residual',
-    'color_residual', 'compose', 'composite_error', 'composite_tolerance', 'cycle_consistent', 'cycle_error', 'cycle_tolerance',
-    'jpeg_loss', 'jpeg_quality', 'known_warp', 'lab', 'lab_residual', 'landing_claims', 'landing_points', 'lands_inside', 'luma',
-    'match_exposure', 'match_local_exposure', 'pieced_motion', 'pixel_grid', 'random_ellipse', 'random_similarity', 'random_warp',
-    'resize', 'resize_flow', 'sample', 'smooth_motion', 'texture_strength'
+    'chain_error', 'color_residual', 'compose', 'compose_all', 'composite_error', 'composite_tolerance', 'cycle_consistent', 'cycle_error',
+    'cycle_tolerance', 'jpeg_loss', 'jpeg_quality', 'known_warp', 'lab', 'lab_residual', 'landing_claims', 'landing_points',
+    'lands_inside', 'luma', 'match_exposure', 'match_local_exposure', 'pieced_motion', 'pixel_grid', 'query_grid', 'query_windows', 'random_ellipse',
+    'random_similarity', 'random_warp', 'resize', 'resize_flow', 'sample', 'smooth_motion', 'texture_strength'
 ]

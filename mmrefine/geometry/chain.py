@@ -4,11 +4,12 @@ What survives the round trip of two frames (:mod:`.cycle`) may still be contradi
 """
 from __future__ import annotations
 
-from typing import Tuple
+from typing import Sequence, Tuple
 
 import torch
 from torch import Tensor
 
+from .cycle import cycle_error
 from .warp import backwarp, landing_points, lands_inside
 
 # claims are added up as whole numbers: no order of summation (threads, device) changes their sum
@@ -28,6 +29,44 @@ def compose(flow_12: Tensor, flow_23: Tensor) -> Tuple[Tensor, Tensor]:
     """
     chained = flow_12 + backwarp(flow_23, flow_12)
     return chained, lands_inside(flow_12) & lands_inside(chained)
+
+
+def compose_all(flows: Sequence[Tensor]) -> Tuple[Tensor, Tensor]:
+    """The motion along several steps, each composed with all before it (:func:`compose`).
+
+    Args:
+        flows: at least one, each ``(B, 2, H, W)`` px, (x, y), frame k -> frame k + 1.
+
+    Returns:
+        the motion from the first frame to the last, ``(B, 2, H, W)`` px, and where it is one: bool ``(B, 1, H, W)``, true where the way
+        is in the frame after each step.
+    """
+    whole, inside = flows[0], lands_inside(flows[0])
+    for step in flows[1:]:
+        whole, within = compose(whole, step)
+        inside = inside & within
+    return whole, inside
+
+
+def chain_error(flows: Sequence[Tensor], flows_back: Sequence[Tensor]) -> Tensor:
+    """The longest round trip of any step of a chain, read where the chain passes: ``max_k e_k(p + c_k(p))``.
+
+    ``e_k`` is the :func:`~mmrefine.geometry.cycle_error` of step k and ``c_k`` the motion along the steps before it. A chain is as good
+    as its weakest link: where one step does not come back, the whole motion is a guess.
+
+    Args:
+        flows: of :func:`compose_all`.
+        flows_back: as many: frame k + 1 -> frame k.
+
+    Returns:
+        ``(B, 1, H, W)`` px, at most ``height + width``; it means nothing where the chain leaves the frame.
+    """
+    most = sum(flows[0].shape[-2:])
+    worst = cycle_error(flows[0], flows_back[0]).clamp(max=most)
+    for k in range(1, len(flows)):
+        error = cycle_error(flows[k], flows_back[k]).clamp(max=most)
+        worst = torch.maximum(worst, backwarp(error, compose_all(flows[:k])[0]))
+    return worst
 
 
 def composite_error(flow_12: Tensor, flow_23: Tensor, flow_13: Tensor) -> Tuple[Tensor, Tensor]:

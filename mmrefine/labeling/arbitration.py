@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Tuple
+from typing import Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -48,13 +48,14 @@ class Arbiter:
         check_tolerances('ArbitratedView', trust=self.trust, picture=self.picture)
         check_radius('ArbitratedView', self.radius)
 
-    def settle(self, frames1: Tensor, frames2: Tensor, looks: Tensor) -> Tuple[Tensor, Tensor]:
+    def settle(self, frames1: Tensor, frames2: Tensor, looks: Tensor, belief: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
         """What the looks come to.
 
         Args:
             frames1: ``(2 B, 3, H, W)`` RGB in [0, 1]: the first frames of B pairs, then the second frames.
             frames2: the second frames, then the first.
             looks: ``(K, 2 B, 2, H, W)`` px of the frames, forward motion, then backward.
+            belief: ``(K, 2 B, 1, H, W)``, not negative: what else is known of each look, a factor of its weight; None: nothing.
 
         Returns:
             the motion ``(2 B, 2, H, W)`` px, nan where no look is finite; and the share that each look has in it, ``(K, 2 B, 1, H, W)``
@@ -62,6 +63,7 @@ class Arbiter:
         """
         finite = looks.isfinite().all(dim=2, keepdim=True)
         weights = self._by_round_trips(looks) * self._by_the_picture(frames1, frames2, looks) * finite
+        weights = weights if belief is None else weights * belief
         median, shares = geometric_median(looks.masked_fill(~finite, 0.), weights, self.AGREE)
         return median.masked_fill(~finite.any(dim=0), float('nan')), shares
 

@@ -1,7 +1,7 @@
 """The motion both ways, for what the two ways have in common only once where the teacher can do that."""
 from __future__ import annotations
 
-from typing import Any, Callable, Hashable, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Hashable, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -11,6 +11,21 @@ from mmrefine.structures import FlowEstimator
 
 # for each frame of the first and of the second argument what names its picture
 Names = Tuple[Sequence[Hashable], Sequence[Hashable]]
+
+
+class Middle(NamedTuple):
+    """A frame between the two of a pair.
+
+    Args:
+        frame: ``(3, H, W)`` RGB in [0, 1].
+        name: of its picture, in the manner of :data:`Names`; None if it has none.
+    """
+    frame: Tensor
+    name: Optional[Hashable] = None
+
+
+# for each pair the frames between its two, in the order from frame 1 to frame 2
+Middles = Sequence[Sequence[Middle]]
 
 
 def both_ways(teacher: FlowEstimator,
@@ -60,6 +75,18 @@ def last_flow(teacher: FlowEstimator, flows: Sequence[Tensor], pairs: int, size:
     return flows[-1]
 
 
+def check_middles(middles: Middles, frames: Tensor) -> None:
+    """Refuse frames in between that do not fit the first frames ``(B, 3, H, W)`` of the pairs, by their shapes.
+
+    Raises:
+        ValueError: they are of another number of pairs, or of another shape.
+    """
+    shapes = [[tuple(middle.frame.shape) for middle in its] for its in middles]
+    wanted = tuple(frames.shape[1:])
+    if len(shapes) != len(frames) or any(shape != wanted for its in shapes for shape in its):
+        raise ValueError(f'middles must be for {len(frames)} pairs a list of frames of shape {wanted} each, got {shapes}')
+
+
 class MirroredTeacher:
     """A teacher for a view whose every question is a batch of pairs followed by the same pairs turned round.
 
@@ -89,11 +116,12 @@ def look_both_ways(view: Callable[..., Tensor],
                    teacher: FlowEstimator,
                    frames1: Tensor,
                    frames2: Tensor,
-                   names: Optional[Names] = None) -> Tensor:
+                   names: Optional[Names] = None,
+                   middles: Optional[Middles] = None) -> Tensor:
     """What a view makes of the pairs and of the pairs turned round, forward then backward.
 
     A view with a method ``both(teacher, frames1, frames2, names)`` decides itself how to ask; any other is called with a batch of
-    both ways.
+    both ways. A view that composes (``needs_middle = True``) gets the frames in between as a further argument.
 
     Args:
         view: a part of ``TEACHER_VIEWS``.
@@ -101,11 +129,14 @@ def look_both_ways(view: Callable[..., Tensor],
         frames1: ``(B, 3, H, W)`` RGB in [0, 1].
         frames2: the same shape.
         names: of the frames in ``frames1`` and in ``frames2``, if their caller has any.
+        middles: see :class:`Middle`, for each pair those in between; None: no pair has any. Other views do without them.
 
     Returns:
         ``(2 B, 2, H, W)`` px.
     """
     both: Any = getattr(view, 'both', None)
+    if getattr(view, 'needs_middle', False):
+        return both(teacher, frames1, frames2, names, middles)
     if both is not None:
         return both(teacher, frames1, frames2, names)
     return view(teacher, torch.cat([frames1, frames2]), torch.cat([frames2, frames1]))

@@ -14,7 +14,7 @@ from mmrefine.geometry import color_residual, cycle_error, lands_inside
 from mmrefine.registry import BALANCERS, DENSIFIERS, FILTERS, LABELERS, TEACHER_VIEWS
 from mmrefine.structures import FlowEstimator, FlowLabel
 
-from .both_ways import Names, look_both_ways
+from .both_ways import Middles, Names, check_middles, look_both_ways
 from .filters import PairContext
 from .pair_guards import PairGuard
 
@@ -107,13 +107,19 @@ class FlowLabeler:
         """Whether a filter asks for the motion to a third frame (``needs_third = True``)."""
         return bool(self._asking_for_third())
 
+    @property
+    def needs_middle(self) -> bool:
+        """Whether the view makes use of the frames between the two of a pair (``needs_middle = True``)."""
+        return bool(getattr(self.view, 'needs_middle', False))
+
     @torch.no_grad()
     def label(self,
               teacher: FlowEstimator,
               frames1: Tensor,
               frames2: Tensor,
               frames3: Optional[Union[Tensor, Sequence[Optional[Tensor]]]] = None,
-              names: Optional[Names] = None) -> List[PairLabels]:
+              names: Optional[Names] = None,
+              middles: Optional[Middles] = None) -> List[PairLabels]:
         """The labels of a batch of frame pairs; the same input gives the same labels.
 
         Args:
@@ -125,13 +131,15 @@ class FlowLabeler:
                 (:attr:`needs_third`), which judge nothing in a pair without one.
             names: of the pictures in ``frames1`` and in ``frames2``; a teacher that knows how encodes
                 each name once along a video.
+            middles: for each pair the frames between its two, in the order from frame 1 to frame 2, none or several; None: no pair
+                has any. Only for a view that composes (:attr:`needs_middle`), which looks directly at a pair without one.
 
         Returns:
             one per pair.
 
         Raises:
             ConfigError: a filter needs a third frame and ``frames3`` is None.
-            ValueError: frames of the wrong or of different shapes.
+            ValueError: frames of the wrong or of different shapes, or ``middles`` of another number of pairs.
             TeacherError: the motion has the wrong size, or is nan or infinite anywhere.
         """
         if frames1.dim() != 4 or frames1.shape[1] != 3 or frames1.shape != frames2.shape:
@@ -140,7 +148,9 @@ class FlowLabeler:
         if frames3 is None and self.needs_third:
             raise ConfigError(f'FlowLabeler.filters has {self._asking_for_third()}, which needs a third frame of the scene, and was '
                               'given two frames; give frames3, or leave the filter out')
-        both = look_both_ways(self.view, teacher, frames1, frames2, names)
+        if middles is not None:
+            check_middles(middles, frames1)
+        both = look_both_ways(self.view, teacher, frames1, frames2, names, middles)
         # before the view is asked again
         shares = [{key: round(share, 6) for key, share in its.items()} for its in getattr(self.view, 'last_shares', ())]
         seen: Optional[Tensor] = getattr(self.view, 'last_plain', None)

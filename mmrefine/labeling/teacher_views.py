@@ -133,17 +133,25 @@ class ArbitratedView:
 
     def _arbitrated(self, teacher: FlowEstimator, mirrored: FlowEstimator, frames1: Tensor, frames2: Tensor) -> Tensor:
         """What the looks come to; ``frames2`` is the reverse of ``frames1`` unless there is one look only."""
+        flow, shares = self._settled(teacher, mirrored, frames1, frames2)
+        self._note_shares(shares)
+        return flow
+
+    def _settled(self, teacher: FlowEstimator, mirrored: FlowEstimator, frames1: Tensor,
+                 frames2: Tensor) -> Tuple[Tensor, Dict[str, Tensor]]:
+        """What the looks come to, and the share of each in it ``(B, 1, H, W)``, by its name; sets ``last_plain``."""
         looks = self.looks(teacher, frames1, frames2, mirrored)
         if len(looks) == 1:
             (name, flow), = looks.items()
-            self.last_shares, self.last_plain = [{name: 1.} for _ in flow], None
-            return flow
+            self.last_plain = None
+            return flow, {name: torch.ones_like(flow[:, :1])}
         self.last_plain = looks.get('from_1x')
-        flows = torch.stack(list(looks.values()))
-        flow, shares = self.arbiter.settle(frames1, frames2, flows)
-        means = shares.double().mean(dim=(2, 3, 4)).t().tolist()
-        self.last_shares = [dict(zip(looks, its)) for its in means]
-        return flow
+        flow, shares = self.arbiter.settle(frames1, frames2, torch.stack(list(looks.values())))
+        return flow, dict(zip(looks, shares))
+
+    def _note_shares(self, shares: Dict[str, Tensor]) -> None:
+        means = torch.stack(list(shares.values())).double().mean(dim=(2, 3, 4)).t().tolist()
+        self.last_shares = [dict(zip(shares, its)) for its in means]
 
     def looks(self, teacher: FlowEstimator, frames1: Tensor, frames2: Tensor,
               mirrored: Optional[FlowEstimator] = None) -> Dict[str, Tensor]:

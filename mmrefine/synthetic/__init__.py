@@ -1,6 +1,6 @@
 """The rendered world: textured layers in motion, with exact labels."""
-from .clip import RenderedClip, render_clip
+from .clip import RenderedClip, exact_motion, render_clip
 from .folders import write_clips
 from .style import FOG, SOURCE, STYLES, TARGET, WorldStyle
 
-__all__ = ['FOG', 'RenderedClip', 'SOURCE', 'STYLES', 'TARGET', 'WorldStyle', 'render_clip', 'write_clips']
+__all__ = ['FOG', 'RenderedClip', 'SOURCE', 'STYLES', 'TARGET', 'WorldStyle', 'exact_motion', 'render_clip', 'write_clips']

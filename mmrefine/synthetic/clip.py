@@ -62,17 +62,10 @@ def render_clip(seed: int,
     Raises:
         ValueError: an argument is out of range.
     """
-    style = get_style(style)
-    if seed < 0:
-        raise ValueError(f'seed is {seed}; wanted a non-negative integer.')
     if num_frames < 1:
         raise ValueError(f'num_frames is {num_frames}; wanted at least 1.')
-    if len(size) != 2 or min(size) < 16:
-        raise ValueError(f'size is {size}; wanted (height, width), each at '
-                         'least 16 px.')
-    scene = build_scene(seed, (int(size[0]), int(size[1])), style)
-    h, w = scene.size
-    y, x = np.mgrid[:h, :w].astype(np.float64)
+    scene = _scene_of(seed, size, style)
+    x, y = _pixels(scene)
     tops = [scene.top(x, y, t) for t in range(num_frames)]
     flow_fw, visible_fw = _flows(scene, x, y, tops[:-1], range(1, num_frames))
     flow_bw, visible_bw = _flows(scene, x, y, tops[1:], range(num_frames - 1))
@@ -83,6 +76,51 @@ def render_clip(seed: int,
         np.stack([scene.frame(t) for t in range(num_frames)]), flow_fw,
         flow_bw, visible_fw, visible_bw, np.stack([top[0] for top in tops]),
         tracks, track_visible, joints, joint_visible, joint_layer)
+
+
+def exact_motion(seed: int,
+                 first: int,
+                 second: int,
+                 size: tuple = (128, 192),
+                 style: WorldStyle | str = 'source') -> tuple[np.ndarray, np.ndarray]:
+    """The motion between any two frames of the clip of a seed.
+
+    Args:
+        seed: of the clip, see :func:`render_clip`.
+        first: number of the frame that the motion begins in, at least 0.
+        second: number of the frame that it leads to, at least 0.
+        size: as for the clip.
+        style: as for the clip.
+
+    Returns:
+        flow float32 ``(2, H, W)`` px and visible bool ``(1, H, W)``, as
+        ``flow_fw`` and ``visible_fw`` of :class:`RenderedClip` have them.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+    if min(first, second) < 0:
+        raise ValueError(f'first, second are {first}, {second}; wanted numbers of frames, at least 0.')
+    scene = _scene_of(seed, size, style)
+    x, y = _pixels(scene)
+    flow, visible = _flows(scene, x, y, [scene.top(x, y, first)], range(second, second + 1))
+    return flow[0], visible[0]
+
+
+def _scene_of(seed: int, size: tuple, style: WorldStyle | str) -> Scene:
+    style = get_style(style)
+    if seed < 0:
+        raise ValueError(f'seed is {seed}; wanted a non-negative integer.')
+    if len(size) != 2 or min(size) < 16:
+        raise ValueError(f'size is {size}; wanted (height, width), each at '
+                         'least 16 px.')
+    return build_scene(seed, (int(size[0]), int(size[1])), style)
+
+
+def _pixels(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
+    h, w = scene.size
+    y, x = np.mgrid[:h, :w].astype(np.float64)
+    return x, y
 
 
 def _flows(scene: Scene, x: np.ndarray, y: np.ndarray, tops: list[Arrays],

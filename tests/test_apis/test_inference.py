@@ -132,6 +132,19 @@ def test_a_third_frame_that_is_missing_or_does_not_fit_is_named():
         label_pair(Shift(2.), DARK, BRIGHT, CHECKED, frame3=DARK / 255)
 
 
+def test_frames_in_between_make_a_long_step_of_short_ones():
+    """2 px from any frame to the next one that is shown, so 4 px by way of one and 2 px at once."""
+    composed = dict(type='FlowLabeler', view=dict(type='ComposedView', scales=(1., ), flip=False, refine=False, trust=0.))
+    for middles, motion in (((), 2.), ([BRIGHT], 3.), ([BRIGHT, BRIGHT + 1], 4.)):
+        label = label_pair(Shift(2.), DARK, BRIGHTER, composed, middles=middles)
+        # flat frames and equal round trips: half the direct look, half the chain
+        assert torch.allclose(label.flow[0, :, :WIDTH - 6], torch.full((30, WIDTH - 6), motion), atol=.02)
+    plain = dict(composed, view=dict(type='ArbitratedView', scales=(1., ), flip=False))
+    assert torch.equal(label_pair(Shift(2.), DARK, BRIGHTER, plain, middles=[BRIGHT]).flow[0], torch.full((30, WIDTH), 2.))
+    with pytest.raises(InputError, match=r'frame1 and middles\[1\] must have one size, got \(30, 40\) and \(30, 39\)'):
+        label_pair(Shift(2.), DARK, BRIGHTER, composed, middles=[BRIGHT, DARK[:, 1:]])
+
+
 def test_refine_returns_the_report_of_a_video(trees, weights, tmp_path):  # noqa: F811
     values = {'batch_size': 1, 'held_out': 0., 'num_workers': 0, 'max_iters': 1, 'model.train_iters': 1, 'model.test_iters': 1,
               'labeler.view.scales': (1., ), 'labeler.filters.0.beta': 50.}  # yapf: disable

@@ -44,6 +44,60 @@ def test_a_step_skips_frames(clips):
     assert corner(data[1]['frame1']) == (2, 2) and corner(data[1]['frame2']) == (2, 0)
 
 
+def test_several_steps_give_pairs_of_each_from_each_frame_and_no_key_or_order_of_one_step_is_another(clips):
+    data = FramePairs(clips, step=[2, 1])
+    assert [pair['key'] for pair in data.pairs] == [
+        'ant/f1__f2', 'bee/f1__f2', 'bee/f1__f3', 'bee/f2__f3', 'cow/f1__f2', 'cow/f1__f3', 'cow/f2__f3', 'cow/f2__f4', 'cow/f3__f4'
+    ]
+    for step in (1, 2):
+        alone = [pair for pair in data.pairs if pair['step'] == step and (step == 1 or pair['scene'] != 'ant')]
+        assert alone == FramePairs(clips, step=step, hold_out='ant' if step == 2 else None).pairs
+    item = data[7]
+    assert corner(item['frame1']) == (2, 1) and corner(item['frame2']) == (2, 3)
+    with pytest.raises(InputError, match='scene ant has 2 frames, and a pair with step=2 needs 3'):
+        FramePairs(clips, step=(2, 3))
+
+
+def test_of_several_steps_each_pair_has_its_own_third_frame_and_only_steps_of_1_have_truth(clips, tmp_path):
+    for number in (1, 2, 3):
+        write_flow(tmp_path / 'truth' / 'cow' / f'f{number}.flo', np.zeros((6, 8, 2), np.float32))
+    data = FramePairs(clips, 'cow', step=(1, 2), truth_root=tmp_path / 'truth')
+    found = [data.third_frame(i) for i in range(len(data))]
+    assert [None if pixels is None else corner(pixels)[1] for pixels in found] == [2, None, 3, None, 1]
+    assert [pair['truth'] is not None for pair in data.pairs] == [True, False, True, False, True]
+
+
+@pytest.mark.parametrize('step, between', [(1, [[], [], []]), (2, [['f2'], ['f3']]), (3, [['f2', 'f3']]),
+                                           ((1, 3), [[], ['f2', 'f3'], [], []])])
+def test_the_frames_between_the_two_of_a_pair_come_in_its_own_order(clips, frame, step, between):
+    data = FramePairs(clips, 'cow', step=step, directions='both')
+    found = [data.middle_frames(i) for i in range(len(data))]
+    assert [list(its) for its in found[::2]] == between
+    assert [list(its) for its in found[1::2]] == [its[::-1] for its in between]
+    for its in found:
+        for name, pixels in its.items():
+            np.testing.assert_array_equal(pixels, frame(2, int(name[1:]) - 1))
+
+
+def test_frames_to_skip_are_never_between(clips):
+    data = FramePairs(clips, 'cow', step=(2, 3), skip=dict(cow=['f2']), directions='both')
+    assert {pair['key']: list(data.middle_frames(i)) for i, pair in enumerate(data.pairs)} == {
+        'cow/f1__f3': [], 'cow/f3__f1': [], 'cow/f1__f4': ['f3'], 'cow/f4__f1': ['f3']}
+
+
+@pytest.mark.parametrize('step', [2, (1, 2), (1, 2, 3)])
+def test_no_frame_of_the_other_side_is_between_the_two_of_a_pair(clips, frame, step):
+    for number in range(20):
+        write_image(clips / 'hen' / f'f{number + 1:02d}.png', frame(3, number))
+    sides = []
+    for held in (False, True):
+        data = FramePairs(clips, 'hen', step=step, held_out=0.3, held=held)
+        ends = {name for pair in data.pairs for name in pair['key'].partition('/')[2].split('__')}
+        sides.append(ends | {name for i in range(len(data)) for name in data.middle_frames(i)})
+        assert len(data) and any(data.middle_frames(i) for i in range(len(data)))
+    assert not sides[0] & sides[1]
+
+
 @pytest.mark.parametrize('scene, step, thirds', [
     ('cow', 1, [2, 3, 1]),                                   # the next one, at the end the one before the pair
     ('cow', 2, [None, None]), ('ant', 1, [None]),            # four frames hold no three at this step, two no third
@@ -184,6 +238,8 @@ def test_metainfo_names_the_scenes(clips):
     (dict(hold_out=['ant', 'bee', 'cow']), 'leaves no scene of 3'),
     (dict(directions='backward'), "directions must be 'forward' or 'both', got 'backward'"),
     (dict(step=0), 'step must be a whole number of frames, at least 1, got 0'),
+    (dict(step=(1, 1)), r'at least 1, got \(1, 1\); or several different ones'),
+    (dict(step=[]), r'at least 1, got \[\]; or several different ones'),
 ])
 def test_a_config_that_cannot_be_meant_is_refused(clips, kwargs, message):
     with pytest.raises(ConfigError, match=message):

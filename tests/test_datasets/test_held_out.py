@@ -28,6 +28,15 @@ def test_no_frame_is_on_both_sides_and_both_sides_have_pairs(scenes, step, share
     assert all(pair in pairs for pair in rest + held)
 
 
+@pytest.mark.parametrize('share', [0.05, 0.3, 0.9])
+def test_pairs_of_several_steps_share_no_frame_either(share):
+    pairs = [dict(scene='a', index=index, step=step, reverse=False) for index in range(20) for step in (1, 3) if index + step < 20]
+    rest, held, ends = split_pairs(pairs, share, 3)
+    sides = [{pair['index'] + more for pair in side for more in range(pair['step'] + 1)} for side in (rest, held)]
+    assert all(sides) and not sides[0] & sides[1] and ends['a'] == min(sides[1])
+    assert {pair['step'] for pair in rest} == {1, 3} or share == 0.9
+
+
 def test_of_one_video_the_end_is_kept_back():
     rest, held, ends = split_pairs(pairs_of(dict(a=21)), 0.2)
     assert [pair['index'] for pair in held] == [16, 17, 18, 19]

@@ -15,9 +15,11 @@ from mmrefine.errors import ConfigError, InputError, NoLabelsError, StaleLabelsE
 from mmrefine.evaluation.label_sums import LabelSums
 from mmrefine.fileio.label_store import LabelStore
 from mmrefine.fileio.store_check import verify_store
+from mmrefine.fileio.store_files import FLOW, label_path
 from mmrefine.fileio.store_merge import merge_stores
 from mmrefine.labeling import FlowLabeler, StillPairGuard
 from mmrefine.models import FlowRefiner, FrozenTeacher, load_estimator
+from mmrefine.synthetic import write_clips
 
 COMPOSITE = [dict(type='CycleFilter', alpha=0.5, beta=2.), dict(type='CompositeFilter', alpha=0., beta=.2)]
 
@@ -285,6 +287,59 @@ def test_a_third_frame_is_part_of_the_fingerprint_and_a_data_set_that_has_none_i
     assert {name for name in plain if plain[name] != checked[name]} == {'labeler'}
     with pytest.raises(ConfigError, match=r'third frame .* and Pairs gives none; .*third_frame\(i\)'):
         label(tmp_path, teacher, labeler_of(filters=COMPOSITE), bare)
+    assert not list(tmp_path.iterdir())
+
+
+COMPOSED = dict(type='ComposedView', scales=(1., ), flip=False, radius=4)
+
+
+@pytest.fixture
+def long_pairs(material):
+    return FramePairs(material / 'frames', step=(1, 2))
+
+
+@pytest.mark.parametrize('batch_size', [1, 3])
+def test_long_steps_are_composed_and_short_ones_labelled_as_without_composing(teacher, long_pairs, tmp_path, batch_size):
+    options = dict(batch_size=batch_size)
+    _, store, _ = label(tmp_path / 'composed', teacher, labeler_of(view=COMPOSED, directions='both'), long_pairs, **options)
+    direct = labeler_of(view=dict(COMPOSED, type='ArbitratedView'), directions='both')
+    _, plain, _ = label(tmp_path / 'direct', teacher, direct, long_pairs, **options)
+    long = {pair['key'] for pair in long_pairs.pairs if pair['step'] == 2}
+    long |= {backward_key(key) for key in long}
+    assert len(long) == 4 and len(store.keys()) == 12
+    for key in store.keys():
+        files = [label_path(one.root, key, FLOW).read_bytes() for one in (store, plain)]
+        assert (store.stats(key)['from_composed'] > 0) == (files[0] != files[1]) == (key in long)
+    assert 0 < label_summary(store)['from_composed'] < 1
+
+
+def test_composed_labels_are_the_same_whoever_makes_them_and_however_often_the_run_was_cut(teacher, long_pairs, tmp_path):
+    label(tmp_path / 'whole', teacher, labeler_of(view=COMPOSED), long_pairs)
+    for part in (1, 2, 3):                                    # each begins without what the one before remembered
+        label(tmp_path / 'parts', teacher, labeler_of(view=COMPOSED), long_pairs, part=(part, 3), read_ahead=part - 1)
+    assert files_of(tmp_path / 'parts') == files_of(tmp_path / 'whole')
+
+
+def test_each_short_step_of_a_scene_is_looked_at_once(teacher, tmp_path, monkeypatch):
+    labeler, asked = labeler_of(view=COMPOSED), []
+    original = labeler.view.steps.view.both
+    monkeypatch.setattr(labeler.view.steps.view, 'both', lambda *args: asked.append(args[3]) or original(*args))
+    write_clips(tmp_path / 'long', seeds=(4, ), num_frames=5, size=(64, 96))
+    far = FramePairs(tmp_path / 'long' / 'frames', step=2)
+    label(tmp_path / 'store', teacher, labeler, far)
+    frames = len(far) + 2
+    assert len(asked) == len({names[0][0] for names in asked}) == frames - 1 > 2
+
+
+def test_a_data_set_without_frames_in_between_is_named(teacher, long_pairs, tmp_path):
+
+    class Pairs:
+        """A data set of another kind."""
+
+    bare = Pairs()
+    bare.pairs, bare.digests = long_pairs.pairs, long_pairs.digests
+    with pytest.raises(ConfigError, match=r'ComposedView\) needs the frames between .* Pairs gives none; .*middle_frames\(i\)'):
+        label(tmp_path, teacher, labeler_of(view=COMPOSED), bare)
     assert not list(tmp_path.iterdir())
 
 

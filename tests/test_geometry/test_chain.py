@@ -6,8 +6,8 @@ import math
 import pytest
 import torch
 
-from mmrefine.geometry import (compose, composite_error, composite_tolerance, landing_claims,
-                               pixel_grid)
+from mmrefine.geometry import (chain_error, compose, compose_all, composite_error,
+                               composite_tolerance, landing_claims, pixel_grid)
 
 NAN = float('nan')
 
@@ -172,3 +172,43 @@ def test_claims_are_those_of_a_loop_over_pixels_and_the_flow_stays_as_it_is():
             for x in range(6):
                 wanted = float(bilinear(laid, *ends[x, y])) if (x, y) in ends else 0.
                 assert float(found[b, 0, y, x]) == pytest.approx(wanted, abs=1e-3)
+
+
+def test_a_chain_of_affine_steps_is_their_product_and_backwards_that_of_their_inverses_in_mirrored_order():
+    """Turns, a stretch and shifts, which do not commute; bilinear reading of what is linear is exact."""
+    steps = [([[.96, -.28], [.28, .96]], (1., -.5)), ([[1.05, 0.], [0., .95]], (0., 0.)), ([[1., 0.], [0., 1.]], (2.5, 1.25))]
+    whole = (torch.eye(2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64))
+    for matrix, shift in steps:
+        m, b = torch.tensor(matrix, dtype=torch.float64), torch.tensor(shift, dtype=torch.float64)
+        whole = (m @ whole[0], m @ whole[1] + b)
+    flows = [affine(*step) for step in steps]
+    found, inside = compose_all(flows)
+    wanted = affine(whole[0].tolist(), whole[1].tolist())
+    assert .5 < inside.double().mean() < 1
+    assert (found - wanted).abs().masked_fill(~inside, 0.).max() < 1e-9
+    inverses = [(torch.linalg.inv(torch.tensor(m, dtype=torch.float64)), torch.tensor(b, dtype=torch.float64)) for m, b in steps]
+    back = [affine(m.tolist(), (-m @ b).tolist()) for m, b in reversed(inverses)]
+    found, inside = compose_all(back)
+    m = torch.linalg.inv(whole[0])
+    assert (found - affine(m.tolist(), (-m @ whole[1]).tolist())).abs().masked_fill(~inside, 0.).max() < 1e-9
+    single, alone = compose_all(flows[:1])
+    assert torch.equal(single, flows[0]) and not alone.all()
+
+
+def test_a_chain_is_lost_where_it_leaves_a_frame_on_its_way_though_it_comes_back():
+    there, back = constant(5, 0), constant(-5, 0)
+    inside = compose_all([there, back])[1]
+    assert inside[0, 0].tolist() == [[True] * 4 + [False] * 5] * 7
+    assert torch.equal(compose_all([there, constant(0, 0), back])[1], inside)
+
+
+def test_the_error_of_a_chain_is_that_of_its_worst_step_where_the_chain_passes():
+    flows, back = [constant(3, 0), constant(0, 2)], [constant(-3, 0), constant(0, -2)]
+    assert chain_error(flows, back)[0, 0, :5, :6].max() < 1e-5
+    back[1] = back[1].clone()
+    back[1][0, 0, 3, 5] = 4.  # read by the second step where it lands: row 3 is row 1 before it, column 5 is column 2 before the first
+    error = chain_error(flows, back)[0, 0, :5, :6]
+    assert error[1, 2] == pytest.approx(4) and error.sum() == pytest.approx(4, abs=1e-4)
+    back[0] = constant(-3, 6)
+    assert chain_error(flows, back)[0, 0, 1, 2] == pytest.approx(6)
+    assert chain_error([constant(20, 0)], [constant(0, 0)]).max() == 7 + 9  # it leaves the frame: no more than its sides

@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmrefine.synthetic import FOG, SOURCE, TARGET, render_clip
+from mmrefine.synthetic import FOG, SOURCE, TARGET, exact_motion, render_clip
 from mmrefine.synthetic.render import build_scene
 
 SIZE = (64, 96)
@@ -265,3 +265,19 @@ def test_a_frame_is_sharper_when_the_shutter_is_short():
 def test_bad_arguments_are_named(change, words):
     with pytest.raises(ValueError, match=words):
         render_clip(**{**dict(seed=0, num_frames=1, size=SIZE, style='source'), **change})
+
+
+def test_exact_motion_is_that_of_the_clip_and_over_two_frames_it_leads_where_two_steps_lead():
+    clip = render_clip(4, 3, (48, 64), 'target')
+    for first, second, flow, visible in ((0, 1, clip.flow_fw[0], clip.visible_fw[0]), (2, 1, clip.flow_bw[1], clip.visible_bw[1])):
+        found, seen = exact_motion(4, first, second, (48, 64), 'target')
+        assert np.array_equal(found, flow) and np.array_equal(seen, visible)
+    whole, seen = exact_motion(4, 0, 2, (48, 64), 'target')
+    back, _ = exact_motion(4, 2, 0, (48, 64), 'target')
+    tracked = clip.tracks[:, clip.track_visible.all(axis=0)]
+    for start, end in zip(tracked[0], tracked[2]):
+        x, y = start.astype(int)
+        np.testing.assert_allclose(whole[:, y, x], end - start, atol=1e-4)
+    assert seen.mean() > .5 and np.abs(whole + back).max() > 0
+    with pytest.raises(ValueError, match='first, second are -1, 2'):
+        exact_motion(4, -1, 2)
