@@ -131,7 +131,7 @@ def _child(task: Dict[str, Any], result: Path) -> Dict[str, Any]:
     torch.set_num_threads(1)  # each thread has buffers of its own
     if 'video' in task:
         cfg = load_config(SMALL, {'video': task['video'], 'load_from': str(CHECKPOINT), 'model.test_iters': task['iters'],
-                                  'labeler.view.scales': (1., )})  # yapf: disable
+                                  'labeler.view.scales': (1., ), 'labeler.balance': None})  # yapf: disable
         cfg.work_dir = task['work_dir']
         make_labels(cfg)
         return dict(peak=_resident('VmHWM'))

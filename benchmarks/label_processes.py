@@ -28,7 +28,7 @@ from mmrefine.fileio.label_store import LabelStore
 from mmrefine.synthetic import write_clips
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIG = ROOT / 'configs' / 'refine' / 'raft_small_video.py'
+CONFIG = ROOT / 'configs' / 'refine' / 'raft_small_video_mask.py'
 CHECKPOINT = ROOT / 'configs' / 'demo' / 'raft_small_source.pth'
 TOOLS = ROOT / 'tools'
 GOAL = 1.8

@@ -75,11 +75,15 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, Path]:
     return {path.stem: path for path in root.iterdir()}
 
 
-# one step of one pair, one look, a check that random weights pass
-TINY = [
+# one step of one pair, one look
+_TINY = [
     'batch_size=1', 'held_out=0', 'num_workers=0', 'max_iters=1', 'model.train_iters=1', 'model.test_iters=1', 'labeler.view.scales=(1.,)',
-    'labeler.filters.0.alpha=1.', 'labeler.filters.0.beta=50.', 'default_hooks.logger.interval=1'
+    'default_hooks.logger.interval=1'
 ]
+# for configs with a mask: a check that random weights pass
+TINY = [*_TINY, 'labeler.filters.0.alpha=1.', 'labeler.filters.0.beta=50.']
+# for the video configs, which weigh by what a second look changed
+TINY_VIDEO = [*_TINY, 'labeler.balance=None']
 
 
 def tool(name: str) -> ModuleType:

@@ -48,7 +48,7 @@ def small(name, trees):  # noqa: F811
 
 
 def test_the_sweeps_below_see_every_config():
-    assert len(CONFIGS) == 16 and len(REFINE) == 12 and len(STOCK) == 10
+    assert len(CONFIGS) == 17 and len(REFINE) == 13 and len(STOCK) == 10
 
 
 @pytest.mark.parametrize('name', CONFIGS)

@@ -16,8 +16,8 @@ examples:
   mmrefine labels my.mp4 --model demo
   mmrefine labels my.mp4 --checkpoint raft-small.pth --sheets 12
       with pictures of 12 labels of each scene
-  mmrefine labels my.mp4 --model demo --set labeler.filters.0.beta=0.2
-      with a stricter check
+  mmrefine labels my.mp4 --model demo --set labeler.balance.half=0.5
+      where what is half as new counts as much
 
 `mmrefine refine` with the same arguments goes on from these labels."""
 

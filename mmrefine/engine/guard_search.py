@@ -56,8 +56,19 @@ def rate(guard: GuardPairs, network: FlowEstimator, teacher: Sequence[Witness], 
     return Candidate(iteration, step, sum(losses) / len(losses), compare(losses, guard.clusters, confidence, seed), mean_witness(found))
 
 
+def choose(rated: Sequence[Candidate]) -> Candidate:
+    """Of those that are surely better the one that is farthest from the teacher, of these the best; the best of all if none surely is.
+
+    Labels know more than the witnesses do: on real video students went on to improve by ground truth where the score had its best value
+    half way (docs/results.md). So the score decides how far one may go, and not where to stop short of it.
+    """
+    surely = [one for one in rated if one.comparison.is_better]
+    farthest = max((one.step for one in surely), default=None)
+    return min((one for one in surely if one.step == farthest) if surely else rated, key=lambda one: one.loss)
+
+
 def candidate_record(rated: Sequence[Candidate], best: Candidate, teacher: Sequence[Witness], confidence: float) -> Dict[str, Any]:
-    """For the report: verdict, reason, the best candidate and all others. JSON-able."""
+    """For the report: verdict, reason, the chosen candidate and all others. JSON-able."""
     accepted = best.comparison.is_better
     return dict(
         verdict='student' if accepted else 'teacher',
@@ -80,4 +91,4 @@ def reason(best: Candidate, confidence: float = 0.95) -> str:
     return f'no candidate is surely better, so the network as it came is handed back unchanged: for {whose}, {said}'
 
 
-__all__: List[str] = ['Candidate', 'State', 'candidate_record', 'mixed_state', 'rate', 'reason']
+__all__: List[str] = ['Candidate', 'State', 'candidate_record', 'choose', 'mixed_state', 'rate', 'reason']

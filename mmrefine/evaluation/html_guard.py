@@ -66,7 +66,8 @@ def _candidates(guard: Mapping[str, Any]) -> str:
 def _about(ends: int) -> str:
     more = ' Blue: the first student of the table; ochre: the others.' if ends > 1 else ''
     return ('Change of the label-free score on the pairs that were kept back, against the network as it came; below 0 is better. The bar '
-            f'is the interval: a candidate is better only if all of it lies below 0. The ring marks the best.{more}')
+            f'is the interval: a candidate is surely better only if all of it lies below 0. The ring marks the farthest '
+            f'of those, or the best where there is none.{more}')
 
 
 def _plot(dots: Sequence[Dot], ends: Sequence[Any]) -> str:
@@ -93,7 +94,7 @@ def _witnesses(witnesses: Mapping[str, Any]) -> str:
                     f'<td>{escape(format_value(after.get(name)))}</td><td{mark}>{escape(format_change(change))}</td></tr>')
     if not rows:
         return ''
-    head = ['<th>what the score is made of</th>', '<th>before</th>', '<th>best candidate</th>', '<th>change</th>']
+    head = ['<th>what the score is made of</th>', '<th>before</th>', '<th>this candidate</th>', '<th>change</th>']
     return table([head], rows)
 
 

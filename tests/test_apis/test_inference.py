@@ -147,7 +147,7 @@ def test_frames_in_between_make_a_long_step_of_short_ones():
 
 def test_refine_returns_the_report_of_a_video(trees, weights, tmp_path):  # noqa: F811
     values = {'batch_size': 1, 'held_out': 0., 'num_workers': 0, 'max_iters': 1, 'model.train_iters': 1, 'model.test_iters': 1,
-              'labeler.view.scales': (1., ), 'labeler.filters.0.beta': 50.}  # yapf: disable
+              'labeler.view.scales': (1., ), 'labeler.balance': None}  # yapf: disable
     report = refine(trees['video'], SMALL_VIDEO, tmp_path, load_from=str(weights['small']), **values)
     assert list(report['groups']['refined']['scenes']) == [trees['video'].stem] and report['labels']['labels'] == 4
     model = init_model(SMALL_VIDEO, tmp_path / 'refined.pth')

@@ -24,7 +24,7 @@ from mmrefine.fileio.atomic import save_checkpoint
 FRAMES = 8
 # one look, one iteration, two steps of one pair; held_out leaves something to learn from
 TINY = ['--steps', '2', '--batch-size', '1', '--set', 'model.train_iters=1', 'model.test_iters=1', 'labeler.view.scales=(1.,)',
-        'labeler.filters.0.beta=5.', 'default_hooks.checkpoint.interval=1', f'crop_size={SIZE}'.replace(' ', '')]  # yapf: disable
+        'labeler.balance=None', 'default_hooks.checkpoint.interval=1', f'crop_size={SIZE}'.replace(' ', '')]  # yapf: disable
 
 
 @pytest.fixture(scope='module')
@@ -132,7 +132,7 @@ def test_labels_alone_are_those_that_a_refinement_learns_from(run, video, offici
 def values():
     """What the options of TINY say, from Python."""
     return {'max_iters': 2, 'batch_size': 1, 'model.train_iters': 1, 'model.test_iters': 1, 'labeler.view.scales': (1., ),
-            'labeler.filters.0.beta': 5., 'default_hooks.checkpoint.interval': 1, 'crop_size': SIZE}  # yapf: disable
+            'labeler.balance': None, 'default_hooks.checkpoint.interval': 1, 'crop_size': SIZE}  # yapf: disable
 
 
 def test_labels_are_made_by_the_network_as_it_came_even_beside_a_finished_run(run, video, official):

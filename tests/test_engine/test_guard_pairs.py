@@ -8,7 +8,7 @@ import torch
 
 from mmrefine.datasets import FramePairs
 from mmrefine.engine.guard_pairs import GuardPairs
-from mmrefine.engine.guard_search import Candidate, candidate_record, mixed_state, rate
+from mmrefine.engine.guard_search import Candidate, candidate_record, choose, mixed_state, rate
 from mmrefine.errors import ConfigError
 from mmrefine.evaluation import Comparison, Witness
 from mmrefine.fileio.flow_io import read_flow
@@ -110,6 +110,16 @@ def test_mixed_weights_end_at_both_sides_exactly():
 
 def candidate(step, change, high):
     return Candidate(40, step, math.log1p(change), Comparison(change, change - 0.01, high, 8, 0.75), Witness(1., 2., 3., 4.))
+
+
+def test_the_farthest_that_is_surely_better_wins_and_the_best_stands_for_all_where_none_is():
+    best, farther = candidate(0.25, -0.1, -0.05), candidate(0.75, -0.04, -0.01)
+    lucky, worse = candidate(1., -0.2, 0.01), candidate(1., 0.1, 0.2)
+    assert choose([best, farther, lucky, worse]) is farther
+    twin = candidate(0.75, -0.06, -0.01)
+    assert choose([best, farther, twin, lucky]) is twin  # of another student, as far
+    assert choose([worse, lucky]) is lucky
+    assert choose([worse]) is worse
 
 
 def test_the_record_says_who_won_and_why():

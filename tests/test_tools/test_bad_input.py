@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever import mode pytest runs in
 
-from small_trees import ROOT, SIZE, TINY, status_of, trees, weights, write_video  # noqa: E402, F401
+from small_trees import ROOT, SIZE, TINY, TINY_VIDEO, status_of, trees, weights, write_video  # noqa: E402, F401
 
 import mmrefine.fileio.label_store as label_store  # noqa: E402
 from mmrefine.apis.commands import run_command  # noqa: E402
@@ -38,7 +38,7 @@ def failed(tmp_path, capsys, weights):  # noqa: F811
     def run(config, *options, labelled=False, **values):
         work_dir = tmp_path / 'work_dir'
         values.setdefault('load_from', weights['raft' if 'sintel' in str(config) else 'small'])
-        given = [*TINY, *options, *(f'{key}={value}' for key, value in values.items())]
+        given = [*(TINY if 'sintel' in str(config) else TINY_VIDEO), *options, *(f'{key}={value}' for key, value in values.items())]
         assert status_of('train', config, '--work-dir', work_dir, '--cfg-options', *given) == 1
         return sentence_of(capsys.readouterr().err, work_dir, labelled)
 
@@ -165,7 +165,7 @@ def before_call(monkeypatch, owner, name, number, action):
 ])
 def test_a_stopped_run_says_how_to_go_on_and_goes_on(tmp_path, weights, capsys, monkeypatch, number, status, owner, name):  # noqa: F811
     video = folder(tmp_path / 'v', *(noise(i) for i in range(4)))
-    argv = [SMALL_VIDEO, '--work-dir', tmp_path / 'run', '--cfg-options', *TINY, 'max_iters=3', 'default_hooks.checkpoint.interval=1',
+    argv = [SMALL_VIDEO, '--work-dir', tmp_path / 'run', '--cfg-options', *TINY_VIDEO, 'max_iters=3', 'default_hooks.checkpoint.interval=1',
             'custom_hooks.0.batch_size=1', f'video={video}', f'load_from={weights["small"]}']  # yapf: disable
     before_call(monkeypatch, owner, name, 2, lambda: os.kill(os.getpid(), number))
     handler = signal.getsignal(signal.SIGTERM)
@@ -224,7 +224,7 @@ def changed_weights(weights, path, factor):  # noqa: F811
 
 def test_a_store_made_by_another_teacher(failed, tmp_path, weights):  # noqa: F811
     video = folder(tmp_path / 'v', noise(), noise(1))
-    options = [*TINY, f'video={video}', f'load_from={weights["small"]}']
+    options = [*TINY_VIDEO, f'video={video}', f'load_from={weights["small"]}']
     assert status_of('make_labels', SMALL_VIDEO, '--work-dir', tmp_path / 'work_dir', '--cfg-options', *options) == 0
     found = failed(SMALL_VIDEO, labelled=True, video=video, load_from=changed_weights(weights, tmp_path / 'other.pth', 2.))
     assert found.startswith(f'{tmp_path / "work_dir" / "labels"}: ') and 'made with other teacher (found ' in found
@@ -276,7 +276,7 @@ def test_a_key_of_the_base_class_is_known_and_another_is_not(failed, trees):  # 
 
 def test_a_schedule_that_ends_before_the_training(failed, tmp_path):
     found = failed(SMALL_VIDEO, 'train_cfg.max_iters=5000', video=folder(tmp_path / 'v', noise(), noise(1)))
-    assert 'total_steps=101 end before train_cfg.max_iters=5000; set the top-level max_iters' in found
+    assert 'total_steps=6 end before train_cfg.max_iters=5000; set the top-level max_iters' in found
 
 
 @pytest.mark.parametrize('option, sentence', [
@@ -300,8 +300,9 @@ def test_a_config_file_that_is_missing_or_broken(failed, tmp_path):
 
 
 def test_no_label_survives(failed, tmp_path):
-    found = failed(SMALL_VIDEO, 'labeler.filters.0.alpha=0.', 'labeler.filters.0.beta=0.',
-                   labelled=True, video=folder(tmp_path / 'v', noise(), noise(1)))
+    config = tmp_path / 'strict.py'
+    config.write_text(f"_base_ = '{SMALL_VIDEO}'\nlabeler = dict(filters=[dict(type='CycleFilter', alpha=0., beta=0.)])\n")
+    found = failed(config, labelled=True, video=folder(tmp_path / 'v', noise(), noise(1)))
     assert 'only 0.000% of the motion survived the checks' in found and 'delete this folder and run again' in found
 
 

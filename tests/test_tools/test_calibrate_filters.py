@@ -11,7 +11,7 @@ from small_trees import ROOT, TINY, status_of, trees, weights  # noqa: E402, F40
 
 from mmrefine.apis.config import fill_in, load_config  # noqa: E402
 
-CONFIG = ROOT / 'configs/refine/raft_small_video.py'
+CONFIG = ROOT / 'configs/refine/raft_small_video_mask.py'
 # whatever random weights say shall count
 FEW = ['--frames', 2, '--warps', 1, '--precision', 0.5, '--device', 'cpu']
 

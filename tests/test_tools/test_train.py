@@ -13,7 +13,7 @@ from mmengine.config import Config
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever import mode pytest runs in
 
-from small_trees import (ROOT, SINTEL_SCENES, SIZE, TINY, status_of, trees,  # noqa: E402, F401
+from small_trees import (ROOT, SINTEL_SCENES, SIZE, TINY, TINY_VIDEO, status_of, trees,  # noqa: E402, F401
                          weights, write_video)
 
 from mmrefine.apis import inference_flow, init_model  # noqa: E402
@@ -157,7 +157,7 @@ def test_a_video_smaller_than_the_crop_is_refined_out_of_the_box(weights, tmp_pa
         texture = rng.integers(0, 255, (*size, 3), dtype=np.uint8)
         (tmp_path / 'videos').mkdir(exist_ok=True)
         write_video(tmp_path / 'videos' / f'{name}.avi', [np.roll(texture, shift, axis=1) for shift in range(3)])
-    options = [option for option in TINY if not option.startswith('batch_size')] + ['batch_size=4']
+    options = [option for option in TINY_VIDEO if not option.startswith('batch_size')] + ['batch_size=4']
     status = status_of('train', SMALL_VIDEO, '--work-dir', tmp_path / 'run', '--amp', '--cfg-options', *options,
                        f'video={tmp_path / "videos"}', f'load_from={weights["small"]}')
     assert status == 0
@@ -182,7 +182,7 @@ def moving_texture(path, size=SIZE, frames=4):
 
 def test_one_mp4_file_is_refined(weights, tmp_path):  # noqa: F811
     video = moving_texture(tmp_path / 'my.mp4')
-    argv = ['--work-dir', tmp_path / 'run', '--cfg-options', *TINY, 'max_iters=2', f'video={video}', f'load_from={weights["small"]}']
+    argv = ['--work-dir', tmp_path / 'run', '--cfg-options', *TINY_VIDEO, 'max_iters=2', f'video={video}', f'load_from={weights["small"]}']
     assert status_of('train', SMALL_VIDEO, *argv) == 0
     store = LabelStore.open(tmp_path / 'run/labels')
     assert len(store.keys()) == 6 and {key.split('/')[0] for key in store.keys()} == {'my'}
@@ -193,7 +193,7 @@ def test_one_mp4_file_is_refined(weights, tmp_path):  # noqa: F811
 def test_each_video_of_a_folder_gets_its_own_model(weights, tmp_path, capsys):  # noqa: F811
     for name, size in (('one.mp4', SIZE), ('two.avi', (80, 72))):
         moving_texture(tmp_path / 'videos' / name, size, frames=2)
-    argv = ['--work-dir', tmp_path / 'run', '--cfg-options', *TINY, 'scene=each', f'video={tmp_path / "videos"}',
+    argv = ['--work-dir', tmp_path / 'run', '--cfg-options', *TINY_VIDEO, 'scene=each', f'video={tmp_path / "videos"}',
             f'load_from={weights["small"]}']  # yapf: disable
     assert status_of('train', SMALL_VIDEO, *argv) == 0
     assert [line.split('  ')[0] for line in capsys.readouterr().out.rstrip().splitlines()[-4:-1]] == ['scene', 'one', 'two']

@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.engine.forgetting import general_epe
 from mmrefine.engine.guard_pairs import GuardPairs
-from mmrefine.engine.guard_search import Candidate, State, candidate_record, mixed_state, rate
+from mmrefine.engine.guard_search import Candidate, State, candidate_record, choose, mixed_state, rate
 from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.evaluation import Witness
 from mmrefine.fileio.atomic import save_checkpoint
@@ -33,9 +33,10 @@ class RegressionGuardHook(Hook):
 
     No ground truth is needed: see :class:`~mmrefine.engine.guard_pairs.GuardPairs` and :mod:`mmrefine.evaluation.guard_score`. At the end
     of training the candidates are the student (and, with ``interval``, the best of the networks on the way), each at several steps from the
-    teacher's weights to its own. The one with the best mean score wins, if the bootstrap interval of its paired differences to the
-    teacher lies below 0 as a whole; the interval is as wide as the number of candidates demands (Bonferroni). Otherwise the weights of the
-    teacher are put back: ``refined.pth`` is then the network as it came, and log and report say so.
+    teacher's weights to its own. A candidate is surely better if the bootstrap interval of its paired differences to the teacher lies
+    below 0 as a whole; the interval is as wide as the number of candidates demands (Bonferroni). Of those the one that went farthest wins
+    (:func:`~mmrefine.engine.guard_search.choose`). If there is none, the weights of the teacher are put back: ``refined.pth`` is then the
+    network as it came, and log and report say so.
 
     The winner and the teacher are also scored on rendered pairs of a fixed look with exact motion: what was forgotten.
 
@@ -143,7 +144,7 @@ class RegressionGuardHook(Hook):
             for step in self.steps:
                 model.estimator.load_state_dict(mixed_state(origin, state, step))
                 rated.append(self._rated(runner, model, iteration, step, confidence))
-        best = min(rated, key=lambda one: one.loss)
+        best = choose(rated)
         accepted = best.comparison.is_better
         model.estimator.load_state_dict(mixed_state(origin, ends[best.iter], best.step) if accepted else origin)
         record = candidate_record(rated, best, self._seen, self.confidence)
