@@ -18,10 +18,10 @@ class FrameMemory:
     alone: what comes out does not depend on what else was in the batch or in the memory, to the bit.
 
     Args:
-        frames: how many to remember beyond a call: two neighbours of a video in two sizes make 4.
+        frames: how many to remember beyond a call: two neighbours of a video in three sizes make 6.
     """
 
-    def __init__(self, frames: int = 4) -> None:
+    def __init__(self, frames: int = 6) -> None:
         self.frames = frames
         self._known: 'OrderedDict[Hashable, Tuple[Tensor, Features]]' = OrderedDict()
 

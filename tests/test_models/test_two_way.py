@@ -277,6 +277,21 @@ def test_a_name_for_two_pictures_is_an_error_and_not_a_wrong_flow(small):
         teacher.estimate_both(first, second, names=(['a'], ['b', 'c']))
 
 
+def test_along_a_video_each_frame_is_encoded_once_in_each_of_three_sizes():
+    encoded = []
+
+    def encoder(frame):
+        encoded.append(tuple(frame.shape[-2:]))
+        return (frame.mean(dim=(2, 3)), )
+
+    memory = FrameMemory()
+    video = {side: torch.rand(5, 3, side, side) for side in (4, 6, 8)}
+    for i in range(4):
+        for frames in video.values():
+            memory.encode(encoder, frames[i:i + 2], [i, i + 1])
+    assert len(encoded) == 5 * 3
+
+
 def test_a_memory_keeps_the_last_frames_in_each_size_until_it_forgets():
     encoded = []
 
