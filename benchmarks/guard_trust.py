@@ -6,7 +6,7 @@ scaled up and down. Each student is judged by the guard on videos that are kept 
 the verdict, and the rank correlation (Spearman) of the true error with each witness and with the score. Students lie in the work
 dir once they are made.
 
-    python benchmarks/guard_trust.py
+    python benchmarks/guard_trust.py --refined work_dirs/demo/refined.pth
     python benchmarks/guard_trust.py --look fog --work-dir work_dirs/guard_trust_fog
 """
 from __future__ import annotations
@@ -56,6 +56,7 @@ def main() -> int:
     parser.add_argument('--videos', type=int, default=24, help='a quarter of them kept back')
     parser.add_argument('--frames', type=int, default=4)
     parser.add_argument('--steps', type=int, default=200, help='of each student that is taught')
+    parser.add_argument('--refined', type=Path, help='a network that learned long and well: what `make demo` leaves in its work dir')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/guard_trust'))
     args = parser.parse_args()
     write_clips(args.work_dir / 'videos', range(60000, 60000 + args.videos), args.frames, style=args.look)
@@ -121,6 +122,10 @@ def _students(args: argparse.Namespace, teacher: FlowRefiner, data: FramePairs) 
     good = made['labels of two looks, rate 0.0008']
     for part in (0.25, 0.5, 0.75, 1.5, 2.5, -0.5):
         yield f'{part:g} of the way to the student', _between(teacher, good, part)
+    if args.refined is not None:
+        refined = init_model(CONFIG, args.refined)
+        for part in (0.1, 0.25, 0.5, 0.75, 1., 1.25):
+            yield f'{part:g} of the way to {args.refined.name}', _between(teacher, refined, part)
     for noise in (0.005, 0.02, 0.05, 0.1):
         yield f'weights with {noise:.1%} of noise', _shaken(teacher, noise)
     for factor in (0.8, 0.95, 1.05, 1.2):

@@ -75,7 +75,7 @@ def candidate_record(rated: Sequence[Candidate], best: Candidate, teacher: Seque
         reason=reason(best, confidence),
         chosen=dict(iter=best.iter, step=best.step, **best.comparison.to_dict()),
         witnesses=dict(before=asdict(mean_witness(teacher)), after=asdict(best.witness)),
-        candidates=[dict(iter=one.iter, step=one.step, **one.comparison.to_dict()) for one in rated])
+        candidates=[dict(iter=one.iter, step=one.step, **one.comparison.to_dict(), witnesses=asdict(one.witness)) for one in rated])
 
 
 def reason(best: Candidate, confidence: float = 0.95) -> str:

@@ -125,7 +125,7 @@ def test_the_farthest_that_is_surely_better_wins_and_the_best_stands_for_all_whe
 def test_the_record_says_who_won_and_why():
     good, bad = candidate(0.5, -0.1, -0.02), candidate(1., 0.1, 0.2)
     record = candidate_record([good, bad], good, [Witness(2., 2., 3., 4.)], 0.95)
-    assert record['verdict'] == 'student' and len(record['candidates']) == 2
+    assert record['verdict'] == 'student' and [one['witnesses']['color'] for one in record['candidates']] == [2., 2.]
     assert record['chosen'] == dict(iter=40, step=0.5, change_percent=-10., interval_percent=[-11., -2.], pairs=8, pairs_better=0.75)
     assert '50% of the way to the student after 40 steps is better' in record['reason'] and '-10.0 %' in record['reason']
     assert record['witnesses']['before']['cycle'] == 2 and record['witnesses']['after']['cycle'] == 1
