@@ -13,6 +13,7 @@ from mmrefine.geometry import backwarp, cycle_consistent
 
 BOUNDARY_SHARE = 0.008
 RETURN_ALPHA, RETURN_BETA = 0.025, 0.5  # no unit, px: a round trip that misses by more says that the pixel was hidden
+LEAST_RETURNING = 0.5  # of the frame
 VOID = 255  # an id in drawn masks that is neither object nor background; scored as background
 
 
@@ -146,7 +147,8 @@ def carry_mask(mask: Tensor, flow_bw: Tensor, flow_fw: Optional[Tensor] = None) 
 
     What comes into view behind an object has no place in frame t: the way back of such a pixel ends on the object, so the object leaves a
     trail, and the more exact the flow the cleaner the trail. With ``flow_fw``, pixels whose round trip misses by more than
-    ``0.025 (|f| + |b|) + 0.5`` px, or leaves the frame, take the value of the nearest pixel that does return.
+    ``0.025 (|f| + |b|) + 0.5`` px, or leaves the frame, take the value of the nearest pixel that does return. Where less than a half of
+    the frame returns, the check says nothing, and every pixel follows its own way back.
 
     Args:
         mask: ``(H, W)`` float in [0, 1], of frame t.
@@ -163,13 +165,13 @@ def carry_mask(mask: Tensor, flow_bw: Tensor, flow_fw: Optional[Tensor] = None) 
     if flow_fw is None:
         return carried
     returns = cycle_consistent(flow_bw[None], flow_fw[None], RETURN_ALPHA, RETURN_BETA)[0, 0]
+    if returns.all() or returns.float().mean() < LEAST_RETURNING:
+        return carried
     return _from_nearest(carried, returns)
 
 
 def _from_nearest(values: Tensor, known: Tensor) -> Tensor:
-    """Each value that is not known replaced by the nearest one that is; as they are if none is known."""
-    if not known.any() or known.all():
-        return values
+    """Each value that is not known replaced by the nearest one that is."""
     hidden = (~known).cpu().numpy().astype(np.uint8)
     _, labels = cv2.distanceTransformWithLabels(hidden, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL)
     where = np.zeros(labels.max() + 1, np.int64)

@@ -108,6 +108,8 @@ def test_what_never_returns_is_carried_as_it_is():
     flow_bw = torch.full((2, 8, 9), 1.)
     astray = torch.full((2, 8, 9), 30.)
     assert torch.equal(carry_mask(mask, flow_bw, astray), carry_mask(mask, flow_bw))
+    astray[:, :4] = -1.  # a part that returns is not asked for the rest
+    assert torch.equal(carry_mask(mask, flow_bw, astray), carry_mask(mask, flow_bw))
     torch.testing.assert_close(carry_mask(mask, flow_bw, -flow_bw)[:7, :8], carry_mask(mask, flow_bw)[:7, :8])  # all of it does
 
 
