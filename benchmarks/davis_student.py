@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
@@ -114,8 +115,7 @@ def _student_results(args: argparse.Namespace, clip: Clip, student: str, cfg: Co
     """The scores of a student as training left it, and as the guard handed it back; refined first if it is not there."""
     videos = Videos(clip.name, clip.digest, clip)
     if student == TRANSFER:
-        digest = digest_of([open_frames(scene).digest() for scene in list_scenes(args.transfer).values()])
-        videos = Videos(TRANSFER, f'{digest} {args.transfer_frames}', None)
+        videos = Videos(TRANSFER, f'{_digest_of_videos(args.transfer)} {args.transfer_frames}', None)
     settings = {key: value for key, value in cfg.to_dict().items() if key != 'load_from'}
     decides = [clip.frames[0].shape, videos.digest, digest_of_bytes(Path(cfg.load_from).read_bytes()), settings]
     folder = args.work_dir / videos.name / f'{student.replace(" ", "_")}_{digest_of(decides)}'
@@ -123,6 +123,11 @@ def _student_results(args: argparse.Namespace, clip: Clip, student: str, cfg: Co
         refine(_frames(args, videos, folder), cfg, folder, resume=True)  # of a run that was stopped
     named = ((student, f'iter_{cfg.max_iters}.pth'), (student + GUARDED, 'refined.pth'))
     return [_scores_of(args, clip, network, cfg, folder / weights) for network, weights in named]
+
+
+@lru_cache(maxsize=None)
+def _digest_of_videos(folder: Path) -> str:
+    return digest_of([open_frames(scene).digest() for scene in list_scenes(folder).values()])
 
 
 def _frames(args: argparse.Namespace, videos: Videos, folder: Path) -> Path:

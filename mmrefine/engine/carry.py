@@ -41,6 +41,8 @@ def carry_clip(model: FlowEstimator, frames: Tensor, sample: ClipSample, device:
         carried_points[start] = points[start]
     for t in range(1, len(frames)):
         before, now = (frames[i][None].to(device).float() / 255 for i in (t - 1, t))
+        if masks is None and t <= start:
+            continue
         flow_fw = model.estimate(before, now)[-1][0].float().cpu()
         if masks is not None:
             flow_bw = model.estimate(now, before)[-1][0].float().cpu()

@@ -10,7 +10,7 @@ train_pipeline = [
     dict(type='LoadLabel'),
     dict(type='RandomCrop', size='{crop_size}', fit=True),
     dict(type='RandomFlip', horizontal=0.5, vertical=0.1),
-    # half of the reference's: one video has one light, and strong jitter cost real videos what their labels gained (docs/results.md)
+    # half of the reference's: one video has one light
     dict(type='ColorJitter', brightness=0.2, contrast=0.2, saturation=0.2, hue=0.05, asymmetric=0.2),
     dict(type='PackPair'),
 ]
