@@ -39,7 +39,6 @@ from mmrefine.registry import TEACHER_VIEWS
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / 'configs' / 'refine' / 'raft_small_video.py'
 IN_PLACE, PLAIN, LOOK, STUDENT, RIVAL, TRANSFER = 'in place', '1x', '1x then 2x', 'student', 'of 1x labels', 'transfer'
-STUDENTS = (STUDENT, RIVAL, TRANSFER)
 GUARDED = ' guarded'
 LEAST_GAIN = 0.005  # of the second look; a share of less than that is noise
 HELD = dict(type='FramePairs', data_root='{video}', held_out='{held_out}', held=True, pipeline=[dict(type='PackPair')])
@@ -64,7 +63,11 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     options['optim_wrapper.type'] = 'BFloat16OptimWrapper'  # as the demo: half the time where the CPU knows it
     options.update({'model.train_iters': min(8, args.iters), 'model.test_iters': args.iters, **args.cfg_options})
     cfg = load_config(CONFIG, options)
-    cfgs = {**{name: cfg for name in (IN_PLACE, PLAIN, LOOK, *STUDENTS)}, RIVAL: load_config(CONFIG, {**options, **_one_look(cfg)})}
+    cfgs = {
+        **{name: cfg for name in (IN_PLACE, PLAIN, LOOK, STUDENT)},
+        RIVAL: load_config(CONFIG, {**options, **_one_look(cfg)}),
+        TRANSFER: load_config(CONFIG, {**options, 'max_iters': args.transfer_steps})
+    }
     results: Dict[str, Dict[str, Dict[str, Any]]] = {}
     for name in args.sequences or sequences(args.davis):
         clip = read_clip(args.davis, args.badja, name, (args.height, args.width), args.frames)
@@ -86,7 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--students', nargs='+', choices=(STUDENT, RIVAL), default=[STUDENT, RIVAL], help='of the test-time setting')
     parser.add_argument('--transfer', type=Path, metavar='VIDEOS', help='folder of scenes, none of them scored, for the transfer setting')
     parser.add_argument('--transfer-frames', type=int, default=8, help='of each of them, from its start')
-    parser.add_argument('--steps', type=int, default=300, help='of refinement, 4 crops each')
+    parser.add_argument('--transfer-steps', type=int, default=1000, help='of refinement on them, 4 crops each')
+    parser.add_argument('--steps', type=int, default=300, help='of refinement on one sequence, 4 crops each')
     parser.add_argument('--height', type=int, default=240, help='working size, px')
     parser.add_argument('--width', type=int, default=432, help='working size, px')
     parser.add_argument('--iters', type=int, default=12, help='iterations of the network; at most 8 in training')

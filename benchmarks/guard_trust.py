@@ -20,7 +20,7 @@ from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from short_lessons import Lesson, teach
+from short_lessons import CONFIG, Lesson, recipe_digest, teach
 from torch import Tensor
 
 import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
@@ -39,7 +39,6 @@ from mmrefine.models import FlowRefiner
 from mmrefine.synthetic import STYLES, write_clips
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIG = ROOT / 'configs' / 'demo' / 'raft_small_target.py'
 CHECKPOINT = ROOT / 'configs' / 'demo' / 'raft_small_source.pth'
 TWO_LOOKS, ONE_LOOK = (1., 2.), (1., )
 WITNESSES = tuple(WEIGHTS)
@@ -148,7 +147,7 @@ def _labeler(scales: Sequence[float]) -> FlowLabeler:
 
 
 def _taught(args: argparse.Namespace, name: str, teacher: FlowRefiner, lessons: List[Lesson], rate: float) -> FlowRefiner:
-    key = digest_of([name, args.look, args.videos, args.frames, args.steps, digest_of_bytes(CHECKPOINT.read_bytes())])
+    key = digest_of([name, args.look, args.videos, args.frames, args.steps, digest_of_bytes(CHECKPOINT.read_bytes()), recipe_digest()])
     path = args.work_dir / f'student_{key}.pth'
     if path.is_file():
         student = copy.deepcopy(teacher)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
 import torch
-from short_lessons import Lesson, teach
+from short_lessons import CONFIG, Lesson, teach
 from torch import Tensor
 
 import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
@@ -30,7 +30,6 @@ from mmrefine.structures import FlowEstimator
 from mmrefine.synthetic import STYLES, RenderedClip, render_clip
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIG = ROOT / 'configs' / 'demo' / 'raft_small_target.py'
 FAST = 4.  # px per pair
 RATE = 8e-4  # of the students
 LOOSE = dict(type='CycleFilter', alpha=0.01, beta=0.5)

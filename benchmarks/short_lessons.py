@@ -2,45 +2,62 @@
 from __future__ import annotations
 
 import copy
-from typing import List, NamedTuple, Sequence
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-import mmrefine
+from mmrefine.apis.config import load_config
+from mmrefine.errors import MMRefineError
+from mmrefine.fileio.digest import digest_of, digest_of_bytes
 from mmrefine.models import FlowRefiner
-from mmrefine.structures import FlowSample
+from mmrefine.registry import TRANSFORMS
 
-CROP = (96, 160)  # px
+CONFIG = Path(__file__).resolve().parents[1] / 'configs' / 'demo' / 'raft_small_target.py'
 BATCH = 4
 
 
 class Lesson(NamedTuple):
-    """A frame pair and what is said of it: ``(3, H, W)``, ``(3, H, W)``, ``(2, H, W)`` px, ``(1, H, W)``."""
+    """A frame pair and what is said of it: ``(3, H, W)`` in [0, 1] twice, ``(2, H, W)`` px, ``(1, H, W)``."""
     frame1: Tensor
     frame2: Tensor
     flow: Tensor
     weight: Tensor
 
 
+def recipe_digest() -> str:
+    """Of all that decides how :func:`teach` teaches, but for its arguments."""
+    return digest_of([digest_of_bytes(path.read_bytes()) for path in (CONFIG, Path(__file__))])
+
+
 def teach(teacher: FlowRefiner, lessons: Sequence[Lesson], rate: float, steps: int) -> FlowRefiner:
-    """A student of the teacher: batches of random crops, AdamW, a rate that rises to ``rate`` for a tenth of the steps and falls to 0.
+    """A student of the teacher, taught as the demo teaches: its augmentations, AdamW, bfloat16, a rate that rises for a tenth of the
+    steps to ``rate`` and falls to 0.
 
     The same arguments give the same student. One that diverges is returned as it was before it did.
     """
     student = copy.deepcopy(teacher)
+    # the first transform reads a label from a store; these labels are in memory
+    augment = [TRANSFORMS.build({'_scope_': 'mmrefine', **part}) for part in load_config(CONFIG).train_pipeline[1:]]
+    pairs = [_as_loaded(lesson) for lesson in lessons]
     rng = np.random.default_rng(0)
-    optimizer = torch.optim.AdamW(student.parameters(), rate)
+    optimizer = torch.optim.AdamW(student.parameters(), rate, weight_decay=1e-4)
     pace = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, steps + 5, pct_start=0.1, anneal_strategy='linear')
     student.train()
-    for _ in range(steps):
-        batch = [_crop(rng, lessons[i]) for i in rng.integers(0, len(lessons), BATCH)]
-        samples = [_sample(lesson) for lesson in batch]
-        inputs = torch.stack([torch.stack([lesson.frame1, lesson.frame2]) for lesson in batch])
+    for step in range(steps):
+        batch: List[Dict[str, Any]] = []
+        for draw, i in enumerate(rng.integers(0, len(pairs), BATCH)):
+            results = dict(pairs[i], rng=np.random.default_rng((0, BATCH * step + draw)))
+            for transform in augment:
+                results = transform(results)
+            batch.append(results)
+        inputs = torch.stack([pair['inputs'] for pair in batch]).float() / 255
         try:
-            losses = student(inputs, samples, mode='loss')
-        except mmrefine.errors.MMRefineError:
+            with torch.autocast('cpu', dtype=torch.bfloat16):
+                losses = student(inputs, [pair['data_samples'] for pair in batch], mode='loss')
+        except MMRefineError:
             break  # it has diverged, and that is the student
         optimizer.zero_grad()
         torch.stack([value for key, value in losses.items() if 'loss' in key]).sum().backward()
@@ -51,14 +68,8 @@ def teach(teacher: FlowRefiner, lessons: Sequence[Lesson], rate: float, steps: i
     return student
 
 
-def _sample(lesson: Lesson) -> FlowSample:
-    sample = FlowSample(metainfo=dict(scene='', key=''))
-    sample.flow, sample.weight = lesson.flow, lesson.weight
-    return sample
-
-
-def _crop(rng: np.random.Generator, lesson: Lesson) -> Lesson:
-    height, width = lesson.flow.shape[1:]
-    top, left = int(rng.integers(0, height - CROP[0] + 1)), int(rng.integers(0, width - CROP[1] + 1))
-    parts: List[Tensor] = [part[:, top:top + CROP[0], left:left + CROP[1]] for part in lesson]
-    return Lesson(*parts)
+def _as_loaded(lesson: Lesson) -> Dict[str, Any]:
+    """What a pair is once its label has been read."""
+    frame1, frame2 = (np.ascontiguousarray((frame * 255).round().byte().permute(1, 2, 0).numpy()) for frame in lesson[:2])
+    flow, weight = (part.permute(1, 2, 0).numpy() for part in lesson[2:])
+    return dict(frame1=frame1, frame2=frame2, flow=flow, weight=weight, key='', scene='', size=frame1.shape[:2])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mmrefine.evaluation import compare
+from mmrefine.evaluation.guard_verdict import student_quantile
 
 
 def test_the_same_gain_everywhere_is_sure():
@@ -28,10 +29,22 @@ def test_the_interval_is_that_of_the_normal_distribution_where_there_are_many_pa
     assert math.log1p(found.high) == pytest.approx(values.mean() + half, abs=0.15 * half)
 
 
-def test_nothing_is_seldom_taken_for_a_gain():
+@pytest.mark.parametrize('clusters', [2, 3, 4, 7, 16])
+def test_nothing_is_seldom_taken_for_a_gain(clusters):
+    """However few they are: a plain bootstrap would call every fourth change of nothing sure with two."""
     rng = np.random.default_rng(1)
-    called = sum(compare(rng.normal(0, 0.1, 16), range(16)).is_better for _ in range(400))
-    assert called <= 400 * 0.06  # 2.5 % and the bootstrap's own optimism with 16 pairs
+    called = sum(compare(rng.normal(0, 0.1, clusters), range(clusters)).is_better for _ in range(800))
+    assert called <= 800 * 0.025 + 3 * math.sqrt(800 * 0.025)
+
+
+@pytest.mark.parametrize('freedom, table', [(1, 12.706), (2, 4.303), (3, 3.182), (6, 2.447), (30, 2.042), (1000, 1.962)])
+def test_quantiles_of_student_are_those_of_the_tables(freedom, table):
+    assert student_quantile(0.975, freedom) == pytest.approx(table, abs=1e-3)
+    assert student_quantile(0.025, freedom) == pytest.approx(-table, abs=1e-3)
+
+
+def test_two_pairs_that_agree_by_chance_prove_little():
+    assert not compare([-0.02, -0.03], range(2)).is_better and not compare([-0.2, -0.05, -0.1], range(3), 0.99).is_better
 
 
 def test_a_pair_said_often_is_said_once():
