@@ -44,15 +44,17 @@ class LabelRun:
     seconds: float
 
 
-def label_fingerprint(teacher: FrozenTeacher, labeler: FlowLabeler, dataset: Any, version: str) -> Dict[str, str]:
+def label_fingerprint(teacher: FrozenTeacher, labeler: FlowLabeler, dataset: Any, version: str, batch_size: int = 1) -> Dict[str, str]:
     """Everything that decides what the labels of ``dataset`` are, as short digests by name.
 
     ``teacher`` stands for the weights, ``reading`` for what the weights do not tell: the kind of network, its iterations, how frames
-    are fed to it, and its shortcuts, if it takes any.
+    are fed to it, and its shortcuts, if it takes any; with an early exit also the pairs of a batch, which stop together.
     """
     network = teacher.refiner
     reading = dict(network=type(network.estimator).__name__, iters=network.test_iters, frames=dict(vars(network.normalize)),
                    **teacher.shortcuts())
+    if 'exit_below' in reading:
+        reading['batch_size'] = batch_size
     return dict(
         teacher=teacher.digest(),
         reading=digest_of(reading),

@@ -85,6 +85,8 @@ class FlowLabeler:
         self.directions, self.min_kept, self.floor = directions, min_kept, floor
         self.densify: Optional[Callable[[PairContext, Tensor], Tuple[Tensor, Tensor]]] = DENSIFIERS.build(densify) if densify else None
         self.balance: Optional[Callable[..., Tensor]] = BALANCERS.build(balance) if balance else None
+        if getattr(self.balance, 'needs_plain', False) and hasattr(self.view, 'wants_plain'):
+            self.view.wants_plain = True
         self._described: Dict[str, Any] = dict(
             type=type(self).__name__,
             view=_whole_config(self.view, view),

@@ -163,6 +163,6 @@ class Novelty:
         """
         if plain is None:
             raise ConfigError('labeler.balance: Novelty compares the label with a plain first look, and labeler.view takes none beside the '
-                              'one that becomes the label; use CascadeView or ArbitratedView with scales such as (1.0, 2.0)')
+                              'one that becomes the label; give CascadeView or ArbitratedView scales such as (1.0, 2.0)')
         distance = (flow - plain).norm(dim=1, keepdim=True)
         return weight * (self.least + (1 - self.least) * distance / (distance + self.half))

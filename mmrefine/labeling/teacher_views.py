@@ -33,6 +33,10 @@ class CascadeView:
         warm_start: start from the last look if the teacher can (``accepts_flow_init``); otherwise
             each look starts from rest and only the last one matters.
 
+    Attributes:
+        wants_plain: whether somebody reads ``last_plain``, so that a teacher that starts from rest is asked for the plain look too;
+            :class:`~mmrefine.labeling.FlowLabeler` sets it for its balancer.
+
     Raises:
         ConfigError: no scales, or one that is not above 0.
     """
@@ -40,6 +44,7 @@ class CascadeView:
     def __init__(self, scales: Sequence[float] = (1., 2.), warm_start: bool = True) -> None:
         self.scales = _as_scales('CascadeView', scales)
         self.warm_start = warm_start
+        self.wants_plain = False
         self.last_plain: Optional[Tensor] = None
 
     def __call__(self, teacher: FlowEstimator, frames1: Tensor, frames2: Tensor) -> Tensor:
@@ -58,11 +63,11 @@ class CascadeView:
         """
         height, width = frames1.shape[-2:]
         warm = self.warm_start and teacher.accepts_flow_init
-        # without a warm start the earlier looks would be paid for and thrown away
-        scales = self.scales if warm else self.scales[-1:]
+        # without a warm start the earlier looks would be paid for and thrown away, but for one that is compared with
+        scales = self.scales if warm else (1., ) * (self.wants_plain and 1. in self.scales[:-1]) + self.scales[-1:]
         flow = self.last_plain = None
         for scale in scales:
-            flow = _look(teacher, frames1, frames2, scale, flow)
+            flow = _look(teacher, frames1, frames2, scale, flow if warm else None)
             if scale == 1 and len(scales) > 1:
                 self.last_plain = flow
         assert flow is not None  # scales is never empty

@@ -1,4 +1,5 @@
 """Stage 1 over a data set."""
+import copy
 import threading
 
 import pytest
@@ -268,6 +269,14 @@ def test_frames_that_two_pairs_share_have_one_name_unless_it_is_ambiguous():
 def test_a_shortcut_of_the_teacher_is_part_of_the_fingerprint(teacher, pairs):
     exact, rounded = (label_fingerprint(t, labeler_of(), pairs, '1') for t in (teacher, FrozenTeacher(teacher.refiner, 'bfloat16')))
     assert {name for name in exact if exact[name] != rounded[name]} == {'reading'}
+
+
+def test_the_batch_is_part_of_the_fingerprint_only_where_its_pairs_stop_together(teacher, pairs):
+    refiner = copy.deepcopy(teacher.refiner)
+    refiner.exit_below = 0.1
+    for asked, same in ((teacher, True), (FrozenTeacher(refiner), False)):
+        one, three = (label_fingerprint(asked, labeler_of(), pairs, '1', batch_size=size) for size in (1, 3))
+        assert (one == three) is same
 
 
 def test_two_processes_check_with_a_third_frame_as_one_does(teacher, pairs, tmp_path):

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 
+from mmrefine.apis.config import load_config
 from mmrefine.errors import ConfigError
 from mmrefine.labeling import FlowLabeler, InverseHistogram, Novelty, SpeedQuota, SpeedThreshold
 from mmrefine.registry import BALANCERS, DENSIFIERS
+
+VIDEO = Path(__file__).resolve().parents[2] / 'configs' / 'refine' / 'raft_small_video.py'
 
 
 def label(*speeds, weights=None):
@@ -105,10 +109,11 @@ class Growing:
         return [flow]
 
 
+@pytest.mark.parametrize('warm', [True, False])  # PWC-Net and others always start from rest
 @pytest.mark.parametrize('view', [dict(type='CascadeView'), dict(type='ArbitratedView', scales=(1., 2.), flip=False)])
-def test_what_is_new_is_told_by_the_plain_look_of_the_view(view):
+def test_what_is_new_is_told_by_the_plain_look_of_the_view(view, warm):
     frames = torch.rand(1, 3, 32, 40, generator=torch.Generator().manual_seed(0))
-    teacher = Growing({40: 0.5, 80: 0.5})  # at twice the size half as much
+    teacher = Growing({40: 0.5, 80: 0.5}, warm)  # at twice the size half as much
     plain, = FlowLabeler(view=view).label(teacher, frames, frames)
     labeler = FlowLabeler(view=view, directions='both', balance=dict(type='Novelty', half=.25, least=.1))
     weighed, = labeler.label(teacher, frames, frames)
@@ -121,13 +126,24 @@ def test_what_is_new_is_told_by_the_plain_look_of_the_view(view):
 @pytest.mark.parametrize('view, teacher', [
     (dict(type='CascadeView', scales=(1., )), Growing({40: 1.})),
     (dict(type='CascadeView', scales=(2., )), Growing({80: 1.})),
-    (dict(type='CascadeView'), Growing({80: 1.}, warm=False)),
+    (dict(type='CascadeView', scales=(1.5, 2.)), Growing({60: 1., 80: 1.}, warm=False)),
     (dict(type='ArbitratedView', scales=(1., ), flip=False), Growing({40: 1.})),
 ])
 def test_a_view_without_a_plain_look_beside_the_label_is_refused(view, teacher):
     frames = torch.rand(1, 3, 32, 40)
     with pytest.raises(ConfigError, match=r'Novelty compares .* scales such as \(1\.0, 2\.0\)'):
         FlowLabeler(view=view, balance=dict(type='Novelty')).label(teacher, frames, frames)
+
+
+def test_the_video_configs_learn_nothing_across_a_cut():
+    """There the looks differ most, and without a guard the cut would have most of the weight."""
+    labeler = FlowLabeler(**{key: value for key, value in load_config(VIDEO).labeler.to_dict().items() if key != 'type'})
+    shots = F.interpolate(torch.rand(2, 3, 8, 10, generator=torch.Generator().manual_seed(0)), (32, 40), mode='bilinear')
+    teacher = Growing({40: 0.5, 80: 3.})
+    same, = labeler.label(teacher, shots[:1], shots[:1].roll(1, -1))
+    cut, = labeler.label(teacher, shots[:1], shots[1:])
+    assert same.forward.weight.mean() > 0.3 and same.backward.weight.mean() > 0.3
+    assert cut.forward.weight.sum() == 0 == cut.backward.weight.sum() and cut.stats['passed_CutGuard'] == 0
 
 
 @pytest.mark.parametrize('key, value', [('half', 0.), ('half', float('inf')), ('least', -.1), ('least', 1.5)])

@@ -96,7 +96,7 @@ class PseudoLabelHook(Hook):
         dataset = DATASETS.build(dict(self.dataset, pipeline=[]))
         self._check_train_data(runner.train_dataloader.dataset, dataset, labeler)
         device = str(next(model.parameters()).device)
-        fingerprint = label_fingerprint(teacher, labeler, dataset, mmrefine.__version__)
+        fingerprint = label_fingerprint(teacher, labeler, dataset, mmrefine.__version__, self.batch_size)
         promise: Dict[str, Any] = {}
         if self.calibrate is not None:
             kept_in = root.with_name(f'{root.name}_calibration.json')
