@@ -1,5 +1,5 @@
 # Ours for video: two looks as in cascade.py, and of a pair of one shot nothing dropped. A mask keeps what is easy; here a pixel counts by
-# how far the second look lies from the first, which is what the student has to learn. The guard answers for it that this made nothing worse.
+# how far the second look lies from the first, which is what the student has to learn. The guard says whether that made anything worse.
 labeler = dict(
     type='FlowLabeler',
     view=dict(type='CascadeView', scales=(1., 2.), warm_start=True),
