@@ -106,7 +106,7 @@ def _students(args: argparse.Namespace, teacher: FlowRefiner, data: FramePairs) 
         for what, scales, spoil, rates in (
             ('labels of two looks', TWO_LOOKS, _as_they_are, (1e-4, 4e-4, 8e-4, 2e-3, 8e-2)),
             ('labels of one look', ONE_LOOK, _as_they_are, (1e-4, 4e-4)),
-            ('labels of other pairs', TWO_LOOKS, _of_others, (2e-5, 1e-4, 4e-4)),
+            ('labels of other pairs', TWO_LOOKS, _of_others, (2e-5, 1e-4, 4e-4, 8e-2)),
             ('labels without motion', TWO_LOOKS, _scaled(0.), (2e-5, 1e-4)),
             ('labels half as fast', TWO_LOOKS, _scaled(0.5), (2e-5, 1e-4, 4e-4)),
             ('labels a tenth too fast', TWO_LOOKS, _scaled(1.1), (1e-4, 4e-4)),

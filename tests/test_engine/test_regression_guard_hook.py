@@ -11,11 +11,13 @@ from mmengine.hooks import Hook
 from small_runs import ROOT, SIZE, run, small_config
 
 from mmrefine.compat.checkpoints import load_checkpoint_file
+from mmrefine.datasets.transforms import LoadLabel
 from mmrefine.engine import RegressionGuardHook
 from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.evaluation.guard_score import FLOORS
 from mmrefine.fileio.atomic import save_checkpoint
-from mmrefine.registry import HOOKS
+from mmrefine.fileio.label_store import LabelStore
+from mmrefine.registry import HOOKS, TRANSFORMS
 from mmrefine.synthetic import write_clips
 
 GOOD = ROOT / 'configs/demo/raft_small_source.pth'
@@ -99,11 +101,31 @@ def test_a_student_that_is_worse_is_not(video, tmp_path, caplog):
     assert refined['before'] == refined['after']
 
 
-def test_a_run_that_destroys_the_network_is_refused(video, tmp_path):
-    run(guarded(video, tmp_path, 'good.pth', lr=1e-2, max_iters=3, steps=[1.]))  # a hundred times the rate that one would take
+@TRANSFORMS.register_module(force=True)
+class LoadLabelOfAnother(LoadLabel):
+    """Labels are shuffled: each pair learns the motion of the next."""
+
+    def transform(self, results):
+        keys = sorted(LabelStore.open(Path(results['labels'])).keys())
+        other = keys[(keys.index(results['key']) + 1) % len(keys)]
+        return {**super().transform({**results, 'key': other}), 'key': results['key']}
+
+
+@pytest.mark.parametrize('shuffled', [False, True])
+def test_a_run_that_destroys_the_network_is_refused(video, tmp_path, shuffled):
+    cfg = guarded(video, tmp_path, 'good.pth', lr=1e-2, max_iters=3, steps=[1.])  # a hundred times the rate that one would take
+    if shuffled:
+        cfg.train_dataloader.dataset.pipeline[0] = dict(type='LoadLabelOfAnother')
+    run(cfg)
     guard = report_of(tmp_path)['guard']
     assert guard['verdict'] == 'teacher' and guard['chosen']['change_percent'] > 20
     assert_same_weights(state_of(tmp_path / 'refined.pth'), state_of(video / 'good.pth'))
+
+
+def test_too_little_to_judge_by_is_said_before_training(video, tmp_path):
+    run(guarded(video, tmp_path, 'good.pth', steps=[1.], held_out=0.01))
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    assert log.index('fewer than 4 frame pairs prove hardly anything') < log.index('Iter(train)')
 
 
 def test_the_best_network_on_the_way_is_found_again(video, tmp_path):
