@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from mmengine.dist import get_rank  # noqa: E402
 from small_runs import (build, exit_code, files_of, in_child, in_two_processes,  # noqa: E402, F401
                         material, run, small_config)
 
+from mmrefine.engine import SelfTrainingLoop  # noqa: E402
 from mmrefine.errors import MMRefineError, TeacherError  # noqa: E402
 from mmrefine.fileio.digest import digest_of_state  # noqa: E402
 from mmrefine.labeling import FlowLabeler  # noqa: E402
@@ -103,3 +106,23 @@ def test_an_error_in_one_process_is_the_error_of_all(material, tmp_path, monkeyp
     told = (tmp_path / 'error0').read_text()
     assert told == (tmp_path / 'error1').read_text()
     assert told.startswith('TeacherError: target_0002/frame_0001__frame_0002, ') and told.endswith('nan everywhere')
+
+
+def test_an_interrupt_of_one_process_ends_both_after_the_same_step(material, tmp_path, monkeypatch):  # noqa: F811
+    step = SelfTrainingLoop.run_iter
+
+    def stopped(self, batch):
+        step(self, batch)
+        if get_rank() == 1 and self.iter == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(SelfTrainingLoop, 'run_iter', stopped)
+
+    def work(rank):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        with pytest.raises(KeyboardInterrupt):
+            run(small_config(material, tmp_path / 'run', launcher='pytorch', max_iters=4))
+        assert (tmp_path / 'run/last_checkpoint').read_text() == str(tmp_path / 'run/iter_2.pth')
+
+    assert in_two_processes(work) == [0, 0]
+    assert sorted(path.name for path in tmp_path.glob('run/iter_*')) == ['iter_2.pth']

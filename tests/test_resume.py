@@ -33,19 +33,30 @@ def whole(material, tmp_path_factory):  # noqa: F811
     return work_dir
 
 
-def die_at_call(owner, name, number, half_first=False):
-    """SIGKILL this process when ``owner.name`` is called for the ``number``-th time."""
+def at_call(owner, name, number, action):
+    """Do ``action`` when ``owner.name`` is called for the ``number``-th time, before it."""
     original, calls = getattr(owner, name), []
 
-    def fatal(*args, **kwargs):
-        calls.append(1)
+    def counting(*args, **kwargs):
+        calls.append(args)
         if len(calls) == number:
-            if half_first:  # LocalBackend.put(self, data, path)
-                Path(args[2]).write_bytes(args[1][:len(args[1]) // 2])
-            os.kill(os.getpid(), signal.SIGKILL)
+            action()
         return original(*args, **kwargs)
 
-    setattr(owner, name, fatal)
+    setattr(owner, name, counting)
+    return calls
+
+
+def die_at_call(owner, name, number, half_first=False):
+    """SIGKILL this process when ``owner.name`` is called for the ``number``-th time."""
+
+    def die():
+        if half_first:  # LocalBackend.put(self, data, path)
+            _, data, path = calls[-1][:3]
+            Path(path).write_bytes(data[:len(data) // 2])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    calls = at_call(owner, name, number, die)
 
 
 # a store takes 1 call of write_json to begin, 4 for the labels, 1 to end
@@ -79,6 +90,27 @@ def test_a_run_killed(material, whole, tmp_path, moment):  # noqa: F811
         assert found['groups'] == wanted['groups'] and found['labels'] == wanted['labels']
         assert found['labels']['store'] == 'labels_round1' and found['timings']['resumed_at_iter'] == 6
         assert len(list(tmp_path.glob('pictures/*/*.png'))) == len(wanted['pictures']) == 4
+
+
+@pytest.mark.parametrize('step, workers', [(1, 0), (5, 0), (5, 1)])
+def test_a_run_interrupted_at_an_odd_step_loses_none(material, whole, tmp_path, step, workers):  # noqa: F811
+    loader = dict(train_dataloader=dict(num_workers=workers, persistent_workers=workers > 0))
+
+    def interrupted():
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins with Ctrl-C ignored
+        os.setpgid(0, 0)
+        # a terminal sends it to the processes that load data, too
+        at_call(SelfTrainingLoop, 'run_iter', step, lambda: os.killpg(0, signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            run(config(material, tmp_path, **loader))
+
+    assert exit_code(in_child(interrupted)) == 0
+    kept = {1: [1], 5: [4, 5]}[step]
+    assert sorted(path.name for path in tmp_path.glob('iter_*')) == [f'iter_{number}.pth' for number in kept]
+    assert Path((tmp_path / 'last_checkpoint').read_text()).name == f'iter_{step}.pth'
+    assert exit_code(in_child(lambda: run(config(material, tmp_path, resume=True, **loader)))) == 0
+    expect_the_same_end(tmp_path, whole)
+    assert sorted(path.name for path in tmp_path.glob('iter_*')) == ['iter_4.pth' if step == 1 else 'iter_5.pth', 'iter_6.pth']
 
 
 def expect_the_same_end(work_dir, whole):

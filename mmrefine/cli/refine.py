@@ -27,7 +27,8 @@ examples:
 In the folder of results: refined.pth (loads in stock mmflow; `mmrefine export` for other software), report.html and report.json, labels/,
 pictures/, corrupt_frames.json if there are any, run.json (the settings).
 
-Ctrl-C or a crash loses nothing: the same command goes on where it was. A folder that holds a run of other settings is refused."""
+After a stop the same command goes on where it was. Ctrl-C in training ends the running step, saves it, and loses nothing (a second Ctrl-C
+does not wait); a crash costs at most the 100 steps since the last checkpoint. A folder that holds a run of other settings is refused."""
 
 # fewer steps and iterations: what a CPU does in minutes
 QUICK = {'max_iters': 200, 'batch_size': 4, 'model.train_iters': 8, 'model.test_iters': 12}

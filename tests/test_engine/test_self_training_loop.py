@@ -1,4 +1,7 @@
 """Rounds, and where the data come from."""
+import os
+import signal
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -6,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from mmrefine.datasets import DrawSampler
-from mmrefine.engine import SelfTrainingLoop
+from mmrefine.engine import SelfTrainingLoop, interrupts
 from mmrefine.errors import ConfigError, InputError
 
 
@@ -141,3 +144,63 @@ def test_a_hook_may_stop_the_training():
 
 def stop(loop):
     loop.stop_training = loop.iter == 1
+
+
+@pytest.fixture
+def ctrl_c():
+    """Python's own handler, which a shell's background job begins without; it must be back after the loop."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda: os.kill(os.getpid(), signal.SIGINT)
+    assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
+
+
+def test_an_interrupt_waits_for_the_end_of_its_step(ctrl_c, monkeypatch, capfd):
+    told = []
+
+    def on_hook(name):
+        if name == 'before_train_iter' and loop.iter == 1:
+            ctrl_c()
+            ctrl_c()  # a launcher passes on what the terminal sent already
+        if name == 'on_interrupt':
+            told.append((loop.iter, len(loop.runner.batches)))
+
+    loop = loop_over(Numbers(), max_iters=4, on_hook=on_hook)
+    with pytest.raises(KeyboardInterrupt):
+        loop.run()
+    assert told == [(2, 2)] and loop.runner.hooks[-1] == 'on_interrupt'
+    assert capfd.readouterr().err.count('once more stops at once') == 1
+
+
+def test_a_second_interrupt_does_not_wait(ctrl_c, monkeypatch):
+    monkeypatch.setattr(interrupts, 'SAME_STOP', -1.)
+    loop = loop_over(Numbers(), max_iters=4, on_hook=lambda name: ctrl_c() if name in ('before_train_iter', 'after_train_iter') else None)
+    with pytest.raises(KeyboardInterrupt):
+        loop.run()
+    assert loop.iter == 0 and 'on_interrupt' not in loop.runner.hooks
+
+
+def test_another_handler_is_asked_and_an_ignored_signal_stays_ignored(ctrl_c):
+    asked = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: asked.append((number, loop.iter)))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def on_hook(name):
+        if name == 'before_train_iter' and loop.iter == 1:
+            ctrl_c()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    loop = loop_over(Numbers(), max_iters=4, on_hook=on_hook)
+    try:
+        loop.run()  # that handler does not mind
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        assert signal.signal(signal.SIGINT, signal.default_int_handler) is signal.SIG_IGN
+    assert asked == [(signal.SIGTERM, 2)] and loop.iter == 4
+
+
+def test_a_thread_trains_without_touching_signals():
+    loop = loop_over(Numbers(), max_iters=2)
+    thread = threading.Thread(target=loop.run)
+    thread.start()
+    thread.join()
+    assert loop.iter == 2

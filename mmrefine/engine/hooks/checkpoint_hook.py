@@ -24,8 +24,8 @@ class AtomicCheckpointHook(CheckpointHook):
     MMEngine removes an old checkpoint before it writes the new one, and writes both files in place: a kill in between leaves nothing
     to resume from. Here the new one is written first, under a hidden name, and takes its name in one step; then ``last_checkpoint``;
     then the oldest goes. Beside the interval, the last step of a round is always saved, so that a resumed run labels the next round
-    with the very weights that the killed one had. A work dir that was moved or copied goes on from its own checkpoint. For work dirs on
-    a local file system.
+    with the very weights that the killed one had; so is the last one before Ctrl-C, if checkpoints count steps. A work dir that was moved
+    or copied goes on from its own checkpoint. For work dirs on a local file system.
 
     Raises:
         CheckpointError: the disk is full or the folder cannot be written; what was there before is untouched.
@@ -58,6 +58,11 @@ class AtomicCheckpointHook(CheckpointHook):
         last_iter_of = getattr(runner.train_loop, 'last_iter_of', None)
         if last_iter_of is not None and not self.by_epoch and self._saved_step != runner.iter + 1 == last_iter_of(runner.epoch):
             self._save_checkpoint(runner)
+
+    def on_interrupt(self, runner: Runner) -> None:
+        """Save the step that has just ended, unless it is saved."""
+        if not self.by_epoch and self._saved_step != runner.iter:
+            self._save_checkpoint_with_step(runner, runner.iter, meta=dict(epoch=runner.epoch, iter=runner.iter))
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: Dict[str, Any]) -> None:
         doomed = self._doomed_by(runner, step)

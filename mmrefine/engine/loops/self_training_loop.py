@@ -10,6 +10,8 @@ from mmengine.runner import BaseLoop, Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from mmrefine.engine.interrupts import HeldInterrupts
+from mmrefine.engine.processes import together
 from mmrefine.errors import ConfigError, MMRefineError
 from mmrefine.registry import LOOPS
 
@@ -21,7 +23,9 @@ class SelfTrainingLoop(BaseLoop):
     A round is one "epoch": ``before_train_epoch`` is where :class:`~mmrefine.engine.PseudoLabelHook` labels. The data iterator opens only
     after that (MMEngine's iteration loop opens it before the weights are loaded, F9) and again for each round. A resumed run continues
     with the draw that was next, so it ends with the same weights as an uninterrupted one; that needs a sampler with ``set_start``
-    (:class:`~mmrefine.datasets.DrawSampler`).
+    (:class:`~mmrefine.datasets.DrawSampler`). Ctrl-C, and SIGTERM where it does the same, waits for the end of the step; then
+    ``on_interrupt`` is called on every hook that has such a method (:class:`~mmrefine.engine.AtomicCheckpointHook` saves), in all
+    processes of a distributed run. A second one stops at once.
 
     Args:
         runner: the runner.
@@ -89,9 +93,14 @@ class SelfTrainingLoop(BaseLoop):
 
     def _train(self, until: int) -> None:
         batches = self._batches()
-        while self._iter < until and not self.stop_training:
-            self.runner.model.train()
-            self.run_iter(_next(batches))
+        with HeldInterrupts() as held:
+            while self._iter < until and not self.stop_training:
+                self.runner.model.train()
+                self.run_iter(_next(batches))
+                number = held.pending()
+                if number:
+                    together(lambda: self.runner.call_hook('on_interrupt'))  # no process leaves before the checkpoint is there
+                    held.release(number)
 
     def _batches(self) -> Iterator[Any]:
         """Batches for ever, from the draw that is next."""

@@ -1,0 +1,74 @@
+"""Ctrl-C, and SIGTERM where it stops like one, wait for the end of a step."""
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from types import TracebackType
+from typing import Any, Callable, Dict, Optional, Tuple, Type
+
+import torch
+from mmengine.dist import all_reduce, get_world_size, is_main_process
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Launchers and `timeout` pass on what the terminal has sent to all processes already; a person's second Ctrl-C takes longer.
+SAME_STOP = 1.  # s
+NOTE = b'\nstopping: this step is finished and saved first; once more stops at once\n'
+
+
+class HeldInterrupts:
+    """Within ``with``, a signal that would stop the program is noted; a second of the same kind stops it at once.
+
+    Only handlers that are Python functions are replaced: where a signal is ignored, or ends the process, it still does. Outside the main
+    thread, where Python takes no signals, nothing is. Processes that are forked within, such as those that load data, leave Ctrl-C, which a
+    terminal sends to them too, to this one.
+    """
+
+    def __init__(self) -> None:
+        self._handlers: Dict[int, Callable[[int, Any], Any]] = {}
+        self._noted: Optional[Tuple[int, float]] = None  # which, and when
+        self._owner = os.getpid()
+
+    def __enter__(self) -> 'HeldInterrupts':
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                handler = signal.getsignal(number)
+                if callable(handler) and not isinstance(handler, signal.Handlers):
+                    self._handlers[number] = handler
+                    signal.signal(number, self._hold)
+        return self
+
+    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def pending(self) -> int:
+        """The number of the signal that was noted, 0 if none was; the same in all processes, whichever of them it was sent to."""
+        number = self._noted[0] if self._noted else 0
+        if get_world_size() == 1:
+            return number
+        shared = torch.tensor([number])
+        all_reduce(shared, op='max')
+        return int(shared)
+
+    def release(self, number: int) -> None:
+        """What the signal would have done, in most cases a ``KeyboardInterrupt``."""
+        self._noted = None
+        handler = self._handlers.get(number)
+        if handler is None:  # it was sent to another process
+            raise KeyboardInterrupt(number)
+        handler(number, None)
+
+    def _hold(self, number: int, frame: Any) -> None:
+        if os.getpid() != self._owner:
+            if number != signal.SIGINT:
+                self._handlers[number](number, frame)
+            return
+        now = time.monotonic()
+        if self._noted is None:
+            self._noted = number, now
+            if is_main_process():
+                os.write(2, NOTE)  # print may be in the middle of a line, and takes no second caller
+        elif number == self._noted[0] and now - self._noted[1] > SAME_STOP:
+            self._handlers[number](number, frame)
