@@ -5,7 +5,9 @@ import html
 import json
 import re
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # for the helpers, whatever impo
 from small_runs import (KEYS, PAIRS, material, run, same_state, small_config,  # noqa: E402, F401
                         small_model)
 
+from mmrefine.engine.hooks import report_hook  # noqa: E402
 from mmrefine.fileio.images import read_image  # noqa: E402
 from mmrefine.fileio.label_store import LabelStore  # noqa: E402
 from mmrefine.models import FlowRefiner, build_estimator  # noqa: E402
@@ -74,6 +77,16 @@ def test_the_report_compares_both_groups(work_dir):
     assert unseen['before']['cycle_median'] != unseen['after']['cycle_median'] and 'EPE' not in unseen['before']
     assert report['labels']['labels'] == PAIRS and 0 < report['labels']['kept'] <= 1
     assert report['settings']['max_iters'] == 3 and report['seeds'] == {'seed': 125}
+
+
+def test_the_command_in_the_report_can_be_given_again(monkeypatch):
+    monkeypatch.setattr(sys, 'argv', ['/somewhere/mmrefine/__main__.py', 'refine', 'my video.mp4'])
+    for name, command in (('mmrefine.__main__', "python -m mmrefine refine 'my video.mp4'"),
+                          ('mmrefine.cli', "python -m mmrefine.cli refine 'my video.mp4'"),
+                          (None, "/somewhere/mmrefine/__main__.py refine 'my video.mp4'")):  # yapf: disable
+        spec = ModuleSpec(name, None) if name else None
+        monkeypatch.setitem(sys.modules, '__main__', SimpleNamespace(__spec__=spec))
+        assert report_hook._command() == command
 
 
 def test_the_pictures_of_the_report_exist_and_are_pictures(work_dir):

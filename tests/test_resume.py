@@ -17,7 +17,10 @@ from small_runs import (exit_code, files_of, in_child, material, refined_state, 
 
 import mmrefine.engine.hooks.checkpoint_hook as checkpoint_hook  # noqa: E402
 import mmrefine.fileio.label_store as label_store  # noqa: E402
+from mmrefine.compat.checkpoints import load_checkpoint_file  # noqa: E402
 from mmrefine.engine import ReportHook, SelfTrainingLoop  # noqa: E402
+from mmrefine.engine.hooks.report_hook import RUN_INFO  # noqa: E402
+from mmrefine.fileio.atomic import save_checkpoint  # noqa: E402
 
 
 def config(material, work_dir, **more):  # noqa: F811
@@ -83,13 +86,28 @@ def test_a_run_killed(material, whole, tmp_path, moment):  # noqa: F811
     assert exit_code(in_child(killed)) == -signal.SIGKILL
     last = tmp_path / 'last_checkpoint'
     assert (Path(last.read_text()).name if last.exists() else 'iter_0.pth') == f'iter_{resumed_at}.pth'
+    if report:
+        labels_seconds = add_seconds(tmp_path / 'iter_6.pth', 100)
     assert exit_code(in_child(lambda: run(config(material, tmp_path, report=report, resume=True)))) == 0
     expect_the_same_end(tmp_path, whole)
     if report:  # of labels that were made before the kill, too
         found, wanted = (json.loads((folder / 'report.json').read_text()) for folder in (tmp_path, whole))
         assert found['groups'] == wanted['groups'] and found['labels'] == wanted['labels']
+        assert found['settings']['load_from'] == wanted['settings']['load_from'] == str(material / 'start.pth')
+        assert found['timings']['labels_seconds'] == labels_seconds > 0 and found['timings']['train_seconds'] > 100
+        assert {'mmcv', 'mmflow'} <= set(found['versions'])
         assert found['labels']['store'] == 'labels_round1' and found['timings']['resumed_at_iter'] == 6
         assert len(list(tmp_path.glob('pictures/*/*.png'))) == len(wanted['pictures']) == 4
+
+
+def add_seconds(path, more):
+    """Let the run of a checkpoint have trained for longer; the time that its labels took."""
+    checkpoint = load_checkpoint_file(path)
+    known = checkpoint['message_hub']['runtime_info'][RUN_INFO]
+    assert 0 < known['train_seconds'] < 100
+    known['train_seconds'] += more
+    save_checkpoint(path, checkpoint)
+    return known['labels_seconds']
 
 
 @pytest.mark.parametrize('step, workers', [(1, 0), (5, 0), (5, 1)])

@@ -11,12 +11,12 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Callable, List, Optional, Tuple, Union
+from typing import Callable, Dict, List, Optional, Tuple, Union
 
 from mmrefine.compat.stand_ins import STAND_INS, is_stand_in
 from mmrefine.compat.stock import stock_config_root, stock_model_configs
 
-__all__ = ['Check', 'diagnose', 'format_report']
+__all__ = ['Check', 'diagnose', 'format_report', 'library_versions']
 
 STOCK_MODEL_COUNT = 28
 STOCK_CONFIG = 'mmflow::raft/raft_8xb2_100k_flyingthings3d-sintel-368x768.py'
@@ -65,6 +65,11 @@ def format_report(checks: List[Check]) -> str:
     lines.append('everything needed is here' if not problems else
                  f'{problems} of {len(checks)} checks found a problem')
     return '\n'.join(lines)
+
+
+def library_versions() -> Dict[str, str]:
+    """The versions of the two libraries that the stock networks come from, for the record of a run."""
+    return {name: str(_import(name).__version__) for name in ('mmcv', 'mmflow')}
 
 
 def _run(name: str, look: Callable[[], Union[str, Tuple[str, str]]], remedy: str) -> Check:

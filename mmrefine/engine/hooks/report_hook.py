@@ -19,6 +19,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 import mmrefine
+from mmrefine.compat.doctor import library_versions
 from mmrefine.engine.evaluate import judge_pairs
 from mmrefine.engine.hooks.pseudo_label_hook import LABELS_INFO
 from mmrefine.engine.hooks.regression_guard_hook import GUARD_INFO
@@ -34,6 +35,8 @@ from mmrefine.registry import DATASETS, HOOKS
 
 # of the message hub, by the name in the record
 CURVES = ('loss', 'epe_to_label', 'lr', 'grad_norm')
+# in the message hub, so that the report of a resumed run is about the whole run
+RUN_INFO = 'mmrefine_run'
 
 
 @HOOKS.register_module()
@@ -56,7 +59,8 @@ class ReportHook(Hook):
         self.batch_size, self.pictures, self.extremes = batch_size, pictures, extremes
         self._datasets: Dict[str, Any] = {}
         self._timings: Dict[str, float] = {}
-        self._started = 0.
+        self._before: Dict[str, Any] = {}  # what the parts of a resumed run before this one knew
+        self._started, self._labelled = 0., 0.
 
     def before_train(self, runner: Runner) -> None:
         """Open the data and look for the network as it came: what is missing should not show after hours of training."""
@@ -67,15 +71,27 @@ class ReportHook(Hook):
             if not before.is_file():
                 raise CheckpointError(f'{before}: the network as it came is gone, and the report of this resumed run compares with it; '
                                       'put the file back, or start again in a new work dir')
-        self._started = time.monotonic()
+        self._before = runner.message_hub.runtime_info.get(RUN_INFO) or dict(load_from=runner._load_from)
+        runner.message_hub.update_info(RUN_INFO, self._before)
+        self._started, self._labelled = time.monotonic(), 0.
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: Dict[str, Any]) -> None:
+        """A run that goes on from there adds its time to that of this one; the message hub is copied into the checkpoint by now."""
+        checkpoint['message_hub']['runtime_info'][RUN_INFO] = {**self._before, **self._seconds()}
 
     def after_label(self, runner: Runner, run: LabelRun, store: LabelStore, round_: int) -> None:
         """Keep the time of stage 1 apart."""
-        self._timings['labels_seconds'] = round(self._timings.get('labels_seconds', 0.) + run.seconds, 1)
+        self._labelled += run.seconds
+
+    def _seconds(self) -> Dict[str, float]:
+        """What all parts of the run took so far."""
+        labels = self._before.get('labels_seconds', 0.) + self._labelled
+        train = self._before.get('train_seconds', 0.) + time.monotonic() - self._started - self._labelled
+        return dict(train_seconds=round(train, 1), **(dict(labels_seconds=round(labels, 1)) if labels else {}))
 
     def after_train(self, runner: Runner) -> None:
         """Judge both networks and write the report."""
-        self._timings['train_seconds'] = round(time.monotonic() - self._started - self._timings.get('labels_seconds', 0.), 1)
+        self._timings.update(self._seconds())
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         model.eval()
         teacher = copy.deepcopy(model)
@@ -109,7 +125,7 @@ class ReportHook(Hook):
             guard=runner.message_hub.runtime_info.get(GUARD_INFO, dict(verdict='not run')),
             settings=dict(
                 config=cfg.filename or '',
-                load_from=runner._load_from,
+                load_from=self._before.get('load_from'),
                 max_iters=runner.max_iters,
                 rounds=getattr(runner.train_loop, 'rounds', 1),
                 optim_wrapper=cfg.get('optim_wrapper'),
@@ -120,11 +136,12 @@ class ReportHook(Hook):
                 mmrefine=mmrefine.__version__,
                 torch=torch.__version__,
                 mmengine=mmengine.__version__,
+                **library_versions(),
                 numpy=np.__version__,
                 opencv=cv2.__version__,
                 python=platform.python_version()),
             timings=self._timings,
-            command=shlex.join(sys.argv),
+            command=_command(),
             pictures=[sheet for one in drawn for sheet in one.sheets],
             curves=_curves(runner))
 
@@ -152,6 +169,15 @@ class ReportHook(Hook):
         info = runner.message_hub.runtime_info.get(LABELS_INFO)
         root = Path(runner.work_dir, info['store']) if info else None
         return LabelStore.open(root) if root is not None and (root / 'manifest.json').is_file() else None
+
+
+def _command() -> str:
+    """How to say it again; of ``python -m`` Python tells only the file that it ran, which need not be executable."""
+    spec = getattr(sys.modules.get('__main__'), '__spec__', None)
+    if spec is None or not spec.name:
+        return shlex.join(sys.argv)
+    name = spec.name
+    return shlex.join(['python', '-m', name[:-len('.__main__')] if name.endswith('.__main__') else name, *sys.argv[1:]])
 
 
 def _curves(runner: Runner) -> Dict[str, Any]:
