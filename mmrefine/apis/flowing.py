@@ -13,8 +13,8 @@ from mmengine.config import Config
 
 import mmrefine
 from mmrefine.apis.named_models import open_model
-from mmrefine.apis.progress import Progress
 from mmrefine.apis.sound_frames import check_scenes
+from mmrefine.engine.progress import Progress
 from mmrefine.errors import ConfigError, InputError, MMRefineError, TeacherError
 from mmrefine.fileio.atomic import remove_leftovers, write_bytes, write_failure, write_json
 from mmrefine.fileio.flow_io import read_flow, write_flow

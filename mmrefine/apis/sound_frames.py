@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Tuple, Union
 from mmengine.config import Config
 
 from mmrefine.apis.config import fill_in
-from mmrefine.apis.progress import Progress
+from mmrefine.engine.progress import Progress
 from mmrefine.errors import ConfigError, InputError, MMRefineError
 from mmrefine.fileio.atomic import write_failure, write_json
 from mmrefine.fileio.frame_check import FrameCheck, check_frames, name_ranges

@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator, List, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import torch
 from mmengine.dist import all_gather_object, get_dist_info
 from torch import Tensor
 
 from mmrefine.engine.batches import scene_batches
+from mmrefine.engine.progress import Progress
 from mmrefine.evaluation import LabelFreeScores, judge_sample, pool_by_scene, tally_flow
 from mmrefine.structures import FlowEstimator
 
@@ -38,7 +39,10 @@ class JudgedPairs:
         """All pairs together, as :func:`score_pairs` gives them."""
         pooled = pool_by_scene((scene, tally) for _, scene, tally in self.results)
         without = self.pairs - len(self.results) if self.with_truth else self.pairs
-        return dict(pooled, pairs=self.pairs, pairs_without_truth=without)
+        counts = dict(pairs=self.pairs, pairs_without_truth=without)
+        if not self.with_truth and len(self.results) < self.pairs:
+            counts['pairs_judged'] = len(self.results)
+        return {**pooled, **counts}
 
 
 def score_pairs(model: FlowEstimator, dataset: Any, device: str = 'cpu', batch_size: int = 4, benchmark: bool = False) -> Dict[str, float]:
@@ -66,23 +70,47 @@ def score_pairs(model: FlowEstimator, dataset: Any, device: str = 'cpu', batch_s
 
 
 @torch.no_grad()
-def judge_pairs(model: FlowEstimator, dataset: Any, device: str = 'cpu', batch_size: int = 4, benchmark: bool = False) -> JudgedPairs:
-    """What :func:`score_pairs` adds up, pair by pair; a few numbers of each, so memory hardly grows with the data set."""
+def judge_pairs(model: FlowEstimator,
+                dataset: Any,
+                device: str = 'cpu',
+                batch_size: int = 4,
+                benchmark: bool = False,
+                at_most: Optional[int] = None,
+                what: str = 'judged: {} pairs',
+                log: Optional[Callable[[str], None]] = None) -> JudgedPairs:
+    """What :func:`score_pairs` adds up, pair by pair; a few numbers of each, so memory hardly grows with the data set.
+
+    Args:
+        model: see :func:`score_pairs`, as for the others that are not told of here.
+        at_most: of a data set without any truth judge only so many pairs, spread evenly; None: all.
+        what: is done to how many, for the log.
+        log: called with a line now and then; None: silent.
+    """
     rank, world = get_dist_info()
     known = _with_truth(dataset)
-    batches = scene_batches(dataset.pairs, known or range(len(dataset)), batch_size)
+    batches = scene_batches(dataset.pairs, known or _spread(len(dataset), at_most), batch_size)
+    numbers = range(rank, len(batches), world)
+    progress = Progress(what, sum(len(batches[number]) for number in numbers), log or (lambda line: None))
+    done = 0
     mine: List[Tuple[int, List[Result]]] = []
-    for number in range(rank, len(batches), world):
+    for number in numbers:
         results: List[Result] = []
         for frames1, frames2, samples, indices in _load(dataset, batches[number], device):
             found = (_against_truth(model, frames1, frames2, samples, benchmark) if known else
                      _without_truth(model, frames1, frames2, samples))
             results += [(i, scene, tally) for i, (scene, tally) in zip(indices, found)]
         mine.append((number, results))
+        done += len(batches[number])
+        progress(done)
     # in the order of the data, so that sums of floats do not depend on the number of processes
     everything = sorted((part for parts in all_gather_object(mine) for part in parts), key=lambda part: part[0])
     pooled = [result for _, results in everything for result in results]
     return JudgedPairs([result for result in pooled if result[2].pixels] if known else pooled, len(dataset), bool(known))
+
+
+def _spread(pairs: int, at_most: Optional[int]) -> Sequence[int]:
+    """Indices of ``at_most`` of so many pairs; all if there are no more."""
+    return range(pairs) if at_most is None or pairs <= at_most else [i * pairs // at_most for i in range(at_most)]
 
 
 def _with_truth(dataset: Any) -> List[int]:

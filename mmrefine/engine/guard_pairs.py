@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, Iterator, List, Optional, Sequence
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mmrefine.engine.label_run import as_frames
 from mmrefine.engine.processes import together
+from mmrefine.engine.progress import Progress
 from mmrefine.errors import ConfigError, NoLabelsError
 from mmrefine.evaluation import Witness, distance, witness
 from mmrefine.geometry import SMALLEST_SIDE, KnownWarp
@@ -35,6 +36,7 @@ class GuardPairs:
         pace: the warps move 1 to so many times as fast as the teacher saw the video move.
         seed: of the warps.
         device: where the networks live.
+        log: called with a line now and then while the teacher looks at the video; None: silent.
 
     Raises:
         ConfigError: a number out of range.
@@ -47,12 +49,14 @@ class GuardPairs:
                  warps: int = 2,
                  pace: float = 1.,
                  seed: int = 0,
-                 device: str = 'cpu') -> None:
+                 device: str = 'cpu',
+                 log: Optional[Callable[[str], None]] = None) -> None:
         for key, value, least in (('pairs', pairs, 2), ('warps', warps, 0)):
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ConfigError(f'RegressionGuardHook.{key} must be a whole number, at least {least}, got {value!r}')
         self.dataset, self.warps, self.seed, self.device = dataset, warps, seed, device
         self.chosen = sorted({int(i) for i in np.linspace(0, len(dataset.pairs) - 1, min(pairs, len(dataset.pairs)))})
+        self._log = log
         self.look = self._look_of(teacher) if warps else None
         self.pace = pace
 
@@ -70,15 +74,35 @@ class GuardPairs:
         """The names of the pairs."""
         return [str(self.dataset.pairs[i]['key']) for i in self.chosen]
 
-    def witnesses(self, network: FlowEstimator) -> List[Witness]:
+    @property
+    def share(self) -> int:
+        """How many of the pairs this process looks at."""
+        return len(self._mine())
+
+    def _mine(self) -> List[Tuple[int, int]]:
+        rank, world = get_dist_info()
+        return list(enumerate(self.chosen))[rank::world]
+
+    def witnesses(self, network: FlowEstimator, told: Optional[Callable[[int], None]] = None) -> List[Witness]:
         """What ``network`` shows on each pair, in order.
+
+        Args:
+            network: in evaluation mode.
+            told: called with how many of its :attr:`share` this process is done with.
 
         Raises:
             InputError: a frame that cannot be read.
         """
-        rank, world = get_dist_info()
-        mine = together(lambda: [(place, self._witness(network, i)) for place, i in list(enumerate(self.chosen))[rank::world]])
-        found: Dict[int, Witness] = dict(pair for part in all_gather_object(mine) for pair in part)
+
+        def look() -> List[Tuple[int, Witness]]:
+            seen = []
+            for place, i in self._mine():
+                seen.append((place, self._witness(network, i)))
+                if told is not None:
+                    told(len(seen))
+            return seen
+
+        found: Dict[int, Witness] = dict(pair for part in all_gather_object(together(look)) for pair in part)
         return [found[place] for place in range(len(self.chosen))]
 
     @torch.no_grad()
@@ -109,10 +133,13 @@ class GuardPairs:
         if not asked:
             return None
 
+        progress = Progress('Guard: how the video moves, {} pairs', len(asked), self._log or (lambda line: None))
+
         def contexts() -> Iterator[PairContext]:
-            for i in asked:
+            for done, i in enumerate(asked, start=1):
                 one, two = self._frames(i)
                 both = self._asked(teacher, torch.cat([one, two]), torch.cat([two, one]))
+                progress(done)
                 yield PairContext(one, two, both[:1], both[1:])
 
         try:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 import torch
 from torch import Tensor
@@ -49,9 +49,9 @@ def mixed_state(teacher: State, student: State, step: float) -> Dict[str, Tensor
 
 
 def rate(guard: GuardPairs, network: FlowEstimator, teacher: Sequence[Witness], iteration: int, step: float, confidence: float = 0.95,
-         seed: int = 0) -> Candidate:
-    """What the guard's pairs say of a network, compared with what they said of its teacher."""
-    found = guard.witnesses(network)
+         seed: int = 0, told: Optional[Callable[[int], None]] = None) -> Candidate:
+    """What the guard's pairs say of a network, compared with what they said of its teacher; ``told`` as in ``guard.witnesses``."""
+    found = guard.witnesses(network, told)
     losses = [loss_against(ours, theirs) for ours, theirs in zip(found, teacher)]
     return Candidate(iteration, step, sum(losses) / len(losses), compare(losses, guard.clusters, confidence, seed), mean_witness(found))
 

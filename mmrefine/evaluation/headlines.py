@@ -57,7 +57,9 @@ def _of_group(name: str, group: Mapping[str, Any]) -> Dict[str, Any]:
         changes = group.get('changes', {})
         changes = changes if changes.get('metric') == metric else {}
         pairs, kind = group.get('pairs'), kind_of(metric)
-        judged = pairs if pairs is None or metric != 'EPE' else pairs - (group.get('pairs_without_truth') or 0)
+        judged = group.get('pairs_judged', pairs)
+        if metric == 'EPE' and pairs is not None:
+            judged = pairs - (group.get('pairs_without_truth') or 0)
         return _figure(
             name, VIDEOS.get(name, name), kind.title, kind.unit, TRUTH if metric == 'EPE' else FREE,
             before=before, after=after, change_percent=change_percent(before, after), pairs=judged,

@@ -65,6 +65,8 @@ def _group(about: str, group: Mapping[str, Any]) -> str:
     if without:
         counts.append('No pair has ground truth.' if without == pairs else
                       f'{without} of them have no ground truth and are not scored.')
+    if group.get('pairs_judged') is not None:
+        counts.append(f'{group["pairs_judged"]} of them, spread evenly, are scored.')
     metrics = metrics_of(group)
     text = f'<p class="soft">{escape(" ".join([about, *counts]))}</p>'
     if not metrics:

@@ -22,7 +22,7 @@ import os
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional
 
 SCHEMA = 1
-COUNTS = ('pairs', 'pairs_without_truth')
+COUNTS = ('pairs', 'pairs_without_truth', 'pairs_judged')
 
 
 class Kind(NamedTuple):

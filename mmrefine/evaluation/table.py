@@ -26,7 +26,8 @@ def format_table(record: Mapping[str, Any], metrics: Optional[Sequence[str]] = N
 def _block(name: str, group: Mapping[str, Any], metrics: Optional[Sequence[str]]) -> str:
     found = metrics_of(group)
     shown = [metric for metric in (MAIN if metrics is None else metrics) if metric in found]
-    title = f'{ABOUT.get(name, name)} ({group.get("pairs", "?")} pairs)'
+    judged = f'{group["pairs_judged"]} of ' if 'pairs_judged' in group else ''
+    title = f'{ABOUT.get(name, name)} ({judged}{group.get("pairs", "?")} pairs)'
     if not shown:
         return f'{title}\nno scores'
     head1, head2 = [''], ['scene']

@@ -16,9 +16,9 @@ from mmrefine.apis import inference_flow, open_model  # noqa: E402
 from mmrefine.apis.model_names import NAMED_MODELS  # noqa: E402
 from mmrefine.apis.named_models import (config_root, find_config, find_weights,  # noqa: E402
                                         load_named, model_lines, official_kind)
-from mmrefine.apis.progress import Progress  # noqa: E402
 from mmrefine.compat.checkpoints import load_checkpoint_file  # noqa: E402
 from mmrefine.compat.official_raft import convert_raft_checkpoint  # noqa: E402
+from mmrefine.engine.progress import Progress  # noqa: E402
 from mmrefine.errors import CheckpointError, ConfigError  # noqa: E402
 from mmrefine.fileio.atomic import save_checkpoint  # noqa: E402
 
@@ -102,3 +102,6 @@ def test_progress_speaks_now_and_then_and_reckons_what_is_left():
     quick[0] = 12.
     progress(30)
     assert lines2 == ['30 frames, 2.50 a second']
+    quick[0] = 30.
+    progress.beyond(30)(15)
+    assert lines2[1:] == ['45 frames, 1.50 a second']

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 import torch
 
-from mmrefine.engine import score_pairs
+from mmrefine.engine import progress, score_pairs
+from mmrefine.engine.evaluate import judge_pairs
 from mmrefine.structures import FlowSample
 
 
@@ -78,3 +79,27 @@ def test_frames_of_two_sizes_in_one_scene_do_not_share_a_batch():
     network = Constant()
     scores = score_pairs(network, Pairs([1., 2., 6.], sizes=[(6, 8), (4, 8), (6, 8)]), batch_size=3)
     assert network.batches == [2, 1] and scores['EPE'] == pytest.approx((48 * 1 + 32 * 2 + 48 * 6) / 128)
+
+
+def test_without_truth_some_pairs_that_are_spread_evenly_stand_for_all():
+    data = Pairs([None] * 10, scenes=['a'] * 6 + ['b'] * 4)
+    some = judge_pairs(Constant((2., 0.)), data, batch_size=2, at_most=4)
+    assert [index for index, _, _ in some.results] == [0, 2, 5, 7]
+    scores = some.scores()
+    assert (scores['pairs'], scores['pairs_without_truth'], scores['pairs_judged']) == (10, 10, 4)
+    whole = judge_pairs(Constant((2., 0.)), data, batch_size=2)
+    assert repr(judge_pairs(Constant((2., 0.)), data, batch_size=2, at_most=10).scores()) == repr(whole.scores())
+    assert 'pairs_judged' not in whole.scores()
+
+
+def test_all_pairs_with_truth_are_judged_however_many():
+    scores = judge_pairs(Constant(), Pairs([1., 2., None]), at_most=1).scores()
+    assert scores['EPE'] == 1.5 and 'pairs_judged' not in scores
+
+
+def test_judging_tells_how_long_still(monkeypatch):
+    now, lines = iter(range(0, 1000, 20)), []
+    monkeypatch.setattr(progress.Progress.__init__, '__defaults__', (lines.append, 10., lambda: next(now)))
+    judge_pairs(Constant(), Pairs([None] * 4), batch_size=2, what='Report: group x, before: {} pairs', log=lines.append)
+    assert [line.partition(',')[0] for line in lines] == ['Report: group x'] * 2
+    assert '2/4 pairs' in lines[0] and lines[1].endswith('4/4 pairs, 0.10 a second, 0 min 00 s left')

@@ -79,6 +79,13 @@ def test_pairs_are_spread_over_the_video_and_belong_to_their_scenes(video, known
     assert guard.clusters == guard.keys  # two scenes are too few to draw from
 
 
+def test_a_network_is_told_of_pair_by_pair(video, known):
+    guard = GuardPairs(video, Slow(known), pairs=3, warps=0)
+    told = []
+    rate(guard, Slow(known), guard.witnesses(Slow(known), told.append), 1, 1., told=told.append)
+    assert told == [1, 2, 3] * 2 and guard.share == 3
+
+
 def test_frames_too_small_to_warp_are_judged_without(tmp_path, known):
     write_clips(tmp_path, [1], 7, (24, 40))
     data = FramePairs(tmp_path / 'frames', held_out=0.4, held=True)

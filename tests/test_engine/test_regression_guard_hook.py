@@ -3,6 +3,7 @@ from __future__ import annotations
 import inspect
 import json
 import logging
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from small_runs import ROOT, SIZE, run, small_config
 
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.datasets.transforms import LoadLabel
-from mmrefine.engine import RegressionGuardHook
+from mmrefine.engine import RegressionGuardHook, ReportHook
+from mmrefine.engine.progress import Progress
 from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.evaluation.guard_score import FLOORS
 from mmrefine.fileio.atomic import save_checkpoint
@@ -80,7 +82,8 @@ def assert_same_weights(one, other):
         torch.testing.assert_close(value, other[key], rtol=0, atol=0, msg=key)
 
 
-def test_a_student_that_is_better_is_handed_back(video, tmp_path):
+def test_a_student_that_is_better_is_handed_back(video, tmp_path, monkeypatch):
+    monkeypatch.setattr(Progress.__init__, '__defaults__', (print, -1., time.monotonic))  # a line each time, not every few seconds
     run(guarded(video, tmp_path, 'shaken.pth', dict(type='PutWeights', path=str(video / 'good.pth'), at=2), steps=[0.5, 1.]))
     guard = report_of(tmp_path)['guard']
     assert guard['verdict'] == 'student' and guard['chosen']['step'] == 1 and guard['chosen']['iter'] == 2
@@ -88,17 +91,27 @@ def test_a_student_that_is_better_is_handed_back(video, tmp_path):
     assert guard['general']['after'] < guard['general']['before']
     assert guard['held_out'] == dict(pairs=4, scenes=2, share=HELD)
     assert_same_weights(state_of(tmp_path / 'refined.pth'), state_of(video / 'good.pth'))
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    for what in ('Guard: how the video moves, 4/4 pairs', 'Guard: the network as it came, 4/4 pairs',
+                 'Guard: 2 candidates, 8/8 looks at pairs', 'Guard: what was forgotten, 4/4 looks at rendered pairs',
+                 'Report: group refined, after: 10/10 pairs'):  # yapf: disable
+        assert f'{what}, ' in log and '0 min 00 s left' in log.partition(what)[2].partition('\n')[0], what
 
 
 def test_a_student_that_is_worse_is_not(video, tmp_path, caplog):
+    cfg = guarded(video, tmp_path, 'good.pth', dict(type='PutWeights', path=str(video / 'shaken.pth'), at=2))
+    cfg.custom_hooks[2].without_truth = 3
     with caplog.at_level(logging.WARNING):
-        run(guarded(video, tmp_path, 'good.pth', dict(type='PutWeights', path=str(video / 'shaken.pth'), at=2)))
+        run(cfg)
     guard = report_of(tmp_path)['guard']
     assert guard['verdict'] == 'teacher' and 'handed back unchanged' in guard['reason']
     assert len(guard['candidates']) == 4 and guard['general']['change_percent'] == 0
     assert_same_weights(state_of(tmp_path / 'refined.pth'), state_of(video / 'good.pth'))
     refined = report_of(tmp_path)['groups']['refined']
     assert refined['before'] == refined['after']
+    assert (refined['pairs'], refined['pairs_judged'], refined['changes']['pairs']) == (10, 3, 3)
+    assert '10 frame pairs. No pair has ground truth. 3 of them, spread evenly, are scored.' in (tmp_path / 'report.html').read_text()
+    assert report_of(tmp_path)['headline']['figures'][0]['pairs'] == 3
 
 
 @TRANSFORMS.register_module(force=True)
@@ -186,6 +199,12 @@ def test_without_the_network_as_it_came_there_is_one_clear_sentence(video, tmp_p
 def test_settings_that_cannot_be_meant_are_refused(settings, said):
     with pytest.raises(ConfigError, match=f'RegressionGuardHook.{said}'):
         RegressionGuardHook(dict(type='FramePairs', held_out=0.1), **settings)
+
+
+@pytest.mark.parametrize('number', [0, 2.5, True])
+def test_a_number_of_pairs_to_judge_that_cannot_be_meant_is_refused(number):
+    with pytest.raises(ConfigError, match=f'ReportHook.without_truth must be .* got {number}'):
+        ReportHook({}, without_truth=number)
 
 
 def test_the_page_on_the_guard_has_a_row_for_each_setting_with_its_default():

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
@@ -13,7 +13,9 @@ from mmengine.runner import Runner
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.engine.forgetting import general_epe
 from mmrefine.engine.guard_pairs import GuardPairs
-from mmrefine.engine.guard_search import Candidate, State, candidate_record, choose, mixed_state, rate
+from mmrefine.engine.guard_search import (Candidate, State, candidate_record, choose, mixed_state,
+                                          rate)
+from mmrefine.engine.progress import Progress
 from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.evaluation import Witness
 from mmrefine.fileio.atomic import save_checkpoint
@@ -116,7 +118,9 @@ class RegressionGuardHook(Hook):
             return
         model = _model_of(runner)
         model.eval()
-        found = self._rated(runner, model, done, 1.)
+        self._ready(runner, model)
+        told = Progress(f'Guard: the student after {done} steps, {{}} pairs', self._guard.share, runner.logger.info)
+        found = self._rated(model, done, 1., self.confidence, told)
         if not self._best or found.loss < self._best['loss']:
             state = {key: value.detach().cpu().clone() for key, value in model.estimator.state_dict().items()}
             self._best = dict(loss=found.loss, iter=done, state=state)
@@ -144,16 +148,18 @@ class RegressionGuardHook(Hook):
         # as many draws of a lucky number as there are candidates
         confidence = 1 - (1 - self.confidence) / (len(ends) * len(self.steps))
         rated: List[Candidate] = []
-        for iteration, state in ends.items():
-            for step in self.steps:
-                model.estimator.load_state_dict(mixed_state(origin, state, step))
-                rated.append(self._rated(runner, model, iteration, step, confidence))
+        candidates = [(iteration, step) for iteration in ends for step in self.steps]
+        share = self._guard.share
+        progress = Progress(f'Guard: {len(candidates)} candidates, {{}} looks at pairs', len(candidates) * share, runner.logger.info)
+        for iteration, step in candidates:
+            model.estimator.load_state_dict(mixed_state(origin, ends[iteration], step))
+            rated.append(self._rated(model, iteration, step, confidence, progress.beyond(len(rated) * share)))
         best = choose(rated)
         accepted = best.comparison.is_better
         model.estimator.load_state_dict(mixed_state(origin, ends[best.iter], best.step) if accepted else origin)
         record = candidate_record(rated, best, self._seen, self.confidence)
         record['looks'] = runner.message_hub.runtime_info.get(LOOKS_INFO, [])
-        record['general'] = self._forgotten(model)
+        record['general'] = self._forgotten(runner, model)
         record['held_out'] = dict(pairs=len(self._guard), scenes=len(self._dataset.scene_names), share=self.config['held_out'])
         runner.message_hub.update_info(GUARD_INFO, record)
         (runner.logger.info if accepted else runner.logger.warning)(f'Guard: {record["reason"]}')
@@ -170,18 +176,21 @@ class RegressionGuardHook(Hook):
         load_estimator(self._teacher, path)
         self._teacher.eval()
         device = str(next(model.parameters()).device)
-        self._guard = GuardPairs(self._dataset, self._teacher, self.pairs, self.warps, self.pace, self.seed, device)
-        self._seen = self._guard.witnesses(self._teacher)
+        self._guard = GuardPairs(self._dataset, self._teacher, self.pairs, self.warps, self.pace, self.seed, device,
+                                 runner.logger.info)
+        told = Progress('Guard: the network as it came, {} pairs', self._guard.share, runner.logger.info)
+        self._seen = self._guard.witnesses(self._teacher, told)
 
-    def _rated(self, runner: Runner, model: FlowRefiner, iteration: int, step: float, confidence: Optional[float] = None) -> Candidate:
-        self._ready(runner, model)
-        return rate(self._guard, model, self._seen, iteration, step, confidence or self.confidence, self.seed)
+    def _rated(self, model: FlowRefiner, iteration: int, step: float, confidence: float, told: Callable[[int], None]) -> Candidate:
+        return rate(self._guard, model, self._seen, iteration, step, confidence, self.seed, told)
 
-    def _forgotten(self, model: FlowRefiner) -> Dict[str, float]:
+    def _forgotten(self, runner: Runner, model: FlowRefiner) -> Dict[str, float]:
         if not self.general:
             return {}
         device = str(next(model.parameters()).device)
-        before, after = (general_epe(network, self.general, device) for network in (self._teacher, model))
+        progress = Progress('Guard: what was forgotten, {} looks at rendered pairs', 2 * self.general, runner.logger.info)
+        before = general_epe(self._teacher, self.general, device, progress)
+        after = general_epe(model, self.general, device, progress.beyond(self.general))
         return dict(pairs=self.general, before=before, after=after, change_percent=100 * (after / before - 1))
 
 

@@ -26,7 +26,7 @@ from mmrefine.engine.hooks.regression_guard_hook import GUARD_INFO
 from mmrefine.engine.label_report import judge_against_truth
 from mmrefine.engine.label_run import LabelRun
 from mmrefine.engine.report_pictures import WHEEL, Drawn, ReportPictures, named_pairs
-from mmrefine.errors import CheckpointError
+from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.evaluation import (changes_record, format_table, group_record, most_changed,
                                  pair_changes, thin_curve, write_report)
 from mmrefine.fileio.label_store import LabelStore
@@ -50,13 +50,20 @@ class ReportHook(Hook):
         batch_size: pairs per forward pass.
         pictures: before/after pictures per group, from pairs spread evenly over it.
         extremes: of each group so many pairs are shown that got better by most, and as many that got worse.
+        without_truth: of a group without ground truth at most so many pairs are judged, spread evenly, so that the report of a long video
+            takes no longer than that of a short one; None: all.
+
+    Raises:
+        ConfigError: a ``without_truth`` that cannot be meant.
     """
     priority = 'LOWEST'
 
     def __init__(self, groups: Mapping[str, Dict[str, Any]], before: str = 'teacher.pth', batch_size: int = 1, pictures: int = 4,
-                 extremes: int = 2) -> None:
+                 extremes: int = 2, without_truth: Optional[int] = 100) -> None:
+        if without_truth is not None and (isinstance(without_truth, bool) or not isinstance(without_truth, int) or without_truth < 1):
+            raise ConfigError(f'ReportHook.without_truth must be a whole number, at least 1, or None, got {without_truth!r}')
         self.groups, self.before = groups, before
-        self.batch_size, self.pictures, self.extremes = batch_size, pictures, extremes
+        self.batch_size, self.pictures, self.extremes, self.without_truth = batch_size, pictures, extremes, without_truth
         self._datasets: Dict[str, Any] = {}
         self._timings: Dict[str, float] = {}
         self._before: Dict[str, Any] = {}  # what the parts of a resumed run before this one knew
@@ -100,8 +107,11 @@ class ReportHook(Hook):
         groups: Dict[str, Any] = {}
         drawn: List[Drawn] = []
         for name, dataset in self._datasets.items():
-            runner.logger.info(f'Judging before and after on {len(dataset)} pairs of the group {name!r}')
-            before, after = (judge_pairs(network, dataset, device, self.batch_size) for network in (teacher, model))
+            runner.logger.info(f'Judging before and after on the group {name!r}, which has {len(dataset)} pairs')
+            before, after = (
+                judge_pairs(network, dataset, device, self.batch_size, at_most=self.without_truth,
+                            what=f'Report: group {name}, {side}: {{}} pairs', log=runner.logger.info)
+                for network, side in ((teacher, 'before'), (model, 'after')))
             groups[name] = group_record(before.scores(), after.scores())
             changes = pair_changes(before.results, after.results, before.metric)
             if changes:

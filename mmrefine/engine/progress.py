@@ -36,3 +36,7 @@ class Progress:
             return
         left = round((self.total - done) / max(rate, 1e-9))
         self.log(f'{self.what.format(f"{done}/{self.total}")}, {rate:.2f} a second, {left // 60} min {left % 60:02d} s left')
+
+    def beyond(self, done: int) -> Callable[[int], None]:
+        """For a part of the loop that counts from 0 when ``done`` are done."""
+        return lambda more: self(done + more)
