@@ -80,8 +80,9 @@ def dot_plot(dots: Sequence[Dot], x_name: str, title: str, zero: str) -> str:
     x_ticks, y_ticks = [0., 25., 50., 75., 100.], nice_ticks(min(values), max(values))
     axes = Axes((0., 106.), (y_ticks[0], y_ticks[-1]))
     _, level = axes.at(0, 0)
+    words = level - 4 if level > TOP + 14 else level + 13  # above the line, unless the title is there
     drawn = [f'<line class="zero" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{level:.1f}" y2="{level:.1f}"/>',
-             f'<text x="{LEFT + 4}" y="{level - 4:.1f}">{escape(zero)}</text>']  # yapf: disable
+             f'<text x="{LEFT + 4}" y="{words:.1f}">{escape(zero)}</text>']  # yapf: disable
     for dot in dots:
         # students of the same share stand side by side
         x, y = axes.at(dot.x + (2.5 if dot.series else 0), dot.y)

@@ -223,6 +223,14 @@ def test_an_interval_without_end_reaches_the_edge_and_does_not_flatten_the_rest(
     assert min(ticks) >= -30
 
 
+@pytest.mark.parametrize('values, below', [((-8., -2.), True), ((-100., 1.), False), ((-8., 8.), False), ((2., 8.), False)])
+def test_what_the_dashed_line_stands_for_keeps_clear_of_the_title(values, below):
+    drawing = dot_plot([Dot(50, value, value, value, False) for value in values], 'way [%]', 'change [%]', 'teacher')
+    level = float(re.search(r'class="zero" [^>]*y1="([\d.]+)"', drawing).group(1))
+    words = float(re.search(r'y="([\d.]+)">teacher<', drawing).group(1))  # where letters stand
+    assert (words > level) is below and words - 10 > 14 + 2  # letters are 10 px high, the title stands at 14 px
+
+
 def test_a_long_curve_becomes_means_of_equally_many_steps():
     thin = thin_curve([float(i) for i in range(10)], last_step=10, points=4)
     assert thin == dict(steps=[2, 5, 8, 10], values=[1., 4., 7., 9.], mean_of=3)
