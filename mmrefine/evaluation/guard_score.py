@@ -16,6 +16,7 @@ from torch import Tensor
 from mmrefine.evaluation.label_free import exposure_gain
 from mmrefine.geometry import backwarp, cycle_error, lands_inside
 
+MOST_PIXELS = 1_000_000  # that a quantile is taken of
 FARTHEST = 20.  # px; what is farther off is wrong, and how wrong says nothing
 # What each witness counts, and how much of it is nothing: px per px of motion, grey levels, px. From `benchmarks/guard_trust.py`.
 WEIGHTS: Dict[str, float] = dict(cycle=0.2, color=0.4, warp=0.4)
@@ -58,7 +59,8 @@ def witness(frames1: Tensor, frames2: Tensor, flow_fw: Tensor, flow_bw: Tensor, 
         warped, there = backwarp(frames2, flow_fw)[0], inside[0, 0]
         residual = 255 * (warped / exposure_gain(frames1[0], warped, there) - frames1[0]).abs().mean(dim=0)
         seen = residual[there].double()
-        color = float(torch.where(there, residual.double(), torch.quantile(seen[:1_000_000], 0.9)).mean())
+        some = seen[::-(-len(seen) // MOST_PIXELS)]  # from all over the frame
+        color = float(torch.where(there, residual.double(), torch.quantile(some, 0.9)).mean())
     length = flow_fw.norm(dim=1)
     motion = float(torch.where(length.isfinite(), length, torch.zeros_like(length)).double().mean())
     return Witness(cycle=float(error.double().mean()) / (1 + motion), color=color, warp=float(warp), motion=motion)

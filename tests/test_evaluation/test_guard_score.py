@@ -44,6 +44,13 @@ def test_motion_that_flees_the_frame_does_not_flatter():
     assert loss_against(fled, witness(one, two, fw, bw)) > 1
 
 
+def test_the_worst_tenth_is_that_of_the_whole_of_a_large_frame():
+    one, two, fw, bw = moved(shift=100, size=(2200, 700))
+    two = torch.cat([two[..., :1800, :], 1 - two[..., 1800:, :]], dim=-2)
+    upside_down = [frames.flip(-2) for frames in (one, two, fw, bw)]
+    assert witness(one, two, fw, bw).color == pytest.approx(witness(*upside_down).color, rel=.01)
+
+
 def test_nan_counts_as_far_off():
     one, two, fw, bw = moved()
     lost = fw.clone()
