@@ -12,7 +12,7 @@ from mmrefine.evaluation.svg import Dot, dot_plot
 # what is told of a network without ground truth: title, unit; motion is for reading, not for judging
 WITNESSES: Dict[str, Sequence[str]] = {
     'cycle': ('what a round trip misses, of the motion', ''), 'color': ('colour along the motion', 'grey levels'),
-    'warp': ('error on known warps', 'px'), 'label': ('distance to the teacher\'s labels', 'px'), 'motion': ('mean motion', 'px')
+    'warp': ('error on known warps', 'px'), 'motion': ('mean motion', 'px')
 }
 KNOWN = ('verdict', 'reason', 'chosen', 'witnesses', 'candidates', 'looks', 'general', 'held_out')
 

@@ -15,7 +15,8 @@ class FrameMemory:
 
     A name stands for one picture: whoever turns or cuts a frame gives it another name (its size is told apart here). Each hit is
     compared with the picture itself, so a name that was used twice is an error and never a wrong answer. Every frame is encoded
-    alone: what comes out does not depend on what else was in the batch or in the memory, to the bit.
+    alone: what comes out does not depend on what else was in the batch or in the memory, to the bit. A memory belongs to one
+    encoder, whose weights and precision stay.
 
     Args:
         frames: how many to remember beyond a call: two neighbours of a video in three sizes make 6.
@@ -24,10 +25,6 @@ class FrameMemory:
     def __init__(self, frames: int = 6) -> None:
         self.frames = frames
         self._known: 'OrderedDict[Hashable, Tuple[Tensor, Features]]' = OrderedDict()
-
-    def forget(self) -> None:
-        """Drop everything; needed when the weights or the precision of the encoder have changed."""
-        self._known.clear()
 
     def encode(self, encoder: Callable[[Tensor], Features], frames: Tensor, names: Sequence[Hashable]) -> Features:
         """The features of a batch, each frame encoded at most once.

@@ -55,15 +55,8 @@ class Scene:
     look: Look
     key: tuple
 
-    def layer_at(self, x: np.ndarray, y: np.ndarray, t: float) -> np.ndarray:
-        """Id of the layer on top at float64 frame points, uint8, same shape.
-
-        Points off the frame are answered like any other.
-        """
-        return self.top(x, y, t)[0]
-
     def top(self, x: np.ndarray, y: np.ndarray, t: float) -> Arrays:
-        """Ids of the layers on top and the canonical points seen there."""
+        """Ids of the layers on top, uint8, and the canonical points seen there, at float64 frame points; also off the frame."""
         ids = np.zeros(x.shape, np.uint8)
         u, v = self.layers[0].motion.inverse(x, y, t)
         for i, layer in reversed(list(enumerate(self.layers))[1:]):
