@@ -1,6 +1,7 @@
 """The motion of a whole video, on disk: flow, how sure it is, what is hidden, and a video to look at."""
 from __future__ import annotations
 
+import importlib
 import io
 import json
 from dataclasses import dataclass
@@ -115,6 +116,9 @@ def flow_of_video(video: Union[str, Path],
     """
     if format not in FORMATS:
         raise ConfigError(f'the format of flow files must be one of {", ".join(FORMATS)}, got {format!r}')
+    if format == 'flo5' and not _is_installed('h5py'):
+        raise ConfigError('--format flo5 needs h5py, which is not installed; take --format flo, which holds the same motion, or run: '
+                          'pip install h5py')
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
     root = Path(out) if out is not None else Path('work_dirs') / f'{Path(video).resolve().stem}_flow'
     scenes = list_scenes(video)
@@ -235,7 +239,7 @@ def _read_flow(path: Path) -> np.ndarray:
 
 
 def _record(folder: Path, settings: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
-    """What ``flow.json`` says, None if there is none.
+    """What ``flow.json`` says, None if there is none, or one of other settings without any flow.
 
     Raises:
         ConfigError: the files there were made otherwise; names what differs.
@@ -249,10 +253,20 @@ def _record(folder: Path, settings: Mapping[str, Any]) -> Optional[Dict[str, Any
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f'{path}: is not a record of mmrefine flow ({type(error).__name__}); choose another --out') from error
     changes = [f'{key} was {old.get(key)}, is {value}' for key, value in settings.items() if old.get(key) != value]
+    if changes and not any((folder / 'flow').glob('*')):
+        return None  # of a command that failed before its first flow, which must not stand in the way of the next
     if changes:
         raise ConfigError(f'{folder}: holds flow that was made otherwise ({"; ".join(changes)}); choose another --out, or delete that '
                           'folder')
     return record
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        importlib.import_module(package)
+    except ImportError:
+        return False
+    return True
 
 
 def _write_json(path: Path, record: Mapping[str, Any]) -> None:

@@ -48,7 +48,8 @@ def prepare_run(video: Union[str, Path],
         checkpoint: weights to start from, official RAFT files too; default: ``load_from`` of the config.
         overrides: other values of the config by dotted key.
         skip_corrupt: leave out frames that are corrupt; else they are an error.
-        resume: go on with the run that ``out`` holds, if it has the same settings; else ``out`` is taken as it is.
+        resume: go on with the run that ``out`` holds, if it has the same settings or has not made anything yet; else ``out`` is taken as
+            it is.
         log: called with a line.
 
     Returns:
@@ -105,11 +106,20 @@ def _check_folder(folder: Path, settings: Mapping[str, Any]) -> bool:
                               'command that began it, or choose another --out')
         return False
     changes = [f'{key} was {_brief(old)}, is {_brief(new)}' for key, old, new in _differences(record['settings'], settings)]
-    if changes:
+    if changes and _has_made_something(folder):
         more = f' and {len(changes) - 4} more' if len(changes) > 4 else ''
         raise ConfigError(f'{folder}: holds a run of other settings ({"; ".join(changes[:4])}{more}); choose another --out, or delete that '
                           'folder to begin anew')
     return bool(record['finished']) and (folder / 'report.json').is_file() and (folder / 'refined.pth').is_file()
+
+
+def _has_made_something(folder: Path) -> bool:
+    """Whether there are labels, a checkpoint or a report, of any scene.
+
+    The record is older than all of them, so that a killed run has one. A run that failed before it made anything leaves its record too,
+    and may be begun again with the settings that its error asked for.
+    """
+    return any(path.name == 'report.json' or path.suffix in ('.png', '.pth') and path.name != START_FILE for path in folder.rglob('*'))
 
 
 def _differences(old: Any, new: Any, key: str = '') -> Iterator[Tuple[str, Any, Any]]:

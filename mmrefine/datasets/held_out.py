@@ -55,7 +55,7 @@ def split_pairs(pairs: Sequence[Mapping[str, Any]], share: float, step: int = 1)
             ends[scene] = indices[-held]
     if not ends:
         raise ConfigError(f'held_out={share:g}: no scene has the {max(LEAST_PAIRS, 2 * step + 2)} frame pairs that it takes to keep some '
-                          'back for the guard; give it longer scenes, or set held_out=0 and leave RegressionGuardHook out')
+                          'back for the guard; give it longer scenes, or set held_out=0, which leaves the guard out')
     last = {scene: ends.get(scene, math.inf) for scene in scenes}
     return Split([pair for pair in pairs if pair['index'] + pair.get('step', step) < last[pair['scene']]],
                  [pair for pair in pairs if pair['index'] >= last[pair['scene']]], ends)

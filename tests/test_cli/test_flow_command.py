@@ -213,16 +213,24 @@ def test_corrupt_frames_are_listed_and_left_out_only_if_the_user_says_so(folder,
     (('clip', '--model', 'rafft'), 'rafft: there is no such model or config file; did you mean raft?'),
     (('clip', '--model', 'demo', '--checkpoint', 'none.pth'), 'none.pth: found nothing, wanted a checkpoint file'),
     (('clip', '--model', 'raft'), 'checkpoints/raft_8x2_100k_mixed_368x768.pth: the weights to start from are not there; put https://'),
-    (('clip', '--model', 'demo', '--format', 'flo5'), 'needs h5py'),
+    (('clip', '--model', 'demo', '--format', 'flo5'), '--format flo5 needs h5py, which is not installed; take --format flo, which'),
 ])
 def test_what_is_wrong_is_one_sentence(folder, tmp_path, monkeypatch, capsys, argv, sentence):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, 'h5py', None)
     os.symlink(folder, tmp_path / 'clip')
     assert sentence in error_of(capsys, 'flow', *argv)
+    assert not (tmp_path / 'work_dirs').exists()
 
 
 def test_weights_that_give_nan_are_refused_by_pair(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(flowing, 'look_both_ways', lambda view, teacher, one, two, names: torch.full((2, 2, 47, 61), float('nan')))
     assert 'the motion from frame_0001 to frame_0002 is nan or infinite' in error_of(capsys, 'flow', folder, *OPTIONS, '--out', tmp_path)
     assert not (tmp_path / 'flow').exists()
+
+
+def test_a_command_that_failed_before_its_first_flow_does_not_lock_the_folder(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(flowing, 'look_both_ways', lambda view, teacher, one, two, names: torch.full((2, 2, 47, 61), float('nan')))
+    assert 'is nan' in error_of(capsys, 'flow', folder, *OPTIONS, '--out', tmp_path)
+    assert 'is nan' in error_of(capsys, 'flow', folder, *OPTIONS, '--format', 'flo', '--out', tmp_path)
+    assert json.loads((tmp_path / 'flow.json').read_text())['settings']['format'] == 'flo'

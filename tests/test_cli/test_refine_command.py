@@ -183,3 +183,18 @@ def test_a_run_can_be_prepared_from_a_config_object(video, tmp_path):
     assert (prepared.video, prepared.work_dir, prepared.load_from, finished) == (str(video), str(tmp_path), str(DEMO_WEIGHTS), False)
     with pytest.raises(ConfigError, match='has no key .nothing.'):
         training.prepare_run(video, cfg, tmp_path, DEMO_WEIGHTS, dict(nothing=1))
+
+
+def test_a_run_that_failed_before_it_made_anything_may_begin_again_with_other_settings(tmp_path, capsys):
+    short, out = rendered(tmp_path, 3), tmp_path / 'out'
+    for values in (['held_out=2'], []):
+        sentence = error_of(capsys, *command(short, out, options=[*TINY, *values]))
+        assert 'holds a run' not in sentence and 'held_out' in sentence
+    assert sentence.endswith('set held_out=0, which leaves the guard out')
+    # the record is not in the way of the remedy, which is all that a run needs to begin
+    cfg = training.prepare_run(short, 'demo', out, DEMO_WEIGHTS, dict(held_out=0), resume=True)[0]
+    assert cfg.held_out == 0 and json.loads((out / 'run.json').read_text())['settings']['config']['held_out'] == 0
+    (out / 'labels' / 'clip').mkdir(parents=True)
+    (out / 'labels' / 'clip' / 'a__b.png').touch()
+    with pytest.raises(ConfigError, match='holds a run of other settings .held_out was 0, is 0.15'):
+        training.prepare_run(short, 'demo', out, DEMO_WEIGHTS, resume=True)
