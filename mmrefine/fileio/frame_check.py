@@ -18,7 +18,7 @@ from mmrefine.errors import InputError
 from .atomic import PathLike
 from .frames import list_images
 from .images import read_image
-from .video import open_frames
+from .video import open_frames, refuse_unusable
 
 __all__ = ['CorruptFrame', 'FrameCheck', 'check_frames', 'name_ranges']
 
@@ -80,12 +80,15 @@ def check_frames(path: PathLike, step: Callable[[int], None] = lambda done: None
         step: called with the number of frames that were looked at.
 
     Raises:
-        InputError: there is nothing of the kind, or not even two good frames in it.
+        InputError: there is nothing of the kind, a video that is cut off, or not even two good frames.
     """
     path = Path(path)
     check = _check_folder(path, step) if path.is_dir() else _check_video(path, step)
+    if check.frames < 2:
+        raise InputError(f'{path}: holds {check.frames} frame{"s" * (check.frames != 1)}, and motion needs at least 2; add the others, or '
+                         'name another folder or video')
     if check.frames - len(check.corrupt) < 2:
-        story = f'{check.corrupt[0].name}: {check.corrupt[0].reason}' if check.corrupt else 'no others were found'
+        story = f'{check.corrupt[0].name}: {check.corrupt[0].reason}'
         raise InputError(f'{path}: {len(check.corrupt)} of {check.frames} frames are corrupt ({story}), and motion needs at least 2 good '
                          'ones; copy or export it again')
     return check
@@ -151,6 +154,7 @@ def _check_video(path: Path, step: Callable[[int], None]) -> FrameCheck:
         times.append(round(float(mark[2]) / 1000, 6))
         said = None
         step(len(times))
+    refuse_unusable(path, len(times))  # before anybody blames the last frame that a cut has left
     return FrameCheck(len(times), corrupt, times, rate if rate and 0 < rate < 1000 else None)
 
 

@@ -23,6 +23,8 @@ VIDEO_SUFFIXES = ('.mp4', '.m4v', '.mov', '.3gp', '.avi', '.mkv', '.webm', '.mpg
 
 # frames; up to here decoding onwards is cheaper than a jump, which starts at the last key frame
 _NEAR = 16
+# the two parts that a Matroska or WebM file consists of
+_MATROSKA = {b'\x1a\x45\xdf\xa3': 'EBML', b'\x18\x53\x80\x67': 'Segment'}
 # Captures of a parent process. Their decoder threads do not exist after a fork, so that closing one would wait for ever.
 _ABANDONED: List[cv2.VideoCapture] = []
 
@@ -77,6 +79,17 @@ def is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
+def refuse_unusable(path: Path, count: int) -> None:
+    """Raise the error of a video that is cut off, or of which only ``count`` < 2 frames can be decoded."""
+    damage = 'the file is empty' if path.stat().st_size == 0 else _find_truncation(path)
+    if damage is None and count > 1:
+        return
+    found = damage or ('too short' if count else 'damaged, or of an unknown kind')
+    raise InputError(f'{path}: the video cannot be used ({found}), {count} frame{"s" * (count != 1)} can be decoded; '
+                     f'{"motion needs at least 2, " * (damage is None)}copy it again'
+                     f'{", or convert what is left of it (ffmpeg -i)" * (count > 1)}')
+
+
 class VideoFrames(FrameSource):
     """The frames of a video file, upright, streamed; ``frame_000000`` is the first.
 
@@ -98,14 +111,9 @@ class VideoFrames(FrameSource):
         self._checksums: List[int] = []
         if not self.path.is_file():
             raise InputError(f'{self.path}: there is no such file; check the path')
-        damage = _find_truncation(self.path)
         promised = self._index()
         count = len(self._checksums)
-        if damage is not None or count < 2:
-            raise InputError(
-                f'{self.path}: the video cannot be used ({damage or "damaged, unknown, or too short"}), {count} '
-                f'frame{"s" * (count != 1)} can be decoded; {"motion needs at least 2, " * (damage is None)}'
-                'copy it again, or convert what is left of it (ffmpeg -i)')
+        refuse_unusable(self.path, count)
         if promised > count:
             warnings.warn(
                 f'{self.path}: promises {promised} frames, {count} can be decoded; these are used', stacklevel=2)
@@ -235,13 +243,18 @@ def _add(scenes: Dict[str, Path], name: str, path: Path) -> None:
 
 
 def _find_truncation(path: Path) -> Optional[str]:
-    """Where an mp4/mov or avi ends before its own lengths say; ``None`` for whole files and other containers."""
+    """Where an mp4/mov, avi or mkv/webm ends before its own lengths say; ``None`` for whole files and other containers."""
     total, at = path.stat().st_size, 0
     with open(path, 'rb') as file:
         while at + 8 <= total:
             file.seek(at)
             head = file.read(16).ljust(16, b'\0')
-            if head[:4] == b'RIFF':
+            if head[:4] in _MATROSKA:
+                length = _matroska_length(head)
+                if length is None:
+                    return None
+                kind = _MATROSKA[head[:4]]
+            elif head[:4] == b'RIFF':
                 kind, length = 'RIFF', struct.unpack_from('<I', head, 4)[0] + 8
             elif head[4:8].isalnum() and (at > 0 or head[4:8] in (b'ftyp', b'moov', b'mdat', b'wide', b'free', b'skip')):
                 kind, length = head[4:8].decode('ascii'), struct.unpack_from('>I', head)[0]
@@ -257,3 +270,16 @@ def _find_truncation(path: Path) -> Optional[str]:
                 return None
             at += length
     return None
+
+
+def _matroska_length(head: bytes) -> Optional[int]:
+    """Bytes of the element that begins with ``head``, its own head included; ``None`` where a live writer left the length open.
+
+    After 4 bytes of name the length follows in 1 to 8 bytes: as many as the first bit that is set says, the rest of which are the number.
+    """
+    more = 9 - head[4].bit_length()
+    if more > 8:
+        return None
+    bits = 7 * more
+    length = int.from_bytes(head[4:4 + more], 'big') & ((1 << bits) - 1)
+    return None if length == (1 << bits) - 1 else 4 + more + length

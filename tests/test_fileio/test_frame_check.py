@@ -103,9 +103,35 @@ def test_nothing_to_see_is_refused(tmp_path: Path) -> None:
         check_frames(folder)
     with pytest.raises(InputError, match='none.mp4: there is no such file'):
         check_frames(tmp_path / 'none.mp4')
-    (tmp_path / 'text.mp4').write_text('no video' * 100)
-    with pytest.raises(InputError, match='text.mp4: 0 of 0 frames are corrupt'):
-        check_frames(tmp_path / 'text.mp4')
+    with pytest.raises(InputError, match='one: holds 1 frame, and motion needs at least 2; add the others'):
+        check_frames(folder_of(tmp_path / 'one', 1))
+
+
+@pytest.mark.parametrize('content, found', [(b'', 'the file is empty'), (b'no video' * 100, 'damaged, or of an unknown kind')])
+def test_what_is_no_video_is_refused_as_such(tmp_path: Path, content: bytes, found: str) -> None:
+    (tmp_path / 'a.mp4').write_bytes(content)
+    with pytest.raises(InputError, match=rf'a.mp4: the video cannot be used \({found}\), 0 frames .*copy it again$'):
+        check_frames(tmp_path / 'a.mp4')
+
+
+@pytest.mark.parametrize('name, code, part', [('a.mp4', 'mp4v', 'mdat'), ('a.avi', 'MJPG', 'RIFF'), ('a.mkv', 'MJPG', 'Segment')])
+def test_a_cut_video_is_refused_as_cut_and_not_as_corrupt(tmp_path: Path, name: str, code: str, part: str) -> None:
+    video = textured_video(tmp_path / name, code)
+    assert check_frames(video).frames == 30
+    video.write_bytes(video.read_bytes()[:video.stat().st_size * 2 // 3])
+    left = 0 if name == 'a.mp4' else 20  # an mp4 keeps its index at the end
+    with pytest.raises(InputError, match=rf'{name}: the video cannot be used \(truncated: its {part} part ends at byte \d+, the file at '
+                       rf'\d+\), {left} frames can be decoded; copy it again{", or convert what is left" * (left > 0)}'):
+        check_frames(video)
+
+
+def test_a_matroska_file_whose_writer_left_its_length_open_is_taken_as_it_is(tmp_path: Path) -> None:
+    video = textured_video(tmp_path / 'a.mkv', 'MJPG')
+    data = bytearray(video.read_bytes())
+    at = data.index(b'\x18\x53\x80\x67') + 4
+    data[at:at + 8] = b'\x01' + 7 * b'\xff'
+    video.write_bytes(data[:len(data) * 2 // 3])
+    assert check_frames(video).frames == 20
 
 
 def test_a_folder_opens_without_the_frames_to_skip_which_keep_their_numbers(tmp_path: Path) -> None:
