@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Callable, Hashable, List, Sequence, Tuple
+from typing import Callable, Hashable, List, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ Features = Tuple[Tensor, ...]
 class FrameMemory:
     """Remembers what an encoder made of the frames that it saw last, by the name that the caller gave them.
 
-    A name stands for one picture: whoever turns or cuts a frame gives it another name (its size is told apart here). Each hit is
+    A name stands for one picture: whoever turns or cuts a frame gives it another name (sizes are told apart here). Each hit is
     compared with the picture itself, so a name that was used twice is an error and never a wrong answer. Every frame is encoded
     alone: what comes out does not depend on what else was in the batch or in the memory, to the bit. A memory belongs to one
     encoder, whose weights and precision stay.
@@ -26,13 +26,15 @@ class FrameMemory:
         self.frames = frames
         self._known: 'OrderedDict[Hashable, Tuple[Tensor, Features]]' = OrderedDict()
 
-    def encode(self, encoder: Callable[[Tensor], Features], frames: Tensor, names: Sequence[Hashable]) -> Features:
+    def encode(self, encoder: Callable[[Tensor], Features], frames: Tensor, names: Sequence[Hashable],
+               size: Optional[Tuple[int, int]] = None) -> Features:
         """The features of a batch, each frame encoded at most once.
 
         Args:
             encoder: frames ``(1, C, H, W)`` -> features, each ``(1, ...)``.
             frames: ``(B, C, H, W)`` as the encoder wants them.
             names: of the frames, ``B`` of them.
+            size: (height, width) px before they were padded: two sizes of one small frame are padded to the same.
 
         Returns:
             the features of the batch.
@@ -44,7 +46,7 @@ class FrameMemory:
             raise ValueError(f'{len(frames)} frames need as many names, got {len(names)}')
         found: List[Features] = []
         for i, name in enumerate(names):
-            key = (name, frames.shape[1:], frames.dtype, frames.device)
+            key = (name, size, frames.shape[1:], frames.dtype, frames.device)
             frame = frames[i:i + 1]
             if key not in self._known:
                 # a copy: a slice would keep the whole batch alive and see what becomes of it, and how it lies in memory shows in

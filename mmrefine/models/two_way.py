@@ -71,7 +71,8 @@ def both_flows(network: nn.Module,
                start: Optional[Tensor],
                settings: TwoWaySettings,
                names: Optional[Names] = None,
-               memory: Optional[FrameMemory] = None) -> Tensor:
+               memory: Optional[FrameMemory] = None,
+               size: Optional[Tuple[int, int]] = None) -> Tensor:
     """The last flows forward, then backward.
 
     Args:
@@ -82,6 +83,7 @@ def both_flows(network: nn.Module,
         settings: how to iterate.
         names: of the frames in ``frames1`` and in ``frames2``; each name is encoded once.
         memory: also remembers named frames from call to call.
+        size: (height, width) px of the frames before they were padded, for the memory.
 
     Returns:
         ``(2 B, 2, H, W)`` px.
@@ -94,7 +96,7 @@ def both_flows(network: nn.Module,
         features = _encode(network, frames)
     else:
         memory = FrameMemory(0) if memory is None else memory
-        features = memory.encode(lambda frame: _encode(network, frame), frames, [*names[0], *names[1]])
+        features = memory.encode(lambda frame: _encode(network, frame), frames, [*names[0], *names[1]], size)
     matching, context = features
     # frame 2 looks at frame 1
     other = matching.roll(len(frames1), dims=0)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from mmengine.config import Config
 from torch.overrides import TorchFunctionMode
 
@@ -275,6 +276,15 @@ def test_a_name_for_two_pictures_is_an_error_and_not_a_wrong_flow(small):
         teacher.estimate_both(third, first, names=(['b'], ['a']))
     with pytest.raises(ValueError, match='2 frames need as many names, got 3'):
         teacher.estimate_both(first, second, names=(['a'], ['b', 'c']))
+
+
+def test_two_sizes_of_one_frame_that_are_padded_to_the_same_are_two_pictures(small):
+    pair, names = [frame[..., :16, :16] for frame in frames()], (['a'], ['b'])
+    twice = [F.interpolate(frame, scale_factor=2., mode='bilinear') for frame in pair]
+    teacher = FrozenTeacher(small)
+    for one in (pair, twice, pair):  # 16 and 32 px, both padded to 64
+        found, fresh = (which.estimate_both(*one, names=names) for which in (teacher, FrozenTeacher(small)))
+        assert all(torch.equal(ours, theirs) for ours, theirs in zip(found, fresh))
 
 
 def test_along_a_video_each_frame_is_encoded_once_in_each_of_three_sizes():

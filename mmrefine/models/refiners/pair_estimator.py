@@ -97,7 +97,8 @@ class PairEstimator(BaseModel):
         if runs_two_way(self.estimator):
             pad, padded1, padded2 = self._padded(frames1, frames2)
             cells = None if start is None else self._in_cells(start, pad)
-            flow = pad.crop(both_flows(self.estimator, padded1, padded2, cells, self._settings(self.test_iters), names, memory))
+            size = (frames1.shape[-2], frames1.shape[-1])
+            flow = pad.crop(both_flows(self.estimator, padded1, padded2, cells, self._settings(self.test_iters), names, memory, size))
         else:
             flow = self.estimate(torch.cat([frames1, frames2]), torch.cat([frames2, frames1]), start)[-1]
         forward, backward = flow.chunk(2)
