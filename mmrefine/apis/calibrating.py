@@ -5,13 +5,12 @@ import re
 from pathlib import Path
 from typing import Any, Optional, Tuple, Union
 
-import torch
 from mmengine.config import Config
 
 import mmrefine
 from mmrefine.apis.checks import check_config
 from mmrefine.apis.config import fill_in
-from mmrefine.apis.inference import init_model
+from mmrefine.apis.inference import init_model, usable_device
 from mmrefine.engine.calibration import calibrate_labeler, check_calibration
 from mmrefine.engine.label_run import label_fingerprint
 from mmrefine.errors import ConfigError
@@ -55,7 +54,7 @@ def calibrate_filters(cfg: Config, checkpoint: Optional[Union[str, Path]] = None
         raise ConfigError(f'{cfg.filename or "config"}: load_from is not set, and random weights cannot be calibrated for; '
                           'name a checkpoint after the config')
     hook = HOOKS.build(cfg.custom_hooks[numbers[0]].to_dict())
-    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    device = usable_device(device)
     teacher = FrozenTeacher(init_model(cfg, weights, device), hook.teacher_dtype)
     dataset = DATASETS.build(dict(hook.dataset, pipeline=[]))
     path = Path(cfg.work_dir, 'calibration.json')

@@ -13,6 +13,7 @@ import torch
 from mmengine.config import Config
 
 import mmrefine
+from mmrefine.apis.inference import usable_device
 from mmrefine.apis.named_models import open_model
 from mmrefine.apis.sound_frames import check_scenes
 from mmrefine.engine.progress import Progress
@@ -108,7 +109,7 @@ def flow_of_video(video: Union[str, Path],
         one for each scene.
 
     Raises:
-        ConfigError: no such model or format, or ``out`` holds flow that was made otherwise.
+        ConfigError: no such model, format or device, or ``out`` holds flow that was made otherwise.
         CheckpointError: weights that are missing, broken, or of another network.
         InputError: a video that cannot be used.
         TeacherError: the network gives nan.
@@ -119,7 +120,7 @@ def flow_of_video(video: Union[str, Path],
     if format == 'flo5' and not _is_installed('h5py'):
         raise ConfigError('--format flo5 needs h5py, which is not installed; take --format flo, which holds the same motion, or run: '
                           'pip install h5py')
-    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    device = usable_device(device)
     root = Path(out) if out is not None else Path('work_dirs') / f'{Path(video).resolve().stem}_flow'
     scenes = list_scenes(video)
     network = open_model(model, checkpoint, device)

@@ -17,7 +17,7 @@ from mmrefine.models import FlowRefiner, load_estimator
 from mmrefine.registry import LABELERS, MODELS
 from mmrefine.structures import FlowEstimator, FlowLabel
 
-__all__ = ['DEFAULT_LABELER', 'inference_flow', 'init_model', 'label_pair']
+__all__ = ['DEFAULT_LABELER', 'inference_flow', 'init_model', 'label_pair', 'usable_device']
 
 # the same as configs/_base_/labelers/cascade.py; a test compares them
 DEFAULT_LABELER: Dict[str, Any] = dict(
@@ -41,9 +41,10 @@ def init_model(config: Union[str, Path, Config],
         device: ``'cpu'``, ``'cuda'``, …
 
     Raises:
-        ConfigError: no such config, or one without a model.
+        ConfigError: no such config, one without a model, or a device that cannot be used.
         CheckpointError: a checkpoint that is missing, broken, unsafe, or of another network.
     """
+    device = usable_device(device)
     if isinstance(config, Config):
         cfg = config
         check_config(cfg)
@@ -59,6 +60,26 @@ def init_model(config: Union[str, Path, Config],
         load_estimator(refiner, checkpoint)
     refiner.cfg = cfg
     return refiner.to(device).eval()
+
+
+def usable_device(device: Optional[str] = None) -> str:
+    """The device to compute on: the one that is named, else the GPU where there is one.
+
+    Raises:
+        ConfigError: no device of PyTorch, or one that this machine or this PyTorch has not.
+    """
+    if device is None:
+        return 'cuda' if torch.cuda.is_available() else 'cpu'
+    try:
+        torch.device(device)
+    except RuntimeError as error:
+        raise ConfigError(f'device {device!r}: PyTorch knows no such device; name cpu, cuda, or one of several GPUs as cuda:1') from error
+    try:
+        torch.zeros(1, device=device).item()  # an AssertionError of a PyTorch without CUDA, a RuntimeError of one that sees no such GPU
+    except (AssertionError, RuntimeError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ConfigError(f'device {device!r}: cannot be used here ({reason}); take cpu, or name none to get the best there is') from error
+    return device
 
 
 @torch.no_grad()

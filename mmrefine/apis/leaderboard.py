@@ -5,10 +5,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Iterator, NamedTuple, Optional, Union
 
-import torch
 from mmengine.config import Config
 
-from mmrefine.apis.inference import init_model
+from mmrefine.apis.inference import init_model, usable_device
 from mmrefine.apis.testing import filled_for_test
 from mmrefine.engine.submission import LEADERBOARDS, submission_files
 from mmrefine.errors import ConfigError, MMRefineError
@@ -55,7 +54,7 @@ def write_leaderboard(cfg: Config,
         raise ConfigError(f'{cfg.filename or "config"}: names no {board.dataset}, whose data_root would lead to the test set of '
                           f'{benchmark}; take a config of that benchmark, or inherit from one in configs/_base_/datasets')
     datasets = {part: DATASETS.build(dict(type=board.dataset, data_root=root, **settings)) for part, settings in board.parts.items()}
-    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    device = usable_device(device)
     model = init_model(cfg, checkpoint, device)
     files = (submission_files(model, dataset, part, benchmark == 'kitti', device) for part, dataset in datasets.items())
     path = Path(out) / f'{benchmark}.zip'

@@ -9,7 +9,7 @@ from mmengine.config import Config
 
 import mmrefine
 from mmrefine.apis.config import load_config
-from mmrefine.apis.inference import init_model
+from mmrefine.apis.inference import init_model, usable_device
 from mmrefine.apis.model_names import NAMED_MODELS
 from mmrefine.compat.checkpoints import load_checkpoint_file, state_dict_of
 from mmrefine.compat.official_raft import Layout, convert_raft_checkpoint, detect_raft
@@ -133,9 +133,10 @@ def open_model(model: Union[str, Path, Config] = 'raft_small',
         device: ``'cpu'``, ``'cuda'``, …
 
     Raises:
-        ConfigError: no such model.
+        ConfigError: no such model, or a device that cannot be used.
         CheckpointError: weights that are missing, broken, or of another network.
     """
+    device = usable_device(device)
     cfg = load_named(model)
     path = find_weights(cfg, checkpoint)
     refiner = init_model(cfg)

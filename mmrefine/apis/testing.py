@@ -4,12 +4,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Dict, Optional, Union
 
-import torch
 from mmengine.config import Config
 
 from mmrefine.apis.checks import check_config
 from mmrefine.apis.config import fill_in
-from mmrefine.apis.inference import init_model
+from mmrefine.apis.inference import init_model, usable_device
 from mmrefine.engine import score_clips, score_pairs
 from mmrefine.errors import ConfigError
 from mmrefine.registry import DATASETS
@@ -40,7 +39,7 @@ def test_checkpoint(cfg: Config, checkpoint: Union[str, Path], device: Optional[
     if not hooks and not clips:
         raise ConfigError(f'{cfg.filename or "config"}: there is no ReportHook in custom_hooks, whose groups could be scored, and no '
                           'clip_groups')
-    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    device = usable_device(device)
     model = init_model(cfg, checkpoint, device)
     scores = {
         name: score_pairs(model, DATASETS.build(group), device, hook.get('batch_size', 1), benchmark=True)

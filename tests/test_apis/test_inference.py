@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever 
 
 from small_trees import ROOT, tool, trees, weights  # noqa: E402, F401
 
-from mmrefine.apis import inference_flow, init_model, label_pair, refine  # noqa: E402
+from mmrefine.apis import flow_of_video, inference_flow, init_model, label_pair, open_model, refine  # noqa: E402
 from mmrefine.errors import CheckpointError, ConfigError, InputError  # noqa: E402
 from mmrefine.fileio.flow_io import read_flow  # noqa: E402
 from mmrefine.fileio.images import read_image  # noqa: E402
@@ -154,6 +154,18 @@ def test_refine_returns_the_report_of_a_video(trees, weights, tmp_path):  # noqa
     assert inference_flow(model, DARK, BRIGHT).shape == (30, WIDTH, 2)
     with pytest.raises(ConfigError, match="the config has no key 'max_itrs'; did you mean max_iters"):
         refine(trees['video'], SMALL_VIDEO, tmp_path, max_itrs=1)
+
+
+@pytest.mark.parametrize('device, sentence', [
+    ('nonsense', "device 'nonsense': PyTorch knows no such device; name cpu, cuda"),
+    ('cuda:99', "device 'cuda:99': cannot be used here (.+); take cpu, or name none"),
+    ('meta', "device 'meta': cannot be used here (.+); take cpu, or name none"),
+])
+def test_a_device_that_cannot_be_used_is_said_before_anything_is_read(device, sentence, tmp_path):
+    for ask in (lambda: init_model('none.py', device=device), lambda: open_model('none', device=device),
+                lambda: flow_of_video(tmp_path / 'none.mp4', device=device)):
+        with pytest.raises(ConfigError, match=sentence):
+            ask()
 
 
 def test_the_official_raft_small_has_its_published_error_through_the_tools(shared_data, tmp_path):
