@@ -33,14 +33,21 @@ def check_scenes(scenes: Mapping[str, Path], out: Union[str, Path], skip_corrupt
         what was found, for each scene.
 
     Raises:
+        ConfigError: ``out`` is a file, or lies below one.
         InputError: corrupt frames that may not be left out, or too few good ones.
         MMRefineError: the list cannot be written.
     """
+    for place in (Path(out), *Path(out).parents):
+        if place.is_file():
+            raise ConfigError(f'{place}: is a file, and results need a folder; choose another --out')
     checks = {name: check_frames(path, Progress(f'looking at {name}: {{}} frames', None, log)) for name, path in scenes.items()}
     bad = {name: check for name, check in checks.items() if check.corrupt}
     file = Path(out) / CORRUPT_FILE
     if not bad:
-        file.unlink(missing_ok=True)  # of a damaged copy that was replaced since
+        try:
+            file.unlink(missing_ok=True)  # of a damaged copy that was replaced since
+        except OSError as error:
+            raise MMRefineError(write_failure(file, error)) from error
         return checks
     record = {name: dict(path=scenes[name], frames=check.frames, corrupt=[vars(frame) for frame in check.corrupt])
               for name, check in bad.items()}
@@ -68,7 +75,7 @@ def skipping(cfg: Config, out: Union[str, Path], skip_corrupt: bool, log: Callab
 
     Raises:
         InputError: corrupt frames that may not be left out.
-        ConfigError: a video that is not set.
+        ConfigError: a video that is not set, or ``out`` is a file.
     """
     plain, filled = cfg.to_dict(), fill_in(cfg).to_dict()
     looked_at: Dict[str, Dict[str, List[str]]] = {}

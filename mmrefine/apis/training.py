@@ -202,8 +202,17 @@ def _prepared(cfg: Config) -> Config:
 def _train_one(cfg: Config, brief: bool) -> Optional[Dict[str, Any]]:
     runner = _build(cfg, brief)
     _with_config_errors(cfg, lambda: runner.train_loop)  # opens no data, but builds data set and sampler
+    _with_config_errors(cfg, lambda: _build_optimizer(runner))
     runner.train()
     return read_report(runner.work_dir)
+
+
+def _build_optimizer(runner: Runner) -> None:
+    """Build what the runner would build itself a moment later, in its order, and would then leave alone."""
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    # it scales the learning rate in between, and would do so twice
+    if runner.param_schedulers is not None and not (runner.auto_scale_lr or {}).get('enable'):
+        runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
 
 
 def _build(cfg: Config, brief: bool = False) -> Runner:
@@ -217,7 +226,7 @@ def _with_config_errors(cfg: Config, build: Callable[[], Any]) -> Any:
         return build()
     except MMRefineError:
         raise
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AssertionError) as error:  # MMEngine says much of it with assert
         text = ' '.join(str(error).split())
         raise ConfigError(f'{cfg.filename or "config"}: a part of it cannot be built ({type(error).__name__}: {text}); '
                           'correct that value') from error

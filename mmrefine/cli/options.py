@@ -9,6 +9,17 @@ from mmrefine.apis.model_names import NAMED_MODELS
 
 __all__ = ['Paragraphs', 'add_model', 'add_skip_corrupt', 'add_set', 'add_video', 'at_least_1', 'values_of']
 
+# what --set does not say, and what does
+_ELSEWHERE = {
+    'video': 'name the video right after the command, as VIDEO',
+    'config': 'name it with --model',
+    'checkpoint': 'name it with --checkpoint',
+    'work_dir': 'name the folder with --out',
+    'skip_corrupt': 'add --skip-corrupt',
+    'sheets': 'add --sheets N to mmrefine labels',
+    'resume': 'leave it out: the same command goes on where it was',
+}
+
 
 class Paragraphs(argparse.HelpFormatter):
     """Descriptions keep their paragraphs, which are filled to the width of the terminal; lists and examples stay as they are."""
@@ -59,12 +70,21 @@ def at_least_1(text: str) -> int:
 
 
 def values_of(args: argparse.Namespace, **named: Any) -> Dict[str, Any]:
-    """Values of the config by dotted key: those of --set, and those of other options that were given; None means not given."""
+    """Values of the config by dotted key: those of --set, and those of other options that were given; None means not given.
+
+    Raises:
+        ConfigError: a key of --set that the command line says in another place.
+    """
     from mmengine.config import DictAction
+
+    from mmrefine.errors import ConfigError
 
     parser = argparse.ArgumentParser()
     parser.add_argument('--set', nargs='*', action=DictAction, default={})
     given: Mapping[str, Any] = parser.parse_args(['--set', *args.values]).set
+    for key in given:
+        if key in _ELSEWHERE:
+            raise ConfigError(f'--set {key}=…: is no key to set here; {_ELSEWHERE[key]}')
     return {**{key.replace('__', '.'): value for key, value in named.items() if value is not None}, **given}
 
 

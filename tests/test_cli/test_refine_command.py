@@ -198,3 +198,21 @@ def test_a_run_that_failed_before_it_made_anything_may_begin_again_with_other_se
     (out / 'labels' / 'clip' / 'a__b.png').touch()
     with pytest.raises(ConfigError, match='holds a run of other settings .held_out was 0, is 0.15'):
         training.prepare_run(short, 'demo', out, DEMO_WEIGHTS, resume=True)
+
+
+@pytest.mark.parametrize('value, remedy', [
+    ('video=a.mp4', 'as VIDEO'), ('config=a.py', '--model'), ('checkpoint=a.pth', '--checkpoint'), ('work_dir=a', '--out'),
+    ('resume=True', 'the same command goes on'), ('skip_corrupt=True', '--skip-corrupt'), ('sheets=3', '--sheets N')])
+def test_what_has_a_place_of_its_own_is_not_set(value, remedy, capsys):
+    for name in ('refine', 'labels'):
+        sentence = error_of(capsys, name, 'a.mp4', '--model', 'demo', '--set', 'max_iters=2', value)
+        assert sentence.startswith(f'--set {value.partition("=")[0]}=…: is no key to set here; ') and remedy in sentence
+
+
+def test_results_do_not_go_where_a_file_is(tmp_path, capsys):
+    clip, file = rendered(tmp_path, 3), tmp_path / 'file'
+    file.touch()
+    for name in ('refine', 'labels', 'flow'):
+        for out in (file, file / 'below'):
+            assert error_of(capsys, name, clip, '--model', 'demo', '--out', out) == (
+                f'{file}: is a file, and results need a folder; choose another --out')

@@ -284,6 +284,8 @@ def test_a_schedule_that_ends_before_the_training(failed, tmp_path):
     ('model.losses.0.gamma=3', 'gamma must lie in (0, 1], got 3'),
     ('max_iters=0', 'max_iters'),
     ('batch_size=0', 'batch_size'),
+    ('optim_wrapper.optimizer.lr=-1', 'ValueError: Invalid learning rate: -1'),
+    ('param_scheduler.pct_start=2', 'pct_start'),
 ])
 def test_a_value_that_cannot_be_meant(failed, tmp_path, option, sentence):
     assert sentence in failed(SMALL_VIDEO, option, video=folder(tmp_path / 'v', noise(), noise(1)))
