@@ -79,6 +79,8 @@ def label_video(video: Union[str, Path],
     Raises:
         MMRefineError: whatever is wrong with video, config or checkpoint, in one sentence.
     """
+    if sheets < 0:  # before the labels, which take long
+        raise ConfigError(f'sheets must be 0 or more labels of each scene, got {sheets}')
     cfg, _ = prepare_run(video, config, work_dir, checkpoint, overrides, skip_corrupt, resume=True)
     cfg.resume = False  # the teacher is the network as it came, even where a student is half trained; the store resumes by itself
     stores = make_labels(cfg, brief=True)

@@ -13,6 +13,7 @@ import mmrefine
 from mmrefine.apis.exit_status import run_command
 from mmrefine.cli import doctor, export, flow, labels, refine, report
 from mmrefine.cli.options import Paragraphs
+from mmrefine.errors import MMRefineError
 
 __all__ = ['build_parser', 'main']
 
@@ -54,7 +55,13 @@ def main(argv: Optional[List[str]] = None) -> None:
         args = build_parser().parse_args(argv)
         with warnings.catch_warnings():
             setattr(warnings, 'showwarning', _show_warning)
-            status: int = args.run(args)
+            try:
+                status: int = args.run(args)
+            except MMRefineError as error:
+                if 'values' not in args or '--cfg-options' not in str(error):
+                    raise
+                # what reads a config knows the option of MMLab's tools only
+                raise type(error)(str(error).replace('--cfg-options', '--set')) from error
         return status
 
     run_command(run, 'the same command goes on from here')

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import argparse
 
-from .options import add_model, add_set, add_skip_corrupt, add_video, values_of
+from .options import add_model, add_set, add_skip_corrupt, add_video, at_least_0, values_of
 
 HELP = 'make the labels of a video, and pictures of them, without training'
 ABOUT = """\
@@ -27,7 +27,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_video(parser)
     add_model(parser, 'the weights of the teacher')
     parser.add_argument('--out', metavar='DIR', help='folder of results (default: work_dirs/<name of the video>)')
-    parser.add_argument('--sheets', type=int, default=0, metavar='N',
+    parser.add_argument('--sheets', type=at_least_0, default=0, metavar='N',
                         help='draw N labels of each scene: frame, kept motion, weight, error (default: 0, no pictures)')
     add_skip_corrupt(parser)
     add_set(parser)

@@ -7,7 +7,7 @@ from typing import Any, Dict, Mapping
 
 from mmrefine.apis.model_names import NAMED_MODELS
 
-__all__ = ['Paragraphs', 'add_model', 'add_skip_corrupt', 'add_set', 'add_video', 'at_least_1', 'values_of']
+__all__ = ['Paragraphs', 'add_model', 'add_skip_corrupt', 'add_set', 'add_video', 'at_least_0', 'at_least_1', 'values_of']
 
 # what --set does not say, and what does
 _ELSEWHERE = {
@@ -66,6 +66,13 @@ def at_least_1(text: str) -> int:
     """A whole number above 0."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f'it must be a whole number, at least 1, got {text!r}')
+    return int(text)
+
+
+def at_least_0(text: str) -> int:
+    """A whole number, 0 too."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f'it must be a whole number, at least 0, got {text!r}')
     return int(text)
 
 

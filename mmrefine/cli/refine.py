@@ -4,7 +4,7 @@ from __future__ import annotations
 import argparse
 from typing import Any, Dict
 
-from .options import add_model, add_set, add_skip_corrupt, add_video, at_least_1, values_of
+from .options import add_model, add_set, add_skip_corrupt, add_video, at_least_0, at_least_1, values_of
 
 HELP = 'refine a network on a video: label, finetune, judge'
 ABOUT = """\
@@ -41,7 +41,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', metavar='DIR', help='folder of results (default: work_dirs/<name of the video>)')
     parser.add_argument('--steps', type=at_least_1, metavar='N', help="optimiser steps (default: the config's, 1000; of the demo 200)")
     parser.add_argument('--batch-size', type=at_least_1, metavar='N', help="frame pairs a step (default: the config's, 4)")
-    parser.add_argument('--workers', type=int, metavar='N', help="processes that load data (default: the config's)")
+    parser.add_argument('--workers', type=at_least_0, metavar='N', help="processes that load data (default: the config's)")
     parser.add_argument('--quick', action='store_true',
                         help='for a CPU: 200 steps of 4 pairs, 8 iterations of RAFT in training and 12 in tests')
     parser.add_argument('--amp', action='store_true', help='train under bfloat16 autocast')

@@ -96,7 +96,7 @@ class FolderFrames(FrameSource):
         if len(self.files) < 2:
             found = f'holds only {self.files[0].name}' if self.files else 'holds no pictures'
             raise InputError(f'{self.path}: {found}, motion needs at least 2 frames ({", ".join(IMAGE_SUFFIXES)}); '
-                             'point data_root at a folder of frames, a folder of such folders, or a video')
+                             'name a folder of frames, a folder of such folders, or a video')
         seen: Dict[str, Path] = {}
         for file in self.files:
             if file.stem in seen:

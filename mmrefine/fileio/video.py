@@ -61,16 +61,16 @@ def list_scenes(root: PathLike) -> Dict[str, Path]:
     if root.is_file():
         if not is_video(root):
             raise InputError(f'{root}: not a video ({", ".join(VIDEO_SUFFIXES)}); '
-                             'data_root is a video, a folder of frames, or a folder of scenes')
+                             'name a video, a folder of frames, or a folder of scenes')
         return {root.stem: root}
     if not root.exists():
-        raise InputError(f'{root}: there is no such file or folder; check data_root')
+        raise InputError(f'{root}: there is no such file or folder; check the path')
     if list_images(root) and not _videos(root):
         return {root.resolve().name: root}
     scenes: Dict[str, Path] = {}
     _collect(root, root, scenes)
     if not scenes:
-        raise InputError(f'{root}: holds neither frames nor videos, nor folders of them; check data_root')
+        raise InputError(f'{root}: holds neither frames nor videos, nor folders of them; check the path')
     return dict(sorted(scenes.items()))
 
 

@@ -94,6 +94,7 @@ def test_the_package_can_be_run(tmp_path):
 
 @pytest.mark.parametrize('argv', [
     [], ['refin', 'a.mp4'], ['refine'], ['refine', 'a.mp4', '--steps', '0'], ['refine', 'a.mp4', '--set', 'crop_size'],
+    ['labels', 'a.mp4', '--sheets', '-2'], ['refine', 'a.mp4', '--workers', '-1'],
     ['flow', 'a.mp4', '--format', 'jpg'], ['export', 'a.pth', '--to', 'mmflow'],
 ], ids=lambda argv: ' '.join(argv) or 'nothing')  # yapf: disable
 def test_a_command_line_that_cannot_be_meant_ends_with_2(argv, capsys):

@@ -172,7 +172,12 @@ def test_what_is_wrong_is_one_sentence_before_anything_is_made(tmp_path, monkeyp
     assert 'tools/convert_checkpoint.py' in small and '--model demo' in small
     wrong = error_of(capsys, 'refine', video, '--model', 'raft', '--checkpoint', official)
     assert wrong.startswith(f'{official}: holds the official Small RAFT (princeton names)') and wrong.endswith('add --model raft_small')
-    assert "did you mean max_iters?" in error_of(capsys, 'refine', video, '--model', 'demo', '--set', 'max_itrs=3')
+    for name in ('refine', 'labels'):
+        misspelt = error_of(capsys, name, video, '--model', 'demo', '--set', 'max_itrs=3')
+        assert '--set max_itrs: ' in misspelt and 'did you mean max_iters?' in misspelt and '--cfg-options' not in misspelt
+    assert error_of(capsys, 'refine', 'none.mp4', '--model', 'demo') == 'none.mp4: there is no such file or folder; check the path'
+    with pytest.raises(ConfigError, match='sheets must be 0 or more labels of each scene, got -2'):
+        mmrefine.label_video(video, 'demo', tmp_path / 'out', sheets=-2)
     assert 'no such model' in error_of(capsys, 'refine', video, '--model', 'nothing.py')
     assert not [path for path in (tmp_path / 'work_dirs').rglob('*.pth')]
 

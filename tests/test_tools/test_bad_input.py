@@ -68,7 +68,7 @@ def folder(root, *frames):
 
 def test_a_missing_folder(failed, tmp_path):
     found = failed(SMALL_VIDEO, video=tmp_path / 'nowhere')
-    assert found == f'{tmp_path / "nowhere"}: there is no such file or folder; check data_root'
+    assert found == f'{tmp_path / "nowhere"}: there is no such file or folder; check the path'
 
 
 def test_a_missing_data_root_of_a_benchmark(failed, tmp_path):
