@@ -32,7 +32,7 @@ def rebuild_reports(folder: Union[str, Path]) -> Iterator[str]:
         report = read_report(one)
         assert report is not None  # the file is there
         reports.append(write_report(one, report))
-    yield format_table(reports[0]) if len(reports) == 1 else summary_table(reports)
+    yield format_table(reports[0]) if len(reports) == 1 else summary_table(reports, [one.name for one in folders])
     for one, report in zip(folders, reports):
         reason = (report.get('guard') or {}).get('reason')
         if reason:

@@ -30,20 +30,25 @@ def read_report(work_dir: Union[str, Path]) -> Optional[Dict[str, Any]]:
     return report
 
 
-def summary_table(reports: Sequence[Dict[str, Any]]) -> str:
+def summary_table(reports: Sequence[Dict[str, Any]], runs: Sequence[str] = ()) -> str:
     """The ``refined`` group of several runs: scene, before, after, change in %, and the mean of the changes.
 
     Scenes are weighed equally, as in the paper's bar chart, whatever their length. Reports without a ``refined`` group are left out.
+
+    Args:
+        reports: one of each run.
+        runs: their names; a line then begins with ``<run>/<scene>``, or with the scene alone where the run is named after it.
     """
     rows: List[List[str]] = []
     changes: List[float] = []
     metric = next((m for m in HEADLINES if any(m in _refined(r).get('before', {}) for r in reports)), HEADLINES[0])
-    for report in reports:
+    for i, report in enumerate(reports):
         for name, scene in _refined(report).get('scenes', {}).items():
             change = scene['change_percent'].get(metric)
             if change is not None:
                 changes.append(change)
-            rows.append([name] + [_number(scene[side].get(metric)) for side in ('before', 'after')] + [_signed(change)])
+            title = f'{runs[i]}/{name}' if runs and runs[i] != name else name
+            rows.append([title] + [_number(scene[side].get(metric)) for side in ('before', 'after')] + [_signed(change)])
     mean = sum(changes) / len(changes) if changes else None
     rows.append(['mean of the changes', '', '', _signed(mean)])
     return _aligned([['scene', f'{metric} before', 'after', 'change']] + rows)

@@ -115,6 +115,7 @@ def test_a_folder_of_runs_gets_a_line_for_each_and_a_page_for_each(tmp_path, cap
     assert status_of('report', tmp_path) == 0
     text = capsys.readouterr().out
     assert 'mean of the changes' in text and '-50.0 %' in text and '+50.0 %' in text and 'guard of b: Reason b.' in text
+    assert [line.split()[0] for line in text.splitlines()[1:3]] == ['a/one', 'b/one']  # not twice the scene, as if it were the same run
     assert all((tmp_path / name / 'report.html').is_file() for name in 'ab')
 
 

@@ -30,6 +30,11 @@ def test_a_run_without_truth_is_summed_up_by_its_cycle_error():
     assert lines[0].split()[1:3] == ['cycle_median', 'before'] and lines[1].split() == ['a', '0.400', '0.300', '-25.0', '%']
 
 
+def test_runs_are_told_apart_by_name_unless_they_are_named_after_their_scene():
+    lines = summary_table([report(dog=(1., 0.5)), report(dog=(1., 2.)), report(cat=(1., 1.))], ['first', 'second', 'cat']).splitlines()
+    assert [line.split()[0] for line in lines[1:4]] == ['first/dog', 'second/dog', 'cat']
+
+
 def test_reports_without_the_group_are_left_out_and_nothing_is_made_up():
     assert summary_table([dict(groups={})]).splitlines()[-1].split() == ['mean', 'of', 'the', 'changes', '-']
     assert 'nan' not in summary_table([report(a=(0., 0.))])
