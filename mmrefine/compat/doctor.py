@@ -5,6 +5,7 @@ import importlib
 import importlib.metadata
 import platform
 import re
+import shutil
 import sys
 import tempfile
 import warnings
@@ -227,6 +228,11 @@ def _look_at_safe_loading() -> Union[str, Tuple[str, str]]:
     return 'mmengine checkpoints load with weights_only=True'
 
 
+def _look_at_command() -> str:
+    found = shutil.which('mmrefine')
+    return found or 'mmrefine is not on PATH, which does no harm: python -m mmrefine does the same'
+
+
 _LOOKS: Tuple[Tuple[str, Callable[[], Union[str, Tuple[str, str]]], str], ...] = (
     ('Python', _look_at_python, GET_PYTHON),
     ('torch', _look_at_torch, GET_TORCH),
@@ -240,4 +246,5 @@ _LOOKS: Tuple[Tuple[str, Callable[[], Union[str, Tuple[str, str]]], str], ...] =
     ('mmflow', _look_at_mmflow, GET_MMFLOW),
     ('stock configs', _look_at_stock_configs, GET_MMFLOW),
     ('safe loading', _look_at_safe_loading, GET_MMENGINE),
+    ('command', _look_at_command, ''),
 )

@@ -11,7 +11,7 @@ from mmrefine.compat import doctor
 from mmrefine.compat.doctor import Check, diagnose, format_report
 
 ROOT_NAMES = ['Python', 'torch', 'device', 'torchvision', 'opencv', 'pkg_resources', 'mmengine', 'mmcv',
-              'operators', 'mmflow', 'stock configs', 'safe loading']
+              'operators', 'mmflow', 'stock configs', 'safe loading', 'command']
 
 
 def checks_by_name():
@@ -124,6 +124,14 @@ def test_an_allow_list_that_does_not_fit_is_found(monkeypatch):
     finally:
         torch.serialization.add_safe_globals(known)
     assert (check.ok, check.remedy) == (False, doctor.GET_MMENGINE)
+
+
+@pytest.mark.parametrize('place, found', [
+    ('/opt/bin/mmrefine', '/opt/bin/mmrefine'), (None, 'not on PATH.*: python -m mmrefine does the same')])
+def test_a_command_that_is_not_on_the_path_is_no_fault_and_has_another_way(monkeypatch, place, found):
+    monkeypatch.setattr(doctor.shutil, 'which', lambda name: place)
+    check = doctor._run(*doctor._LOOKS[-1])
+    assert check.ok and re.search(found, check.found)
 
 
 def test_the_report_shows_each_remedy_and_counts_the_problems():
