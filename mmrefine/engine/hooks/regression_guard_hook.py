@@ -103,8 +103,8 @@ class RegressionGuardHook(Hook):
         self._dataset = DATASETS.build(dict(self.config, pipeline=[]))
         runner.logger.info(f'Guard: {len(self._dataset.pairs)} frame pairs of {len(self._dataset.scene_names)} scenes are kept back')
         if len(self._dataset.pairs) < FEW:
-            runner.logger.warning(f'Guard: fewer than {FEW} frame pairs prove hardly anything, so the network as it came will most likely be '
-                                  'handed back; refine on a longer video or on more scenes, or keep back more of it (held_out)')
+            runner.logger.warning(f'Guard: fewer than {FEW} frame pairs prove hardly anything, so the network as it came will most likely '
+                                  'be handed back; refine on a longer video or on more scenes, or keep back more of it (held_out)')
         path = Path(runner.work_dir, BEST)
         if runner.iter > 0 and self.interval and path.is_file():
             found = load_checkpoint_file(path)
