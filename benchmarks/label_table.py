@@ -2,7 +2,8 @@
 
     python benchmarks/label_table.py
     python benchmarks/label_table.py --checkpoint checkpoints/raft-small-mmrefine.pth --look source
-    python benchmarks/label_table.py --students 200
+    python benchmarks/label_table.py --students 100
+    python benchmarks/label_table.py --students 100 --look night --rows 'no filter, 1x then 2x' 'loose cycle, floor 0.3'
 
 One row for each labeler, all with the same teacher on the same pairs. ``kept`` is the mean weight, ``right`` the share of it that is off by
 less than 1 px, ``fast`` and ``hidden`` the mean weight on pixels that truly move by 4 px or more and on those that the next frame does not
@@ -93,6 +94,7 @@ def main() -> int:
     parser.add_argument('--videos', type=int, default=12)
     parser.add_argument('--frames', type=int, default=4, help='frames per video, at least 3')
     parser.add_argument('--precision', type=float, nargs='+', default=[0.8, 0.95], help='of the calibrated cycle filters')
+    parser.add_argument('--rows', nargs='+', choices=sorted(LABELERS_OF_TABLE), metavar='NAME', help='only these, and no calibrated ones')
     parser.add_argument('--students', type=int, default=0, metavar='STEPS', help='of a student for each row; 0: none')
     args = parser.parse_args()
     # seeds far from those of the training and of the demo
@@ -101,9 +103,9 @@ def main() -> int:
     network = init_model(CONFIG, args.checkpoint)
     teacher = RememberingTeacher(network)
     before = [_epe(network, some) for some in (clips, others) if some]
-    table = dict(LABELERS_OF_TABLE)
+    table = {name: LABELERS_OF_TABLE[name] for name in args.rows or LABELERS_OF_TABLE}
     pairs = [(frames[0], frames[1]) for frames in map(_frames, clips)]
-    for precision in args.precision:
+    for precision in [] if args.rows else args.precision:
         config = _labeler(LOOSE)
         found = calibrate(teacher, config, pairs, precision=precision, relative=0.)
         table[f'cycle, calibrated for {precision:.0%}{"" if found.reached else " (out of reach)"}'] = found.apply(config)

@@ -1,6 +1,9 @@
 """The rendered world: textured layers in motion, with exact labels."""
 from .clip import RenderedClip, exact_motion, render_clip
 from .folders import write_clips
-from .style import FOG, SOURCE, STYLES, TARGET, WorldStyle
+from .style import FAST, FOG, NIGHT, NOISE, SOURCE, STYLES, TARGET, WorldStyle
 
-__all__ = ['FOG', 'RenderedClip', 'SOURCE', 'STYLES', 'TARGET', 'WorldStyle', 'exact_motion', 'render_clip', 'write_clips']
+__all__ = [
+    'FAST', 'FOG', 'NIGHT', 'NOISE', 'RenderedClip', 'SOURCE', 'STYLES', 'TARGET', 'WorldStyle', 'exact_motion', 'render_clip',
+    'write_clips'
+]

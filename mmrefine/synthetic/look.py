@@ -15,7 +15,7 @@ class Look:
 
     Attributes:
         gain: ``(amplitude, frequency, phase)`` of the exposure.
-        shading: float32 ``(H, W, 1)`` vignette factor.
+        shading: float32 ``(H, W, 1)`` factor of light and vignette.
         defocus: standard deviation, px.
         shot: noise variance per grey level of signal.
         read: signal-free noise, grey levels.
@@ -58,7 +58,7 @@ def random_look(rng: np.random.Generator, size: tuple, style: WorldStyle,
     h, w = size
     y, x = np.mgrid[:h, :w].astype(np.float32)
     r2 = ((x / (w - 1) - 0.5)**2 + (y / (h - 1) - 0.5)**2) * 2
-    shading = (1 - rng.uniform(*style.vignette) * r2)[..., None]
+    shading = style.light * (1 - rng.uniform(*style.vignette) * r2)[..., None]
     gain = (style.exposure * rng.uniform(0.3, 1), rng.uniform(0.1, 0.5),
             rng.uniform(0, 2 * np.pi))
     quality = None if style.jpeg is None else int(

@@ -31,6 +31,7 @@ class WorldStyle:
         haze: airlight share of the front-most layer and of the background.
         shutter: open fraction of the frame interval, centred on the frame.
         subframes: instants averaged over the shutter, fewest and most.
+        light: how bright the frames are, as a share of the scene's own, in (0, 1].
         exposure: relative swing of the gain over a clip.
         vignette: relative darkening at the corners, range.
         defocus: range of the blur's standard deviation, px.
@@ -55,6 +56,7 @@ class WorldStyle:
     haze: Range | None = None
     shutter: float = 0.0
     subframes: tuple[int, int] = (1, 1)
+    light: float = 1.0
     exposure: float = 0.0
     vignette: Range = (0.0, 0.0)
     defocus: Range = (0.0, 0.0)
@@ -82,8 +84,12 @@ TARGET = WorldStyle(
 
 # The target's scenes so deep in haze that a network trained on either look cannot read them, whatever the size: most labels are wrong.
 FOG = replace(TARGET, name='fog', haze=(0.5, 0.8), read_noise=(2.0, 4.0))
+# The same with hardly any light, with a sensor that mostly invents, and so fast that the camera alone moves up to a third of the height.
+NIGHT = replace(TARGET, name='night', light=0.12, shot_noise=(0.1, 0.3), read_noise=(1.5, 3.0))
+NOISE = replace(TARGET, name='noise', shot_noise=(0.3, 0.6), read_noise=(12.0, 20.0))
+FAST = replace(TARGET, name='fast', object_speed=(0.15, 0.45), camera_speed=(0.1, 0.3))
 
-STYLES = {style.name: style for style in (SOURCE, TARGET, FOG)}
+STYLES = {style.name: style for style in (SOURCE, TARGET, FOG, NIGHT, NOISE, FAST)}
 
 
 def get_style(style: WorldStyle | str) -> WorldStyle:

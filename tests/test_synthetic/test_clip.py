@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmrefine.synthetic import FOG, SOURCE, TARGET, exact_motion, render_clip
+from mmrefine.synthetic import FAST, FOG, NIGHT, NOISE, SOURCE, TARGET, exact_motion, render_clip
 from mmrefine.synthetic.render import build_scene
 
 SIZE = (64, 96)
@@ -281,3 +281,13 @@ def test_exact_motion_is_that_of_the_clip_and_over_two_frames_it_leads_where_two
     assert seen.mean() > .5 and np.abs(whole + back).max() > 0
     with pytest.raises(ValueError, match='first, second are -1, 2'):
         exact_motion(4, -1, 2)
+
+
+def test_looks_that_a_network_fails_on_are_the_targets_scenes_seen_badly():
+    plain, night, noise, fast = (render_clip(5, 3, SIZE, style) for style in (TARGET, NIGHT, NOISE, FAST))
+    for clip in (night, noise):
+        np.testing.assert_array_equal(clip.flow_fw, plain.flow_fw)
+    assert night.frames.mean() < 0.2 * plain.frames.mean()
+    assert (noise.frames.astype(float) - plain.frames).std() > 10
+    speed = max(np.hypot(*render_clip(seed, 3, SIZE, FAST).flow_fw[0]).max() for seed in range(6))
+    assert speed / SIZE[0] > 60 / 128 and np.abs(fast.flow_fw).mean() > 3 * np.abs(plain.flow_fw).mean()
