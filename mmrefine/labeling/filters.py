@@ -14,6 +14,7 @@ from mmrefine.errors import ConfigError
 from mmrefine.geometry import (color_residual, cycle_consistent, cycle_error, cycle_tolerance,
                                lands_inside)
 from mmrefine.registry import FILTERS
+from mmrefine.values import is_number
 
 from .thresholds import Threshold
 
@@ -46,9 +47,9 @@ class PairContext:
 
 
 def check_tolerances(name: str, **tolerances: float) -> None:
-    """Refuse settings of the filter ``name`` that are negative, infinite or nan, by key and value."""
+    """Refuse settings of the filter ``name`` that are no numbers, negative, infinite or nan, by key and value."""
     for key, value in tolerances.items():
-        if not 0 <= value < float('inf'):
+        if not is_number(value) or not 0 <= value < float('inf'):
             raise ConfigError(f'{name}.{key} must be finite and not negative, got {value!r}')
 
 

@@ -13,6 +13,7 @@ from mmrefine.errors import ConfigError, TeacherError
 from mmrefine.geometry import color_residual, cycle_error, lands_inside
 from mmrefine.registry import BALANCERS, DENSIFIERS, FILTERS, LABELERS, TEACHER_VIEWS
 from mmrefine.structures import FlowEstimator, FlowLabel
+from mmrefine.values import as_share
 
 from .both_ways import Middles, Names, check_middles, look_both_ways
 from .filters import PairContext
@@ -77,12 +78,10 @@ class FlowLabeler:
         if directions not in ('forward', 'both'):
             raise ConfigError(
                 f"FlowLabeler.directions must be 'forward' or 'both', got {directions!r}")
-        for key, value in (('min_kept', min_kept), ('floor', floor)):
-            if not 0 <= value <= 1:
-                raise ConfigError(f'FlowLabeler.{key} must lie in [0, 1], got {value!r}')
         self.view: Callable[..., Tensor] = TEACHER_VIEWS.build(view)
         self.filters: List[Callable[[PairContext], Tensor]] = [FILTERS.build(f) for f in filters]
-        self.directions, self.min_kept, self.floor = directions, min_kept, floor
+        self.directions = directions
+        self.min_kept, self.floor = as_share('FlowLabeler.min_kept', min_kept), as_share('FlowLabeler.floor', floor)
         self.densify: Optional[Callable[[PairContext, Tensor], Tuple[Tensor, Tensor]]] = DENSIFIERS.build(densify) if densify else None
         self.balance: Optional[Callable[..., Tensor]] = BALANCERS.build(balance) if balance else None
         if getattr(self.balance, 'needs_plain', False) and hasattr(self.view, 'wants_plain'):
@@ -92,8 +91,8 @@ class FlowLabeler:
             view=_whole_config(self.view, view),
             filters=[_whole_config(part, config) for part, config in zip(self.filters, filters)],
             directions=directions,
-            min_kept=float(min_kept),
-            floor=float(floor))
+            min_kept=self.min_kept,
+            floor=self.floor)
         # only where there is one: labels that were made before these parts existed are still the same labels
         if densify:
             self._described['densify'] = _whole_config(self.densify, densify)

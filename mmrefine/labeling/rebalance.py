@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mmrefine.errors import ConfigError
 from mmrefine.registry import BALANCERS
+from mmrefine.values import as_share
 
 from .filters import check_tolerances
 
@@ -35,9 +36,7 @@ class SpeedThreshold:
 
     def __init__(self, least_motion: float = 5., slow: float = 0.) -> None:
         check_tolerances('SpeedThreshold', least_motion=least_motion)
-        if not 0 <= slow <= 1:
-            raise ConfigError(f'SpeedThreshold.slow must lie in [0, 1], got {slow!r}')
-        self.least_motion, self.slow = least_motion, slow
+        self.least_motion, self.slow = least_motion, as_share('SpeedThreshold.slow', slow)
 
     def __call__(self, flow: Tensor, weight: Tensor) -> Tensor:
         """Weight ``(B, 1, H, W)`` in [0, 1]."""
@@ -151,9 +150,7 @@ class Novelty:
     def __init__(self, half: float = 1., least: float = 0.1) -> None:
         if not 0 < half < float('inf'):
             raise ConfigError(f'Novelty.half must be finite and above 0 px, got {half!r}')
-        if not 0 <= least <= 1:
-            raise ConfigError(f'Novelty.least must lie in [0, 1], got {least!r}')
-        self.half, self.least = half, least
+        self.half, self.least = half, as_share('Novelty.least', least)
 
     def __call__(self, flow: Tensor, weight: Tensor, plain: Optional[Tensor] = None) -> Tensor:
         """Weight ``(B, 1, H, W)`` in [0, 1]; ``plain`` is the motion of the plain look, ``(B, 2, H, W)`` px.

@@ -97,7 +97,7 @@ def test_settings_of_old_draw_the_same_numbers_and_cut_the_same_windows(density)
     (dict(density=-3), 'RandomCrop.density .* got -3'),
     (dict(density=2.5), 'RandomCrop.density .* got 2.5'),
     (dict(pick='worst'), "RandomCrop.pick must be 'proportional' or 'best', got 'worst'"),
-    (dict(floor=1.5), r'RandomCrop.floor must be a chance in \[0, 1\], got 1.5'),
+    (dict(floor=1.5), r'RandomCrop.floor must lie in \[0, 1\], got 1.5'),
 ])
 def test_values_that_cannot_be_meant_are_refused_by_key_and_value(settings, said):
     with pytest.raises(ConfigError, match=said):

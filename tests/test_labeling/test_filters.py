@@ -119,6 +119,7 @@ def test_the_soft_cycle_weight_is_0_outside_the_frame():
     (lambda: ColorFilter(tolerance=-.5), 'ColorFilter.tolerance .* got -0.5'),
     (lambda: SoftCycleFilter(beta=0), 'SoftCycleFilter.beta must be above 0 px'),
     (lambda: SoftCycleFilter(alpha=float('inf')), 'SoftCycleFilter.alpha .* got inf'),
+    (lambda: SoftCycleFilter(alpha='a'), "SoftCycleFilter.alpha must be finite and not negative, got 'a'"),
 ])
 def test_values_that_cannot_be_meant_are_refused_by_key_and_value(build, said):
     with pytest.raises(ConfigError, match=said):

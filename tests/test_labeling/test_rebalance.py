@@ -181,6 +181,7 @@ def test_the_page_on_labels_has_a_row_for_each_part_with_all_its_defaults():
     (lambda: SpeedQuota(quotas=0.), 'SpeedQuota.quotas .* got 0.0'),
     (lambda: InverseHistogram(edges=(0., 1.)), r'InverseHistogram.edges .* got \(0.0, 1.0\)'),
     (lambda: InverseHistogram(cap=.5), 'InverseHistogram.cap must be finite and at least 1, got 0.5'),
+    (lambda: Novelty(least='x'), r"Novelty.least must lie in \[0, 1\], got 'x'"),
 ])
 def test_values_that_cannot_be_meant_are_refused_by_key_and_value(build, said):
     with pytest.raises(ConfigError, match=said):

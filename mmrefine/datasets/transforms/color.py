@@ -8,8 +8,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmrefine.registry import TRANSFORMS
-
-from .checks import as_share, as_strength
+from mmrefine.values import as_share, as_strength
 
 __all__ = ['ColorJitter']
 

@@ -8,8 +8,7 @@ from mmcv.transforms import BaseTransform
 
 from mmrefine.errors import ConfigError
 from mmrefine.registry import TRANSFORMS
-
-from .checks import as_share
+from mmrefine.values import as_share
 
 __all__ = ['Eraser']
 

@@ -10,8 +10,8 @@ from mmcv.transforms import BaseTransform
 from mmrefine.errors import ConfigError
 from mmrefine.geometry import pieced_motion
 from mmrefine.registry import TRANSFORMS
+from mmrefine.values import as_share
 
-from .checks import as_share
 from .noise import grainy
 
 __all__ = ['SelfWarp']

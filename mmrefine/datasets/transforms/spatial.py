@@ -8,8 +8,8 @@ from mmcv.transforms import BaseTransform
 
 from mmrefine.errors import ConfigError, InputError
 from mmrefine.registry import TRANSFORMS
+from mmrefine.values import as_range, as_share, as_size
 
-from .checks import as_range, as_share, as_size
 from .moves import move_pair
 
 __all__ = ['RandomCrop', 'RandomFlip', 'RandomScaleStretch']
