@@ -2,6 +2,12 @@
 
 A config names a part by its class name (``type='FlowRefiner'``); from another scope it is ``mmrefine.FlowRefiner``.
 """
+from __future__ import annotations
+
+import difflib
+from typing import Any, Mapping
+
+from mmengine.config import Config
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
@@ -17,12 +23,49 @@ from mmengine.registry import PARAM_SCHEDULERS as MMENGINE_PARAM_SCHEDULERS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import VISBACKENDS as MMENGINE_VISBACKENDS
 from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
-from mmengine.registry import Registry
+from mmengine.registry import Registry, build_from_cfg
+
+from mmrefine.errors import ConfigError, MMRefineError
+from mmrefine.values import brief, check_values
 
 __all__ = [
     'BALANCERS', 'DATASETS', 'DATA_SAMPLERS', 'DENSIFIERS', 'FILTERS', 'HOOKS', 'LABELERS', 'LOOPS', 'METRICS', 'MODELS',
     'OPTIM_WRAPPERS', 'TEACHER_VIEWS', 'TRANSFORMS'
 ]
+
+
+def build_part(cfg: Any, registry: Registry, **more: Any) -> Any:
+    """Build a part of stage 1, and blame the config for what it cannot be built from.
+
+    Args:
+        cfg: a dict with a ``type``.
+        registry: where the type is looked up.
+        more: for MMEngine.
+
+    Raises:
+        ConfigError: no such dict, no such type, values of another type than the class declares, or whatever makes its constructor fail.
+    """
+    registry.import_from_location()
+    known = sorted(registry.module_dict)
+    if not isinstance(cfg, (Mapping, Config)) or not cfg.get('type'):
+        raise ConfigError(f'a {registry.name} must be a dict with a type, one of {", ".join(known)}, got {brief(cfg)}')
+    given = cfg['type']
+    part = registry.get(given) if isinstance(given, str) else given
+    if not callable(part):
+        near = difflib.get_close_matches(str(given), known, n=1)
+        hint = f'did you mean {near[0]}?' if near else f'there are {", ".join(known)}'
+        raise ConfigError(f'there is no {registry.name} {brief(given)}; {hint}')
+    name = getattr(part, '__name__', str(part))
+    settings = {key: value for key, value in cfg.items() if key not in ('type', '_scope_')}
+    check_values(name, part, settings)
+    try:
+        return build_from_cfg(cfg if isinstance(cfg, (dict, Config)) else dict(cfg), registry, **more)
+    except MMRefineError:
+        raise
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        raise ConfigError(f'the {registry.name} {name} cannot be built from {brief(settings, 200)} ({type(error).__name__}: '
+                          f'{" ".join(str(error).split())}); correct these values') from error
+
 
 # networks, refiners (network + losses), losses, data preprocessors
 MODELS = Registry('model', parent=MMENGINE_MODELS, scope='mmrefine', locations=['mmrefine.models'])
@@ -39,15 +82,15 @@ TRANSFORMS = Registry(
     scope='mmrefine',
     locations=['mmrefine.datasets.transforms'])
 # stage 1: teacher output -> label
-LABELERS = Registry('labeler', scope='mmrefine', locations=['mmrefine.labeling'])
+LABELERS = Registry('labeler', build_func=build_part, scope='mmrefine', locations=['mmrefine.labeling'])
 # stage 1: which motion may become a label
-FILTERS = Registry('filter', scope='mmrefine', locations=['mmrefine.labeling'])
+FILTERS = Registry('filter', build_func=build_part, scope='mmrefine', locations=['mmrefine.labeling'])
 # stage 1: how verified labels grow
-DENSIFIERS = Registry('densifier', scope='mmrefine', locations=['mmrefine.labeling'])
+DENSIFIERS = Registry('densifier', build_func=build_part, scope='mmrefine', locations=['mmrefine.labeling'])
 # stage 1: how much of its weight a label gives to which speed
-BALANCERS = Registry('balancer', scope='mmrefine', locations=['mmrefine.labeling'])
+BALANCERS = Registry('balancer', build_func=build_part, scope='mmrefine', locations=['mmrefine.labeling'])
 # stage 1: what the teacher sees and the student does not
-TEACHER_VIEWS = Registry('teacher view', scope='mmrefine', locations=['mmrefine.labeling'])
+TEACHER_VIEWS = Registry('teacher view', build_func=build_part, scope='mmrefine', locations=['mmrefine.labeling'])
 # where the parts meet
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='mmrefine', locations=['mmrefine.engine'])
 LOOPS = Registry('loop', parent=MMENGINE_LOOPS, scope='mmrefine', locations=['mmrefine.engine'])

@@ -132,7 +132,7 @@ def label_pair(model: FlowEstimator,
         InputError: something else than frames of one size.
         TeacherError: the motion is nan or infinite.
     """
-    part: Any = labeler if isinstance(labeler, FlowLabeler) else LABELERS.build(dict(labeler or DEFAULT_LABELER))
+    part: Any = labeler if isinstance(labeler, FlowLabeler) else LABELERS.build(labeler or DEFAULT_LABELER)
     frames = _pair(model, frame1, frame2)
     if part.needs_third:
         if frame3 is None:

@@ -132,6 +132,13 @@ def test_a_third_frame_that_is_missing_or_does_not_fit_is_named():
         label_pair(Shift(2.), DARK, BRIGHT, CHECKED, frame3=DARK / 255)
 
 
+def test_a_labeler_that_cannot_be_built_is_named():
+    with pytest.raises(ConfigError, match='a labeler must be a dict with a type, .* got 5'):
+        label_pair(Shift(2.), DARK, BRIGHT, 5)
+    with pytest.raises(ConfigError, match="FlowLabeler.floor must be a number, got 'abc'"):
+        label_pair(Shift(2.), DARK, BRIGHT, dict(CHECKED, floor='abc'))
+
+
 def test_frames_in_between_make_a_long_step_of_short_ones():
     """2 px from any frame to the next one that is shown, so 4 px by way of one and 2 px at once."""
     composed = dict(type='FlowLabeler', view=dict(type='ComposedView', scales=(1., ), flip=False, refine=False, trust=0.))

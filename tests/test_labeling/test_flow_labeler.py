@@ -259,6 +259,8 @@ def test_a_filter_that_would_broadcast_is_refused_by_name():
     (dict(directions='backward'), "FlowLabeler.directions .* got 'backward'"),
     (dict(min_kept=1.5), r'FlowLabeler.min_kept must lie in \[0, 1\], got 1.5'),
     (dict(floor=-.1), 'FlowLabeler.floor .* got -0.1'),
+    (dict(floor='abc'), r"FlowLabeler.floor must lie in \[0, 1\], got 'abc'"),
+    (dict(filters=[5]), 'a filter must be a dict with a type, .* got 5'),
 ])
 def test_settings_that_cannot_be_meant_are_refused_by_key_and_value(settings, said):
     with pytest.raises(ConfigError, match=said):

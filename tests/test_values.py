@@ -1,0 +1,174 @@
+"""Values of a config against what the parameters say that they take, and the parts of stage 1 that are built from them."""
+from __future__ import annotations
+
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+
+import numpy as np
+import pytest
+from mmengine.config import Config, ConfigDict
+
+import mmrefine.labeling  # noqa: F401  (registers)
+from mmrefine.errors import ConfigError, InputError
+from mmrefine.registry import BALANCERS, DENSIFIERS, FILTERS, LABELERS, TEACHER_VIEWS
+from mmrefine.values import as_count, as_range, as_share, as_size, brief, check_values, misfits
+
+VIEW = dict(type='CascadeView')
+
+
+def taker(number: float = 1.,
+          whole: int = 1,
+          flag: bool = False,
+          text: str = '',
+          path: Optional[Union[str, Path]] = None,
+          numbers: Sequence[float] = (),
+          pair: Tuple[int, int] = (1, 1),
+          open_end: Tuple[float, ...] = (),
+          part: Optional[Dict[str, Any]] = None,
+          parts: Sequence[Dict[str, Any]] = (),
+          either: Union[int, Sequence[int]] = 1,
+          table: Optional[Mapping[str, Sequence[str]]] = None,
+          bare: List = [],
+          anything: Any = None,
+          action: Optional[Callable[[], int]] = None,
+          late: float = None,
+          untyped=None) -> None:
+    """Whatever a config may hold."""
+
+
+@pytest.mark.parametrize('key, value', [
+    ('number', 1), ('number', np.float32(2)), ('number', float('nan')), ('whole', np.int64(3)), ('flag', True), ('text', Path('a')),
+    ('path', None), ('path', 'a'), ('numbers', [1, 2.5]), ('numbers', ()), ('pair', [2, 3]), ('open_end', (1, 2, 3)), ('part', dict(a=1)),
+    ('part', ConfigDict(a=1)), ('parts', [dict(a=1)]), ('either', 2), ('either', [1, 2]), ('table', dict(a=5)), ('bare', [1, 'a']),
+    ('anything', 'x'), ('action', 5), ('late', None), ('untyped', 5), ('unknown', 5),
+])  # yapf: disable
+def test_what_an_annotation_allows_fits(key, value):
+    assert misfits(taker, {key: value}) == {}
+
+
+@pytest.mark.parametrize('key, value, wanted', [
+    ('number', 'abc', 'a number'),
+    ('number', None, 'a number'),
+    ('number', True, 'a number'),
+    ('whole', 1.5, 'a whole number'),
+    ('whole', 2., 'a whole number'),
+    ('whole', False, 'a whole number'),
+    ('flag', 'no', 'True or False'),
+    ('flag', 1, 'True or False'),
+    ('text', 5, 'a string'),
+    ('path', 5, 'a string or None'),
+    ('numbers', 2, 'a list of numbers'),
+    ('numbers', '12', 'a list of numbers'),
+    ('numbers', [1, 'b'], 'a list of numbers'),
+    ('pair', (1, 2, 3), 'a list of 2 whole numbers'),
+    ('open_end', ['a'], 'a list of numbers'),
+    ('part', 'Novelty', 'a dict or None'),
+    ('parts', 5, 'a list of dicts'),
+    ('parts', [5], 'a list of dicts'),
+    ('either', 'x', 'a whole number or a list of whole numbers'),
+    ('table', 5, 'a dict or None'),
+    ('bare', 5, 'a list'),
+])
+def test_another_type_is_told_in_words(key, value, wanted):
+    assert misfits(taker, {key: value}) == {key: wanted}
+    with pytest.raises(ConfigError) as refused:
+        check_values('Taker', taker, {key: value, 'unknown': 5})
+    assert str(refused.value) == f'Taker.{key} must be {wanted}, got {value!r}'
+
+
+def test_keys_that_go_to_a_base_are_judged_by_the_base():
+
+    class Base:
+
+        def __init__(self, floor: float = 0., step: int = 1) -> None:
+            pass
+
+    class Part(Base):
+
+        def __init__(self, step: str, **kwargs: Any) -> None:
+            pass
+
+    assert misfits(Part, dict(step=1, floor='x', kwargs=5)) == dict(step='a string', floor='a number')
+
+
+def test_an_annotation_that_only_a_type_checker_can_read_says_nothing():
+
+    def odd(value: 'Nowhere') -> None:  # noqa: F821
+        pass
+
+    assert misfits(odd, dict(value=5)) == {}
+
+
+def test_a_long_value_is_cut():
+    assert brief([1, 2]) == '[1, 2]' and brief('a\nb') == r"'a\nb'"
+    assert len(brief(list(range(100)))) <= 60 and brief(list(range(100))).endswith('…')
+
+
+@pytest.mark.parametrize('check, said', [
+    (lambda: as_count('a.b', 0), 'a.b must be a whole number, at least 1, got 0'),
+    (lambda: as_count('a.b', 1.5), 'a.b must be a whole number, at least 1, got 1.5'),
+    (lambda: as_count('a.b', True), 'a.b must be a whole number, at least 1, got True'),
+    (lambda: as_count('a.b', 'x', 0), "a.b must be a whole number, at least 0, got 'x'"),
+    (lambda: as_share('a.b', 'x'), r"a.b must lie in \[0, 1\], got 'x'"),
+    (lambda: as_share('a.b', float('nan')), r'a.b must lie in \[0, 1\], got nan'),
+    (lambda: as_range('a.b', 5), r'a.b must be \(lowest, highest\), got 5'),
+    (lambda: as_size('a.b', 5), r'a.b must be \(height, width\) in px, each at least 2, got 5'),
+])
+def test_a_value_that_cannot_be_meant_is_named(check, said):
+    with pytest.raises(ConfigError, match=f'^{said}$'):
+        check()
+
+
+@pytest.mark.parametrize('registry, config, said', [
+    (LABELERS, dict(type='FlowLabeler', view=VIEW, floor='abc'), "FlowLabeler.floor must be a number, got 'abc'"),
+    (LABELERS, dict(type='FlowLabeler', view=VIEW, min_kept=None), 'FlowLabeler.min_kept must be a number, got None'),
+    (LABELERS, dict(type='FlowLabeler', view=VIEW, filters=5), 'FlowLabeler.filters must be a list of dicts, got 5'),
+    (LABELERS, dict(type='FlowLabeler', view=5), 'FlowLabeler.view must be a dict, got 5'),
+    (LABELERS, dict(type='FlowLabeler', view=VIEW, balance='Novelty'), "FlowLabeler.balance must be a dict or None, got 'Novelty'"),
+    (LABELERS, dict(type='FlowLabeler', view=dict(type='CascadeView', scales=2)), 'CascadeView.scales must be a list of numbers, got 2'),
+    (LABELERS, dict(type='FlowLabeler', view=VIEW, filters=[dict(type='CycleFilter', alpha='a')]),
+     "CycleFilter.alpha must be a number, got 'a'"),
+    (LABELERS, dict(type='FlowLabeler'), 'the labeler FlowLabeler cannot be built from {} (TypeError: FlowLabeler.__init__() missing'),
+    (LABELERS, dict(type='FlowLabeler', view={}), 'a teacher view must be a dict with a type, one of ArbitratedView, CascadeView'),
+    (TEACHER_VIEWS, dict(type='ArbitratedView', trust='x', flip='no'),
+     "ArbitratedView.flip must be True or False, got 'no'; ArbitratedView.trust must be a number, got 'x'"),
+    (FILTERS, dict(type='CycleFiler'), "there is no filter 'CycleFiler'; did you mean CycleFilter?"),
+    (FILTERS, dict(type='x.Nothing'), "there is no filter 'x.Nothing'; there are CensusFilter, ColorFilter"),
+    (FILTERS, dict(type=5), 'there is no filter 5; there are'),
+    (FILTERS, dict(type='CycleFilter', alfa=1), "CycleFilter cannot be built from {'alfa': 1} (TypeError: "),
+    (FILTERS, dict(alpha=1), 'a filter must be a dict with a type, one of'),
+    (FILTERS, 'CycleFilter', 'a filter must be a dict with a type, one of'),
+    (DENSIFIERS, dict(type='EdgeAwareDensify', reach=1.5), 'EdgeAwareDensify.reach must be a whole number, got 1.5'),
+    (BALANCERS, dict(type='SpeedQuota', quotas='x'), "SpeedQuota.quotas must be a number or a list of numbers, got 'x'"),
+    (BALANCERS, dict(type='Novelty', half=0), 'Novelty.half must be finite and above 0 px, got 0'),
+])  # yapf: disable
+def test_a_part_of_stage_1_that_cannot_be_built_is_the_fault_of_its_config(registry, config, said):
+    with pytest.raises(ConfigError) as refused:
+        registry.build(config)
+    assert said in str(refused.value) and '\n' not in str(refused.value)
+
+
+class Fails:
+    """A part of somebody else's."""
+
+    def __init__(self, error):
+        raise error
+
+
+@pytest.mark.parametrize('error', [TypeError('a\nb'), ValueError('a b'), KeyError('a b'), AttributeError('a b'), RecursionError('a b')])
+def test_what_a_constructor_of_somebody_elses_raises_names_part_and_values(error):
+    with pytest.raises(ConfigError, match=rf'the filter Fails cannot be built from .*\({type(error).__name__}: .?a b') as refused:
+        FILTERS.build(dict(type=Fails, error=error))
+    assert refused.value.__cause__ is error
+
+
+@pytest.mark.parametrize('error', [InputError('a'), OSError('a'), RuntimeError('a')])
+def test_other_errors_of_a_constructor_stay_as_they_are(error):
+    with pytest.raises(type(error), match='^a$'):
+        FILTERS.build(dict(type=Fails, error=error))
+
+
+def test_every_kind_of_config_is_taken():
+    for config in (dict(VIEW), ConfigDict(VIEW), Config(dict(VIEW)), MappingProxyType(VIEW)):
+        assert TEACHER_VIEWS.build(config).scales == (1., 2.)
