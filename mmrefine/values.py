@@ -47,23 +47,37 @@ def check_values(name: str, owner: Any, values: Mapping[str, Any]) -> None:
 def misfits(owner: Any, values: Mapping[str, Any]) -> Dict[str, str]:
     """The values that are not of the type in the annotation of their parameter: parameter -> what it must be, in words.
 
-    Judged are numbers, truth values, strings, dicts, and lists of them; whatever else an annotation says, anything will do. A whole number
-    is a number, and True is none.
+    Numbers, truth values, strings, dicts and lists are judged; where the annotation says another class, any dict, list or object will do,
+    since it may be built from it. A whole number is a number, and True is none.
     """
     found: Dict[str, str] = {}
     seen = set()
     for function in functions_of(owner):
-        try:
-            hints = get_type_hints(function)
-        except (AttributeError, NameError, TypeError):  # written for a type checker only
-            continue
+        hints = _hints(function)
         for key, parameter in inspect.signature(function).parameters.items():
             if key not in values or key not in hints or key in seen or parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
                 continue
             seen.add(key)
             if values[key] is not parameter.default and not _fits(hints[key], values[key]):
-                found[key] = _words(hints[key])
+                found[key] = _words(hints[key]) + _example(parameter.default)
     return found
+
+
+def _hints(function: Any) -> Dict[str, Any]:
+    """The annotations of a function that can be read; one by one, as some are written for a type checker only."""
+    found: Dict[str, Any] = {}
+    for key, hint in getattr(function, '__annotations__', {}).items():
+        try:
+            found.update(get_type_hints(types.SimpleNamespace(__annotations__={key: hint}), getattr(function, '__globals__', None)))
+        except (AttributeError, NameError, SyntaxError, TypeError):
+            continue
+    return found
+
+
+def _example(default: Any) -> str:
+    """The default of a parameter, if it tells more than the type."""
+    telling = isinstance(default, (str, Real, list, tuple)) and not isinstance(default, bool) and default not in ('', [], ())
+    return f', such as {brief(default)}' if telling else ''
 
 
 def functions_of(owner: Any) -> Iterator[Any]:
@@ -95,8 +109,15 @@ def _fits(hint: Any, value: Any) -> bool:
         if kind is tuple and inner and inner[-1] is not Ellipsis:
             return len(value) == len(inner) and all(map(_fits, inner, value))
         return not inner or all(_fits(inner[0], one) for one in value)
-    # dicts, True and False, None
-    return not isinstance(kind, type) or kind not in _WORDS or isinstance(value, kind)
+    if kind in _WORDS:  # dicts, True and False, None
+        return isinstance(value, kind)
+    # of another class a config gives the config, never a number or a string
+    return not isinstance(value, (str, Real, type(None))) or not _is_class(kind) or isinstance(value, kind)
+
+
+def _is_class(kind: Any) -> bool:
+    """Whether ``isinstance`` can tell; typing.Any is a class, too, from Python 3.11 on, and so are protocols."""
+    return isinstance(kind, type) and kind is not Any and not getattr(kind, '_is_protocol', False)
 
 
 def _is_list(kind: Any) -> bool:
@@ -106,11 +127,15 @@ def _is_list(kind: Any) -> bool:
 def _words(hint: Any, several: bool = False) -> str:
     kind, inner = get_origin(hint) or hint, get_args(hint)
     if kind in _UNIONS:
-        return ' or '.join(dict.fromkeys(_words(one, several) for one in inner))
+        kinds = [get_origin(one) or one for one in inner]
+        plain = [one for one, its in zip(inner, kinds) if its in _WORDS or _is_list(its)]
+        # a config cannot hold what is none of these, but it can hold None
+        told = plain if any(one is not type(None) for one in plain) else inner
+        return ' or '.join(dict.fromkeys(_words(one, several) for one in told))
     if _is_list(kind):
         count = f'{len(inner)} ' if kind is tuple and inner and inner[-1] is not Ellipsis else ''
         return ('lists' if several else 'a list') + (f' of {count}{_words(inner[0], True)}' if inner else '')
-    return _WORDS[kind][several] if kind in _WORDS else 'anything'
+    return _WORDS[kind][several] if kind in _WORDS else getattr(kind, '__name__', str(kind))
 
 
 def brief(value: Any, most: int = 60) -> str:

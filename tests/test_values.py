@@ -12,9 +12,17 @@ from mmengine.config import Config, ConfigDict
 import mmrefine.labeling  # noqa: F401  (registers)
 from mmrefine.errors import ConfigError, InputError
 from mmrefine.registry import BALANCERS, DENSIFIERS, FILTERS, LABELERS, TEACHER_VIEWS
+from mmrefine.structures import FlowEstimator
 from mmrefine.values import as_count, as_range, as_share, as_size, brief, check_values, misfits
 
 VIEW = dict(type='CascadeView')
+
+
+class Fails:
+    """A part of somebody else's."""
+
+    def __init__(self, error):
+        raise error
 
 
 def taker(number: float = 1.,
@@ -32,6 +40,9 @@ def taker(number: float = 1.,
           bare: List = [],
           anything: Any = None,
           action: Optional[Callable[[], int]] = None,
+          model: Union[Fails, Dict] = {},
+          models: Optional[List[Union[Fails, Dict]]] = None,
+          estimator: Optional[FlowEstimator] = None,
           late: float = None,
           untyped=None) -> None:
     """Whatever a config may hold."""
@@ -41,19 +52,19 @@ def taker(number: float = 1.,
     ('number', 1), ('number', np.float32(2)), ('number', float('nan')), ('whole', np.int64(3)), ('flag', True), ('text', Path('a')),
     ('path', None), ('path', 'a'), ('numbers', [1, 2.5]), ('numbers', ()), ('pair', [2, 3]), ('open_end', (1, 2, 3)), ('part', dict(a=1)),
     ('part', ConfigDict(a=1)), ('parts', [dict(a=1)]), ('either', 2), ('either', [1, 2]), ('table', dict(a=5)), ('bare', [1, 'a']),
-    ('anything', 'x'), ('action', 5), ('late', None), ('untyped', 5), ('unknown', 5),
+    ('anything', 'x'), ('action', len), ('model', dict(type='A')), ('late', None), ('untyped', 5), ('unknown', 5), ('estimator', 5),
 ])  # yapf: disable
 def test_what_an_annotation_allows_fits(key, value):
     assert misfits(taker, {key: value}) == {}
 
 
 @pytest.mark.parametrize('key, value, wanted', [
-    ('number', 'abc', 'a number'),
-    ('number', None, 'a number'),
-    ('number', True, 'a number'),
-    ('whole', 1.5, 'a whole number'),
-    ('whole', 2., 'a whole number'),
-    ('whole', False, 'a whole number'),
+    ('number', 'abc', 'a number, such as 1.0'),
+    ('number', None, 'a number, such as 1.0'),
+    ('number', True, 'a number, such as 1.0'),
+    ('whole', 1.5, 'a whole number, such as 1'),
+    ('whole', 2., 'a whole number, such as 1'),
+    ('whole', False, 'a whole number, such as 1'),
     ('flag', 'no', 'True or False'),
     ('flag', 1, 'True or False'),
     ('text', 5, 'a string'),
@@ -61,14 +72,18 @@ def test_what_an_annotation_allows_fits(key, value):
     ('numbers', 2, 'a list of numbers'),
     ('numbers', '12', 'a list of numbers'),
     ('numbers', [1, 'b'], 'a list of numbers'),
-    ('pair', (1, 2, 3), 'a list of 2 whole numbers'),
+    ('pair', (1, 2, 3), 'a list of 2 whole numbers, such as (1, 1)'),
     ('open_end', ['a'], 'a list of numbers'),
     ('part', 'Novelty', 'a dict or None'),
     ('parts', 5, 'a list of dicts'),
     ('parts', [5], 'a list of dicts'),
-    ('either', 'x', 'a whole number or a list of whole numbers'),
+    ('either', 'x', 'a whole number or a list of whole numbers, such as 1'),
     ('table', 5, 'a dict or None'),
     ('bare', 5, 'a list'),
+    ('model', 'x', 'a dict'),
+    ('models', 5, 'a list of dicts or None'),
+    ('models', [5], 'a list of dicts or None'),
+    ('action', 5, 'Callable or None'),
 ])
 def test_another_type_is_told_in_words(key, value, wanted):
     assert misfits(taker, {key: value}) == {key: wanted}
@@ -81,7 +96,7 @@ def test_keys_that_go_to_a_base_are_judged_by_the_base():
 
     class Base:
 
-        def __init__(self, floor: float = 0., step: int = 1) -> None:
+        def __init__(self, floor: float = 0.5, step: int = 1) -> None:
             pass
 
     class Part(Base):
@@ -89,15 +104,15 @@ def test_keys_that_go_to_a_base_are_judged_by_the_base():
         def __init__(self, step: str, **kwargs: Any) -> None:
             pass
 
-    assert misfits(Part, dict(step=1, floor='x', kwargs=5)) == dict(step='a string', floor='a number')
+    assert misfits(Part, dict(step=1, floor='x', kwargs=5)) == dict(step='a string', floor='a number, such as 0.5')
 
 
-def test_an_annotation_that_only_a_type_checker_can_read_says_nothing():
+def test_an_annotation_that_only_a_type_checker_can_read_says_nothing_and_the_others_count():
 
-    def odd(value: 'Nowhere') -> None:  # noqa: F821
+    def odd(value: 'Nowhere', text: str) -> None:  # noqa: F821
         pass
 
-    assert misfits(odd, dict(value=5)) == {}
+    assert misfits(odd, dict(value=5, text=5)) == dict(text='a string')
 
 
 def test_a_long_value_is_cut():
@@ -121,39 +136,33 @@ def test_a_value_that_cannot_be_meant_is_named(check, said):
 
 
 @pytest.mark.parametrize('registry, config, said', [
-    (LABELERS, dict(type='FlowLabeler', view=VIEW, floor='abc'), "FlowLabeler.floor must be a number, got 'abc'"),
-    (LABELERS, dict(type='FlowLabeler', view=VIEW, min_kept=None), 'FlowLabeler.min_kept must be a number, got None'),
+    (LABELERS, dict(type='FlowLabeler', view=VIEW, floor='abc'), "FlowLabeler.floor must be a number, such as 0.0, got 'abc'"),
+    (LABELERS, dict(type='FlowLabeler', view=VIEW, min_kept=None), 'FlowLabeler.min_kept must be a number, such as 0.0, got None'),
     (LABELERS, dict(type='FlowLabeler', view=VIEW, filters=5), 'FlowLabeler.filters must be a list of dicts, got 5'),
     (LABELERS, dict(type='FlowLabeler', view=5), 'FlowLabeler.view must be a dict, got 5'),
     (LABELERS, dict(type='FlowLabeler', view=VIEW, balance='Novelty'), "FlowLabeler.balance must be a dict or None, got 'Novelty'"),
-    (LABELERS, dict(type='FlowLabeler', view=dict(type='CascadeView', scales=2)), 'CascadeView.scales must be a list of numbers, got 2'),
+    (LABELERS, dict(type='FlowLabeler', view=dict(type='CascadeView', scales=2)),
+     'CascadeView.scales must be a list of numbers, such as (1.0, 2.0), got 2'),
     (LABELERS, dict(type='FlowLabeler', view=VIEW, filters=[dict(type='CycleFilter', alpha='a')]),
-     "CycleFilter.alpha must be a number, got 'a'"),
+     "CycleFilter.alpha must be a number, such as 0.002, got 'a'"),
     (LABELERS, dict(type='FlowLabeler'), 'the labeler FlowLabeler cannot be built from {} (TypeError: FlowLabeler.__init__() missing'),
     (LABELERS, dict(type='FlowLabeler', view={}), 'a teacher view must be a dict with a type, one of ArbitratedView, CascadeView'),
     (TEACHER_VIEWS, dict(type='ArbitratedView', trust='x', flip='no'),
-     "ArbitratedView.flip must be True or False, got 'no'; ArbitratedView.trust must be a number, got 'x'"),
+     "ArbitratedView.flip must be True or False, got 'no'; ArbitratedView.trust must be a number, such as 3.0, got 'x'"),
     (FILTERS, dict(type='CycleFiler'), "there is no filter 'CycleFiler'; did you mean CycleFilter?"),
     (FILTERS, dict(type='x.Nothing'), "there is no filter 'x.Nothing'; there are CensusFilter, ColorFilter"),
     (FILTERS, dict(type=5), 'there is no filter 5; there are'),
     (FILTERS, dict(type='CycleFilter', alfa=1), "CycleFilter cannot be built from {'alfa': 1} (TypeError: "),
     (FILTERS, dict(alpha=1), 'a filter must be a dict with a type, one of'),
     (FILTERS, 'CycleFilter', 'a filter must be a dict with a type, one of'),
-    (DENSIFIERS, dict(type='EdgeAwareDensify', reach=1.5), 'EdgeAwareDensify.reach must be a whole number, got 1.5'),
-    (BALANCERS, dict(type='SpeedQuota', quotas='x'), "SpeedQuota.quotas must be a number or a list of numbers, got 'x'"),
+    (DENSIFIERS, dict(type='EdgeAwareDensify', reach=1.5), 'EdgeAwareDensify.reach must be a whole number, such as 16, got 1.5'),
+    (BALANCERS, dict(type='SpeedQuota', quotas='x'), "SpeedQuota.quotas must be a number or a list of numbers, such as 0.25, got 'x'"),
     (BALANCERS, dict(type='Novelty', half=0), 'Novelty.half must be finite and above 0 px, got 0'),
 ])  # yapf: disable
 def test_a_part_of_stage_1_that_cannot_be_built_is_the_fault_of_its_config(registry, config, said):
     with pytest.raises(ConfigError) as refused:
         registry.build(config)
     assert said in str(refused.value) and '\n' not in str(refused.value)
-
-
-class Fails:
-    """A part of somebody else's."""
-
-    def __init__(self, error):
-        raise error
 
 
 @pytest.mark.parametrize('error', [TypeError('a\nb'), ValueError('a b'), KeyError('a b'), AttributeError('a b'), RecursionError('a b')])

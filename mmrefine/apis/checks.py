@@ -1,8 +1,9 @@
-"""Is every key of a config one that somebody reads?"""
+"""Is every key of a config one that somebody reads, and its value of the type that is read?"""
 from __future__ import annotations
 
 import difflib
 import inspect
+import re
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
 from mmengine import registry as mmengine_registry
@@ -18,8 +19,12 @@ import mmrefine.labeling  # noqa: F401  (registers)
 import mmrefine.models  # noqa: F401  (registers)
 from mmrefine import registry
 from mmrefine.errors import ConfigError
+from mmrefine.values import brief, functions_of, misfits
 
-__all__ = ['RUNNER_KEYS', 'UNTYPED', 'check_config', 'config_problems']
+__all__ = ['REFERENCE', 'RUNNER_KEYS', 'UNTYPED', 'check_config', 'config_problems', 'value_at']
+
+# '{video}', '{labeler.directions}', '{max_iters+100}'
+REFERENCE = re.compile(r'{(\w+(?:\.\w+)*)([+-]\d+)?}')
 
 # what MMEngine itself reads out of a dict with a type
 _RESERVED = {'type', '_scope_', '_delete_', 'priority'}
@@ -39,12 +44,13 @@ UNTYPED = {
 
 
 def check_config(cfg: Config) -> None:
-    """Compare every dict that has a ``type`` with the class of that name, and every top-level key with those of the runner.
+    """Compare every dict that has a ``type`` with the class of that name, and the top-level keys with those of the runner.
 
-    The network's own config (``estimator``) is mmflow's business and only checked when it is built.
+    The network's own config (``estimator``) is mmflow's business and only checked when it is built. The types of values are those of the
+    annotations, of our classes and of what is in our registries.
 
     Raises:
-        ConfigError: unknown classes and keys, all of them at once.
+        ConfigError: unknown classes and keys, and values of another type, all of them at once.
     """
     problems = config_problems(cfg)
     if problems:
@@ -52,17 +58,26 @@ def check_config(cfg: Config) -> None:
 
 
 def config_problems(cfg: Config) -> List[str]:
-    """One sentence for each unknown class or key."""
+    """One sentence for each unknown class or key, and for each value of another type."""
     plain = cfg.to_dict()
     # a stock config: mmflow's own classes, which only its network is taken from
     if plain.get('default_scope') not in (None, 'mmrefine'):
         return []
-    problems = list(_top_level_problems(plain))
+    problems = [*_top_level_problems(plain), *_value_problems(plain, '', Runner, plain)]
     for where, part in _dicts(plain, ''):
-        problems += _problems(where, part) if isinstance(part.get('type'), str) else _untyped_problems(where, part)
+        problems += _problems(plain, where, part) if isinstance(part.get('type'), str) else _untyped_problems(plain, where, part)
     schedules = plain.get('param_scheduler') or []
     problems += _schedule_problems(plain.get('train_cfg') or {}, schedules if isinstance(schedules, list) else [schedules])
-    return problems
+    # many places may refer to one value
+    return list({problem.partition(' must be ')[0]: problem for problem in problems}.values())
+
+
+def value_at(plain: Mapping[str, Any], name: str) -> Any:
+    """What a dotted key leads to; None if nothing."""
+    found: Any = plain
+    for part in name.split('.'):
+        found = found.get(part) if isinstance(found, dict) else None
+    return found
 
 
 def _top_level_problems(plain: Mapping[str, Any]) -> Iterator[str]:
@@ -93,7 +108,7 @@ def _dicts(node: Any, where: str) -> Iterator[Tuple[str, Dict[str, Any]]]:
             yield from _dicts(value, f'{where}.{i}')
 
 
-def _problems(where: str, part: Mapping[str, Any]) -> Iterator[str]:
+def _problems(plain: Mapping[str, Any], where: str, part: Mapping[str, Any]) -> Iterator[str]:
     name = part['type']
     found = _lookup(name)
     if found is None:
@@ -105,13 +120,42 @@ def _problems(where: str, part: Mapping[str, Any]) -> Iterator[str]:
     known_keys = _parameters(found)
     if known_keys is not None:
         yield from _unknown_keys(where, name, part, known_keys)
+    if any(found in registry.module_dict.values() for registry in _OURS):
+        yield from _value_problems(plain, where, found, part)
 
 
-def _untyped_problems(where: str, part: Mapping[str, Any]) -> Iterator[str]:
+def _untyped_problems(plain: Mapping[str, Any], where: str, part: Mapping[str, Any]) -> Iterator[str]:
     name = where.rpartition('.')[2]
     if name in UNTYPED:
         taker, more = UNTYPED[name]
         yield from _unknown_keys(where, name, part, [*inspect.signature(taker).parameters, *more])
+        yield from _value_problems(plain, where, taker, part)
+
+
+def _value_problems(plain: Mapping[str, Any], where: str, taker: Any, part: Mapping[str, Any]) -> Iterator[str]:
+    """Values of another type than ``taker`` says, each by the key where it was written."""
+    found = {key: _resolved(plain, f'{where}.{key}' if where else key, value) for key, value in part.items() if key not in _RESERVED}
+    for key, wanted in misfits(taker, {key: value for key, (_, value) in found.items() if not _refers(value)}).items():
+        name, value = found[key]
+        yield f'{name} must be {wanted}, got {brief(value)}'
+
+
+def _resolved(plain: Mapping[str, Any], where: str, value: Any) -> Tuple[str, Any]:
+    """Where the value of a reference was written, and the value; what leads nowhere or in a circle stays a reference."""
+    seen: Set[str] = set()
+    reference = REFERENCE.fullmatch(value) if isinstance(value, str) else None
+    while reference and reference[1] not in seen and value_at(plain, reference[1]) is not None:
+        seen.add(reference[1])
+        where, value = reference[1], value_at(plain, reference[1])
+        reference = REFERENCE.fullmatch(value) if isinstance(value, str) else None
+    return where, value
+
+
+def _refers(value: Any) -> bool:
+    """Whether a value is, or holds in a list, a reference that is not filled in: its type is not known yet."""
+    if isinstance(value, (list, tuple)):
+        return any(map(_refers, value))
+    return isinstance(value, str) and REFERENCE.fullmatch(value) is not None
 
 
 def _unknown_keys(where: str, name: str, part: Mapping[str, Any], known: Sequence[str]) -> Iterator[str]:
@@ -128,12 +172,7 @@ def _parameters(found: Any) -> Optional[List[str]]:
     ``**kwargs`` stand for the parameters of the base class, as far as the bases are clear about theirs.
     """
     known: List[str] = []
-    seen: Set[Any] = set()
-    for owner in inspect.getmro(found) if inspect.isclass(found) else (found, ):
-        function = owner.__dict__.get('__init__') if inspect.isclass(owner) else owner
-        if function is None or function is object.__init__ or function in seen:
-            continue
-        seen.add(function)
+    for function in functions_of(found):
         parameters = inspect.signature(function).parameters.values()
         known += [p.name for p in parameters
                   if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and p.name not in ('self', 'runner', 'args', *known)]

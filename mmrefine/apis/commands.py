@@ -4,20 +4,43 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config, DictAction
 
 from mmrefine.apis.config import load_config
 from mmrefine.apis.exit_status import run_command
+from mmrefine.errors import ConfigError
 
-__all__ = ['add_config_options', 'config_of', 'run_command']
+__all__ = ['Overrides', 'add_config_options', 'config_of', 'run_command']
+
+
+class Overrides(DictAction):
+    """KEY=VALUE as MMEngine reads it, and one sentence about what it cannot read.
+
+    Raises:
+        ConfigError: no ``=``, brackets without their other half, or a dict, which MMEngine's syntax has not.
+    """
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        """Add the pairs to those that are there, one by one, so that the one to blame is known."""
+        for pair in values:
+            if '=' not in pair:
+                raise ConfigError(f'{option_string} {pair}: it must be KEY=VALUE, such as max_iters=300')
+            try:
+                if 'dict(' in pair:  # would end in a string, or never
+                    raise ValueError('a dict')
+                super().__call__(parser, namespace, [pair], option_string)
+            except (AssertionError, RecursionError, ValueError) as error:
+                raise ConfigError(f'{option_string} {pair}: the value cannot be read; write a list as [1,2] or (1,2), all brackets closed, '
+                                  "and a dict into a config file of your own, which begins with _base_ = '<this config>'") from error
 
 
 def add_config_options(parser: argparse.ArgumentParser, launcher: bool = True) -> None:
     """CONFIG, --work-dir, --cfg-options and --launcher, as every MMLab tool has them."""
     parser.add_argument('config', help='config file, for example configs/refine/raft_video.py')
     parser.add_argument('--work-dir', help='folder of all results; default work_dirs/<name of the config>')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action=Overrides, default={}, metavar='KEY=VALUE',
                         help='override keys of the config, for example video=my.mp4 max_iters=300')
     if launcher:
         launchers = ['none', 'pytorch', 'slurm', 'mpi']

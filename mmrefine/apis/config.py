@@ -2,20 +2,17 @@
 from __future__ import annotations
 
 import difflib
-import re
 from pathlib import Path
 from typing import Any, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 from mmengine.config import Config
 
-from mmrefine.apis.checks import RUNNER_KEYS, UNTYPED, config_problems
+from mmrefine.apis.checks import REFERENCE, RUNNER_KEYS, UNTYPED, config_problems, value_at
 from mmrefine.compat.stock import stock_config_root
 from mmrefine.errors import ConfigError
+from mmrefine.values import brief
 
 __all__ = ['fill_in', 'load_config', 'override']
-
-# '{video}', '{labeler.directions}', '{max_iters+100}'
-_REFERENCE = re.compile(r'{(\w+(?:\.\w+)*)([+-]\d+)?}')
 
 
 def load_config(path: Union[str, Path], overrides: Optional[Mapping[str, Any]] = None) -> Config:
@@ -56,22 +53,28 @@ def override(cfg: Config, overrides: Optional[Mapping[str, Any]] = None) -> Conf
         if not unknown:
             try:
                 cfg.merge_from_dict({key: value}, allow_list_keys=True)
-            except (KeyError, TypeError, IndexError) as error:
-                problems.append(f'--cfg-options {key}={value!r}: cannot be merged into {_at(cfg, key)!r} ({_one_line(error)})')
+            except (AttributeError, IndexError, KeyError, TypeError):
+                where, found = _at(cfg, key)
+                problems.append(f'--cfg-options {key}: {where} is {brief(found)}, and only values of a dict can be replaced one by one; '
+                                f'give {where} as a whole, a dict in a config file of your own, which begins with '
+                                f"_base_ = '{cfg.filename or '<this config>'}'")
     problems += config_problems(cfg)
     if problems:
         raise ConfigError(f'{cfg.filename or "config"}: ' + '; '.join(dict.fromkeys(problems)))
     return cfg
 
 
-def _at(cfg: Config, key: str) -> Any:
-    """The value at the longest part of a dotted key that exists."""
-    node: Any = cfg
-    for part in key.split('.'):
-        if not isinstance(node, dict) or part not in node:
-            break
-        node = node[part]
-    return node
+def _at(cfg: Config, key: str) -> Tuple[str, Any]:
+    """The longest part of a dotted key that leads through dicts, or through lists of them, and what is there."""
+    node, parts = cfg.to_dict(), key.split('.')
+    for depth, part in enumerate(parts):
+        if isinstance(node, dict) and part in node:
+            node = node[part]
+        elif isinstance(node, list) and part.isdigit() and int(part) < len(node) and isinstance(node[int(part)], dict):
+            node = node[int(part)]
+        else:
+            return '.'.join(parts[:depth]), node
+    return key, node
 
 
 def _unknown_override(cfg: Config, key: str) -> Iterator[str]:
@@ -98,7 +101,7 @@ def _unknown_override(cfg: Config, key: str) -> Iterator[str]:
         elif node is None:
             return
         else:
-            reference = _REFERENCE.fullmatch(node) if isinstance(node, str) else None
+            reference = REFERENCE.fullmatch(node) if isinstance(node, str) else None
             remedy = f'; override {".".join([reference[1], *parts[depth:]])} instead' if reference else ''
             yield f'--cfg-options {key}: {where} is {node!r}, which has no keys{remedy}'
             return
@@ -127,9 +130,7 @@ def fill_in(cfg: Config) -> Config:
         if name in seen:
             problems.append(f'{where}: {" -> ".join([*seen, name])} is a circle')
             return None
-        found: Any = plain
-        for part in name.split('.'):
-            found = found.get(part) if isinstance(found, dict) else None
+        found = value_at(plain, name)
         if found is None:
             top = name.partition('.')[0]
             remedy = f'which is not set; add --cfg-options {name}=…' if top in plain else 'and there is no such key in the config'
@@ -145,10 +146,10 @@ def fill_in(cfg: Config) -> Config:
             return type(value)(filled(v, f'{where}.{i}', seen) for i, v in enumerate(value))
         if not isinstance(value, str):
             return value
-        whole = _REFERENCE.fullmatch(value)
+        whole = REFERENCE.fullmatch(value)
         if whole:
             return value_of(whole[1], whole[2], where, seen)
-        return _REFERENCE.sub(lambda m: str(value_of(m[1], m[2], where, seen)), value)
+        return REFERENCE.sub(lambda m: str(value_of(m[1], m[2], where, seen)), value)
 
     result = {key: filled(value, key) if key != 'estimator' else value for key, value in plain.items()}
     if problems:

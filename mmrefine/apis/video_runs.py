@@ -14,6 +14,7 @@ from mmrefine.compat.checkpoints import state_dict_of
 from mmrefine.errors import ConfigError, InputError, MMRefineError
 from mmrefine.fileio.atomic import json_bytes, save_checkpoint, write_bytes, write_failure
 from mmrefine.fileio.digest import digest_of_state
+from mmrefine.values import brief
 
 __all__ = ['RUN_FILE', 'default_out', 'mark_finished', 'prepare_run']
 
@@ -105,7 +106,7 @@ def _check_folder(folder: Path, settings: Mapping[str, Any]) -> bool:
             raise ConfigError(f'{folder}: holds a run that was not started by this command, so nobody knows its settings; go on with the '
                               'command that began it, or choose another --out')
         return False
-    changes = [f'{key} was {_brief(old)}, is {_brief(new)}' for key, old, new in _differences(record['settings'], settings)]
+    changes = [f'{key} was {brief(old)}, is {brief(new)}' for key, old, new in _differences(record['settings'], settings)]
     if changes and _has_made_something(folder):
         more = f' and {len(changes) - 4} more' if len(changes) > 4 else ''
         raise ConfigError(f'{folder}: holds a run of other settings ({"; ".join(changes[:4])}{more}); choose another --out, or delete that '
@@ -131,11 +132,6 @@ def _differences(old: Any, new: Any, key: str = '') -> Iterator[Tuple[str, Any, 
             yield from _differences(one, other, f'{key}.{i}')
     elif old != new:
         yield key.replace('config.', '', 1), old, new
-
-
-def _brief(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + '…'
 
 
 def _read(folder: Path) -> Optional[Dict[str, Any]]:

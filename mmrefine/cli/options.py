@@ -80,14 +80,13 @@ def values_of(args: argparse.Namespace, **named: Any) -> Dict[str, Any]:
     """Values of the config by dotted key: those of --set, and those of other options that were given; None means not given.
 
     Raises:
-        ConfigError: a key of --set that the command line says in another place.
+        ConfigError: a key of --set that the command line says in another place, or a value that cannot be read.
     """
-    from mmengine.config import DictAction
-
+    from mmrefine.apis.commands import Overrides  # heavy
     from mmrefine.errors import ConfigError
 
     parser = argparse.ArgumentParser()
-    parser.add_argument('--set', nargs='*', action=DictAction, default={})
+    parser.add_argument('--set', nargs='*', action=Overrides, default={})
     given: Mapping[str, Any] = parser.parse_args(['--set', *args.values]).set
     for key in given:
         if key in _ELSEWHERE:

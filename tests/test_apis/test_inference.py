@@ -135,7 +135,7 @@ def test_a_third_frame_that_is_missing_or_does_not_fit_is_named():
 def test_a_labeler_that_cannot_be_built_is_named():
     with pytest.raises(ConfigError, match='a labeler must be a dict with a type, .* got 5'):
         label_pair(Shift(2.), DARK, BRIGHT, 5)
-    with pytest.raises(ConfigError, match="FlowLabeler.floor must be a number, got 'abc'"):
+    with pytest.raises(ConfigError, match="FlowLabeler.floor must be a number, such as 0.0, got 'abc'"):
         label_pair(Shift(2.), DARK, BRIGHT, dict(CHECKED, floor='abc'))
 
 

@@ -178,6 +178,10 @@ def test_what_is_wrong_is_one_sentence_before_anything_is_made(tmp_path, monkeyp
     assert error_of(capsys, 'refine', 'none.mp4', '--model', 'demo') == 'none.mp4: there is no such file or folder; check the path'
     with pytest.raises(ConfigError, match='sheets must be 0 or more labels of each scene, got -2'):
         mmrefine.label_video(video, 'demo', tmp_path / 'out', sheets=-2)
+    assert "labeler.floor must be a number, such as 0.0, got 'abc'" in error_of(
+        capsys, 'labels', video, '--model', 'demo', '--set', 'labeler.floor=abc')
+    assert '--set labeler.view=dict(a=1,b=2): the value cannot be read' in error_of(
+        capsys, 'labels', video, '--model', 'demo', '--set', 'labeler.view=dict(a=1,b=2)')
     assert 'no such model' in error_of(capsys, 'refine', video, '--model', 'nothing.py')
     assert not [path for path in (tmp_path / 'work_dirs').rglob('*.pth')]
 

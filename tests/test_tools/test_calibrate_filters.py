@@ -39,6 +39,7 @@ def test_it_prints_a_table_and_options_that_the_config_takes(trees, weights, opt
     (['--precision', '1.2'], 'calibrate.precision must lie in (0, 1), such as 0.95, got 1.2'),
     (['--warps', '0'], 'calibrate.warps must be a whole number, at least 1, got 0'),
     (['--frames', '1'], 'calibrate.frames must be a whole number, at least 2, got 1'),
+    (['--device', 'tpu'], "device 'tpu': PyTorch knows no such device; name cpu"),
 ])
 def test_what_cannot_be_meant_ends_in_one_line_that_names_the_key(weights, options, tmp_path, capsys, wrong, story):  # noqa: F811
     assert status_of('calibrate_filters', CONFIG, weights['small'], '--work-dir', tmp_path, *wrong, *options) == 1

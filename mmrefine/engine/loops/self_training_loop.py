@@ -30,8 +30,8 @@ class SelfTrainingLoop(BaseLoop):
     Args:
         runner: the runner.
         dataloader: config of the training data, or a loader.
-        max_iters: optimiser steps in all rounds together.
-        rounds: how many times to label, in [1, max_iters]; rounds have equal length, the last takes the remainder.
+        max_iters: optimiser steps in all rounds together, a whole number; 1e3 is one, too.
+        rounds: how many times to label, a whole number in [1, max_iters]; rounds have equal length, the last takes the remainder.
 
     Raises:
         ConfigError: ``max_iters`` below 1 or ``rounds`` outside [1, max_iters].
@@ -40,8 +40,8 @@ class SelfTrainingLoop(BaseLoop):
     def __init__(self,
                  runner: Runner,
                  dataloader: Union[DataLoader, Dict],
-                 max_iters: int,
-                 rounds: int = 1) -> None:
+                 max_iters: float,
+                 rounds: float = 1) -> None:
         if max_iters != int(max_iters) or rounds != int(rounds) or not 1 <= rounds <= max_iters:
             raise ConfigError(f'train_cfg needs whole numbers, max_iters >= 1 and 1 <= rounds <= max_iters, got {max_iters} and {rounds}')
         super().__init__(runner, dataloader)
