@@ -5,6 +5,7 @@ import math
 from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
 
 from mmrefine.errors import ConfigError
+from mmrefine.values import is_number
 
 LEAST_SCENES = 4  # from so many on, whole scenes are kept back
 LEAST_PAIRS = 4  # of a scene that is cut: fewer leave nothing to learn from
@@ -38,7 +39,7 @@ def split_pairs(pairs: Sequence[Mapping[str, Any]], share: float, step: int = 1)
     Raises:
         ConfigError: a share out of range, or nothing can be kept back.
     """
-    if not 0 <= share < 1:
+    if not is_number(share) or not 0 <= share < 1:
         raise ConfigError(f'held_out must be a share of the video in [0, 1), got {share!r}')
     if share == 0:
         return Split(list(pairs), [], {})

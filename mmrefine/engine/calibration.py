@@ -16,6 +16,7 @@ from mmrefine.fileio.atomic import write_failure, write_json
 from mmrefine.fileio.digest import digest_of
 from mmrefine.labeling import Calibration, calibrate, check_promise, tunable_filters
 from mmrefine.models import FrozenTeacher
+from mmrefine.values import as_count
 
 # what a config may say; the rest of calibrate() is the engine's business
 DEFAULTS: Dict[str, Any] = {
@@ -41,10 +42,8 @@ def check_calibration(settings: Mapping[str, Any], name: str = 'calibrate') -> N
         raise ConfigError(f'{name} has no key {", ".join(map(repr, unknown))}; it has {", ".join(DEFAULTS)}')
     whole = {**DEFAULTS, **settings}
     check_promise(whole['precision'], whole['within'], whole['relative'], whole['warps'], whole['pace'], name)
-    for key, lowest in (('frames', 2), ('seed', 0)):
-        value = whole[key]
-        if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
-            raise ConfigError(f'{name}.{key} must be a whole number, at least {lowest}, got {value!r}')
+    as_count(f'{name}.frames', whole['frames'], 2)
+    as_count(f'{name}.seed', whole['seed'], 0)
 
 
 def calibrate_labeler(teacher: FrozenTeacher,

@@ -26,6 +26,7 @@ from mmrefine.fileio.label_summary import summarize
 from mmrefine.fileio.store_files import wanted_of
 from mmrefine.labeling import FlowLabeler, Middle, PairLabels
 from mmrefine.models import FrozenTeacher
+from mmrefine.values import as_count
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,7 @@ def make_labels(teacher: FrozenTeacher,
         TeacherError: the teacher's motion cannot be used; names the pair.
         NoLabelsError: less than ``min_kept`` survived.
     """
-    if batch_size < 1:
-        raise ConfigError(f'batch_size of the labels must be at least 1, got {batch_size!r}')
+    batch_size = as_count('batch_size of the labels', batch_size)
     if not 1 <= part[0] <= part[1]:
         raise ConfigError(f'part of the labels must be k/n with k from 1 to n, got {part[0]}/{part[1]}')
     if labeler.directions == 'both' and any(pair['reverse'] for pair in dataset.pairs):

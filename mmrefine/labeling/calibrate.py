@@ -17,6 +17,7 @@ from mmrefine.errors import ConfigError, InputError, NoLabelsError
 from mmrefine.geometry import SMALLEST_SIDE, cycle_error
 from mmrefine.registry import LABELERS
 from mmrefine.structures import FlowEstimator
+from mmrefine.values import as_count, is_number
 
 from .calibration import Calibration
 from .filters import PairContext, check_tolerances
@@ -37,13 +38,12 @@ def check_promise(precision: float, within: float, relative: float, warps: int, 
     Raises:
         ConfigError: a value out of range; names the key as ``<name>.<key>``.
     """
-    if not 0 < precision < 1:
+    if not is_number(precision) or not 0 < precision < 1:
         raise ConfigError(f'{name}.precision must lie in (0, 1), such as 0.95, got {precision!r}')
     check_tolerances(name, within=within, relative=relative, pace=pace)
     if within == 0:
         raise ConfigError(f'{name}.within must be above 0 px, got 0: no motion is known without an error')
-    if isinstance(warps, bool) or not isinstance(warps, int) or warps < 1:
-        raise ConfigError(f'{name}.warps must be a whole number, at least 1, got {warps!r}')
+    as_count(f'{name}.warps', warps)
 
 
 def calibrate(teacher: FlowEstimator,

@@ -62,7 +62,7 @@ def test_no_share_keeps_nothing_back():
     assert split_pairs(pairs, 0.) == (pairs, [], {})
 
 
-@pytest.mark.parametrize('share', [-0.1, 1., float('nan')])
+@pytest.mark.parametrize('share', [-0.1, 1., float('nan'), 'x', None])
 def test_a_share_that_cannot_be_meant_is_refused(share):
     with pytest.raises(ConfigError, match=r'held_out must be a share .* got ' + repr(share)):
         split_pairs(pairs_of(dict(a=5)), share)

@@ -135,10 +135,35 @@ def test_a_single_pair_cannot_both_choose_and_judge(material, tmp_path):
     (dict(frames=1), r'PseudoLabelHook.calibrate.frames must be a whole number, at least 2, got 1'),
     (dict(frames=2.5), r'calibrate.frames .* got 2.5'),
     (dict(seed=-1), r'calibrate.seed must be a whole number, at least 0, got -1'),
+    (dict(precision='x'), r"calibrate.precision must lie in .* got 'x'"),
+    (dict(pace='x'), r"calibrate.pace must be finite and not negative, got 'x'"),
+    (dict(warps='x'), r"calibrate.warps must be a whole number, at least 1, got 'x'"),
 ])
 def test_settings_that_cannot_be_meant_are_refused_when_the_hook_is_built(wrong, story):
     with pytest.raises(ConfigError, match=story):
         PseudoLabelHook(dataset={}, labeler={}, calibrate=wrong)
+
+
+@pytest.mark.parametrize('key, wrong, wanted', [
+    ('batch_size', 1.5, 'a whole number, such as 1'),
+    ('batch_size', 0, 'a whole number, at least 1'),
+    ('min_kept', 'abc', 'a number, such as 0.001'),
+    ('store', 5, "a string, such as 'labels'"),
+    ('store', '', "the name of a folder, such as 'labels'"),
+    ('labeler', 'x', 'a dict'),
+    ('calibrate', 'x', 'a dict or None'),
+    ('teacher_dtype', ['float32'], "a string, such as 'float32'"),
+    ('relabel', 'x', "'once' or 'every_round'"),
+])
+def test_a_value_of_the_hook_that_cannot_be_meant_is_refused_when_it_is_built(key, wrong, wanted):
+    with pytest.raises(ConfigError) as refused:
+        PseudoLabelHook(**{**dict(dataset={}, labeler={}), key: wrong})
+    assert str(refused.value) == f'PseudoLabelHook.{key} must be {wanted}, got {wrong!r}'
+
+
+def test_a_least_share_beyond_1_is_refused_when_the_hook_is_built():
+    with pytest.raises(ConfigError, match=r'PseudoLabelHook.min_kept must lie in \[0, 1\], got 2'):
+        PseudoLabelHook(dataset={}, labeler={}, min_kept=2)
 
 
 def test_nothing_random_of_the_training_is_used_up(material, tmp_path):

@@ -206,9 +206,10 @@ def test_labelling_both_ways_twice_is_refused(teacher, material, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_an_empty_batch_is_refused(teacher, pairs, tmp_path):
-    with pytest.raises(ConfigError, match='at least 1, got 0'):
-        label(tmp_path, teacher, labeler_of(), pairs, batch_size=0)
+@pytest.mark.parametrize('size', [0, 1.5, 'x'])
+def test_a_batch_size_that_cannot_be_meant_is_refused(teacher, pairs, tmp_path, size):
+    with pytest.raises(ConfigError, match=f'batch_size of the labels must be a whole number, at least 1, got {size!r}'):
+        label(tmp_path, teacher, labeler_of(), pairs, batch_size=size)
 
 
 def weights_of(store):

@@ -19,6 +19,7 @@ from mmrefine.fileio.label_store import LabelStore
 from mmrefine.labeling import FlowLabeler
 from mmrefine.models import FrozenTeacher
 from mmrefine.registry import DATASETS, HOOKS, LABELERS
+from mmrefine.values import as_count, as_share, check_values
 
 # in the message hub, so that checkpoints remember whose labels they learned from
 LABELS_INFO = 'mmrefine_labels'
@@ -46,7 +47,7 @@ class PseudoLabelHook(Hook):
             :class:`~mmrefine.models.FrozenTeacher`.
 
     Raises:
-        ConfigError: a ``relabel`` that does not exist, or keys or values of ``calibrate`` that cannot be meant.
+        ConfigError: a value of another type or out of range, or keys or values of ``calibrate`` that cannot be meant.
     """
     priority = 'VERY_HIGH'
 
@@ -59,12 +60,16 @@ class PseudoLabelHook(Hook):
                  min_kept: float = 0.001,
                  calibrate: Optional[Dict[str, Any]] = None,
                  teacher_dtype: str = 'float32') -> None:
+        check_values('PseudoLabelHook', PseudoLabelHook, locals())
+        if not store:
+            raise ConfigError("PseudoLabelHook.store must be the name of a folder, such as 'labels', got ''")
         if relabel not in ('once', 'every_round'):
             raise ConfigError(f"PseudoLabelHook.relabel must be 'once' or 'every_round', got {relabel!r}")
         if calibrate is not None:
             check_calibration(calibrate, 'PseudoLabelHook.calibrate')
         self.dataset, self.labeler, self.store, self.calibrate = dataset, labeler, store, calibrate
-        self.batch_size, self.relabel, self.min_kept, self.teacher_dtype = batch_size, relabel, min_kept, teacher_dtype
+        self.batch_size, self.min_kept = as_count('PseudoLabelHook.batch_size', batch_size), as_share('PseudoLabelHook.min_kept', min_kept)
+        self.relabel, self.teacher_dtype = relabel, teacher_dtype
 
     def store_root(self, work_dir: str, round_: int) -> Path:
         """Where the labels of a round (from 0) lie."""
