@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mmrefine.engine.guard_pairs import GuardPairs
-from mmrefine.evaluation import Comparison, Witness, compare, loss_against, mean_witness
+from mmrefine.evaluation import Comparison, Witness, compare, kept_back, loss_against, mean_witness
 from mmrefine.structures import FlowEstimator
 
 State = Mapping[str, Tensor]
@@ -82,7 +82,7 @@ def reason(best: Candidate, confidence: float = 0.95) -> str:
     """The verdict in one sentence."""
     found = best.comparison
     change, low, high = 100 * found.change, 100 * found.low, 100 * found.high
-    said = (f'on {found.pairs} frame pairs that were kept back the label-free score changed by {change:+.1f} % '
+    said = (f'on {kept_back(found.pairs)} the label-free score changed by {change:+.1f} % '
             f'(interval {low:+.1f} to {high:+.1f} %, {found.better:.0%} of the pairs better)')
     whose = '' if best.step == 1 else f'{best.step:.0%} of the way to '
     whose += f'the student after {best.iter} steps'

@@ -14,7 +14,7 @@ from .label_verdict import verdict, verdict_lines
 from .masks import MaskTally, boundary_f, carry_mask, jaccard, summarise, tally_masks
 from .metrics import FlowMetric, KeypointMetric, MaskMetric
 from .pair_changes import PairChange, change_interval, changes_record, most_changed, pair_changes
-from .record import group_record
+from .record import frame_pairs, group_record, kept_back
 from .report import write_report
 from .summary import benchmark_table, read_report, score_table, summary_table
 from .table import format_table
@@ -23,7 +23,8 @@ __all__ = [
     'BenchmarkTally', 'Comparison', 'FlowMetric', 'FlowTally', 'KeypointMetric', 'KeypointTally', 'LabelFreeScores', 'LabelTally',
     'MaskMetric', 'MaskTally', 'PairChange', 'Witness', 'add_truth', 'benchmark_table', 'boundary_f', 'carry_mask', 'carry_points',
     'change_interval', 'changes_record', 'compare', 'curve_weights', 'distance', 'figures', 'flow_angles', 'flow_errors',
-    'format_table', 'group_record', 'headline', 'jaccard', 'judge_sample', 'label_free_tallies', 'loss_against', 'mean_witness',
+    'format_table', 'frame_pairs', 'group_record', 'headline', 'jaccard', 'judge_sample', 'kept_back', 'label_free_tallies',
+    'loss_against', 'mean_witness',
     'most_changed', 'object_sizes', 'pair_changes', 'pck', 'pck_threshold', 'pool_by_scene', 'quality_record', 'read_report',
     'score_table', 'speed_stats', 'stored_cycle_error', 'summarise', 'summary_table', 'tally_benchmark', 'tally_flow',
     'tally_keypoints', 'tally_label', 'tally_masks', 'tally_spring', 'tally_truth', 'thin_curve', 'verdict', 'verdict_lines', 'witness',

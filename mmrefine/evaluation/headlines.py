@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from mmrefine.evaluation.record import HEADLINES, change_percent, format_change, kind_of
+from mmrefine.evaluation.record import HEADLINES, change_percent, format_change, kept_back, kind_of
 
 TRUTH, FREE = 'ground truth', 'label-free score'
 VIDEOS = {'refined': 'refined videos', 'unseen': 'unseen videos'}
@@ -72,8 +72,10 @@ def _of_guard(guard: Mapping[str, Any]) -> Dict[str, Any]:
     chosen = guard.get('chosen') or {}
     if chosen.get('change_percent') is None:
         return {}
+    # of those that are surely better the farthest is chosen, which need not be the best
+    which = 'best' if guard.get('verdict') == 'teacher' else 'chosen'
     return _figure(
-        'guard', 'frame pairs kept back', 'label-free score of the best candidate', '', FREE, change_percent=chosen['change_percent'],
+        'guard', 'frame pairs kept back', f'label-free score of the {which} candidate', '', FREE, change_percent=chosen['change_percent'],
         interval_percent=chosen.get('interval_percent'), pairs=chosen.get('pairs'), better=chosen.get('pairs_better'))  # yapf: disable
 
 
@@ -100,7 +102,7 @@ def _accepted(record: Mapping[str, Any]) -> str:
         return ''
     interval = format_interval(figure['interval_percent'])
     found = f'{format_change(figure["change_percent"])}{f", interval {interval}" if interval else ""}'
-    where = f'on {figure["pairs"]} frame pairs that were kept back'
+    where = f'on {kept_back(figure["pairs"])}'
     if guard['verdict'] == 'teacher':
         return f'Without ground truth, {where}: the label-free score of the best student changed by {found}.'
     step = guard['chosen'].get('step', 1)

@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Mapping, Sequence
 
 from mmrefine.evaluation.headlines import format_interval
 from mmrefine.evaluation.html_parts import change_class, dump, table
-from mmrefine.evaluation.record import change_percent, format_change, format_value
+from mmrefine.evaluation.record import change_percent, format_change, format_value, frame_pairs
 from mmrefine.evaluation.svg import Dot, dot_plot
 
 # what is told of a network without ground truth: title, unit; motion is for reading, not for judging
@@ -113,5 +113,6 @@ def _held(held: Mapping[str, Any]) -> str:
     share = held.get('share')
     part = f', {100 * share:.3g} % of the video,' if isinstance(share, float) else ''
     scenes = '1 scene' if held.get('scenes') == 1 else f'{held.get("scenes", "?")} scenes'
-    text = f'{held.get("pairs", "?")} frame pairs of {scenes}{part} were kept back from labels and training.'
+    pairs = held.get('pairs', '?')
+    text = f'{frame_pairs(pairs)} of {scenes}{part} {"was" if pairs == 1 else "were"} kept back from labels and training.'
     return f'<p class="soft">{escape(text)}</p>'

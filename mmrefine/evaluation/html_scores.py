@@ -6,7 +6,8 @@ from typing import Any, List, Mapping
 
 from mmrefine.evaluation.headlines import figures, format_interval, headline
 from mmrefine.evaluation.html_parts import change_class, change_color, table
-from mmrefine.evaluation.record import MAIN, format_change, format_value, kind_of, metrics_of
+from mmrefine.evaluation.record import (MAIN, format_change, format_value, frame_pairs, kind_of,
+                                        metrics_of)
 
 GROUPS = {
     'refined': ('Refined videos', 'The videos that the network was refined on.'),
@@ -43,7 +44,7 @@ def _card(figure: Mapping[str, Any]) -> str:
     if interval:
         lines.append(f'<span>interval {escape(interval)}</span>')
     by = [f'decided by {figure["decided_by"]}']
-    by += [] if figure['pairs'] is None else [f'{figure["pairs"]} frame pairs']
+    by += [] if figure['pairs'] is None else [frame_pairs(figure['pairs'])]
     by += [] if figure['better'] is None else [f'{100 * figure["better"]:.0f}\u00a0% of them better']
     lines.append(f'<span class="soft">{escape(", ".join(by))}</span>')
     return f'<li>{"".join(lines)}</li>'
@@ -61,7 +62,7 @@ def group_section(name: str, group: Mapping[str, Any]) -> str:
 
 def _group(about: str, group: Mapping[str, Any]) -> str:
     pairs, without = group.get('pairs'), group.get('pairs_without_truth')
-    counts = [] if pairs is None else [f'{pairs} frame pairs.']
+    counts = [] if pairs is None else [f'{frame_pairs(pairs)}.']
     if without:
         counts.append('No pair has ground truth.' if without == pairs else
                       f'{without} of them have no ground truth and are not scored.')

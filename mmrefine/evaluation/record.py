@@ -166,6 +166,16 @@ def metrics_of(group: Mapping[str, Any]) -> List[str]:
     return [name for name in KINDS if name in found] + [name for name in dict.fromkeys(found) if name not in KINDS]
 
 
+def frame_pairs(count: Any) -> str:
+    """``1 frame pair``, ``12 frame pairs``."""
+    return f'{count} frame pair{"" if count == 1 else "s"}'
+
+
+def kept_back(count: Any) -> str:
+    """``12 frame pairs that were kept back``."""
+    return f'{frame_pairs(count)} that {"was" if count == 1 else "were"} kept back'
+
+
 def format_change(change: Optional[float]) -> str:
     """A change in percent with its sign, ``−6.2 %``; an en dash where there is none."""
     if change is None:

@@ -112,6 +112,19 @@ def test_the_headline_of_an_accepted_student_has_both_intervals_and_how_far_the_
         '−8.0 %, interval −12.0 to −4.0 %.')
 
 
+def test_one_pair_is_one_and_the_chosen_candidate_is_not_called_the_best(tmp_path):
+    record = full_record(tmp_path)
+    assert [figure['score'] for figure in figures(record) if figure['name'] == 'guard'] == ['label-free score of the chosen candidate']
+    kept = full_record(tmp_path, 'teacher')
+    assert [figure['score'] for figure in figures(kept) if figure['name'] == 'guard'] == ['label-free score of the best candidate']
+    record['guard']['chosen']['pairs'] = record['guard']['held_out']['pairs'] = record['groups']['refined']['pairs'] = 1
+    assert 'on 1 frame pair that was kept back, the label-free score changed' in headline(record)
+    _, page = written(tmp_path, record)
+    assert 'decided by ground truth, 1 frame pair,' in page.text
+    assert '1 frame pair of 2 scenes, 10 % of the video, was kept back' in page.text
+    assert '1 frame pairs' not in page.text
+
+
 def test_each_number_of_the_headline_has_its_unit_and_who_decided_it(tmp_path):
     found = {figure['name']: figure for figure in figures(full_record(tmp_path))}
     assert list(found) == ['refined', 'unseen', 'guard', 'general']

@@ -17,7 +17,7 @@ from mmrefine.engine.guard_search import (Candidate, State, candidate_record, ch
                                           rate)
 from mmrefine.engine.progress import Progress
 from mmrefine.errors import CheckpointError, ConfigError
-from mmrefine.evaluation import Witness
+from mmrefine.evaluation import Witness, frame_pairs
 from mmrefine.fileio.atomic import save_checkpoint
 from mmrefine.models import FlowRefiner, load_estimator
 from mmrefine.registry import DATASETS, HOOKS
@@ -101,7 +101,8 @@ class RegressionGuardHook(Hook):
             runner.logger.warning('Guard: off, as held_out is 0: nothing is kept back, and the student is handed back however it fares')
             return
         self._dataset = DATASETS.build(dict(self.config, pipeline=[]))
-        runner.logger.info(f'Guard: {len(self._dataset.pairs)} frame pairs of {len(self._dataset.scene_names)} scenes are kept back')
+        scenes = len(self._dataset.scene_names)
+        runner.logger.info(f'Guard: {frame_pairs(len(self._dataset.pairs))} of {scenes} scene{"s" * (scenes != 1)} kept back')
         if len(self._dataset.pairs) < FEW:
             runner.logger.warning(f'Guard: fewer than {FEW} frame pairs prove hardly anything, so the network as it came will most likely '
                                   'be handed back; refine on a longer video or on more scenes, or keep back more of it (held_out)')
