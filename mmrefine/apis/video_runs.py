@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Tuple, Unio
 from mmengine.config import Config
 
 from mmrefine.apis.config import override
+from mmrefine.apis.model_names import NAMED_MODELS
 from mmrefine.apis.named_models import find_weights, load_named, readable_weights
 from mmrefine.apis.sound_frames import skipping
 from mmrefine.compat.checkpoints import state_dict_of
@@ -62,7 +63,11 @@ def prepare_run(video: Union[str, Path],
         InputError: a video that cannot be used.
     """
     values = {**(overrides or {}), 'video': str(video)}
-    cfg = override(model, values) if isinstance(model, Config) else load_named(model, values)
+    cfg = load_named(model)
+    if 'video' not in cfg:
+        raise ConfigError(f'{cfg.filename or "config"}: has no key video, so it is not for a video of yours (mmrefine flow and export take '
+                          f'it); take one of {", ".join(NAMED_MODELS)}, or a config that inherits from configs/_base_/datasets/video.py')
+    cfg = override(cfg, values)
     folder = Path(out) if out is not None else default_out(video)
     cfg = skipping(cfg, folder, skip_corrupt, log)
     cfg.work_dir = str(folder)
