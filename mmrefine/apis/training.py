@@ -17,7 +17,7 @@ from mmrefine.apis.video_runs import mark_finished, prepare_run
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.engine import PseudoLabelHook, join_processes
 from mmrefine.errors import CheckpointError, ConfigError, MMRefineError
-from mmrefine.evaluation import read_report, summary_table
+from mmrefine.evaluation import format_table, read_report, summary_table
 from mmrefine.registry import DATASETS
 
 __all__ = ['label_video', 'make_labels', 'refine', 'train']
@@ -53,6 +53,9 @@ def refine(video: Union[str, Path],
     """
     cfg, finished = prepare_run(video, config, work_dir, checkpoint, overrides, skip_corrupt, resume)
     finished_report = read_report(cfg.work_dir) if finished else None
+    if finished_report:
+        reason = (finished_report.get('guard') or {}).get('reason')
+        print(f'{cfg.work_dir}: this run is finished already\n' + (f'guard: {reason}\n' if reason else '') + format_table(finished_report))
     reports = [finished_report] if finished_report else train(cfg, brief=True)
     if not reports:
         raise ConfigError(f'{cfg.filename or "config"}: makes no report; give it a ReportHook in custom_hooks, or use train()')

@@ -4,15 +4,17 @@ from __future__ import annotations
 import argparse
 from typing import Any, Dict
 
-from .options import add_model, add_set, add_skip_corrupt, add_video, at_least_0, at_least_1, values_of
+from .options import (add_model, add_set, add_skip_corrupt, add_video, at_least_0, at_least_1,
+                      values_of)
 
 HELP = 'refine a network on a video: label, finetune, judge'
 ABOUT = """\
 Refine a network on a video that nobody labelled.
 
-A frozen copy of the network, the teacher, looks at the video both ways, at its own size and at twice that size; motion that returns to
-where it began becomes a label. The network learns those labels. Then it is compared with what it was: by a guard on frames that were kept
-back, and in a report. What takes long tells how long still."""
+A frozen copy of the network, the teacher, looks at the video both ways, at its own size and at twice that size. What the second look sees
+becomes the label, and each pixel counts by how far that lies from the first look: what the network sees already teaches it little. The
+network learns those labels. Then it is compared with what it was: by a guard on frames that were kept back, and in a report. What takes
+long tells how long still."""
 EXAMPLES = """\
 examples:
   mmrefine refine my.mp4 --model demo
@@ -30,7 +32,7 @@ pictures/, corrupt_frames.json if there are any, run.json (the settings).
 After a stop the same command goes on where it was. Ctrl-C in training ends the running step, saves it, and loses nothing (a second Ctrl-C
 does not wait); a crash costs at most the 100 steps since the last checkpoint. A folder that holds a run of other settings is refused."""
 
-# fewer steps and iterations: what a CPU does in minutes
+# fewer steps and iterations: what a CPU does in minutes; at most so many
 QUICK = {'max_iters': 200, 'batch_size': 4, 'model.train_iters': 8, 'model.test_iters': 12}
 
 
@@ -43,7 +45,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--batch-size', type=at_least_1, metavar='N', help="frame pairs a step (default: the config's, 4)")
     parser.add_argument('--workers', type=at_least_0, metavar='N', help="processes that load data (default: the config's)")
     parser.add_argument('--quick', action='store_true',
-                        help='for a CPU: 200 steps of 4 pairs, 8 iterations of RAFT in training and 12 in tests')
+                        help='for a CPU: at most 200 steps of 4 pairs, 8 iterations of RAFT in training and 12 in tests')
     parser.add_argument('--amp', action='store_true', help='train under bfloat16 autocast')
     add_skip_corrupt(parser)
     add_set(parser)
@@ -53,26 +55,32 @@ def values(args: argparse.Namespace) -> Dict[str, Any]:
     """What the command line says of the config."""
     given = values_of(args, max_iters=args.steps, batch_size=args.batch_size, num_workers=args.workers,
                       optim_wrapper__type='BFloat16OptimWrapper' if args.amp else None)
-    return {**(QUICK if args.quick else {}), **given}
+    return {**(_quick(args.model) if args.quick else {}), **given}
+
+
+def _quick(model: str) -> Dict[str, Any]:
+    """The values of --quick for a model whose config may ask for less."""
+    from mmrefine.apis.named_models import load_named
+
+    cfg = load_named(model)
+    of_network = cfg.get('model') or {}
+    found = {key: (of_network if key.startswith('model.') else cfg).get(key.rpartition('.')[2]) for key in QUICK}
+    return {key: min(most, found[key]) if isinstance(found[key], int) else most for key, most in QUICK.items()}
 
 
 def run(args: argparse.Namespace) -> int:
-    """Refine, then say what came of it."""
+    """Refine, which says what came of it, then say where that is."""
     from pathlib import Path
 
     from mmrefine.apis.training import refine
     from mmrefine.apis.video_runs import default_out
-    from mmrefine.evaluation import headline
 
     out = Path(args.out or default_out(args.video))
     report = refine(args.video, args.model, out, args.checkpoint, resume=True, skip_corrupt=args.skip_corrupt, **values(args))
-    print(headline(report))
-    reason = (report.get('guard') or {}).get('reason')
-    if reason:
-        print(f'guard: {reason}')
     if 'scenes' in report:
         print(f'a network and a report for each scene are in {out}')
     else:
-        print(f'refined network: {out / "refined.pth"}; report: {out / "report.html"}')
+        kept = (report.get('guard') or {}).get('verdict') == 'teacher'
+        print(f'{"the network as it came" if kept else "refined network"}: {out / "refined.pth"}; report: {out / "report.html"}')
         print(f'its motion: mmrefine flow {args.video} --model {args.model} --checkpoint {out / "refined.pth"}')
     return 0

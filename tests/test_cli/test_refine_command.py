@@ -86,7 +86,9 @@ def test_a_finished_run_is_not_repeated_and_says_what_came_of_it(run, video, off
     assert status_of(*command(video, run, official)) == 0
     text = capsys.readouterr().out
     reason = json.loads((run / 'report.json').read_text())['guard']['reason']
-    assert f'guard: {reason}' in text and f'refined network: {run / "refined.pth"}; report: {run / "report.html"}' in text
+    assert f'{run}: this run is finished already' in text and text.count(f'guard: {reason}') == 1
+    assert text.count(json.loads((run / 'report.json').read_text())['headline']['sentence']) == 1
+    assert f'network: {run / "refined.pth"}; report: {run / "report.html"}' in text.replace('network as it came:', 'network:')
     assert f'mmrefine flow {video} --model demo --checkpoint {run / "refined.pth"}' in text
     assert (run / 'refined.pth').stat().st_mtime_ns == before
 
@@ -163,6 +165,17 @@ def test_quick_is_for_a_cpu_and_a_set_value_wins(monkeypatch, tmp_path):
         config = config_root() / 'refine' / f'{name}_video.py'
         values = {key: value for key, value in seen.items() if key not in ('resume', 'skip_corrupt')}
         assert load_config(config, dict(values, video='a.mp4')).model.test_iters == 12
+    assert status_of('refine', 'a.mp4', '--quick', '--model', 'demo') == 0
+    assert (seen['max_iters'], seen['batch_size'], seen['model.train_iters'], seen['model.test_iters']) == (200, 4, 5, 8)  # asks for less
+
+
+@pytest.mark.parametrize('verdict, whose', [('student', 'refined network'), ('teacher', 'the network as it came')])
+def test_what_is_handed_back_is_called_what_it_is_and_the_verdict_is_not_said_again(monkeypatch, capsys, verdict, whose):
+    guard = dict(verdict=verdict, reason='The reason.')
+    monkeypatch.setattr(training, 'refine', lambda *args, **more: dict(groups={}, guard=guard))
+    assert status_of('refine', 'a.mp4', '--out', 'out') == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f'{whose}: {Path("out", "refined.pth")}; report: ') and 'The reason.' not in text
 
 
 def test_what_is_wrong_is_one_sentence_before_anything_is_made(tmp_path, monkeypatch, capsys, video, official):
@@ -182,6 +195,8 @@ def test_what_is_wrong_is_one_sentence_before_anything_is_made(tmp_path, monkeyp
         capsys, 'labels', video, '--model', 'demo', '--set', 'labeler.floor=abc')
     assert '--set labeler.view=dict(a=1,b=2): the value cannot be read' in error_of(
         capsys, 'labels', video, '--model', 'demo', '--set', 'labeler.view=dict(a=1,b=2)')
+    sintel = error_of(capsys, 'refine', video, '--model', 'configs/refine/pwcnet_sintel.py')
+    assert 'pwcnet_sintel.py: has no key video, so it is not for a video of yours' in sintel and 'datasets/video.py' in sintel
     assert 'no such model' in error_of(capsys, 'refine', video, '--model', 'nothing.py')
     assert not [path for path in (tmp_path / 'work_dirs').rglob('*.pth')]
 
