@@ -63,9 +63,12 @@ def _quick(model: str) -> Dict[str, Any]:
     from mmrefine.apis.named_models import load_named
 
     cfg = load_named(model)
-    of_network = cfg.get('model') or {}
-    found = {key: (of_network if key.startswith('model.') else cfg).get(key.rpartition('.')[2]) for key in QUICK}
-    return {key: min(most, found[key]) if isinstance(found[key], int) else most for key, most in QUICK.items()}
+    found = dict(QUICK)
+    for key, most in QUICK.items():
+        asked = (cfg.get('model') or {} if key.startswith('model.') else cfg).get(key.rpartition('.')[2])
+        if isinstance(asked, int):
+            found[key] = min(most, asked)
+    return found
 
 
 def run(args: argparse.Namespace) -> int:
