@@ -13,8 +13,8 @@ from mmengine.config import Config
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever import mode pytest runs in
 
-from small_trees import (ROOT, SINTEL_SCENES, SIZE, TINY, TINY_VIDEO, status_of, trees,  # noqa: E402, F401
-                         weights, write_video)
+from small_trees import (ROOT, SINTEL_SCENES, SIZE, TINY, TINY_VIDEO, status_of,  # noqa: E402, F401
+                         trees, weights, write_video)
 
 from mmrefine.apis import inference_flow, init_model  # noqa: E402
 from mmrefine.compat.checkpoints import load_checkpoint_file  # noqa: E402
