@@ -302,9 +302,11 @@ def test_a_config_file_that_is_missing_or_broken(failed, tmp_path):
     assert found.startswith(f'{broken}: cannot be read as a config (') and 'rafft.py' in found
 
 
-def test_no_label_survives(failed, tmp_path):
+def test_no_label_survives(failed, tmp_path, monkeypatch):
     config = tmp_path / 'strict.py'
     config.write_text(f"_base_ = '{SMALL_VIDEO}'\nlabeler = dict(filters=[dict(type='CycleFilter', alpha=0., beta=0.)])\n")
+    pruned = [option for option in TINY_VIDEO if not option.startswith('labeler.filters')]
+    monkeypatch.setattr(sys.modules[__name__], 'TINY_VIDEO', pruned)
     found = failed(config, labelled=True, video=folder(tmp_path / 'v', noise(), noise(1)))
     assert 'only 0.000% of the motion survived the checks' in found and 'delete this folder and run again' in found
 

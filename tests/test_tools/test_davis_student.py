@@ -189,8 +189,9 @@ def test_a_student_of_other_videos_is_refined_once_and_never_on_what_is_scored(b
             write_image(data / f'videos/{name}/{t}.png', np.full((*SIZE, 3), 40 * t, np.uint8))
     shutil.copytree(data / 'davis/JPEGImages/480p/box', data / 'davis/JPEGImages/480p/twin')
     shutil.copytree(data / 'davis/Annotations/480p/box', data / 'davis/Annotations/480p/twin')
-    assert bench.main([*argv, '--students', 'student', '--transfer', str(data / 'videos'), '--transfer-frames', '3']) == 0
-    assert refined == [((1., 2.), 3)] * 3  # box, other, twin: `refine` looks at the folder
+    assert bench.main([*argv, '--students', 'student', '--transfer', str(data / 'videos'), '--transfer-frames', '3',
+                       '--transfer-steps', '5']) == 0
+    assert refined == [((1., 2.), 3), ((1., 2.), 5), ((1., 2.), 3)]  # box, other, twin: `refine` looks at the folder
     assert sum('mean of 2' in line for line in capsys.readouterr().out.splitlines()) == 2  # twin has no joints
 
 
