@@ -22,6 +22,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
+import cv2
 import torch
 from davis_clips import MEASURES, Clip, Flow, read_clip, score_clip, sequences
 from mmengine.config import Config, DictAction
@@ -140,7 +141,11 @@ def _frames(args: argparse.Namespace, videos: Videos, folder: Path) -> Path:
         scenes = {videos.name: videos.clip.frames}
     else:
         sources = {name: open_frames(scene) for name, scene in list_scenes(args.transfer).items() if name not in sequences(args.davis)}
-        scenes = {name: [source[i] for i in range(min(len(source), args.transfer_frames))] for name, source in sources.items()}
+        size = (args.width, args.height)  # that of the scored sequences, and so their shape: these videos may have been squeezed
+        scenes = {
+            name: [cv2.resize(source[i], size, interpolation=cv2.INTER_CUBIC) for i in range(min(len(source), args.transfer_frames))]
+            for name, source in sources.items()
+        }
     for name, frames in scenes.items():
         for t, frame in enumerate(frames):
             write_image(folder / 'frames' / name / f'{t:05d}.png', frame)
