@@ -13,7 +13,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     add_config_options(parser)
     parser.add_argument('--resume', action='store_true', help='go on with a killed run in the same work dir')
-    parser.add_argument('--amp', action='store_true', help='train under bfloat16 autocast')
+    parser.add_argument('--amp', action='store_true', help='train under bfloat16 autocast, where that is faster')
     args = parser.parse_args(argv)
     cfg = config_of(args)
     cfg.resume = args.resume or bool(cfg.get('resume'))

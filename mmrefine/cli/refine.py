@@ -46,7 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--workers', type=at_least_0, metavar='N', help="processes that load data (default: the config's)")
     parser.add_argument('--quick', action='store_true',
                         help='for a CPU: at most 200 steps of 4 pairs, 8 iterations of RAFT in training and 12 in tests')
-    parser.add_argument('--amp', action='store_true', help='train under bfloat16 autocast')
+    parser.add_argument('--amp', action='store_true', help='train under bfloat16 autocast, where that is faster')
     add_skip_corrupt(parser)
     add_set(parser)
 

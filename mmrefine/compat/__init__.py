@@ -18,7 +18,7 @@ what is changed, why, and the test that fails, or may be deleted, when the entry
   Can go when ``test_the_silenced_warnings_still_exist`` fails.
 
 Beside that, with nothing changed in any library: ``stock.py`` (where the stock configs lie), ``doctor.py`` (what is
-wrong with an installation), ``official_raft.py`` (names of official weights).
+wrong with an installation), ``official_raft.py`` (names of official weights), ``cpu.py`` (what the processor can do).
 """
 from mmrefine.compat.stand_ins import install_stand_ins, quiet_known_warnings
 

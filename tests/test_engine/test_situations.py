@@ -168,12 +168,21 @@ def first_loss(material, work_dir, kind):
     return runner.message_hub.get_scalar('train/loss').current(), runner
 
 
-def test_bfloat16_trains_on_any_device_with_nearly_the_same_loss(material, tmp_path):
+def test_bfloat16_trains_on_a_cpu_with_nearly_the_same_loss(material, tmp_path, monkeypatch):
+    monkeypatch.setattr('mmrefine.engine.optim.bfloat16.has_fast_bfloat16', lambda device: True)
     exact, _ = first_loss(material, tmp_path / 'fp32', 'OptimWrapper')
     rounded, runner = first_loss(material, tmp_path / 'bf16', 'BFloat16OptimWrapper')
     assert rounded != exact and rounded == pytest.approx(exact, rel=0.1)
     assert files_of(tmp_path / 'fp32/labels') == files_of(tmp_path / 'bf16/labels')  # the teacher keeps full precision
     assert {value.dtype for value in runner.model.estimator.state_dict().values()} == {torch.float32}
+
+
+def test_a_cpu_that_is_slow_with_bfloat16_trains_in_float32_and_says_so(material, tmp_path, monkeypatch):
+    monkeypatch.setattr('mmrefine.engine.optim.bfloat16.has_fast_bfloat16', lambda device: False)
+    exact, _ = first_loss(material, tmp_path / 'fp32', 'OptimWrapper')
+    slow, _ = first_loss(material, tmp_path / 'bf16', 'BFloat16OptimWrapper')
+    assert slow == exact
+    assert ''.join(path.read_text() for path in (tmp_path / 'bf16').glob('*/*.log')).count('Training in float32: this CPU') == 1
 
 
 @pytest.mark.parametrize('original', ['moved', 'copied'])

@@ -9,6 +9,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 import mmrefine
+from mmrefine.compat.cpu import has_fast_bfloat16
 from mmrefine.engine.calibration import calibrate_labeler, check_calibration
 from mmrefine.engine.label_report import judge_labels
 from mmrefine.engine.label_run import label_fingerprint, label_summary, make_labels, wanted_keys
@@ -109,6 +110,9 @@ class PseudoLabelHook(Hook):
             labeler, promise = LABELERS.build(found.apply(self.labeler)), dict(calibration=found.summary())
             fingerprint['labeler'] = digest_of(labeler.describe())  # the rest is read off all frames and weights
         store = LabelStore(root, fingerprint)
+        if self.teacher_dtype != 'float32' and not has_fast_bfloat16(next(model.parameters()).device.type):
+            runner.logger.warning(f'Stage 1: teacher_dtype={self.teacher_dtype!r} takes several times as long as float32 on this CPU, and '
+                                  "its labels are less exact; leave it out, or set it to 'float32'")
         runner.logger.info(f'Stage 1: labels of {len(dataset.pairs)} frame pairs to {root}')
         run = make_labels(teacher, labeler, dataset, store, self.batch_size, self.min_kept, part,
                           device=device, log=runner.logger.info)
