@@ -2,10 +2,13 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import tempfile
+import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 
 import numpy as np
 import torch
@@ -163,6 +166,20 @@ def _check_onnx() -> None:
                           f'{" ".join(missing)}')
 
 
+@contextmanager
+def _hushed_exporter() -> Iterator[None]:
+    """What torch's exporter warns of is torch's own code, and packages that nothing here needs; what it cannot say it raises."""
+    log = logging.getLogger('torch.onnx')
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        log.setLevel(before)
+
+
 def _export_onnx(refiner: FlowRefiner, path: Path, size: Tuple[int, int]) -> float:
     """Write the file if ONNX Runtime gives the same flow from it."""
     runtime: Any = importlib.import_module('onnxruntime')
@@ -170,7 +187,7 @@ def _export_onnx(refiner: FlowRefiner, path: Path, size: Tuple[int, int]) -> flo
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, 'model.onnx')
         try:
-            with torch.no_grad():
+            with torch.no_grad(), _hushed_exporter():
                 torch.onnx.export(_Pair(refiner).eval(), tuple(frames), str(file), input_names=['frames1', 'frames2'],
                                   output_names=['flow'], opset_version=18, dynamo=True, external_data=False,
                                   verbose=False)
