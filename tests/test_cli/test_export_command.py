@@ -120,7 +120,18 @@ def test_a_folder_of_runs_gets_a_line_for_each_and_a_page_for_each(tmp_path, cap
     assert all((tmp_path / name / 'report.html').is_file() for name in 'ab')
 
 
+def test_runs_are_found_at_any_depth_and_nothing_of_a_run_is_taken_for_another(tmp_path, capsys):
+    for name, after in (('videos/night/3', 1.), ('videos/night/3/labels', 1.), ('other', 3.)):
+        write_report(tmp_path / name, record(2., after, 'Reason.'))
+        (tmp_path / name / 'report.html').unlink()
+    assert status_of('report', tmp_path) == 0
+    text = capsys.readouterr().out
+    assert [line.split()[0] for line in text.splitlines()[1:3]] == ['other/one', 'videos/night/3/one']
+    assert 'guard of videos/night/3: Reason.' in text and not (tmp_path / 'videos/night/3/labels/report.html').exists()
+
+
 def test_a_folder_without_a_report_is_named(tmp_path, capsys):
     assert error_of(capsys, 'report', tmp_path).startswith(f'{tmp_path}: has no report.json, so no run has finished here')
+    assert error_of(capsys, 'report', tmp_path / 'none').startswith(f'{tmp_path / "none"}: there is no such folder')
     Path(tmp_path / 'report.json').write_text('{}')
     assert 'is not a report of mmrefine' in error_of(capsys, 'report', tmp_path)
