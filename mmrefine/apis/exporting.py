@@ -109,8 +109,8 @@ def _use(to: str, cfg: Config, kind: Optional[str]) -> str:
         small = ' --small' if kind == 'Small' else ''
         return f"the authors' code loads it: python demo.py --model FILE{small}"
     if to == 'torchvision':
-        return f'torchvision.models.optical_flow.raft_{"small" if kind == "Small" else "large"}().load_state_dict(torch.load(FILE))'
-    return f'load_from = FILE in a config with the network of {cfg.filename}'
+        return f'torchvision.models.optical_flow.raft_{"small" if kind == "Small" else "large"}().load_state_dict(torch.load("FILE"))'
+    return f'load_from = "FILE" in a config with the network of {cfg.filename}'
 
 
 def _difference(refiner: FlowRefiner, cfg: Config, content: Dict[str, Any], to: str) -> float:

@@ -103,6 +103,9 @@ def test_a_student_that_is_worse_is_not(video, tmp_path, caplog):
     cfg.custom_hooks[2].without_truth = 3
     with caplog.at_level(logging.WARNING):
         run(cfg)
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    assert 'The network as it came, which the guard hands back, a checkpoint' in log and 'The refined network' not in log
+    assert load_checkpoint_file(tmp_path / 'refined.pth')['meta']['refined'] is False
     guard = report_of(tmp_path)['guard']
     assert guard['verdict'] == 'teacher' and 'handed back unchanged' in guard['reason']
     assert len(guard['candidates']) == 4 and guard['general']['change_percent'] == 0
