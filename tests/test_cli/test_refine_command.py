@@ -240,3 +240,14 @@ def test_results_do_not_go_where_a_file_is(tmp_path, capsys):
         for out in (file, file / 'below'):
             assert error_of(capsys, name, clip, '--model', 'demo', '--out', out) == (
                 f'{file}: is a file, and results need a folder; choose another --out')
+
+
+def test_results_do_not_go_into_the_folder_that_is_read(tmp_path, capsys, monkeypatch):
+    clip = rendered(tmp_path, 3)
+    before = sorted(clip.rglob('*'))
+    monkeypatch.chdir(clip)
+    for name in ('refine', 'labels', 'flow'):
+        for video, out in ((clip, clip), (tmp_path, clip / 'results'), ('.', None)):
+            said = error_of(capsys, name, video, '--model', 'demo', *(() if out is None else ('--out', out)))
+            assert f'lies in the folder of the video, {clip if video == "." else video}, where' in said and 'an --out outside' in said
+    assert sorted(clip.rglob('*')) == before
