@@ -173,9 +173,10 @@ def test_quick_is_for_a_cpu_and_a_set_value_wins(monkeypatch, tmp_path):
 def test_what_is_handed_back_is_called_what_it_is_and_the_verdict_is_not_said_again(monkeypatch, capsys, verdict, whose):
     guard = dict(verdict=verdict, reason='The reason.')
     monkeypatch.setattr(training, 'refine', lambda *args, **more: dict(groups={}, guard=guard))
-    assert status_of('refine', 'a.mp4', '--out', 'out') == 0
+    assert status_of('refine', 'my cat.mp4', '--out', 'out') == 0
     text = capsys.readouterr().out
     assert text.startswith(f'{whose}: {Path("out", "refined.pth")}; report: ') and 'The reason.' not in text
+    assert f"mmrefine flow 'my cat.mp4' --model raft_small --checkpoint {Path('out', 'refined.pth')}" in text  # as a shell reads it
 
 
 def test_what_is_wrong_is_one_sentence_before_anything_is_made(tmp_path, monkeypatch, capsys, video, official):
