@@ -179,6 +179,12 @@ def test_what_is_handed_back_is_called_what_it_is_and_the_verdict_is_not_said_ag
     assert f"mmrefine flow 'my cat.mp4' --model raft_small --checkpoint {Path('out', 'refined.pth')}" in text  # as a shell reads it
 
 
+def test_a_model_for_each_scene_is_looked_for_where_it_is_be_it_one_scene(monkeypatch, capsys, video, tmp_path):
+    monkeypatch.setattr(training, 'train', lambda cfg, brief: [dict(groups={})])
+    assert status_of('refine', video, '--model', 'demo', '--out', tmp_path / 'out', '--set', 'scene=each') == 0
+    assert capsys.readouterr().out.endswith(f'a network and a report for each scene are in {tmp_path / "out"}\n')
+
+
 def test_what_is_wrong_is_one_sentence_before_anything_is_made(tmp_path, monkeypatch, capsys, video, official):
     monkeypatch.chdir(tmp_path)
     small = error_of(capsys, 'refine', video)
