@@ -57,7 +57,6 @@ def test_checkpoint(cfg: Config,
     return scores
 
 
-
 def filled_for_test(cfg: Config) -> Config:
     """A checked copy with its references filled in; ``scene='each'`` becomes ``'all'``, as nothing is trained by scene.
 
