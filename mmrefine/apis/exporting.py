@@ -32,6 +32,7 @@ ONNX_PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
 # px; what the renamed network may differ by (nothing is computed otherwise), and another runtime (which orders its sums otherwise)
 SAME, NEARLY = 0., 0.01
 CHECK_SIZE = (136, 184)  # (height, width) px of the pair that both are asked about
+LEAST_SIDE = 16  # px of a rendered pair
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,15 @@ def export_model(checkpoint: Union[str, Path],
         size: (height, width) px of the frames that an ONNX file takes.
 
     Raises:
-        ConfigError: another form, a network that has no such form, or packages that ONNX needs and that are not installed.
+        ConfigError: another form, a network that has no such form, frames that are too small, or packages that ONNX needs and that are not installed.
         CheckpointError: weights that are missing, broken, or of another network.
         MMRefineError: the flows differ, or the file cannot be written.
     """
     if to not in FORMS:
         raise ConfigError(f'the form of an exported network must be one of {", ".join(FORMS)}, got {to!r}')
     if to == 'onnx':
+        if len(size) != 2 or min(size) < LEAST_SIDE:
+            raise ConfigError(f'--size must be height and width in px, each at least {LEAST_SIDE}, got {" x ".join(map(str, size))}')
         _check_onnx()
     cfg = load_named(model)
     kind = official_kind(cfg)

@@ -80,6 +80,8 @@ def test_what_cannot_be_exported_is_said_in_one_sentence(tmp_path, monkeypatch, 
 
     monkeypatch.setattr(exporting.importlib, 'import_module', absent)
     onnx = error_of(capsys, 'export', DEMO_WEIGHTS, '--to', 'onnx', '--out', tmp_path / 'out.onnx', '--model', 'demo')
+    small = error_of(capsys, 'export', DEMO_WEIGHTS, '--to', 'onnx', '--out', tmp_path / 'out.onnx', '--model', 'demo', '--size', 8, 64)
+    assert small == '--size must be height and width in px, each at least 16, got 8 x 64'
     assert onnx == '--to onnx needs onnx, onnxruntime, which mmrefine does not install by itself; run: pip install onnx onnxruntime'
     assert not list(tmp_path.iterdir())
 
