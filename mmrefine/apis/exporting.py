@@ -71,7 +71,8 @@ def export_model(checkpoint: Union[str, Path],
         size: (height, width) px of the frames that an ONNX file takes.
 
     Raises:
-        ConfigError: another form, a network that has no such form, frames that are too small, or packages that ONNX needs and that are not installed.
+        ConfigError: another form, a network that has no such form, frames that are too small, or packages that ONNX needs and that are
+            not installed.
         CheckpointError: weights that are missing, broken, or of another network.
         MMRefineError: the flows differ, or the file cannot be written.
     """
