@@ -5,14 +5,16 @@ Or, with --format-only, write what a leaderboard wants: the flows of its test se
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import List, Optional
 
 from mmrefine.apis.commands import add_config_options, config_of, run_command
 from mmrefine.apis.leaderboard import write_leaderboard
 from mmrefine.apis.testing import test_checkpoint
+from mmrefine.errors import MMRefineError
 from mmrefine.evaluation import benchmark_table, score_table
-from mmrefine.fileio.atomic import write_json
+from mmrefine.fileio.atomic import write_failure, write_json
 
 
 def main(argv: Optional[List[str]] = None) -> int:
@@ -28,16 +30,24 @@ def main(argv: Optional[List[str]] = None) -> int:
     args = parser.parse_args(argv)
     cfg = config_of(args)
     if args.format_only:
-        written = write_leaderboard(cfg, args.checkpoint, args.format_only, args.out or cfg.work_dir, args.device)
+        written = write_leaderboard(cfg, args.checkpoint, args.format_only, args.out or cfg.work_dir, args.device, _tell)
         short = '' if written.flows == written.wanted else f'; the leaderboard wants {written.wanted}'
         print(f'{written.path}: {written.flows} flows{short}')
         return 0
-    scores = test_checkpoint(cfg, args.checkpoint, args.device)
+    scores = test_checkpoint(cfg, args.checkpoint, args.device, _tell)
     table = benchmark_table(scores)
     print(*([table, ''] if table else []), score_table(scores), sep='\n')
     if args.out:
-        write_json(args.out, dict(config=args.config, checkpoint=args.checkpoint, groups=scores))
+        try:
+            write_json(args.out, dict(config=args.config, checkpoint=args.checkpoint, groups=scores))
+        except OSError as error:
+            raise MMRefineError(write_failure(args.out, error)) from error
     return 0
+
+
+def _tell(line: str) -> None:
+    """How far it is, apart from the scores."""
+    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == '__main__':

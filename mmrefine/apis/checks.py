@@ -10,6 +10,7 @@ from mmengine import registry as mmengine_registry
 from mmengine.config import Config
 from mmengine.runner import Runner, set_random_seed
 from torch.nn.utils import clip_grad_norm_
+from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 import mmrefine.datasets  # noqa: F401  (registers)
@@ -47,7 +48,7 @@ def check_config(cfg: Config) -> None:
     """Compare every dict that has a ``type`` with the class of that name, and the top-level keys with those of the runner.
 
     The network's own config (``estimator``) is mmflow's business and only checked when it is built. The types of values are those of the
-    annotations, of our classes and of what is in our registries.
+    annotations, of our classes, of what is in our registries, and of PyTorch's optimisers.
 
     Raises:
         ConfigError: unknown classes and keys, and values of another type, all of them at once.
@@ -120,8 +121,13 @@ def _problems(plain: Mapping[str, Any], where: str, part: Mapping[str, Any]) -> 
     known_keys = _parameters(found)
     if known_keys is not None:
         yield from _unknown_keys(where, name, part, known_keys)
-    if any(found in registry.module_dict.values() for registry in _OURS):
+    if _is_annotated(found):
         yield from _value_problems(plain, where, found, part)
+
+
+def _is_annotated(found: Any) -> bool:
+    """Whether the annotations of a class are to be believed: of ours, and of PyTorch's optimisers, whose rate is what people set."""
+    return any(found in registry.module_dict.values() for registry in _OURS) or inspect.isclass(found) and issubclass(found, Optimizer)
 
 
 def _untyped_problems(plain: Mapping[str, Any], where: str, part: Mapping[str, Any]) -> Iterator[str]:

@@ -2,10 +2,13 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import tempfile
+import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 
 import numpy as np
 import torch
@@ -29,6 +32,7 @@ ONNX_PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
 # px; what the renamed network may differ by (nothing is computed otherwise), and another runtime (which orders its sums otherwise)
 SAME, NEARLY = 0., 0.01
 CHECK_SIZE = (136, 184)  # (height, width) px of the pair that both are asked about
+LEAST_SIDE = 16  # px of a rendered pair
 
 
 @dataclass(frozen=True)
@@ -67,13 +71,16 @@ def export_model(checkpoint: Union[str, Path],
         size: (height, width) px of the frames that an ONNX file takes.
 
     Raises:
-        ConfigError: another form, a network that has no such form, or packages that ONNX needs and that are not installed.
+        ConfigError: another form, a network that has no such form, frames that are too small, or packages that ONNX needs and that are
+            not installed.
         CheckpointError: weights that are missing, broken, or of another network.
         MMRefineError: the flows differ, or the file cannot be written.
     """
     if to not in FORMS:
         raise ConfigError(f'the form of an exported network must be one of {", ".join(FORMS)}, got {to!r}')
     if to == 'onnx':
+        if len(size) != 2 or min(size) < LEAST_SIDE:
+            raise ConfigError(f'--size must be height and width in px, each at least {LEAST_SIDE}, got {" x ".join(map(str, size))}')
         _check_onnx()
     cfg = load_named(model)
     kind = official_kind(cfg)
@@ -106,8 +113,8 @@ def _use(to: str, cfg: Config, kind: Optional[str]) -> str:
         small = ' --small' if kind == 'Small' else ''
         return f"the authors' code loads it: python demo.py --model FILE{small}"
     if to == 'torchvision':
-        return f'torchvision.models.optical_flow.raft_{"small" if kind == "Small" else "large"}().load_state_dict(torch.load(FILE))'
-    return f'load_from = FILE in a config with the network of {cfg.filename}'
+        return f'torchvision.models.optical_flow.raft_{"small" if kind == "Small" else "large"}().load_state_dict(torch.load("FILE"))'
+    return f'load_from = "FILE" in a config with the network of {cfg.filename}'
 
 
 def _difference(refiner: FlowRefiner, cfg: Config, content: Dict[str, Any], to: str) -> float:
@@ -163,6 +170,20 @@ def _check_onnx() -> None:
                           f'{" ".join(missing)}')
 
 
+@contextmanager
+def _hushed_exporter() -> Iterator[None]:
+    """What torch's exporter warns of is torch's own code, and packages that nothing here needs; what it cannot say it raises."""
+    log = logging.getLogger('torch.onnx')
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        log.setLevel(before)
+
+
 def _export_onnx(refiner: FlowRefiner, path: Path, size: Tuple[int, int]) -> float:
     """Write the file if ONNX Runtime gives the same flow from it."""
     runtime: Any = importlib.import_module('onnxruntime')
@@ -170,7 +191,7 @@ def _export_onnx(refiner: FlowRefiner, path: Path, size: Tuple[int, int]) -> flo
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, 'model.onnx')
         try:
-            with torch.no_grad():
+            with torch.no_grad(), _hushed_exporter():
                 torch.onnx.export(_Pair(refiner).eval(), tuple(frames), str(file), input_names=['frames1', 'frames2'],
                                   output_names=['flow'], opset_version=18, dynamo=True, external_data=False,
                                   verbose=False)

@@ -15,7 +15,7 @@ from mmengine.config import Config
 import mmrefine
 from mmrefine.apis.inference import usable_device
 from mmrefine.apis.named_models import open_model
-from mmrefine.apis.sound_frames import check_scenes
+from mmrefine.apis.sound_frames import check_out, check_scenes
 from mmrefine.engine.progress import Progress
 from mmrefine.errors import ConfigError, InputError, MMRefineError, TeacherError
 from mmrefine.fileio.atomic import remove_leftovers, write_bytes, write_failure, write_json
@@ -109,7 +109,8 @@ def flow_of_video(video: Union[str, Path],
         one for each scene.
 
     Raises:
-        ConfigError: no such model, format or device, or ``out`` holds flow that was made otherwise.
+        ConfigError: no such model, format or device, or an ``out`` that is a file, lies in the folder of the video, or holds flow that
+            was made otherwise.
         CheckpointError: weights that are missing, broken, or of another network.
         InputError: a video that cannot be used.
         TeacherError: the network gives nan.
@@ -122,6 +123,7 @@ def flow_of_video(video: Union[str, Path],
                           'pip install h5py')
     device = usable_device(device)
     root = Path(out) if out is not None else Path('work_dirs') / f'{Path(video).resolve().stem}_flow'
+    check_out(root, video)
     scenes = list_scenes(video)
     network = open_model(model, checkpoint, device)
     if iters is not None:

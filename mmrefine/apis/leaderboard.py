@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from itertools import chain
 from pathlib import Path
-from typing import Any, Iterator, NamedTuple, Optional, Union
+from typing import Any, Callable, Iterator, NamedTuple, Optional, Union
 
 from mmengine.config import Config
 
@@ -29,7 +29,8 @@ def write_leaderboard(cfg: Config,
                       checkpoint: Union[str, Path],
                       benchmark: str,
                       out: Union[str, Path],
-                      device: Optional[str] = None) -> Submission:
+                      device: Optional[str] = None,
+                      log: Optional[Callable[[str], None]] = None) -> Submission:
     """Run a network over a benchmark's test set and write ``<out>/<benchmark>.zip``, whole or not at all.
 
     Args:
@@ -38,6 +39,7 @@ def write_leaderboard(cfg: Config,
         benchmark: 'sintel' (``clean/<scene>/frame_0001.flo``, ``final/…``) or 'kitti' (``flow/000000_10.png``).
         out: folder; made if it is not there.
         device: ``'cpu'``, ``'cuda'``, …; default: cuda where there is one.
+        log: called with a line now and then; None: silent.
 
     Raises:
         ConfigError: another benchmark, or a config that does not know its data.
@@ -56,7 +58,7 @@ def write_leaderboard(cfg: Config,
     datasets = {part: DATASETS.build(dict(type=board.dataset, data_root=root, **settings)) for part, settings in board.parts.items()}
     device = usable_device(device)
     model = init_model(cfg, checkpoint, device)
-    files = (submission_files(model, dataset, part, benchmark == 'kitti', device) for part, dataset in datasets.items())
+    files = (submission_files(model, dataset, part, benchmark == 'kitti', device, log) for part, dataset in datasets.items())
     path = Path(out) / f'{benchmark}.zip'
     try:
         return Submission(path, write_submission(path, chain.from_iterable(files)), board.flows)

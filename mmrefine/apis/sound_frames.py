@@ -13,10 +13,25 @@ from mmrefine.fileio.atomic import write_failure, write_json
 from mmrefine.fileio.frame_check import FrameCheck, check_frames, name_ranges
 from mmrefine.fileio.video import list_scenes
 
-__all__ = ['CORRUPT_FILE', 'check_scenes', 'skipping']
+__all__ = ['CORRUPT_FILE', 'check_out', 'check_scenes', 'skipping']
 
 # in the folder of results: every corrupt frame of every scene, by number, name and reason
 CORRUPT_FILE = 'corrupt_frames.json'
+
+
+def check_out(out: Union[str, Path], video: Union[str, Path]) -> None:
+    """Refuse a folder of results in which nothing can be written, or which would itself be read as a part of the video.
+
+    Raises:
+        ConfigError: ``out`` is a file or lies below one, or it lies in the folder ``video``, whose folders of pictures are its scenes.
+    """
+    for place in (Path(out), *Path(out).parents):
+        if place.is_file():
+            raise ConfigError(f'{place}: is a file, and results need a folder; choose another --out')
+    whole, folder = Path(out).resolve(), Path(video).resolve()
+    if folder.is_dir() and folder in (whole, *whole.parents):
+        raise ConfigError(f'{out}: lies in the folder of the video, {folder}, where labels and pictures would be taken for scenes; choose '
+                          'an --out outside of it')
 
 
 def check_scenes(scenes: Mapping[str, Path], out: Union[str, Path], skip_corrupt: bool,
@@ -33,13 +48,9 @@ def check_scenes(scenes: Mapping[str, Path], out: Union[str, Path], skip_corrupt
         what was found, for each scene.
 
     Raises:
-        ConfigError: ``out`` is a file, or lies below one.
         InputError: corrupt frames that may not be left out, or too few good ones.
         MMRefineError: the list cannot be written.
     """
-    for place in (Path(out), *Path(out).parents):
-        if place.is_file():
-            raise ConfigError(f'{place}: is a file, and results need a folder; choose another --out')
     checks = {name: check_frames(path, Progress(f'looking at {name}: {{}} frames', None, log)) for name, path in scenes.items()}
     bad = {name: check for name, check in checks.items() if check.corrupt}
     file = Path(out) / CORRUPT_FILE
@@ -75,7 +86,7 @@ def skipping(cfg: Config, out: Union[str, Path], skip_corrupt: bool, log: Callab
 
     Raises:
         InputError: corrupt frames that may not be left out.
-        ConfigError: a video that is not set, or ``out`` is a file.
+        ConfigError: a video that is not set, or an ``out`` that :func:`check_out` refuses.
     """
     plain, filled = cfg.to_dict(), fill_in(cfg).to_dict()
     looked_at: Dict[str, Dict[str, List[str]]] = {}
@@ -85,6 +96,7 @@ def skipping(cfg: Config, out: Union[str, Path], skip_corrupt: bool, log: Callab
             raise ConfigError(f'{cfg.filename or "config"}: {".".join(map(str, keys))} has no data_root; name the folder or video there')
         wanted = _at(filled, keys).get('scenes', 'all')
         if str(root) not in looked_at:
+            check_out(out, root)
             found = list_scenes(root)
             chosen = found if wanted in ('all', 'each') else {name: path for name, path in found.items()
                                                               if name in ([wanted] if isinstance(wanted, str) else wanted)}

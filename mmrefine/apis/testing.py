@@ -2,21 +2,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Dict, Optional, Union
+from typing import Callable, Dict, Optional, Union
 
 from mmengine.config import Config
 
 from mmrefine.apis.checks import check_config
 from mmrefine.apis.config import fill_in
 from mmrefine.apis.inference import init_model, usable_device
-from mmrefine.engine import score_clips, score_pairs
+from mmrefine.engine import score_clips
+from mmrefine.engine.evaluate import judge_pairs
 from mmrefine.errors import ConfigError
 from mmrefine.registry import DATASETS
 
 __all__ = ['filled_for_test', 'test_checkpoint']
 
 
-def test_checkpoint(cfg: Config, checkpoint: Union[str, Path], device: Optional[str] = None) -> Dict[str, Dict[str, float]]:
+def test_checkpoint(cfg: Config,
+                    checkpoint: Union[str, Path],
+                    device: Optional[str] = None,
+                    log: Optional[Callable[[str], None]] = None) -> Dict[str, Dict[str, float]]:
     """The scores of a network on the groups of the config's ReportHook, and on its ``clip_groups``, videos along which it carries masks.
 
     Args:
@@ -24,6 +28,7 @@ def test_checkpoint(cfg: Config, checkpoint: Union[str, Path], device: Optional[
             ``metrics`` (configs/_base_/datasets/davis_clips.py).
         checkpoint: the weights.
         device: ``'cpu'``, ``'cuda'``, …; default: cuda where there is one.
+        log: called with a line now and then; None: silent.
 
     Returns:
         group -> scores, as :func:`~mmrefine.engine.score_pairs` gives them, with those of the benchmarks, or
@@ -41,11 +46,15 @@ def test_checkpoint(cfg: Config, checkpoint: Union[str, Path], device: Optional[
                           'clip_groups')
     device = usable_device(device)
     model = init_model(cfg, checkpoint, device)
-    scores = {
-        name: score_pairs(model, DATASETS.build(group), device, hook.get('batch_size', 1), benchmark=True)
-        for hook in hooks for name, group in hook['groups'].items()
-    }
-    return {**scores, **{name: score_clips(model, DATASETS.build(group.dataset), group.metrics, device) for name, group in clips.items()}}
+    scores: Dict[str, Dict[str, float]] = {}
+    for hook in hooks:
+        for name, group in hook['groups'].items():
+            judged = judge_pairs(model, DATASETS.build(group), device, hook.get('batch_size', 1), benchmark=True,
+                                 what=f'{name}: {{}} pairs', log=log)
+            scores[name] = judged.scores()
+    for name, group in clips.items():
+        scores[name] = score_clips(model, DATASETS.build(group.dataset), group.metrics, device, log)
+    return scores
 
 
 def filled_for_test(cfg: Config) -> Config:

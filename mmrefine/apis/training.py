@@ -60,7 +60,7 @@ def refine(video: Union[str, Path],
     if not reports:
         raise ConfigError(f'{cfg.filename or "config"}: makes no report; give it a ReportHook in custom_hooks, or use train()')
     mark_finished(cfg.work_dir)
-    return reports[0] if len(reports) == 1 else dict(reports[0], scenes=reports)
+    return dict(reports[0], scenes=reports) if cfg.get('scene') == 'each' else reports[0]
 
 
 def label_video(video: Union[str, Path],

@@ -35,6 +35,8 @@ def run(args: argparse.Namespace) -> int:
     """Export, then say how equal it is and how it is loaded."""
     from mmrefine.apis.exporting import export_model
 
+    if args.to == 'onnx':
+        print('writing out every iteration as ONNX, which takes minutes for 32 of them', flush=True)
     done = export_model(args.checkpoint, args.to, args.out, args.model, tuple(args.size))
     print(f'{done.path}: {done.network} for {done.form}; the flows before and after differ by at most {done.difference:g} px')
     print(done.use.replace('FILE', str(done.path)))

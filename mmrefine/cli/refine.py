@@ -73,6 +73,7 @@ def _quick(model: str) -> Dict[str, Any]:
 
 def run(args: argparse.Namespace) -> int:
     """Refine, which says what came of it, then say where that is."""
+    import shlex
     from pathlib import Path
 
     from mmrefine.apis.training import refine
@@ -85,5 +86,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         kept = (report.get('guard') or {}).get('verdict') == 'teacher'
         print(f'{"the network as it came" if kept else "refined network"}: {out / "refined.pth"}; report: {out / "report.html"}')
-        print(f'its motion: mmrefine flow {args.video} --model {args.model} --checkpoint {out / "refined.pth"}')
+        command = ['mmrefine', 'flow', args.video, '--model', args.model, '--checkpoint', str(out / 'refined.pth')]
+        print(f'its motion: {shlex.join(command)}')
     return 0

@@ -16,7 +16,7 @@ examples:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of the subcommand."""
-    parser.add_argument('folder', metavar='DIR', help='folder of results of a run, or a folder of such folders')
+    parser.add_argument('folder', metavar='DIR', help='folder of results of a run, or a folder that holds such, at any depth')
 
 
 def run(args: argparse.Namespace) -> int:

@@ -30,6 +30,8 @@ GET_PYTHON = 'python3.11 -m venv .venv'
 GET_SETUPTOOLS = 'pip install "setuptools<81"'
 GET_TORCH = 'pip install torch==2.13.0'
 DROP_TORCHVISION = 'pip uninstall -y torchvision'
+# packages that are not installed along, by what needs them
+EXTRAS = {'.flo5 files': ('h5py', ), 'export --to onnx': ('onnx', 'onnxscript', 'onnxruntime')}
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,15 @@ def _look_at_torchvision() -> Union[str, Tuple[str, str]]:
     return f'{version}, not needed'
 
 
+def _look_at_extras() -> str:
+    told = []
+    for use, packages in EXTRAS.items():
+        absent = [name for name in packages if _version_of(name) is None]
+        told.append(f'{use}: ' + (f'would need pip install {" ".join(absent)}' if absent else
+                                  ', '.join(f'{name} {_version_of(name)}' for name in packages)))
+    return '; '.join(told)
+
+
 def _look_at_mmengine() -> Union[str, Tuple[str, str]]:
     version = _import('mmengine').__version__
     if _release(version) < (0, 10):
@@ -246,5 +257,6 @@ _LOOKS: Tuple[Tuple[str, Callable[[], Union[str, Tuple[str, str]]], str], ...] =
     ('mmflow', _look_at_mmflow, GET_MMFLOW),
     ('stock configs', _look_at_stock_configs, GET_MMFLOW),
     ('safe loading', _look_at_safe_loading, GET_MMENGINE),
+    ('extras', _look_at_extras, ''),
     ('command', _look_at_command, ''),
 )

@@ -1,13 +1,14 @@
 """What a network's flow carries along a video: the masks and joints of its first frame."""
 from __future__ import annotations
 
-from typing import Any, Dict, List, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 import torch
 from mmengine.dist import all_gather_object, get_dist_info
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
+from mmrefine.engine.progress import Progress
 from mmrefine.evaluation import carry_mask, carry_points
 from mmrefine.evaluation.masks import VOID
 from mmrefine.registry import METRICS
@@ -15,7 +16,11 @@ from mmrefine.structures import ClipSample, FlowEstimator
 
 
 @torch.no_grad()
-def carry_clip(model: FlowEstimator, frames: Tensor, sample: ClipSample, device: str = 'cpu') -> None:
+def carry_clip(model: FlowEstimator,
+               frames: Tensor,
+               sample: ClipSample,
+               device: str = 'cpu',
+               told: Optional[Callable[[int], None]] = None) -> None:
     """Fill ``pred_masks`` and ``pred_points`` from the first frame that has any, frame by frame.
 
     Masks follow the flow back to the frame before, except where the flow forward does not return (:func:`carry_mask`), and stay soft on
@@ -27,6 +32,7 @@ def carry_clip(model: FlowEstimator, frames: Tensor, sample: ClipSample, device:
         frames: ``(T, 3, H, W)`` uint8 RGB.
         sample: with ``masks``, or ``points`` and ``visible``, or both; its predictions are set.
         device: where the network lives.
+        told: called with the number of steps that are done, of ``T - 1``.
     """
     masks, points = sample.get('masks'), sample.get('points')
     soft: List[Tensor] = []
@@ -41,6 +47,8 @@ def carry_clip(model: FlowEstimator, frames: Tensor, sample: ClipSample, device:
         carried_points[start] = points[start]
     for t in range(1, len(frames)):
         before, now = (frames[i][None].to(device).float() / 255 for i in (t - 1, t))
+        if told is not None and t > 1:
+            told(t - 1)
         if masks is None and t <= start:
             continue
         flow_fw = model.estimate(before, now)[-1][0].float().cpu()
@@ -50,13 +58,19 @@ def carry_clip(model: FlowEstimator, frames: Tensor, sample: ClipSample, device:
             carried_masks.append(_ids(soft, masks[0]))
         if points is not None and t > start:
             carried_points[t] = carry_points(carried_points[t - 1], flow_fw.to(carried_points.dtype))
+    if told is not None:
+        told(len(frames) - 1)
     if masks is not None:
         sample.pred_masks = torch.stack(carried_masks)
     if points is not None:
         sample.pred_points = carried_points
 
 
-def score_clips(model: FlowEstimator, dataset: Any, metrics: Sequence[Dict[str, Any]], device: str = 'cpu') -> Dict[str, float]:
+def score_clips(model: FlowEstimator,
+                dataset: Any,
+                metrics: Sequence[Dict[str, Any]],
+                device: str = 'cpu',
+                log: Optional[Callable[[str], None]] = None) -> Dict[str, float]:
     """Scores of what a network carries along the videos of a data set, overall and per video.
 
     The videos are shared over the processes, and every process gets the same result.
@@ -66,6 +80,7 @@ def score_clips(model: FlowEstimator, dataset: Any, metrics: Sequence[Dict[str, 
         dataset: of :class:`~mmrefine.datasets.DavisClips` or its like.
         metrics: configs of clip metrics, such as ``dict(type='MaskMetric')``.
         device: where the network lives.
+        log: called with a line now and then; None: silent.
 
     Returns:
         ``{'J_mean': …, 'scene/<video>/J_mean': …, …, 'videos': n}``.
@@ -77,9 +92,12 @@ def score_clips(model: FlowEstimator, dataset: Any, metrics: Sequence[Dict[str, 
     judges: List[BaseMetric] = [METRICS.build({'_scope_': 'mmrefine', **metric}) for metric in metrics]
     for number in range(rank, len(dataset), world):
         item = dataset[number]
-        carry_clip(model, item['inputs'], item['data_samples'], device)
+        frames, sample = item['inputs'], item['data_samples']
+        progress = Progress(f'video {number + 1} of {len(dataset)}, {sample.scene}: carried {{}} frames', len(frames) - 1,
+                            log or (lambda line: None))
+        carry_clip(model, frames, sample, device, progress)
         for judge in judges:
-            judge.process(None, [item['data_samples']])
+            judge.process(None, [sample])
     scores: Dict[str, float] = {}
     for judge in judges:
         scores.update(judge.compute_metrics([result for part in all_gather_object(judge.results) for result in part]))

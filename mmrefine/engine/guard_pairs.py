@@ -12,11 +12,12 @@ from torch import Tensor
 from mmrefine.engine.label_run import as_frames
 from mmrefine.engine.processes import together
 from mmrefine.engine.progress import Progress
-from mmrefine.errors import ConfigError, NoLabelsError
+from mmrefine.errors import NoLabelsError
 from mmrefine.evaluation import Witness, distance, witness
 from mmrefine.geometry import SMALLEST_SIDE, KnownWarp
 from mmrefine.labeling import PairContext, VideoLook
 from mmrefine.structures import FlowEstimator
+from mmrefine.values import as_count
 
 LOOKED_AT = 16  # pairs, to know how the video moves
 
@@ -51,9 +52,8 @@ class GuardPairs:
                  seed: int = 0,
                  device: str = 'cpu',
                  log: Optional[Callable[[str], None]] = None) -> None:
-        for key, value, least in (('pairs', pairs, 2), ('warps', warps, 0)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ConfigError(f'RegressionGuardHook.{key} must be a whole number, at least {least}, got {value!r}')
+        as_count('GuardPairs.pairs', pairs, 2)
+        as_count('GuardPairs.warps', warps, 0)
         self.dataset, self.warps, self.seed, self.device = dataset, warps, seed, device
         self.chosen = sorted({int(i) for i in np.linspace(0, len(dataset.pairs) - 1, min(pairs, len(dataset.pairs)))})
         self._log = log

@@ -1,11 +1,12 @@
 """The flows of a test set, as its leaderboard wants them called and written."""
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, NamedTuple, Tuple
+from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional, Tuple
 
 import numpy as np
 import torch
 
+from mmrefine.engine.progress import Progress
 from mmrefine.evaluation.judge import check_finite
 from mmrefine.fileio.flow_io import KITTI_MAX_MOTION, encode_flo, encode_kitti
 from mmrefine.structures import FlowEstimator
@@ -25,8 +26,12 @@ LEADERBOARDS = {
 
 
 @torch.no_grad()
-def submission_files(model: FlowEstimator, dataset: Any, folder: str, kitti: bool = False,
-                     device: str = 'cpu') -> Iterator[Tuple[str, bytes]]:
+def submission_files(model: FlowEstimator,
+                     dataset: Any,
+                     folder: str,
+                     kitti: bool = False,
+                     device: str = 'cpu',
+                     log: Optional[Callable[[str], None]] = None) -> Iterator[Tuple[str, bytes]]:
     """The file of each pair, one at a time.
 
     Sintel's are ``<folder>/<scene>/frame_0001.flo``, KITTI's ``<folder>/000000_10.png``, each named after the first frame of the pair.
@@ -38,6 +43,7 @@ def submission_files(model: FlowEstimator, dataset: Any, folder: str, kitti: boo
         folder: the first part of the names.
         kitti: the layout.
         device: where the network lives.
+        log: called with a line now and then; None: silent.
 
     Yields:
         name and contents.
@@ -45,7 +51,8 @@ def submission_files(model: FlowEstimator, dataset: Any, folder: str, kitti: boo
     Raises:
         MMRefineError: a flow that is not finite; it names the pair.
     """
-    for pair, item in zip(dataset.pairs, dataset):
+    progress = Progress(f'{folder}: {{}} pairs', len(dataset.pairs), log or (lambda line: None))
+    for done, (pair, item) in enumerate(zip(dataset.pairs, dataset), start=1):
         frames1, frames2 = (torch.from_numpy(np.ascontiguousarray(item[name].transpose(2, 0, 1)))[None].to(device).float() / 255
                             for name in ('frame1', 'frame2'))
         flow = model.estimate(frames1, frames2)[-1][0].float().cpu()
@@ -55,3 +62,4 @@ def submission_files(model: FlowEstimator, dataset: Any, folder: str, kitti: boo
             yield f'{folder}/{stem}.png', encode_kitti(pixels.clip(-KITTI_MAX_MOTION, KITTI_MAX_MOTION))
         else:
             yield f'{folder}/{pair["scene"]}/{stem}.flo', encode_flo(pixels)
+        progress(done)

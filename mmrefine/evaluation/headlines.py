@@ -11,8 +11,12 @@ VIDEOS = {'refined': 'refined videos', 'unseen': 'unseen videos'}
 
 def headline(record: Mapping[str, Any]) -> str:
     """What the run changed on the refined videos, in a sentence or two; first of all, if so, that the teacher was handed back."""
-    said = [_given_back(record), _refined(record), _accepted(record)]
-    return ' '.join(sentence for sentence in said if sentence)
+    return ' '.join(sentences(record))
+
+
+def sentences(record: Mapping[str, Any]) -> List[str]:
+    """Those of :func:`headline`; the first says what matters most."""
+    return [sentence for sentence in (_given_back(record), _refined(record), _accepted(record)) if sentence]
 
 
 def figures(record: Mapping[str, Any]) -> List[Dict[str, Any]]:

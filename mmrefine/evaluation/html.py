@@ -4,7 +4,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any, List, Mapping, Tuple
 
-from mmrefine.evaluation.headlines import headline
+from mmrefine.evaluation.headlines import sentences
 from mmrefine.evaluation.html_curves import curves_section
 from mmrefine.evaluation.html_guard import guard_section
 from mmrefine.evaluation.html_labels import labels_section
@@ -39,7 +39,7 @@ def render_html(record: Mapping[str, Any]) -> str:
     script = f'\n<script>{SCRIPT}</script>' if 'class="compare"' in body else ''
     return ('<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            f'<title>{escape(headline(record))}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{body}{script}\n</body>\n</html>\n')
+            f'<title>{escape(sentences(record)[0])}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{body}{script}\n</body>\n</html>\n')
 
 
 def _contents(sections: List[Tuple[str, str, str]]) -> str:

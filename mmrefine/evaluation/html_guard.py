@@ -5,7 +5,8 @@ from html import escape
 from typing import Any, Dict, List, Mapping, Sequence
 
 from mmrefine.evaluation.headlines import format_interval
-from mmrefine.evaluation.html_parts import change_class, dump, table
+from mmrefine.evaluation.html_parts import change_class, dump, sure_class, table
+from mmrefine.evaluation.html_scores import VERDICTS
 from mmrefine.evaluation.record import change_percent, format_change, format_value, frame_pairs
 from mmrefine.evaluation.svg import Dot, dot_plot
 
@@ -23,9 +24,9 @@ def guard_section(guard: Mapping[str, Any]) -> str:
     Args:
         guard: of a complete record; all but ``verdict`` may be missing.
     """
-    parts = [f'<p>Verdict: {escape(str(guard.get("verdict", "not run")))}.</p>']
-    if guard.get('reason'):
-        parts.append(f'<p>{escape(_sentence(str(guard["reason"])))}</p>')
+    verdict = str(guard.get('verdict', 'not run'))
+    said = [VERDICTS.get(verdict, ('', verdict))[1], *([str(guard['reason'])] if guard.get('reason') else [])]
+    parts = [f'<p>{escape(_sentence(": ".join(said)))}</p>']
     parts += [_candidates(guard), _looks(guard.get('looks') or []), _witnesses(guard.get('witnesses') or {})]
     parts += [_general(guard.get('general') or {}), _held(guard.get('held_out') or {})]
     rest = {key: value for key, value in guard.items() if key not in KNOWN}
@@ -54,7 +55,7 @@ def _candidates(guard: Mapping[str, Any]) -> str:
         step, better = one.get('step'), one.get('pairs_better')
         cells = [str(one.get('iter')), '–' if step is None else f'{100 * step:.0f}', format_change(change),
                  format_interval(one.get('interval_percent')) or '–', '–' if better is None else f'{100 * better:.0f}']  # yapf: disable
-        marks = ['', '', change_class(change), '', '']
+        marks = ['', '', sure_class(change, one.get('interval_percent')), '', '']
         line = ''.join(f'<td{mark}>{escape(cell)}</td>' for mark, cell in zip(marks, cells))
         mark = ' class="chosen"' if is_chosen else ''
         rows.append(f'<tr{mark}>{line}</tr>')

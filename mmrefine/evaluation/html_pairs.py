@@ -36,7 +36,8 @@ def _group(name: str, changes: Mapping[str, Any]) -> str:
 def _counts(changes: Mapping[str, Any]) -> str:
     kind = kind_of(str(changes.get('metric')))
     better, worse, by = changes.get('better', 0), changes.get('worse', 0), changes.get('drawn_by', 'pair')
-    text = (f'{better} of {changes["pairs"]} pairs have a lower {kind.title} than before, {worse} a higher one; '
+    score = ' '.join(reversed(kind.title.split(', ')))  # median cycle error
+    text = (f'{better} of {changes["pairs"]} pairs have a lower {score} than before, {worse} a higher one; '
             f'decided by {changes.get("decided_by", "?")}.')
     if better == worse == 0:
         text += ' The network is the same as before on all of them.'

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import json
 from html import escape
-from typing import Any, List, Optional
+from typing import Any, List, Optional, Sequence
 from urllib.parse import quote
 
 from mmrefine.evaluation.record import kind_of
@@ -45,6 +45,12 @@ def change_class(change: Optional[float], better: int = -1) -> str:
     """The attribute that colours a change: green where it is for the better, red for the worse, none else."""
     gain = better * (change or 0)
     return ' class="good"' if gain > 0 else ' class="bad"' if gain < 0 else ''
+
+
+def sure_class(change: Optional[float], interval: Optional[Sequence[Optional[float]]]) -> str:
+    """:func:`change_class` of a change that is better when lower; none where its interval holds 0, for it may as well be no change."""
+    low, high = interval or (change, change)
+    return change_class(change) if low is not None and high is not None and low * high > 0 else ''
 
 
 def change_color(change: Optional[float], metric: str) -> str:

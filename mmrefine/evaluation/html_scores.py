@@ -4,8 +4,8 @@ from __future__ import annotations
 from html import escape
 from typing import Any, List, Mapping
 
-from mmrefine.evaluation.headlines import figures, format_interval, headline
-from mmrefine.evaluation.html_parts import change_class, change_color, table
+from mmrefine.evaluation.headlines import figures, format_interval, sentences
+from mmrefine.evaluation.html_parts import change_color, sure_class, table
 from mmrefine.evaluation.record import (MAIN, format_change, format_value, frame_pairs, kind_of,
                                         metrics_of)
 
@@ -21,22 +21,22 @@ VERDICTS = {
 
 
 def headline_section(record: Mapping[str, Any]) -> str:
-    """The verdict of the guard, the sentence, and a card for each number: unit, interval, and what decided it."""
+    """The verdict of the guard, what was found, and a card for each number: unit, interval, and what decided it."""
     verdict = str(record['guard'].get('verdict', 'not run'))
     color, said = VERDICTS.get(verdict, ('', verdict))
+    first, *others = sentences(record)
+    more = f'<p class="lead">{escape(" ".join(others))}</p>\n' if others else ''
     cards = '\n'.join(_card(figure) for figure in figures(record))
     return (f'<h1>mmrefine report</h1>\n<p><span class="verdict {color}">{escape(said)}</span></p>\n'
-            f'<p class="headline">{escape(headline(record))}</p>\n' + (f'<ul class="cards">\n{cards}\n</ul>' if cards else ''))
+            f'<p class="headline">{escape(first)}</p>\n{more}' + (f'<ul class="cards">\n{cards}\n</ul>' if cards else ''))
 
 
 def _card(figure: Mapping[str, Any]) -> str:
-    """All scores of headlines are better when lower; a change that may as well be none has no colour."""
+    """All scores of headlines are better when lower."""
     change, interval, unit = figure['change_percent'], format_interval(figure['interval_percent']), figure['unit']
-    low, high = figure['interval_percent'] or (change, change)
-    sure = None not in (low, high) and low * high > 0
     title = str(figure['title'])
     lines = [f'<span class="name">{escape(title[:1].upper() + title[1:])}</span>',
-             f'<b{change_class(change if sure else None)}>{escape(format_change(change))}</b>']  # yapf: disable
+             f'<b{sure_class(change, figure["interval_percent"])}>{escape(format_change(change))}</b>']  # yapf: disable
     score = figure['score']
     if figure['before'] is not None:
         score += f': {format_value(figure["before"])} → {format_value(figure["after"])} {unit}'

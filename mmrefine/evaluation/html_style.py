@@ -12,7 +12,8 @@ html { scroll-padding-top: .5rem; }
 body { margin: 0 auto; max-width: 68rem; padding: 1.5rem 1rem 3rem; color: var(--ink); background: var(--paper);
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; overflow-wrap: break-word; }
 h1 { margin: 0; font-size: 1rem; font-weight: 600; color: var(--soft); }
-.headline { margin: .3rem 0 1rem; font-size: clamp(1.15rem, 1rem + 1vw, 1.6rem); line-height: 1.3; font-weight: 650; }
+.headline { margin: .3rem 0 .6rem; font-size: clamp(1.15rem, 1rem + 1vw, 1.6rem); line-height: 1.3; font-weight: 650; }
+.lead { margin-bottom: 1rem; font-size: 1.05rem; }
 h2 { margin: 2.4rem 0 .2rem; font-size: 1.25rem; } h3 { margin: 1.4rem 0 .4rem; font-size: 1.05rem; overflow-wrap: anywhere; }
 h4 { margin: 1rem 0 .3rem; font-size: 1rem; }
 p { margin: .2rem 0 .8rem; max-width: 52rem; } .soft, figcaption, .unit { color: var(--soft); }

@@ -56,6 +56,8 @@ class LabelStore(LabelReader):
     def create(self) -> None:
         """Make the folder, or make sure that the labels in it are from the same fingerprint. Any process may call it.
 
+        A run that failed before its first label leaves a store without any, which whoever comes next has for his own.
+
         Raises:
             StaleLabelsError: the labels there are from something else.
             LabelStoreError: the folder holds other things, or cannot be written.
@@ -69,6 +71,7 @@ class LabelStore(LabelReader):
                     if alien:
                         raise LabelStoreError(f'{self.root}: the folder is not empty ({alien[0]}, …) and has no '
                                               'fingerprint.json, so it is no label store; set the store to a new folder')
+                if not path.exists() or self._holds_nothing():
                     write_json(path, dict(sorted(self.fingerprint.items())))
                 self._check(read_json(path))
                 if self.is_complete():  # what a killed finish() left can go
@@ -164,6 +167,10 @@ class LabelStore(LabelReader):
             write_json(path, {**manifest, 'digest': seal_of(manifest)})
             self._manifest = self._soft = self._quality = None
             self._sweep(records)
+
+    def _holds_nothing(self) -> bool:
+        """Whether not one file of a label is there, nor the word that there need be none; only under the lock."""
+        return not any(self.root.rglob('*' + FLOW)) and not any(stats_files(self.root)) and not (self.root / MANIFEST).exists()
 
     @contextlib.contextmanager
     def _locked(self, path: Path) -> Iterator[None]:

@@ -105,3 +105,6 @@ def test_progress_speaks_now_and_then_and_reckons_what_is_left():
     quick[0] = 30.
     progress.beyond(30)(15)
     assert lines2[1:] == ['45 frames, 1.50 a second']
+    odd = Progress('{a}{} of {}: {} pairs', None, lines2.append, every=0., clock=lambda: quick[0])
+    odd(3)
+    assert lines2[2].startswith('{a}{} of {}: 3 pairs, ')

@@ -80,16 +80,19 @@ def test_what_cannot_be_exported_is_said_in_one_sentence(tmp_path, monkeypatch, 
 
     monkeypatch.setattr(exporting.importlib, 'import_module', absent)
     onnx = error_of(capsys, 'export', DEMO_WEIGHTS, '--to', 'onnx', '--out', tmp_path / 'out.onnx', '--model', 'demo')
+    small = error_of(capsys, 'export', DEMO_WEIGHTS, '--to', 'onnx', '--out', tmp_path / 'out.onnx', '--model', 'demo', '--size', 8, 64)
+    assert small == '--size must be height and width in px, each at least 16, got 8 x 64'
     assert onnx == '--to onnx needs onnx, onnxruntime, which mmrefine does not install by itself; run: pip install onnx onnxruntime'
     assert not list(tmp_path.iterdir())
 
 
-def test_onnx_gives_the_flow_of_the_network(tmp_path):
+def test_onnx_gives_the_flow_of_the_network(tmp_path, capfd):
     for name in exporting.ONNX_PACKAGES:
         pytest.importorskip(name)
     config = tmp_path / 'quick.py'
     config.write_text(f"_base_ = '{config_root()}/demo/raft_small_video.py'\nmodel = dict(test_iters=2)\n")
     done = export_model(DEMO_WEIGHTS, 'onnx', tmp_path / 'out.onnx', config, (61, 83))
+    assert not capfd.readouterr().err  # torch's exporter speaks of operators that are not asked for
     assert 0 <= done.difference <= exporting.NEARLY and (tmp_path / 'out.onnx').stat().st_size > 10**6
 
 
@@ -119,7 +122,18 @@ def test_a_folder_of_runs_gets_a_line_for_each_and_a_page_for_each(tmp_path, cap
     assert all((tmp_path / name / 'report.html').is_file() for name in 'ab')
 
 
+def test_runs_are_found_at_any_depth_and_nothing_of_a_run_is_taken_for_another(tmp_path, capsys):
+    for name, after in (('videos/night/3', 1.), ('videos/night/3/labels', 1.), ('other', 3.)):
+        write_report(tmp_path / name, record(2., after, 'Reason.'))
+        (tmp_path / name / 'report.html').unlink()
+    assert status_of('report', tmp_path) == 0
+    text = capsys.readouterr().out
+    assert [line.split()[0] for line in text.splitlines()[1:3]] == ['other/one', 'videos/night/3/one']
+    assert 'guard of videos/night/3: Reason.' in text and not (tmp_path / 'videos/night/3/labels/report.html').exists()
+
+
 def test_a_folder_without_a_report_is_named(tmp_path, capsys):
     assert error_of(capsys, 'report', tmp_path).startswith(f'{tmp_path}: has no report.json, so no run has finished here')
+    assert error_of(capsys, 'report', tmp_path / 'none').startswith(f'{tmp_path / "none"}: there is no such folder')
     Path(tmp_path / 'report.json').write_text('{}')
     assert 'is not a report of mmrefine' in error_of(capsys, 'report', tmp_path)

@@ -173,9 +173,16 @@ def test_quick_is_for_a_cpu_and_a_set_value_wins(monkeypatch, tmp_path):
 def test_what_is_handed_back_is_called_what_it_is_and_the_verdict_is_not_said_again(monkeypatch, capsys, verdict, whose):
     guard = dict(verdict=verdict, reason='The reason.')
     monkeypatch.setattr(training, 'refine', lambda *args, **more: dict(groups={}, guard=guard))
-    assert status_of('refine', 'a.mp4', '--out', 'out') == 0
+    assert status_of('refine', 'my cat.mp4', '--out', 'out') == 0
     text = capsys.readouterr().out
     assert text.startswith(f'{whose}: {Path("out", "refined.pth")}; report: ') and 'The reason.' not in text
+    assert f"mmrefine flow 'my cat.mp4' --model raft_small --checkpoint {Path('out', 'refined.pth')}" in text  # as a shell reads it
+
+
+def test_a_model_for_each_scene_is_looked_for_where_it_is_be_it_one_scene(monkeypatch, capsys, video, tmp_path):
+    monkeypatch.setattr(training, 'train', lambda cfg, brief: [dict(groups={})])
+    assert status_of('refine', video, '--model', 'demo', '--out', tmp_path / 'out', '--set', 'scene=each') == 0
+    assert capsys.readouterr().out.endswith(f'a network and a report for each scene are in {tmp_path / "out"}\n')
 
 
 def test_what_is_wrong_is_one_sentence_before_anything_is_made(tmp_path, monkeypatch, capsys, video, official):
@@ -240,3 +247,14 @@ def test_results_do_not_go_where_a_file_is(tmp_path, capsys):
         for out in (file, file / 'below'):
             assert error_of(capsys, name, clip, '--model', 'demo', '--out', out) == (
                 f'{file}: is a file, and results need a folder; choose another --out')
+
+
+def test_results_do_not_go_into_the_folder_that_is_read(tmp_path, capsys, monkeypatch):
+    clip = rendered(tmp_path, 3)
+    before = sorted(clip.rglob('*'))
+    monkeypatch.chdir(clip)
+    for name in ('refine', 'labels', 'flow'):
+        for video, out in ((clip, clip), (tmp_path, clip / 'results'), ('.', None)):
+            said = error_of(capsys, name, video, '--model', 'demo', *(() if out is None else ('--out', out)))
+            assert f'lies in the folder of the video, {clip if video == "." else video}, where' in said and 'an --out outside' in said
+    assert sorted(clip.rglob('*')) == before

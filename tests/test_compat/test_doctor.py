@@ -11,7 +11,7 @@ from mmrefine.compat import doctor
 from mmrefine.compat.doctor import Check, diagnose, format_report
 
 ROOT_NAMES = ['Python', 'torch', 'device', 'torchvision', 'opencv', 'pkg_resources', 'mmengine', 'mmcv',
-              'operators', 'mmflow', 'stock configs', 'safe loading', 'command']
+              'operators', 'mmflow', 'stock configs', 'safe loading', 'extras', 'command']
 
 
 def checks_by_name():
@@ -66,6 +66,12 @@ def test_a_broken_or_outdated_part_is_named_with_its_remedy(monkeypatch, name, m
     assert not broken.ok
     assert broken.remedy == remedy
     assert re.search(found, broken.found)
+
+
+def test_what_is_not_installed_along_is_named_with_what_needs_it_and_is_no_fault(monkeypatch):
+    replace_versions(monkeypatch, h5py='3.1', onnx='1.2', onnxscript=None, onnxruntime=None)
+    check = checks_by_name()['extras']
+    assert check.ok and check.found == '.flo5 files: h5py 3.1; export --to onnx: would need pip install onnxscript onnxruntime'
 
 
 def test_a_broken_torchvision_is_to_be_removed(monkeypatch):

@@ -102,7 +102,7 @@ def test_frames_too_small_to_warp_are_judged_without(tmp_path, known):
 
 @pytest.mark.parametrize('key, value', [('pairs', 1), ('warps', -1), ('pairs', 2.5)])
 def test_numbers_that_cannot_be_meant_are_refused(video, key, value):
-    with pytest.raises(ConfigError, match=rf'RegressionGuardHook\.{key} must be .* got {value}'):
+    with pytest.raises(ConfigError, match=rf'GuardPairs\.{key} must be .* got {value}'):
         GuardPairs(video, Slow({}), **{key: value})
 
 

@@ -103,6 +103,9 @@ def test_a_student_that_is_worse_is_not(video, tmp_path, caplog):
     cfg.custom_hooks[2].without_truth = 3
     with caplog.at_level(logging.WARNING):
         run(cfg)
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    assert 'The network as it came, which the guard hands back, a checkpoint' in log and 'The refined network' not in log
+    assert load_checkpoint_file(tmp_path / 'refined.pth')['meta']['refined'] is False
     guard = report_of(tmp_path)['guard']
     assert guard['verdict'] == 'teacher' and 'handed back unchanged' in guard['reason']
     assert len(guard['candidates']) == 4 and guard['general']['change_percent'] == 0
@@ -193,6 +196,12 @@ def test_without_the_network_as_it_came_there_is_one_clear_sentence(video, tmp_p
     (dict(steps=[]), r'steps must be .* got \[\]'),
     (dict(steps=[1.5]), r'steps must be .* got \[1\.5\]'),
     (dict(interval=0), r'interval must be .* got 0'),
+    (dict(pairs=1), r'pairs must be .* got 1'),
+    (dict(pairs=None), r'pairs must be .* got None'),
+    (dict(warps=-1), r'warps must be .* got -1'),
+    (dict(general=-1), r'general must be .* got -1'),
+    (dict(seed=0.5), r'seed must be .* got 0\.5'),
+    (dict(pace=float('inf')), r'pace must be .* got inf'),
     (dict(patience=2), r'patience counts .* set interval'),
     (dict(confidence=1.), r'confidence must lie in \(0, 1\), got 1\.0'),
 ])
@@ -201,10 +210,11 @@ def test_settings_that_cannot_be_meant_are_refused(settings, said):
         RegressionGuardHook(dict(type='FramePairs', held_out=0.1), **settings)
 
 
-@pytest.mark.parametrize('number', [0, 2.5, True])
-def test_a_number_of_pairs_to_judge_that_cannot_be_meant_is_refused(number):
-    with pytest.raises(ConfigError, match=f'ReportHook.without_truth must be .* got {number}'):
-        ReportHook({}, without_truth=number)
+@pytest.mark.parametrize('key, number', [('without_truth', 0), ('without_truth', 2.5), ('without_truth', True), ('batch_size', 0),
+                                         ('pictures', -1), ('extremes', -1)])  # yapf: disable
+def test_numbers_of_a_report_that_cannot_be_meant_are_refused_before_training(key, number):
+    with pytest.raises(ConfigError, match=f'ReportHook.{key} must be .* got {number}'):
+        ReportHook({}, **{key: number})
 
 
 def test_the_page_on_the_guard_has_a_row_for_each_setting_with_its_default():

@@ -102,6 +102,9 @@ def test_the_headline_begins_with_the_teacher_where_he_was_handed_back(tmp_path)
     text, page = written(tmp_path, kept)
     badge = re.search('<span class="verdict amber">(.*?)</span>', text)
     assert badge.group(1) == 'The guard hands back the network as it came' and badge.start() < text.index('class="headline"')
+    first = 'No student was surely better, so the guard hands back the network as it came, unchanged.'
+    assert f'<title>{first}</title>' in text and f'<p class="headline">{first}</p>\n<p class="lead">By ground truth: EPE' in text
+    assert 'The guard hands back the network as it came: a sentence of the guard.' in page.text
     assert json.loads((tmp_path / 'report.json').read_text())['headline']['verdict'] == 'teacher'
 
 
@@ -156,7 +159,8 @@ def test_the_section_of_the_guard_has_a_row_a_dot_and_a_bar_for_each_candidate(t
     text, page = written(tmp_path, full_record(tmp_path))
     assert text.count('class="dot"') == 2 and text.count('class="bar"') == 2 and text.count('class="ring"') == 1
     assert re.search('<tr class="chosen"><td>20</td><td>50</td><td class="good">−8.0 %</td><td>−12.0 to −4.0 %</td><td>75</td></tr>', text)
-    assert 'A sentence of the guard.' in page.text and '12 frame pairs of 2 scenes, 10 % of the video, were kept back' in page.text
+    assert 'The guard accepts the student: a sentence of the guard.' in page.text
+    assert '12 frame pairs of 2 scenes, 10 % of the video, were kept back' in page.text
     assert '<td>0.500</td><td>0.600</td><td class="bad">+20.0 %</td>' in text  # a witness that speaks against it
     assert '<td>3.000</td><td>3.100</td><td>+3.3 %</td>' in text  # motion does not judge
 
@@ -169,6 +173,9 @@ def test_pairs_have_a_slider_with_a_name_that_is_hidden_until_the_script_can_mov
     assert 'EPE 2.000 → 1.000 px (<span class="good">−50.0 %</span>)' in text
     assert page.text.count('Rim: 7.25 px a frame or more') == 2
     assert '5 of 7 pairs have a lower EPE than before, 2 a higher one; decided by ground truth.' in page.text
+    record = full_record(tmp_path)
+    record['groups']['refined']['changes']['metric'] = 'cycle_median'
+    assert '5 of 7 pairs have a lower median cycle error than before, 2 a higher one' in written(tmp_path, record)[1].text
 
 
 def test_a_group_that_did_not_change_says_so_and_shows_no_pairs(tmp_path):
@@ -266,6 +273,12 @@ def test_a_number_of_the_headline_is_coloured_only_if_its_interval_says_that_it_
     guard['chosen'].update(change_percent=8. if 'bad' in color else -8., interval_percent=interval)
     text, _ = written(tmp_path, dict(groups={}, guard=guard))
     assert f'<b{color}>{"+" if "bad" in color else "−"}8.0 %</b>' in text
+
+
+def test_so_is_a_candidate_of_the_guard(tmp_path):
+    _, page = written(tmp_path, dict(groups={}, guard=guard_record()))
+    text = (tmp_path / 'report.html').read_text()
+    assert '<td class="good">−8.0 %</td>' in text and '<td>−5.0 %</td>' in text and '−16.0 to +7.0 %' in page.text
 
 
 def test_the_docs_name_every_key_of_report_json(tmp_path):

@@ -218,6 +218,26 @@ def test_labels_of_another_making_are_refused_by_what_differs(tmp_path: Path) ->
     assert LabelStore.open(tmp_path).keys() == ['cat/0__1']
 
 
+def test_a_store_without_a_label_is_anybodys_until_it_has_one(tmp_path: Path) -> None:
+    failed = store_in(tmp_path)  # and stopped before its first label
+    failed.expect(dict(labels=3, digest='1234'))
+    (tmp_path / '.mmrefine-0.tmp').write_bytes(b'of a killed writer')
+    store = store_in(tmp_path, teacher='dddd')
+    with pytest.raises(StaleLabelsError, match=r'other teacher \(found dddd, this run needs aaaa\)'):
+        failed.write('cat/0__1', label(), {})
+    store.write('cat/0__1', label(), {})
+    with pytest.raises(StaleLabelsError, match=r'other teacher \(found dddd, this run needs aaaa\)'):
+        store_in(tmp_path)
+    store.finish(['cat/0__1'], {})
+    assert LabelStore.open(tmp_path).keys() == ['cat/0__1']
+
+
+def test_a_store_that_is_complete_without_a_label_stays_what_it_is(tmp_path: Path) -> None:
+    store_in(tmp_path).finish([], {})
+    with pytest.raises(StaleLabelsError):
+        store_in(tmp_path, teacher='dddd')
+
+
 def test_a_folder_of_other_things_does_not_become_a_store(tmp_path: Path) -> None:
     (tmp_path / 'thesis.txt').write_text('x')
     with pytest.raises(LabelStoreError, match=r'not empty \(thesis\.txt, …\) and has no fingerprint\.json'):

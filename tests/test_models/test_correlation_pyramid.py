@@ -73,5 +73,6 @@ def test_the_update_is_that_of_mmflow(kind):
         gates, ours, theirs = UpdateGates(gru, 12, context), hidden, hidden
         for step in motion:
             ours, theirs = gates(ours, step), gru(theirs, torch.cat([context, step], dim=1))
-    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+    # sums of 216 products in another order, three times over; how far off that is depends on the CPU
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=5e-6)
     assert float((ours - hidden).abs().max()) > .1

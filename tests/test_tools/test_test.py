@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -16,9 +17,15 @@ from small_trees import ROOT, SINTEL_SCENES, SIZE, status_of, trees, weights  # 
 
 from mmrefine.apis import inference_flow, init_model  # noqa: E402
 from mmrefine.apis.config import load_config  # noqa: E402
+from mmrefine.engine.progress import Progress  # noqa: E402
 from mmrefine.fileio import read_flow, read_image, write_flow, write_image  # noqa: E402
 
 RAFT_SINTEL, RAFT_KITTI = (ROOT / f'configs/refine/raft_{name}.py' for name in ('sintel', 'kitti2015'))
+
+
+@pytest.fixture
+def told_often(monkeypatch):
+    monkeypatch.setattr(Progress.__init__, '__defaults__', (print, -1., time.monotonic))  # a line each time, not every few seconds
 
 
 def options(data_root, weights):  # noqa: F811
@@ -60,12 +67,14 @@ def scores_of(config, root, weights, tmp_path):  # noqa: F811
     return json.loads(out.read_text())['groups']
 
 
-def test_sintel_is_scored_by_speed_and_by_what_is_matched(sintel, weights, tmp_path, capsys):  # noqa: F811
+def test_sintel_is_scored_by_speed_and_by_what_is_matched(sintel, weights, tmp_path, capsys, told_often):  # noqa: F811
     scores = scores_of(RAFT_SINTEL, sintel, weights, tmp_path)['refined']
     assert {'AAE', 'WAUC', '1px_out', 'EPE_s0-10', 'EPE_matched', 'EPE_unmatched', 'scene/alley_1/EPE_matched'} <= set(scores)
     shares = np.array([scores['EPE_matched'], scores['EPE_unmatched']])
     assert min(shares) < scores['EPE'] < max(shares)
-    lines = capsys.readouterr().out.splitlines()
+    out, told = capsys.readouterr()
+    assert told.count('refined: ') == 4 and 'refined: 4/4 pairs, ' in told and 'refined: ' not in out
+    lines = out.splitlines()
     assert lines[0] == 'refined, as the benchmarks score' and lines[2].split()[:2] == ['all', f'{scores["EPE"]:.3f}']
     matched = next(line for line in lines if line.startswith('matched'))
     assert matched.split()[1:3] == [f'{scores["EPE_matched"]:.3f}', f'{scores["Fl_matched"]:.3f}']
@@ -91,11 +100,13 @@ def wanted_flow(config, weights, frames):  # noqa: F811
     return inference_flow(model, *(read_image(frame) for frame in frames))
 
 
-def test_the_zip_for_sintel_has_its_layout_and_the_networks_flows(sintel, weights, tmp_path, capsys):  # noqa: F811
+def test_the_zip_for_sintel_has_its_layout_and_the_networks_flows(sintel, weights, tmp_path, capsys, told_often):  # noqa: F811
     argv = [RAFT_SINTEL, weights['raft'], '--format-only', 'sintel', '--out', tmp_path / 'board', *options(sintel, weights)]
     assert status_of('test', *argv) == 0
     path = tmp_path / 'board/sintel.zip'
-    assert capsys.readouterr().out.rstrip() == f'{path}: 4 flows; the leaderboard wants 1104'
+    out, told = capsys.readouterr()
+    assert out.rstrip() == f'{path}: 4 flows; the leaderboard wants 1104'
+    assert 'clean: 1/2 pairs, ' in told and 'final: 2/2 pairs, ' in told
     found = flows_in(path)
     assert list(found) == [f'{part}/ambush_1/frame_{number:04d}.flo' for part in ('clean', 'final') for number in (1, 2)]
     frames = [sintel / f'test/final/ambush_1/frame_{number:04d}.png' for number in (2, 3)]
@@ -130,7 +141,7 @@ def test_a_missing_test_set_is_named(trees, weights, tmp_path, capsys):  # noqa:
     assert f'{trees["sintel"] / "test"}: there is no such folder' in capsys.readouterr().err
 
 
-def test_masks_are_carried_along_the_videos_of_a_config(trees, weights, tmp_path, capsys):  # noqa: F811
+def test_masks_are_carried_along_the_videos_of_a_config(trees, weights, tmp_path, capsys, told_often):  # noqa: F811
     davis = tmp_path / 'DAVIS'
     for name in ('bear', 'camel'):
         shutil.copytree(trees['sintel'] / 'training/final/alley_1', davis / 'JPEGImages/480p' / name)
@@ -147,5 +158,14 @@ def test_masks_are_carried_along_the_videos_of_a_config(trees, weights, tmp_path
     assert status_of('test', config, weights['small'], '--device', 'cpu', '--out', out) == 0
     scores = json.loads(out.read_text())['groups']['davis']
     assert 0 < scores['J_mean'] < 1 and scores['J_mean'] == scores['scene/bear/J_mean'] and scores['videos'] == 2
-    lines = capsys.readouterr().out.splitlines()
+    out, told = capsys.readouterr()
+    assert 'video 1 of 2, bear: carried 1/2 frames, ' in told and 'video 2 of 2, camel: carried 2/2 frames, ' in told
+    lines = out.splitlines()
     assert lines[0] == 'davis (2 videos)' and lines[1].split()[:3] == ['scene', 'J', 'mean']
+
+
+def test_scores_that_cannot_be_written_are_said_in_a_line(sintel, weights, tmp_path, capsys):  # noqa: F811
+    argv = [RAFT_SINTEL, weights['raft'], '--out', tmp_path, *options(sintel, weights)]
+    assert status_of('test', *argv) == 1
+    out, told = capsys.readouterr()
+    assert 'EPE' in out and f'error: {tmp_path}: cannot be written' in told

@@ -49,6 +49,7 @@ def failed(tmp_path, capsys):
     ('custom_hooks.0.batch_size=1.5', 'custom_hooks.0.batch_size must be a whole number, such as 1, got 1.5'),
     ('custom_hooks.1.steps=x', "custom_hooks.1.steps must be a list of numbers, such as (0.25, 0.5, 0.75, 1.0), got 'x'"),
     ('custom_hooks=5', 'custom_hooks must be a list of dicts or None, got 5'),
+    ('optim_wrapper.optimizer.lr=fast', "optim_wrapper.optimizer.lr must be a number, such as 0.001, got 'fast'"),
     ('held_out=x', "held_out must be a number, such as 0.0, got 'x'"),
     ('label_data=5', 'label_data must be a dict, got 5'),
     ('video=5', 'video must be a string, got 5'),

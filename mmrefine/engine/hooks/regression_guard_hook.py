@@ -21,6 +21,7 @@ from mmrefine.evaluation import Witness, frame_pairs
 from mmrefine.fileio.atomic import save_checkpoint
 from mmrefine.models import FlowRefiner, load_estimator
 from mmrefine.registry import DATASETS, HOOKS
+from mmrefine.values import as_count, is_number
 
 # in the message hub, where the report looks for it
 GUARD_INFO = 'mmrefine_guard'
@@ -76,13 +77,16 @@ class RegressionGuardHook(Hook):
                  before: str = 'teacher.pth') -> None:
         if not steps or not all(0 < step <= 1 for step in steps):
             raise ConfigError(f'RegressionGuardHook.steps must be one or more shares in (0, 1], got {steps!r}')
-        for key, value in (('interval', interval), ('patience', patience)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise ConfigError(f'RegressionGuardHook.{key} must be a whole number, at least 1, or None, got {value!r}')
+        for key, value, least in (('interval', interval, 1), ('patience', patience, 1), ('pairs', pairs, 2), ('warps', warps, 0),
+                                  ('general', general, 0), ('seed', seed, 0)):
+            if value is not None or key not in ('interval', 'patience'):
+                as_count(f'RegressionGuardHook.{key}', value, least)
         if patience is not None and interval is None:
             raise ConfigError('RegressionGuardHook.patience counts looks at the student, and without interval there are none on the way; '
                               'set interval')
-        if not 0 < confidence < 1:
+        if not is_number(pace) or not 0 <= pace < float('inf'):
+            raise ConfigError(f'RegressionGuardHook.pace must be finite and not negative, got {pace!r}')
+        if not is_number(confidence) or not 0 < confidence < 1:
             raise ConfigError(f'RegressionGuardHook.confidence must lie in (0, 1), got {confidence!r}')
         self.config, self.steps = dataset, sorted(set(steps))
         self.interval, self.patience = interval, patience

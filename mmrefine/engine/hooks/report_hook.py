@@ -26,12 +26,13 @@ from mmrefine.engine.hooks.regression_guard_hook import GUARD_INFO
 from mmrefine.engine.label_report import judge_against_truth
 from mmrefine.engine.label_run import LabelRun
 from mmrefine.engine.report_pictures import WHEEL, Drawn, ReportPictures, named_pairs
-from mmrefine.errors import CheckpointError, ConfigError
+from mmrefine.errors import CheckpointError
 from mmrefine.evaluation import (changes_record, format_table, group_record, most_changed,
                                  pair_changes, thin_curve, write_report)
 from mmrefine.fileio.label_store import LabelStore
 from mmrefine.models import load_estimator
 from mmrefine.registry import DATASETS, HOOKS
+from mmrefine.values import as_count
 
 # of the message hub, by the name in the record
 CURVES = ('loss', 'epe_to_label', 'lr', 'grad_norm')
@@ -54,14 +55,16 @@ class ReportHook(Hook):
             takes no longer than that of a short one; None: all.
 
     Raises:
-        ConfigError: a ``without_truth`` that cannot be meant.
+        ConfigError: a number that cannot be meant.
     """
     priority = 'LOWEST'
 
     def __init__(self, groups: Mapping[str, Dict[str, Any]], before: str = 'teacher.pth', batch_size: int = 1, pictures: int = 4,
                  extremes: int = 2, without_truth: Optional[int] = 100) -> None:
-        if without_truth is not None and (isinstance(without_truth, bool) or not isinstance(without_truth, int) or without_truth < 1):
-            raise ConfigError(f'ReportHook.without_truth must be a whole number, at least 1, or None, got {without_truth!r}')
+        for key, value, least in (('batch_size', batch_size, 1), ('pictures', pictures, 0), ('extremes', extremes, 0)):
+            as_count(f'ReportHook.{key}', value, least)
+        if without_truth is not None:
+            as_count('ReportHook.without_truth', without_truth)
         self.groups, self.before = groups, before
         self.batch_size, self.pictures, self.extremes, self.without_truth = batch_size, pictures, extremes, without_truth
         self._datasets: Dict[str, Any] = {}

@@ -10,6 +10,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner, find_latest_checkpoint
 
 import mmrefine
+from mmrefine.engine.hooks.regression_guard_hook import GUARD_INFO
 from mmrefine.fileio.atomic import save_checkpoint
 from mmrefine.models import estimator_state
 from mmrefine.registry import HOOKS
@@ -23,7 +24,8 @@ class WeightsHook(Hook):
     be a stock mmflow checkpoint, a ``refined.pth`` or a training checkpoint of this package, and must fit.
 
     Args:
-        out: file name of the refined network in the work dir: a plain state dict plus meta, for the unmodified stock config.
+        out: file name of the network that is handed back, in the work dir: a plain state dict plus meta, for the unmodified stock
+            config. ``meta['refined']`` is False if the guard handed back the network as it came.
         before: file name of the network as it came, in the same form; written once the labels are accepted, read by the report.
     """
     priority = 'ABOVE_NORMAL'  # the files are there when the report is made
@@ -48,9 +50,11 @@ class WeightsHook(Hook):
             self._save(runner, self.before, refined=False)
 
     def after_train(self, runner: Runner) -> None:
-        """Write the refined network."""
-        path = self._save(runner, self.out, refined=True)
-        runner.logger.info(f'The refined network, a checkpoint of the stock config: {path}')
+        """Write the network that is handed back."""
+        kept = (runner.message_hub.runtime_info.get(GUARD_INFO) or {}).get('verdict') == 'teacher'
+        path = self._save(runner, self.out, refined=not kept)
+        whose = 'The network as it came, which the guard hands back' if kept else 'The refined network'
+        runner.logger.info(f'{whose}, a checkpoint of the stock config: {path}')
 
     def _save(self, runner: Runner, name: str, refined: bool) -> Path:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
