@@ -1,8 +1,9 @@
 """Did it really get better, on real video? The official RAFT-small refined without any truth, then judged by masks and joints.
 
 Two settings. Test time: refined on each DAVIS sequence by itself (``student``), and, as a rival, on labels that its teacher made at 1x.
-With ``--transfer`` once on a folder of other videos (``transfer``), and judged on sequences it never saw. Each is judged as training left
-it and as the guard hands it back (``… guarded``): the student, something between teacher and student, or the teacher itself.
+With ``--transfer`` on a folder of other videos, and judged on sequences it never saw: as they are (``transfer``), and seen at random sizes
+and stretches (``scaled``). Each is judged as training left it and as the guard hands it back (``… guarded``): the student, something between
+teacher and student, or the teacher itself. Of the two students of other videos there is also the mean of their weights (``mean``).
 
 Beside them stand the first truth left in place, the network as it came (1x), and the view that labels come from (1x then 2x, several times
 the price). ``closed`` is (student - 1x) / (2x - 1x), where 2x is better at all. What is judged: see ``davis_clips.score_clip``.
@@ -17,10 +18,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import time
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 import cv2
 import torch
@@ -31,17 +33,22 @@ import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
 from mmrefine.apis import init_model, refine
 from mmrefine.apis.commands import run_command
 from mmrefine.apis.config import load_config
+from mmrefine.engine.guard_search import mixed_state
 from mmrefine.errors import CheckpointError
 from mmrefine.fileio import (digest_of, digest_of_state, list_scenes, open_frames, write_image,
                              write_json)
+from mmrefine.fileio.atomic import save_checkpoint
 from mmrefine.fileio.digest import digest_of_bytes
 from mmrefine.registry import TEACHER_VIEWS
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / 'configs' / 'refine' / 'raft_small_video.py'
-IN_PLACE, PLAIN, LOOK, STUDENT, RIVAL, TRANSFER = 'in place', '1x', '1x then 2x', 'student', 'of 1x labels', 'transfer'
+IN_PLACE, PLAIN, LOOK, STUDENT, RIVAL = 'in place', '1x', '1x then 2x', 'student', 'of 1x labels'
+TRANSFER, SCALED, MEAN = 'transfer', 'scaled', 'mean'
+OTHERS = (TRANSFER, SCALED)  # students of other videos
 GUARDED = ' guarded'
 LEAST_GAIN = 0.005  # of the second look; a share of less than that is noise
+SCALING = dict(type='RandomScaleStretch', scale=(-0.3, 0.4), crop_size='{crop_size}')
 HELD = dict(type='FramePairs', data_root='{video}', held_out='{held_out}', held=True, pipeline=[dict(type='PackPair')])
 
 
@@ -58,7 +65,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     if not Path(args.checkpoint).is_file():
         raise CheckpointError(f'{args.checkpoint}: there is no such checkpoint; make it from the official RAFT-small with '
                               'tools/convert_checkpoint.py, or name it with --checkpoint')
-    students = [name for name in args.students if name != TRANSFER] + [TRANSFER] * (args.transfer is not None)
+    students = [*args.students, *(OTHERS if args.transfer is not None else ())]
     options: Dict[str, Any] = dict(
         max_iters=args.steps, crop_size=(192, 320), num_workers=0, load_from=args.checkpoint, report_groups=dict(refined=HELD))
     options['optim_wrapper.type'] = 'BFloat16OptimWrapper'  # as the demo: half the time where the CPU knows it
@@ -67,16 +74,22 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     cfgs = {
         **{name: cfg for name in (IN_PLACE, PLAIN, LOOK, STUDENT)},
         RIVAL: load_config(CONFIG, {**options, **_one_look(cfg)}),
-        TRANSFER: load_config(CONFIG, {**options, 'max_iters': args.transfer_steps})
+        **{name: load_config(CONFIG, {**options, 'max_iters': args.transfer_steps}) for name in OTHERS}
     }
+    kinds = [part.type for part in cfg.train_pipeline]
+    cfgs[SCALED].train_pipeline.insert(kinds.index('RandomCrop'), SCALING)
     results: Dict[str, Dict[str, Dict[str, Any]]] = {}
     for name in args.sequences or sequences(args.davis):
         clip = read_clip(args.davis, args.badja, name, (args.height, args.width), args.frames)
         rows = results[name] = {network: _result(args, clip, network, cfgs[network]) for network in (IN_PLACE, PLAIN, LOOK)}
         for student in students:
-            found = _student_results(args, clip, student, cfgs[student])
-            rows.update(zip((student, student + GUARDED), found))
-    _print(results, students)
+            if student == SCALED:
+                _share_labels(args, cfgs)
+            rows.update(_student_results(args, clip, student, cfgs[student]))
+        if args.transfer is not None:
+            rows[MEAN] = _scores_of(args, clip, MEAN, cfgs[TRANSFER], _mean_weights(args, cfgs))
+    columns = [IN_PLACE, PLAIN, LOOK, *(name + end for name in students for end in ('', GUARDED))]
+    _print(results, columns + [MEAN] * (args.transfer is not None))
     return 0
 
 
@@ -116,18 +129,43 @@ def _result(args: argparse.Namespace, clip: Clip, network: str, cfg: Config) -> 
     return _scores_of(args, clip, network, cfg, Path(cfg.load_from), view)
 
 
-def _student_results(args: argparse.Namespace, clip: Clip, student: str, cfg: Config) -> List[Dict[str, Any]]:
+def _student_results(args: argparse.Namespace, clip: Clip, student: str, cfg: Config) -> Dict[str, Dict[str, Any]]:
     """The scores of a student as training left it, and as the guard handed it back; refined first if it is not there."""
-    videos = Videos(clip.name, clip.digest, clip)
-    if student == TRANSFER:
-        videos = Videos(TRANSFER, f'{_digest_of_videos(args.transfer)} {args.transfer_frames}', None)
-    settings = {key: value for key, value in cfg.to_dict().items() if key != 'load_from'}
-    decides = [clip.frames[0].shape, videos.digest, digest_of_bytes(Path(cfg.load_from).read_bytes()), settings]
-    folder = args.work_dir / videos.name / f'{student.replace(" ", "_")}_{digest_of(decides)}'
+    videos = _other_videos(args) if student in OTHERS else Videos(clip.name, clip.digest, clip)
+    folder = _folder_of(args, videos, student, cfg)
     if not (folder / 'report.json').is_file():
         refine(_frames(args, videos, folder), cfg, folder, resume=True)  # of a run that was stopped
-    named = ((student, f'iter_{cfg.max_iters}.pth'), (student + GUARDED, 'refined.pth'))
-    return [_scores_of(args, clip, network, cfg, folder / weights) for network, weights in named]
+    named = {student: f'iter_{cfg.max_iters}.pth', student + GUARDED: 'refined.pth'}
+    return {network: _scores_of(args, clip, network, cfg, folder / weights) for network, weights in named.items()}
+
+
+def _mean_weights(args: argparse.Namespace, cfgs: Mapping[str, Config]) -> Path:
+    """The file of the mean of what the students of other videos weigh, as training left them; made anew, as it costs nothing."""
+    folders = {name: _folder_of(args, _other_videos(args), name, cfgs[name]) for name in OTHERS}
+    one, two = (init_model(CONFIG, folder / f'iter_{cfgs[name].max_iters}.pth').estimator.state_dict() for name, folder in folders.items())
+    mean = mixed_state(one, two, 0.5)
+    path: Path = args.work_dir / TRANSFER / f'{MEAN}_{digest_of_state(mean)}.pth'
+    save_checkpoint(path, dict(state_dict=mean))
+    return path
+
+
+def _share_labels(args: argparse.Namespace, cfgs: Mapping[str, Config]) -> None:
+    """The labels of the first student of other videos for the second, which learns from the same."""
+    made, wanted = (_folder_of(args, _other_videos(args), name, cfgs[name]) / 'labels' for name in OTHERS)
+    if not wanted.exists():
+        shutil.rmtree(wanted.with_name('copy'), ignore_errors=True)  # of a run that was stopped
+        shutil.copytree(made, wanted.with_name('copy')).rename(wanted)
+
+
+def _other_videos(args: argparse.Namespace) -> Videos:
+    return Videos(TRANSFER, f'{_digest_of_videos(args.transfer)} {args.transfer_frames}', None)
+
+
+def _folder_of(args: argparse.Namespace, videos: Videos, student: str, cfg: Config) -> Path:
+    """Where a student is or will be, by everything that decides over it."""
+    settings = {key: value for key, value in cfg.to_dict().items() if key != 'load_from'}
+    decides = [(args.height, args.width, 3), videos.digest, digest_of_bytes(Path(cfg.load_from).read_bytes()), settings]
+    return args.work_dir / videos.name / f'{student.replace(" ", "_")}_{digest_of(decides)}'
 
 
 @lru_cache(maxsize=None)
@@ -184,8 +222,7 @@ def share_closed(plain: float, look: float, student: float) -> Optional[float]:
     return (student - plain) / (look - plain) if look - plain >= LEAST_GAIN else None
 
 
-def _print(results: Dict[str, Dict[str, Dict[str, Any]]], students: Sequence[str]) -> None:
-    columns = [IN_PLACE, PLAIN, LOOK, *(name + end for name in students for end in ('', GUARDED))]
+def _print(results: Dict[str, Dict[str, Dict[str, Any]]], columns: Sequence[str]) -> None:
     widths = {name: max(len(name), 7) + 2 for name in columns}
     heads = [f'{name:>{widths[name]}}' + ('' if name in (IN_PLACE, PLAIN, LOOK) else '  closed') for name in columns]
     print(f'\n{"":18}{"":5}', *heads, sep='')

@@ -15,7 +15,7 @@ from small_trees import ROOT, weights  # noqa: E402, F401
 
 from mmrefine.errors import CheckpointError, InputError  # noqa: E402
 from mmrefine.evaluation import jaccard  # noqa: E402
-from mmrefine.fileio import write_image, write_json  # noqa: E402
+from mmrefine.fileio import read_image, write_image, write_json  # noqa: E402
 
 SIZE = (64, 96)
 STEP = np.array([6, 2])  # px (x, y) a frame
@@ -72,11 +72,14 @@ def refined(bench, monkeypatch):
         own = video.name in ('box', 'twin')
         assert sorted(path.name for path in video.iterdir()) == ([f'{t:05d}.png' for t in range(FRAMES)] if own else ['other'])
         assert overrides == {'resume': True}
+        scaled = any(part['type'] == 'RandomScaleStretch' for part in cfg.train_pipeline)
+        assert (work_dir / 'labels').exists() is scaled  # which are those of the student before
+        (work_dir / 'labels').mkdir(exist_ok=True)
         calls.append((tuple(cfg.labeler.view.scales), cfg.max_iters))
         shutil.copy(cfg.load_from, work_dir / 'refined.pth')
         model = bench.init_model(bench.CONFIG, cfg.load_from)
         for weight in model.parameters():
-            weight.data.mul_(0.9)
+            weight.data.mul_(0.8 if scaled else 0.9)
         torch.save(dict(state_dict=model.estimator.state_dict()), work_dir / f'iter_{cfg.max_iters}.pth')
         write_json(work_dir / 'report.json', {})
 
@@ -186,13 +189,21 @@ def test_what_is_finished_is_not_repeated_and_what_other_settings_touch_is(bench
 def test_a_student_of_other_videos_is_refined_once_and_never_on_what_is_scored(bench, argv, data, refined, capsys):
     for name in ('box', 'other'):
         for t in range(4):
-            write_image(data / f'videos/{name}/{t}.png', np.full((*SIZE, 3), 40 * t, np.uint8))
+            write_image(data / f'videos/{name}/{t}.png', np.full((48, 48, 3), 40 * t, np.uint8))
     shutil.copytree(data / 'davis/JPEGImages/480p/box', data / 'davis/JPEGImages/480p/twin')
     shutil.copytree(data / 'davis/Annotations/480p/box', data / 'davis/Annotations/480p/twin')
-    assert bench.main([*argv, '--students', 'student', '--transfer', str(data / 'videos'), '--transfer-frames', '3',
-                       '--transfer-steps', '5']) == 0
-    assert refined == [((1., 2.), 3), ((1., 2.), 5), ((1., 2.), 3)]  # box, other, twin: `refine` looks at the folder
+    options = [*argv, '--students', 'student', '--transfer', str(data / 'videos'), '--transfer-frames', '3', '--transfer-steps', '5']
+    assert bench.main(options) == 0
+    # box, other in two ways, twin: `refine` looks at the folder
+    assert refined == [((1., 2.), 3), ((1., 2.), 5), ((1., 2.), 5), ((1., 2.), 3)]
+    frames = [read_image(path) for path in sorted((data / 'work/transfer').glob('*/frames/other/*.png'))]
+    assert len(frames) == 2 * 3 and all(frame.shape == (*SIZE, 3) for frame in frames)  # brought to the size of what is scored
     assert sum('mean of 2' in line for line in capsys.readouterr().out.splitlines()) == 2  # twin has no joints
+    first, = (torch.load(path)['state_dict'] for path in (data / 'work/transfer').glob('transfer_*/iter_5.pth'))
+    second, = (torch.load(path)['state_dict'] for path in (data / 'work/transfer').glob('scaled_*/iter_5.pth'))
+    mean, = (torch.load(path)['state_dict'] for path in (data / 'work/transfer').glob('mean_*.pth'))
+    assert all(torch.allclose(mean[key], (first[key] + second[key]) / 2) for key in first if first[key].is_floating_point())
+    assert any(not torch.equal(mean[key], first[key]) for key in first)
 
 
 @pytest.mark.parametrize('wrong, kind, story', [
