@@ -1,9 +1,10 @@
 """Did it really get better, on real video? The official RAFT-small refined without any truth, then judged by masks and joints.
 
 Two settings. Test time: refined on each DAVIS sequence by itself (``student``), and, as a rival, on labels that its teacher made at 1x.
-With ``--transfer`` on a folder of other videos, and judged on sequences it never saw: as they are (``transfer``), and seen at random sizes
-and stretches (``scaled``). Each is judged as training left it and as the guard hands it back (``… guarded``): the student, something between
-teacher and student, or the teacher itself. Of the two students of other videos there is also the mean of their weights (``mean``).
+With ``--transfer`` on a folder of other videos, and judged on sequences it never saw: as they are (``transfer``), and seen at random
+sizes and stretches (``scaled``). Each is judged as training left it and as the guard hands it back (``… guarded``): the student,
+something between teacher and student, or the teacher itself. Of the two students of other videos there is also the mean of their weights
+(``mean``).
 
 Beside them stand the first truth left in place, the network as it came (1x), and the view that labels come from (1x then 2x, several times
 the price). ``closed`` is (student - 1x) / (2x - 1x), where 2x is better at all. What is judged: see ``davis_clips.score_clip``.
@@ -31,13 +32,12 @@ from mmengine.config import Config, DictAction
 
 import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
 from mmrefine.apis import init_model, refine
+from mmrefine.apis.averaging import average_checkpoints
 from mmrefine.apis.commands import run_command
 from mmrefine.apis.config import load_config
-from mmrefine.engine.guard_search import mixed_state
 from mmrefine.errors import CheckpointError
 from mmrefine.fileio import (digest_of, digest_of_state, list_scenes, open_frames, write_image,
                              write_json)
-from mmrefine.fileio.atomic import save_checkpoint
 from mmrefine.fileio.digest import digest_of_bytes
 from mmrefine.registry import TEACHER_VIEWS
 
@@ -142,11 +142,8 @@ def _student_results(args: argparse.Namespace, clip: Clip, student: str, cfg: Co
 def _mean_weights(args: argparse.Namespace, cfgs: Mapping[str, Config]) -> Path:
     """The file of the mean of what the students of other videos weigh, as training left them; made anew, as it costs nothing."""
     folders = {name: _folder_of(args, _other_videos(args), name, cfgs[name]) for name in OTHERS}
-    one, two = (init_model(CONFIG, folder / f'iter_{cfgs[name].max_iters}.pth').estimator.state_dict() for name, folder in folders.items())
-    mean = mixed_state(one, two, 0.5)
-    path: Path = args.work_dir / TRANSFER / f'{MEAN}_{digest_of_state(mean)}.pth'
-    save_checkpoint(path, dict(state_dict=mean))
-    return path
+    weights = [folder / f'iter_{cfgs[name].max_iters}.pth' for name, folder in folders.items()]
+    return average_checkpoints(weights, folders[SCALED] / 'mean.pth')
 
 
 def _share_labels(args: argparse.Namespace, cfgs: Mapping[str, Config]) -> None:

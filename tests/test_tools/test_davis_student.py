@@ -201,7 +201,7 @@ def test_a_student_of_other_videos_is_refined_once_and_never_on_what_is_scored(b
     assert sum('mean of 2' in line for line in capsys.readouterr().out.splitlines()) == 2  # twin has no joints
     first, = (torch.load(path)['state_dict'] for path in (data / 'work/transfer').glob('transfer_*/iter_5.pth'))
     second, = (torch.load(path)['state_dict'] for path in (data / 'work/transfer').glob('scaled_*/iter_5.pth'))
-    mean, = (torch.load(path)['state_dict'] for path in (data / 'work/transfer').glob('mean_*.pth'))
+    mean, = (torch.load(path)['state_dict'] for path in (data / 'work/transfer').glob('scaled_*/mean.pth'))
     assert all(torch.allclose(mean[key], (first[key] + second[key]) / 2) for key in first if first[key].is_floating_point())
     assert any(not torch.equal(mean[key], first[key]) for key in first)
 
