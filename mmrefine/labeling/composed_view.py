@@ -15,7 +15,7 @@ from mmrefine.structures import FlowEstimator
 
 from .both_ways import Middle, Middles, MirroredTeacher, Names
 from .filters import check_tolerances
-from .teacher_views import ArbitratedView, _look
+from .teacher_views import ArbitratedView, Iters, _look
 
 
 @TEACHER_VIEWS.register_module()
@@ -48,6 +48,7 @@ class ComposedView(ArbitratedView):
         refine: one more look that starts from the chain, if the teacher can (``accepts_flow_init``).
         alpha: tolerance of a round trip that grows with the chain, no unit.
         beta: tolerance at rest, px, above 0.
+        iters: see there; the look from the chain has those of the last scale.
 
     Raises:
         ConfigError: no scales, one twice or not above 0, or a setting out of range.
@@ -63,13 +64,14 @@ class ComposedView(ArbitratedView):
                  radius: int = 16,
                  refine: bool = True,
                  alpha: float = 0.2,
-                 beta: float = 1.) -> None:
-        super().__init__(scales, flip, warm_start, trust, picture, radius)
+                 beta: float = 1.,
+                 iters: Iters = None) -> None:
+        super().__init__(scales, flip, warm_start, trust, picture, radius, iters)
         check_tolerances('ComposedView', alpha=alpha, beta=beta)
         if beta == 0:
             raise ConfigError('ComposedView.beta must be above 0 px, got 0: where nothing moves, no round trip could be weighed')
         self.refine, self.alpha, self.beta = refine, alpha, beta
-        self.steps = _Steps(ArbitratedView(scales, flip, warm_start, trust, picture, radius))
+        self.steps = _Steps(ArbitratedView(scales, flip, warm_start, trust, picture, radius, iters))
 
     def both(self,
              teacher: FlowEstimator,
@@ -109,7 +111,7 @@ class ComposedView(ArbitratedView):
         if warm:
             some = None if names is None else ([names[0][i] for i in long], [names[1][i] for i in long])
             start = torch.where(inside, chained, direct[at])
-            look = _look(MirroredTeacher(teacher, some), one[at], two[at], self.scales[-1], start)
+            look = _look(MirroredTeacher(teacher, some), one[at], two[at], self.scales[-1], self.iters[-1], start)
             looks.append(resize_flow(look, (one.shape[-2], one.shape[-1])))
         belief = torch.exp(-(error / (self.alpha * chained.norm(dim=1, keepdim=True) + self.beta))**2).nan_to_num(nan=0.)
         beliefs = torch.stack([torch.ones_like(belief), *[belief] * (len(looks) - 1)])

@@ -297,7 +297,8 @@ def _whole_config(part: Any, config: Dict[str, Any]) -> Dict[str, Any]:
     given = {k: v for k, v in config.items() if k not in ('type', '_scope_')}
     bound = inspect.signature(type(part)).bind(**given)
     bound.apply_defaults()
-    return dict(type=type(part).__name__, **{k: _plain(v) for k, v in bound.arguments.items()})
+    unset = [k for k in getattr(part, 'described_if_set', ()) if bound.arguments[k] is None]
+    return dict(type=type(part).__name__, **{k: _plain(v) for k, v in bound.arguments.items() if k not in unset})
 
 
 def _plain(value: Any) -> Any:
