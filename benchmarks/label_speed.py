@@ -1,21 +1,25 @@
 """How long a teacher takes for a pair both ways: our fast path against two plain calls, on the same pairs of the same video.
 
 The rival, `naive`, encodes both frames once for each direction, compares them once for each and makes every iterate large, in float32.
-All ways of asking take turns, pair by pair of a rendered video; the first pair warms up and does not count.
+All ways of asking take turns, pair by pair of a rendered video; the first pair warms up and does not count. With `--against float32` our
+own teacher is the rival of its shortcuts, and `naive` is not asked.
 
     python benchmarks/label_speed.py
     python benchmarks/label_speed.py --networks raft_small=checkpoints/raft-small-mmrefine.pth --sizes 436x1024 --pairs 9
     python benchmarks/label_speed.py --networks all --sizes 128x192 --dtypes float32
+    python benchmarks/label_speed.py --networks raft_small=checkpoints/raft-small-mmrefine.pth --exit-below 0.01 0.1 --against float32
 """
 from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import re
 import statistics
 import time
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from unittest.mock import patch
 
 import torch
 from mmengine.config import Config
@@ -28,6 +32,8 @@ from mmrefine.compat.stock import stock_config_root, stock_model_configs
 from mmrefine.errors import ConfigError
 from mmrefine.geometry import cycle_consistent
 from mmrefine.models import FlowRefiner, FrozenTeacher, load_estimator
+from mmrefine.models.two_way import runs_two_way
+from mmrefine.models.update_gates import UpdateGates
 from mmrefine.synthetic import render_clip
 
 SHORT = {
@@ -36,6 +42,7 @@ SHORT = {
     'raft_small': Path(__file__).resolve().parents[1] / 'configs' / '_base_' / 'models' / 'raft_small.py',
 }
 UNLIMITED = 2**62
+COMPILED = ', compiled'
 Both = Tuple[Tensor, Tensor]
 Ask = Callable[[int, Tensor, Tensor], Both]
 
@@ -50,7 +57,9 @@ def main() -> int:
     parser.add_argument('--iters', type=int, help='iterations; default: what the config says for a test')
     parser.add_argument('--pairs', type=int, default=5, help='that count, after one that warms up')
     parser.add_argument('--max-corr-bytes', type=int, default=UNLIMITED, help='of our teacher, see FlowRefiner; default: no limit')
-    parser.add_argument('--exit-below', type=float, help='of our teacher, px, see FlowRefiner; default: run all iterations')
+    parser.add_argument('--exit-below', nargs='+', type=float, default=[], help='px, see FlowRefiner: for each a row that exits early')
+    parser.add_argument('--compile', action='store_true', help='a row with the update step compiled (torch.compile; wants a C++ compiler)')
+    parser.add_argument('--against', default='naive', help='the way of asking that the others are compared with')
     parser.add_argument('--cycle', nargs=2, type=float, default=(0.01, 0.5), metavar=('ALPHA', 'BETA'), help='of the mask that is compared')
     parser.add_argument('--device', default='cpu')
     parser.add_argument('--threads', type=int, help='of torch; default: its own choice')
@@ -61,13 +70,13 @@ def main() -> int:
     specs = [spec for name in args.networks for spec in (stock_model_configs() if name == 'all' else [name])]
     print(f'torch {torch.__version__}, {args.device}, {torch.get_num_threads()} threads, {args.pairs} pairs, '
           f'masks of alpha={args.cycle[0]:g} beta={args.cycle[1]:g}')
-    print(f'{"network":24}{"size":10}{"asked":18}{"s/pair":>9}{"ratio":>8}{"masks equal":>13}{"kept":>8}{"off by":>9}{"memory":>9}')
+    print(f'{"network":24}{"size":10}{"asked":20}{"s/pair":>9}{"ratio":>8}{"masks equal":>13}{"kept":>8}{"off by":>9}{"memory":>9}')
     for spec in specs:
         refiner = _network(spec, args.iters)
         for size in args.sizes:
             _compare(spec.partition('=')[0], refiner.to(args.device), _size(size), args)
-    print('ratio: naive seconds by these, medians; masks equal: share of all pixels, both ways; kept: share in the mask; '
-          'off by: largest distance to the naive flow, px; memory: peak over what was in use before, MiB')
+    print(f'ratio: {args.against} seconds by these, medians; masks equal: share of all pixels, both ways; kept: share in the mask; '
+          f'off by: largest distance to the {args.against} flow, px; memory: peak over what was in use before, MiB')
     return 0
 
 
@@ -75,12 +84,14 @@ def _compare(name: str, refiner: FlowRefiner, size: Tuple[int, int], args: argpa
     frames = torch.from_numpy(render_clip(20000, args.pairs + 2, size, 'target').frames)
     frames = frames.to(args.device).permute(0, 3, 1, 2).float() / 255
     asks = _ways_of_asking(refiner, args)
+    if args.against not in asks:
+        raise ConfigError(f'--against must be one of {", ".join(asks)}, got {args.against!r}')
     seconds: Dict[str, List[float]] = {way: [] for way in asks}
     memory: Dict[str, List[Optional[float]]] = {way: [] for way in asks}
     equal: Dict[str, List[float]] = {way: [] for way in asks}
     kept: Dict[str, List[float]] = {way: [] for way in asks}
     off: Dict[str, float] = dict.fromkeys(asks, 0.)
-    clock = time.process_time if args.cpu_time else time.perf_counter
+    clock = _computing if args.cpu_time else time.perf_counter
     for i in range(args.pairs + 1):
         answers: Dict[str, Both] = {}
         for way, ask in asks.items():
@@ -93,17 +104,19 @@ def _compare(name: str, refiner: FlowRefiner, size: Tuple[int, int], args: argpa
             if i:
                 seconds[way].append(spent)
                 memory[way].append(peak[0])
-        wanted = _masks(answers['naive'], args.cycle)
+            elif way.endswith(COMPILED):
+                print(f'{way}: {spent:.0f} s for the pair that warms up', flush=True)
+        wanted = _masks(answers[args.against], args.cycle)
         for way, answer in answers.items():
             found = _masks(answer, args.cycle)
             equal[way].append(float((found == wanted).double().mean()))
             kept[way].append(float(found.double().mean()))
-            off[way] = max([off[way], *(float((a - b).norm(dim=1).max()) for a, b in zip(answer, answers['naive']))])
-    naive = statistics.median(seconds['naive'])
+            off[way] = max([off[way], *(float((a - b).norm(dim=1).max()) for a, b in zip(answer, answers[args.against]))])
+    rival = statistics.median(seconds[args.against])
     for way in asks:
         median, known = statistics.median(seconds[way]), [peak for peak in memory[way] if peak is not None]
         most = f'{max(known) / 2**20:9.0f}' if known else f'{"-":>9}'
-        print(f'{name[-23:]:24}{f"{size[0]}x{size[1]}":10}{way:18}{median:9.3f}{naive / median:8.2f}{_mean(equal[way]):13.4%}'
+        print(f'{name[-23:]:24}{f"{size[0]}x{size[1]}":10}{way:20}{median:9.3f}{rival / median:8.2f}{_mean(equal[way]):13.4%}'
               f'{_mean(kept[way]):8.1%}{off[way]:9.1e}{most}', flush=True)
 
 
@@ -114,14 +127,39 @@ def _plain(refiner: FlowRefiner, frames1: Tensor, frames2: Tensor) -> Both:
 
 def _ways_of_asking(refiner: FlowRefiner, args: argparse.Namespace) -> Dict[str, Ask]:
     """By name; each gets the place of the pair in the video and its frames."""
-    rival = FlowRefiner(estimator=refiner.estimator, test_iters=refiner.test_iters, max_corr_bytes=UNLIMITED).eval()
-    asks: Dict[str, Ask] = {'naive': lambda i, a, b: _plain(rival, a, b)}
-    refiner.max_corr_bytes, refiner.exit_below = args.max_corr_bytes, args.exit_below
+    rival = _like(refiner, max_corr_bytes=UNLIMITED)
+    asks: Dict[str, Ask] = {'naive': lambda i, a, b: _plain(rival, a, b)} if args.against == 'naive' else {}
+    refiner.max_corr_bytes = args.max_corr_bytes
     for dtype in args.dtypes:
         pairs, video = FrozenTeacher(refiner, dtype), FrozenTeacher(refiner, dtype)
         asks[dtype] = lambda i, a, b, teacher=pairs: teacher.estimate_both(a, b)
         asks[f'{dtype}, video'] = lambda i, a, b, teacher=video: teacher.estimate_both(a, b, names=([i], [i + 1]))
+        if args.compile:
+            asks[dtype + COMPILED] = _compiled(FrozenTeacher(refiner, dtype))
+        for px in args.exit_below:
+            early = FrozenTeacher(_like(refiner, max_corr_bytes=args.max_corr_bytes, exit_below=px), dtype)
+            asks[f'{dtype}, exit {px:g}'] = lambda i, a, b, teacher=early: teacher.estimate_both(a, b)
     return asks
+
+
+def _like(refiner: FlowRefiner, **settings: Any) -> FlowRefiner:
+    return FlowRefiner(estimator=refiner.estimator, test_iters=refiner.test_iters, **settings).eval()
+
+
+def _compiled(teacher: FrozenTeacher) -> Ask:
+    """Asks a teacher of our own iterations whose motion encoder, gates and flow head are compiled when it is first asked."""
+    network: Any = teacher.refiner.estimator
+    if not runs_two_way(network):
+        raise ConfigError(f'--compile: {type(network).__name__} is not run by our own iterations; leave it out')
+    network.decoder.encoder.compile()
+    network.decoder.flow_pred.compile()
+    gates = torch.compile(UpdateGates.__call__)
+
+    def ask(i: int, frames1: Tensor, frames2: Tensor) -> Both:
+        with patch.object(UpdateGates, '__call__', gates):
+            return teacher.estimate_both(frames1, frames2)
+
+    return ask
 
 
 def _network(spec: str, iters: Optional[int]) -> FlowRefiner:
@@ -155,6 +193,11 @@ def _size(text: str) -> Tuple[int, int]:
 
 def _mean(values: List[float]) -> float:
     return sum(values) / len(values)
+
+
+def _computing() -> float:
+    """Seconds of computing, those of finished processes of ours (a compiler) included."""
+    return time.process_time() + sum(os.times()[2:4])
 
 
 def _wait(device: str) -> None:

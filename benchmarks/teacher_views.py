@@ -1,10 +1,12 @@
-"""What a second look is worth: EPE of several networks and teacher views on both rendered looks, on the same videos.
+"""What a second look is worth, and what more iterations are: EPE of several networks and teacher views on both rendered looks, on the
+same videos.
 
     python benchmarks/teacher_views.py demo=configs/demo/raft_small_source.pth official=checkpoints/raft-small-mmrefine.pth
 """
 from __future__ import annotations
 
 import argparse
+from itertools import product
 from pathlib import Path
 from typing import Dict, Sequence, Tuple
 
@@ -20,6 +22,7 @@ from mmrefine.synthetic import render_clip
 
 CONFIG = Path(__file__).resolve().parents[1] / 'configs' / 'demo' / 'raft_small_target.py'
 VIEWS: Dict[str, Tuple[float, ...]] = {'1x': (1., ), '1x, 2x': (1., 2.)}
+TIMES = (1, 2, 4)  # as many iterations as the config says
 
 
 def main() -> int:
@@ -28,16 +31,16 @@ def main() -> int:
     parser.add_argument('networks', nargs='+', metavar='NAME=CHECKPOINT', help='RAFT-small checkpoints')
     parser.add_argument('--videos', type=int, default=8, help='of each look')
     args = parser.parse_args()
-    print(f'{"look":8}{"network":12}{"view":10}{"motion":>8}{"EPE":>8}{"median":>8}   px, {args.videos} videos')
+    print(f'{"look":8}{"network":12}{"view":10}{"iters":>6}{"motion":>8}{"EPE":>8}{"median":>8}   px, {args.videos} videos')
     for look, size, frames in (('source', (192, 256), 2), ('target', (128, 192), 3)):
         # seeds far from those of the training and of the demo
         clips = [render_clip(20000 + i, frames, size, look) for i in range(args.videos)]
         for network in args.networks:
             name, _, path = network.partition('=')
             model = init_model(CONFIG, path)
-            for view, scales in VIEWS.items():
-                motion, epe, median = _errors(model, CascadeView(scales=scales), clips)
-                print(f'{look:8}{name:12}{view:10}{motion:8.2f}{epe:8.3f}{median:8.3f}', flush=True)
+            for view, iters in product(VIEWS, (times * model.test_iters for times in TIMES)):
+                motion, epe, median = _errors(model, CascadeView(scales=VIEWS[view], iters=iters), clips)
+                print(f'{look:8}{name:12}{view:10}{iters:6}{motion:8.2f}{epe:8.3f}{median:8.3f}', flush=True)
     return 0
 
 

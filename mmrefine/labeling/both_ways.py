@@ -1,7 +1,7 @@
 """The motion both ways, for what the two ways have in common only once where the teacher can do that."""
 from __future__ import annotations
 
-from typing import Any, Callable, Hashable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Hashable, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -32,7 +32,8 @@ def both_ways(teacher: FlowEstimator,
               frames1: Tensor,
               frames2: Tensor,
               start: Optional[Tensor] = None,
-              names: Optional[Names] = None) -> Tensor:
+              names: Optional[Names] = None,
+              iters: Optional[int] = None) -> Tensor:
     """The teacher's motion forward, then backward.
 
     A teacher with ``estimate_both(frames1, frames2, flow_init_fw, flow_init_bw, names)``, as
@@ -44,6 +45,7 @@ def both_ways(teacher: FlowEstimator,
         frames2: the same shape.
         start: ``(2 B, 2, H, W)`` px, forward then backward, if the teacher ``accepts_flow_init``.
         names: see :class:`~mmrefine.models.FrameMemory`; they change nothing but the time it takes.
+        iters: of a teacher that iterates; None: its own number, and it is not told any.
 
     Returns:
         ``(2 B, 2, H, W)`` px.
@@ -51,13 +53,18 @@ def both_ways(teacher: FlowEstimator,
     Raises:
         TeacherError: the teacher gave no flow, or one of another size than it was shown.
     """
-    at_once = getattr(teacher, 'estimate_both', None)
+    at_once, more = getattr(teacher, 'estimate_both', None), asking(iters)
     if at_once is not None:
         start_fw, start_bw = (None, None) if start is None else start.chunk(2)
-        flows = [torch.cat(at_once(frames1, frames2, flow_init_fw=start_fw, flow_init_bw=start_bw, names=names))]
+        flows = [torch.cat(at_once(frames1, frames2, flow_init_fw=start_fw, flow_init_bw=start_bw, names=names, **more))]
     else:
-        flows = teacher.estimate(torch.cat([frames1, frames2]), torch.cat([frames2, frames1]), flow_init=start)
+        flows = teacher.estimate(torch.cat([frames1, frames2]), torch.cat([frames2, frames1]), flow_init=start, **more)
     return last_flow(teacher, flows, 2 * len(frames1), (frames1.shape[-2], frames1.shape[-1]))
+
+
+def asking(iters: Optional[int]) -> Dict[str, Any]:
+    """What a teacher is told of its iterations; nothing if it is to take its own number, so that any teacher will do."""
+    return {} if iters is None else dict(iters=iters)
 
 
 def last_flow(teacher: FlowEstimator, flows: Sequence[Tensor], pairs: int, size: Tuple[int, int]) -> Tensor:
@@ -106,10 +113,14 @@ class MirroredTeacher:
         """Whether ``flow_init`` may be given."""
         return self.teacher.accepts_flow_init
 
-    def estimate(self, frames1: Tensor, frames2: Tensor, flow_init: Optional[Tensor] = None) -> List[Tensor]:
+    def estimate(self,
+                 frames1: Tensor,
+                 frames2: Tensor,
+                 flow_init: Optional[Tensor] = None,
+                 iters: Optional[int] = None) -> List[Tensor]:
         """One flow ``(2 B, 2, H, W)`` px; ``frames1`` is ``cat[f1, f2]`` and ``frames2`` is ``cat[f2, f1]``."""
         first, second = frames1.chunk(2)
-        return [both_ways(self.teacher, first, second, flow_init, self.names)]
+        return [both_ways(self.teacher, first, second, flow_init, self.names, iters)]
 
 
 def look_both_ways(view: Callable[..., Tensor],

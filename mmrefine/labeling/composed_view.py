@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import weakref
 from collections import OrderedDict
-from typing import Any, Hashable, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Hashable, List, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -13,9 +13,11 @@ from mmrefine.geometry import chain_error, compose_all, resize_flow
 from mmrefine.registry import TEACHER_VIEWS
 from mmrefine.structures import FlowEstimator
 
+from .arbitration import reversed_ways
 from .both_ways import Middle, Middles, MirroredTeacher, Names
-from .filters import check_tolerances
-from .teacher_views import ArbitratedView, _look
+from .filters import PairContext, check_tolerances
+from .pair_guards import PairGuard
+from .teacher_views import ArbitratedView, Iters, _look
 
 
 @TEACHER_VIEWS.register_module()
@@ -32,7 +34,8 @@ class ComposedView(ArbitratedView):
 
     with ``e`` the longest round trip of any step on the way (:func:`~mmrefine.geometry.chain_error`), so that what is hidden in a frame
     in between, where the direct look fares better, is left to it. Where the chain leaves a frame on its way, at either end too, the
-    motion is the direct one, bit for bit, and so it is of pairs without a frame in between. Ours, not the paper's.
+    motion is the direct one, bit for bit, and so it is of pairs without a frame in between, or with a step that a guard of the labeler
+    refuses (``shot_guards``): across a cut, or a jump of the light. Ours, not the paper's.
 
     The share of the chain is ``from_composed`` in ``last_shares``, that of the look after it ``from_composed_2x`` for ``scales`` that
     end with 2; 0 for pairs without frames in between. Along a video whose frames have names the last steps are remembered:
@@ -48,6 +51,10 @@ class ComposedView(ArbitratedView):
         refine: one more look that starts from the chain, if the teacher can (``accepts_flow_init``).
         alpha: tolerance of a round trip that grows with the chain, no unit.
         beta: tolerance at rest, px, above 0.
+        iters: see there; the look from the chain has those of the last scale.
+
+    Attributes:
+        shot_guards: who must let pass each step both ways, or the chain counts for nothing; the labeler sets them.
 
     Raises:
         ConfigError: no scales, one twice or not above 0, or a setting out of range.
@@ -63,13 +70,15 @@ class ComposedView(ArbitratedView):
                  radius: int = 16,
                  refine: bool = True,
                  alpha: float = 0.2,
-                 beta: float = 1.) -> None:
-        super().__init__(scales, flip, warm_start, trust, picture, radius)
+                 beta: float = 1.,
+                 iters: Iters = None) -> None:
+        super().__init__(scales, flip, warm_start, trust, picture, radius, iters)
         check_tolerances('ComposedView', alpha=alpha, beta=beta)
         if beta == 0:
             raise ConfigError('ComposedView.beta must be above 0 px, got 0: where nothing moves, no round trip could be weighed')
         self.refine, self.alpha, self.beta = refine, alpha, beta
-        self.steps = _Steps(ArbitratedView(scales, flip, warm_start, trust, picture, radius))
+        self.shot_guards: Sequence[PairGuard] = ()
+        self.steps = _Steps(ArbitratedView(scales, flip, warm_start, trust, picture, radius, iters))
 
     def both(self,
              teacher: FlowEstimator,
@@ -92,24 +101,29 @@ class ComposedView(ArbitratedView):
         one, two = torch.cat([frames1, frames2]), torch.cat([frames2, frames1])
         named, pairs = MirroredTeacher(teacher, names), len(frames1)
         direct, shares = self._settled(named, MirroredTeacher(teacher), one, two)
-        long = [i for i in range(pairs) if middles is not None and len(middles[i])]
+        chains: Dict[int, Tuple[Tensor, Tensor, Tensor]] = {}
+        for i, between in enumerate(() if middles is None else middles):
+            if len(between):
+                first, last = (Middle(frames[i], None if names is None else names[k][i]) for k, frames in enumerate((frames1, frames2)))
+                chain = self._chained(teacher, [first, *between, last])
+                if chain is not None:
+                    chains[i] = chain
+        long = list(chains)
         refined = f'from_composed_{self.scales[-1]:g}x'
         warm = self.refine and teacher.accepts_flow_init
         for name in ('from_composed', *([refined] if warm else [])):
             shares[name] = torch.zeros_like(direct[:, :1])
-        if middles is None or not long:
+        if not long:
             self._note_shares(shares)
             return direct
         # an index for both directions of the pairs that have frames in between
         at = torch.tensor([*long, *(i + pairs for i in long)], device=direct.device)
-        ends = [[Middle(frames[i], None if names is None else names[k][i]) for k, frames in enumerate((frames1, frames2))] for i in long]
-        chained, inside, error = _both(
-            [self._chained(teacher, [first, *middles[i], last]) for i, (first, last) in zip(long, ends)])
+        chained, inside, error = _both(list(chains.values()))
         looks = [direct[at], chained.masked_fill(~inside, float('nan'))]
         if warm:
             some = None if names is None else ([names[0][i] for i in long], [names[1][i] for i in long])
             start = torch.where(inside, chained, direct[at])
-            look = _look(MirroredTeacher(teacher, some), one[at], two[at], self.scales[-1], start)
+            look = _look(MirroredTeacher(teacher, some), one[at], two[at], self.scales[-1], self.iters[-1], start)
             looks.append(resize_flow(look, (one.shape[-2], one.shape[-1])))
         belief = torch.exp(-(error / (self.alpha * chained.norm(dim=1, keepdim=True) + self.beta))**2).nan_to_num(nan=0.)
         beliefs = torch.stack([torch.ones_like(belief), *[belief] * (len(looks) - 1)])
@@ -126,10 +140,18 @@ class ComposedView(ArbitratedView):
         self._note_shares(shares)
         return flow
 
-    def _chained(self, teacher: FlowEstimator, frames: Sequence[Middle]) -> Tuple[Tensor, Tensor, Tensor]:
-        """The chain over frames, where it is in them, and the longest round trip on it: there and back, a batch of two."""
+    def _chained(self, teacher: FlowEstimator, frames: Sequence[Middle]) -> Optional[Tuple[Tensor, Tensor, Tensor]]:
+        """The chain over frames, where it is in them, and the longest round trip on it: there and back, a batch of two.
+
+        None where a guard refuses a step.
+        """
         steps = [self.steps(teacher, first, second) for first, second in zip(frames, frames[1:])]
         self.steps.keep(2 * len(steps))
+        for first, second, step in zip(frames, frames[1:], steps):
+            one, two = torch.stack([first.frame, second.frame]), torch.stack([second.frame, first.frame])
+            ctx = PairContext(one, two, step, reversed_ways(step))
+            if not all(bool(guard.passes(ctx).all()) for guard in self.shot_guards):
+                return None
         there, back = [step[:1] for step in steps], [step[1:] for step in reversed(steps)]
         chains = [compose_all(there), compose_all(back)]
         errors = [chain_error(there, back[::-1]), chain_error(back, there[::-1])]

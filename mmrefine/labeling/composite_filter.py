@@ -29,7 +29,8 @@ class CompositeFilter:
       place at which ``f13`` ends, or that at which ``f23`` does (:func:`~mmrefine.geometry.landing_claims`). Of two pixels that
       land on one place one is hidden, and which one the motion does not tell. The motions back from the third frame would tell some
       more, for two more estimates; what enters the frame and covers a pixel is seen by neither;
-    * where the pair has no third frame.
+    * where the pair has no third frame, or one that a guard of the labeler refuses: one from beyond a cut (``CutGuard``), or in another
+      light (``ExposureJumpGuard``).
 
     It lets pass what leaves the frame, so it stands beside a cycle filter and does not replace it.
 

@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 import torch
 from torch import Tensor
 
-from mmrefine.errors import ConfigError, TeacherError
+from mmrefine.errors import ConfigError
 from mmrefine.geometry import color_residual, cycle_error, lands_inside
 from mmrefine.registry import BALANCERS, DENSIFIERS, FILTERS, LABELERS, TEACHER_VIEWS
 from mmrefine.structures import FlowEstimator, FlowLabel
@@ -18,6 +18,7 @@ from mmrefine.values import as_share
 from .both_ways import Middles, Names, check_middles, look_both_ways
 from .filters import PairContext
 from .pair_guards import PairGuard
+from .third_frame import check_motion, motion_to_third
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class FlowLabeler:
     frames to a third one if a filter needs it. A pixel's weight is the product of
     what the filters give it, and never less than ``floor`` where the motion lands inside the
     frame: verified pixels are the easy ones, and a student that sees only those forgets the rest. A
-    pair that a :class:`~mmrefine.labeling.PairGuard` refuses weighs 0 everywhere, floor or not.
+    pair that a :class:`~mmrefine.labeling.PairGuard` refuses weighs 0 everywhere, floor or not. A guard that tells shots apart is asked
+    about the third frame, too, and about the frames between the two of a pair: what it refuses has no say.
 
     What was verified may grow (``densify``) before the floor is laid, and the weights of the finished label may be shared out anew
     (``balance``), the floor's too; neither changes what the filters verified.
@@ -80,6 +82,10 @@ class FlowLabeler:
                 f"FlowLabeler.directions must be 'forward' or 'both', got {directions!r}")
         self.view: Callable[..., Tensor] = TEACHER_VIEWS.build(view)
         self.filters: List[Callable[[PairContext], Tensor]] = [FILTERS.build(f) for f in filters]
+        # their say also counts for the other frames that a label is made or judged by
+        self.shot_guards = [part for part in self.filters if isinstance(part, PairGuard) and part.tells_shots]
+        if hasattr(self.view, 'shot_guards'):
+            self.view.shot_guards = self.shot_guards
         self.directions = directions
         self.min_kept, self.floor = as_share('FlowLabeler.min_kept', min_kept), as_share('FlowLabeler.floor', floor)
         self.densify: Optional[Callable[[PairContext, Tensor], Tuple[Tensor, Tensor]]] = DENSIFIERS.build(densify) if densify else None
@@ -156,9 +162,11 @@ class FlowLabeler:
         shares = [{key: round(share, 6) for key, share in its.items()} for its in getattr(self.view, 'last_shares', ())]
         seen: Optional[Tensor] = getattr(self.view, 'last_plain', None)
         plains = (None, None) if seen is None else seen.float().chunk(2)
-        _check_motion(both, frames1)
+        check_motion(both, frames1)
         flow_fw, flow_bw = both.float().chunk(2)
-        third1, third2 = self._to_third(teacher, frames1, frames2, frames3) if frames3 is not None and self.needs_third else (None, None)
+        third1, third2 = None, None
+        if frames3 is not None and self.needs_third:
+            third1, third2 = motion_to_third(self.view, teacher, frames1, frames2, frames3, self.shot_guards)
         ctx = PairContext(frames1, frames2, flow_fw, flow_bw, third1, third2)
         forward, stats = self._directed(ctx, plains[0])
         for its, share in zip(stats, shares):
@@ -172,23 +180,6 @@ class FlowLabeler:
 
     def _asking_for_third(self) -> str:
         return ', '.join(type(part).__name__ for part in self.filters if getattr(part, 'needs_third', False))
-
-    def _to_third(self, teacher: FlowEstimator, frames1: Tensor, frames2: Tensor,
-                  frames3: Union[Tensor, Sequence[Optional[Tensor]]]) -> Tuple[Optional[Tensor], Optional[Tensor]]:
-        """The motion of both frames to the third, nan for pairs without one; None if no pair has one."""
-        if len(frames3) != len(frames1) or any(frame is not None and frame.shape != frames1.shape[1:] for frame in frames3):
-            found = [None if frame is None else tuple(frame.shape) for frame in frames3]
-            raise ValueError(f'frames3 must be {len(frames1)} frames of shape {tuple(frames1.shape[1:])} or None, got {found}')
-        there = {i: frame for i, frame in enumerate(frames3) if frame is not None}
-        if not there:
-            return None, None
-        pairs, third = list(there), torch.stack(list(there.values()))
-        # a call of its own: the motion of the label is the same to the bit, with such a filter or without
-        found3 = self.view(teacher, torch.cat([frames1[pairs], frames2[pairs]]), torch.cat([third, third]))
-        _check_motion(found3, third, ('first-to-third', 'second-to-third'), pairs)
-        to_third = found3.new_full((2, *frames1[:, :2].shape), float('nan'), dtype=torch.float)
-        to_third[:, pairs] = found3.float().view(2, len(pairs), *found3.shape[1:])
-        return to_third[0], to_third[1]
 
     def _directed(self, ctx: PairContext, plain: Optional[Tensor]) -> Tuple[List[FlowLabel], List[Dict[str, float]]]:
         verified = torch.ones_like(ctx.flow_fw[:, :1])
@@ -270,34 +261,13 @@ def _mean(weight: Tensor) -> float:
     return round(float(weight.double().mean()), 6)
 
 
-def _check_motion(flow: Tensor,
-                  frames: Tensor,
-                  directions: Tuple[str, str] = ('forward', 'backward'),
-                  pairs: Optional[Sequence[int]] = None) -> None:
-    """Refuse what no label can be made of; ``flow`` holds the one direction, then the other.
-
-    ``pairs``: the places of the pairs in their batch, if not all of them are here.
-    """
-    wanted = (2 * len(frames), 2, *frames.shape[-2:])
-    if tuple(flow.shape) != wanted:
-        raise TeacherError(f'the teacher view gave motion of shape {tuple(flow.shape)}, wanted '
-                           f'{wanted} for {len(frames)} frame pairs, {directions[0]} and {directions[1]}')
-    lost = (~torch.isfinite(flow)).any(dim=1).double().mean(dim=(1, 2)).cpu()
-    if bool((lost > 0).any()):
-        worst = int(lost.argmax())
-        direction, place = directions[worst // len(frames)], worst % len(frames)
-        raise TeacherError(
-            f"the teacher's {direction} motion of pair {pairs[place] if pairs else place} of the batch is nan "
-            f'or infinite in {float(lost[worst]):.2%} of the frame; check the teacher checkpoint, '
-            'or label in full precision')
-
-
 def _whole_config(part: Any, config: Dict[str, Any]) -> Dict[str, Any]:
     """The config of a part with the defaults of its class filled in, JSON-able."""
     given = {k: v for k, v in config.items() if k not in ('type', '_scope_')}
     bound = inspect.signature(type(part)).bind(**given)
     bound.apply_defaults()
-    return dict(type=type(part).__name__, **{k: _plain(v) for k, v in bound.arguments.items()})
+    unset = [k for k in getattr(part, 'described_if_set', ()) if bound.arguments[k] is None]
+    return dict(type=type(part).__name__, **{k: _plain(v) for k, v in bound.arguments.items() if k not in unset})
 
 
 def _plain(value: Any) -> Any:

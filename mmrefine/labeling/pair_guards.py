@@ -20,7 +20,12 @@ class PairGuard(ABC):
 
     The labeler counts whom it let pass as ``passed_<class name>`` in the statistics of a label, and lifts no pixel of a refused pair
     to its ``floor``.
+
+    ``tells_shots`` says whether neither frame of a refused pair tells anything of the other. Such a guard is asked about the third
+    frame of a :class:`~mmrefine.labeling.CompositeFilter` and the steps of a :class:`~mmrefine.labeling.ComposedView`, too, which do
+    without what it refuses; it judges by the frames and ``flow_fw`` alone, since a third frame is not asked for the way back.
     """
+    tells_shots = False
 
     @abstractmethod
     def passes(self, ctx: PairContext) -> Tensor:
@@ -92,7 +97,7 @@ class DuplicateFrameGuard(PairGuard):
 
 @FILTERS.register_module()
 class CutGuard(PairGuard):
-    """Refuse a pair of two different shots: its motion explains nothing.
+    """Refuse a pair of two different shots: its motion explains nothing. So it does with frames beside the pair (``tells_shots``).
 
     Refused if the structure of frame 1 and that of frame 2 seen along the motion correlate by less than ``least``:
     ``r = (sum h1 h2 + N n^2) / sqrt((sum h1^2 + N n^2) (sum h2^2 + N n^2))`` over the N pixels that land inside, ``h`` the brightness
@@ -106,6 +111,7 @@ class CutGuard(PairGuard):
         ConfigError: a correlation out of range.
     """
 
+    tells_shots = True
     RADIUS, NOISE = 7, 2.  # px, grey levels
 
     def __init__(self, least: float = 0.3) -> None:
@@ -128,7 +134,8 @@ class CutGuard(PairGuard):
 
 @FILTERS.register_module()
 class ExposureJumpGuard(PairGuard):
-    """Refuse a pair between whose frames the light jumps: a flash, or an exposure that adapts too fast.
+    """Refuse a pair between whose frames the light jumps: a flash, or an exposure that adapts too fast. So it does with frames beside
+    the pair (``tells_shots``).
 
     Refused if ``max(g, 1 / g) > max_gain``, ``g`` the median over the pixels that land inside of ``(Y2 + 1) / (Y1 + 1)``, with the
     brightness Y in grey levels of 255; the 1 is for black. Light that changes on less than half of the frame does not count. A pair
@@ -140,6 +147,7 @@ class ExposureJumpGuard(PairGuard):
     Raises:
         ConfigError: a gain that is not above 1.
     """
+    tells_shots = True
 
     def __init__(self, max_gain: float = 1.25) -> None:
         if not 1 < max_gain < float('inf'):

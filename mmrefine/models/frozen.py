@@ -52,10 +52,11 @@ class FrozenTeacher(nn.Module):
     def estimate(self,
                  frames1: Tensor,
                  frames2: Tensor,
-                 flow_init: Optional[Tensor] = None) -> List[Tensor]:
+                 flow_init: Optional[Tensor] = None,
+                 iters: Optional[int] = None) -> List[Tensor]:
         """The flow from ``frames1`` to ``frames2``, coarse to fine; see :meth:`FlowRefiner.estimate`."""
         with self._precision(frames1):
-            return [flow.float() for flow in self.refiner.estimate(frames1, frames2, flow_init)]
+            return [flow.float() for flow in self.refiner.estimate(frames1, frames2, flow_init, iters)]
 
     @torch.no_grad()
     def estimate_both(self,
@@ -63,13 +64,14 @@ class FrozenTeacher(nn.Module):
                       frames2: Tensor,
                       flow_init_fw: Optional[Tensor] = None,
                       flow_init_bw: Optional[Tensor] = None,
-                      names: Optional[Names] = None) -> Tuple[Tensor, Tensor]:
+                      names: Optional[Names] = None,
+                      iters: Optional[int] = None) -> Tuple[Tensor, Tensor]:
         """The last flows in both directions; see :meth:`FlowRefiner.estimate_both`.
 
         Frames that have ``names`` are remembered for the next calls, so that along a video each is encoded once.
         """
         with self._precision(frames1):
-            forward, backward = self.refiner.estimate_both(frames1, frames2, flow_init_fw, flow_init_bw, names, self.memory)
+            forward, backward = self.refiner.estimate_both(frames1, frames2, flow_init_fw, flow_init_bw, names, self.memory, iters)
         return forward.float(), backward.float()
 
     def digest(self) -> str:

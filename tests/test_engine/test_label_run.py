@@ -4,9 +4,11 @@ import threading
 
 import pytest
 import torch
+from mmengine.config import Config
 from small_runs import KEYS, files_of, in_two_processes, small_model
 
 import mmrefine.engine.label_run as label_run
+from mmrefine.compat.stock import stock_config_root
 from mmrefine.datasets import FramePairs
 from mmrefine.engine import label_fingerprint, make_labels
 from mmrefine.engine.label_report import judge_labels
@@ -300,6 +302,27 @@ def test_a_third_frame_is_part_of_the_fingerprint_and_a_data_set_that_has_none_i
     with pytest.raises(ConfigError, match=r'third frame .* and Pairs gives none; .*third_frame\(i\)'):
         label(tmp_path, teacher, labeler_of(filters=COMPOSITE), bare)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('batch_size', [1, 2])
+def test_a_view_with_its_own_iterations_labels_as_a_network_that_has_as_many(teacher, pairs, material, tmp_path, batch_size):
+    view, options = dict(type='CascadeView', scales=(1., 2.)), dict(batch_size=batch_size)
+    more = labeler_of(view=dict(view, iters=3), directions='both')
+    label(tmp_path / 'asked', teacher, more, pairs, **options)
+    other = teacher_of(material, test_iters=3)
+    label(tmp_path / 'has', other, labeler_of(view=view, directions='both'), pairs, **options)
+    label(tmp_path / 'plain', teacher, labeler_of(view=view, directions='both'), pairs, **options)
+    found, wanted, plain = ({name: data for name, data in files_of(tmp_path / folder).items() if name.endswith('.png')}
+                            for folder in ('asked', 'has', 'plain'))  # yapf: disable
+    assert found == wanted != plain and len(found) == 8
+    prints = [label_fingerprint(teacher, labeler, pairs, '1') for labeler in (more, labeler_of(view=view, directions='both'))]
+    assert {name for name in prints[0] if prints[0][name] != prints[1][name]} == {'labeler'}
+
+
+def test_a_network_that_does_not_iterate_refuses_iterations_of_the_view_by_its_key(pairs, tmp_path):
+    teacher = FrozenTeacher(FlowRefiner(estimator=Config.fromfile(stock_config_root() / '_base_/models/pwcnet.py').model))
+    with pytest.raises(ConfigError, match=r'^labeler\.view\.iters=3: PWCNet does not iterate; leave it out'):
+        label(tmp_path, teacher, labeler_of(view=dict(type='CascadeView', iters=3)), pairs)
 
 
 COMPOSED = dict(type='ComposedView', scales=(1., ), flip=False, radius=4)

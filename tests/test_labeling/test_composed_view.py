@@ -173,6 +173,26 @@ def test_the_look_after_the_chain_starts_where_the_chain_ends_or_else_where_the_
     assert len(teacher.asked) == 7 and list(without.last_shares[0]) == ['from_1x', 'from_composed']
 
 
+def test_the_steps_and_the_look_after_the_chain_have_the_iterations_of_their_scales():
+    frames = coded(3)
+
+    class Asked(Knowing):
+        """Writes down which pair it was asked for with how many iterations; the frames are flat in any size."""
+        iters: list = []
+
+        def number(self, frame):
+            return round(float(frame[0, 0, 0]) * 16) - 1
+
+        def estimate(self, frames1, frames2, flow_init=None, iters=None):
+            self.iters.append((self.number(frames1[0]), self.number(frames2[0]), frames1.shape[-1], iters))
+            return [resize_flow(super().estimate(frames1, frames2, flow_init)[0], frames1.shape[-2:])]
+
+    teacher = Asked(frames, shifts([(10, 0), (8, 0)]), accepts_flow_init=True)
+    ask(ComposedView(scales=(1., 2.), flip=False, iters=(None, 40)), teacher, 0, 2, middles(frames, 1))
+    looks = [(*ends, *look) for ends in ((0, 2), (0, 1), (1, 2)) for look in ((56, None), (112, 40))]
+    assert teacher.iters == [*looks, (0, 2, 112, 40)]
+
+
 def test_the_shares_of_the_direct_looks_and_of_the_chain_add_up_to_the_label():
 
     class Scaled(Knowing):
@@ -248,6 +268,10 @@ def test_all_that_decides_is_in_the_description_and_that_of_other_views_is_what_
     view = FlowLabeler(view=dict(type='ComposedView', scales=(1., 2.))).describe()['view']
     assert view == dict(type='ComposedView', scales=[1., 2.], flip=True, warm_start=True, trust=3., picture=30., radius=16., refine=True,
                         alpha=.2, beta=1.)  # yapf: disable
+    for kind in ('CascadeView', 'ArbitratedView', 'ComposedView'):  # a setting that came later is there only where it is set
+        plain, more, each = (FlowLabeler(view=dict(type=kind, scales=(1., 2.), **iters)).describe()['view']
+                             for iters in (dict(), dict(iters=40), dict(iters=(None, 40))))
+        assert more == dict(plain, iters=40.) and each == dict(plain, iters=[None, 40.]) and 'iters' not in plain
     labeler = FlowLabeler(view=dict(type='ArbitratedView'))
     assert not labeler.needs_middle and FlowLabeler(view=dict(type='ComposedView')).needs_middle
     assert sorted(labeler.describe()) == ['directions', 'filters', 'floor', 'min_kept', 'type', 'view']

@@ -6,7 +6,7 @@ import torch
 
 from mmrefine.errors import ConfigError, TeacherError
 from mmrefine.geometry import pixel_grid, resize, resize_flow
-from mmrefine.labeling import ArbitratedView, CascadeView
+from mmrefine.labeling import ArbitratedView, CascadeView, ComposedView
 
 
 class ScaledTeacher:
@@ -124,6 +124,83 @@ def test_scales_that_cannot_be_meant_are_refused_by_value(scales):
     with pytest.raises(ConfigError) as caught:
         CascadeView(scales=scales)
     assert 'CascadeView.scales' in str(caught.value) and repr(scales) in str(caught.value)
+
+
+class Counting:
+    """Nothing moves, whatever it is asked; writes down (width of the frames, iterations, whether it got a start)."""
+
+    def __init__(self, accepts_flow_init=True):
+        self.accepts_flow_init, self.asked = accepts_flow_init, []
+
+    def estimate(self, frames1, frames2, flow_init=None, **more):
+        self.asked.append((frames1.shape[-1], *more.values(), flow_init is not None))
+        assert set(more) <= {'iters'}
+        return [torch.full((len(frames1), 2, *frames1.shape[-2:]), float(len(self.asked)))]
+
+
+class CountingBoth(Counting):
+    """The same, asked both ways at once."""
+
+    def estimate_both(self, frames1, frames2, flow_init_fw=None, flow_init_bw=None, names=None, **more):
+        return self.estimate(torch.cat([frames1, frames2]), None, flow_init_fw, **more)[0].chunk(2)
+
+
+@pytest.mark.parametrize('teacher', [Counting, CountingBoth])
+@pytest.mark.parametrize('view, iters, asked', [
+    (CascadeView, None, [(12, False), (24, True)]),
+    (CascadeView, 40, [(12, 40, False), (24, 40, True)]),
+    (CascadeView, (6, 40), [(12, 6, False), (24, 40, True)]),
+    (CascadeView, [None, 40], [(12, False), (24, 40, True)]),
+    (ArbitratedView, None, [(12, False), (24, True), (24, False)]),
+    (ArbitratedView, 40, [(12, 40, False), (24, 40, True), (24, 40, False)]),
+    (ArbitratedView, (None, 40), [(12, False), (24, 40, True), (24, 40, False)]),  # mirrored as many as not mirrored
+])
+def test_each_look_has_the_iterations_of_its_scale_and_without_a_number_those_of_the_network(teacher, view, iters, asked):
+    teacher = teacher()
+    view(scales=(1., 2.), iters=iters).both(teacher, *pair())
+    assert teacher.asked == asked
+
+
+@pytest.mark.parametrize('accepts', [True, False])
+@pytest.mark.parametrize('view, settings, plain', [
+    # who looks at 1x with the iterations of the student anyway is not asked again
+    (CascadeView, dict(scales=(1., 2.), iters=(None, 9)), [(12, False)]),
+    (ArbitratedView, dict(scales=(1., 2.), iters=(None, 9), flip=False), [(12, False)]),
+    (CascadeView, dict(scales=(1., 2.), iters=9), [(12, False)]),
+    (CascadeView, dict(scales=(1., ), iters=9), [(12, False)]),
+    (ArbitratedView, dict(scales=(1., 2.), iters=9, flip=False), [(12, False)]),
+    (ArbitratedView, dict(scales=(1., ), iters=9, flip=False), [(12, False)]),
+    # no look at the frames' own size at all
+    (CascadeView, dict(scales=(2., ), iters=9), []),
+    (ArbitratedView, dict(scales=(1.5, 2.), iters=9, flip=False), []),
+])
+def test_the_plain_look_has_the_iterations_of_the_student(view, settings, plain, accepts):
+    teacher, view = Counting(accepts), view(**settings)
+    view.wants_plain = True
+    flow = view.both(teacher, *pair())
+    assert [asked for asked in teacher.asked if len(asked) == 2] == plain
+    if plain:  # the look that was the nth moves by n px
+        assert torch.equal(view.last_plain, torch.full_like(flow, teacher.asked.index((12, False)) + 1.))
+    else:
+        assert view.last_plain is None
+    asked = len(teacher.asked)
+    view.wants_plain = False
+    view.both(teacher, *pair())
+    if settings['iters'] == 9:
+        assert view.last_plain is None and all(len(one) == 3 for one in teacher.asked[asked:])
+
+
+@pytest.mark.parametrize('view', [CascadeView, ArbitratedView, ComposedView])
+@pytest.mark.parametrize('iters, said', [
+    (0, 'iters must be a whole number, at least 1, got 0'),
+    (2.5, r'iters must be a whole number, at least 1, got 2\.5'),
+    ((8, 0), 'iters must be a whole number, at least 1, got 0'),
+    ((8, ), r'iters must be one number or one for each of the 2 scales, got \(8,\)'),
+    ([8, 8, 8], r'iters must be one number or one for each of the 2 scales, got \[8, 8, 8\]'),
+])
+def test_iterations_that_cannot_be_meant_are_refused_by_value(view, iters, said):
+    with pytest.raises(ConfigError, match=f'^{view.__name__}.{said}'):
+        view(scales=(1., 2.), iters=iters)
 
 
 class TwoEyed:

@@ -177,6 +177,73 @@ def test_nothing_of_the_network_changes_and_nothing_wants_a_gradient(small):
     assert small.estimator.decoder.iters == 3 and not forward.requires_grad and not backward.requires_grad
 
 
+@contextlib.contextmanager
+def iterating(refiner, iters):
+    """The network with another number of iterations of its own."""
+    usual, refiner.test_iters = refiner.test_iters, iters
+    try:
+        yield refiner
+    finally:
+        refiner.test_iters = usual
+
+
+@pytest.mark.parametrize('starts', [(None, None), (1, 2)])
+@pytest.mark.parametrize('family', ['raft', 'gma', 'official small'])
+def test_asked_for_a_number_of_iterations_it_gives_what_a_network_with_that_number_gives(family, starts):
+    refiner, pair = refiner_of(family), frames()
+    given = [None if seed is None else start_flow(seed) for seed in starts]
+    usual = each_by_itself(refiner, *pair, *given)
+    with iterating(refiner, ITERS + 2):
+        wanted = each_by_itself(refiner, *pair, *given)
+        wanted_both = refiner.estimate_both(*pair, *given)
+    teacher = FrozenTeacher(refiner)
+    with counted(step=refiner.estimator.decoder.flow_pred) as seen:
+        found = refiner.estimate_both(*pair, *given, iters=ITERS + 2)
+        assert len(refiner.estimate(*pair, iters=ITERS + 2)) == ITERS + 2
+    assert seen == dict(step=[2] * (ITERS + 2) + [1] * (ITERS + 2))
+    assert_same(found, wanted)
+    assert not any(torch.allclose(ours, theirs, rtol=0, atol=1e-2) for ours, theirs in zip(found, usual))
+    assert torch.equal(teacher.estimate(*pair, given[0], ITERS + 2)[-1], wanted[0])
+    for flows in (found, teacher.estimate_both(*pair, *given, iters=ITERS + 2)):
+        assert all(torch.equal(ours, theirs) for ours, theirs in zip(flows, wanted_both))
+    # and nothing stays of it
+    assert refiner.test_iters == ITERS and all(torch.equal(*two) for two in zip(each_by_itself(refiner, *pair, *given), usual))
+
+
+def test_a_number_of_iterations_holds_along_a_video_within_a_limit_and_for_a_network_that_goes_its_own_way(small):
+    video, teacher = frames(3), FrozenTeacher(small)
+    with iterating(small, 5):
+        wanted = [each_by_itself(small, *pair) for pair in zip(video, video[1:])]
+    with counted(**encoders(teacher.refiner)) as seen:
+        for i, pair in enumerate(zip(video, video[1:])):
+            # with and without, frames are encoded once
+            for iters, flows in ((None, each_by_itself(small, *pair)), (5, wanted[i])):
+                assert_same(teacher.estimate_both(*pair, names=([i], [i + 1]), iters=iters), flows)
+    assert seen == dict(features=[1] * 3, context=[1] * 3)
+    small.max_corr_bytes = 0
+    with torch.no_grad():
+        assert_same([small.estimate(*video[:2], iters=5)[-1]], wanted[0][:1], px=1e-3)
+
+    class Itself(type(small.estimator.decoder)):
+        """Does the same, but who knows."""
+
+        def forward(self, *args, **kwargs):
+            return super().forward(*args, **kwargs)
+
+    small.max_corr_bytes, small.estimator.decoder.__class__ = 4 * 2**30, Itself
+    assert not runs_two_way(small.estimator)
+    assert_same(small.estimate_both(*video[:2], iters=5), wanted[0])
+
+
+def test_a_network_that_does_not_iterate_refuses_a_number_of_iterations_and_so_does_reason():
+    refiner, pair = refiner_of('pwc'), frames()
+    for ask in (refiner.estimate, refiner.estimate_both):
+        with pytest.raises(ConfigError, match=r'^labeler\.view\.iters=7: PWCNet does not iterate; leave it out \(only RAFT and GMA'):
+            ask(*pair, iters=7)
+    with pytest.raises(ConfigError, match=r'^labeler\.view\.iters must be at least 1, got 0'):
+        refiner_of('raft').estimate_both(*pair, iters=0)
+
+
 # memory for the comparisons: one direction of one pair takes 4 * 90 * (90 + 20 + 4 + 1) = 41400 bytes
 ONE = 41400
 

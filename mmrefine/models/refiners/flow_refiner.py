@@ -77,7 +77,7 @@ class FlowRefiner(PairEstimator):
                                   'leave it out (only RAFT and GMA take it)')
             self.train_start = MODELS.build({'_scope_': 'mmrefine', **train_start})
         self.freeze_bn = freeze_bn
-        self.train_iters = self._checked_iters('train_iters', train_iters)
+        self.train_iters = self._checked_iters('model.train_iters', train_iters)
 
     def init_weights(self) -> None:
         """Initialise as the stock config says; its initialisers are looked up in mmflow's scope (F16)."""

@@ -40,7 +40,7 @@ class PairEstimator(BaseModel):
         self.normalize = FrameNormalizer(getattr(self.estimator, 'data_preprocessor', None))
         self.readout = readout_for(self.estimator)
         self.accepts_flow_init = takes_flow_init(self.estimator)
-        self.test_iters = self._checked_iters('test_iters', test_iters)
+        self.test_iters = self._checked_iters('model.test_iters', test_iters)
         if self.test_iters is None:
             self.test_iters = (getattr(self.estimator, 'test_cfg', None) or {}).get('iters')
         self.max_corr_bytes, self.exit_below = max_corr_bytes, exit_below
@@ -49,21 +49,24 @@ class PairEstimator(BaseModel):
     def estimate(self,
                  frames1: Tensor,
                  frames2: Tensor,
-                 flow_init: Optional[Tensor] = None) -> List[Tensor]:
-        """The flow from ``frames1`` to ``frames2``, coarse to fine, with ``test_iters`` iterations.
+                 flow_init: Optional[Tensor] = None,
+                 iters: Optional[int] = None) -> List[Tensor]:
+        """The flow from ``frames1`` to ``frames2``, coarse to fine.
 
         Args:
             frames1: ``(B, 3, H, W)`` RGB in [0, 1], any H and W.
             frames2: the same shape.
             flow_init: ``(B, 2, H, W)`` px to start from; only where ``accepts_flow_init``.
+            iters: iterations; only for a network that iterates. Default: ``test_iters``.
 
         Returns:
             flows ``(B, 2, H, W)`` px, full size; the last one is the answer.
 
         Raises:
             ValueError: frames of different shapes, or ``flow_init`` for a network that cannot use it.
+            ConfigError: ``iters`` below 1, or for a network that does not iterate.
         """
-        return self._flows(frames1, frames2, flow_init, self.test_iters)
+        return self._flows(frames1, frames2, flow_init, self._test_iters(iters))
 
     @torch.no_grad()
     def estimate_both(self,
@@ -72,7 +75,8 @@ class PairEstimator(BaseModel):
                       flow_init_fw: Optional[Tensor] = None,
                       flow_init_bw: Optional[Tensor] = None,
                       names: Optional[Names] = None,
-                      memory: Optional[FrameMemory] = None) -> Tuple[Tensor, Tensor]:
+                      memory: Optional[FrameMemory] = None,
+                      iters: Optional[int] = None) -> Tuple[Tensor, Tensor]:
         """The last flows of :meth:`estimate` in both directions; RAFT and GMA encode each frame once for it.
 
         Args:
@@ -83,12 +87,14 @@ class PairEstimator(BaseModel):
             names: for each frame of ``frames1`` and of ``frames2`` what names its picture, hashable: frames of one name are encoded
                 once. Default: each of the ``2 B`` frames is encoded.
             memory: where to look for named frames of earlier calls (with the same weights), and to keep them.
+            iters: as for :meth:`estimate`.
 
         Returns:
             forward and backward flow, each ``(B, 2, H, W)`` px.
 
         Raises:
             ValueError: frames of different shapes, ``flow_init_*`` for a network that cannot use it, or names that do not fit.
+            ConfigError: as for :meth:`estimate`.
         """
         rest = frames1.new_zeros(len(frames1), 2, *frames1.shape[-2:])
         start: Optional[Tensor] = None
@@ -98,9 +104,10 @@ class PairEstimator(BaseModel):
             pad, padded1, padded2 = self._padded(frames1, frames2)
             cells = None if start is None else self._in_cells(start, pad)
             size = (frames1.shape[-2], frames1.shape[-1])
-            flow = pad.crop(both_flows(self.estimator, padded1, padded2, cells, self._settings(self.test_iters), names, memory, size))
+            settings = self._settings(self._test_iters(iters))
+            flow = pad.crop(both_flows(self.estimator, padded1, padded2, cells, settings, names, memory, size))
         else:
-            flow = self.estimate(torch.cat([frames1, frames2]), torch.cat([frames2, frames1]), start)[-1]
+            flow = self.estimate(torch.cat([frames1, frames2]), torch.cat([frames2, frames1]), start, iters)[-1]
         forward, backward = flow.chunk(2)
         return forward, backward
 
@@ -168,14 +175,18 @@ class PairEstimator(BaseModel):
         cell = 2**(decoder.num_levels - 1)
         return F.avg_pool2d(pad.pad(flow_init.float()), cell) / cell
 
-    def _checked_iters(self, name: str, iters: Optional[int]) -> Optional[int]:
+    def _test_iters(self, iters: Optional[int]) -> Optional[int]:
+        """Of one call; it is a view of the teacher that asks for a number of its own."""
+        return self.test_iters if iters is None else self._checked_iters('labeler.view.iters', iters)
+
+    def _checked_iters(self, key: str, iters: Optional[int]) -> Optional[int]:
         if iters is None:
             return None
         if not hasattr(getattr(self.estimator, 'decoder', None), 'iters'):
-            raise ConfigError(f'model.{name}={iters}: {type(self.estimator).__name__} does not iterate; '
+            raise ConfigError(f'{key}={iters}: {type(self.estimator).__name__} does not iterate; '
                               'leave it out (only RAFT and GMA take it)')
         if iters < 1:
-            raise ConfigError(f'model.{name} must be at least 1, got {iters}')
+            raise ConfigError(f'{key} must be at least 1, got {iters}')
         return int(iters)
 
     def _check_shortcuts(self) -> None:
