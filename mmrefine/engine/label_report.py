@@ -24,8 +24,8 @@ def judge_labels(store: LabelStore, dataset: Any) -> Dict[str, Any]:
 
     Adds up the sums that stage 1 left in the store with each label. Frames and label are read only where there are none (labels of an
     older version, or of a pair and its reverse that were made apart) or where there is ground truth; the record is the same. One pair
-    at a time, so memory does not grow with the video but for the sums of each pair; the processes of a distributed run share the
-    pairs, and all get the same record.
+    at a time, so memory does not grow with the video; the processes of a distributed run share the pairs, keep the sums of each, and all
+    get the same record.
 
     Args:
         store: complete.
@@ -42,7 +42,10 @@ def judge_labels(store: LabelStore, dataset: Any) -> Dict[str, Any]:
     # neighbours stay together: a video is decoded once, and a frame is read once for its two pairs
     mine = np.array_split(np.arange(len(dataset.pairs)), world)[rank]
     keys = {pair['key'] for pair in dataset.pairs}
-    found = together(lambda: [result for i in mine for result in _judge_pair(store, dataset, int(i), keys)])
+    results = (result for i in mine for result in _judge_pair(store, dataset, int(i), keys))
+    if world == 1:
+        return quality_record(results)
+    found = together(lambda: list(results))
     return quality_record(result for part in all_gather_object(found) for result in part)
 
 

@@ -167,8 +167,8 @@ def _share(batches: List[List[int]], which: int, count: int) -> List[List[int]]:
 
 def label_summary(store: LabelStore) -> Dict[str, Any]:
     """Means of the statistics over all labels of a complete store, and the same for each scene under ``scenes``."""
-    summary: Mapping[str, Any] = store.manifest['extra']['summary']
-    return dict(summary)
+    summary = store.manifest['extra'].get('summary')
+    return dict(summary) if summary else summarize((key, store.stats(key)) for key in store.keys())
 
 
 def wanted_keys(dataset: Any, labeler: FlowLabeler) -> List[str]:
@@ -275,7 +275,7 @@ def _write_pair(store: LabelStore, item: Mapping[str, Any], label: PairLabels, a
 
 def _complete(store: LabelStore, keys: Sequence[str]) -> None:
     if not store.is_complete():
-        store.finish(keys, extra=dict(summary=summarize({key: store.stats(key) for key in keys})))
+        store.finish(keys, extra=dict(summary=summarize((key, store.stats(key)) for key in keys)))
 
 
 def as_frames(images: Sequence[np.ndarray], device: str) -> Tensor:

@@ -9,7 +9,7 @@ import math
 import os
 import secrets
 from pathlib import Path
-from typing import Any, BinaryIO, Iterator, Union
+from typing import Any, BinaryIO, Iterator, Mapping, Union
 
 from mmrefine.errors import CheckpointError
 
@@ -58,7 +58,17 @@ def json_bytes(obj: Any) -> bytes:
     Raises:
         TypeError: a value that JSON cannot say.
     """
-    return json.dumps(_plain(obj), indent=1, allow_nan=False).encode('ascii') + b'\n'
+    return b''.join(json_chunks(obj))
+
+
+def json_chunks(obj: Any) -> Iterator[bytes]:
+    """``json_bytes(obj)`` bit by bit: of a mapping of mappings value by value, so that a long one is never in memory as text.
+
+    Raises:
+        TypeError: a value that JSON cannot say.
+    """
+    yield from (text.encode('ascii') for text in _indented(obj, 0))
+    yield b'\n'
 
 
 def write_json(path: PathLike, obj: Any) -> None:
@@ -67,7 +77,8 @@ def write_json(path: PathLike, obj: Any) -> None:
     Raises:
         TypeError: a value that JSON cannot say.
     """
-    write_bytes(path, json_bytes(obj))
+    with atomic_write(path) as file:
+        file.writelines(json_chunks(obj))
 
 
 def save_checkpoint(path: PathLike, obj: Any) -> None:
@@ -101,6 +112,20 @@ def remove_leftovers(folder: Path) -> None:
     """Remove what killed writers left below ``folder``; call it only when nobody writes there."""
     for temp in folder.rglob(f'{TEMP_PREFIX}*{TEMP_SUFFIX}'):
         temp.unlink(missing_ok=True)
+
+
+def _indented(obj: Any, depth: int) -> Iterator[str]:
+    """``obj`` as JSON inside ``depth`` others, in the layout of ``json.dumps(…, indent=1)``."""
+    if depth > 1 or not isinstance(obj, Mapping):
+        yield json.dumps(_plain(obj), indent=1, allow_nan=False).replace('\n', '\n' + depth * ' ')  # JSON has no line break inside a text
+        return
+    yield '{'
+    before = ''
+    for name, value in obj.items():
+        yield f'{before}\n{depth * " "} {json.dumps(str(name))}: '
+        yield from _indented(value, depth + 1)
+        before = ','
+    yield f'\n{depth * " "}}}' if before else '}'
 
 
 def _plain(obj: Any) -> Any:

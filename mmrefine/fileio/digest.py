@@ -4,7 +4,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Iterable, Mapping, Tuple
+from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping, Tuple
 
 from mmrefine.errors import InputError
 
@@ -20,13 +20,20 @@ def digest_of(obj: Any) -> str:
     Raises:
         TypeError: a value that JSON cannot say (a tensor, a class, a set), whose text might differ from run to run.
     """
-    text = json.dumps(obj, sort_keys=True, separators=(',', ':'))
-    return hashlib.sha256(text.encode('ascii')).hexdigest()[:DIGEST_LENGTH]
+    return digest_of_chunks(text.encode('ascii') for text in _compact(obj, 2))
 
 
 def digest_of_bytes(data: bytes) -> str:
     """SHA-256 (first 16 hex digits) of bytes: what ``sha256sum`` begins with."""
-    return hashlib.sha256(data).hexdigest()[:DIGEST_LENGTH]
+    return digest_of_chunks([data])
+
+
+def digest_of_chunks(chunks: Iterable[bytes]) -> str:
+    """``digest_of_bytes`` of all of them, one after the other."""
+    total = hashlib.sha256()
+    for chunk in chunks:
+        total.update(chunk)
+    return total.hexdigest()[:DIGEST_LENGTH]
 
 
 def digest_of_state(state: Mapping[str, Tensor]) -> str:
@@ -61,3 +68,21 @@ def digest_of_files(files: Iterable[Tuple[str, Path]]) -> str:
             raise InputError(f'{path}: cannot be read ({error.strerror}); check the path') from error
         total.update(one.digest())
     return total.hexdigest()[:DIGEST_LENGTH]
+
+
+def _compact(obj: Any, depth: int) -> Iterator[str]:
+    """``json.dumps(obj, sort_keys=True, separators=(',', ':'))``, of lists and mappings value by value as deep as ``depth``."""
+    if depth and isinstance(obj, list):
+        yield '['
+        for at, value in enumerate(obj):
+            yield ',' if at else ''
+            yield from _compact(value, depth - 1)
+        yield ']'
+    elif depth and isinstance(obj, Mapping) and all(isinstance(name, str) for name in obj):
+        yield '{'
+        for at, name in enumerate(sorted(obj)):
+            yield f'{"," if at else ""}{json.dumps(name)}:'
+            yield from _compact(obj[name], depth - 1)
+        yield '}'
+    else:
+        yield json.dumps(obj, sort_keys=True, separators=(',', ':'))

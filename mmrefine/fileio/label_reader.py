@@ -10,8 +10,9 @@ from .atomic import PathLike
 from .digest import digest_of, digest_of_bytes
 from .flow_io import decode_kitti
 from .label_files import decode_weight, label_of
-from .store_files import (FLOW, MANIFEST, MANIFEST_KEYS, QUALITY, REMEDY, STATS, WANTED, WEIGHT,
-                          key_of, label_path, read_json, stats_files, suffixes)
+from .store_files import (FLOW, MANIFEST, QUALITY, REMEDY, STATS, WANTED, WEIGHT, key_of,
+                          label_path, stats_files, suffixes)
+from .store_index import read_label_record, read_manifest, read_wanted
 from .store_quality import read_quality
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class LabelReader:
         """The complete store at ``root``, whatever made it.
 
         Raises:
-            LabelStoreError: nothing there, or labelling has not come to its end.
+            LabelStoreError: nothing there, labelling has not come to its end, or the manifest is damaged.
         """
         root = Path(root)
         path = root / MANIFEST
@@ -50,16 +51,28 @@ class LabelReader:
             found = 'there is no such folder' if written is None else f'it holds {written} labels and no manifest.json'
             raise LabelStoreError(f'{root}: not a complete label store ({found}); '
                                   'run the labelling to its end first, it goes on where it stopped')
-        manifest = read_json(path, *MANIFEST_KEYS)
+        manifest = read_manifest(path)
         store = cls(root, manifest['fingerprint'])
         store._manifest = manifest
         return store
 
     def has(self, key: str) -> bool:
-        """Whether the label is whole on disk."""
-        if self._path(key, '.json').exists():
+        """Whether the label is whole on disk. Of one that no manifest has taken over yet, its files are there and as large as they were;
+        whether they are as they were shows when they are read.
+
+        Raises:
+            LabelStoreError: the manifest is damaged.
+        """
+        self._path(key, STATS)  # refuses what is no key
+        if self._is_folded(key):
             return True
-        return self.is_complete() and key in self.manifest['pairs']
+        try:
+            entry = self._entry(key)
+        except LabelStoreError:  # there is none, or it is damaged: the label has to be made
+            return False
+        sizes = entry.get('sizes', {})  # an older version kept none
+        found = {suffix: _size_of(self._path(key, suffix)) for suffix in suffixes(entry['soft'])}
+        return all(size is not None and size == sizes.get(suffix, size) for suffix, size in found.items())
 
     def read(self, key: str) -> FlowLabel:
         """The label: flow ``(2, H, W)`` px, 0 where ``weight`` ``(1, H, W)`` is 0.
@@ -123,17 +136,25 @@ class LabelReader:
             raise _unreadable(path, error) from error
 
     def expected(self) -> Optional[Dict[str, Any]]:
-        """What :meth:`expect` noted; None if nothing, or if the store is complete."""
+        """What :meth:`expect` noted; None if nothing, or if the store is complete.
+
+        Raises:
+            LabelStoreError: the note is damaged.
+        """
         path = self.root / WANTED
-        return read_json(path) if path.exists() else None
+        return read_wanted(path) if path.exists() else None
 
     def is_complete(self) -> bool:
-        """Whether labelling came to its end, with this fingerprint."""
+        """Whether labelling came to its end, with this fingerprint.
+
+        Raises:
+            LabelStoreError: the manifest is damaged.
+        """
         if self._manifest is None:
             path = self.root / MANIFEST
             if not path.exists():
                 return False
-            manifest = read_json(path, *MANIFEST_KEYS)
+            manifest = read_manifest(path)
             if manifest['fingerprint'] != self.fingerprint:
                 return False
             self._manifest = manifest
@@ -153,7 +174,7 @@ class LabelReader:
         return self._manifest
 
     def keys(self) -> List[str]:
-        """The keys of all whole labels, sorted."""
+        """The keys of all labels, sorted; of a store that is not complete those that were whole once, see :meth:`has`."""
         if self.is_complete():
             return list(self.manifest['pairs'])
         return sorted(key_of(self.root, path) for path in stats_files(self.root))
@@ -162,24 +183,32 @@ class LabelReader:
         """What judges the labels of the manifest, by key; nothing if nothing was written."""
         if self._quality is None:
             path = self.root / QUALITY
-            self._quality = read_quality(path, digest_of(self.fingerprint)) if path.exists() else {}
+            self._quality = read_quality(path, self._made_from) if path.exists() else {}
         return self._quality
+
+    @property
+    def _made_from(self) -> str:
+        return digest_of(self.fingerprint)
+
+    def _is_folded(self, key: str) -> bool:
+        """Whether the manifest has taken the label over."""
+        return self.is_complete() and key in self.manifest['pairs']
 
     def _path(self, key: str, suffix: str) -> Path:
         return label_path(self.root, key, suffix)
 
     def _entry(self, key: str) -> Dict[str, Any]:
         """``stats``, ``soft`` and, unless an older version wrote them, ``files`` of a whole label; ``quality`` if it was not folded yet."""
-        if not self.has(key):
-            raise LabelStoreError(f'{self.root}: has no label {key!r}; run the labelling to its end first')
         path = self._path(key, STATS)
-        if path.exists():
+        if not self._is_folded(key):
             try:
-                return read_json(path, 'stats', 'soft')
+                if path.exists():
+                    return read_label_record(path, self._made_from)
             except LabelStoreError:
                 if path.exists():
                     raise
-                # else another process has just folded it into the manifest
+            if not self._is_folded(key):  # else another process has just done it
+                raise LabelStoreError(f'{self.root}: has no label {key!r}; run the labelling to its end first')
         if self._soft is None:  # a search through the list would take as long as reading the label
             self._soft = frozenset(self.manifest['soft'])
         found = {'stats': self.manifest['pairs'][key], 'soft': key in self._soft}
@@ -187,6 +216,14 @@ class LabelReader:
         if digests is not None:
             found['files'] = {suffix: digests[key + suffix] for suffix in suffixes(found['soft'])}
         return found
+
+
+def _size_of(path: Path) -> Optional[int]:
+    """Bytes of a file; None if it is not there."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
 
 
 def _unreadable(path: Path, error: Exception) -> LabelStoreError:

@@ -5,7 +5,7 @@
     <root>/fingerprint.json                  what the labels were made from; written first
     <root>/<scene>/<frame1>__<frame2>.png          flow and valid pixels, KITTI's 16-bit layout
     <root>/<scene>/<frame1>__<frame2>.weight.png   8-bit grey weights, only if some are neither 0 nor 1
-    <root>/<scene>/<frame1>__<frame2>.json         statistics and digests; written last, so it says that the label is whole
+    <root>/<scene>/<frame1>__<frame2>.json         statistics, digests and sizes; written last, so it says that the label is whole
     <root>/manifest.json                     fingerprint, all statistics, a digest of each file; says that the store is complete
     <root>/quality.json                      what the quality of each label is judged by, only if the labels came with it
     <root>/wanted.json                       while labelling: how many labels there will be, and a digest of their keys
@@ -20,8 +20,9 @@ the folder and finds his own fingerprint there, and a label that is whole is nev
 from __future__ import annotations
 
 import contextlib
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Mapping, Optional
 
 from mmrefine.errors import LabelStoreError, StaleLabelsError
 
@@ -30,9 +31,11 @@ from .digest import digest_of, digest_of_bytes
 from .label_files import encode_label
 from .label_reader import LabelReader
 from .lock import folder_lock
+from .packed import Packed
 from .store_files import (FINGERPRINT, FLOW, FORMAT, MANIFEST, QUALITY, REMEDY, STATS, WANTED,
-                          WEIGHT, differing, key_of, read_json, seal_of, stats_files, suffixes)
-from .store_quality import quality_bytes
+                          WEIGHT, differing, key_of, stats_files, suffixes)
+from .store_index import read_fingerprint, seal_of
+from .store_quality import write_quality
 
 if TYPE_CHECKING:
     from mmrefine.structures import FlowLabel
@@ -73,7 +76,7 @@ class LabelStore(LabelReader):
                                               'fingerprint.json, so it is no label store; set the store to a new folder')
                 if not path.exists() or self._holds_nothing():
                     write_json(path, dict(sorted(self.fingerprint.items())))
-                self._check(read_json(path))
+                self._check(read_fingerprint(self.root))
                 if self.is_complete():  # what a killed finish() left can go
                     self._sweep(self.manifest['pairs'])
         except OSError as error:
@@ -92,8 +95,10 @@ class LabelStore(LabelReader):
         path = self.root / WANTED
         with self._locked(path):
             self._manifest = None
-            if not self.is_complete() and self.expected() != dict(wanted):
-                write_bytes(path, json_bytes(dict(wanted)))
+            with contextlib.suppress(LabelStoreError):  # one that is damaged is written anew
+                if self.is_complete() or self.expected() == dict(wanted):
+                    return
+            write_bytes(path, json_bytes({**wanted, 'seal': digest_of(dict(wanted))}))
 
     def write(self, key: str, label: FlowLabel, stats: Mapping[str, Any], quality: Optional[Mapping[str, Any]] = None) -> None:
         """Put a label and its statistics on disk; ``has(key)`` holds from the moment that all of it is there.
@@ -119,15 +124,19 @@ class LabelStore(LabelReader):
         with self._locked(self.root / key):
             if self.has(key):
                 return
+            if paths[STATS].exists():  # of a label that has lost a file, or damaged
+                paths[STATS].unlink()
             if WEIGHT in files:
                 write_bytes(paths[WEIGHT], files[WEIGHT])
             else:
                 paths[WEIGHT].unlink(missing_ok=True)  # of a killed writer
             write_bytes(paths[FLOW], files[FLOW])
-            entry = dict(made_from=digest_of(self.fingerprint), stats=dict(stats), soft=WEIGHT in files, files=digests)
+            record = dict(made_from=digest_of(self.fingerprint), stats=dict(stats), soft=WEIGHT in files, files=digests,
+                          sizes={suffix: len(files[suffix]) for suffix in digests})
             if quality is not None:
-                entry['quality'] = dict(quality)
-            write_json(paths[STATS], {**entry, 'digest': seal_of(entry)})
+                record['quality'] = dict(quality)
+            record = _plain(record)
+            write_json(paths[STATS], {**record, 'digest': seal_of(record)})
 
     def finish(self, keys: Iterable[str], extra: Optional[Mapping[str, Any]] = None) -> None:
         """Declare the store complete with these labels and those that it was complete with before.
@@ -141,32 +150,38 @@ class LabelStore(LabelReader):
             StaleLabelsError: meanwhile the folder holds labels of another making.
         """
         path = self.root / MANIFEST
-        paths = {key: self._path(key, STATS) for key in keys}  # refuses what is no key before it waits
+        wanted = sorted(set(keys))
+        for key in wanted:
+            self._path(key, STATS)  # refuses what is no key before it waits
         with self._locked(path):
             self._manifest = self._soft = self._quality = None  # another process may have written new ones
             known = list(self.manifest['pairs']) if self.is_complete() else []
-            missing = [key for key in sorted(paths) if not self.has(key)]
+            missing = [key for key in wanted if not self.has(key)]
             if missing:
-                raise LabelStoreError(f'{self.root}: {len(missing)} of {len(paths)} labels are missing, the first is '
+                raise LabelStoreError(f'{self.root}: {len(missing)} of {len(wanted)} labels are missing or not whole, the first is '
                                       f'{missing[0]!r}; run the labelling again, it goes on where it stopped')
-            records = {key: self.record(key) for key in sorted({*known, *paths})}
-            quality = {key: record['quality'] for key, record in records.items() if record['quality'] is not None}
-            manifest = {
-                'format': FORMAT,
-                'fingerprint': dict(sorted(self.fingerprint.items())),
-                'pairs': {key: record['stats'] for key, record in records.items()},
-                'soft': [key for key, record in records.items() if record['soft']],
-                'files': {key + suffix: record['files'][suffix] for key, record in records.items()
-                          for suffix in suffixes(record['soft'])},
-                'extra': dict(extra or {}),
-            }  # yapf: disable
-            if quality:  # before the manifest, which says that the store is complete
-                data = quality_bytes(digest_of(self.fingerprint), quality)
-                write_bytes(self.root / QUALITY, data)
-                manifest['quality'] = digest_of_bytes(data)
+            manifest = self._folded({*known, *wanted}, extra)
             write_json(path, {**manifest, 'digest': seal_of(manifest)})
             self._manifest = self._soft = self._quality = None
-            self._sweep(records)
+            self._sweep(manifest['pairs'])
+
+    def _folded(self, keys: Iterable[str], extra: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
+        """The manifest of these labels; what judges them is in its file by then."""
+        stats, quality = Packed(), Packed()  # there may be thousands
+        soft: List[str] = []
+        files: Dict[str, str] = {}
+        for key in sorted(keys):
+            record = self.record(key)
+            stats[key] = record['stats']
+            soft += [key] if record['soft'] else []
+            files.update({key + suffix: record['files'][suffix] for suffix in suffixes(record['soft'])})
+            if record['quality'] is not None:
+                quality[key] = record['quality']
+        manifest = dict(format=FORMAT, fingerprint=dict(sorted(self.fingerprint.items())), pairs=stats, soft=soft, files=files,
+                        extra=_plain(dict(extra or {})))  # yapf: disable
+        if quality:
+            manifest['quality'] = write_quality(self.root / QUALITY, digest_of(self.fingerprint), quality)
+        return manifest
 
     def _holds_nothing(self) -> bool:
         """Whether not one file of a label is there, nor the word that there need be none; only under the lock."""
@@ -177,7 +192,7 @@ class LabelStore(LabelReader):
         """Alone in the folder, which holds labels of this fingerprint; ``path`` is what is to be written, for the message."""
         try:
             with folder_lock(self.root):
-                self._check(read_json(self.root / FINGERPRINT))
+                self._check(read_fingerprint(self.root))
                 yield
         except OSError as error:
             raise LabelStoreError(write_failure(path, error)) from error
@@ -198,3 +213,8 @@ class LabelStore(LabelReader):
         if (self.root / WANTED).exists():
             (self.root / WANTED).unlink()
         remove_leftovers(self.root)
+
+
+def _plain(obj: Mapping[str, Any]) -> Dict[str, Any]:
+    """``obj`` as whoever reads it from its file will find it."""
+    return dict(json.loads(json_bytes(obj)))

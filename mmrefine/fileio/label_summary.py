@@ -2,24 +2,38 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, List, Mapping, Sequence
+from array import array
+from collections import Counter
+from itertools import chain
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
 __all__ = ['summarize']
 
 
-def summarize(pairs: Mapping[str, Mapping[str, float]]) -> Dict[str, Any]:
+def summarize(pairs: Iterable[Tuple[str, Mapping[str, Optional[float]]]]) -> Dict[str, Any]:
     """Means of the statistics over all labels, and the same for each scene under ``scenes``; the order of the labels does not count.
 
     Args:
-        pairs: key ``scene/frame1__frame2`` -> the statistics of that label. One that some labels lack (another version made
-            them) has no mean.
+        pairs: key ``scene/frame1__frame2`` and the statistics of that label. One that some labels lack (another version made
+            them, or it was not finite) has no mean.
     """
-    by_scene: Dict[str, List[Mapping[str, float]]] = {}
-    for key, stats in pairs.items():
-        by_scene.setdefault(key.rpartition('/')[0], []).append(stats)
-    return dict(_means(list(pairs.values())), scenes={scene: _means(stats) for scene, stats in sorted(by_scene.items())})
+    columns: Dict[str, Dict[str, array[float]]] = {}  # numbers alone take little room
+    labels: Counter[str] = Counter()
+    for key, stats in pairs:
+        scene = key.rpartition('/')[0]
+        labels[scene] += 1
+        its = columns.setdefault(scene, {})
+        for name, value in stats.items():
+            if value is not None:  # it was not finite
+                its.setdefault(name, array('d')).append(value)
 
+    def means(scenes: List[str]) -> Dict[str, float]:
+        count, found = sum(labels[scene] for scene in scenes), {}
+        for name in columns[scenes[0]]:
+            parts = [columns[scene].get(name, ()) for scene in scenes]
+            if sum(map(len, parts)) == count:
+                # fsum is exact, so that a merged store has the means of a store that was made in one go
+                found[name] = round(math.fsum(chain.from_iterable(parts)) / count, 6)
+        return found
 
-def _means(stats: Sequence[Mapping[str, float]]) -> Dict[str, float]:
-    # fsum is exact, so that a merged store has the means of a store that was made in one go
-    return {name: round(math.fsum(s[name] for s in stats) / len(stats), 6) for name in stats[0] if all(name in s for s in stats)}
+    return dict(means(list(columns)), scenes={scene: means([scene]) for scene in sorted(columns)})

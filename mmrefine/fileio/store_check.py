@@ -13,13 +13,11 @@ from .atomic import TEMP_PREFIX, TEMP_SUFFIX, PathLike, json_bytes
 from .digest import digest_of, digest_of_bytes
 from .images import find_damage
 from .store_files import (FINGERPRINT, FLOW, MANIFEST, QUALITY, STATS, WANTED, WEIGHT, differing,
-                          key_of, label_path, seal_of, stats_files, suffixes)
+                          key_of, label_path, stats_files, suffixes)
+from .store_index import (LABEL_PARTS, MANIFEST_PARTS, WANTED_PARTS, are_words, keeps_no_digests,
+                          label_fault, manifest_seal_fault, part_fault, wanted_fault)
 
 __all__ = ['StoreCheck', 'StoreFault', 'verify_store']
-
-_MANIFEST_PARTS = dict(format=str, fingerprint=dict, pairs=dict, soft=list, extra=dict)
-_LABEL_PARTS = dict(stats=dict, soft=bool)
-_TYPES = {str: 'a text', dict: 'an object', list: 'a list', bool: 'true or false'}
 
 
 @dataclass(frozen=True)
@@ -80,10 +78,10 @@ class _Check:
 
     def run(self) -> None:
         fingerprint = self._index(FINGERPRINT, {}, '; without it no labelling run accepts the folder')
-        if fingerprint is not None and not all(isinstance(value, str) for value in fingerprint.values()):
+        if fingerprint is not None and not are_words(fingerprint):
             self.say(FINGERPRINT, 'is broken: it does not map names to digests')
             fingerprint = None
-        manifest = self._index(MANIFEST, _MANIFEST_PARTS, ': labelling has not come to its end (the same run goes on where it '
+        manifest = self._index(MANIFEST, MANIFEST_PARTS, ': labelling has not come to its end (the same run goes on where it '
                                'stopped), or the file was lost')
         if manifest is None:
             self._unfinished(fingerprint)
@@ -94,13 +92,13 @@ class _Check:
     def _complete(self, manifest: Mapping[str, Any], fingerprint: Optional[Mapping[str, Any]]) -> None:
         self.labels = len(manifest['pairs'])
         digests = manifest.get('files')
-        trusted = isinstance(digests, dict) and manifest.get('digest') == seal_of(manifest)
-        if digests is None and manifest['format'].endswith('/1'):
+        fault = manifest_seal_fault(manifest)
+        trusted = isinstance(digests, dict) and fault is None
+        if keeps_no_digests(manifest):
             self.say(MANIFEST, f'is of the format {manifest["format"]}, which keeps no digests, so that only the checksums inside '
                      'the pictures could be compared; "merge" it into a new folder to record them')
-        elif not trusted:
-            self.say(MANIFEST, f'is broken: its contents have the digest {seal_of(manifest)}, it was written with '
-                     f'{manifest.get("digest")}')
+        elif fault:
+            self.say(MANIFEST, fault)
         if fingerprint is not None:
             for name in differing(fingerprint, manifest['fingerprint']):
                 self.say(FINGERPRINT, f'is not that of the manifest: {name} is {fingerprint.get(name, "missing")}, there it is '
@@ -120,21 +118,23 @@ class _Check:
     def _unfinished(self, fingerprint: Optional[Mapping[str, Any]]) -> None:
         """Labels whose statistics are still files of their own; what has none is judged as it is."""
         self.belongs |= {QUALITY, WANTED}  # the one is written just before the manifest, the other removed just after
+        wanted = self._index(WANTED, WANTED_PARTS, '') if os.path.lexists(self.root / WANTED) else None
+        fault = None if wanted is None else wanted_fault(wanted)
+        if fault:
+            self.say(WANTED, f'{fault}; the same labelling run writes it anew')
         for path in sorted(stats_files(self.root)):
             key, name = key_of(self.root, path), path.relative_to(self.root).as_posix()
             if not (self._is_key(key) and path.is_file()):
                 continue
             self.belongs.add(name)
             self.labels += 1
-            entry = self._index(name, _LABEL_PARTS, '')
+            entry = self._index(name, LABEL_PARTS, '')
             if entry is None:
                 continue
-            if 'digest' in entry and entry['digest'] != seal_of(entry):
-                self.say(name, f'is broken: its contents have the digest {seal_of(entry)}, it was written with {entry["digest"]}')
+            fault = label_fault(entry, None if fingerprint is None else digest_of(fingerprint))
+            if fault:
+                self.say(name, fault)
                 continue
-            made_from, ours = entry.get('made_from'), None if fingerprint is None else digest_of(fingerprint)
-            if made_from and ours and made_from != ours:
-                self.say(name, f'does not belong to the store: it was made from {made_from}, {FINGERPRINT} says {ours}')
             digests = entry.get('files')
             for suffix in suffixes(entry['soft']):
                 self._label_file(key, suffix, digests.get(suffix) if isinstance(digests, dict) else None)
@@ -200,10 +200,10 @@ class _Check:
         if not isinstance(found, dict):
             self.say(name, 'is broken: it is not an object')
             return None
-        for part, kind in parts.items():
-            if not isinstance(found.get(part), kind):
-                self.say(name, f'is broken: its "{part}" is ' + (f'not {_TYPES[kind]}' if part in found else 'missing'))
-                return None
+        fault = part_fault(found, parts)
+        if fault:
+            self.say(name, fault)
+            return None
         if data != again:
             self.say(name, 'changed: it reads as an index, but not in the bytes that were written')
         return found

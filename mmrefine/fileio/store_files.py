@@ -8,14 +8,13 @@ from typing import Any, Dict, Iterable, Iterator, List, Mapping, Tuple
 
 from mmrefine.errors import LabelStoreError
 
-from .atomic import TEMP_PREFIX, json_bytes
+from .atomic import TEMP_PREFIX
 from .digest import digest_of
 
 FORMAT = 'mmrefine-labels/3'  # 2 kept every weight to 1/255 and no quality.json, 1 no digests of the files; all are read alike
 FINGERPRINT, MANIFEST, QUALITY, WANTED = 'fingerprint.json', 'manifest.json', 'quality.json', 'wanted.json'
 FLOW, WEIGHT, STATS = '.png', '.weight.png', '.json'  # what follows the key in a label's files
 REMEDY = 'delete the folder, or set the store to a new one'
-MANIFEST_KEYS = ('fingerprint', 'pairs', 'soft')
 
 _MAX_NAME = 255 - len(WEIGHT)  # bytes, on every common file system
 
@@ -33,7 +32,10 @@ def label_path(root: Path, key: str, suffix: str) -> Path:
     if parts[-1].endswith('.weight') or any(part.startswith(TEMP_PREFIX) for part in parts):
         raise LabelStoreError(f'{root}: {key!r} clashes with the names of the store\'s own files; '
                               'rename that frame')
-    longest = max(len(os.fsencode(part)) for part in parts)
+    try:
+        longest = max(len(os.fsencode(part)) for part in parts)
+    except UnicodeEncodeError as error:
+        raise LabelStoreError(f'{root}: {key!r} is no label key; no file can have this name') from error
     if longest > _MAX_NAME:
         raise LabelStoreError(f'{root}: the key {key!r} has a name of {longest} bytes, a file may have '
                               f'{_MAX_NAME} beside its suffix; shorten the names of the frames')
@@ -74,12 +76,6 @@ def differing(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> List[str]:
 def suffixes(soft: bool) -> Tuple[str, ...]:
     """Of the files that hold a label."""
     return (FLOW, WEIGHT) if soft else (FLOW, )
-
-
-def seal_of(content: Mapping[str, Any]) -> str:
-    """The digest that a manifest, or the statistics of a label, hold of all else in them."""
-    rest = {name: value for name, value in content.items() if name != 'digest'}
-    return digest_of(json.loads(json_bytes(rest)))
 
 
 def wanted_of(keys: Iterable[str]) -> Dict[str, Any]:

@@ -12,7 +12,8 @@ from .digest import digest_of_bytes
 from .images import find_damage
 from .label_store import LabelStore
 from .label_summary import summarize
-from .store_files import FINGERPRINT, MANIFEST, differing, read_json, wanted_of
+from .store_files import FINGERPRINT, MANIFEST, differing, wanted_of
+from .store_index import read_fingerprint
 
 __all__ = ['MergedStore', 'merge_stores']
 
@@ -86,7 +87,7 @@ def _opened(root: Path) -> LabelStore:
     """The store at ``root``, complete or not; nothing there is changed."""
     if (root / MANIFEST).exists():
         store = LabelStore.open(root)
-        names = differing(read_json(root / FINGERPRINT), store.fingerprint)
+        names = differing(read_fingerprint(root), store.fingerprint)
         if names:
             raise LabelStoreError(f'{root}: {FINGERPRINT} and {MANIFEST} differ in {", ".join(names)}, so it is unclear what made its '
                                   'labels; bring the folder back from a copy, or leave it out')
@@ -94,7 +95,7 @@ def _opened(root: Path) -> LabelStore:
     if not (root / FINGERPRINT).exists():
         raise LabelStoreError(f'{root}: is no label store ({"it has no " + FINGERPRINT if root.is_dir() else "there is no such folder"}); '
                               'correct the path, or leave it out')
-    return LabelStore(root, {name: str(value) for name, value in read_json(root / FINGERPRINT).items()})
+    return LabelStore(root, read_fingerprint(root))
 
 
 def _refuse_nested(out: Path, root: Path) -> None:
@@ -117,6 +118,8 @@ def _homes(stores: Iterable[LabelStore]) -> _Homes:
     for store in stores:
         for key in store.keys():
             record = store.record(key)
+            if not store.has(key):  # a picture is gone: another store may have it, else the labelling run makes the label again
+                continue
             home, known = homes.setdefault(key, (store, record))
             differs = [what for suffix, what in _PARTS.items() if record['files'].get(suffix) != known['files'].get(suffix)]
             differs += ['statistics'] if record['stats'] != known['stats'] else []
@@ -137,7 +140,7 @@ def _extra(complete: List[LabelStore], homes: _Homes) -> Dict[str, Any]:
                               'be merged')
     merged = {name: value for name, value in extras[0].items() if name != 'summary'}
     if summed:
-        merged['summary'] = summarize({key: record['stats'] for key, (_, record) in homes.items()})
+        merged['summary'] = summarize((key, record['stats']) for key, (_, record) in homes.items())
     return merged
 
 

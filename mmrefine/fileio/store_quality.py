@@ -3,25 +3,27 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Dict, Mapping
+from typing import Any, BinaryIO, Dict, Iterator, Mapping
 
 from mmrefine.errors import LabelStoreError
 
-from .atomic import json_bytes
-from .digest import digest_of
+from .atomic import atomic_write
+from .digest import digest_of, digest_of_chunks
 
 
-def quality_bytes(made_from: str, labels: Mapping[str, Any]) -> bytes:
-    """The file that keeps what the quality of each label is judged by: an object of JSON, one line for a label.
+def write_quality(path: Path, made_from: str, labels: Mapping[str, Any]) -> str:
+    """Write the file that keeps what the quality of each label is judged by: an object of JSON, one line for a label.
 
     Args:
+        path: the file.
         made_from: digest of the fingerprint of the store.
-        labels: key -> anything that JSON can say.
+        labels: key -> anything, in JSON's own types.
+
+    Returns:
+        the digest of its bytes.
     """
-    head = {'made_from': made_from, 'digest': digest_of([made_from, json.loads(json_bytes(labels))])}
-    lines = [f'{json.dumps(name)}: {json.dumps(value)}' for name, value in head.items()]
-    rows = ',\n'.join(f'  {json.dumps(key)}: {json.dumps(json.loads(json_bytes(value)))}' for key, value in sorted(labels.items()))
-    return ('{\n ' + ',\n '.join([*lines, '"labels": {\n' + rows + '\n }']) + '\n}\n').encode('ascii')
+    with atomic_write(path) as file:
+        return digest_of_chunks(_written(file, _chunks(made_from, labels)))
 
 
 def read_quality(path: Path, made_from: str) -> Dict[str, Any]:
@@ -32,10 +34,38 @@ def read_quality(path: Path, made_from: str) -> Dict[str, Any]:
     """
     try:
         data = path.read_bytes()
-        labels = json.loads(data)['labels']
-        if quality_bytes(made_from, labels) != data:
+        labels = dict(json.loads(data)['labels'])
+        if not _consists_of(data, _chunks(made_from, labels)):
             raise ValueError('not the bytes that were written for these labels')
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise LabelStoreError(f'{path}: cannot be read ({error}); bring this file back from a copy, or delete it: the labels are then '
                               'read to be judged') from error
-    return dict(labels)
+    return labels
+
+
+def _chunks(made_from: str, labels: Mapping[str, Any]) -> Iterator[bytes]:
+    """The bytes of the file."""
+    seal = digest_of([made_from, labels])
+    yield f'{{\n "made_from": {json.dumps(made_from)},\n "digest": {json.dumps(seal)},\n "labels": {{\n'.encode('ascii')
+    before = ''
+    for key in sorted(labels):
+        yield f'{before}  {json.dumps(key)}: {json.dumps(labels[key])}'.encode('ascii')
+        before = ',\n'
+    yield b'\n }\n}\n'
+
+
+def _consists_of(data: bytes, chunks: Iterator[bytes]) -> bool:
+    """Whether the data are the chunks, one after the other."""
+    at = 0
+    for chunk in chunks:
+        if not data.startswith(chunk, at):
+            return False
+        at += len(chunk)
+    return at == len(data)
+
+
+def _written(file: BinaryIO, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The chunks, each as soon as it is in the file."""
+    for chunk in chunks:
+        file.write(chunk)
+        yield chunk

@@ -58,6 +58,22 @@ def test_the_same_labels_give_the_same_bytes(config, tmp_path):
     assert one == two and sorted(path.name for path in (tmp_path / 'a').iterdir()) == ['both.png', 'forward.png']
 
 
+def test_a_manifest_that_is_not_as_it_was_is_named_whatever_was_changed_in_it(config, tmp_path):
+    path = tmp_path / 'labels/manifest.json'
+    data = path.read_text()
+    changes = [('0.5', '0.6'), ('"kept": 0.5', '"kept": "0.5"'), ('"kept"', '"kebt"'), ('"kept": 0.5', '"kept": null'),
+               ('"files"', '"fires"'), ('mmrefine-labels/3', 'mmrefine-labels/1'), ('"soft": []', '"soft": {}'),
+               ('"extra": {}', '"extra": 0'), ('"digest"', '"digerst"')]  # yapf: disable
+    for old, new in changes:
+        path.write_text(data.replace(old, new))
+        assert path.read_text() != data
+        with pytest.raises(LabelStoreError, match=r'manifest\.json: is broken: .*; bring this file back from a copy, or delete'):
+            browse_labels(config)
+    path.write_bytes(data.encode()[:-40] + b'\xff}')
+    with pytest.raises(LabelStoreError, match=r"manifest\.json: cannot be read \('utf-8' codec can't decode"):
+        browse_labels(config)
+
+
 def test_a_scene_without_labels_and_a_folder_that_cannot_be_written_are_named(config, tmp_path):
     (tmp_path / 'file').write_text('')
     with pytest.raises(MMRefineError, match=r'file/sheets/both\.png: cannot be written'):

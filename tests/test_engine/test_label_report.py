@@ -7,7 +7,7 @@ from small_runs import in_two_processes
 from mmrefine.datasets import FramePairs
 from mmrefine.datasets.transforms import LoadTruth, PackPair
 from mmrefine.engine.label_report import judge_against_truth, judge_labels
-from mmrefine.engine.label_run import backward_key
+from mmrefine.engine.label_run import backward_key, label_summary
 from mmrefine.engine.pair_quality import fill_gaps
 from mmrefine.errors import InputError
 from mmrefine.evaluation import speed_stats, verdict_lines
@@ -177,6 +177,12 @@ def test_truth_of_another_size_is_refused_by_name(tmp_path):
     write_flow(tmp_path / 'flow/one/f1.flo', np.zeros((*SIZE[::-1], 2), np.float32))
     with pytest.raises(InputError, match=r'flow/one/f1\.flo: .* 72x48 .* 48x72'):
         judge(tmp_path, truth_root=tmp_path / 'flow')
+
+
+def test_a_store_that_was_finished_without_a_summary_is_summed_up_when_it_is_asked(good):
+    judge(good)
+    found = label_summary(LabelStore.open(good / 'labels'))
+    assert found['cycle_error_median'] == found['scenes']['one']['cycle_error_median'] == .1
 
 
 def test_two_processes_give_the_record_of_one(tmp_path):

@@ -18,7 +18,7 @@ from mmrefine.errors import ConfigError, InputError, NoLabelsError, StaleLabelsE
 from mmrefine.evaluation.label_sums import LabelSums
 from mmrefine.fileio.label_store import LabelStore
 from mmrefine.fileio.store_check import verify_store
-from mmrefine.fileio.store_files import FLOW, label_path
+from mmrefine.fileio.store_files import FLOW, WEIGHT, label_path
 from mmrefine.fileio.store_merge import merge_stores
 from mmrefine.labeling import FlowLabeler, StillPairGuard
 from mmrefine.models import FlowRefiner, FrozenTeacher, load_estimator
@@ -409,6 +409,17 @@ def test_the_sums_made_from_memory_are_those_of_the_labels_on_disk_and_so_is_the
     assert judge_labels(LabelStore.open(tmp_path), pairs) == record
     assert judge_labels(LabelStore.open(tmp_path), plain) == without_truth
     assert record['labels'] == 4 * (1 + both) and record['truth']['labels'] == 4 and record['kept'] > 0
+
+
+@pytest.mark.parametrize('suffix', [FLOW, WEIGHT])
+def test_a_resumed_run_makes_the_label_again_whose_picture_is_gone(teacher, pairs, tmp_path, suffix):
+    soft = dict(filters=[dict(type='SoftCycleFilter', beta=2.)])
+    label(tmp_path / 'whole', teacher, labeler_of(**soft), pairs)
+    label(tmp_path / 'killed', teacher, labeler_of(**soft), pairs, part=(1, 2))
+    label_path(tmp_path / 'killed', KEYS[0], suffix).unlink()
+    rest, _, _ = label(tmp_path / 'killed', teacher, labeler_of(**soft), pairs)
+    assert (rest.labels, rest.made) == (4, 3)
+    assert files_of(tmp_path / 'killed') == files_of(tmp_path / 'whole')
 
 
 def test_labels_whose_way_back_was_made_apart_are_judged_by_reading_both(teacher, material, tmp_path):

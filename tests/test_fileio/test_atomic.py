@@ -14,7 +14,9 @@ import torch
 from helpers_fileio import in_child, tree
 
 from mmrefine.errors import CheckpointError
-from mmrefine.fileio import atomic_write, save_checkpoint, write_bytes, write_json
+from mmrefine.fileio import atomic_write, digest_of, save_checkpoint, write_bytes, write_json
+from mmrefine.fileio.atomic import json_bytes
+from mmrefine.fileio.packed import Packed
 
 
 def full_disk(*args: object) -> None:
@@ -68,6 +70,19 @@ def test_json_is_strict_and_the_same_twice(tmp_path: Path) -> None:
     assert (tmp_path / 'a.json').read_bytes() == (tmp_path / 'b.json').read_bytes()
     assert json.loads((tmp_path / 'a.json').read_text()) == {
         'path': 'a/b', 'ü': [0.5, [0, 1], [3]], 'gone': None, 'far': [None], 'flag': True}  # yapf: disable
+
+
+LAYOUTS = [{}, [], 3, 'a\nb', {'ü': {}}, {'a': {'b': {'c': [1, {'d': 'x\ny'}]}, 'e': []}, 'f': None}, [{'a': {'b': 1}}],
+           {'': {'': {'': {}}}}]  # yapf: disable
+
+
+@pytest.mark.parametrize('obj', LAYOUTS)
+def test_json_that_comes_bit_by_bit_is_that_of_one_piece(obj: object) -> None:
+    assert json_bytes(obj) == (json.dumps(obj, indent=1) + '\n').encode()
+    packed = Packed()
+    packed['x'] = obj
+    assert json_bytes({'rows': packed, 'none': Packed()}) == json_bytes({'rows': {'x': obj}, 'none': {}})
+    assert digest_of([1, packed]) == digest_of([1, {'x': obj}]) and packed['x'] == obj and len(packed) == 1
 
 
 def test_json_refuses_what_it_cannot_say(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
 import pytest
 import torch
@@ -11,6 +12,14 @@ from mmrefine.fileio import digest_of, digest_of_state
 
 def test_the_digest_of_a_config_is_sha256_of_its_canonical_json() -> None:
     assert digest_of({'b': (1, 2.5), 'a': 'ü'}) == hashlib.sha256(b'{"a":"\\u00fc","b":[1,2.5]}').hexdigest()[:16]
+
+
+@pytest.mark.parametrize('obj', [
+    {}, [], 'x', {'b': {'d': [1, {'f': 2, 'e': ()}], 'c': None}, 'a': {}}, [{'b': 1, 'a': [2]}, []], {2: 'a', 1: {'b': 0}},
+])
+def test_what_is_digested_bit_by_bit_is_the_text_of_one_piece(obj: object) -> None:
+    text = json.dumps(obj, sort_keys=True, separators=(',', ':'))
+    assert digest_of(obj) == hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @pytest.mark.parametrize('one, other, same', [

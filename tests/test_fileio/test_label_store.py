@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import pickle
+import tracemalloc
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from helpers_fileio import label, tree
 
 from mmrefine.errors import LabelStoreError, StaleLabelsError
 from mmrefine.fileio import LabelStore, encode_kitti
-from mmrefine.fileio.label_files import as_stored
+from mmrefine.fileio.label_files import as_stored, encode_label
+from mmrefine.fileio.label_summary import summarize
 from mmrefine.structures import FlowLabel
 
 MADE_FROM = {'teacher': 'aaaa', 'labeler': 'bbbb', 'frames/cat': 'cccc'}
@@ -196,7 +198,7 @@ def test_a_store_that_is_not_finished_is_not_opened(tmp_path: Path) -> None:
 def test_finishing_with_labels_missing_counts_them_and_names_the_first(tmp_path: Path) -> None:
     store = store_in(tmp_path)
     store.write('cat/0__1', label(), {})
-    with pytest.raises(LabelStoreError, match="2 of 3 labels are missing, the first is 'cat/1__2'"):
+    with pytest.raises(LabelStoreError, match="2 of 3 labels are missing or not whole, the first is 'cat/1__2'"):
         store.finish(['cat/2__3', 'cat/0__1', 'cat/1__2'], {})
     assert not store.is_complete()
 
@@ -412,6 +414,26 @@ def test_what_judges_the_labels_of_another_store_is_not_believed(tmp_path: Path)
         store.finish(['cat/0__1'])
     (tmp_path / 'here/quality.json').write_bytes((tmp_path / 'there/quality.json').read_bytes())
     assert LabelStore.open(tmp_path / 'here').quality('cat/0__1') is None
+
+
+def test_the_end_of_a_store_takes_little_memory_for_each_label(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, 'fsync', lambda handle: None)
+    files = encode_label(label())
+    stats = {f'statistic_{at}_pixels': at / 7 for at in range(20)}
+    quality = {'regions': [at / 3 for at in range(30)], 'kinds': {'cuts': False}}
+    peaks, sizes = [], []
+    for count in (50, 350):
+        root = tmp_path / str(count)
+        store, keys = store_in(root), [f'cat/frame_{at:06d}__frame_{at + 1:06d}' for at in range(count)]
+        for key in keys:
+            store.put(key, files, stats, quality)
+        tracemalloc.start()
+        store.finish(keys, {'summary': summarize((key, store.stats(key)) for key in keys)})
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        sizes.append(sum((root / name).stat().st_size for name in ('manifest.json', 'quality.json')))
+    assert sizes[1] - sizes[0] > 300 * 1400
+    assert peaks[1] - peaks[0] < 300 * 2700
 
 
 def test_a_worker_reads_through_a_pickled_store(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def made(root: Path, keys: Iterable[str], complete: bool = True, **changes: str)
         quality = None if key == KEYS[4] else {'weight': 1.5 * KEYS.index(key)}  # one was made by an older version
         store.write(key, label(KEYS.index(key), soft=KEYS.index(key) % 2 == 1), stats_of(key), quality)
     if complete:
-        store.finish(keys, {'summary': summarize({key: stats_of(key) for key in keys})})
+        store.finish(keys, {'summary': summarize((key, stats_of(key)) for key in keys)})
     return root
 
 
@@ -234,9 +234,9 @@ def test_merging_a_store_of_the_first_format_into_a_new_folder_records_its_diges
 
 def test_the_summary_is_the_mean_over_all_and_over_each_scene() -> None:
     pairs = {'a/0__1': {'kept': 0.25}, 'b/c/0__1': {'kept': 1.}, 'a/1__2': {'kept': 0.5}}
-    assert summarize(pairs) == {'kept': 0.583333, 'scenes': {'a': {'kept': 0.375}, 'b/c': {'kept': 1.}}}
+    assert summarize(pairs.items()) == {'kept': 0.583333, 'scenes': {'a': {'kept': 0.375}, 'b/c': {'kept': 1.}}}
     tenths = {f'a/{at}__{at + 1}': {'kept': 10.**at} for at in range(-16, 17)}
-    assert summarize(tenths) == summarize(dict(reversed(list(tenths.items()))))
+    assert summarize(tenths.items()) == summarize(reversed(list(tenths.items())))
 
 
 def test_the_command_merges_and_tells_what_it_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
@@ -255,7 +255,7 @@ def test_the_command_merges_and_tells_what_it_did(tmp_path: Path, monkeypatch: p
 
 
 def test_a_statistic_that_some_labels_lack_has_no_mean_where_they_are():
-    found = summarize({'a/1__2': {'kept': 0.5}, 'a/2__3': {'kept': 1., 'speed': 3.}, 'b/1__2': {'kept': 0., 'speed': 1.}})
+    found = summarize([('a/1__2', {'kept': 0.5}), ('a/2__3', {'kept': 1., 'speed': 3.}), ('b/1__2', {'kept': 0., 'speed': 1.})])
     assert found == {'kept': 0.5, 'scenes': {'a': {'kept': 0.75}, 'b': {'kept': 0., 'speed': 1.}}}
 
 
