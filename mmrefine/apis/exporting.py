@@ -130,7 +130,7 @@ def _difference(refiner: FlowRefiner, cfg: Config, content: Dict[str, Any], to: 
     other = FlowRefiner(network, test_iters=refiner.test_iters).eval()
     frames = _pair(CHECK_SIZE)
     with torch.no_grad():
-        flows = [model.estimate(*frames)[-1] for model in (refiner, other)]
+        flows = [model.estimate(frames[0], frames[1])[-1] for model in (refiner, other)]
     return _most(flows[0], flows[1])
 
 
@@ -202,7 +202,7 @@ def _export_onnx(refiner: FlowRefiner, path: Path, size: Tuple[int, int]) -> flo
     session = runtime.InferenceSession(data, providers=['CPUExecutionProvider'])
     found = session.run(None, dict(zip(('frames1', 'frames2'), (frame.numpy() for frame in frames))))[0]
     with torch.no_grad():
-        wanted = refiner.estimate(*frames)[-1]
+        wanted = refiner.estimate(frames[0], frames[1])[-1]
     difference = _most(wanted, torch.from_numpy(found))
     if difference > NEARLY:
         raise MMRefineError(f'{path}: not written, because ONNX Runtime gives a flow that differs by {difference:g} px; use --to mmflow')
