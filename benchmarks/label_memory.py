@@ -1,13 +1,14 @@
 """How much memory stage 1 takes: over a long video against a short one, and for one large pair with a limit on RAFT's correlation.
 
 Each number is the peak of resident memory of a process of its own. ``video``: RAFT-small over the first 20 frames and over all of a
-moving window on a rendered picture, from a folder and from a video file. ``large``: one pair both ways by the stock RAFT with random
-weights, against the bytes that whole pyramids alone would take; ``--compare`` asks once more with whole pyramids, one way after the
-other, which takes that memory, and tells how far the flows are apart. A run that was killed goes on where it was; one that came to its
+moving window on a rendered picture, from a folder and from a video file; small frames, so that what grows with their number shows beside
+what a pair takes; minutes for each long video, whose labels go to the disk one by one. ``large``: one pair both ways by the stock RAFT with
+random weights, against the bytes that whole pyramids alone would take; ``--compare`` asks once more with whole pyramids, one way after
+the other, which takes that memory, and tells how far the flows are apart. A run that was killed goes on where it was; one that came to its
 end begins anew.
 
     python benchmarks/label_memory.py
-    python benchmarks/label_memory.py --frames 2000 --size 128 192
+    python benchmarks/label_memory.py --frames 200 --size 128 192
     python benchmarks/label_memory.py --parts large
     python benchmarks/label_memory.py --parts large --compare
 """
@@ -53,8 +54,8 @@ def main() -> int:
     """Print a table for each part."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--parts', nargs='+', choices=['video', 'large'], default=['video'])
-    parser.add_argument('--frames', type=int, default=200, help=f'of the long video; the short one has {SHORT}')
-    parser.add_argument('--size', nargs=2, type=int, default=(64, 96), metavar=('H', 'W'), help='of the videos, px')
+    parser.add_argument('--frames', type=int, default=2000, help=f'of the long video; the short one has {SHORT}')
+    parser.add_argument('--size', nargs=2, type=int, default=(48, 64), metavar=('H', 'W'), help='of the videos, px')
     parser.add_argument('--iters', type=int, default=2, help='of the teacher; they take time and no memory')
     parser.add_argument('--large-size', nargs=2, type=int, default=(1080, 1920), metavar=('H', 'W'), help='of the large pair, px')
     parser.add_argument('--max-corr-bytes', type=int, help='of the large pair, see FlowRefiner; default: its own')
