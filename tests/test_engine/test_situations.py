@@ -1,5 +1,6 @@
 """What goes wrong in a run: one sentence, and nothing half-written."""
 import errno
+import json
 import shutil
 import warnings
 from pathlib import Path
@@ -14,7 +15,8 @@ import mmrefine.fileio.label_store as label_store
 from mmrefine.engine import WeightsHook
 from mmrefine.errors import (CheckpointError, ConfigError, InputError, LabelStoreError,
                              NoLabelsError, StaleLabelsError, TeacherError)
-from mmrefine.fileio.atomic import save_checkpoint
+from mmrefine.fileio.atomic import save_checkpoint, write_json
+from mmrefine.fileio.store_index import seal_of
 
 FULL = OSError(errno.ENOSPC, 'No space left on device')
 
@@ -66,9 +68,10 @@ def test_labels_of_another_teacher_are_refused_and_its_files_kept(material, half
 
 def test_a_resumed_round_wants_the_labels_that_it_began_with(material, half_way, tmp_path):
     work_dir = copy_run(half_way, tmp_path / 'run')
-    for name in ('fingerprint.json', 'manifest.json'):
-        path = work_dir / 'labels' / name
-        path.write_text(path.read_text().replace('"teacher": "', '"teacher": "f'))
+    path = work_dir / 'labels/manifest.json'
+    manifest = json.loads(path.read_text())
+    manifest['fingerprint']['teacher'] = 'f' * 16
+    write_json(path, {**manifest, 'digest': seal_of(manifest)})  # as a run with another teacher would have written it
     with pytest.raises(StaleLabelsError) as caught:
         run(small_config(material, work_dir, max_iters=2, resume=True))
     assert 'the run that is resumed learned from labels of teacher' in one_sentence(caught)
