@@ -25,7 +25,7 @@ from mmrefine.fileio.flow_io import read_flow
 from mmrefine.fileio.images import read_image
 from mmrefine.geometry import cycle_error, resize, resize_flow
 from mmrefine.labeling import ArbitratedView, CascadeView
-from mmrefine.labeling.arbitration import reversed_ways
+from mmrefine.labeling.flow.views.arbitration import reversed_ways
 from mmrefine.structures import FlowEstimator
 from mmrefine.synthetic import render_clip
 from mmrefine.synthetic.style import SOURCE, TARGET

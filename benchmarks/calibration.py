@@ -19,7 +19,7 @@ from torch import Tensor
 import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
 from mmrefine.apis import init_model
 from mmrefine.apis.commands import run_command
-from mmrefine.evaluation.label_quality import quality_record, tally_truth
+from mmrefine.evaluation.labels.quality import quality_record, tally_truth
 from mmrefine.labeling import calibrate
 from mmrefine.registry import LABELERS
 from mmrefine.structures import FlowEstimator

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from mmrefine.errors import InputError
-from mmrefine.evaluation import (boundary_f, carry_mask, carry_points, jaccard, pck, pck_threshold,
-                                 summarise)
+from mmrefine.evaluation import boundary_f, carry_mask, carry_points, jaccard, pck, pck_threshold, summarise
 from mmrefine.fileio import Joints, read_badja, read_image
 from mmrefine.fileio.digest import digest_of_files
 

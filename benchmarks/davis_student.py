@@ -32,12 +32,11 @@ from mmengine.config import Config, DictAction
 
 import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
 from mmrefine.apis import init_model, refine
-from mmrefine.apis.averaging import average_checkpoints
+from mmrefine.apis.average import average_checkpoints
 from mmrefine.apis.commands import run_command
-from mmrefine.apis.config import load_config
+from mmrefine.config.load import load_config
 from mmrefine.errors import CheckpointError
-from mmrefine.fileio import (digest_of, digest_of_state, list_scenes, open_frames, write_image,
-                             write_json)
+from mmrefine.fileio import digest_of, digest_of_state, list_scenes, open_frames, write_image, write_json
 from mmrefine.fileio.digest import digest_of_bytes
 from mmrefine.registry import TEACHER_VIEWS
 

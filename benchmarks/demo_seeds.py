@@ -22,8 +22,8 @@ from torch import Tensor
 import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
 from mmrefine.apis import init_model, train
 from mmrefine.apis.commands import run_command
-from mmrefine.apis.config import fill_in, load_config
-from mmrefine.engine.evaluate import score_pairs
+from mmrefine.config.load import fill_in, load_config
+from mmrefine.engine.judging.pairs import score_pairs
 from mmrefine.fileio.atomic import write_json
 from mmrefine.fileio.digest import digest_of, digest_of_bytes
 from mmrefine.registry import DATASETS, TEACHER_VIEWS

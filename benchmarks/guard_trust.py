@@ -29,9 +29,9 @@ from mmrefine.apis.commands import run_command
 from mmrefine.datasets import FramePairs
 from mmrefine.datasets.transforms import LoadTruth, PackPair
 from mmrefine.engine import score_pairs
-from mmrefine.engine.guard_pairs import GuardPairs
+from mmrefine.engine.guard.pairs import GuardPairs
 from mmrefine.evaluation import compare, loss_against
-from mmrefine.evaluation.guard_score import WEIGHTS
+from mmrefine.evaluation.guard.score import WEIGHTS
 from mmrefine.fileio import save_checkpoint
 from mmrefine.fileio.digest import digest_of, digest_of_bytes
 from mmrefine.labeling import FlowLabeler

@@ -24,7 +24,7 @@ from typing import Dict, List, Sequence
 import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
 from mmrefine.apis.commands import run_command
 from mmrefine.errors import ConfigError, MMRefineError
-from mmrefine.fileio.label_store import LabelStore
+from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.synthetic import write_clips
 
 ROOT = Path(__file__).resolve().parents[1]

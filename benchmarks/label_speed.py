@@ -27,13 +27,13 @@ from torch import Tensor
 
 import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
 from mmrefine.apis.commands import run_command
-from mmrefine.apis.config import load_config
 from mmrefine.compat.stock import stock_config_root, stock_model_configs
+from mmrefine.config.load import load_config
 from mmrefine.errors import ConfigError
 from mmrefine.geometry import cycle_consistent
 from mmrefine.models import FlowRefiner, FrozenTeacher, load_estimator
-from mmrefine.models.two_way import runs_two_way
-from mmrefine.models.update_gates import UpdateGates
+from mmrefine.models.raft_fast.two_way import runs_two_way
+from mmrefine.models.raft_fast.update_gates import UpdateGates
 from mmrefine.synthetic import render_clip
 
 SHORT = {

@@ -23,12 +23,13 @@ import cv2
 import mmrefine
 from mmrefine.apis import init_model
 from mmrefine.apis.commands import run_command
-from mmrefine.apis.config import load_config
+from mmrefine.config.load import load_config
 from mmrefine.datasets import FramePairs
-from mmrefine.engine import label_fingerprint, label_run, make_labels
-from mmrefine.engine.ahead import ReadAhead
+from mmrefine.engine import label_fingerprint, make_labels
+from mmrefine.engine.runtime.read_ahead import ReadAhead
+from mmrefine.engine.stage1 import run as label_run
 from mmrefine.errors import MMRefineError
-from mmrefine.fileio.label_store import LabelStore
+from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.labeling import FlowLabeler
 from mmrefine.models import FrozenTeacher
 from mmrefine.synthetic import render_clip

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmrefine.apis.config import load_config
+from mmrefine.config.load import load_config
 from mmrefine.errors import MMRefineError
 from mmrefine.fileio.digest import digest_of, digest_of_bytes
 from mmrefine.models import FlowRefiner

@@ -26,13 +26,13 @@ from torch import Tensor
 import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
 from mmrefine.apis import init_model
 from mmrefine.apis.commands import run_command
-from mmrefine.engine.label_run import as_frames
+from mmrefine.engine.stage1.run import as_frames
 from mmrefine.errors import InputError
 from mmrefine.fileio.atomic import atomic_write
 from mmrefine.fileio.digest import digest_of, digest_of_bytes
 from mmrefine.fileio.flow_io import read_flow, write_flow
-from mmrefine.fileio.label_store import LabelStore
-from mmrefine.fileio.video import open_frames
+from mmrefine.fileio.store.label_store import LabelStore
+from mmrefine.fileio.video.reader import open_frames
 from mmrefine.labeling import CascadeView, FlowLabeler
 from mmrefine.structures import FlowLabel
 from mmrefine.synthetic import render_clip

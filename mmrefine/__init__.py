@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, List
 from mmrefine.compat import setup_environment
 
 if TYPE_CHECKING:
-    from mmrefine.apis import (export_model, flow_of_video, inference_flow, init_model, label_pair,
-                               label_video, make_labels, open_model, refine, train)
+    from mmrefine.apis import (export_model, flow_of_video, inference_flow, init_model, label_pair, label_video,
+                               make_labels, open_model, refine, train)
 
 __all__ = [
     '__version__', 'export_model', 'flow_of_video', 'inference_flow', 'init_model', 'label_pair', 'label_video', 'make_labels',

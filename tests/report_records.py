@@ -7,8 +7,8 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
-from mmrefine.evaluation import group_record
 from mmrefine.fileio.images import write_image
+from mmrefine.report import group_record
 
 VOID = ('meta', 'img', 'input', 'br')
 BEFORE = {'EPE': 2.0, 'Fl': 10.0, 'scene/a/EPE': 1.0, 'scene/a/Fl': 5.0, 'scene/b/EPE': 4.0, 'scene/b/Fl': 20.0, 'pairs': 7,

@@ -12,10 +12,10 @@ sys.path.insert(0, str(Path(__file__).parent))  # for the helpers, whatever impo
 
 from small_trees import ROOT, SINTEL_SCENES, SIZE, trees  # noqa: E402, F401
 
-from mmrefine.apis.checks import check_config  # noqa: E402
-from mmrefine.apis.config import fill_in, load_config  # noqa: E402
 from mmrefine.apis.inference import DEFAULT_LABELER, init_model  # noqa: E402
 from mmrefine.compat.stock import stock_config_root  # noqa: E402
+from mmrefine.config.check import check_config  # noqa: E402
+from mmrefine.config.load import fill_in, load_config  # noqa: E402
 from mmrefine.models import FlowRefiner, MaskedPyramidLoss, MaskedSequenceLoss  # noqa: E402
 from mmrefine.registry import DATASETS  # noqa: E402
 

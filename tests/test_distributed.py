@@ -12,8 +12,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # for the helpers, whatever import mode pytest runs in
 
 from mmengine.dist import get_rank  # noqa: E402
-from small_runs import (build, exit_code, files_of, in_child, in_two_processes,  # noqa: E402, F401
-                        material, run, small_config)
+from small_runs import (build, exit_code, files_of, in_child, in_two_processes, material, run,  # noqa: E402, F401
+                        small_config)
 
 from mmrefine.engine import SelfTrainingLoop  # noqa: E402
 from mmrefine.errors import MMRefineError, TeacherError  # noqa: E402

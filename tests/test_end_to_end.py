@@ -14,12 +14,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the helpers, whatever import mode pytest runs in
 
-from small_runs import (KEYS, PAIRS, material, run, same_state, small_config,  # noqa: E402, F401
-                        small_model)
+from small_runs import KEYS, PAIRS, material, run, same_state, small_config, small_model  # noqa: E402, F401
 
 from mmrefine.engine.hooks import report_hook  # noqa: E402
 from mmrefine.fileio.images import read_image  # noqa: E402
-from mmrefine.fileio.label_store import LabelStore  # noqa: E402
+from mmrefine.fileio.store.label_store import LabelStore  # noqa: E402
 from mmrefine.models import FlowRefiner, build_estimator  # noqa: E402
 
 

@@ -26,10 +26,12 @@ LAYER = dict(
     evaluation=6,
     visualization=6,
     synthetic=6,
-    engine=7,
-    apis=8,
-    cli=9,
-    __main__=10,
+    report=7,
+    engine=8,
+    config=9,
+    apis=10,
+    cli=11,
+    __main__=12,
 )
 
 # What `mmrefine` itself may import: what sets the environment up, and, when a name is first asked for, the functions for users.
@@ -38,19 +40,19 @@ TOP_MAY_IMPORT = {'compat', 'apis'}
 # The only files that know mmflow: by an import, or by its registry scope ('mmflow', 'mmflow.RAFT',
 # 'mmflow::raft/...'). A new door belongs here, with its reason.
 MMFLOW_DOORS = {
-    'compat/doctor.py': 'builds a stock model to tell whether the installation works',
+    'compat/installation.py': 'builds a stock model to tell whether the installation works',
     'compat/stock.py': 'finds the stock configs',
-    'apis/exporting.py': 'names the software that it exports for',
+    'apis/export.py': 'names the software that it exports for',
     'cli/export.py': 'names the software that it exports for',
     'models/refiners/estimators.py': 'builds stock networks from their configs (F16)',
-    'models/two_way.py': 'tells which networks of mmflow it can run in its own order',
-    'models/refiners/flow_refiner.py': 'runs them under the scope they were built in (F16)',
+    'models/raft_fast/two_way.py': 'tells which networks of mmflow it can run in its own order',
+    'models/refiners/flow.py': 'runs them under the scope they were built in (F16)',
 }
 
 # The only files that may choose a convention for pixel centres.
 ALIGN_CORNERS = {
     'geometry/grid.py': 'owns the convention',
-    'compat/deform_conv.py': 'stands in for compiled operators of mmcv, which have their own',
+    'compat/mmcv_deform_conv.py': 'stands in for compiled operators of mmcv, which have their own',
 }
 
 

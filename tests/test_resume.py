@@ -12,11 +12,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # for the helpers, whatever import mode pytest runs in
 
 from mmengine.fileio import LocalBackend  # noqa: E402
-from small_runs import (exit_code, files_of, in_child, material, refined_state,  # noqa: E402, F401
-                        run, same_state, small_config)
+from small_runs import (exit_code, files_of, in_child, material, refined_state, run, same_state,  # noqa: E402, F401
+                        small_config)
 
 import mmrefine.engine.hooks.checkpoint_hook as checkpoint_hook  # noqa: E402
-import mmrefine.fileio.label_store as label_store  # noqa: E402
+import mmrefine.fileio.store.label_store as label_store  # noqa: E402
 from mmrefine.compat.checkpoints import load_checkpoint_file  # noqa: E402
 from mmrefine.engine import ReportHook, SelfTrainingLoop  # noqa: E402
 from mmrefine.engine.hooks.report_hook import RUN_INFO  # noqa: E402

@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 from typing import List, Optional
 
-from mmrefine.apis.averaging import average_checkpoints
+from mmrefine.apis.average import average_checkpoints
 from mmrefine.apis.exit_status import run_command
 
 

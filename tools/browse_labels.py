@@ -5,7 +5,7 @@ import argparse
 from pathlib import Path
 from typing import List, Optional
 
-from mmrefine.apis.browsing import browse_labels
+from mmrefine.apis.browse import browse_labels
 from mmrefine.apis.commands import add_config_options, config_of, run_command
 
 

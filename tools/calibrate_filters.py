@@ -4,9 +4,9 @@ from __future__ import annotations
 import argparse
 from typing import List, Optional
 
-from mmrefine.apis.calibrating import calibrate_filters
 from mmrefine.apis.commands import add_config_options, config_of, run_command
-from mmrefine.engine.calibration import DEFAULTS
+from mmrefine.apis.thresholds import calibrate_filters
+from mmrefine.engine.stage1.calibrated import DEFAULTS
 
 
 def main(argv: Optional[List[str]] = None) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import List, Optional
 
 from mmrefine.compat.checkpoints import load_checkpoint_file
-from mmrefine.compat.official_raft import LAYOUTS, convert_raft_checkpoint
+from mmrefine.compat.official_checkpoints import LAYOUTS, convert_raft_checkpoint
 from mmrefine.errors import MMRefineError
 from mmrefine.fileio.atomic import save_checkpoint
 

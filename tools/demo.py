@@ -9,7 +9,7 @@ from pathlib import Path
 import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
 from mmrefine.apis import train
 from mmrefine.apis.commands import run_command
-from mmrefine.apis.config import load_config
+from mmrefine.config.load import load_config
 from mmrefine.synthetic import write_clips
 
 CONFIG = Path(__file__).resolve().parents[1] / 'configs' / 'demo' / 'raft_small_target.py'

@@ -2,7 +2,7 @@
 import sys
 
 try:
-    from mmrefine.compat.doctor import diagnose, format_report
+    from mmrefine.compat.installation import diagnose, format_report
 except ImportError as error:
     sys.exit(f'mmrefine cannot be imported ({error})\n     run: pip install -e .')
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import List, Optional
 
 from mmrefine.apis.exit_status import run_command
-from mmrefine.fileio.store_check import verify_store
-from mmrefine.fileio.store_merge import merge_stores
+from mmrefine.fileio.store.merge import merge_stores
+from mmrefine.fileio.store.verification import verify_store
 
 
 def main(argv: Optional[List[str]] = None) -> int:

@@ -11,10 +11,10 @@ from typing import List, Optional
 
 from mmrefine.apis.commands import add_config_options, config_of, run_command
 from mmrefine.apis.leaderboard import write_leaderboard
-from mmrefine.apis.testing import test_checkpoint
+from mmrefine.apis.scores import test_checkpoint
 from mmrefine.errors import MMRefineError
-from mmrefine.evaluation import benchmark_table, score_table
 from mmrefine.fileio.atomic import write_failure, write_json
+from mmrefine.report import benchmark_table, score_table
 
 
 def main(argv: Optional[List[str]] = None) -> int:

@@ -5,11 +5,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .exporting import export_model
-    from .flowing import flow_of_video
-    from .inference import inference_flow, init_model, label_pair
-    from .named_models import open_model
-    from .training import label_video, make_labels, refine, train
+    from mmrefine.apis.export import export_model
+    from mmrefine.apis.flow import flow_of_video
+    from mmrefine.apis.inference import inference_flow, init_model, label_pair
+    from mmrefine.apis.named_models import open_model
+    from mmrefine.apis.runs import label_video, make_labels, refine, train
 
 __all__ = [
     'export_model', 'flow_of_video', 'inference_flow', 'init_model', 'label_pair', 'label_video', 'make_labels', 'open_model', 'refine',
@@ -18,16 +18,16 @@ __all__ = [
 
 # whose module is which
 _HOMES = {
-    'export_model': 'exporting',
-    'flow_of_video': 'flowing',
+    'export_model': 'export',
+    'flow_of_video': 'flow',
     'inference_flow': 'inference',
     'init_model': 'inference',
     'label_pair': 'inference',
-    'label_video': 'training',
-    'make_labels': 'training',
+    'label_video': 'runs',
+    'make_labels': 'runs',
     'open_model': 'named_models',
-    'refine': 'training',
-    'train': 'training',
+    'refine': 'runs',
+    'train': 'runs',
 }
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from mmengine.config import Config, DictAction
 
-from mmrefine.apis.config import load_config
 from mmrefine.apis.exit_status import run_command
+from mmrefine.config.load import load_config
 from mmrefine.errors import ConfigError
 
 __all__ = ['Overrides', 'add_config_options', 'config_of', 'run_command']

@@ -9,8 +9,8 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
-from mmrefine.apis.checks import check_config
-from mmrefine.apis.config import load_config
+from mmrefine.config.check import check_config
+from mmrefine.config.load import load_config
 from mmrefine.errors import ConfigError, InputError
 from mmrefine.labeling import FlowLabeler, Middle
 from mmrefine.models import FlowRefiner, load_estimator

@@ -8,11 +8,11 @@ from typing import Any, Callable, Iterator, NamedTuple, Optional, Union
 from mmengine.config import Config
 
 from mmrefine.apis.inference import init_model, usable_device
-from mmrefine.apis.testing import filled_for_test
-from mmrefine.engine.submission import LEADERBOARDS, submission_files
+from mmrefine.apis.scores import filled_for_test
+from mmrefine.engine.judging.submission import LEADERBOARDS, submission_files
 from mmrefine.errors import ConfigError, MMRefineError
 from mmrefine.fileio.atomic import write_failure
-from mmrefine.fileio.leaderboard import write_submission
+from mmrefine.fileio.leaderboard_zip import write_submission
 from mmrefine.registry import DATASETS
 
 __all__ = ['Submission', 'write_leaderboard']

@@ -8,11 +8,11 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 from mmengine.config import Config
 
 import mmrefine
-from mmrefine.apis.config import load_config
 from mmrefine.apis.inference import init_model, usable_device
 from mmrefine.apis.model_names import NAMED_MODELS
 from mmrefine.compat.checkpoints import load_checkpoint_file, state_dict_of
-from mmrefine.compat.official_raft import Layout, convert_raft_checkpoint, detect_raft
+from mmrefine.compat.official_checkpoints import Layout, convert_raft_checkpoint, detect_raft
+from mmrefine.config.load import load_config
 from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.models import FlowRefiner, estimator_state
 
@@ -53,7 +53,7 @@ def find_config(model: Union[str, Path]) -> Path:
 
 
 def load_named(model: Union[str, Path, Config], overrides: Optional[Mapping[str, Any]] = None) -> Config:
-    """:func:`~mmrefine.apis.config.load_config` for whatever :func:`find_config` understands; ``mmflow::…`` too."""
+    """:func:`~mmrefine.config.load.load_config` for whatever :func:`find_config` understands; ``mmflow::…`` too."""
     if isinstance(model, Config):
         return model
     return load_config(model if str(model).startswith('mmflow::') else find_config(model), overrides)

@@ -20,7 +20,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the report."""
-    from mmrefine.compat.doctor import diagnose, format_report
+    from mmrefine.compat.installation import diagnose, format_report
 
     checks = diagnose()
     print(format_report(checks))

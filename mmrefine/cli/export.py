@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import argparse
 
-from .options import add_model, at_least_1
+from mmrefine.cli.options import add_model, at_least_1
 
 HELP = 'write a network for stock mmflow, the official RAFT, torchvision or ONNX'
 ABOUT = """\
@@ -33,7 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export, then say how equal it is and how it is loaded."""
-    from mmrefine.apis.exporting import export_model
+    from mmrefine.apis.export import export_model
 
     if args.to == 'onnx':
         print('writing out every iteration as ONNX, which takes minutes for 32 of them', flush=True)

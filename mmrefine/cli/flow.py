@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import argparse
 
-from .options import add_model, add_skip_corrupt, add_video, at_least_1
+from mmrefine.cli.options import add_model, add_skip_corrupt, add_video, at_least_1
 
 HELP = 'the motion of a video: flow, confidence, occlusion, and a video to look at'
 ABOUT = """\
@@ -46,7 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the motion, then say where it is."""
-    from mmrefine.apis.flowing import flow_of_video
+    from mmrefine.apis.flow import flow_of_video
 
     found = flow_of_video(args.video, args.model, args.checkpoint, args.out, args.format, args.two_looks, args.iters, not args.no_video,
                           args.skip_corrupt, args.device)

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import argparse
 
-from .options import add_model, add_set, add_skip_corrupt, add_video, at_least_0, values_of
+from mmrefine.cli.options import add_model, add_set, add_skip_corrupt, add_video, at_least_0, values_of
 
 HELP = 'make the labels of a video, and pictures of them, without training'
 ABOUT = """\
@@ -37,8 +37,8 @@ def run(args: argparse.Namespace) -> int:
     """Label, then say where the labels are."""
     from pathlib import Path
 
-    from mmrefine.apis.training import label_video
-    from mmrefine.apis.video_runs import default_out
+    from mmrefine.apis.runs import label_video
+    from mmrefine.apis.video_run import default_out
 
     out = Path(args.out or default_out(args.video))
     stores = label_video(args.video, args.model, out, args.checkpoint, args.skip_corrupt, args.sheets, **values_of(args))

@@ -4,8 +4,7 @@ from __future__ import annotations
 import argparse
 from typing import Any, Dict
 
-from .options import (add_model, add_set, add_skip_corrupt, add_video, at_least_0, at_least_1,
-                      values_of)
+from mmrefine.cli.options import add_model, add_set, add_skip_corrupt, add_video, at_least_0, at_least_1, values_of
 
 HELP = 'refine a network on a video: label, finetune, judge'
 ABOUT = """\
@@ -76,8 +75,8 @@ def run(args: argparse.Namespace) -> int:
     import shlex
     from pathlib import Path
 
-    from mmrefine.apis.training import refine
-    from mmrefine.apis.video_runs import default_out
+    from mmrefine.apis.runs import refine
+    from mmrefine.apis.video_run import default_out
 
     out = Path(args.out or default_out(args.video))
     report = refine(args.video, args.model, out, args.checkpoint, resume=True, skip_corrupt=args.skip_corrupt, **values(args))

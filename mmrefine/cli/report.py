@@ -21,7 +21,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the tables and write the pages."""
-    from mmrefine.apis.reporting import rebuild_reports
+    from mmrefine.apis.report import rebuild_reports
 
     for line in rebuild_reports(args.folder):
         print(line)

@@ -12,12 +12,11 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Seque
 import numpy as np
 from torch.utils.data import Dataset
 
+from mmrefine.datasets.held_out import split_pairs
 from mmrefine.errors import ConfigError, InputError
-from mmrefine.fileio.frames import list_images
-from mmrefine.fileio.video import FrameSource, list_scenes, open_frames
+from mmrefine.fileio.video.frames import list_images
+from mmrefine.fileio.video.reader import FrameSource, list_scenes, open_frames
 from mmrefine.registry import DATASETS, TRANSFORMS
-
-from .held_out import split_pairs
 
 __all__ = ['FramePairs', 'LazySources']
 

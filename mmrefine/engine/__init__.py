@@ -1,12 +1,11 @@
 """Where the parts meet: the loop of rounds, and the hooks that label, load, save and report."""
-from .carry import carry_clip, score_clips
-from .evaluate import score_pairs
-from .hooks import (AtomicCheckpointHook, PseudoLabelHook, RegressionGuardHook, ReportHook,
-                    WeightsHook)
-from .label_run import LabelRun, label_fingerprint, make_labels
-from .loops import SelfTrainingLoop
-from .optim import BFloat16OptimWrapper
-from .processes import join_processes
+from mmrefine.engine.hooks import AtomicCheckpointHook, PseudoLabelHook, RegressionGuardHook, ReportHook, WeightsHook
+from mmrefine.engine.judging.clips import carry_clip, score_clips
+from mmrefine.engine.judging.pairs import score_pairs
+from mmrefine.engine.loops import SelfTrainingLoop
+from mmrefine.engine.optim import BFloat16OptimWrapper
+from mmrefine.engine.runtime.processes import join_processes
+from mmrefine.engine.stage1.run import LabelRun, label_fingerprint, make_labels
 
 __all__ = [
     'AtomicCheckpointHook', 'BFloat16OptimWrapper', 'LabelRun', 'PseudoLabelHook', 'RegressionGuardHook', 'ReportHook',

@@ -1,16 +1,16 @@
 """What lies on disk: pictures, videos, flow files, labels; every file appears whole or not at all."""
-from .atomic import atomic_write, save_checkpoint, write_bytes, write_failure, write_json
-from .badja import Joints, read_badja
-from .digest import digest_of, digest_of_state
-from .flow_io import decode_kitti, encode_flo, encode_kitti, read_flow, write_flow
-from .frame_check import CorruptFrame, FrameCheck, check_frames, name_ranges
-from .id_masks import read_ids
-from .images import read_image, read_mask, write_image
-from .label_store import LabelStore
-from .leaderboard import write_submission
-from .store_check import verify_store
-from .store_merge import merge_stores
-from .video import FolderFrames, FrameSource, VideoFrames, list_scenes, open_frames
+from mmrefine.fileio.annotations.badja import Joints, read_badja
+from mmrefine.fileio.annotations.davis import read_ids
+from mmrefine.fileio.atomic import atomic_write, save_checkpoint, write_bytes, write_failure, write_json
+from mmrefine.fileio.digest import digest_of, digest_of_state
+from mmrefine.fileio.flow_io import decode_kitti, encode_flo, encode_kitti, read_flow, write_flow
+from mmrefine.fileio.images import read_image, read_mask, write_image
+from mmrefine.fileio.leaderboard_zip import write_submission
+from mmrefine.fileio.store.label_store import LabelStore
+from mmrefine.fileio.store.merge import merge_stores
+from mmrefine.fileio.store.verification import verify_store
+from mmrefine.fileio.video.frame_check import CorruptFrame, FrameCheck, check_frames, name_ranges
+from mmrefine.fileio.video.reader import FolderFrames, FrameSource, VideoFrames, list_scenes, open_frames
 
 __all__ = [
     'CorruptFrame', 'FolderFrames', 'FrameCheck', 'FrameSource', 'Joints', 'LabelStore', 'VideoFrames', 'atomic_write',

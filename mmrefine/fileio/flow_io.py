@@ -15,10 +15,9 @@ import cv2
 import numpy as np
 
 from mmrefine.errors import InputError
-
-from .atomic import PathLike, write_bytes
-from .images import find_damage, read_input
-from .png import pack_png, unpack_png
+from mmrefine.fileio.atomic import PathLike, write_bytes
+from mmrefine.fileio.images import find_damage, read_input
+from mmrefine.fileio.png import pack_png, unpack_png
 
 FLOW_SUFFIXES = ('.flo', '.png', '.pfm', '.flo5')
 KITTI_MAX_MOTION = 511.  # px; what 16 bits hold, 2^15 / 64 = 512, less a margin that every reader agrees on

@@ -15,8 +15,7 @@ import cv2
 import numpy as np
 
 from mmrefine.errors import InputError
-
-from .atomic import PathLike, write_bytes
+from mmrefine.fileio.atomic import PathLike, write_bytes
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.ppm', '.webp')
 

@@ -1,20 +1,20 @@
 """Pure functions on pixels: flow and points are (x, y) in px, pixel centres at integers."""
-from .census import census_residual
-from .chain import (chain_error, compose, compose_all, composite_error, composite_tolerance,
-                    landing_claims)
-from .color import color_residual, lab, lab_residual, luma
-from .compression import jpeg_loss, jpeg_quality
-from .cycle import cycle_consistent, cycle_error, cycle_tolerance
-from .exposure import match_exposure, match_local_exposure
-from .grid import pixel_grid, resize, resize_flow, sample
-from .known_warp import SMALLEST_SIDE, KnownWarp, Patch, known_warp, random_warp
-from .pad import FramePad
-from .query_windows import query_grid, query_windows
-from .random_motion import (Draws, Ellipse, Similarity, pieced_motion, random_ellipse,
-                            random_similarity, smooth_motion)
-from .texture import texture_strength
-from .warp import backwarp, landing_points, lands_inside
-from .window import box_mean
+from mmrefine.geometry.census import census_residual
+from mmrefine.geometry.chain import (chain_error, compose, compose_all, composite_error, composite_tolerance,
+                                     landing_claims)
+from mmrefine.geometry.color import color_residual, lab, lab_residual, luma
+from mmrefine.geometry.compression import jpeg_loss, jpeg_quality
+from mmrefine.geometry.cycle import cycle_consistent, cycle_error, cycle_tolerance
+from mmrefine.geometry.exposure import match_exposure, match_local_exposure
+from mmrefine.geometry.grid import pixel_grid, resize, resize_flow, sample
+from mmrefine.geometry.known_warp import SMALLEST_SIDE, KnownWarp, Patch, known_warp, random_warp
+from mmrefine.geometry.pad import FramePad
+from mmrefine.geometry.query_windows import query_grid, query_windows
+from mmrefine.geometry.random_motion import (Draws, Ellipse, Similarity, pieced_motion, random_ellipse,
+                                             random_similarity, smooth_motion)
+from mmrefine.geometry.texture import texture_strength
+from mmrefine.geometry.warp import backwarp, landing_points, lands_inside
+from mmrefine.geometry.window import box_mean
 
 __all__ = [
     'SMALLEST_SIDE', 'Draws', 'Ellipse', 'FramePad', 'KnownWarp', 'Patch', 'Similarity', 'backwarp', 'box_mean', 'census_residual',

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .warp import backwarp, lands_inside
+from mmrefine.geometry.warp import backwarp, lands_inside
 
 
 def census_residual(frames1: Tensor, frames2: Tensor, flow: Tensor, radius: int = 3, tie: float = 0.1) -> Tensor:

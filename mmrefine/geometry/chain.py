@@ -9,8 +9,8 @@ from typing import Sequence, Tuple
 import torch
 from torch import Tensor
 
-from .cycle import cycle_error
-from .warp import backwarp, landing_points, lands_inside
+from mmrefine.geometry.cycle import cycle_error
+from mmrefine.geometry.warp import backwarp, landing_points, lands_inside
 
 # claims are added up as whole numbers: no order of summation (threads, device) changes their sum
 _UNIT = 2**16

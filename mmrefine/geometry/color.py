@@ -4,7 +4,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .warp import backwarp, lands_inside
+from mmrefine.geometry.warp import backwarp, lands_inside
 
 # IEC 61966-2-1: linear sRGB to CIE XYZ under D65; its rows sum to the white point, so every grey has a = b = 0
 SRGB_TO_XYZ = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), (0.0193339, 0.1191920, 0.9503041))

@@ -7,7 +7,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .warp import backwarp, lands_inside
+from mmrefine.geometry.warp import backwarp, lands_inside
 
 
 def cycle_error(flow_fw: Tensor, flow_bw: Tensor) -> Tensor:

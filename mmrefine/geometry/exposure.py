@@ -6,7 +6,7 @@ from typing import Tuple
 import torch
 from torch import Tensor
 
-from .window import box_mean
+from mmrefine.geometry.window import box_mean
 
 # concentration steps converge in a handful; pixels beyond this many add nothing to six numbers
 STEPS, ENOUGH = 10, 2**16

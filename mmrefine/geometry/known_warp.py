@@ -7,10 +7,9 @@ from typing import Callable, List, NamedTuple, Tuple
 import torch
 from torch import Tensor
 
-from .grid import pixel_grid, sample
-from .random_motion import (Draws, Ellipse, Similarity, random_ellipse, random_similarity,
-                            smooth_motion)
-from .warp import lands_inside
+from mmrefine.geometry.grid import pixel_grid, sample
+from mmrefine.geometry.random_motion import Draws, Ellipse, Similarity, random_ellipse, random_similarity, smooth_motion
+from mmrefine.geometry.warp import lands_inside
 
 SMALLEST_SIDE = 32  # px; below, patches and bends have no room
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .grid import pixel_grid
+from mmrefine.geometry.grid import pixel_grid
 
 
 class Draws(Protocol):

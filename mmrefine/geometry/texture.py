@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .color import luma
-from .window import box_mean
+from mmrefine.geometry.color import luma
+from mmrefine.geometry.window import box_mean
 
 
 def texture_strength(frames: Tensor, radius: int = 3) -> Tensor:

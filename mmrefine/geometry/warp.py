@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from .grid import pixel_grid, sample
+from mmrefine.geometry.grid import pixel_grid, sample
 
 
 def landing_points(flow: Tensor) -> Tensor:

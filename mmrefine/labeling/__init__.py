@@ -1,21 +1,23 @@
 """Stage 1: what a teacher sees becomes a label. Tensors in, label out; nothing touches a disk."""
-from .arbitration import Arbiter
-from .both_ways import Middle
-from .calibrate import calibrate, check_promise
-from .calibration import Calibration
-from .color_filters import CensusFilter, GainRobustColorFilter, LabFilter
-from .composed_view import ComposedView
-from .composite_filter import CompositeFilter
-from .densify import EdgeAwareDensify
-from .filters import ColorFilter, CycleFilter, InFrameFilter, PairContext, SoftCycleFilter
-from .flow_labeler import FlowLabeler, PairLabels
-from .pair_guards import CutGuard, DuplicateFrameGuard, ExposureJumpGuard, PairGuard, StillPairGuard
-from .rebalance import InverseHistogram, Novelty, SpeedQuota, SpeedThreshold
-from .sweep import tunable_filters
-from .teacher_views import ArbitratedView, CascadeView
-from .texture_filter import TextureFilter
-from .thresholds import Threshold
-from .video_look import VideoLook
+from mmrefine.labeling.calibration.result import Calibration
+from mmrefine.labeling.calibration.search import calibrate, check_promise
+from mmrefine.labeling.calibration.sweep import tunable_filters
+from mmrefine.labeling.calibration.thresholds import Threshold
+from mmrefine.labeling.calibration.video_profile import VideoLook
+from mmrefine.labeling.flow.filters.appearance import CensusFilter, GainRobustColorFilter, LabFilter
+from mmrefine.labeling.flow.filters.composite import CompositeFilter
+from mmrefine.labeling.flow.filters.consistency import (ColorFilter, CycleFilter, InFrameFilter, PairContext,
+                                                        SoftCycleFilter)
+from mmrefine.labeling.flow.filters.evidence import TextureFilter
+from mmrefine.labeling.flow.filters.pair_guards import (CutGuard, DuplicateFrameGuard, ExposureJumpGuard, PairGuard,
+                                                        StillPairGuard)
+from mmrefine.labeling.flow.labeler import FlowLabeler, PairLabels
+from mmrefine.labeling.flow.views.arbitration import Arbiter
+from mmrefine.labeling.flow.views.both_ways import Middle
+from mmrefine.labeling.flow.views.cascade import ArbitratedView, CascadeView
+from mmrefine.labeling.flow.views.composed import ComposedView
+from mmrefine.labeling.flow.weights.densify import EdgeAwareDensify
+from mmrefine.labeling.flow.weights.rebalance import InverseHistogram, Novelty, SpeedQuota, SpeedThreshold
 
 __all__ = [
     'Arbiter', 'ArbitratedView', 'Calibration', 'CascadeView', 'CensusFilter', 'ColorFilter', 'ComposedView', 'CompositeFilter',

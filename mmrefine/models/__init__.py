@@ -1,11 +1,11 @@
 """Networks that refine themselves, their frozen copies, and their losses."""
-from .data_preprocessor import FramePreprocessor
-from .flow_estimators import OfficialRAFTEncoder
-from .frame_memory import FrameMemory
-from .frozen import FrozenTeacher
-from .losses import ContrastiveFlowLoss, MaskedPyramidLoss, MaskedSequenceLoss
-from .refiners import (FlowReadout, FlowRefiner, RandomStart, build_estimator, estimator_state,
-                       load_estimator, readout_for)
+from mmrefine.models.data_preprocessor import FramePreprocessor
+from mmrefine.models.losses import ContrastiveFlowLoss, MaskedPyramidLoss, MaskedSequenceLoss
+from mmrefine.models.networks import OfficialRAFTEncoder
+from mmrefine.models.raft_fast.frame_memory import FrameMemory
+from mmrefine.models.refiners import (FlowReadout, FlowRefiner, RandomStart, build_estimator, estimator_state,
+                                      load_estimator, readout_for)
+from mmrefine.models.teachers.frozen import FrozenTeacher
 
 __all__ = [
     'ContrastiveFlowLoss', 'FlowReadout', 'FlowRefiner', 'FrameMemory', 'FramePreprocessor', 'FrozenTeacher', 'MaskedPyramidLoss',

@@ -1,7 +1,7 @@
 """The rendered world: textured layers in motion, with exact labels."""
-from .clip import RenderedClip, exact_motion, render_clip
-from .folders import write_clips
-from .style import FAST, FOG, NIGHT, NOISE, SOURCE, STYLES, TARGET, WorldStyle
+from mmrefine.synthetic.clip import RenderedClip, exact_motion, render_clip
+from mmrefine.synthetic.folders import write_clips
+from mmrefine.synthetic.style import FAST, FOG, NIGHT, NOISE, SOURCE, STYLES, TARGET, WorldStyle
 
 __all__ = [
     'FAST', 'FOG', 'NIGHT', 'NOISE', 'RenderedClip', 'SOURCE', 'STYLES', 'TARGET', 'WorldStyle', 'exact_motion', 'render_clip',

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .render import Arrays, Scene, build_scene
-from .style import WorldStyle, get_style
+from mmrefine.synthetic.render import Arrays, Scene, build_scene
+from mmrefine.synthetic.style import WorldStyle, get_style
 
 NUM_TRACKS = 64
 JOINTS_PER_OBJECT = 5

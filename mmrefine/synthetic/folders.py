@@ -13,9 +13,8 @@ from mmrefine.errors import InputError
 from mmrefine.fileio.atomic import write_json
 from mmrefine.fileio.flow_io import write_flow
 from mmrefine.fileio.images import write_image
-
-from .clip import RenderedClip, render_clip
-from .style import WorldStyle, get_style
+from mmrefine.synthetic.clip import RenderedClip, render_clip
+from mmrefine.synthetic.style import WorldStyle, get_style
 
 
 def write_clips(root: str | os.PathLike, seeds: Iterable[int], num_frames: int,

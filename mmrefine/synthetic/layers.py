@@ -7,7 +7,7 @@ from typing import Tuple
 
 import numpy as np
 
-from .style import WorldStyle
+from mmrefine.synthetic.style import WorldStyle
 
 Pair = Tuple[np.ndarray, np.ndarray]  # two arrays; for points x and y of one shape
 

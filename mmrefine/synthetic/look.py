@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .style import WorldStyle
+from mmrefine.synthetic.style import WorldStyle
 
 
 @dataclass(frozen=True)

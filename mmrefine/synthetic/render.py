@@ -7,11 +7,11 @@ from typing import Tuple
 import cv2
 import numpy as np
 
-from .layers import LayerMotion, background_motion, random_camera, random_motion
-from .look import Look, random_look
-from .shapes import OUTSIDE, Shape, random_shape
-from .style import WorldStyle
-from .textures import bold_texture, natural_texture
+from mmrefine.synthetic.layers import LayerMotion, background_motion, random_camera, random_motion
+from mmrefine.synthetic.look import Look, random_look
+from mmrefine.synthetic.shapes import OUTSIDE, Shape, random_shape
+from mmrefine.synthetic.style import WorldStyle
+from mmrefine.synthetic.textures import bold_texture, natural_texture
 
 Arrays = Tuple[np.ndarray, np.ndarray, np.ndarray]
 

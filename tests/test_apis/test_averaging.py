@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from mmrefine.apis.averaging import average_checkpoints
+from mmrefine.apis.average import average_checkpoints
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.errors import CheckpointError
 

@@ -6,11 +6,11 @@ from mmengine.config import Config
 
 import mmrefine.datasets  # noqa: F401
 import mmrefine.engine  # noqa: F401
-from mmrefine.apis.browsing import browse_labels
+from mmrefine.apis.browse import browse_labels
 from mmrefine.errors import ConfigError, LabelStoreError, MMRefineError
 from mmrefine.fileio import write_image
 from mmrefine.fileio.images import read_image
-from mmrefine.fileio.label_store import LabelStore
+from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.structures import FlowLabel
 
 SIZE = (40, 80)

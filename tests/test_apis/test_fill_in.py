@@ -9,8 +9,8 @@ from mmengine.config import Config, ConfigDict
 with warnings.catch_warnings():
     # what libraries say at their import on a newer torch is not held against a test
     warnings.simplefilter('ignore')
-    from mmrefine.apis.checks import check_config
-    from mmrefine.apis.config import fill_in, load_config, override
+    from mmrefine.config.check import check_config
+    from mmrefine.config.load import fill_in, load_config, override
 
 from mmrefine.errors import ConfigError
 

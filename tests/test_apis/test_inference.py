@@ -14,8 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever 
 
 from small_trees import ROOT, tool, trees, weights  # noqa: E402, F401
 
-from mmrefine.apis import (flow_of_video, inference_flow, init_model, label_pair,  # noqa: E402
-                           open_model, refine)
+from mmrefine.apis import flow_of_video, inference_flow, init_model, label_pair, open_model, refine  # noqa: E402
 from mmrefine.errors import CheckpointError, ConfigError, InputError  # noqa: E402
 from mmrefine.fileio.flow_io import read_flow  # noqa: E402
 from mmrefine.fileio.images import read_image  # noqa: E402

@@ -14,11 +14,11 @@ from small_trees import ROOT  # noqa: E402
 
 from mmrefine.apis import inference_flow, open_model  # noqa: E402
 from mmrefine.apis.model_names import NAMED_MODELS  # noqa: E402
-from mmrefine.apis.named_models import (config_root, find_config, find_weights,  # noqa: E402
-                                        load_named, model_lines, official_kind)
+from mmrefine.apis.named_models import (config_root, find_config, find_weights, load_named, model_lines,  # noqa: E402
+                                        official_kind)
 from mmrefine.compat.checkpoints import load_checkpoint_file  # noqa: E402
-from mmrefine.compat.official_raft import convert_raft_checkpoint  # noqa: E402
-from mmrefine.engine.progress import Progress  # noqa: E402
+from mmrefine.compat.official_checkpoints import convert_raft_checkpoint  # noqa: E402
+from mmrefine.engine.runtime.progress import Progress  # noqa: E402
 from mmrefine.errors import CheckpointError, ConfigError  # noqa: E402
 from mmrefine.fileio.atomic import save_checkpoint  # noqa: E402
 

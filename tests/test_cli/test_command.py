@@ -19,8 +19,8 @@ from helpers_cli import ROOT, status_of
 
 import mmrefine
 import mmrefine.apis
-from mmrefine.apis.exporting import FORMS
-from mmrefine.apis.flowing import FORMATS
+from mmrefine.apis.export import FORMS
+from mmrefine.apis.flow import FORMATS
 from mmrefine.apis.model_names import NAMED_MODELS
 from mmrefine.apis.named_models import load_named
 from mmrefine.cli import build_parser, main
@@ -130,8 +130,8 @@ def test_the_doctor_tells_of_the_weights_and_ends_with_0(capsys):
 
 
 def test_the_doctor_ends_with_1_when_something_is_missing(capsys, monkeypatch):
-    from mmrefine.compat.doctor import Check
-    monkeypatch.setattr('mmrefine.compat.doctor.diagnose', lambda: [Check('torch', False, 'absent', 'pip install torch')])
+    from mmrefine.compat.installation import Check
+    monkeypatch.setattr('mmrefine.compat.installation.diagnose', lambda: [Check('torch', False, 'absent', 'pip install torch')])
     assert status_of('doctor') == 1
     assert 'run: pip install torch' in capsys.readouterr().out
 

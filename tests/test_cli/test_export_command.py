@@ -10,12 +10,13 @@ import pytest
 import torch
 from helpers_cli import DEMO_WEIGHTS, error_of, status_of
 
-from mmrefine.apis import export_model, exporting, open_model
+from mmrefine.apis import export as exporting
+from mmrefine.apis import export_model, open_model
 from mmrefine.apis.named_models import config_root
 from mmrefine.compat.checkpoints import load_checkpoint_file
-from mmrefine.compat.official_raft import convert_raft, detect_raft
-from mmrefine.evaluation import write_report
+from mmrefine.compat.official_checkpoints import convert_raft, detect_raft
 from mmrefine.fileio.atomic import save_checkpoint
+from mmrefine.report import write_report
 
 
 @pytest.fixture(autouse=True)

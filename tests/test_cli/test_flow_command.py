@@ -15,7 +15,7 @@ import pytest
 import torch
 from helpers_cli import error_of, rendered, status_of, video_of
 
-import mmrefine.apis.flowing as flowing
+import mmrefine.apis.flow as flowing
 from mmrefine.apis import flow_of_video, inference_flow, open_model
 from mmrefine.fileio import open_frames, read_flow, read_image
 from mmrefine.geometry import cycle_error, cycle_tolerance

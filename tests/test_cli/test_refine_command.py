@@ -11,11 +11,11 @@ import torch
 from helpers_cli import DEMO_WEIGHTS, SIZE, error_of, rendered, status_of, video_of
 
 import mmrefine
-from mmrefine.apis import training
-from mmrefine.apis.config import load_config
+from mmrefine.apis import train as training
 from mmrefine.apis.named_models import config_root
 from mmrefine.compat.checkpoints import load_checkpoint_file
-from mmrefine.compat.official_raft import convert_raft_checkpoint
+from mmrefine.compat.official_checkpoints import convert_raft_checkpoint
+from mmrefine.config.load import load_config
 from mmrefine.engine import SelfTrainingLoop
 from mmrefine.errors import ConfigError
 from mmrefine.fileio import LabelStore

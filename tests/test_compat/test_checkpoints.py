@@ -17,8 +17,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mmrefine.compat import checkpoints
-from mmrefine.compat.checkpoints import (allow_checkpoint_classes, load_checkpoint_file,
-                                         state_dict_of)
+from mmrefine.compat.checkpoints import allow_checkpoint_classes, load_checkpoint_file, state_dict_of
 from mmrefine.errors import CheckpointError
 
 needs_safe_default = pytest.mark.skipif(

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from mmrefine.compat import doctor
-from mmrefine.compat.doctor import Check, diagnose, format_report
+from mmrefine.compat import installation as doctor
+from mmrefine.compat.installation import Check, diagnose, format_report
 
 ROOT_NAMES = ['Python', 'torch', 'device', 'torchvision', 'opencv', 'pkg_resources', 'mmengine', 'mmcv',
               'operators', 'mmflow', 'stock configs', 'safe loading', 'extras', 'command']

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mmrefine.datasets.transforms import ColorJitter, Eraser
-from mmrefine.datasets.transforms.color import _STEPS
+from mmrefine.datasets.transforms.jitter import _STEPS
 from mmrefine.errors import ConfigError
 
 

@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from mmrefine.engine.ahead import ReadAhead
+from mmrefine.engine.runtime.read_ahead import ReadAhead
 from mmrefine.errors import InputError
 
 

@@ -5,12 +5,12 @@ import pytest
 import torch
 from small_runs import KEYS, build, files_of, in_two_processes, small_config
 
-import mmrefine.engine.calibration as calibration_module
+import mmrefine.engine.stage1.calibrated as calibration_module
 from mmrefine.engine import PseudoLabelHook, ReportHook
 from mmrefine.engine.hooks.pseudo_label_hook import LABELS_INFO
 from mmrefine.errors import ConfigError, InputError
 from mmrefine.fileio.digest import digest_of
-from mmrefine.fileio.label_store import LabelStore
+from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.labeling import FlowLabeler
 
 PROMISE = dict(precision=0.5, frames=2, warps=1, within=2.)

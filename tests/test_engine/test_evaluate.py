@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 import torch
 
-from mmrefine.engine import progress, score_pairs
-from mmrefine.engine.evaluate import judge_pairs
+from mmrefine.engine import score_pairs
+from mmrefine.engine.judging.pairs import judge_pairs
+from mmrefine.engine.runtime import progress
 from mmrefine.structures import FlowSample
 
 

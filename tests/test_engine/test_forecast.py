@@ -7,16 +7,16 @@ import pytest
 import torch
 from small_runs import SIZE, files_of, in_two_processes, small_model
 
-import mmrefine.engine.machine as machine_module
-import mmrefine.models.two_way as two_way
+import mmrefine.engine.runtime.machine as machine_module
+import mmrefine.models.raft_fast.two_way as two_way
 from mmrefine.datasets import FramePairs
 from mmrefine.engine import label_fingerprint, make_labels
-from mmrefine.engine.forecast import (Forecast, Measured, expected_peak, forecast, size_text,
-                                      time_text, together_take)
-from mmrefine.engine.machine import Machine, cgroup_limit, proc_entry
-from mmrefine.engine.outlook import Outlook, correlation_bytes
+from mmrefine.engine.runtime.machine import Machine, cgroup_limit, proc_entry
+from mmrefine.engine.stage1.forecast import (Forecast, Measured, expected_peak, forecast, size_text, time_text,
+                                             together_take)
+from mmrefine.engine.stage1.outlook import Outlook, correlation_bytes
 from mmrefine.errors import ConfigError, LabelStoreError
-from mmrefine.fileio.label_store import LabelStore
+from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.labeling import FlowLabeler
 from mmrefine.models import FlowRefiner, FrozenTeacher, load_estimator
 from mmrefine.synthetic import write_clips

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from mmrefine.datasets import FramePairs
-from mmrefine.engine.guard_pairs import GuardPairs
-from mmrefine.engine.guard_search import Candidate, candidate_record, choose, mixed_state, rate
+from mmrefine.engine.guard.candidates import Candidate, candidate_record, choose, mixed_state, rate
+from mmrefine.engine.guard.pairs import GuardPairs
 from mmrefine.errors import ConfigError
 from mmrefine.evaluation import Comparison, Witness
 from mmrefine.fileio.flow_io import read_flow

@@ -6,13 +6,13 @@ from small_runs import in_two_processes
 
 from mmrefine.datasets import FramePairs
 from mmrefine.datasets.transforms import LoadTruth, PackPair
-from mmrefine.engine.label_report import judge_against_truth, judge_labels
-from mmrefine.engine.label_run import backward_key, label_summary
-from mmrefine.engine.pair_quality import fill_gaps
+from mmrefine.engine.stage1.label_quality import judge_against_truth, judge_labels
+from mmrefine.engine.stage1.pair_quality import fill_gaps
+from mmrefine.engine.stage1.run import backward_key, label_summary
 from mmrefine.errors import InputError
 from mmrefine.evaluation import speed_stats, verdict_lines
 from mmrefine.fileio import write_flow, write_image
-from mmrefine.fileio.label_store import LabelStore
+from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.structures import FlowLabel
 from mmrefine.synthetic import render_clip
 

@@ -7,19 +7,19 @@ import torch
 from mmengine.config import Config
 from small_runs import KEYS, files_of, in_two_processes, small_model
 
-import mmrefine.engine.label_run as label_run
+import mmrefine.engine.stage1.run as label_run
 from mmrefine.compat.stock import stock_config_root
 from mmrefine.datasets import FramePairs
 from mmrefine.engine import label_fingerprint, make_labels
-from mmrefine.engine.label_report import judge_labels
-from mmrefine.engine.label_run import as_frames, backward_key, label_summary
-from mmrefine.engine.pair_quality import look_at_pair
+from mmrefine.engine.stage1.label_quality import judge_labels
+from mmrefine.engine.stage1.pair_quality import look_at_pair
+from mmrefine.engine.stage1.run import as_frames, backward_key, label_summary
 from mmrefine.errors import ConfigError, InputError, NoLabelsError, StaleLabelsError
-from mmrefine.evaluation.label_sums import LabelSums
-from mmrefine.fileio.label_store import LabelStore
-from mmrefine.fileio.store_check import verify_store
-from mmrefine.fileio.store_files import FLOW, WEIGHT, label_path
-from mmrefine.fileio.store_merge import merge_stores
+from mmrefine.evaluation.labels.sums import LabelSums
+from mmrefine.fileio.store.label_store import LabelStore
+from mmrefine.fileio.store.layout import FLOW, WEIGHT, label_path
+from mmrefine.fileio.store.merge import merge_stores
+from mmrefine.fileio.store.verification import verify_store
 from mmrefine.labeling import FlowLabeler, StillPairGuard
 from mmrefine.models import FlowRefiner, FrozenTeacher, load_estimator
 from mmrefine.synthetic import write_clips

@@ -14,11 +14,11 @@ from small_runs import ROOT, SIZE, run, small_config
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.datasets.transforms import LoadLabel
 from mmrefine.engine import RegressionGuardHook, ReportHook
-from mmrefine.engine.progress import Progress
+from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import CheckpointError, ConfigError
-from mmrefine.evaluation.guard_score import FLOORS
+from mmrefine.evaluation.guard.score import FLOORS
 from mmrefine.fileio.atomic import save_checkpoint
-from mmrefine.fileio.label_store import LabelStore
+from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.registry import HOOKS, TRANSFORMS
 from mmrefine.synthetic import write_clips
 

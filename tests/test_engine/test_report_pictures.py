@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 import torch
 
-from mmrefine.engine.evaluate import judge_pairs, score_pairs
-from mmrefine.engine.report_pictures import ReportPictures, fit, named_pairs
-from mmrefine.evaluation import PairChange
+from mmrefine.engine.judging.pairs import judge_pairs, score_pairs
+from mmrefine.engine.judging.pictures import ReportPictures, fit, named_pairs
 from mmrefine.fileio.images import read_image
-from mmrefine.fileio.label_store import LabelStore
+from mmrefine.fileio.store.label_store import LabelStore
+from mmrefine.report import PairChange
 from mmrefine.structures import FlowLabel, FlowSample
 from mmrefine.visualization import flow_to_rgb
 

@@ -9,7 +9,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from mmrefine.datasets import DrawSampler
-from mmrefine.engine import SelfTrainingLoop, interrupts
+from mmrefine.engine import SelfTrainingLoop
+from mmrefine.engine.runtime import interrupts
 from mmrefine.errors import ConfigError, InputError
 
 

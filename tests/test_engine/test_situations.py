@@ -11,12 +11,12 @@ from mmengine.fileio import LocalBackend
 from small_runs import KEYS, copy_run, files_of, run, small_config, start_weights
 
 import mmrefine.fileio.atomic as atomic
-import mmrefine.fileio.label_store as label_store
+import mmrefine.fileio.store.label_store as label_store
 from mmrefine.engine import WeightsHook
-from mmrefine.errors import (CheckpointError, ConfigError, InputError, LabelStoreError,
-                             NoLabelsError, StaleLabelsError, TeacherError)
+from mmrefine.errors import (CheckpointError, ConfigError, InputError, LabelStoreError, NoLabelsError, StaleLabelsError,
+                             TeacherError)
 from mmrefine.fileio.atomic import save_checkpoint, write_json
-from mmrefine.fileio.store_index import seal_of
+from mmrefine.fileio.store.index import seal_of
 
 FULL = OSError(errno.ENOSPC, 'No space left on device')
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmrefine.datasets import KittiPairs, SintelPairs
-from mmrefine.engine.submission import LEADERBOARDS, submission_files
+from mmrefine.engine.judging.submission import LEADERBOARDS, submission_files
 from mmrefine.errors import MMRefineError
 from mmrefine.fileio import decode_kitti, read_flow, write_image
 

@@ -18,10 +18,10 @@ from small_runs import build, in_two_processes, material, small_config  # noqa: 
 
 from mmrefine.engine import score_pairs  # noqa: E402
 from mmrefine.errors import MMRefineError  # noqa: E402
-from mmrefine.evaluation import (FlowMetric, benchmark_table, judge_sample,  # noqa: E402
-                                 tally_benchmark, tally_flow, tally_spring)
+from mmrefine.evaluation import FlowMetric, judge_sample, tally_benchmark, tally_flow, tally_spring  # noqa: E402
 from mmrefine.fileio import read_flow  # noqa: E402
 from mmrefine.registry import DATASETS  # noqa: E402
+from mmrefine.report import benchmark_table  # noqa: E402
 from mmrefine.structures import FlowSample  # noqa: E402
 
 SIZE = (6, 8)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mmrefine.evaluation import Witness, distance, loss_against, mean_witness, witness
-from mmrefine.evaluation.guard_score import FARTHEST, FLOORS, WEIGHTS
+from mmrefine.evaluation.guard.score import FARTHEST, FLOORS, WEIGHTS
 
 
 def moved(shift=2, size=(40, 48), seed=0):

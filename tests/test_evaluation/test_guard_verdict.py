@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmrefine.evaluation import compare
-from mmrefine.evaluation.guard_verdict import student_quantile
+from mmrefine.evaluation.guard.verdict import student_quantile
 
 
 def test_the_same_gain_everywhere_is_sure():

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mmrefine.evaluation import LabelFreeScores, label_free_tallies
-from mmrefine.evaluation.label_free import exposure_gain
+from mmrefine.evaluation.flow.label_free import exposure_gain
 from mmrefine.geometry import backwarp
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mmrefine.evaluation import quality_record, tally_label, verdict, verdict_lines
-from mmrefine.evaluation.label_verdict import FINE, RULES
+from mmrefine.evaluation.labels.verdict import FINE, RULES
 from mmrefine.structures import FlowLabel
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from mmrefine.evaluation import KeypointTally, MaskTally, tally_benchmark, tally_spring
-from mmrefine.evaluation.benchmark import REGION_PARTS
+from mmrefine.evaluation.flow.benchmark import REGION_PARTS
 
 PAGE = (Path(__file__).parents[2] / 'docs/metrics.md').read_text(encoding='utf-8')
 

@@ -16,7 +16,7 @@ from helpers_fileio import in_child, tree
 from mmrefine.errors import CheckpointError
 from mmrefine.fileio import atomic_write, digest_of, save_checkpoint, write_bytes, write_json
 from mmrefine.fileio.atomic import json_bytes
-from mmrefine.fileio.packed import Packed
+from mmrefine.fileio.store.packed import Packed
 
 
 def full_disk(*args: object) -> None:

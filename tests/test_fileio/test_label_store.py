@@ -17,8 +17,8 @@ from helpers_fileio import label, tree
 
 from mmrefine.errors import LabelStoreError, StaleLabelsError
 from mmrefine.fileio import LabelStore, encode_kitti
-from mmrefine.fileio.label_files import as_stored, encode_label
-from mmrefine.fileio.label_summary import summarize
+from mmrefine.fileio.codecs.flow import as_stored, encode_label
+from mmrefine.fileio.store.statistics import summarize
 from mmrefine.structures import FlowLabel
 
 MADE_FROM = {'teacher': 'aaaa', 'labeler': 'bbbb', 'frames/cat': 'cccc'}

@@ -11,7 +11,7 @@ import pytest
 from helpers_fileio import die_at, in_child, label, tree
 
 from mmrefine.fileio import LabelStore
-from mmrefine.fileio.store_files import wanted_of
+from mmrefine.fileio.store.layout import wanted_of
 
 KEYS = [f'scene {at % 2}/{at:02d}__{at + 1:02d}' for at in range(24)]
 

@@ -12,7 +12,7 @@ import pytest
 from helpers_fileio import label, tree
 
 from mmrefine.fileio import LabelStore
-from mmrefine.fileio.store_check import verify_store
+from mmrefine.fileio.store.verification import verify_store
 
 SOFT, HARD = 'cat/0__1', 'dog/run/1__2'
 

@@ -12,9 +12,9 @@ from helpers_fileio import label, tree
 
 from mmrefine.errors import LabelStoreError, MMRefineError
 from mmrefine.fileio import LabelStore
-from mmrefine.fileio.store_check import verify_store
-from mmrefine.fileio.store_files import wanted_of
-from mmrefine.fileio.store_merge import merge_stores
+from mmrefine.fileio.store.layout import wanted_of
+from mmrefine.fileio.store.merge import merge_stores
+from mmrefine.fileio.store.verification import verify_store
 
 FINGERPRINT = {'teacher': 'aaaa', 'frames/cat': 'cccc'}
 KEYS = ['cat/0__1', 'dog/run/1__2']

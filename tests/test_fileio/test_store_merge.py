@@ -15,10 +15,10 @@ from helpers_fileio import die_at, in_child, label, tree
 
 from mmrefine.errors import LabelStoreError, StaleLabelsError
 from mmrefine.fileio import LabelStore
-from mmrefine.fileio.label_summary import summarize
-from mmrefine.fileio.store_check import verify_store
-from mmrefine.fileio.store_files import wanted_of
-from mmrefine.fileio.store_merge import MergedStore, merge_stores
+from mmrefine.fileio.store.layout import wanted_of
+from mmrefine.fileio.store.merge import MergedStore, merge_stores
+from mmrefine.fileio.store.statistics import summarize
+from mmrefine.fileio.store.verification import verify_store
 
 FINGERPRINT = {'teacher': 'aaaa', 'frames': 'cccc'}
 KEYS = [f'{scene}/{at}__{at + 1}' for scene in ('cat', 'dog/run') for at in range(3)]

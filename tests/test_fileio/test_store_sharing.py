@@ -15,12 +15,12 @@ import pytest
 import torch
 from helpers_fileio import die_at, in_child, label, tree
 
-import mmrefine.fileio.label_store as label_store
+import mmrefine.fileio.store.label_store as label_store
 from mmrefine.errors import LabelStoreError, StaleLabelsError
 from mmrefine.fileio import LabelStore
-from mmrefine.fileio.label_files import as_stored
+from mmrefine.fileio.codecs.flow import as_stored
 from mmrefine.fileio.lock import folder_lock
-from mmrefine.fileio.store_check import verify_store
+from mmrefine.fileio.store.verification import verify_store
 
 KEYS = [f'cat/{at}__{at + 1}' for at in range(6)]
 EXTRA = {'frames': 7}

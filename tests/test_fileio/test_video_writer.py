@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mmrefine.fileio import check_frames, open_frames
-from mmrefine.fileio.video_writer import write_video
+from mmrefine.fileio.video.writer import write_video
 
 
 def grey(level: int, size: tuple = (41, 65)) -> np.ndarray:

@@ -6,8 +6,8 @@ import math
 import pytest
 import torch
 
-from mmrefine.geometry import (chain_error, compose, compose_all, composite_error,
-                               composite_tolerance, landing_claims, pixel_grid)
+from mmrefine.geometry import (chain_error, compose, compose_all, composite_error, composite_tolerance, landing_claims,
+                               pixel_grid)
 
 NAN = float('nan')
 

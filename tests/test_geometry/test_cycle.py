@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmrefine.geometry import (cycle_consistent, cycle_error, cycle_tolerance, landing_points,
-                               lands_inside, pixel_grid)
+from mmrefine.geometry import cycle_consistent, cycle_error, cycle_tolerance, landing_points, lands_inside, pixel_grid
 
 
 def constant(x, y, size=9):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from mmrefine.geometry import (box_mean, census_residual, lab, lab_residual, luma, match_exposure,
-                               match_local_exposure, texture_strength)
+from mmrefine.geometry import (box_mean, census_residual, lab, lab_residual, luma, match_exposure, match_local_exposure,
+                               texture_strength)
 
 
 def color(*rgb):

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from mmrefine.geometry import (Ellipse, Patch, Similarity, backwarp, known_warp, landing_points,
-                               pieced_motion, pixel_grid, random_similarity, random_warp, sample,
-                               smooth_motion)
+from mmrefine.geometry import (Ellipse, Patch, Similarity, backwarp, known_warp, landing_points, pieced_motion,
+                               pixel_grid, random_similarity, random_warp, sample, smooth_motion)
 
 GRID = pixel_grid(40, 60, torch.zeros((), dtype=torch.float64))
 

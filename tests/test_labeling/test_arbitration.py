@@ -7,7 +7,7 @@ import torch
 from mmrefine.errors import ConfigError
 from mmrefine.geometry import resize
 from mmrefine.labeling import Arbiter
-from mmrefine.labeling.arbitration import geometric_median, median_round_trip, reversed_ways
+from mmrefine.labeling.flow.views.arbitration import geometric_median, median_round_trip, reversed_ways
 
 SIZE = (48, 64)
 MOTION = (3., 2.)

@@ -7,7 +7,7 @@ import torch
 from mmrefine.errors import TeacherError
 from mmrefine.geometry import resize_flow
 from mmrefine.labeling import CascadeView
-from mmrefine.labeling.both_ways import MirroredTeacher, both_ways, look_both_ways
+from mmrefine.labeling.flow.views.both_ways import MirroredTeacher, both_ways, look_both_ways
 
 
 class Difference:

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-import mmrefine.labeling.video_look as video_look_module
+import mmrefine.labeling.calibration.video_profile as video_look_module
 from mmrefine.errors import ConfigError, InputError, NoLabelsError, TeacherError
-from mmrefine.evaluation.label_quality import quality_record, tally_truth
+from mmrefine.evaluation.labels.quality import quality_record, tally_truth
 from mmrefine.geometry import cycle_error, jpeg_loss, jpeg_quality, known_warp
-from mmrefine.labeling import (Calibration, CycleFilter, FlowLabeler, PairContext, TextureFilter,
-                               Threshold, VideoLook, calibrate, tunable_filters)
+from mmrefine.labeling import (Calibration, CycleFilter, FlowLabeler, PairContext, TextureFilter, Threshold, VideoLook,
+                               calibrate, tunable_filters)
 from mmrefine.registry import FILTERS
 from mmrefine.synthetic import render_clip
 

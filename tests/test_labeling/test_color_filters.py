@@ -6,8 +6,7 @@ import torch
 
 from mmrefine.errors import ConfigError
 from mmrefine.geometry import census_residual
-from mmrefine.labeling import (CensusFilter, ColorFilter, GainRobustColorFilter, LabFilter,
-                               PairContext)
+from mmrefine.labeling import CensusFilter, ColorFilter, GainRobustColorFilter, LabFilter, PairContext
 
 SIZE = 24
 

@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from mmrefine.apis import init_model
-from mmrefine.labeling import (CutGuard, ExposureJumpGuard, FlowLabeler, Middle, PairContext,
-                               PairGuard)
+from mmrefine.labeling import CutGuard, ExposureJumpGuard, FlowLabeler, Middle, PairContext, PairGuard
 from mmrefine.registry import FILTERS
 from mmrefine.synthetic import render_clip
 

@@ -8,8 +8,8 @@ import torch
 
 from mmrefine.errors import ConfigError
 from mmrefine.geometry import backwarp
-from mmrefine.labeling import (CutGuard, DuplicateFrameGuard, ExposureJumpGuard, FlowLabeler,
-                               PairContext, PairGuard, StillPairGuard)
+from mmrefine.labeling import (CutGuard, DuplicateFrameGuard, ExposureJumpGuard, FlowLabeler, PairContext, PairGuard,
+                               StillPairGuard)
 
 HEIGHT, WIDTH = 48, 64
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmrefine.apis.config import load_config
+from mmrefine.config.load import load_config
 from mmrefine.errors import ConfigError
 from mmrefine.labeling import FlowLabeler, InverseHistogram, Novelty, SpeedQuota, SpeedThreshold
 from mmrefine.registry import BALANCERS, DENSIFIERS

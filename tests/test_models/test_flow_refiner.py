@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmrefine.compat.checkpoints import load_checkpoint_file
-from mmrefine.compat.official_raft import convert_raft
+from mmrefine.compat.official_checkpoints import convert_raft
 from mmrefine.errors import ConfigError, MMRefineError
 from mmrefine.fileio.flow_io import read_flow
 from mmrefine.fileio.images import read_image

@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from mmengine.config import Config
 
 from mmrefine.compat.checkpoints import load_checkpoint_file
-from mmrefine.compat.official_raft import convert_raft
+from mmrefine.compat.official_checkpoints import convert_raft
 from mmrefine.errors import ConfigError
 from mmrefine.fileio.flow_io import read_flow
 from mmrefine.fileio.images import read_image
-from mmrefine.models.flow_estimators import OfficialRAFTEncoder
+from mmrefine.models.networks import OfficialRAFTEncoder
 from mmrefine.registry import MODELS
 
 CONFIGS = Path(__file__).parents[2] / 'configs' / '_base_' / 'models'

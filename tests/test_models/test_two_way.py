@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from mmrefine.compat.stock import stock_config_root
 from mmrefine.errors import ConfigError
 from mmrefine.models import FlowRefiner, FrameMemory, FrozenTeacher
-from mmrefine.models.two_way import runs_two_way
+from mmrefine.models.raft_fast.two_way import runs_two_way
 
 CONFIGS = {
     'raft': stock_config_root() / '_base_/models/raft.py',

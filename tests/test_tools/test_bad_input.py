@@ -16,10 +16,9 @@ from torch.utils.data import DataLoader
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever import mode pytest runs in
 
-from small_trees import (ROOT, SIZE, TINY, TINY_VIDEO, status_of, trees,  # noqa: E402, F401
-                         weights, write_video)
+from small_trees import ROOT, SIZE, TINY, TINY_VIDEO, status_of, trees, weights, write_video  # noqa: E402, F401
 
-import mmrefine.fileio.label_store as label_store  # noqa: E402
+import mmrefine.fileio.store.label_store as label_store  # noqa: E402
 from mmrefine.apis.commands import run_command  # noqa: E402
 from mmrefine.compat.checkpoints import load_checkpoint_file  # noqa: E402
 from mmrefine.datasets import FramePairs  # noqa: E402

@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # whatever import mode pytes
 
 from small_trees import ROOT, TINY, status_of, trees, weights  # noqa: E402, F401
 
-from mmrefine.apis.config import fill_in, load_config  # noqa: E402
+from mmrefine.config.load import fill_in, load_config  # noqa: E402
 
 CONFIG = ROOT / 'configs/refine/raft_small_video_mask.py'
 # whatever random weights say shall count

@@ -12,8 +12,7 @@ import torch
 from mmengine.config import Config
 
 from mmrefine.compat.checkpoints import load_checkpoint_file
-from mmrefine.compat.official_raft import (LAYOUTS, convert_raft, convert_raft_checkpoint,
-                                           detect_raft)
+from mmrefine.compat.official_checkpoints import LAYOUTS, convert_raft, convert_raft_checkpoint, detect_raft
 from mmrefine.errors import CheckpointError
 from mmrefine.models.refiners import build_estimator
 

@@ -16,8 +16,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever 
 from small_trees import ROOT, SINTEL_SCENES, SIZE, status_of, trees, weights  # noqa: E402, F401
 
 from mmrefine.apis import inference_flow, init_model  # noqa: E402
-from mmrefine.apis.config import load_config  # noqa: E402
-from mmrefine.engine.progress import Progress  # noqa: E402
+from mmrefine.config.load import load_config  # noqa: E402
+from mmrefine.engine.runtime.progress import Progress  # noqa: E402
 from mmrefine.fileio import read_flow, read_image, write_flow, write_image  # noqa: E402
 
 RAFT_SINTEL, RAFT_KITTI = (ROOT / f'configs/refine/raft_{name}.py' for name in ('sintel', 'kitti2015'))

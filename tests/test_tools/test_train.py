@@ -13,14 +13,14 @@ from mmengine.config import Config
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever import mode pytest runs in
 
-from small_trees import (ROOT, SINTEL_SCENES, SIZE, TINY, TINY_VIDEO, status_of,  # noqa: E402, F401
-                         trees, weights, write_video)
+from small_trees import (ROOT, SINTEL_SCENES, SIZE, TINY, TINY_VIDEO, status_of, trees, weights,  # noqa: E402, F401
+                         write_video)
 
 from mmrefine.apis import inference_flow, init_model  # noqa: E402
 from mmrefine.compat.checkpoints import load_checkpoint_file  # noqa: E402
 from mmrefine.compat.stock import stock_config_root  # noqa: E402
 from mmrefine.fileio.images import read_image  # noqa: E402
-from mmrefine.fileio.label_store import LabelStore  # noqa: E402
+from mmrefine.fileio.store.label_store import LabelStore  # noqa: E402
 from mmrefine.models import build_estimator  # noqa: E402
 
 RAFT_SINTEL = ROOT / 'configs/refine/raft_sintel.py'

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever 
 
 from small_trees import ROOT, SIZE, TINY_VIDEO, status_of, weights  # noqa: E402, F401
 
-from mmrefine.apis.config import load_config  # noqa: E402
+from mmrefine.config.load import load_config  # noqa: E402
 from mmrefine.errors import ConfigError  # noqa: E402
 from mmrefine.fileio.images import write_image  # noqa: E402
 

@@ -10,7 +10,7 @@ from mmcv.transforms import BaseTransform
 from mmrefine.errors import ConfigError, InputError, LabelStoreError
 from mmrefine.fileio.flow_io import read_flow
 from mmrefine.fileio.images import read_mask
-from mmrefine.fileio.label_store import LabelStore
+from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.registry import TRANSFORMS
 
 __all__ = ['LoadLabel', 'LoadTruth']

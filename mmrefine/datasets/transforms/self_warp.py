@@ -7,12 +7,11 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmrefine.datasets.transforms.noise import grainy
 from mmrefine.errors import ConfigError
 from mmrefine.geometry import pieced_motion
 from mmrefine.registry import TRANSFORMS
 from mmrefine.values import as_share
-
-from .noise import grainy
 
 __all__ = ['SelfWarp']
 

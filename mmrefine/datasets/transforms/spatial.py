@@ -6,11 +6,10 @@ from typing import Any, Dict, Optional, Sequence, Tuple, Union
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmrefine.datasets.transforms.moves import move_pair
 from mmrefine.errors import ConfigError, InputError
 from mmrefine.registry import TRANSFORMS
 from mmrefine.values import as_range, as_share, as_size
-
-from .moves import move_pair
 
 __all__ = ['RandomCrop', 'RandomFlip', 'RandomScaleStretch']
 

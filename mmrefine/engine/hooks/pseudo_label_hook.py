@@ -10,13 +10,13 @@ from mmengine.runner import Runner
 
 import mmrefine
 from mmrefine.compat.cpu import has_fast_bfloat16
-from mmrefine.engine.calibration import calibrate_labeler, check_calibration
-from mmrefine.engine.label_report import judge_labels
-from mmrefine.engine.label_run import label_fingerprint, label_summary, make_labels, wanted_keys
+from mmrefine.engine.stage1.calibrated import calibrate_labeler, check_calibration
+from mmrefine.engine.stage1.label_quality import judge_labels
+from mmrefine.engine.stage1.run import label_fingerprint, label_summary, make_labels, wanted_keys
 from mmrefine.errors import ConfigError, StaleLabelsError
 from mmrefine.evaluation import verdict_lines
 from mmrefine.fileio.digest import digest_of
-from mmrefine.fileio.label_store import LabelStore
+from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.labeling import FlowLabeler
 from mmrefine.models import FrozenTeacher
 from mmrefine.registry import DATASETS, HOOKS, LABELERS
@@ -42,7 +42,7 @@ class PseudoLabelHook(Hook):
         relabel: ``'once'`` (Refine: the labels of round 0 serve all rounds) or ``'every_round'`` (CLIP-FLow).
         min_kept: least mean weight of the labels, in [0, 1]; under it there is nothing to learn and the run stops.
         calibrate: what the labels shall promise, such as ``dict(precision=0.95)``: thresholds of the filters are then chosen for it
-            before each labelling, see :func:`~mmrefine.engine.calibration.calibrate_labeler`, kept in ``<store>_calibration.json``, and
+            before each labelling, see :func:`~mmrefine.engine.stage1.calibrated.calibrate_labeler`, kept in ``<store>_calibration.json``, and
             read from there when the run is resumed. None: the thresholds of ``labeler`` stay.
         teacher_dtype: ``'float32'``, or ``'bfloat16'`` for a teacher that is faster and less exact, see
             :class:`~mmrefine.models.FrozenTeacher`.

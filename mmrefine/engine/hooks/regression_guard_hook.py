@@ -11,16 +11,16 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from mmrefine.compat.checkpoints import load_checkpoint_file
-from mmrefine.engine.forgetting import general_epe
-from mmrefine.engine.guard_pairs import GuardPairs
-from mmrefine.engine.guard_search import (Candidate, State, candidate_record, choose, mixed_state,
-                                          rate)
-from mmrefine.engine.progress import Progress
+from mmrefine.engine.guard.candidates import Candidate, State, candidate_record, choose, mixed_state, rate
+from mmrefine.engine.guard.forgetting import general_epe
+from mmrefine.engine.guard.pairs import GuardPairs
+from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import CheckpointError, ConfigError
-from mmrefine.evaluation import Witness, frame_pairs
+from mmrefine.evaluation import Witness
 from mmrefine.fileio.atomic import save_checkpoint
 from mmrefine.models import FlowRefiner, load_estimator
 from mmrefine.registry import DATASETS, HOOKS
+from mmrefine.report import frame_pairs
 from mmrefine.values import as_count, is_number
 
 # in the message hub, where the report looks for it
@@ -35,11 +35,11 @@ FEW = 4  # pairs; below, chance alone could look the same
 class RegressionGuardHook(Hook):
     """Compares teacher and student on frames that labels and training have not seen; unless the student is better, the teacher stays.
 
-    No ground truth is needed: see :class:`~mmrefine.engine.guard_pairs.GuardPairs` and :mod:`mmrefine.evaluation.guard_score`. At the end
+    No ground truth is needed: see :class:`~mmrefine.engine.guard.pairs.GuardPairs` and :mod:`mmrefine.evaluation.guard.score`. At the end
     of training the candidates are the student (and, with ``interval``, the best of the networks on the way), each at several steps from the
     teacher's weights to its own. A candidate is surely better if the bootstrap interval of its paired differences to the teacher lies
     below 0 as a whole; the interval is as wide as the number of candidates demands (Bonferroni). Of those the one that went farthest wins
-    (:func:`~mmrefine.engine.guard_search.choose`). If there is none, the weights of the teacher are put back: ``refined.pth`` is then the
+    (:func:`~mmrefine.engine.guard.candidates.choose`). If there is none, the weights of the teacher are put back: ``refined.pth`` is then the
     network as it came, and log and report say so.
 
     The winner and the teacher are also scored on rendered pairs of a fixed look with exact motion: what was forgotten.
@@ -50,7 +50,7 @@ class RegressionGuardHook(Hook):
         steps: from the teacher's weights (0) to the student's (1), each in (0, 1].
         interval: optimiser steps between two looks at the student on the way; None: only at the end.
         patience: stop training after so many looks without a better score; None: never.
-        pairs: see :class:`~mmrefine.engine.guard_pairs.GuardPairs`.
+        pairs: see :class:`~mmrefine.engine.guard.pairs.GuardPairs`.
         warps: see there.
         pace: see there.
         confidence: of the interval, in (0, 1).

@@ -19,19 +19,19 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 import mmrefine
-from mmrefine.compat.doctor import library_versions
-from mmrefine.engine.evaluate import judge_pairs
+from mmrefine.compat.installation import library_versions
 from mmrefine.engine.hooks.pseudo_label_hook import LABELS_INFO
 from mmrefine.engine.hooks.regression_guard_hook import GUARD_INFO
-from mmrefine.engine.label_report import judge_against_truth
-from mmrefine.engine.label_run import LabelRun
-from mmrefine.engine.report_pictures import WHEEL, Drawn, ReportPictures, named_pairs
+from mmrefine.engine.judging.pairs import judge_pairs
+from mmrefine.engine.judging.pictures import WHEEL, Drawn, ReportPictures, named_pairs
+from mmrefine.engine.stage1.label_quality import judge_against_truth
+from mmrefine.engine.stage1.run import LabelRun
 from mmrefine.errors import CheckpointError
-from mmrefine.evaluation import (changes_record, format_table, group_record, most_changed,
-                                 pair_changes, thin_curve, write_report)
-from mmrefine.fileio.label_store import LabelStore
+from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.models import load_estimator
 from mmrefine.registry import DATASETS, HOOKS
+from mmrefine.report import (changes_record, format_table, group_record, most_changed, pair_changes, thin_curve,
+                             write_report)
 from mmrefine.values import as_count
 
 # of the message hub, by the name in the record

@@ -1,4 +1,4 @@
 """The loop of rounds."""
-from .self_training_loop import SelfTrainingLoop
+from mmrefine.engine.loops.self_training_loop import SelfTrainingLoop
 
 __all__ = ['SelfTrainingLoop']

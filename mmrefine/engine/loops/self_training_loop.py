@@ -10,8 +10,8 @@ from mmengine.runner import BaseLoop, Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mmrefine.engine.interrupts import HeldInterrupts
-from mmrefine.engine.processes import together
+from mmrefine.engine.runtime.interrupts import HeldInterrupts
+from mmrefine.engine.runtime.processes import together
 from mmrefine.errors import ConfigError, MMRefineError
 from mmrefine.registry import LOOPS
 

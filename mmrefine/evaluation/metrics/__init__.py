@@ -1,5 +1,5 @@
 """Metrics that MMEngine's evaluator can run."""
-from .clip_metric import KeypointMetric, MaskMetric
-from .flow_metric import FlowMetric
+from mmrefine.evaluation.metrics.clip_metric import KeypointMetric, MaskMetric
+from mmrefine.evaluation.metrics.flow_metric import FlowMetric
 
 __all__ = ['FlowMetric', 'KeypointMetric', 'MaskMetric']

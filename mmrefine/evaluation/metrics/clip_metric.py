@@ -8,10 +8,9 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 
 from mmrefine.errors import ConfigError, MMRefineError
-from mmrefine.evaluation.judge import pool_by_scene
-from mmrefine.evaluation.keypoints import (PCK_RULES, PCK_SHARE, KeypointTally, object_sizes,
-                                           tally_keypoints)
-from mmrefine.evaluation.masks import MaskTally, tally_masks
+from mmrefine.evaluation.flow.errors import pool_by_scene
+from mmrefine.evaluation.joints.pck import PCK_RULES, PCK_SHARE, KeypointTally, object_sizes, tally_keypoints
+from mmrefine.evaluation.masks.scores import MaskTally, tally_masks
 from mmrefine.registry import METRICS
 
 

@@ -6,8 +6,8 @@ from typing import Any, Dict, List, Mapping, Sequence
 from mmengine.evaluator import BaseMetric
 
 from mmrefine.errors import MMRefineError
-from mmrefine.evaluation.benchmark import BenchmarkTally, judge_sample
-from mmrefine.evaluation.judge import pool_by_scene
+from mmrefine.evaluation.flow.benchmark import BenchmarkTally, judge_sample
+from mmrefine.evaluation.flow.errors import pool_by_scene
 from mmrefine.registry import METRICS
 
 
@@ -21,7 +21,7 @@ class FlowMetric(BaseMetric):
 
     The truth is ``flow`` where ``weight > 0``, with ``regions``; or ``subpixel_flow``, which is judged as Spring's. Pairs without it, or
     without one valid pixel, are counted in ``pairs_without_truth`` and in nothing else; if no pair has truth there are only the counts,
-    and :class:`~mmrefine.evaluation.label_free.LabelFreeScores` can judge instead.
+    and :class:`~mmrefine.evaluation.flow.label_free.LabelFreeScores` can judge instead.
 
     Args:
         collect_device: ``'cpu'`` or ``'gpu'``, where the processes' results meet.

@@ -6,9 +6,8 @@ from typing import List, Optional, Sequence
 import torch
 from torch import Tensor, nn
 
+from mmrefine.models.losses.arguments import check_flows_and_label
 from mmrefine.registry import MODELS
-
-from .checks import check_flows_and_label
 
 # PWC-Net sums over each level's own pixels with 0.32, 0.08, 0.02, 0.01, 0.005 (levels 6 to 2, of 4^6 to 4^2 px a cell).
 # As weights of a MEAN over pixels that is 0.32/4^6 : 0.08/4^5 : 0.02/4^4 : 0.01/4^3 : 0.005/4^2:

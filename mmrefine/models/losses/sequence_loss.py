@@ -6,9 +6,8 @@ from typing import Sequence
 import torch
 from torch import Tensor, nn
 
+from mmrefine.models.losses.arguments import check_flows_and_label
 from mmrefine.registry import MODELS
-
-from .checks import check_flows_and_label
 
 
 @MODELS.register_module()

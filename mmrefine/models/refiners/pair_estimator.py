@@ -11,12 +11,11 @@ from torch import Tensor, nn
 
 from mmrefine.errors import ConfigError
 from mmrefine.geometry import FramePad
-
-from ..frame_memory import FrameMemory
-from ..two_way import (Names, TwoWaySettings, both_flows, is_known, one_way_flows, pyramid_bytes,
-                       runs_two_way)
-from .estimators import FrameNormalizer, build_estimator
-from .readout import readout_for, takes_flow_init
+from mmrefine.models.raft_fast.frame_memory import FrameMemory
+from mmrefine.models.raft_fast.two_way import (Names, TwoWaySettings, both_flows, is_known, one_way_flows,
+                                               pyramid_bytes, runs_two_way)
+from mmrefine.models.refiners.estimators import FrameNormalizer, build_estimator
+from mmrefine.models.refiners.readout import readout_for, takes_flow_init
 
 
 class PairEstimator(BaseModel):

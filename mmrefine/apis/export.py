@@ -1,0 +1,213 @@
+"""A refined network for other software, written only once it is shown to give the same flow."""
+from __future__ import annotations
+
+import importlib
+import logging
+import tempfile
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from torch import Tensor, nn
+
+import mmrefine
+from mmrefine.apis.named_models import load_named, official_kind, open_model
+from mmrefine.compat.checkpoints import load_checkpoint_file
+from mmrefine.compat.official_checkpoints import convert_raft, convert_raft_checkpoint
+from mmrefine.errors import CheckpointError, ConfigError, MMRefineError
+from mmrefine.fileio.atomic import save_checkpoint, write_bytes, write_failure
+from mmrefine.models import FlowRefiner, build_estimator
+from mmrefine.synthetic import render_clip
+
+__all__ = ['FORMS', 'Exported', 'export_model']
+
+# whose names; official is the code of RAFT's authors
+FORMS = {'mmflow': 'mmflow', 'official': 'princeton', 'torchvision': 'torchvision', 'onnx': 'onnx'}
+ONNX_PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
+# px; what the renamed network may differ by (nothing is computed otherwise), and another runtime (which orders its sums otherwise)
+SAME, NEARLY = 0., 0.01
+CHECK_SIZE = (136, 184)  # (height, width) px of the pair that both are asked about
+LEAST_SIDE = 16  # px of a rendered pair
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Args:
+        path: the file.
+        form: one of :data:`FORMS`.
+        network: class of the network.
+        difference: px; the most that the flows of a rendered pair before and after differ by.
+        use: in a sentence, how the other software loads it.
+    """
+    path: Path
+    form: str
+    network: str
+    difference: float
+    use: str
+
+
+def export_model(checkpoint: Union[str, Path],
+                 to: str,
+                 out: Union[str, Path],
+                 model: Union[str, Path, Config] = 'raft_small',
+                 size: Tuple[int, int] = (440, 1024)) -> Exported:
+    """Write a network as stock mmflow, as the official RAFT (its authors' code, or torchvision), or as ONNX.
+
+    Nothing is written unless the exported network gives the flow of the one that came, on a rendered pair: exactly, of ONNX within
+    0.01 px.
+
+    Args:
+        checkpoint: a ``refined.pth``, a training checkpoint, a stock mmflow checkpoint or an official RAFT file.
+        to: one of :data:`FORMS`.
+        out: the file to write.
+        model: whose weights these are, see :func:`~mmrefine.apis.named_models.open_model`.
+        size: (height, width) px of the frames that an ONNX file takes.
+
+    Raises:
+        ConfigError: another form, a network that has no such form, frames that are too small, or packages that ONNX needs and that are
+            not installed.
+        CheckpointError: weights that are missing, broken, or of another network.
+        MMRefineError: the flows differ, or the file cannot be written.
+    """
+    if to not in FORMS:
+        raise ConfigError(f'the form of an exported network must be one of {", ".join(FORMS)}, got {to!r}')
+    if to == 'onnx':
+        if len(size) != 2 or min(size) < LEAST_SIDE:
+            raise ConfigError(f'--size must be height and width in px, each at least {LEAST_SIDE}, got {" x ".join(map(str, size))}')
+        _check_onnx()
+    cfg = load_named(model)
+    kind = official_kind(cfg)
+    if to in ('official', 'torchvision') and kind is None:
+        raise ConfigError(f'{cfg.filename or "config"}: its network is not the official RAFT, whose encoder and colours differ from '
+                          "mmflow's, so its weights would run there and be wrong; use --to mmflow, or name the config it was refined with "
+                          '(--model raft_small, --model raft_official)')
+    refiner = open_model(cfg, checkpoint)
+    network = type(refiner.estimator).__name__
+    path = Path(out)
+    if to == 'onnx':
+        difference = _export_onnx(refiner, path, size)
+        frames = f'{size[0]}, {size[1]}'
+        return Exported(path, to, network, difference,
+                        f'inputs frames1 and frames2 (1, 3, {frames}) RGB in [0, 1], output flow (1, 2, {frames}) px')
+    state = {key: value.detach().cpu().clone() for key, value in refiner.estimator.state_dict().items()}
+    content: Dict[str, Any] = dict(state_dict=state, meta=dict(mmrefine=mmrefine.__version__))
+    if to != 'mmflow':
+        content = convert_raft_checkpoint(content, FORMS[to], str(checkpoint))[0]
+    difference = _difference(refiner, cfg, content, to)
+    if difference > SAME:
+        raise MMRefineError(f'{path}: not written, because the flows before and after differ by {difference:g} px; report this with the '
+                            'checkpoint')
+    save_checkpoint(path, content)
+    return Exported(path, to, network, difference, _use(to, cfg, kind))
+
+
+def _use(to: str, cfg: Config, kind: Optional[str]) -> str:
+    if to == 'official':
+        small = ' --small' if kind == 'Small' else ''
+        return f"the authors' code loads it: python demo.py --model FILE{small}"
+    if to == 'torchvision':
+        return f'torchvision.models.optical_flow.raft_{"small" if kind == "Small" else "large"}().load_state_dict(torch.load("FILE"))'
+    return f'load_from = "FILE" in a config with the network of {cfg.filename}'
+
+
+def _difference(refiner: FlowRefiner, cfg: Config, content: Dict[str, Any], to: str) -> float:
+    """px between the flows of the network that came and of a new one that is filled from the exported file."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, 'exported.pth')
+        save_checkpoint(file, content)
+        exported = load_checkpoint_file(file)
+    state = exported['state_dict'] if to == 'mmflow' else convert_raft(exported)[0]
+    # the stock network of the config alone, as the other software builds it, inside a refiner that only feeds it
+    network = build_estimator(cfg.model.estimator if 'estimator' in cfg.model else cfg.model)
+    network.load_state_dict(state, strict=True)
+    other = FlowRefiner(network, test_iters=refiner.test_iters).eval()
+    frames = _pair(CHECK_SIZE)
+    with torch.no_grad():
+        flows = [model.estimate(frames[0], frames[1])[-1] for model in (refiner, other)]
+    return _most(flows[0], flows[1])
+
+
+def _most(one: Tensor, other: Tensor) -> float:
+    """The largest distance, px; inf where one is not finite, so that nan is never equal."""
+    distance = (one - other).norm(dim=1)
+    return float(distance.max()) if bool(torch.isfinite(distance).all()) else float('inf')
+
+
+def _pair(size: Tuple[int, int]) -> List[Tensor]:
+    """Two rendered frames ``(1, 3, H, W)`` in [0, 1] with motion in them."""
+    frames = render_clip(0, 2, size, 'target').frames
+    return [torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1)[None].float() / 255 for frame in frames]
+
+
+class _Pair(nn.Module):
+    """A refiner as a function of two frames to one flow, which is all that ONNX knows."""
+
+    def __init__(self, refiner: FlowRefiner) -> None:
+        super().__init__()
+        self.refiner = refiner
+
+    def forward(self, frames1: Tensor, frames2: Tensor) -> Tensor:
+        """``(1, 3, H, W)`` RGB in [0, 1] twice -> ``(1, 2, H, W)`` px."""
+        return self.refiner.estimate(frames1, frames2)[-1]
+
+
+def _check_onnx() -> None:
+    missing = []
+    for name in ONNX_PACKAGES:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            missing.append(name)
+    if missing:
+        raise ConfigError(f'--to onnx needs {", ".join(missing)}, which mmrefine does not install by itself; run: pip install '
+                          f'{" ".join(missing)}')
+
+
+@contextmanager
+def _hushed_exporter() -> Iterator[None]:
+    """What torch's exporter warns of is torch's own code, and packages that nothing here needs; what it cannot say it raises."""
+    log = logging.getLogger('torch.onnx')
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        log.setLevel(before)
+
+
+def _export_onnx(refiner: FlowRefiner, path: Path, size: Tuple[int, int]) -> float:
+    """Write the file if ONNX Runtime gives the same flow from it."""
+    runtime: Any = importlib.import_module('onnxruntime')
+    frames = _pair(size)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, 'model.onnx')
+        try:
+            with torch.no_grad(), _hushed_exporter():
+                torch.onnx.export(_Pair(refiner).eval(), tuple(frames), str(file), input_names=['frames1', 'frames2'],
+                                  output_names=['flow'], opset_version=18, dynamo=True, external_data=False,
+                                  verbose=False)
+        except Exception as error:  # torch's exporter raises a dozen kinds for operators that it cannot say
+            raise ConfigError(f'{type(refiner.estimator).__name__} cannot be said in ONNX by this PyTorch ({type(error).__name__}); use '
+                              '--to mmflow, or a RAFT') from error
+        data = file.read_bytes()
+    session = runtime.InferenceSession(data, providers=['CPUExecutionProvider'])
+    found = session.run(None, dict(zip(('frames1', 'frames2'), (frame.numpy() for frame in frames))))[0]
+    with torch.no_grad():
+        wanted = refiner.estimate(frames[0], frames[1])[-1]
+    difference = _most(wanted, torch.from_numpy(found))
+    if difference > NEARLY:
+        raise MMRefineError(f'{path}: not written, because ONNX Runtime gives a flow that differs by {difference:g} px; use --to mmflow')
+    try:
+        write_bytes(path, data)
+    except OSError as error:
+        raise CheckpointError(write_failure(path, error)) from error
+    return difference

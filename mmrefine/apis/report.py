@@ -1,0 +1,55 @@
+"""The report of a run that is over."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Iterator, List, Union
+
+from mmrefine.errors import InputError
+from mmrefine.report import format_table, read_report, summary_table, write_report
+
+__all__ = ['rebuild_reports']
+
+
+def rebuild_reports(folder: Union[str, Path]) -> Iterator[str]:
+    """Write ``report.html`` of a run anew from its ``report.json``, and say what it says.
+
+    Args:
+        folder: work dir of a run, or a folder that holds such, at any depth: those of ``scene='each'`` (a scene may be called
+            ``night/3``), or of many videos.
+
+    Returns:
+        lines for people: a table for a run, one line a scene for several; the guard's verdict; where the page is.
+
+    Raises:
+        InputError: there is no report, or a file that is none.
+        MMRefineError: the page cannot be written.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f'{folder}: there is no such folder; give the folder of results of `mmrefine refine`')
+    folders = _runs_below(folder)
+    if not folders:
+        raise InputError(f'{folder}: has no report.json, so no run has finished here; give the folder of results of `mmrefine refine`')
+    reports = []
+    for one in folders:
+        report = read_report(one)
+        assert report is not None  # the file is there
+        reports.append(write_report(one, report))
+    names = [one.relative_to(folder).as_posix() for one in folders]
+    yield format_table(reports[0]) if len(reports) == 1 else summary_table(reports, names)
+    for one, name, report in zip(folders, names, reports):
+        reason = (report.get('guard') or {}).get('reason')
+        if reason:
+            yield f'guard{"" if len(reports) == 1 else f" of {name}"}: {reason}'
+        yield f'the page: {one / "report.html"}'
+
+
+def _runs_below(folder: Path) -> List[Path]:
+    """The folders that hold a report, ``folder`` itself too; what lies in such a folder belongs to its run."""
+    found = []
+    for place, folders, files in os.walk(folder):
+        if 'report.json' in files:
+            found.append(Path(place))
+            folders.clear()
+    return sorted(found)

@@ -1,0 +1,237 @@
+"""Run a config: one model, or one for each scene with a table at the end."""
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Union
+
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner, find_latest_checkpoint
+
+from mmrefine.apis.brief_runner import BriefRunner
+from mmrefine.apis.browse import browse_labels
+from mmrefine.apis.video_run import mark_finished, prepare_run
+from mmrefine.compat.checkpoints import load_checkpoint_file
+from mmrefine.config.check import check_config
+from mmrefine.config.load import fill_in
+from mmrefine.engine import PseudoLabelHook, join_processes
+from mmrefine.errors import CheckpointError, ConfigError, MMRefineError
+from mmrefine.registry import DATASETS
+from mmrefine.report import format_table, read_report, summary_table
+
+__all__ = ['label_video', 'make_labels', 'refine', 'train']
+
+# MMEngine keeps one logger and one message hub for each name of a run and second; runs of one process must not share them
+_RUN_NUMBER = itertools.count(1)
+
+
+def refine(video: Union[str, Path],
+           config: Union[str, Path, Config] = 'raft_small',
+           work_dir: Optional[Union[str, Path]] = None,
+           checkpoint: Optional[Union[str, Path]] = None,
+           resume: bool = False,
+           skip_corrupt: bool = False,
+           **overrides: Any) -> Dict[str, Any]:
+    """Refine a network on a video: labels, finetuning, before against after.
+
+    Args:
+        video: a video file, a folder of frames, or a folder of such folders and files.
+        config: a short name (:data:`~mmrefine.apis.model_names.NAMED_MODELS`), or a config with a top-level key ``video``, such as
+            ``configs/refine/raft_small_video.py``.
+        work_dir: where labels, ``refined.pth`` and the report go; default: ``work_dirs/<name of the video>``.
+        checkpoint: the weights to start from, an official RAFT file too; default: ``load_from`` of the config.
+        resume: go on with the run of the same settings that ``work_dir`` holds, wherever it was stopped; a finished one is not repeated.
+        skip_corrupt: leave corrupt frames out; they are logged and listed in ``<work_dir>/corrupt_frames.json``. Else they are an error.
+        overrides: other values of the config; dotted keys as ``**{'optim_wrapper.optimizer.lr': 5e-5}``.
+
+    Returns:
+        the report (see :mod:`mmrefine.report.record`); with ``scene='each'`` the first scene's, and all under ``scenes``.
+
+    Raises:
+        MMRefineError: whatever is wrong with video, config or checkpoint, in one sentence.
+    """
+    cfg, finished = prepare_run(video, config, work_dir, checkpoint, overrides, skip_corrupt, resume)
+    finished_report = read_report(cfg.work_dir) if finished else None
+    if finished_report:
+        reason = (finished_report.get('guard') or {}).get('reason')
+        print(f'{cfg.work_dir}: this run is finished already\n' + (f'guard: {reason}\n' if reason else '') + format_table(finished_report))
+    reports = [finished_report] if finished_report else train(cfg, brief=True)
+    if not reports:
+        raise ConfigError(f'{cfg.filename or "config"}: makes no report; give it a ReportHook in custom_hooks, or use train()')
+    mark_finished(cfg.work_dir)
+    return dict(reports[0], scenes=reports) if cfg.get('scene') == 'each' else reports[0]
+
+
+def label_video(video: Union[str, Path],
+                config: Union[str, Path, Config] = 'raft_small',
+                work_dir: Optional[Union[str, Path]] = None,
+                checkpoint: Optional[Union[str, Path]] = None,
+                skip_corrupt: bool = False,
+                sheets: int = 0,
+                **overrides: Any) -> List[Path]:
+    """Stage 1 of :func:`refine` alone, from where it was stopped; ``refine(…, resume=True)`` with the same arguments goes on from there.
+
+    Args:
+        sheets: labels on a contact sheet of each scene, ``<work_dir>/label_sheets/<scene>.png``; 0: no sheets.
+        others: see :func:`refine`.
+
+    Returns:
+        the folders of the label stores.
+
+    Raises:
+        MMRefineError: whatever is wrong with video, config or checkpoint, in one sentence.
+    """
+    if sheets < 0:  # before the labels, which take long
+        raise ConfigError(f'sheets must be 0 or more labels of each scene, got {sheets}')
+    cfg, _ = prepare_run(video, config, work_dir, checkpoint, overrides, skip_corrupt, resume=True)
+    cfg.resume = False  # the teacher is the network as it came, even where a student is half trained; the store resumes by itself
+    stores = make_labels(cfg, brief=True)
+    if sheets:
+        browse_labels(cfg, pairs=sheets)
+    return stores
+
+
+def train(cfg: Config, brief: bool = False) -> List[Dict[str, Any]]:
+    """Run both stages of a config.
+
+    ``scene='each'`` runs once for every scene of the data, in ``<work_dir>/<scene>``, and prints a table at the end; a scene
+    that has its report already is not run again when the run is resumed.
+
+    Args:
+        cfg: with a ``work_dir``.
+        brief: keep the whole config, the environment and the list of hooks from the terminal; the log file has them.
+
+    Returns:
+        the reports (see :mod:`mmrefine.report.record`), one for each run; empty where the config makes none.
+
+    Raises:
+        ConfigError: keys or values that cannot be meant, all of them at once, before anything heavy is built.
+    """
+    reports = []
+    for one in _runs_of(cfg):
+        finished = read_report(one.work_dir) if cfg.get('scene') == 'each' and cfg.get('resume') else None
+        report = finished or _train_one(one, brief)
+        if report:
+            reports.append(report)
+    if cfg.get('scene') == 'each' and reports and is_main_process():
+        print(summary_table(reports))
+    return reports
+
+
+def make_labels(cfg: Config, part: Tuple[int, int] = (1, 1), brief: bool = False) -> List[Path]:
+    """Run stage 1 alone, into the label store that :func:`train` would use, which then goes on from there.
+
+    Args:
+        part: (k, n): make only the k-th of n parts of the labels, as one of n machines, each with a work dir of its own; ``merge`` of
+            ``tools/label_store.py`` puts their stores together.
+        brief: see :func:`train`.
+
+    Returns:
+        the folders of the stores, one for each run.
+
+    Raises:
+        ConfigError: the config labels nothing.
+    """
+    stores = []
+    for one in _runs_of(cfg):
+        runner = _build(one, brief)
+        hooks = [hook for hook in runner.hooks if isinstance(hook, PseudoLabelHook)]
+        if not hooks:
+            raise ConfigError(f'{cfg.filename or "config"}: there is no PseudoLabelHook in custom_hooks, so it labels nothing')
+        runner.load_or_resume()
+        for hook in hooks:
+            root = hook.store_root(runner.work_dir, 0)
+            hook.label(runner, root, part)
+            stores.append(root)
+    return stores
+
+
+def _runs_of(cfg: Config) -> Iterator[Config]:
+    """The runs that a config asks for, filled in and checked."""
+    if not cfg.get('work_dir'):
+        raise ConfigError(f'{cfg.filename or "config"}: there is no work_dir; pass --work-dir')
+    if cfg.get('scene') != 'each':
+        yield _prepared(cfg)
+        return
+    for scene in _scenes_of(cfg):
+        one = Config(cfg.to_dict(), filename=cfg.filename)
+        one.scene, one.work_dir = scene, str(Path(cfg.work_dir) / scene)
+        yield _prepared(one)
+
+
+def _scenes_of(cfg: Config) -> List[str]:
+    """The scenes of the data that the config labels, whatever scene it names."""
+    everything = Config(cfg.to_dict(), filename=cfg.filename)
+    everything.scene = 'all'
+    everything = fill_in(everything)
+    check_config(everything)
+    for hook in everything.get('custom_hooks') or []:
+        if hook.get('type') == 'PseudoLabelHook':
+            return list(DATASETS.build(hook['dataset']).scene_names)
+    raise ConfigError(f"{cfg.filename}: scene='each' needs a PseudoLabelHook in custom_hooks, whose data set has the scenes")
+
+
+def _prepared(cfg: Config) -> Config:
+    """A copy that is ready for the runner: filled in, checked, and clear about where the weights come from.
+
+    MMEngine would resume from ``load_from``, or start from random weights where there is nothing to resume. Here ``resume``
+    means: go on from the latest checkpoint of the work dir if there is one (killed in stage 2), else start from ``load_from``
+    (killed in stage 1; the labels made so far are kept).
+
+    Raises:
+        CheckpointError: ``load_from`` cannot be read.
+        ConfigError: labels from random weights were asked for.
+    """
+    cfg = fill_in(cfg)
+    check_config(cfg)
+    if cfg.get('resume'):
+        latest = find_latest_checkpoint(cfg.work_dir) if Path(cfg.work_dir, 'last_checkpoint').is_file() else None
+        cfg.resume = latest is not None
+        if latest is not None:
+            cfg.load_from = None
+    labels = any(hook.get('type') == 'PseudoLabelHook' for hook in cfg.get('custom_hooks') or [])
+    if labels and not cfg.get('load_from') and not cfg.resume:
+        raise ConfigError(f'{cfg.filename or "config"}: load_from is not set, so the labels would come from random weights; '
+                          'add --cfg-options load_from=<checkpoint of the network>')
+    if cfg.get('load_from') and not str(cfg.load_from).startswith(('http://', 'https://')):
+        if not Path(cfg.load_from).is_file():
+            raise CheckpointError(f'{cfg.load_from}: there is no such checkpoint (load_from of {cfg.filename}); '
+                                  'put it there, or pass --cfg-options load_from=…')
+        load_checkpoint_file(cfg.load_from)
+    if not cfg.get('experiment_name'):
+        cfg.experiment_name = f'{Path(cfg.filename or "run").stem}_{next(_RUN_NUMBER)}'
+    return cfg
+
+
+def _train_one(cfg: Config, brief: bool) -> Optional[Dict[str, Any]]:
+    runner = _build(cfg, brief)
+    _with_config_errors(cfg, lambda: runner.train_loop)  # opens no data, but builds data set and sampler
+    _with_config_errors(cfg, lambda: _build_optimizer(runner))
+    runner.train()
+    return read_report(runner.work_dir)
+
+
+def _build_optimizer(runner: Runner) -> None:
+    """Build what the runner would build itself a moment later, in its order, and would then leave alone."""
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    # it scales the learning rate in between, and would do so twice
+    if runner.param_schedulers is not None and not (runner.auto_scale_lr or {}).get('enable'):
+        runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
+
+
+def _build(cfg: Config, brief: bool = False) -> Runner:
+    """The runner; values that its parts refuse are the config's fault."""
+    join_processes(cfg.get('launcher', 'none'))
+    return _with_config_errors(cfg, lambda: (BriefRunner if brief else Runner).from_cfg(cfg))
+
+
+def _with_config_errors(cfg: Config, build: Callable[[], Any]) -> Any:
+    try:
+        return build()
+    except MMRefineError:
+        raise
+    except (ValueError, TypeError, KeyError, AssertionError) as error:  # MMEngine says much of it with assert
+        text = ' '.join(str(error).split())
+        raise ConfigError(f'{cfg.filename or "config"}: a part of it cannot be built ({type(error).__name__}: {text}); '
+                          'correct that value') from error

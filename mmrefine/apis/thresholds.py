@@ -1,0 +1,66 @@
+"""Thresholds for the filters of a config, before anything is labelled."""
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Optional, Tuple, Union
+
+from mmengine.config import Config
+
+import mmrefine
+from mmrefine.apis.inference import init_model, usable_device
+from mmrefine.config.check import check_config
+from mmrefine.config.load import fill_in
+from mmrefine.engine.stage1.calibrated import calibrate_labeler, check_calibration
+from mmrefine.engine.stage1.run import label_fingerprint
+from mmrefine.errors import ConfigError
+from mmrefine.labeling import Calibration
+from mmrefine.models import FrozenTeacher
+from mmrefine.registry import DATASETS, HOOKS, LABELERS
+
+__all__ = ['calibrate_filters']
+
+
+def calibrate_filters(cfg: Config, checkpoint: Optional[Union[str, Path]] = None, device: Optional[str] = None,
+                      **settings: Any) -> Tuple[Calibration, str, Path]:
+    """Choose thresholds for the labeler of a config, see :func:`~mmrefine.labeling.calibration.search`.
+
+    Args:
+        cfg: a config with a ``PseudoLabelHook``; ``scene='each'`` is read as ``'all'``.
+        checkpoint: the weights of the teacher; default: ``load_from`` of the config.
+        device: ``'cpu'``, ``'cuda'``, …; default: cuda where there is one.
+        settings: ``precision``, ``within``, ``relative``, ``frames``, ``warps``, ``pace``, ``seed``.
+
+    Returns:
+        the calibration, the same as arguments of ``--cfg-options``, and the file ``<work_dir>/calibration.json``.
+
+    Raises:
+        ConfigError: the config labels nothing, or names no weights; settings that cannot be meant; no filter can be tuned.
+        CheckpointError: a checkpoint that is missing, broken, unsafe, or of another network.
+        InputError: too few or too small frames.
+        NoLabelsError: no thresholds keep anything worth counting.
+    """
+    check_calibration(settings)
+    raw = Config(cfg.to_dict(), filename=cfg.filename)
+    if raw.get('scene') == 'each':
+        raw.scene = 'all'
+    cfg = fill_in(raw)
+    check_config(cfg)
+    numbers = [i for i, hook in enumerate(cfg.get('custom_hooks') or []) if hook.get('type') == 'PseudoLabelHook']
+    if not numbers:
+        raise ConfigError(f'{cfg.filename or "config"}: there is no PseudoLabelHook in custom_hooks, so it has no filters to calibrate')
+    weights = checkpoint or cfg.get('load_from')
+    if not weights:
+        raise ConfigError(f'{cfg.filename or "config"}: load_from is not set, and random weights cannot be calibrated for; '
+                          'name a checkpoint after the config')
+    hook = HOOKS.build(cfg.custom_hooks[numbers[0]].to_dict())
+    device = usable_device(device)
+    teacher = FrozenTeacher(init_model(cfg, weights, device), hook.teacher_dtype)
+    dataset = DATASETS.build(dict(hook.dataset, pipeline=[]))
+    path = Path(cfg.work_dir, 'calibration.json')
+    fingerprint = label_fingerprint(teacher, LABELERS.build(dict(hook.labeler)), dataset, mmrefine.__version__)
+    found = calibrate_labeler(teacher, hook.labeler, dataset, settings, path, fingerprint, device, log=lambda line: None)
+    # '{labeler}': the hook's labeler stands elsewhere in the config
+    written = raw.custom_hooks[numbers[0]].get('labeler')
+    reference = re.fullmatch(r'{([\w.]+)}', written) if isinstance(written, str) else None
+    return found, found.options(reference[1] if reference else f'custom_hooks.{numbers[0]}.labeler'), path

@@ -1,0 +1,159 @@
+"""A run on somebody's video: its config, its weights, its folder, and whether it goes on with what is there."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Tuple, Union
+
+from mmengine.config import Config
+
+from mmrefine.apis.frame_damage import skipping
+from mmrefine.apis.model_names import NAMED_MODELS
+from mmrefine.apis.named_models import find_weights, load_named, readable_weights
+from mmrefine.compat.checkpoints import state_dict_of
+from mmrefine.config.load import override
+from mmrefine.errors import ConfigError, InputError, MMRefineError
+from mmrefine.fileio.atomic import json_bytes, save_checkpoint, write_bytes, write_failure
+from mmrefine.fileio.digest import digest_of_state
+from mmrefine.values import brief
+
+__all__ = ['RUN_FILE', 'default_out', 'mark_finished', 'prepare_run']
+
+# in the folder of results: the settings of its run, and whether it is finished
+RUN_FILE = 'run.json'
+START_FILE = 'start.pth'
+# what may change between two halves of one run; video and weights are compared apart
+_FREE = ('video', 'work_dir', 'resume', 'load_from', 'launcher', 'num_workers', 'experiment_name', 'log_level')
+
+
+def default_out(video: Union[str, Path], parent: str = 'work_dirs') -> Path:
+    """Where the results of a video go if nobody says: ``work_dirs/<its name>``."""
+    return Path(parent) / (Path(video).resolve().stem or 'video')
+
+
+def prepare_run(video: Union[str, Path],
+                model: Union[str, Path, Config] = 'raft_small',
+                out: Optional[Union[str, Path]] = None,
+                checkpoint: Optional[Union[str, Path]] = None,
+                overrides: Optional[Mapping[str, Any]] = None,
+                skip_corrupt: bool = False,
+                resume: bool = False,
+                log: Callable[[str], None] = print) -> Tuple[Config, bool]:
+    """The config of a run on a video, ready for :func:`~mmrefine.apis.train` or :func:`~mmrefine.apis.make_labels`.
+
+    Every frame is looked at; official weights are renamed to ``<out>/start.pth``; the settings are kept in ``<out>/run.json``.
+
+    Args:
+        video: a video file, a folder of frames, or a folder of such folders and files.
+        model: a short name (:data:`~mmrefine.apis.model_names.NAMED_MODELS`), a config with a top-level key ``video``, or its file.
+        out: folder of results; default: :func:`default_out`.
+        checkpoint: weights to start from, official RAFT files too; default: ``load_from`` of the config.
+        overrides: other values of the config by dotted key.
+        skip_corrupt: leave out frames that are corrupt; else they are an error.
+        resume: go on with the run that ``out`` holds, if it has the same settings or has not made anything yet; else ``out`` is taken as
+            it is.
+        log: called with a line.
+
+    Returns:
+        the config, not filled in, and whether its run is finished already.
+
+    Raises:
+        ConfigError: no such model, keys or values that cannot be meant, or a folder that holds another run.
+        CheckpointError: weights that are missing, broken, or of another network.
+        InputError: a video that cannot be used.
+    """
+    values = {**(overrides or {}), 'video': str(video)}
+    cfg = load_named(model)
+    if 'video' not in cfg:
+        raise ConfigError(f'{cfg.filename or "config"}: has no key video, so it is not for a video of yours (mmrefine flow and export take '
+                          f'it); take one of {", ".join(NAMED_MODELS)}, or a config that inherits from configs/_base_/datasets/video.py')
+    cfg = override(cfg, values)
+    folder = Path(out) if out is not None else default_out(video)
+    cfg = skipping(cfg, folder, skip_corrupt, log)
+    cfg.work_dir = str(folder)
+    address = str(checkpoint or cfg.get('load_from') or '')
+    if address.startswith(('http://', 'https://')):  # MMEngine fetches it, and the loader of the run judges it
+        cfg.load_from = digest = address
+        weights = None
+    else:
+        start = find_weights(cfg, checkpoint)
+        weights, renamed = readable_weights(cfg, start)
+        digest = digest_of_state(state_dict_of(weights, str(start)))
+        cfg.load_from = str(folder / START_FILE if renamed else start)
+    settings = dict(video=str(Path(video).resolve()), weights=digest, config=_settings(cfg))
+    finished = resume and _check_folder(folder, settings)
+    if weights is not None and cfg.load_from == str(folder / START_FILE):
+        save_checkpoint(cfg.load_from, weights)
+    cfg.resume = bool(resume or cfg.get('resume'))
+    _write(folder, settings, finished)
+    return cfg, finished
+
+
+def mark_finished(folder: Union[str, Path]) -> None:
+    """Note that the run in ``folder`` has nothing left to do."""
+    record = _read(Path(folder))
+    if record is not None:
+        _write(Path(folder), record['settings'], finished=True)
+
+
+def _settings(cfg: Config) -> Dict[str, Any]:
+    """All of a config that decides over the result, in JSON's types."""
+    plain = {key: value for key, value in cfg.to_dict().items() if key not in _FREE}
+    found: Dict[str, Any] = json.loads(json.dumps(plain, default=str))
+    return found
+
+
+def _check_folder(folder: Path, settings: Mapping[str, Any]) -> bool:
+    """Whether the folder holds the finished run of these settings; refuses a folder with another run."""
+    record = _read(folder)
+    if record is None:
+        if (folder / 'last_checkpoint').exists() or (folder / 'report.json').exists():
+            raise ConfigError(f'{folder}: holds a run that was not started by this command, so nobody knows its settings; go on with the '
+                              'command that began it, or choose another --out')
+        return False
+    changes = [f'{key} was {brief(old)}, is {brief(new)}' for key, old, new in _differences(record['settings'], settings)]
+    if changes and _has_made_something(folder):
+        more = f' and {len(changes) - 4} more' if len(changes) > 4 else ''
+        raise ConfigError(f'{folder}: holds a run of other settings ({"; ".join(changes[:4])}{more}); choose another --out, or delete that '
+                          'folder to begin anew')
+    return bool(record['finished']) and (folder / 'report.json').is_file() and (folder / 'refined.pth').is_file()
+
+
+def _has_made_something(folder: Path) -> bool:
+    """Whether there are labels, a checkpoint or a report, of any scene.
+
+    The record is older than all of them, so that a killed run has one. A run that failed before it made anything leaves its record too,
+    and may be begun again with the settings that its error asked for.
+    """
+    return any(path.name == 'report.json' or path.suffix in ('.png', '.pth') and path.name != START_FILE for path in folder.rglob('*'))
+
+
+def _differences(old: Any, new: Any, key: str = '') -> Iterator[Tuple[str, Any, Any]]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in [*old, *(name for name in new if name not in old)]:
+            yield from _differences(old.get(name), new.get(name), f'{key}.{name}' if key else str(name))
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for i, (one, other) in enumerate(zip(old, new)):
+            yield from _differences(one, other, f'{key}.{i}')
+    elif old != new:
+        yield key.replace('config.', '', 1), old, new
+
+
+def _read(folder: Path) -> Optional[Dict[str, Any]]:
+    path = folder / RUN_FILE
+    if not path.is_file():
+        return None
+    try:
+        record = json.loads(path.read_text(encoding='utf-8'))
+    except ValueError as error:
+        raise InputError(f'{path}: is not JSON ({error}); delete the folder and run again') from error
+    if not isinstance(record, dict) or not {'settings', 'finished'} <= set(record):
+        raise InputError(f'{path}: is not the record of a run of mmrefine; choose another --out')
+    return record
+
+
+def _write(folder: Path, settings: Mapping[str, Any], finished: bool) -> None:
+    try:
+        write_bytes(folder / RUN_FILE, json_bytes(dict(settings=dict(settings), finished=finished)))
+    except OSError as error:
+        raise MMRefineError(write_failure(folder / RUN_FILE, error)) from error

@@ -1,0 +1,1 @@
+"""Configs: read, override, fill in and check, before anything heavy is built."""

@@ -1,0 +1,166 @@
+"""Configs: read, override, fill in, and refuse before anything heavy is built."""
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+
+from mmengine.config import Config
+
+from mmrefine.compat.stock import stock_config_root
+from mmrefine.config.check import REFERENCE, RUNNER_KEYS, UNTYPED, config_problems, value_at
+from mmrefine.errors import ConfigError
+from mmrefine.values import brief
+
+__all__ = ['fill_in', 'load_config', 'override']
+
+
+def load_config(path: Union[str, Path], overrides: Optional[Mapping[str, Any]] = None) -> Config:
+    """The config of a file with overrides merged in and all keys checked; references are not filled in, see :func:`fill_in`.
+
+    Args:
+        path: a config file, or ``mmflow::<name>`` for a stock config.
+        overrides: values by dotted key, as ``--cfg-options`` gives them.
+
+    Raises:
+        ConfigError: no such file, a file that cannot be read as a config, unknown classes and keys (all of them at once).
+    """
+    file = Path(path)
+    if str(path).startswith('mmflow::'):
+        file = stock_config_root() / str(path).partition('::')[2]
+    if not file.is_file():
+        raise ConfigError(f'{path}: there is no such config file; see the configs/ folder for those that exist')
+    try:
+        cfg = Config.fromfile(str(file))
+    except Exception as error:  # whatever a config file may raise: it is code
+        raise ConfigError(f'{path}: cannot be read as a config ({type(error).__name__}: {_one_line(error)}); '
+                          'correct the file') from error
+    return override(cfg, overrides)
+
+
+def override(cfg: Config, overrides: Optional[Mapping[str, Any]] = None) -> Config:
+    """A copy with values replaced by dotted key, then checked.
+
+    Raises:
+        ConfigError: unknown keys and classes, in the overrides and in the config, all at once.
+    """
+    cfg = Config(cfg.to_dict(), filename=cfg.filename)
+    overrides = dict(overrides or {})
+    problems: List[str] = []
+    for key, value in overrides.items():
+        unknown = list(_unknown_override(cfg, key))
+        problems += unknown
+        if not unknown:
+            try:
+                cfg.merge_from_dict({key: value}, allow_list_keys=True)
+            except (AttributeError, IndexError, KeyError, TypeError):
+                where, found = _at(cfg, key)
+                problems.append(f'--cfg-options {key}: {where} is {brief(found)}, and only values of a dict can be replaced one by one; '
+                                f'give {where} as a whole, a dict in a config file of your own, which begins with '
+                                f"_base_ = '{cfg.filename or '<this config>'}'")
+    problems += config_problems(cfg)
+    if problems:
+        raise ConfigError(f'{cfg.filename or "config"}: ' + '; '.join(dict.fromkeys(problems)))
+    return cfg
+
+
+def _at(cfg: Config, key: str) -> Tuple[str, Any]:
+    """The longest part of a dotted key that leads through dicts, or through lists of them, and what is there."""
+    node, parts = cfg.to_dict(), key.split('.')
+    for depth, part in enumerate(parts):
+        if isinstance(node, dict) and part in node:
+            node = node[part]
+        elif isinstance(node, list) and part.isdigit() and int(part) < len(node) and isinstance(node[int(part)], dict):
+            node = node[int(part)]
+        else:
+            return '.'.join(parts[:depth]), node
+    return key, node
+
+
+def _unknown_override(cfg: Config, key: str) -> Iterator[str]:
+    """What is wrong with the dotted key of an override, if anything."""
+    node: Any = cfg
+    parts = key.split('.')
+    for depth, part in enumerate(parts):
+        where = '.'.join(parts[:depth]) or 'the config'
+        if isinstance(node, (list, tuple)):
+            if not part.isdigit() or int(part) >= len(node):
+                yield (f'--cfg-options {key}: {where} is a list of {len(node)}, so the next part must be '
+                       f'0 to {len(node) - 1}, got {part!r}')
+                return
+            node = node[int(part)]
+        elif isinstance(node, (Config, dict)):
+            if part not in node:
+                if depth == len(parts) - 1 and _takes_more(where, node, part):
+                    return
+                near = difflib.get_close_matches(part, [str(k) for k in node], n=3)
+                hint = f'; did you mean {", ".join(near)}?' if near else f'; it has {", ".join(sorted(str(k) for k in node))}'
+                yield f'--cfg-options {key}: {where} has no key {part!r}{hint}'
+                return
+            node = node[part]
+        elif node is None:
+            return
+        else:
+            reference = REFERENCE.fullmatch(node) if isinstance(node, str) else None
+            remedy = f'; override {".".join([reference[1], *parts[depth:]])} instead' if reference else ''
+            yield f'--cfg-options {key}: {where} is {node!r}, which has no keys{remedy}'
+            return
+
+
+def _takes_more(where: str, node: Any, part: str) -> bool:
+    """Whether a dict may get a key that it has not: what takes the dict knows its keys, and the check of the config asks it."""
+    if where == 'the config':
+        return part in RUNNER_KEYS
+    return 'type' in node or not node or where.rpartition('.')[2] in UNTYPED
+
+
+def fill_in(cfg: Config) -> Config:
+    """A copy in which each ``'{name}'`` stands for the top-level key ``name``, whatever its type.
+
+    Overrides come after a config file is evaluated, so a plain Python variable in it would keep its old value; a reference
+    follows. ``'{labeler.directions}'`` goes further down, ``'{max_iters+100}'`` adds a whole number, and inside a longer
+    string the value is written out. The network's own config (``estimator``) is left alone.
+
+    Raises:
+        ConfigError: references to keys that are None or do not exist, all of them at once, or that lead in a circle.
+    """
+    plain, problems = cfg.to_dict(), []
+
+    def value_of(name: str, plus: Optional[str], where: str, seen: Tuple[str, ...]) -> Any:
+        if name in seen:
+            problems.append(f'{where}: {" -> ".join([*seen, name])} is a circle')
+            return None
+        found = value_at(plain, name)
+        if found is None:
+            top = name.partition('.')[0]
+            remedy = f'which is not set; add --cfg-options {name}=…' if top in plain else 'and there is no such key in the config'
+            problems.append(f'{where} needs {name}, {remedy}')
+            return None
+        value = filled(found, where, (*seen, name))
+        return value + int(plus) if plus and isinstance(value, (int, float)) else value
+
+    def filled(value: Any, where: str, seen: Tuple[str, ...] = ()) -> Any:
+        if isinstance(value, dict):
+            return {k: v if k == 'estimator' else filled(v, f'{where}.{k}' if where else str(k), seen) for k, v in value.items()}
+        if isinstance(value, (list, tuple)):
+            return type(value)(filled(v, f'{where}.{i}', seen) for i, v in enumerate(value))
+        if not isinstance(value, str):
+            return value
+        whole = REFERENCE.fullmatch(value)
+        if whole:
+            return value_of(whole[1], whole[2], where, seen)
+        return REFERENCE.sub(lambda m: str(value_of(m[1], m[2], where, seen)), value)
+
+    result = {key: filled(value, key) if key != 'estimator' else value for key, value in plain.items()}
+    if problems:
+        raise ConfigError(f'{cfg.filename or "config"}: ' + '; '.join(_first_of_each_remedy(problems)))
+    return Config(result, filename=cfg.filename)
+
+
+def _first_of_each_remedy(problems: Sequence[str]) -> List[str]:
+    """One key that is not set is reported once, however many places need it."""
+    return list({problem.partition(' needs ')[2] or problem: problem for problem in reversed(problems)}.values())[::-1]
+
+
+def _one_line(error: BaseException) -> str:
+    return ' '.join(str(error).split())

@@ -1,0 +1,111 @@
+"""Whole videos with what was drawn and clicked in them: DAVIS, and the joints of BADJA."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Union
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from mmrefine.errors import ConfigError, InputError
+from mmrefine.fileio.annotations.badja import read_badja
+from mmrefine.fileio.annotations.davis import read_ids
+from mmrefine.fileio.images import read_image
+from mmrefine.fileio.video.frames import list_folder, list_images
+from mmrefine.registry import DATASETS
+from mmrefine.structures import ClipSample
+
+__all__ = ['DavisClips']
+
+
+@DATASETS.register_module()
+class DavisClips(Dataset):
+    """DAVIS-2016 and 2017: ``<data_root>/JPEGImages/480p/<video>/00000.jpg`` and ``Annotations/480p/<video>/00000.png``.
+
+    An item is a video: ``inputs`` uint8 ``(T, 3, H, W)`` RGB and ``data_samples``, a :class:`~mmrefine.structures.ClipSample` with
+    ``masks``, and with ``points`` and ``visible`` where there are joints.
+
+    Args:
+        data_root: the folder that holds ``JPEGImages`` and ``Annotations``.
+        videos: 'all', or a list of names.
+        image_set: file of names below ``ImageSets``, such as '2017/val'; instead of ``videos``.
+        badja: folder of joints ``<video>.json`` (BADJA); videos without a file have none.
+        resolution: the folder '480p', or another.
+
+    Attributes:
+        videos: the names in use, in order.
+
+    Raises:
+        ConfigError: videos that are not there, or both ``videos`` and ``image_set``.
+        InputError: no such folder; when an item is read, frames and annotations that do not belong together.
+    """
+
+    def __init__(self,
+                 data_root: Union[str, Path],
+                 videos: Union[str, Sequence[str]] = 'all',
+                 image_set: Optional[str] = None,
+                 badja: Optional[Union[str, Path]] = None,
+                 resolution: str = '480p') -> None:
+        root = Path(data_root)
+        self.frames, self.annotations = root / 'JPEGImages' / resolution, root / 'Annotations' / resolution
+        self.badja = None if badja is None else Path(badja)
+        if self.badja is not None and not self.badja.is_dir():
+            raise InputError(f'{self.badja}: there is no such folder of joints; correct badja or leave it out')
+        if image_set is not None:
+            if videos != 'all':
+                raise ConfigError(f'DavisClips takes videos={videos!r} or image_set={image_set!r}, not both; leave one out')
+            videos = _names(root / 'ImageSets' / f'{image_set}.txt')
+        found = [path.name for path in list_folder(self.frames) if path.is_dir()]
+        self.videos = found if videos == 'all' else [videos] if isinstance(videos, str) else list(videos)
+        missing = [name for name in self.videos if name not in found]
+        if missing or not self.videos:
+            raise ConfigError(f'{self.frames}: {f"there is no video {missing[0]!r}" if missing else "there are no videos"}, it holds '
+                              f'{len(found)}; correct data_root, videos or image_set')
+
+    @property
+    def metainfo(self) -> Dict[str, Any]:
+        """What MMEngine's evaluator records of a dataset."""
+        return dict(dataset=type(self).__name__, videos=list(self.videos))
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def __getitem__(self, index: int) -> Dict[str, Any]:
+        """The whole video.
+
+        Raises:
+            InputError: fewer than 3 frames, frames without annotation, or files that cannot be read.
+        """
+        name = self.videos[index]
+        files, drawn = (list_images(folder / name) for folder in (self.frames, self.annotations))
+        if len(files) < 3 or [path.stem for path in files] != [path.stem for path in drawn]:
+            raise InputError(f'{self.frames / name}: needs 3 or more frames, each with an annotation of its name in '
+                             f'{self.annotations / name}, found {len(files)} and {len(drawn)}; download the archive again')
+        frames, masks = np.stack([read_image(path) for path in files]), np.stack([read_ids(path) for path in drawn])
+        if frames.shape[:3] != masks.shape:
+            raise InputError(f'{self.annotations / name}: the annotations are {masks.shape[1]}x{masks.shape[2]} (height x width), the '
+                             f'frames {frames.shape[1]}x{frames.shape[2]}; take both of one resolution')
+        sample = ClipSample(metainfo=dict(scene=name, size=masks.shape[1:]), masks=torch.from_numpy(masks))
+        clicked = None if self.badja is None else self.badja / f'{name}.json'
+        if clicked is not None and clicked.is_file():
+            _add_joints(sample, clicked, [path.stem for path in files])
+        return dict(inputs=torch.from_numpy(frames.transpose(0, 3, 1, 2).copy()), data_samples=sample)
+
+
+def _add_joints(sample: ClipSample, path: Path, names: List[str]) -> None:
+    """Joints by the name of their frame; in the other frames none is visible."""
+    found = read_badja(path, sample.size)
+    count = len(next(iter(found.values())).visible)
+    points, visible = np.zeros((len(names), count, 2)), np.zeros((len(names), count), bool)
+    for t, name in enumerate(names):
+        if name in found:
+            points[t], visible[t] = found[name]
+    sample.points, sample.visible = torch.from_numpy(points), torch.from_numpy(visible)
+
+
+def _names(path: Path) -> List[str]:
+    try:
+        return path.read_text(encoding='utf-8').split()
+    except OSError as error:
+        raise InputError(f'{path}: cannot be opened ({error.strerror}); correct data_root or image_set') from error

@@ -1,0 +1,112 @@
+"""What a network's flow carries along a video: the masks and joints of its first frame."""
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, Optional, Sequence
+
+import torch
+from mmengine.dist import all_gather_object, get_dist_info
+from mmengine.evaluator import BaseMetric
+from torch import Tensor
+
+from mmrefine.engine.runtime.progress import Progress
+from mmrefine.evaluation import carry_mask, carry_points
+from mmrefine.evaluation.masks.scores import VOID
+from mmrefine.registry import METRICS
+from mmrefine.structures import ClipSample, FlowEstimator
+
+
+@torch.no_grad()
+def carry_clip(model: FlowEstimator,
+               frames: Tensor,
+               sample: ClipSample,
+               device: str = 'cpu',
+               told: Optional[Callable[[int], None]] = None) -> None:
+    """Fill ``pred_masks`` and ``pred_points`` from the first frame that has any, frame by frame.
+
+    Masks follow the flow back to the frame before, except where the flow forward does not return (:func:`carry_mask`), and stay soft on
+    the way, one for each object; a pixel belongs to the object with the most of it, if that is more than a half. Points follow the flow
+    forward. Before their first frame, points are nan.
+
+    Args:
+        model: the network, in evaluation mode.
+        frames: ``(T, 3, H, W)`` uint8 RGB.
+        sample: with ``masks``, or ``points`` and ``visible``, or both; its predictions are set.
+        device: where the network lives.
+        told: called with the number of steps that are done, of ``T - 1``.
+    """
+    masks, points = sample.get('masks'), sample.get('points')
+    soft: List[Tensor] = []
+    if masks is not None:
+        first = masks[0]
+        objects = int(first[first != VOID].max()) if bool((first != VOID).any()) else 0
+        soft = [(first == number).float() for number in range(1, objects + 1)]
+        carried_masks = [_ids(soft, first)]
+    if points is not None:
+        start = int(sample.visible.any(dim=1).float().argmax())
+        carried_points = torch.full_like(points, float('nan'))
+        carried_points[start] = points[start]
+    for t in range(1, len(frames)):
+        before, now = (frames[i][None].to(device).float() / 255 for i in (t - 1, t))
+        if told is not None and t > 1:
+            told(t - 1)
+        if masks is None and t <= start:
+            continue
+        flow_fw = model.estimate(before, now)[-1][0].float().cpu()
+        if masks is not None:
+            flow_bw = model.estimate(now, before)[-1][0].float().cpu()
+            soft = [carry_mask(mask, flow_bw, flow_fw) for mask in soft]
+            carried_masks.append(_ids(soft, masks[0]))
+        if points is not None and t > start:
+            carried_points[t] = carry_points(carried_points[t - 1], flow_fw.to(carried_points.dtype))
+    if told is not None:
+        told(len(frames) - 1)
+    if masks is not None:
+        sample.pred_masks = torch.stack(carried_masks)
+    if points is not None:
+        sample.pred_points = carried_points
+
+
+def score_clips(model: FlowEstimator,
+                dataset: Any,
+                metrics: Sequence[Dict[str, Any]],
+                device: str = 'cpu',
+                log: Optional[Callable[[str], None]] = None) -> Dict[str, float]:
+    """Scores of what a network carries along the videos of a data set, overall and per video.
+
+    The videos are shared over the processes, and every process gets the same result.
+
+    Args:
+        model: the network, in evaluation mode.
+        dataset: of :class:`~mmrefine.datasets.DavisClips` or its like.
+        metrics: configs of clip metrics, such as ``dict(type='MaskMetric')``.
+        device: where the network lives.
+        log: called with a line now and then; None: silent.
+
+    Returns:
+        ``{'J_mean': …, 'scene/<video>/J_mean': …, …, 'videos': n}``.
+
+    Raises:
+        MMRefineError: predictions that do not fit the truth.
+    """
+    rank, world = get_dist_info()
+    judges: List[BaseMetric] = [METRICS.build({'_scope_': 'mmrefine', **metric}) for metric in metrics]
+    for number in range(rank, len(dataset), world):
+        item = dataset[number]
+        frames, sample = item['inputs'], item['data_samples']
+        progress = Progress(f'video {number + 1} of {len(dataset)}, {sample.scene}: carried {{}} frames', len(frames) - 1,
+                            log or (lambda line: None))
+        carry_clip(model, frames, sample, device, progress)
+        for judge in judges:
+            judge.process(None, [sample])
+    scores: Dict[str, float] = {}
+    for judge in judges:
+        scores.update(judge.compute_metrics([result for part in all_gather_object(judge.results) for result in part]))
+    return scores
+
+
+def _ids(soft: Sequence[Tensor], like: Tensor) -> Tensor:
+    """The ids of soft masks, ``(H, W)`` of the type of ``like``."""
+    if not soft:
+        return torch.zeros_like(like)
+    most, number = torch.stack(list(soft)).max(dim=0)
+    return torch.where(most > 0.5, number + 1, 0).to(like.dtype)

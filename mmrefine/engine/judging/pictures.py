@@ -1,0 +1,179 @@
+"""The pictures of the report: sheets of pairs spread over a group, and the pairs that changed most."""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmrefine.errors import LabelStoreError
+from mmrefine.fileio.images import write_image
+from mmrefine.fileio.store.label_store import LabelStore
+from mmrefine.report import PairChange
+from mmrefine.structures import FlowEstimator, FlowLabel
+from mmrefine.visualization import before_after_sheet, draw_wheel, flow_to_rgb, label_overlay, sequence_scale
+
+PICTURES = 'pictures'  # the folder, in the work dir
+WHEEL, WHEEL_SIZE = f'{PICTURES}/wheel.png', 144  # px; shown at half of it
+PAIR_WIDTH = 480  # px at most, of the pictures of single pairs
+
+
+@dataclass
+class Drawn:
+    """The pictures of a group, as the record of the report names them; paths are relative to the work dir."""
+    sheets: List[Dict[str, Any]] = field(default_factory=list)
+    pairs: Dict[int, Dict[str, Any]] = field(default_factory=dict)  # by index in the data set
+    overlays: List[Dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class Look:
+    """One pair, looked at by both networks: frames ``(H, W, 3)`` uint8, flows ``(H, W, 2)`` px; the truth is nan where it is unknown."""
+    key: str
+    scene: str
+    frame1: np.ndarray
+    frame2: np.ndarray
+    before: np.ndarray
+    after: np.ndarray
+    truth: Optional[np.ndarray]
+
+    def small(self) -> 'Look':
+        """The same, not wider than the pictures of single pairs; the flows stay px of the whole frame."""
+        truth = None if self.truth is None else fit(self.truth)
+        return Look(self.key, self.scene, fit(self.frame1), fit(self.frame2), fit(self.before), fit(self.after), truth)
+
+
+def fit(picture: np.ndarray, width: int = PAIR_WIDTH) -> np.ndarray:
+    """A picture or flow ``(H, W, C)`` at most ``width`` px wide; flows take the nearest pixel, so that edges stay edges."""
+    if picture.shape[1] <= width:
+        return picture
+    height = max(1, round(picture.shape[0] * width / picture.shape[1]))
+    way = cv2.INTER_AREA if picture.dtype == np.uint8 else cv2.INTER_NEAREST
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=way)).reshape(height, width, -1)
+
+
+class ReportPictures:
+    """Draws pairs of one group, all pictures of a scene in one colour scale.
+
+    Args:
+        work_dir: where the report goes.
+        group: name of the group.
+        dataset: its pairs; the pipeline ends in :class:`~mmrefine.datasets.transforms.PackPair`.
+        teacher: the network as it came.
+        model: the refined network.
+        device: where both live.
+        store: of the labels, for those pairs that it has; None: no labels are drawn.
+    """
+
+    def __init__(self, work_dir: Path, group: str, dataset: Any, teacher: FlowEstimator, model: FlowEstimator, device: str,
+                 store: Optional[LabelStore] = None) -> None:
+        self.work_dir, self.group, self.dataset = work_dir, group, dataset
+        self.teacher, self.model, self.device, self.store = teacher, model, device, store
+
+    def draw(self, spread: int, changed: Sequence[PairChange]) -> Drawn:
+        """Write the pictures.
+
+        Args:
+            spread: how many sheets, of pairs spread evenly over the group; their labels are drawn, too.
+            changed: pairs that are drawn one by one.
+
+        Returns:
+            what was drawn; sheets in the order of the data.
+        """
+        sheets = sorted({int(i) for i in np.linspace(0, len(self.dataset) - 1, min(spread, len(self.dataset)))})
+        singles = {one.index for one in changed}
+        drawn = Drawn()
+        scenes: Dict[str, List[int]] = {}
+        for i in sorted({*sheets, *singles}):
+            scenes.setdefault(str(self.dataset.pairs[i]['scene']), []).append(i)
+        by_index: Dict[int, List[Dict[str, Any]]] = {}
+        for indices in scenes.values():  # of one scene at a time, and only those for sheets in full size
+            looks = {i: self._look(i) if i in sheets else self._look(i).small() for i in indices}
+            scale = sequence_scale(flow for look in looks.values() for flow in _typical(look))
+            for i, look in looks.items():
+                if i in sheets:
+                    by_index[i] = [self._sheet(look, scale), self._overlay(look.small(), scale)]
+                if i in singles:
+                    drawn.pairs[i] = self._single(look.small(), scale)
+        for i in sheets:
+            sheet, overlay = by_index[i]
+            drawn.sheets.append(sheet)
+            drawn.overlays += [overlay] if overlay else []
+        if drawn.pairs or drawn.overlays:
+            write_image(self.work_dir / WHEEL, draw_wheel(WHEEL_SIZE))
+        return drawn
+
+    def _sheet(self, look: Look, scale: float) -> Dict[str, str]:
+        valid = None if look.truth is None else np.isfinite(look.truth).all(axis=2)
+        picture = before_after_sheet(look.frame1, look.before, look.after, scale, look.truth, valid, look.frame2)
+        return dict(path=self._write(f'{_name(look.key)}.png', picture), caption=f'{self.group}: {look.key}')
+
+    def _single(self, look: Look, scale: float) -> Dict[str, Any]:
+        name = f'pairs/{_name(look.key)}'
+        parts: Dict[str, Any] = dict(
+            key=look.key,
+            scene=look.scene,
+            max_motion=scale,
+            frame=self._write(f'{name}_frame.jpg', look.frame1),
+            flow_before=self._write(f'{name}_before.png', flow_to_rgb(look.before, scale)),
+            flow_after=self._write(f'{name}_after.png', flow_to_rgb(look.after, scale)))
+        if look.truth is not None:
+            parts['truth'] = self._write(f'{name}_truth.png', flow_to_rgb(look.truth, scale))
+        overlay = self._overlay(look, scale)
+        return dict(parts, labels=overlay['path']) if overlay else parts
+
+    def _overlay(self, look: Look, scale: float) -> Dict[str, Any]:
+        """The kept label of a small look over its frame; nothing where there is no such label, or one of another shape."""
+        if self.store is None or not self.store.has(look.key):
+            return {}
+        try:
+            label = self.store.read(look.key)
+        except LabelStoreError:  # a label that is gone must not cost the report
+            return {}
+        flow, weight = (fit(part.permute(1, 2, 0).numpy()) for part in (label.flow, label.weight))
+        if flow.shape[:2] != look.frame1.shape[:2]:
+            return {}
+        small = FlowLabel(*(torch.from_numpy(np.ascontiguousarray(part)).permute(2, 0, 1) for part in (flow, weight)))
+        path = self._write(f'labels/{_name(look.key)}.jpg', label_overlay(look.frame1, small, scale))
+        return dict(path=path, caption=look.key, max_motion=scale)
+
+    def _write(self, name: str, picture: np.ndarray) -> str:
+        path = Path(PICTURES, self.group, name)
+        write_image(self.work_dir / path, picture)
+        return path.as_posix()
+
+    @torch.no_grad()
+    def _look(self, index: int) -> Look:
+        item = self.dataset[index]
+        frames = item['inputs'][:, None].to(self.device).float() / 255
+        before, after = (_image(network.estimate(frames[0], frames[1])[-1][0].float()) for network in (self.teacher, self.model))
+        sample, truth = item['data_samples'], None
+        if 'flow' in sample:
+            truth = np.where(_image(sample.weight) > 0, _image(sample.flow), np.nan)
+        return Look(sample.key, sample.scene, _image(item['inputs'][0]), _image(item['inputs'][1]), before, after, truth)
+
+
+def named_pairs(chosen: Mapping[str, Sequence[PairChange]], drawn: Drawn) -> Dict[str, Any]:
+    """The best and the worst pairs with their scores and pictures, for the record."""
+    named: Dict[str, Any] = {
+        name: [dict(drawn.pairs[one.index], before=one.before, after=one.after) for one in changes]
+        for name, changes in chosen.items()
+    }
+    return dict(named, wheel=WHEEL) if drawn.pairs else named
+
+
+def _typical(look: Look) -> List[np.ndarray]:
+    return [look.before, look.after] if look.truth is None else [look.truth]
+
+
+def _name(key: str) -> str:
+    return key.replace('/', '_')
+
+
+def _image(tensor: Tensor) -> np.ndarray:
+    """``(C, H, W)`` -> ``(H, W, C)``."""
+    return tensor.detach().cpu().numpy().transpose(1, 2, 0)

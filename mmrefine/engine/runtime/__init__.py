@@ -1,0 +1,1 @@
+"""The process and the machine under it: memory, progress, signals, other processes."""

@@ -1,0 +1,1 @@
+"""Stage 1 over a whole data set: share out, skip what is there, label, write, finish."""

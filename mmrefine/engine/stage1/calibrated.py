@@ -1,0 +1,134 @@
+"""Calibrated thresholds for a data set: which frames, and the result kept beside the labels."""
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+
+import numpy as np
+from mmengine.dist import broadcast_object_list, is_main_process
+
+from mmrefine.engine.runtime.processes import together
+from mmrefine.engine.stage1.run import as_frames
+from mmrefine.errors import ConfigError, LabelStoreError
+from mmrefine.fileio.atomic import write_failure, write_json
+from mmrefine.fileio.digest import digest_of
+from mmrefine.labeling import Calibration, calibrate, check_promise, tunable_filters
+from mmrefine.models import FrozenTeacher
+from mmrefine.values import as_count
+
+# what a config may say; the rest of calibrate() is the engine's business
+DEFAULTS: Dict[str, Any] = {
+    name: inspect.signature(calibrate).parameters[name].default
+    for name in ('precision', 'within', 'relative', 'warps', 'pace', 'seed')
+}
+DEFAULTS['frames'] = 16
+
+
+def check_calibration(settings: Mapping[str, Any], name: str = 'calibrate') -> None:
+    """Refuse what :func:`calibrate_labeler` could not do.
+
+    Args:
+        settings: ``precision``, ``within``, ``relative``, ``warps``, ``pace`` and ``seed`` as :func:`~mmrefine.labeling.calibration.search`
+            takes them, and ``frames``, the number of pairs to take; all may be left out.
+        name: of the dict in the config, for the message.
+
+    Raises:
+        ConfigError: a key that does not exist, or a value that cannot be meant.
+    """
+    unknown = sorted(set(settings) - set(DEFAULTS))
+    if unknown:
+        raise ConfigError(f'{name} has no key {", ".join(map(repr, unknown))}; it has {", ".join(DEFAULTS)}')
+    whole = {**DEFAULTS, **settings}
+    check_promise(whole['precision'], whole['within'], whole['relative'], whole['warps'], whole['pace'], name)
+    as_count(f'{name}.frames', whole['frames'], 2)
+    as_count(f'{name}.seed', whole['seed'], 0)
+
+
+def calibrate_labeler(teacher: FrozenTeacher,
+                      labeler: Mapping[str, Any],
+                      dataset: Any,
+                      settings: Mapping[str, Any],
+                      path: Path,
+                      fingerprint: Mapping[str, str],
+                      device: str = 'cpu',
+                      log: Callable[[str], None] = print) -> Calibration:
+    """Thresholds for labels of ``dataset``, of :func:`~mmrefine.labeling.calibration.search` on pairs spread evenly over it.
+
+    One process computes, and all get the same. The result is written to ``path`` with what decided over it; what lies there already is
+    taken if the same teacher, labeler, frames and settings made it, so that a run that was killed goes on with the same thresholds, to
+    the last bit.
+
+    Args:
+        teacher: frozen.
+        labeler: config of the labeler.
+        dataset: frame pairs without a pipeline.
+        settings: see :func:`check_calibration`.
+        path: of the JSON file.
+        fingerprint: of the labels that ``labeler`` would make, of :func:`~mmrefine.engine.label_fingerprint`.
+        device: where the teacher lives.
+        log: called with lines of text.
+
+    Raises:
+        ConfigError: settings that cannot be meant, or no filter can be tuned.
+        InputError: too few or too small frames.
+        LabelStoreError: the file cannot be written.
+        TeacherError: the motion cannot be used.
+        NoLabelsError: no thresholds keep anything worth counting.
+    """
+    check_calibration(settings)
+    tunable_filters(labeler)
+    whole = {**DEFAULTS, **settings}
+
+    def compute() -> Dict[str, Any]:
+        made_for = dict(fingerprint, settings=digest_of(whole))
+        known = _read(path, made_for)
+        if known is not None:
+            log(f'Calibration: the thresholds of {path}: {_short(known)}')
+            return known.to_dict()
+        pairs = _Pairs(dataset, whole['frames'])
+        log(f'Calibration: known warps of {len(pairs)} frames')
+        asked = {key: value for key, value in whole.items() if key != 'frames'}
+        found = calibrate(teacher, labeler, pairs, **asked, device=device)
+        try:
+            write_json(path, dict(found.to_dict(), fingerprint=made_for))
+        except OSError as error:
+            raise LabelStoreError(write_failure(path, error)) from error
+        log('Calibration:\n' + '\n'.join(found.lines()))
+        log(f'Calibration: {_short(found)}')
+        return found.to_dict()
+
+    computed: List[Optional[Dict[str, Any]]] = [together(lambda: compute() if is_main_process() else None)]
+    broadcast_object_list(computed)
+    assert computed[0] is not None  # rank 0 has it, or all have raised
+    return Calibration.from_dict(computed[0])
+
+
+def _short(found: Calibration) -> str:
+    return ', '.join(f'{key}={value:g}' for key, value in found.thresholds.items())
+
+
+def _read(path: Path, fingerprint: Mapping[str, str]) -> Optional[Calibration]:
+    """What lies at ``path`` if it was made for the same, else None: it is made again then."""
+    try:
+        record = json.loads(path.read_text(encoding='utf-8'))
+        return Calibration.from_dict(record) if record.get('fingerprint') == fingerprint else None
+    except (OSError, ValueError, KeyError, AttributeError):
+        return None
+
+
+class _Pairs(Sequence[Any]):
+    """Pairs ``(3, H, W)`` RGB in [0, 1] on the CPU, spread evenly over a data set, read when asked for."""
+
+    def __init__(self, dataset: Any, count: int) -> None:
+        there = len(dataset.pairs)
+        self.dataset = dataset
+        self.chosen = sorted({int(i) for i in np.linspace(0, there - 1, min(count, there))})
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def __getitem__(self, number: Any) -> Any:
+        item = self.dataset[self.chosen[number]]
+        return tuple(as_frames([item[name]], 'cpu')[0] for name in ('frame1', 'frame2'))

@@ -1,0 +1,1 @@
+"""Errors of flow: against ground truth, by part of the frame, and without ground truth."""

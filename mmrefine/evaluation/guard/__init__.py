@@ -1,0 +1,1 @@
+"""The label-free comparison of two networks that the guard decides by."""

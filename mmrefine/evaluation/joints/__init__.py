@@ -1,0 +1,1 @@
+"""How well points that were carried along a video match the annotated ones."""

@@ -1,0 +1,1 @@
+"""How good labels are: their statistics, and a verdict on each scene."""

@@ -1,0 +1,1 @@
+"""Annotations of published data sets: masks, joints."""

@@ -1,0 +1,1 @@
+"""Labels as bytes, and back."""

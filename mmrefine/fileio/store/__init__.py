@@ -1,0 +1,1 @@
+"""The label store: whole files, or none; a manifest when complete."""

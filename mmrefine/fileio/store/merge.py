@@ -1,0 +1,159 @@
+"""Label stores that were made apart, on several machines or by several runs, become one."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
+
+from mmrefine.errors import LabelStoreError, StaleLabelsError
+from mmrefine.fileio.atomic import PathLike
+from mmrefine.fileio.digest import digest_of_bytes
+from mmrefine.fileio.images import find_damage
+from mmrefine.fileio.store.index import read_fingerprint
+from mmrefine.fileio.store.label_store import LabelStore
+from mmrefine.fileio.store.layout import FINGERPRINT, MANIFEST, differing, wanted_of
+from mmrefine.fileio.store.statistics import summarize
+
+__all__ = ['MergedStore', 'merge_stores']
+
+_PARTS = {'.png': 'flow', '.weight.png': 'weights'}
+
+
+@dataclass(frozen=True)
+class MergedStore:
+    """What ``merge_stores`` did.
+
+    Args:
+        labels: labels in the merged store.
+        added: how many of them were copied now; the others were there already.
+        complete: whether the store has a manifest. If not, the labelling run of its fingerprint makes what is missing.
+    """
+    labels: int
+    added: int
+    complete: bool
+
+
+def merge_stores(out: PathLike, inputs: Sequence[PathLike]) -> MergedStore:
+    """Copy the labels of all ``inputs`` into ``out``, which becomes the store that one process would have made.
+
+    The inputs are only read. They may overlap, as long as they agree, and may be unfinished: then so is ``out``, unless all together
+    have what a labelling run has noted as wanted, or one that is complete has all labels. Nothing is written before all inputs are
+    known to fit; each label that is copied is compared with its digest. A merge that was killed goes on where it was, and one into
+    an existing store of the same fingerprint adds to it.
+
+    Args:
+        out: folder of the merged store; it need not exist yet, and is none of the inputs.
+        inputs: folders of at least one store.
+
+    Raises:
+        StaleLabelsError: the stores have different fingerprints; says which and what differs.
+        LabelStoreError: two stores differ in a label, which is named; a store is damaged or none; ``out`` cannot be written.
+    """
+    if not inputs:
+        raise LabelStoreError(f'{out}: there is nothing to merge into it; name at least one label store')
+    out = Path(out)
+    stores = [_opened(Path(root)) for root in inputs]
+    for store in stores:
+        _refuse_nested(out, store.root)
+        _refuse_other(stores[0], store)
+    target = LabelStore(out, stores[0].fingerprint)
+    begun = (out / FINGERPRINT).exists()
+    if begun:
+        _refuse_other(stores[0], _opened(out))
+    everyone = [target, *stores] if begun else stores
+    homes = _homes(everyone)
+    complete = [store for store in everyone if store.is_complete()]
+    wanted = next((found for found in (store.expected() for store in everyone) if found is not None), None)
+    whole = all(store.is_complete() for store in stores) or any(len(store.keys()) == len(homes) for store in complete)
+    whole = whole or wanted == wanted_of(homes)
+    if begun and target.is_complete() and not whole:
+        raise LabelStoreError(f'{out}: it is complete, and would not be with the unfinished labels of '
+                              f'{next(store.root for store in stores if not store.is_complete())}; merge into a new folder')
+    extra = _extra(complete, homes) if whole else None
+    target.create()
+    if wanted is not None:
+        target.expect(wanted)
+    added = sum(_copy(key, home, target) for key, (home, _) in homes.items() if home is not target)
+    if whole and (added or not target.is_complete()):
+        target.finish(homes, extra)
+    return MergedStore(len(homes), added, whole)
+
+
+_Homes = Dict[str, Tuple[LabelStore, Dict[str, Any]]]
+
+
+def _opened(root: Path) -> LabelStore:
+    """The store at ``root``, complete or not; nothing there is changed."""
+    if (root / MANIFEST).exists():
+        store = LabelStore.open(root)
+        names = differing(read_fingerprint(root), store.fingerprint)
+        if names:
+            raise LabelStoreError(f'{root}: {FINGERPRINT} and {MANIFEST} differ in {", ".join(names)}, so it is unclear what made its '
+                                  'labels; bring the folder back from a copy, or leave it out')
+        return store
+    if not (root / FINGERPRINT).exists():
+        raise LabelStoreError(f'{root}: is no label store ({"it has no " + FINGERPRINT if root.is_dir() else "there is no such folder"}); '
+                              'correct the path, or leave it out')
+    return LabelStore(root, read_fingerprint(root))
+
+
+def _refuse_nested(out: Path, root: Path) -> None:
+    outer, inner = out.resolve(), root.resolve()
+    if outer == inner or outer in inner.parents or inner in outer.parents:
+        raise LabelStoreError(f'{out}: is, holds or lies in {root}, which is to be merged into it; merge into a folder of its own')
+
+
+def _refuse_other(first: LabelStore, store: LabelStore) -> None:
+    found, wanted = store.fingerprint, first.fingerprint
+    story = ', '.join(f'{name} (there {wanted.get(name, "none")}, here {found.get(name, "none")})' for name in differing(found, wanted))
+    if story:
+        raise StaleLabelsError(f'{store.root}: cannot be merged with {first.root}, its labels were made with other {story}; merge only '
+                               'stores of the same teacher, labeler and frames')
+
+
+def _homes(stores: Iterable[LabelStore]) -> _Homes:
+    """Key -> (the first store that has the label, its record there), sorted; all that have it agree."""
+    homes: _Homes = {}
+    for store in stores:
+        for key in store.keys():
+            record = store.record(key)
+            if not store.has(key):  # a picture is gone: another store may have it, else the labelling run makes the label again
+                continue
+            home, known = homes.setdefault(key, (store, record))
+            differs = [what for suffix, what in _PARTS.items() if record['files'].get(suffix) != known['files'].get(suffix)]
+            differs += ['statistics'] if record['stats'] != known['stats'] else []
+            if differs:
+                raise LabelStoreError(f'{store.root}: its label {key!r} is not the one of {home.root} ({", ".join(differs)} differ) '
+                                      'although both have the same fingerprint; keep one of them, nothing was merged')
+    return dict(sorted(homes.items()))
+
+
+def _extra(complete: List[LabelStore], homes: _Homes) -> Dict[str, Any]:
+    """What the manifest keeps beside the labels: the summary of all, and what all agree on."""
+    extras = [dict(store.manifest.get('extra', {})) for store in complete] or [{}]
+    summed = not complete or any('summary' in extra for extra in extras)
+    names = {name for extra in extras for name in extra if name != 'summary'}
+    odd = sorted(name for name in names if any(extra.get(name) != extras[0].get(name) for extra in extras))
+    if odd:
+        raise LabelStoreError(f'{complete[0].root}: its manifest says another "{odd[0]}" than those of the other stores, so they cannot '
+                              'be merged')
+    merged = {name: value for name, value in extras[0].items() if name != 'summary'}
+    if summed:
+        merged['summary'] = summarize((key, record['stats']) for key, (_, record) in homes.items())
+    return merged
+
+
+def _copy(key: str, home: LabelStore, target: LabelStore) -> bool:
+    """Whether the label had to be copied."""
+    if target.has(key):
+        return False
+    record, files = home.record(key), {}
+    for suffix, wanted in record['files'].items():
+        data = home.bytes_of(key, suffix)
+        found: Optional[str] = digest_of_bytes(data)
+        if found != wanted:
+            raise LabelStoreError(f'{home.root / key}{suffix}: {find_damage(data) or "changed"} (digest {found}, wanted {wanted}); bring '
+                                  'this file back from a copy, then merge again: what is merged is kept')
+        files[suffix] = data
+    target.put(key, files, record['stats'], record['quality'])
+    return True

@@ -1,0 +1,229 @@
+"""What a label store holds, without changing it."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, FrozenSet, List, Mapping, Optional, Type, TypeVar
+
+from mmrefine.errors import LabelStoreError
+from mmrefine.fileio.atomic import PathLike
+from mmrefine.fileio.codecs.flow import decode_weight, label_of
+from mmrefine.fileio.digest import digest_of, digest_of_bytes
+from mmrefine.fileio.flow_io import decode_kitti
+from mmrefine.fileio.store.index import read_label_record, read_manifest, read_wanted
+from mmrefine.fileio.store.layout import (FLOW, MANIFEST, QUALITY, REMEDY, STATS, WANTED, WEIGHT, key_of, label_path,
+                                          stats_files, suffixes)
+from mmrefine.fileio.store.quality_file import read_quality
+
+if TYPE_CHECKING:
+    from mmrefine.structures import FlowLabel
+
+__all__ = ['LabelReader']
+
+Reader = TypeVar('Reader', bound='LabelReader')
+
+
+class LabelReader:
+    """The reading half of a :class:`~mmrefine.fileio.store.label_store.LabelStore`, which tells what the arguments are."""
+
+    def __init__(self, root: PathLike, fingerprint: Mapping[str, str]) -> None:
+        self.root = Path(root)
+        self.fingerprint = dict(fingerprint)
+        strange = sorted(str(name) for name, value in self.fingerprint.items()
+                         if not isinstance(name, str) or not isinstance(value, str))
+        if strange:
+            raise ValueError(f'a fingerprint maps names to digests (str), {strange[0]} is not; use digest_of')
+        self._manifest: Optional[Dict[str, Any]] = None
+        self._soft: Optional[FrozenSet[str]] = None
+        self._quality: Optional[Dict[str, Any]] = None
+
+    @classmethod
+    def open(cls: Type[Reader], root: PathLike) -> Reader:
+        """The complete store at ``root``, whatever made it.
+
+        Raises:
+            LabelStoreError: nothing there, labelling has not come to its end, or the manifest is damaged.
+        """
+        root = Path(root)
+        path = root / MANIFEST
+        if not path.exists():
+            written = sum(1 for _ in stats_files(root)) if root.is_dir() else None
+            found = 'there is no such folder' if written is None else f'it holds {written} labels and no manifest.json'
+            raise LabelStoreError(f'{root}: not a complete label store ({found}); '
+                                  'run the labelling to its end first, it goes on where it stopped')
+        manifest = read_manifest(path)
+        store = cls(root, manifest['fingerprint'])
+        store._manifest = manifest
+        return store
+
+    def has(self, key: str) -> bool:
+        """Whether the label is whole on disk. Of one that no manifest has taken over yet, its files are there and as large as they were;
+        whether they are as they were shows when they are read.
+
+        Raises:
+            LabelStoreError: the manifest is damaged.
+        """
+        self._path(key, STATS)  # refuses what is no key
+        if self._is_folded(key):
+            return True
+        try:
+            entry = self._entry(key)
+        except LabelStoreError:  # there is none, or it is damaged: the label has to be made
+            return False
+        sizes = entry.get('sizes', {})  # an older version kept none
+        found = {suffix: _size_of(self._path(key, suffix)) for suffix in suffixes(entry['soft'])}
+        return all(size is not None and size == sizes.get(suffix, size) for suffix, size in found.items())
+
+    def read(self, key: str) -> FlowLabel:
+        """The label: flow ``(2, H, W)`` px, 0 where ``weight`` ``(1, H, W)`` is 0.
+
+        Raises:
+            LabelStoreError: there is no such label, or one of its files is missing or damaged.
+        """
+        suffix = FLOW
+        files = {part: self.bytes_of(key, part) for part in suffixes(self._entry(key)['soft'])}
+        try:
+            flow, valid = decode_kitti(files[FLOW])
+            suffix = WEIGHT
+            return label_of(flow, valid, decode_weight(files[WEIGHT], valid.shape) if WEIGHT in files else None)
+        except ValueError as error:
+            raise _unreadable(self._path(key, suffix), error) from error
+
+    def stats(self, key: str) -> Dict[str, Any]:
+        """The statistics that were written with the label.
+
+        Raises:
+            LabelStoreError: there is no such label, or its statistics are damaged.
+        """
+        return dict(self._entry(key)['stats'])
+
+    def quality(self, key: str) -> Optional[Dict[str, Any]]:
+        """What was written with the label to judge its quality; None if that is not there or damaged.
+
+        Raises:
+            LabelStoreError: there is no such label.
+        """
+        entry = self._entry(key)
+        try:
+            return entry['quality'] if 'quality' in entry else self._folded_quality().get(key)
+        except LabelStoreError:
+            return None
+
+    def record(self, key: str) -> Dict[str, Any]:
+        """What is known of a label: ``stats``, ``soft`` (it has a file of weights), ``files`` (suffix -> digest of its bytes) and
+        ``quality`` (None if it came without).
+
+        Raises:
+            LabelStoreError: there is no such label, or what is known of it is damaged.
+        """
+        entry = self._entry(key)
+        if 'quality' not in entry:
+            entry['quality'] = self._folded_quality().get(key)
+        if 'files' not in entry:  # written by an older version, which kept none
+            entry['files'] = {suffix: digest_of_bytes(self.bytes_of(key, suffix)) for suffix in suffixes(entry['soft'])}
+        return entry
+
+    def bytes_of(self, key: str, suffix: str) -> bytes:
+        """A file of the label as it lies on disk.
+
+        Raises:
+            LabelStoreError: it cannot be read.
+        """
+        path = self._path(key, suffix)
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise _unreadable(path, error) from error
+
+    def expected(self) -> Optional[Dict[str, Any]]:
+        """What :meth:`expect` noted; None if nothing, or if the store is complete.
+
+        Raises:
+            LabelStoreError: the note is damaged.
+        """
+        path = self.root / WANTED
+        return read_wanted(path) if path.exists() else None
+
+    def is_complete(self) -> bool:
+        """Whether labelling came to its end, with this fingerprint.
+
+        Raises:
+            LabelStoreError: the manifest is damaged.
+        """
+        if self._manifest is None:
+            path = self.root / MANIFEST
+            if not path.exists():
+                return False
+            manifest = read_manifest(path)
+            if manifest['fingerprint'] != self.fingerprint:
+                return False
+            self._manifest = manifest
+        return True
+
+    @property
+    def manifest(self) -> Dict[str, Any]:
+        """``fingerprint``, ``pairs`` (key -> statistics, sorted), ``soft`` (keys with a weight file), ``files`` and ``extra``.
+
+        Raises:
+            LabelStoreError: the store is not complete.
+        """
+        if not self.is_complete():
+            raise LabelStoreError(f'{self.root}: not a complete label store with this fingerprint, so it has no '
+                                  'manifest; run the labelling to its end first')
+        assert self._manifest is not None
+        return self._manifest
+
+    def keys(self) -> List[str]:
+        """The keys of all labels, sorted; of a store that is not complete those that were whole once, see :meth:`has`."""
+        if self.is_complete():
+            return list(self.manifest['pairs'])
+        return sorted(key_of(self.root, path) for path in stats_files(self.root))
+
+    def _folded_quality(self) -> Dict[str, Any]:
+        """What judges the labels of the manifest, by key; nothing if nothing was written."""
+        if self._quality is None:
+            path = self.root / QUALITY
+            self._quality = read_quality(path, self._made_from) if path.exists() else {}
+        return self._quality
+
+    @property
+    def _made_from(self) -> str:
+        return digest_of(self.fingerprint)
+
+    def _is_folded(self, key: str) -> bool:
+        """Whether the manifest has taken the label over."""
+        return self.is_complete() and key in self.manifest['pairs']
+
+    def _path(self, key: str, suffix: str) -> Path:
+        return label_path(self.root, key, suffix)
+
+    def _entry(self, key: str) -> Dict[str, Any]:
+        """``stats``, ``soft`` and, unless an older version wrote them, ``files`` of a whole label; ``quality`` if it was not folded yet."""
+        path = self._path(key, STATS)
+        if not self._is_folded(key):
+            try:
+                if path.exists():
+                    return read_label_record(path, self._made_from)
+            except LabelStoreError:
+                if path.exists():
+                    raise
+            if not self._is_folded(key):  # else another process has just done it
+                raise LabelStoreError(f'{self.root}: has no label {key!r}; run the labelling to its end first')
+        if self._soft is None:  # a search through the list would take as long as reading the label
+            self._soft = frozenset(self.manifest['soft'])
+        found = {'stats': self.manifest['pairs'][key], 'soft': key in self._soft}
+        digests = self.manifest.get('files')
+        if digests is not None:
+            found['files'] = {suffix: digests[key + suffix] for suffix in suffixes(found['soft'])}
+        return found
+
+
+def _size_of(path: Path) -> Optional[int]:
+    """Bytes of a file; None if it is not there."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def _unreadable(path: Path, error: Exception) -> LabelStoreError:
+    return LabelStoreError(f'{path}: the label cannot be read ({error}); {REMEDY}, and label again')

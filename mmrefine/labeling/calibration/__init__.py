@@ -1,0 +1,1 @@
+"""Filter thresholds that keep a promise, found on known warps of the frames themselves."""

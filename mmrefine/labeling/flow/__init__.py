@@ -1,0 +1,1 @@
+"""Flow labels: passes of the teacher, filters and weights."""

@@ -1,0 +1,1 @@
+"""Which motion may become a label."""

@@ -1,0 +1,1 @@
+"""How the teacher looks at a pair."""

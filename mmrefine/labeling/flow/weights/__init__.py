@@ -1,0 +1,1 @@
+"""How verified labels grow and how their weights are balanced."""

@@ -1,0 +1,183 @@
+"""RAFT and GMA both ways at once, each frame encoded once: the same flows as two calls of the network, in less time."""
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Hashable, List, Optional, Sequence, Tuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from mmrefine.models.raft_fast.correlation import Correlation, corr_bytes
+from mmrefine.models.raft_fast.frame_memory import Features, FrameMemory
+from mmrefine.models.raft_fast.update_gates import UpdateGates
+
+Names = Tuple[Sequence[Hashable], Sequence[Hashable]]
+
+
+@dataclass(frozen=True)
+class TwoWaySettings:
+    """How to iterate.
+
+    Args:
+        iters: iterations, at most.
+        max_corr_bytes: for the correlation pyramids that are in memory at a time; see
+            :class:`~mmrefine.models.raft_fast.correlation.Correlation` for what becomes of one that does not fit alone.
+        exit_below: px; stop once no pair of the batch, in neither direction, moves by this much on average in an iteration.
+    """
+    iters: int
+    max_corr_bytes: int
+    exit_below: Optional[float] = None
+
+
+def runs_two_way(network: nn.Module) -> bool:
+    """Whether :func:`both_flows` gives what this network gives now: one of :func:`is_known`, and no norm learns from its batches."""
+    return is_known(network) and not any(
+        isinstance(module, _NormBase) and module.training and module.track_running_stats for module in network.modules())
+
+
+def is_known(network: nn.Module) -> bool:
+    """Whether this is mmflow's RAFT with its own decoder or GMA's, whatever the encoders.
+
+    A class of another family is not, nor a subclass that changes the way of the features.
+    """
+    from mmflow.models.decoders.gma_decoder import GMADecoder
+    from mmflow.models.decoders.raft_decoder import ConvGRU, CorrelationPyramid, RAFTDecoder
+    from mmflow.models.flow_estimators.raft import RAFT
+    from mmflow.models.utils.corr_lookup import CorrLookup
+    decoder = getattr(network, 'decoder', None)
+    if not isinstance(network, RAFT) or not isinstance(decoder, RAFTDecoder):
+        return False
+    stock = (
+        type(network)._forward is RAFT._forward and type(network).extract_feat is RAFT.extract_feat
+        and type(decoder).forward in (RAFTDecoder.forward, GMADecoder.forward)
+        and type(decoder)._upsample is RAFTDecoder._upsample and type(decoder.corr_block) is CorrelationPyramid
+        and type(decoder.corr_lookup) is CorrLookup and type(decoder.gru) is ConvGRU)
+    lookup = decoder.corr_lookup
+    return stock and (lookup.mode, lookup.padding_mode, lookup.align_corners) == ('bilinear', 'zeros', True)
+
+
+def pyramid_bytes(network: nn.Module, frames: Tensor) -> int:
+    """Bytes of the correlation pyramid that the network itself makes for padded frames ``(B, C, H, W)``."""
+    decoder: Any = network.decoder
+    cell = 2**(decoder.num_levels - 1)
+    size = (frames.shape[-2] // cell, frames.shape[-1] // cell)
+    return sum(corr_bytes(len(frames) * size[0] * size[1], size, decoder.num_levels))
+
+
+def both_flows(network: nn.Module,
+               frames1: Tensor,
+               frames2: Tensor,
+               start: Optional[Tensor],
+               settings: TwoWaySettings,
+               names: Optional[Names] = None,
+               memory: Optional[FrameMemory] = None,
+               size: Optional[Tuple[int, int]] = None) -> Tensor:
+    """The last flows forward, then backward.
+
+    Args:
+        network: one that :func:`runs_two_way`.
+        frames1: ``(B, 3, H, W)``, padded and normalised for the network.
+        frames2: the same shape.
+        start: ``(2 B, 2, h, w)`` cells to start from, forward then backward; None: rest.
+        settings: how to iterate.
+        names: of the frames in ``frames1`` and in ``frames2``; each name is encoded once.
+        memory: also remembers named frames from call to call.
+        size: (height, width) px of the frames before they were padded, for the memory.
+
+    Returns:
+        ``(2 B, 2, H, W)`` px.
+
+    Raises:
+        ValueError: names that do not fit the frames.
+    """
+    frames = torch.cat([frames1, frames2])
+    if names is None:
+        features = _encode(network, frames)
+    else:
+        memory = FrameMemory(0) if memory is None else memory
+        features = memory.encode(lambda frame: _encode(network, frame), frames, [*names[0], *names[1]], size)
+    matching, context = features
+    # frame 2 looks at frame 1
+    other = matching.roll(len(frames1), dims=0)
+    return _in_groups(network, matching, other, context, start, settings, mirrored=True)[-1]
+
+
+def one_way_flows(network: nn.Module, frames1: Tensor, frames2: Tensor, start: Optional[Tensor], settings: TwoWaySettings) -> List[Tensor]:
+    """What the network itself gives, all iterates, within ``settings.max_corr_bytes``; see :func:`both_flows`."""
+    matching1, context = _encode(network, frames1)
+    encoder: Any = network.encoder
+    # an exit would leave fewer iterates than the network gives
+    settings = replace(settings, exit_below=None)
+    return _in_groups(network, matching1, encoder(frames2), context, start, settings, every=True)
+
+
+def _encode(network: Any, frames: Tensor) -> Features:
+    """Features for matching and for context ``(B, C, h, w)`` of each frame."""
+    # a CPU convolves channels last without reordering; instance norm, in the encoder, would turn them back each time
+    layout = torch.channels_last if frames.device.type == 'cpu' else torch.contiguous_format
+    return network.encoder(frames), network.context(frames.contiguous(memory_format=layout))
+
+
+def _in_groups(network: Any,
+               matching: Tensor,
+               other: Tensor,
+               context: Tensor,
+               start: Optional[Tensor],
+               settings: TwoWaySettings,
+               mirrored: bool = False,
+               every: bool = False) -> List[Tensor]:
+    """All at once if their pyramid fits; else as many at a time as fit; one by one where even one alone does not."""
+    height, width = matching.shape[-2:]
+    fit = max(settings.max_corr_bytes // sum(corr_bytes(height * width, (height, width), network.decoder.num_levels)), 1)
+    if fit >= len(matching):
+        return _iterate(network, matching, other, context, start, settings, mirrored, every)
+    parts = []
+    for begin in range(0, len(matching), fit):
+        of = slice(begin, begin + fit)
+        parts.append(_iterate(network, matching[of], other[of], context[of], None if start is None else start[of], settings, every=every))
+    return [torch.cat(flows) for flows in zip(*parts)]
+
+
+def _iterate(network: Any,
+             matching: Tensor,
+             other: Tensor,
+             context: Tensor,
+             start: Optional[Tensor],
+             settings: TwoWaySettings,
+             mirrored: bool = False,
+             every: bool = False) -> List[Tensor]:
+    """Flows ``(B, 2, H, W)`` px of the last iteration, or of every one."""
+    decoder = network.decoder
+    device = matching.device.type
+    with torch.autocast(device, enabled=False):
+        corr = Correlation(matching, other, decoder.num_levels, decoder.corr_lookup.r, settings.max_corr_bytes, mirrored)
+        flow = matching.new_zeros(len(matching), 2, *matching.shape[-2:], dtype=torch.float32) if start is None else start.float()
+    # the windows come channels last in memory: a mixture would be copied at every convolution and at every sum
+    flow = flow.contiguous(memory_format=torch.channels_last)
+    hidden, context = (part.contiguous(memory_format=torch.channels_last)
+                       for part in torch.split(context, [network.h_channels, network.cxt_channels], dim=1))
+    # the hidden state adds up over the iterations, so it stays float32 under autocast
+    hidden, context = torch.tanh(hidden.float()), torch.relu(context)
+    gates = UpdateGates(decoder.gru, network.h_channels, context)
+    attention = decoder.attn(context) if hasattr(decoder, 'attn') else None
+    flows: List[Tensor] = []
+    for i in range(settings.iters):
+        with torch.autocast(device, enabled=False):
+            windows = corr(flow)
+        motion = decoder.encoder(windows, flow)
+        if attention is not None:
+            motion = torch.cat([motion, decoder.aggregator(attention, motion)], dim=1)
+        hidden = gates(hidden, motion)
+        step = decoder.flow_pred(hidden).float()
+        flow = flow + step
+        cell = 2**(decoder.num_levels - 1)
+        still = settings.exit_below is not None and bool(
+            (cell * step.norm(dim=1).mean(dim=(1, 2)) < settings.exit_below).all())
+        last = still or i == settings.iters - 1
+        if every or last:
+            mask = .25 * decoder.mask_pred(hidden).float() if hasattr(decoder, 'mask_pred') else None
+            flows.append(decoder._upsample(flow.contiguous(), None if mask is None else mask.contiguous()))
+        if last:
+            break
+    return flows

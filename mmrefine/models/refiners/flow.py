@@ -1,0 +1,191 @@
+"""A stock flow network that learns from weighted labels."""
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+
+import torch
+import torch.nn.functional as F
+from mmengine.registry import DefaultScope
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from mmrefine.errors import ConfigError, MMRefineError
+from mmrefine.geometry import FramePad
+from mmrefine.models.refiners.loss_parts import built_losses
+from mmrefine.models.refiners.pair_estimator import PairEstimator
+from mmrefine.registry import MODELS
+from mmrefine.structures import FlowSample
+
+Outputs = Union[Dict[str, Tensor], List[FlowSample], List[Tensor]]
+
+
+@MODELS.register_module()
+class FlowRefiner(PairEstimator):
+    """Any flow estimator of mmflow, with losses that listen to the weight of a label.
+
+    The network itself stays as it is: its own ``loss()`` never sees the valid mask (F1) and its ``predict()`` forgets all
+    samples but the first (F2), so it is only asked for ``mode='tensor'``, and the answer is read out here. Keys of the
+    state dict are the stock keys behind ``estimator.``.
+
+    Args:
+        estimator: a stock model config (see :func:`~mmrefine.models.refiners.build_estimator`), or a built network.
+        losses: configs of losses ``(flows, target, weight) -> scalar``; they are added up. May be empty for a network that
+            only predicts.
+        feature_losses: configs of losses ``(feat1, feat2, target, weight) -> scalar`` on the matching features, added too; only RAFT
+            and GMA have one feature grid to put them on.
+        train_start: config of where their iterations begin in mode 'loss', ``(target, weight) -> flow``, such as
+            :class:`~mmrefine.models.RandomStart`. Default: zero.
+        train_iters: iterations of RAFT and GMA in mode 'loss'. Default: what the estimator's config says.
+        test_iters: iterations elsewhere. Default: the estimator's ``test_cfg.iters``, else its decoder's.
+        freeze_bn: keep the statistics of batch norm as they are while training, as RAFT's finetuning does; unlike mmflow's
+            switch this one survives ``.train()`` (F3).
+        max_corr_bytes: RAFT and GMA compare each cell with each. Where that takes more memory than this and no gradient is wanted,
+            the frames of a batch and the two directions take turns, and what does not fit alone is compared on demand: the same
+            flows, slower. The default holds one direction of a frame of 872 x 2048 px.
+        exit_below: px; :meth:`estimate_both` stops iterating once no pair of the batch moves by this much on average in an iteration.
+            Default: never.
+        data_preprocessor: config of what comes before; default :class:`~mmrefine.models.FramePreprocessor`.
+        init_cfg: MMEngine's, for the refiner as a whole.
+
+    Raises:
+        ConfigError: an estimator of no known family, or iterations, ``exit_below`` and the like for one that has none.
+    """
+
+    def __init__(self,
+                 estimator: Union[Mapping[str, Any], nn.Module],
+                 losses: Sequence[Mapping[str, Any]] = (),
+                 feature_losses: Sequence[Mapping[str, Any]] = (),
+                 train_start: Optional[Mapping[str, Any]] = None,
+                 train_iters: Optional[int] = None,
+                 test_iters: Optional[int] = None,
+                 freeze_bn: bool = True,
+                 max_corr_bytes: int = 4 * 2**30,
+                 exit_below: Optional[float] = None,
+                 data_preprocessor: Optional[dict] = None,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(estimator, test_iters, max_corr_bytes, exit_below, data_preprocessor, init_cfg)
+        self.losses, self.feature_losses = built_losses(losses), built_losses(feature_losses)
+        if feature_losses and not self.accepts_flow_init:
+            raise ConfigError(f'model.feature_losses: {type(self.estimator).__name__} has no single feature grid; '
+                              'leave them out (only RAFT and GMA take them)')
+        self.train_start: Optional[nn.Module] = None
+        if train_start is not None:
+            if not self.accepts_flow_init:
+                raise ConfigError(f'model.train_start: {type(self.estimator).__name__} cannot start from a flow; '
+                                  'leave it out (only RAFT and GMA take it)')
+            self.train_start = MODELS.build({'_scope_': 'mmrefine', **train_start})
+        self.freeze_bn = freeze_bn
+        self.train_iters = self._checked_iters('model.train_iters', train_iters)
+
+    def init_weights(self) -> None:
+        """Initialise as the stock config says; its initialisers are looked up in mmflow's scope (F16)."""
+        with DefaultScope.overwrite_default_scope('mmflow'):
+            super().init_weights()
+
+    def train(self, mode: bool = True) -> 'FlowRefiner':
+        """Switch the mode; batch norm stays in evaluation mode when ``freeze_bn`` (F3)."""
+        super().train(mode)
+        if mode and self.freeze_bn:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self
+
+    def forward(self,
+                inputs: Tensor,
+                data_samples: Optional[List[FlowSample]] = None,
+                mode: str = 'tensor') -> Outputs:
+        """MMEngine's entry.
+
+        Args:
+            inputs: ``(B, 2, 3, H, W)`` RGB in [0, 1], frame 1 and frame 2.
+            data_samples: one per pair; ``flow`` and ``weight`` are wanted in mode 'loss'.
+            mode: 'loss', 'predict' or 'tensor'.
+
+        Returns:
+            'loss': ``loss_*`` by loss, and diagnostics whose names hold no "loss" (F11): ``epe_to_label`` (px, weighted
+            mean of the final flow) and ``label_share`` (mean weight). 'predict': the samples, each with ``pred_flow``
+            ``(2, H, W)`` px. 'tensor': flows ``(B, 2, H, W)`` px, coarse to fine.
+
+        Raises:
+            ValueError: another mode, or no labels in mode 'loss'.
+            MMRefineError: a loss that is nan or infinite.
+        """
+        frames1, frames2 = inputs[:, 0], inputs[:, 1]
+        if mode == 'loss':
+            return self._loss(frames1, frames2, data_samples or [])
+        if mode == 'predict':
+            return self._predict(frames1, frames2, data_samples)
+        if mode == 'tensor':
+            return self.estimate(frames1, frames2)
+        raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', got {mode!r}")
+
+    @contextlib.contextmanager
+    def _features(self) -> Iterator[List[Tensor]]:
+        """Listens in on the encoder, whose features mmflow does not hand out: those of frame 1 and of frame 2, in a list."""
+        features: List[Tensor] = []
+        if not self.feature_losses:
+            yield features
+            return
+
+        def listen(module: nn.Module, inputs: Any, output: Tensor) -> None:
+            features.append(output)
+
+        encoder: Any = self.estimator.encoder
+        handle = encoder.register_forward_hook(listen)
+        try:
+            yield features
+        finally:
+            handle.remove()
+
+    def _padded_label(self, target: Tensor, weight: Tensor) -> Tuple[Tensor, Tensor]:
+        """A label on the padded frames that the features belong to; what was added has no weight."""
+        pad = FramePad(target.shape[-2], target.shape[-1], self.readout.divisor, self.readout.least)
+        return pad.pad(target), F.pad(weight, [pad.left, pad.right, pad.top, pad.bottom])
+
+    def _loss(self, frames1: Tensor, frames2: Tensor, samples: List[FlowSample]) -> Dict[str, Tensor]:
+        if not self.losses:
+            raise ConfigError('model.losses is empty, so there is nothing to learn from; '
+                              "add dict(type='MaskedSequenceLoss') (RAFT, GMA) or dict(type='MaskedPyramidLoss')")
+        target, weight = _labels(samples)
+        start = None if self.train_start is None else self.train_start(target, weight)
+        with self._features() as features:
+            flows = self._flows(frames1, frames2, start, self.train_iters)
+        results = {}
+        # autocast must not touch sums over all pixels
+        with torch.autocast(target.device.type, enabled=False):
+            for name, loss in self.losses.items():
+                results[name] = loss(flows, target, weight)
+            for name, loss in self.feature_losses.items():
+                results[name] = loss(*features, *self._padded_label(target, weight))
+        for name in results:
+            if not bool(torch.isfinite(results[name])):
+                raise MMRefineError(
+                    f'{name} is {results[name].item():g}: training has diverged or started from broken weights; '
+                    'lower optim_wrapper.optimizer.lr, set optim_wrapper.clip_grad=dict(max_norm=1.0), '
+                    'and check the checkpoint it started from')
+        with torch.no_grad():
+            off_x, off_y = (flows[-1].float() - target).masked_fill(weight == 0, 0.).split(1, dim=1)
+            error = torch.hypot(off_x, off_y)
+            results['epe_to_label'] = (weight * error).sum() / weight.sum().clamp(min=1e-6)
+            results['label_share'] = weight.mean()
+        return results
+
+    def _predict(self, frames1: Tensor, frames2: Tensor,
+                 samples: Optional[List[FlowSample]]) -> List[FlowSample]:
+        flow = self.estimate(frames1, frames2)[-1].float()
+        samples = [FlowSample() for _ in flow] if samples is None else samples
+        if len(samples) != len(flow):
+            raise ValueError(f'{len(flow)} frame pairs need as many data_samples, got {len(samples)}')
+        for sample, pred_flow in zip(samples, flow):
+            sample.pred_flow = pred_flow
+        return samples
+
+
+def _labels(samples: Sequence[FlowSample]) -> Tuple[Tensor, Tensor]:
+    """The stacked labels of a batch: ``(B, 2, H, W)`` px and ``(B, 1, H, W)``."""
+    if not samples or any('flow' not in s or 'weight' not in s for s in samples):
+        raise ValueError("mode 'loss' needs data_samples with flow and weight; "
+                         'does the train pipeline load labels (LoadLabel) and pack them (PackPair)?')
+    return (torch.stack([s.flow for s in samples]).float(), torch.stack([s.weight for s in samples]).float())

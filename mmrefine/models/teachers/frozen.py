@@ -1,0 +1,92 @@
+"""The teacher: a network that cannot change any more."""
+from __future__ import annotations
+
+import contextlib
+import copy
+from typing import Any, ContextManager, Dict, List, Optional, Tuple, Union
+
+import torch
+from torch import Tensor, nn
+
+from mmrefine.errors import ConfigError
+from mmrefine.fileio.digest import digest_of_state
+from mmrefine.models.raft_fast.frame_memory import FrameMemory
+from mmrefine.models.raft_fast.two_way import Names
+from mmrefine.models.refiners import FlowRefiner
+
+_DTYPES = {'float32': None, 'bfloat16': torch.bfloat16}
+
+
+class FrozenTeacher(nn.Module):
+    """A copy of a refiner that can neither learn nor change mode (F3). Implements ``FlowEstimator``.
+
+    Args:
+        refiner: the student as it is now; it is copied, so later training does not touch the teacher.
+        dtype: ``'float32'``, or ``'bfloat16'`` for autocast: faster where the hardware has it, at the price of other labels where
+            a check was close. Flows are float32 in any case.
+
+    Raises:
+        ConfigError: another ``dtype``.
+    """
+
+    def __init__(self, refiner: FlowRefiner, dtype: str = 'float32') -> None:
+        super().__init__()
+        if dtype not in _DTYPES:
+            raise ConfigError(f'the dtype of the teacher must be {" or ".join(map(repr, _DTYPES))}, got {dtype!r}')
+        self.refiner = copy.deepcopy(refiner).requires_grad_(False)
+        self.dtype = dtype
+        self.memory = FrameMemory()
+        self.train(False)
+
+    @property
+    def accepts_flow_init(self) -> bool:
+        """Whether ``flow_init`` may be given."""
+        return self.refiner.accepts_flow_init
+
+    def train(self, mode: bool = True) -> 'FrozenTeacher':
+        """Stay in evaluation mode, whatever is asked."""
+        return super().train(False)  # MMEngine calls .train() every iteration (F3)
+
+    @torch.no_grad()
+    def estimate(self,
+                 frames1: Tensor,
+                 frames2: Tensor,
+                 flow_init: Optional[Tensor] = None,
+                 iters: Optional[int] = None) -> List[Tensor]:
+        """The flow from ``frames1`` to ``frames2``, coarse to fine; see :meth:`FlowRefiner.estimate`."""
+        with self._precision(frames1):
+            return [flow.float() for flow in self.refiner.estimate(frames1, frames2, flow_init, iters)]
+
+    @torch.no_grad()
+    def estimate_both(self,
+                      frames1: Tensor,
+                      frames2: Tensor,
+                      flow_init_fw: Optional[Tensor] = None,
+                      flow_init_bw: Optional[Tensor] = None,
+                      names: Optional[Names] = None,
+                      iters: Optional[int] = None) -> Tuple[Tensor, Tensor]:
+        """The last flows in both directions; see :meth:`FlowRefiner.estimate_both`.
+
+        Frames that have ``names`` are remembered for the next calls, so that along a video each is encoded once.
+        """
+        with self._precision(frames1):
+            forward, backward = self.refiner.estimate_both(frames1, frames2, flow_init_fw, flow_init_bw, names, self.memory, iters)
+        return forward.float(), backward.float()
+
+    def digest(self) -> str:
+        """What identifies the teacher's weights: 16 hex digits over names and bytes of its network's state dict."""
+        return digest_of_state(self.refiner.estimator.state_dict())
+
+    def shortcuts(self) -> Dict[str, Union[str, float]]:
+        """What changes its answers beside weights and iterations, by name; empty as long as nothing does. JSON-able."""
+        found: Dict[str, Union[str, float]] = {}
+        if self.dtype != 'float32':
+            found['dtype'] = self.dtype
+        if self.refiner.exit_below is not None:
+            found['exit_below'] = float(self.refiner.exit_below)
+        return found
+
+    def _precision(self, frames: Tensor) -> ContextManager[Any]:
+        dtype = _DTYPES[self.dtype]
+        # float32 leaves an autocast around the teacher alone
+        return contextlib.nullcontext() if dtype is None else torch.autocast(frames.device.type, dtype=dtype)

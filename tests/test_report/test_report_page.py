@@ -1,0 +1,289 @@
+"""The page of a report without a browser: what it refers to exists, what it says first is what matters first."""
+import json
+import re
+import sys
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever import mode pytest runs in
+
+from report_records import AFTER, BEFORE, FREE, Page, full_record, guard_record, pair_record  # noqa: E402
+
+from mmrefine.report import figures, group_record, headline, thin_curve, write_report  # noqa: E402
+from mmrefine.report.headlines import format_interval  # noqa: E402
+from mmrefine.report.html_style import STYLE  # noqa: E402
+from mmrefine.report.plots import Dot, dot_plot, line_plot, nice_ticks  # noqa: E402
+
+SECTIONS = ['group-1', 'group-2', 'guard', 'pairs', 'labels', 'curves', 'pictures', 'made']
+
+
+def written(root, record):
+    write_report(root, record)
+    text = (root / 'report.html').read_text()
+    return text, Page(text)
+
+
+def test_a_page_with_every_part_is_well_formed_and_asks_for_nothing_elsewhere(tmp_path):
+    text, page = written(tmp_path, full_record(tmp_path))
+    assert page.open == [] and page.tags.count('svg') == 3 and page.tags.count('script') == 1
+    assert not {'link', 'iframe', 'object', 'base', 'form'} & set(page.tags)
+    assert not re.search(r'https?:|//|@import|url\(|data:', text)
+    assert not [name for _, values in page.attributes for name in values if name.startswith('on')]
+    assert page.all('script', 'src') == []
+
+
+def test_every_picture_exists_beside_the_page_and_has_words_for_who_cannot_see_it(tmp_path):
+    _, page = written(tmp_path, full_record(tmp_path))
+    sources = page.all('img', 'src')
+    assert len(sources) == 2 * 5 + 2 + 1 + 1 + 1  # of two pairs, their wheels, an overlay with its wheel, a sheet
+    assert all((tmp_path / unquote(source)).is_file() and not source.startswith('/') for source in sources)
+    assert {unquote(source) for source in sources} == {
+        path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob('*') if path.suffix in ('.png', '.jpg')}  # yapf: disable
+    assert all(page.all('img', 'alt')) and len(page.all('img', 'alt')) == len(sources)
+    assert all(page.all('svg', 'aria-label')) and len(page.all('svg', 'aria-label')) == 3
+
+
+def test_every_link_leads_to_a_section_and_every_section_has_a_link(tmp_path):
+    _, page = written(tmp_path, full_record(tmp_path))
+    assert page.all('section', 'id') == SECTIONS
+    assert page.all('a', 'href') == [f'#{name}' for name in SECTIONS]
+    named = [values['id'] for _, values in page.attributes if 'id' in values]
+    assert len(named) == len(set(named))
+
+
+def test_strings_of_the_user_stay_text_in_the_new_sections_too(tmp_path):
+    evil, safe = '<script>alert("1")</script>', full_record(tmp_path)
+    pair = dict(pair_record(tmp_path, 'a/1', 2., 1.), key=evil, scene=evil, truth='javascript:alert(1)', frame=f'"{evil}')
+    changes = dict(safe['groups']['refined']['changes'], best=[pair], worst=[], drawn_by=evil, decided_by=evil, wheel=f'"{evil}')
+    guard = dict(guard_record(), reason=evil, witnesses=dict(before={evil: 1.}, after={evil: 2.}), held_out=dict(pairs=evil, scenes=evil),
+                 more=evil, general=dict(pairs=evil, before=1., after=1.))  # yapf: disable
+    scenes = {**BEFORE, 'scene/"><img src=x onerror=alert(1)>/EPE': 1.}
+    refined = dict(group_record(scenes, scenes), changes=changes)
+    labels = dict(store=evil, wheel='javascript:alert(2)', overlays=[dict(path=evil, caption=evil)])
+    text, page = written(tmp_path, dict(safe, groups={'refined': refined, evil: dict(refined)}, guard=guard, labels=labels))
+    assert page.open == [] and page.tags.count('script') == 1 and text.count('<script') == 1  # ours
+    assert not [name for _, values in page.attributes for name in values if name.startswith('on')]
+    # nothing is left out because it is strange; the scene has a row in each group's table
+    assert 'alert("1")' in page.text and page.text.count('"><img src=x onerror=alert(1)>') == 2
+    assert all(':' not in source for source in page.all('img', 'src'))
+
+
+def test_a_report_of_an_older_version_is_still_rendered(tmp_path):
+    old = full_record(tmp_path)
+    for part in ('curves', 'guard'):
+        del old[part]
+    for part in ('overlays', 'wheel'):
+        del old['labels'][part]
+    del old['groups']['refined']['changes']
+    text, page = written(tmp_path, json.loads(json.dumps(dict(old, schema=1))))
+    assert page.open == [] and page.all('section', 'id') == ['group-1', 'group-2', 'guard', 'labels', 'pictures', 'made']
+    assert 'script' not in page.tags and 'svg' not in page.tags and 'interval' not in page.text
+    assert 'The guard was not run' in page.text and 'fell from 2.000 to 1.500 px (−25.0 %).' in page.text
+
+
+def test_rendering_the_written_record_again_changes_nothing(tmp_path):
+    first, _ = written(tmp_path, full_record(tmp_path))
+    record = json.loads((tmp_path / 'report.json').read_text())
+    again, _ = written(tmp_path, record)
+    assert again == first and json.loads((tmp_path / 'report.json').read_text()) == record
+
+
+def test_the_headline_begins_with_the_teacher_where_he_was_handed_back(tmp_path):
+    kept = full_record(tmp_path, 'teacher')
+    kept['groups']['refined'] = group_record(BEFORE, BEFORE)
+    assert headline(kept) == (
+        'No student was surely better, so the guard hands back the network as it came, unchanged. By ground truth: EPE on the refined '
+        'videos stayed at 2.000 px. Without ground truth, on 12 frame pairs that were kept back: the label-free score of the best student '
+        'changed by −8.0 %, interval −12.0 to −4.0 %.')
+    text, page = written(tmp_path, kept)
+    badge = re.search('<span class="verdict amber">(.*?)</span>', text)
+    assert badge.group(1) == 'The guard hands back the network as it came' and badge.start() < text.index('class="headline"')
+    first = 'No student was surely better, so the guard hands back the network as it came, unchanged.'
+    assert f'<title>{first}</title>' in text and f'<p class="headline">{first}</p>\n<p class="lead">By ground truth: EPE' in text
+    assert 'The guard hands back the network as it came: a sentence of the guard.' in page.text
+    assert json.loads((tmp_path / 'report.json').read_text())['headline']['verdict'] == 'teacher'
+
+
+def test_the_headline_of_an_accepted_student_has_both_intervals_and_how_far_the_way_was(tmp_path):
+    assert headline(full_record(tmp_path)) == (
+        'By ground truth: EPE on the refined videos fell from 2.000 to 1.500 px (−25.0 %, interval −31.0 to −19.0 %). The guard accepts '
+        '50 % of the way to the student: without ground truth, on 12 frame pairs that were kept back, the label-free score changed by '
+        '−8.0 %, interval −12.0 to −4.0 %.')
+
+
+def test_one_pair_is_one_and_the_chosen_candidate_is_not_called_the_best(tmp_path):
+    record = full_record(tmp_path)
+    assert [figure['score'] for figure in figures(record) if figure['name'] == 'guard'] == ['label-free score of the chosen candidate']
+    kept = full_record(tmp_path, 'teacher')
+    assert [figure['score'] for figure in figures(kept) if figure['name'] == 'guard'] == ['label-free score of the best candidate']
+    record['guard']['chosen']['pairs'] = record['guard']['held_out']['pairs'] = record['groups']['refined']['pairs'] = 1
+    assert 'on 1 frame pair that was kept back, the label-free score changed' in headline(record)
+    _, page = written(tmp_path, record)
+    assert 'decided by ground truth, 1 frame pair,' in page.text
+    assert '1 frame pair of 2 scenes, 10 % of the video, was kept back' in page.text
+    assert '1 frame pairs' not in page.text
+
+
+def test_each_number_of_the_headline_has_its_unit_and_who_decided_it(tmp_path):
+    found = {figure['name']: figure for figure in figures(full_record(tmp_path))}
+    assert list(found) == ['refined', 'unseen', 'guard', 'general']
+    assert {name: (figure['decided_by'], figure['unit']) for name, figure in found.items()} == dict(
+        refined=('ground truth', 'px'), unseen=('label-free score', 'px'), guard=('label-free score', ''), general=('ground truth', 'px'))
+    assert found['refined']['pairs'] == 7 and found['refined']['better'] == pytest.approx(5 / 7)
+    assert found['unseen']['change_percent'] == pytest.approx(25.) and found['unseen']['interval_percent'] is None
+    assert found['guard']['before'] is None and found['guard']['change_percent'] == -8.
+    _, page = written(tmp_path, full_record(tmp_path))
+    for text in ('EPE: 2.000 → 1.500 px', 'interval −31.0 to −19.0 %', 'decided by ground truth, 7 frame pairs, 71\u00a0% of them better',
+                 'cycle error, median: 0.400 → 0.500 px', 'decided by label-free score, 3 frame pairs', 'EPE: 0.500 → 0.510 px'):
+        assert text in page.text
+
+
+def test_an_interval_of_another_score_than_the_headlines_is_not_shown(tmp_path):
+    record = full_record(tmp_path)
+    record['groups']['refined']['changes']['metric'] = 'cycle_median'
+    assert figures(record)[0]['interval_percent'] is None and 'interval −31' not in headline(record)
+
+
+@pytest.mark.parametrize('interval, text', [
+    ([-12.04, -4.], '−12.0 to −4.0 %'), ([-1., 2.5], '−1.0 to +2.5 %'), ([-100., None], '−100.0 to no bound'), ([None, None], ''),
+    (None, ''), ([0., 0.], '0.0 to 0.0 %')])
+def test_an_interval_is_written_with_minus_signs_and_says_where_it_has_no_bound(interval, text):
+    assert format_interval(interval) == text
+
+
+def test_the_section_of_the_guard_has_a_row_a_dot_and_a_bar_for_each_candidate(tmp_path):
+    text, page = written(tmp_path, full_record(tmp_path))
+    assert text.count('class="dot"') == 2 and text.count('class="bar"') == 2 and text.count('class="ring"') == 1
+    assert re.search('<tr class="chosen"><td>20</td><td>50</td><td class="good">−8.0 %</td><td>−12.0 to −4.0 %</td><td>75</td></tr>', text)
+    assert 'The guard accepts the student: a sentence of the guard.' in page.text
+    assert '12 frame pairs of 2 scenes, 10 % of the video, were kept back' in page.text
+    assert '<td>0.500</td><td>0.600</td><td class="bad">+20.0 %</td>' in text  # a witness that speaks against it
+    assert '<td>3.000</td><td>3.100</td><td>+3.3 %</td>' in text  # motion does not judge
+
+
+def test_pairs_have_a_slider_with_a_name_that_is_hidden_until_the_script_can_move_it(tmp_path):
+    text, page = written(tmp_path, full_record(tmp_path))
+    sliders = [values for tag, values in page.attributes if tag == 'input']
+    assert len(sliders) == 2 and all('hidden' in slider and slider['type'] == 'range' for slider in sliders)
+    assert sliders[0]['aria-label'] == 'motion before and after, a/1: how much of the width shows before'
+    assert 'EPE 2.000 → 1.000 px (<span class="good">−50.0 %</span>)' in text
+    assert page.text.count('Rim: 7.25 px a frame or more') == 2
+    assert '5 of 7 pairs have a lower EPE than before, 2 a higher one; decided by ground truth.' in page.text
+    record = full_record(tmp_path)
+    record['groups']['refined']['changes']['metric'] = 'cycle_median'
+    assert '5 of 7 pairs have a lower median cycle error than before, 2 a higher one' in written(tmp_path, record)[1].text
+
+
+def test_a_group_that_did_not_change_says_so_and_shows_no_pairs(tmp_path):
+    record = full_record(tmp_path)
+    record['groups']['refined']['changes'].update(better=0, worse=0, same=7, best=[], worst=[])
+    text, page = written(tmp_path, record)
+    assert 'The network is the same as before on all of them.' in page.text and '<h4>' not in text
+
+
+def contrast(one, other):
+    """WCAG 2.1's ratio of two colours ``#rrggbb``."""
+    def light(color):
+        color = color if len(color) == 7 else '#' + ''.join(2 * digit for digit in color[1:])
+        parts = [int(color[i:i + 2], 16) / 255 for i in (1, 3, 5)]
+        parts = [part / 12.92 if part <= .04045 else ((part + .055) / 1.055)**2.4 for part in parts]
+        return .2126 * parts[0] + .7152 * parts[1] + .0722 * parts[2]
+
+    high, low = sorted((light(one), light(other)), reverse=True)
+    return (high + .05) / (low + .05)
+
+
+def test_the_measure_of_contrast_knows_black_on_white():
+    assert contrast('#000000', '#fff') == pytest.approx(21.) and contrast('#777777', '#ffffff') == pytest.approx(4.48, abs=.01)
+
+
+@pytest.mark.parametrize('scheme', [0, 1])
+def test_all_text_is_legible_in_light_and_dark(scheme):
+    colors = dict(re.findall(r'--(\w+): (#[0-9a-f]+);', re.findall(r':root {(.*?)}', STYLE, re.DOTALL)[scheme]))
+    for ink in ('ink', 'soft', 'good', 'bad', 'mark'):
+        for paper in ('paper', 'tint'):
+            assert contrast(colors[ink], colors[paper]) >= 4.5, (ink, paper)
+
+
+def test_all_badges_are_legible():
+    backs = re.findall(r'\.verdict\.\w+ { background: (#[0-9a-f]{6})', STYLE) + re.findall(r'--grey: (#[0-9a-f]{6})', STYLE)
+    assert len(backs) == 4 and all(contrast('#ffffff', back) >= 4.5 for back in backs)
+
+
+@pytest.mark.parametrize('low, high, ticks', [
+    (0, 1, [0, .5, 1]), (0, .9, [0, .5, 1]), (-7.3, 2, [-10, -5, 0, 5]), (0, 1400, [0, 500, 1000, 1500]),
+    (3e-5, 9e-5, [2e-5, 4e-5, 6e-5, 8e-5, 1e-4]),
+    (2, 2, [1, 1.5, 2, 2.5, 3]), (0, 0, [-1, -.5, 0, .5, 1])])
+def test_ticks_are_round_and_hold_the_data(low, high, ticks):
+    assert nice_ticks(low, high) == pytest.approx(ticks)
+
+
+def test_a_curve_lies_where_its_axes_say(tmp_path):
+    drawing = line_plot('loss <1>', [0, 10, 20], [0., 4., 1.], 'step')
+    points = re.search('points="([^"]*)"', drawing).group(1).split()
+    # 54 px from the left and 170 down is the origin; 294 wide and 144 high is the plane
+    assert points == ['54.0,170.0', '201.0,26.0', '348.0,134.0'] and 'loss &lt;1&gt;' in drawing
+    assert Page(drawing).open == []
+
+
+def test_small_numbers_share_a_power_of_ten_that_the_title_names():
+    drawing = line_plot('learning rate', [0, 10], [1e-4, 2e-4], 'step')
+    assert 'learning rate × 10⁻⁴' in drawing and '>1.5</text>' in drawing and 'e−' not in drawing.split('aria-label')[1].split('">', 1)[1]
+
+
+def test_an_interval_without_end_reaches_the_edge_and_does_not_flatten_the_rest():
+    drawing = dot_plot([Dot(100, -8., -100., None, True)], 'way [%]', 'change [%]', 'teacher')
+    bar = re.search(r'class="bar" x1="[\d.]+" x2="[\d.]+" y1="([\d.]+)" y2="([\d.]+)"', drawing)
+    assert float(bar.group(2)) == 26. and float(bar.group(1)) == pytest.approx(170., abs=12)
+    ticks = [float(tick.replace('−', '-')) for tick in re.findall(r'text-anchor="end">([−\d.]+)<', drawing)]
+    assert min(ticks) >= -30
+
+
+@pytest.mark.parametrize('values, below', [((-8., -2.), True), ((-100., 1.), False), ((-8., 8.), False), ((2., 8.), False)])
+def test_what_the_dashed_line_stands_for_keeps_clear_of_the_title(values, below):
+    drawing = dot_plot([Dot(50, value, value, value, False) for value in values], 'way [%]', 'change [%]', 'teacher')
+    level = float(re.search(r'class="zero" [^>]*y1="([\d.]+)"', drawing).group(1))
+    words = float(re.search(r'y="([\d.]+)">teacher<', drawing).group(1))  # where letters stand
+    assert (words > level) is below and words - 10 > 14 + 2  # letters are 10 px high, the title stands at 14 px
+
+
+def test_a_long_curve_becomes_means_of_equally_many_steps():
+    thin = thin_curve([float(i) for i in range(10)], last_step=10, points=4)
+    assert thin == dict(steps=[2, 5, 8, 10], values=[1., 4., 7., 9.], mean_of=3)
+
+
+def test_a_short_curve_stays_and_ends_at_the_last_step_without_what_is_not_finite():
+    assert thin_curve([1., float('nan'), 3.], last_step=7) == dict(steps=[5, 7], values=[1., 3.], mean_of=1)
+    assert thin_curve([], last_step=0) == dict(steps=[], values=[], mean_of=1)
+
+
+def test_before_and_after_alike_need_no_colour(tmp_path):
+    text, _ = written(tmp_path, dict(groups=dict(refined=group_record(FREE, FREE), unseen=group_record(BEFORE, AFTER))))
+    assert '<b>0.0 %</b>' in text and '<b class="good">−25.0 %</b>' in text
+
+
+@pytest.mark.parametrize('interval, color', [
+    ([-12., -4.], ' class="good"'), ([4., 12.], ' class="bad"'), ([-12., 3.], ''), ([-12., None], '')])
+def test_a_number_of_the_headline_is_coloured_only_if_its_interval_says_that_it_is_sure(tmp_path, interval, color):
+    guard = guard_record()
+    guard['chosen'].update(change_percent=8. if 'bad' in color else -8., interval_percent=interval)
+    text, _ = written(tmp_path, dict(groups={}, guard=guard))
+    assert f'<b{color}>{"+" if "bad" in color else "−"}8.0 %</b>' in text
+
+
+def test_so_is_a_candidate_of_the_guard(tmp_path):
+    _, page = written(tmp_path, dict(groups={}, guard=guard_record()))
+    text = (tmp_path / 'report.html').read_text()
+    assert '<td class="good">−8.0 %</td>' in text and '<td>−5.0 %</td>' in text and '−16.0 to +7.0 %' in page.text
+
+
+def test_the_docs_name_every_key_of_report_json(tmp_path):
+    write_report(tmp_path, full_record(tmp_path))
+    record = json.loads((tmp_path / 'report.json').read_text())
+    docs = (Path(__file__).parents[2] / 'docs/report.md').read_text()
+    changes = record['groups']['refined']['changes']
+    for part in (record, record['headline'], record['headline']['figures'][0], record['groups']['refined'], changes, changes['best'][0],
+                 record['guard'], record['curves']['loss'], record['pictures'][0]):
+        assert [key for key in part if f'`{key}`' not in docs] == []
