@@ -1,9 +1,15 @@
-"""What the labeler, the metrics and the hooks ask of a network, whoever made it."""
+"""The seams: what stage 1, the guard and the report ask of their parts, whatever kind of motion they handle."""
 from __future__ import annotations
 
-from typing import List, Optional, Protocol, runtime_checkable
+from typing import (TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple,
+                    runtime_checkable)
 
-from torch import Tensor
+import numpy as np
+
+from mmrefine.structures.batches import LabelBatch, Labeled, LabelUnit
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @runtime_checkable
@@ -34,4 +40,112 @@ class FlowEstimator(Protocol):
         Returns:
             flows ``(B, 2, H, W)`` px, full size; the last one is the answer.
         """
+        ...
+
+
+class LabelSource(Protocol):
+    """Videos that labels are made of: frame pairs or clips, whatever holds their frames."""
+
+    @property
+    def units(self) -> Sequence[LabelUnit]:
+        """What is to be labelled, in order; units of one scene are neighbours."""
+        ...
+
+    def usable(self, scene: str, number: int) -> bool:
+        """Whether a frame exists, is not to be skipped, and is not kept back for the guard."""
+        ...
+
+    def frame(self, scene: str, number: int) -> np.ndarray:
+        """A frame ``(H, W, 3)`` uint8 RGB.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        ...
+
+    def frame_name(self, scene: str, number: int) -> str:
+        """The name of a frame, unique in its scene."""
+        ...
+
+    def size(self, scene: str) -> Tuple[int, int]:
+        """(height, width) of the frames of a scene, px."""
+        ...
+
+    def digests(self) -> Dict[str, str]:
+        """Scene -> hash of the contents of its frames."""
+        ...
+
+
+class Teacher(Protocol):
+    """A frozen source of motion. How it is asked belongs to its kind (flow, tracks)."""
+
+    def digest(self) -> str:
+        """Identifies the weights, or whatever else the motion comes from."""
+        ...
+
+    def describe(self) -> Dict[str, Any]:
+        """What decides over the answers beside the weights (network, iterations, shortcuts); JSON-able."""
+        ...
+
+    def peak_bytes(self, size: Tuple[int, int]) -> int:
+        """Bytes that one pass over a pair of frames of ``size`` = (height, width) px must hold at once; 0 if not known."""
+        ...
+
+
+class LabelCodec(Protocol):
+    """One kind of label as the bytes of its files, and back."""
+
+    @property
+    def kind(self) -> str:
+        """The kind of label, as the manifest names it: ``'flow'``, …"""
+        ...
+
+    @property
+    def suffixes(self) -> Tuple[str, ...]:
+        """What follows the key in the names of a label's files. The first file always exists, the others need not."""
+        ...
+
+    def encode(self, label: Any) -> Dict[str, bytes]:
+        """The bytes of each file, by suffix."""
+        ...
+
+    def decode(self, files: Mapping[str, bytes], name: str) -> Any:
+        """The label.
+
+        Raises:
+            LabelStoreError: damaged bytes; ``name`` says in the message which label it is.
+        """
+        ...
+
+    def as_stored(self, label: Any) -> Any:
+        """What :meth:`decode` will give back of a label: rounded, clipped, as the files can hold it."""
+        ...
+
+
+class Labeler(Protocol):
+    """Turns what a teacher sees of some frames into labels. The same input gives the same labels."""
+
+    @property
+    def codec(self) -> LabelCodec:
+        """How its labels are stored."""
+        ...
+
+    def keys(self, unit: LabelUnit) -> List[str]:
+        """The keys of the labels that a unit becomes."""
+        ...
+
+    def extra_frames(self, unit: LabelUnit, usable: Callable[[int], bool]) -> List[int]:
+        """Numbers of the frames that are needed beside the unit's own, out of those that are ``usable``, in reading order."""
+        ...
+
+    def label(self, teacher: Any, batch: LabelBatch) -> List[Labeled]:
+        """The labels of a batch, :meth:`keys` of each unit in order.
+
+        Raises:
+            TeacherError: the teacher's motion cannot be used.
+        """
+        ...
+
+    def describe(self) -> Dict[str, Any]:
+        """What decides over the labels beside teacher and frames; JSON-able, defaults included."""
         ...
