@@ -11,12 +11,11 @@ from torch import Tensor
 
 from mmrefine.engine.runtime.processes import together
 from mmrefine.engine.runtime.progress import Progress
-from mmrefine.engine.stage1.run import as_frames
 from mmrefine.errors import NoLabelsError
 from mmrefine.evaluation import Witness, distance, witness
 from mmrefine.geometry import SMALLEST_SIDE, KnownWarp
 from mmrefine.labeling import PairContext, VideoLook
-from mmrefine.structures import FlowEstimator
+from mmrefine.structures import FlowEstimator, as_frames
 from mmrefine.values import as_count
 
 LOOKED_AT = 16  # pairs, to know how the video moves
@@ -123,7 +122,7 @@ class GuardPairs:
 
     def _frames(self, index: int) -> Sequence[Tensor]:
         item = self.dataset[index]
-        return [as_frames([item[name]], 'cpu') for name in ('frame1', 'frame2')]
+        return [as_frames([item[name]]) for name in ('frame1', 'frame2')]
 
     @torch.no_grad()
     def _look_of(self, teacher: FlowEstimator) -> Optional[VideoLook]:
