@@ -23,7 +23,7 @@ import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
 from mmrefine.apis import init_model, train
 from mmrefine.apis.commands import run_command
 from mmrefine.config.load import fill_in, load_config
-from mmrefine.engine.judging.pairs import score_pairs
+from mmrefine.engine import judge
 from mmrefine.fileio.atomic import write_json
 from mmrefine.fileio.digest import digest_of, digest_of_bytes
 from mmrefine.registry import DATASETS, TEACHER_VIEWS
@@ -119,7 +119,7 @@ def _teacher(cfg: Any, student: Dict[str, Any]) -> Dict[str, Any]:
     row: Dict[str, Any] = dict(recipe='its teacher', seed='-', worst=None)
     groups = next(hook for hook in cfg.custom_hooks if hook['type'] == 'ReportHook')['groups']
     for name in ('refined', 'unseen'):
-        row[name] = [student[name][0], score_pairs(teacher, DATASETS.build(groups[name]))['EPE']]
+        row[name] = [student[name][0], judge(teacher, DATASETS.build(groups[name])).scores()['EPE']]
     return row
 
 

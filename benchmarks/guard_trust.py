@@ -28,7 +28,7 @@ from mmrefine.apis import init_model
 from mmrefine.apis.commands import run_command
 from mmrefine.datasets import FramePairs
 from mmrefine.datasets.transforms import LoadTruth, PackPair
-from mmrefine.engine import score_pairs
+from mmrefine.engine import judge
 from mmrefine.engine.guard.pairs import GuardPairs
 from mmrefine.evaluation import compare, loss_against
 from mmrefine.evaluation.guard.score import WEIGHTS
@@ -64,7 +64,7 @@ def main() -> int:
     teacher = init_model(CONFIG, CHECKPOINT)
     guard = GuardPairs(FramePairs(**where, held=True), teacher)
     seen = guard.witnesses(teacher)
-    before = score_pairs(teacher, judged)['EPE']
+    before = judge(teacher, judged).scores()['EPE']
     print(f'the teacher: EPE {before:.3f} px on {len(guard)} pairs of {args.look}')
     print(f'{"student":34}{"EPE":>9}' + ''.join(f'{name:>9}' for name in WITNESSES) + f'{"score":>9}   interval, %        verdict')
     truth: List[float] = []
@@ -93,7 +93,7 @@ def main() -> int:
 def _epe(student: FlowRefiner, judged: FramePairs) -> float:
     """The true error; a network that says nan somewhere has lost its way beyond measure."""
     try:
-        return float(score_pairs(student, judged)['EPE'])
+        return float(judge(student, judged).scores()['EPE'])
     except mmrefine.errors.MMRefineError:
         return 1e9
 

@@ -13,6 +13,7 @@ from mmrefine.apis.commands import add_config_options, config_of, run_command
 from mmrefine.apis.leaderboard import write_leaderboard
 from mmrefine.apis.scores import test_checkpoint
 from mmrefine.errors import MMRefineError
+from mmrefine.evaluation.pooling import Judged
 from mmrefine.fileio.atomic import write_failure, write_json
 from mmrefine.report import benchmark_table, score_table
 
@@ -34,9 +35,10 @@ def main(argv: Optional[List[str]] = None) -> int:
         short = '' if written.flows == written.wanted else f'; the leaderboard wants {written.wanted}'
         print(f'{written.path}: {written.flows} flows{short}')
         return 0
-    scores = test_checkpoint(cfg, args.checkpoint, args.device, _tell)
-    table = benchmark_table(scores)
-    print(*([table, ''] if table else []), score_table(scores), sep='\n')
+    judged = test_checkpoint(cfg, args.checkpoint, args.device, _tell)
+    scores, figures = ({name: read(group) for name, group in judged.items()} for read in (Judged.scores, lambda group: group.figures))
+    table = benchmark_table(scores, figures)
+    print(*([table, ''] if table else []), score_table(scores, figures), sep='\n')
     if args.out:
         try:
             write_json(args.out, dict(config=args.config, checkpoint=args.checkpoint, groups=scores))

@@ -9,10 +9,9 @@ from mmengine.config import Config
 from mmrefine.apis.inference import init_model, usable_device
 from mmrefine.config.check import check_config
 from mmrefine.config.load import fill_in
-from mmrefine.engine import score_clips
-from mmrefine.engine.judging.pairs import judge_pairs
+from mmrefine.engine.judging.judge import judge, open_group
 from mmrefine.errors import ConfigError
-from mmrefine.registry import DATASETS
+from mmrefine.evaluation.pooling import Judged
 
 __all__ = ['filled_for_test', 'test_checkpoint']
 
@@ -20,8 +19,8 @@ __all__ = ['filled_for_test', 'test_checkpoint']
 def test_checkpoint(cfg: Config,
                     checkpoint: Union[str, Path],
                     device: Optional[str] = None,
-                    log: Optional[Callable[[str], None]] = None) -> Dict[str, Dict[str, float]]:
-    """The scores of a network on the groups of the config's ReportHook, and on its ``clip_groups``, videos along which it carries masks.
+                    log: Optional[Callable[[str], None]] = None) -> Dict[str, Judged]:
+    """What a network gets on the groups of the config's ReportHook, and on its ``clip_groups``, videos along which it carries masks.
 
     Args:
         cfg: a config with a ``ReportHook``; ``scene='each'`` is read as ``'all'``. Or with ``clip_groups``, each of a ``dataset`` and
@@ -31,8 +30,7 @@ def test_checkpoint(cfg: Config,
         log: called with a line now and then; None: silent.
 
     Returns:
-        group -> scores, as :func:`~mmrefine.engine.score_pairs` gives them, with those of the benchmarks, or
-        :func:`~mmrefine.engine.score_clips`.
+        group -> what :func:`~mmrefine.engine.judge` says of it, with the scores of the benchmarks.
 
     Raises:
         ConfigError: the config reports nothing.
@@ -46,15 +44,12 @@ def test_checkpoint(cfg: Config,
                           'clip_groups')
     device = usable_device(device)
     model = init_model(cfg, checkpoint, device)
-    scores: Dict[str, Dict[str, float]] = {}
-    for hook in hooks:
-        for name, group in hook['groups'].items():
-            judged = judge_pairs(model, DATASETS.build(group), device, hook.get('batch_size', 1), benchmark=True,
-                                 what=f'{name}: {{}} pairs', log=log)
-            scores[name] = judged.scores()
-    for name, group in clips.items():
-        scores[name] = score_clips(model, DATASETS.build(group.dataset), group.metrics, device, log)
-    return scores
+    groups = [(name, group, hook.get('batch_size', 1)) for hook in hooks for name, group in hook['groups'].items()]
+    judged: Dict[str, Judged] = {}
+    for name, group, batch_size in [*groups, *((name, group, 1) for name, group in clips.items())]:
+        dataset, metrics = open_group(group)
+        judged[name] = judge(model, dataset, device, batch_size, benchmark=True, metrics=metrics, what=name, log=log)
+    return judged
 
 
 def filled_for_test(cfg: Config) -> Config:

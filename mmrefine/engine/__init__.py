@@ -1,7 +1,6 @@
 """Where the parts meet: the loop of rounds, and the hooks that label, load, save and report."""
 from mmrefine.engine.hooks import AtomicCheckpointHook, PseudoLabelHook, RegressionGuardHook, ReportHook, WeightsHook
-from mmrefine.engine.judging.clips import carry_clip, score_clips
-from mmrefine.engine.judging.pairs import score_pairs
+from mmrefine.engine.judging.judge import judge
 from mmrefine.engine.loops import SelfTrainingLoop
 from mmrefine.engine.optim import BFloat16OptimWrapper
 from mmrefine.engine.runtime.processes import join_processes
@@ -9,6 +8,6 @@ from mmrefine.engine.stage1.flow_judge import FlowLabelJudge
 from mmrefine.engine.stage1.run import LabelRun, label_fingerprint, make_labels
 
 __all__ = [
-    'AtomicCheckpointHook', 'BFloat16OptimWrapper', 'FlowLabelJudge', 'LabelRun', 'PseudoLabelHook', 'RegressionGuardHook', 'ReportHook',
-    'SelfTrainingLoop', 'WeightsHook', 'carry_clip', 'join_processes', 'label_fingerprint', 'make_labels', 'score_clips', 'score_pairs'
+    'AtomicCheckpointHook', 'BFloat16OptimWrapper', 'FlowLabelJudge', 'LabelRun', 'PseudoLabelHook', 'RegressionGuardHook',
+    'ReportHook', 'SelfTrainingLoop', 'WeightsHook', 'join_processes', 'judge', 'label_fingerprint', 'make_labels'
 ]

@@ -7,6 +7,8 @@ from typing import Any, Dict, Hashable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from mmrefine.structures.figures import Figure
+
 DRAWS = 2000
 CONFIDENCE = 0.95
 LONGEST_RUN, FEWEST_RUNS = 10, 8
@@ -21,55 +23,55 @@ class PairChange:
     Args:
         index: in the data set.
         scene: it belongs to.
-        before: score of the network as it came, px, lower is better.
+        before: headline score of the original network.
         after: the same of the refined network.
         weight: how much of the overall score it is, > 0.
+        sign: -1 where a lower score is better, 1 where a higher one is.
     """
     index: int
     scene: str
     before: float
     after: float
     weight: float = 1.
+    sign: int = -1
 
     @property
     def change(self) -> float:
-        """px, below 0 where the pair fares better."""
-        return self.after - self.before
+        """Of the score, turned so that it is below 0 where the pair fares better."""
+        return -self.sign * (self.after - self.before)
 
 
-def pair_changes(before: Sequence[Result], after: Sequence[Result], metric: str) -> List[PairChange]:
+def pair_changes(before: Sequence[Result], after: Sequence[Result], figure: Figure) -> List[PairChange]:
     """The pairs that have a score on both sides.
 
     Args:
-        before: (index, scene, tally) of each judged pair, of the network as it came.
+        before: (index, scene, tally) of each judged pair, of the original network.
         after: the same of the refined network, in any order.
-        metric: ``'EPE'``, whose pairs weigh as much as they have pixels with truth, or another score, whose pairs weigh alike.
+        figure: the headline; a pair weighs as much in it as the ``size`` of its tally says.
     """
     ours = {index: tally.scores() for index, _, tally in after}
     changes = []
     for index, scene, tally in before:
-        one, two = (scores.get(metric, math.nan) for scores in (tally.scores(), ours.get(index, {})))
+        one, two = (scores.get(figure.name, math.nan) for scores in (tally.scores(), ours.get(index, {})))
         if math.isfinite(one) and math.isfinite(two):
-            changes.append(PairChange(index, scene, one, two, float(tally.pixels) if metric == 'EPE' else 1.))
+            changes.append(PairChange(index, scene, one, two, float(tally.size), figure.sign))
     return changes
 
 
-def changes_record(changes: Sequence[PairChange], metric: str, with_truth: bool, confidence: float = CONFIDENCE,
-                   seed: int = 0) -> Dict[str, Any]:
+def changes_record(changes: Sequence[PairChange], figure: Figure, confidence: float = CONFIDENCE, seed: int = 0) -> Dict[str, Any]:
     """For the report: how many pairs fare better and worse, and the interval of the overall change. JSON-able.
 
     Args:
         changes: at least one.
-        metric: what was compared.
-        with_truth: by ground truth, not by a label-free score.
+        figure: what was compared.
         confidence: of the interval, in (0, 1).
         seed: of its draws.
     """
     better, worse = (sum(1 for one in changes if sign * one.change > 0) for sign in (-1, 1))
     clusters, drawn_by = _clusters(changes)
     return dict(
-        metric=metric,
-        decided_by='ground truth' if with_truth else 'label-free score',
+        metric=figure.name,
+        decided_by=figure.decided_by,
         pairs=len(changes),
         better=better,
         worse=worse,
@@ -114,7 +116,7 @@ def change_interval(changes: Sequence[PairChange], clusters: Sequence[Hashable],
 
 
 def most_changed(changes: Sequence[PairChange], count: int) -> Dict[str, List[PairChange]]:
-    """The pairs to look at: those whose score fell most, ``best``, and those whose score rose most, ``worst``, the first the most.
+    """The pairs to look at: those whose score improved most, ``best``, and those that lost most, ``worst``, the first the most.
 
     From different scenes as far as there are enough. Empty if no pair changed; a pair is in one list only. Where fewer than ``count``
     fell, or rose, the lists are filled with those that come next.

@@ -6,6 +6,7 @@
      "groups": {"refined": {"pairs": 20, "pairs_without_truth": 0,
                             "before": {"EPE": 1.9, "Fl": 7.1, …}, "after": {…}, "change_percent": {…},
                             "scenes": {"alley_1": {"before": {…}, "after": {…}, "change_percent": {…}}},
+                            "figures": [{"name": "EPE", "unit": "px", "better": "lower", "headline": true, "title": "EPE", …}, …],
                             "changes": {"metric": "EPE", "better": 15, "interval_percent": [-8.1, -3.9], "best": […], "worst": […], …}},
                 "unseen": {…}},
      "labels": {…}, "guard": {"verdict": "not run"}, "settings": {…}, "seeds": {…}, "versions": {…}, "timings": {…},
@@ -19,10 +20,18 @@ from __future__ import annotations
 
 import math
 import os
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence
+
+from mmrefine.evaluation.flow.errors import FlowTally
+from mmrefine.evaluation.flow.label_free import LabelFreeTally
+from mmrefine.evaluation.joints.pck import PCK_SHARE, KeypointTally
+from mmrefine.evaluation.masks.scores import MaskTally
+from mmrefine.structures.figures import Figure
 
 SCHEMA = 1
-COUNTS = ('pairs', 'pairs_without_truth', 'pairs_judged')
+# the figures of records that do not say theirs
+KNOWN = (*FlowTally.figures, *LabelFreeTally.figures, *MaskTally.figures, *KeypointTally((PCK_SHARE, )).figures)
+COUNTS = ('pairs', 'pairs_without_truth', 'pairs_judged', 'videos')
 
 
 class Kind(NamedTuple):
@@ -67,12 +76,25 @@ def change_percent(before: Any, after: Any) -> Optional[float]:
     return None if before == 0 else 100 * (after - before) / abs(before)
 
 
-def group_record(before: Mapping[str, Any], after: Mapping[str, Any]) -> Dict[str, Any]:
+def figures_of(group: Mapping[str, Any]) -> List[Figure]:
+    """The figures of a group, in the order in which they are shown.
+
+    A record of an older version does not say them: those of flow, masks and joints are known by their names, and any other is shown under
+    its own name.
+    """
+    found = list(dict.fromkeys([*group.get('before', {}), *group.get('after', {})]))
+    said = [Figure.from_dict(figure) for figure in group.get('figures') or [] if figure.get('name') in found]
+    known = {figure.name: figure for figure in [*said, *(figure for figure in KNOWN if figure.name not in {one.name for one in said})]}
+    return [figure for name, figure in known.items() if name in found] + [Figure(name) for name in found if name not in known]
+
+
+def group_record(before: Mapping[str, Any], after: Mapping[str, Any], figures: Sequence[Figure] = ()) -> Dict[str, Any]:
     """A group of the record from two flat score dicts of a metric.
 
     Args:
         before: ``{'EPE': …, 'scene/<name>/EPE': …, 'pairs': …}`` of the network as it came.
         after: the same of the refined network, on the same pairs.
+        figures: what the scores are; the record carries those that it has.
 
     Returns:
         the group, see the top of this module. Its ``scene_mean_change_percent`` is the mean of the scenes' changes, the figure
@@ -96,6 +118,8 @@ def group_record(before: Mapping[str, Any], after: Mapping[str, Any]) -> Dict[st
         for metric in overall['change_percent']
     }
     group['scenes'] = scenes
+    if figures:
+        group['figures'] = [figure.to_dict() for figure in figures if figure.name in overall['change_percent']]
     return group
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 from mmrefine.errors import InputError
-from mmrefine.report.record import HEADLINES, KINDS
+from mmrefine.report.record import HEADLINES, KNOWN
+from mmrefine.structures.figures import Figure
 
-# what a benchmark reports: its unit; docs/metrics.md
-BENCHMARK_UNITS = {'EPE': 'px', 'Fl': '%', '1px_out': '%', '3px_out': '%', '5px_out': '%', 'AAE': 'deg', 'WAUC': '%'}
+Figures = Mapping[str, Sequence[Figure]]
 
 
 def read_report(work_dir: Union[str, Path]) -> Optional[Dict[str, Any]]:
@@ -66,11 +66,12 @@ def _signed(value: Optional[float]) -> str:
     return '-' if value is None else f'{value:+.1f} %'
 
 
-def score_table(groups: Mapping[str, Mapping[str, Any]]) -> str:
+def score_table(groups: Mapping[str, Mapping[str, Any]], figures: Optional[Figures] = None) -> str:
     """The scores of one network: a block for each group, a line for each scene, and the overall line.
 
     Args:
         groups: group -> ``{'EPE': …, 'scene/<name>/EPE': …, 'pairs': …}``, as metrics give them.
+        figures: group -> what these scores are; default: those that are known by their names.
     """
     blocks = []
     for name, scores in groups.items():
@@ -79,39 +80,40 @@ def score_table(groups: Mapping[str, Mapping[str, Any]]) -> str:
             scene, metric = key[len('scene/'):].rsplit('/', 1) if key.startswith('scene/') else ('overall', key)
             by_scene.setdefault(scene, {})[metric] = value
         overall = by_scene.pop('overall', {})
-        metrics = [metric for metric in KINDS if metric in overall]
-        kinds = [KINDS[metric] for metric in metrics]
-        titles = [f'{kind.title} [{kind.unit}]' if kind.unit else kind.title for kind in kinds]
-        rows = [[scene] + [_number(by_scene[scene].get(metric)) for metric in metrics] for scene in sorted(by_scene)]
-        rows.append(['overall'] + [_number(overall.get(metric)) for metric in metrics])
+        shown = [figure for figure in (figures or {}).get(name, KNOWN) if figure.name in overall and figure.table != 'benchmark']
+        rows = [[scene] + [_number(by_scene[scene].get(figure.name)) for figure in shown] for scene in sorted(by_scene)]
+        rows.append(['overall'] + [_number(overall.get(figure.name)) for figure in shown])
         count = f'{scores["videos"]} videos' if 'videos' in scores else f'{scores.get("pairs", "?")} pairs'
-        blocks.append(f'{name} ({count})\n' + _aligned([['scene'] + titles] + rows))
+        blocks.append(f'{name} ({count})\n' + _aligned([['scene'] + [_title(figure) for figure in shown]] + rows))
     return '\n\n'.join(blocks)
 
 
-def benchmark_table(groups: Mapping[str, Mapping[str, Any]]) -> str:
+def benchmark_table(groups: Mapping[str, Mapping[str, Any]], figures: Figures) -> str:
     """The overall scores of the flow benchmarks: a block for each group, a line for the whole frame and for each of its parts.
 
     Args:
         groups: as in :func:`score_table`.
+        figures: group -> what these scores are.
 
     Returns:
-        the blocks of those groups that have truth; empty if none has.
+        the blocks of those groups that have figures of a benchmark; empty if none has.
     """
     blocks = []
     for name, scores in groups.items():
-        figures = [figure for figure in BENCHMARK_UNITS if figure in scores]
-        if 'AAE' not in figures:
+        by_part: Dict[str, Dict[str, Any]] = {}
+        for figure in figures.get(name, ()):
+            by_part.setdefault(figure.part or 'all', {})[figure.title] = scores.get(figure.name)
+        parts = {figure.title for figure in figures.get(name, ()) if figure.part}
+        columns = [one for one in figures.get(name, ()) if not one.part and (one.table == 'benchmark' or one.title in parts)]
+        if not columns:
             continue
-        by_part: Dict[str, Dict[str, Any]] = {'all': {figure: scores[figure] for figure in figures}}
-        for key, value in scores.items():
-            figure = next((figure for figure in figures if key.startswith(f'{figure}_') and key not in KINDS), None)
-            if figure is not None:
-                by_part.setdefault(key[len(figure) + 1:], {})[figure] = value
-        rows = [[part] + [_number(found.get(figure)) for figure in figures] for part, found in by_part.items()]
-        titles = [f'{figure} [{BENCHMARK_UNITS[figure]}]' for figure in figures]
-        blocks.append(f'{name}, as the benchmarks score\n' + _aligned([['part'] + titles] + rows))
+        rows = [[part] + [_number(found.get(column.title)) for column in columns] for part, found in by_part.items()]
+        blocks.append(f'{name}, as the benchmarks score\n' + _aligned([['part'] + [_title(column) for column in columns]] + rows))
     return '\n\n'.join(blocks)
+
+
+def _title(figure: Figure) -> str:
+    return f'{figure.title} [{figure.unit}]' if figure.unit else figure.title
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:

@@ -2,14 +2,17 @@
 from __future__ import annotations
 
 from typing import (TYPE_CHECKING, Any, Callable, Collection, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple,
-                    runtime_checkable)
+                    TypeVar, runtime_checkable)
 
 import numpy as np
 
 from mmrefine.structures.batches import LabelBatch, Labeled, LabelUnit
+from mmrefine.structures.figures import Figure
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+T = TypeVar('T')
 
 
 @runtime_checkable
@@ -180,4 +183,78 @@ class LabelJudge(Protocol):
 
     def lines(self, record: Mapping[str, Any]) -> List[Tuple[str, str]]:
         """Lines for the log, each with ``'green'``, ``'amber'`` or ``'red'``."""
+
+
+class Tally(Protocol):
+    """What one or many samples add to some figures: sums and counts, which are added and never averaged."""
+
+    @property
+    def figures(self) -> Sequence[Figure]:
+        """The figures that :meth:`scores` may give, in the order in which they are shown. One of them is the headline."""
+        ...
+
+    @property
+    def size(self) -> float:
+        """How much it counts in the headline figure of all samples together (pixels, objects, …); 0 where nothing could be judged."""
+        ...
+
+    def __add__(self: T, other: T) -> T:
+        ...
+
+    def scores(self) -> Dict[str, float]:
+        """The figures by name; those of which nothing is known are left out or nan."""
+        ...
+
+
+class Witnesses(Protocol):
+    """What the guard compares of networks on the samples that are kept back, without ground truth.
+
+    A witness is a number that is the smaller the better the network is, 0 at best. The guard adds up the logarithms of their ratios.
+    """
+
+    @property
+    def figures(self) -> Sequence[Figure]:
+        """The witnesses, and whatever else :meth:`observe` gives for people to read."""
+        ...
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """How much each witness counts."""
+        ...
+
+    @property
+    def floors(self) -> Mapping[str, float]:
+        """How much of each witness is as good as nothing; it is added to both sides of a ratio."""
+        ...
+
+    @property
+    def samples(self) -> Sequence[Tuple[str, str]]:
+        """(scene, key) of each sample that is observed, in order; known once the witnesses are prepared."""
+        ...
+
+    def prepare(self, dataset: Any, teacher: Any, device: str, log: Callable[[str], None]) -> None:
+        """Choose samples of what was kept back, and learn from the original network what is needed to observe others.
+
+        Args:
+            dataset: without a pipeline.
+            teacher: the original network, in evaluation mode.
+            device: where the networks live.
+            log: called with a line now and then.
+        """
+        ...
+
+    def observe(self, network: Any, index: int) -> Mapping[str, float]:
+        """What a network in evaluation mode shows on sample ``index``; nan for a witness that has nothing to go by there.
+
+        Raises:
+            InputError: a frame that cannot be read.
+        """
+        ...
+
+    def rendered(self, network: Any, number: int, device: str) -> Optional[Tally]:
+        """How a network does on rendered sample ``number``, whose truth is exact; None where there is no such sample of this kind."""
+        ...
+
+    def describe(self) -> Dict[str, Any]:
+        """What decides over the observations; JSON-able."""
         ...

@@ -12,7 +12,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever 
 
 from small_runs import in_two_processes  # noqa: E402
 
-from mmrefine.engine import carry_clip, score_clips  # noqa: E402
+from mmrefine.engine import judge  # noqa: E402
+from mmrefine.engine.judging.clips import carry_clip  # noqa: E402
 from mmrefine.structures import ClipSample  # noqa: E402
 
 SIZE = (24, 40)
@@ -92,16 +93,16 @@ def test_a_video_without_objects_has_empty_predictions_and_one_without_masks_non
 
 def test_the_scores_of_a_perfect_flow_are_perfect():
     data = [clip('a'), clip('b', frames=4)]
-    scores = score_clips(Shift(), data, METRICS)
+    scores = judge(Shift(), data, metrics=METRICS).scores()
     assert scores['J&F'] == scores['PCK@0.2'] == scores['scene/b/J_mean'] == 1 and scores['videos'] == 2
-    worse = score_clips(Shift(0.), data, METRICS)
+    worse = judge(Shift(0.), data, metrics=METRICS).scores()
     assert worse['J_mean'] < 0.6 and worse['J_decay'] > 0.2 and worse['PCK@0.2'] < 0.2
 
 
 def test_two_processes_give_the_scores_of_one(tmp_path):
 
     def scores():
-        return score_clips(Shift(1.), [clip('a'), clip('b', frames=7, step=1), clip('c', frames=4)], METRICS)
+        return judge(Shift(1.), [clip('a'), clip('b', frames=7, step=1), clip('c', frames=4)], metrics=METRICS).scores()
 
     assert in_two_processes(lambda rank: (tmp_path / f'{rank}.json').write_text(json.dumps(scores()))) == [0, 0]
     assert all(json.loads((tmp_path / f'{rank}.json').read_text()) == scores() for rank in range(2))

@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmrefine.engine import score_pairs
-from mmrefine.engine.judging.pairs import judge_pairs
+from mmrefine.engine import judge
 from mmrefine.engine.runtime import progress
 from mmrefine.structures import FlowSample
 
@@ -49,7 +48,7 @@ class Pairs:
 def test_errors_are_pooled_over_pixels_and_over_scenes():
     # 48 px with an error of 1, 48 of 4, and 24 (half the size) of 10
     data = Pairs([1., 4., 10.], sizes=[(6, 8), (6, 8), (3, 8)], scenes=['a', 'a', 'b'])
-    scores = score_pairs(Constant(), data, batch_size=2)
+    scores = judge(Constant(), data, batch_size=2).scores()
     assert scores['EPE'] == pytest.approx((48 * 1 + 48 * 4 + 24 * 10) / 120)
     assert scores['scene/a/EPE'] == pytest.approx(2.5) and scores['scene/b/EPE'] == pytest.approx(10.)
     assert (scores['pairs'], scores['pairs_without_truth']) == (3, 0)
@@ -57,7 +56,7 @@ def test_errors_are_pooled_over_pixels_and_over_scenes():
 
 def test_pairs_without_truth_are_counted_and_not_run_where_others_have_it():
     network = Constant((3., 0.))
-    scores = score_pairs(network, Pairs([None, 5., None]), batch_size=2)
+    scores = judge(network, Pairs([None, 5., None]), batch_size=2).scores()
     assert scores['EPE'] == pytest.approx(2.) and network.batches == [1]
     assert (scores['pairs'], scores['pairs_without_truth']) == (3, 2)
 
@@ -65,42 +64,42 @@ def test_pairs_without_truth_are_counted_and_not_run_where_others_have_it():
 def test_without_any_truth_the_way_there_and_back_is_judged():
     # 2 px right in both directions: the round trip ends 4 px off, for the 6 of 8 columns that stay in the frame
     network = Constant((2., 0.))
-    scores = score_pairs(network, Pairs([None, None, None]), batch_size=2)
+    scores = judge(network, Pairs([None, None, None]), batch_size=2).scores()
     assert scores['cycle_median'] == pytest.approx(4.) and scores['inside'] == pytest.approx(75.)
     assert 'EPE' not in scores and network.batches == [4, 2]  # both ways in one batch
     assert (scores['pairs'], scores['pairs_without_truth']) == (3, 3)
 
 
 def test_truth_that_the_pipeline_does_not_load_is_no_truth():
-    scores = score_pairs(Constant(), Pairs([1., 2.], loads=False))
+    scores = judge(Constant(), Pairs([1., 2.], loads=False)).scores()
     assert 'EPE' not in scores and scores['pairs_without_truth'] == 2
 
 
 def test_frames_of_two_sizes_in_one_scene_do_not_share_a_batch():
     network = Constant()
-    scores = score_pairs(network, Pairs([1., 2., 6.], sizes=[(6, 8), (4, 8), (6, 8)]), batch_size=3)
+    scores = judge(network, Pairs([1., 2., 6.], sizes=[(6, 8), (4, 8), (6, 8)]), batch_size=3).scores()
     assert network.batches == [2, 1] and scores['EPE'] == pytest.approx((48 * 1 + 32 * 2 + 48 * 6) / 128)
 
 
 def test_without_truth_some_pairs_that_are_spread_evenly_stand_for_all():
     data = Pairs([None] * 10, scenes=['a'] * 6 + ['b'] * 4)
-    some = judge_pairs(Constant((2., 0.)), data, batch_size=2, at_most=4)
+    some = judge(Constant((2., 0.)), data, batch_size=2, at_most=4)
     assert [index for index, _, _ in some.results] == [0, 2, 5, 7]
     scores = some.scores()
     assert (scores['pairs'], scores['pairs_without_truth'], scores['pairs_judged']) == (10, 10, 4)
-    whole = judge_pairs(Constant((2., 0.)), data, batch_size=2)
-    assert repr(judge_pairs(Constant((2., 0.)), data, batch_size=2, at_most=10).scores()) == repr(whole.scores())
+    whole = judge(Constant((2., 0.)), data, batch_size=2)
+    assert repr(judge(Constant((2., 0.)), data, batch_size=2, at_most=10).scores()) == repr(whole.scores())
     assert 'pairs_judged' not in whole.scores()
 
 
 def test_all_pairs_with_truth_are_judged_however_many():
-    scores = judge_pairs(Constant(), Pairs([1., 2., None]), at_most=1).scores()
+    scores = judge(Constant(), Pairs([1., 2., None]), at_most=1).scores()
     assert scores['EPE'] == 1.5 and 'pairs_judged' not in scores
 
 
 def test_judging_tells_how_long_still(monkeypatch):
     now, lines = iter(range(0, 1000, 20)), []
     monkeypatch.setattr(progress.Progress.__init__, '__defaults__', (lines.append, 10., lambda: next(now)))
-    judge_pairs(Constant(), Pairs([None] * 4), batch_size=2, what='Report: group x, before: {} pairs', log=lines.append)
+    judge(Constant(), Pairs([None] * 4), batch_size=2, what='Report: group x, before', log=lines.append)
     assert [line.partition(',')[0] for line in lines] == ['Report: group x'] * 2
     assert '2/4 pairs' in lines[0] and lines[1].endswith('4/4 pairs, 0.10 a second, 0 min 00 s left')

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmrefine.engine.judging.pairs import judge_pairs, score_pairs
+from mmrefine.engine import judge
 from mmrefine.engine.judging.pictures import ReportPictures, fit, named_pairs
 from mmrefine.fileio.images import read_image
 from mmrefine.fileio.store.label_store import LabelStore
@@ -133,8 +133,10 @@ def test_the_record_names_the_pictures_and_the_scores_of_each_pair(tmp_path):
 @pytest.mark.parametrize('truth, metric', [(True, 'EPE'), (False, 'cycle_median')])
 def test_pair_by_pair_and_all_together_are_the_same_scores(truth, metric):
     data = Pairs('aab', truth=truth)
-    judged = judge_pairs(Steady(3.), data, batch_size=2)
-    assert judged.scores() == score_pairs(Steady(3.), data, batch_size=2) and judged.metric == metric
+    judged = judge(Steady(3.), data, batch_size=2)
+    assert judged.headline.name == metric and judged.headline.sign == -1
+    tallies = [tally for _, _, tally in judged.results]
+    assert judged.scores()[metric] == sum(tallies[1:], tallies[0]).scores()[metric]
     assert [(i, scene) for i, scene, _ in judged.results] == [(0, 'a'), (1, 'a'), (2, 'b')]
     if truth:
         assert [tally.scores()['EPE'] for _, _, tally in judged.results] == [1., 1., 5.]

@@ -16,9 +16,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever 
 
 from small_runs import build, in_two_processes, material, small_config  # noqa: E402, F401
 
-from mmrefine.engine import score_pairs  # noqa: E402
+from mmrefine.engine import judge as judge_network  # noqa: E402
 from mmrefine.errors import MMRefineError  # noqa: E402
-from mmrefine.evaluation import FlowMetric, judge_sample, tally_benchmark, tally_flow, tally_spring  # noqa: E402
+from mmrefine.evaluation import FlowMetric, tally_flow  # noqa: E402
+from mmrefine.evaluation.flow.benchmark import judge_sample, tally_benchmark, tally_spring  # noqa: E402
+from mmrefine.evaluation.flow.label_free import LabelFreeTally  # noqa: E402
 from mmrefine.fileio import read_flow  # noqa: E402
 from mmrefine.registry import DATASETS  # noqa: E402
 from mmrefine.report import benchmark_table  # noqa: E402
@@ -207,7 +209,7 @@ def test_spring_bins_by_the_mean_speed_and_40_px_is_fast(others, part):
 def test_a_pixel_of_spring_with_one_unknown_sub_pixel_has_no_truth():
     truth = spring_truth(constant(0.))
     truth[2, 0, 0, 0] = float('nan')
-    assert tally_spring(constant(0.), truth).pixels == 47
+    assert tally_spring(constant(0.), truth).size == 47
 
 
 def test_the_scores_of_spring_equal_a_second_implementation():
@@ -292,16 +294,24 @@ def test_two_processes_count_each_sample_once(tmp_path, round_up):
         assert json.loads((tmp_path / f'{rank}.json').read_text()) == wanted
 
 
-def test_mmengines_test_loop_gives_what_score_pairs_gives(material, tmp_path):  # noqa: F811
+@pytest.mark.parametrize('phase', ['val', 'test'])
+def test_mmengines_loops_give_what_judge_gives_to_the_bit(material, tmp_path, phase):  # noqa: F811
     data = dict(type='FramePairs', data_root=str(material / 'frames'), truth_root=str(material / 'flow'),
                 pipeline=[dict(type='LoadTruth', benchmark=True), dict(type='PackPair')])  # yapf: disable
     loader = dict(batch_size=2, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False), dataset=data)
-    cfg = small_config(material, tmp_path, custom_hooks=[], test_dataloader=loader,
-                       test_cfg=dict(type='TestLoop'), test_evaluator=dict(type='FlowMetric', prefix='flow'))  # yapf: disable
+    parts = dict(dataloader=loader, cfg=dict(type=f'{phase.title()}Loop'), evaluator=dict(type='FlowMetric', prefix='flow'))
+    cfg = small_config(material, tmp_path, custom_hooks=[], **{f'{phase}_{name}': part for name, part in parts.items()})
     runner = build(cfg)
-    found = runner.test()
-    wanted = score_pairs(runner.model, DATASETS.build(data), batch_size=2, benchmark=True)
-    assert {name[len('flow/'):]: value for name, value in found.items()} == pytest.approx(wanted) and 'EPE_s0-10' in wanted
+    found = getattr(runner, phase)()
+    wanted = judge_network(runner.model, DATASETS.build(data), batch_size=2, benchmark=True)
+    assert {name[len('flow/'):]: value for name, value in found.items()} == wanted.scores() and 'EPE_s0-10' in found_names(wanted)
+
+
+def found_names(judged):
+    """Names of the figures, each of which has a value."""
+    names = [figure.name for figure in judged.figures]
+    assert set(names) == {name for name in judged.scores() if '/' not in name} - set(judged.counts)
+    return names
 
 
 def test_sub_pixels_are_judged_as_springs():
@@ -319,13 +329,14 @@ def test_a_region_of_another_size_is_an_error_that_names_it():
 
 def test_the_table_has_a_line_for_each_part():
     scores = judge([[sample(0), sample(1)]])
-    lines = benchmark_table({'refined': scores, 'video': {'cycle_median': 1., 'pairs': 2}}).splitlines()
+    figures = judge_sample(sample(0).pred_flow, sample(0).to_dict()).figures
+    lines = benchmark_table({'refined': scores, 'video': {'cycle_median': 1., 'pairs': 2}}, dict(refined=figures)).splitlines()
     assert lines[0] == 'refined, as the benchmarks score'
     assert lines[1].split()[:5] == ['part', 'EPE', '[px]', 'Fl', '[%]']
     assert lines[2].split() == ['all', *(f'{scores[name]:.3f}' for name in ('EPE', 'Fl', '1px_out', '3px_out', '5px_out', 'AAE', 'WAUC'))]
     rows = {line.split()[0]: line.split()[1:] for line in lines[3:]}
     assert len(rows) == 11 and rows['noc_fg'] == [f'{scores["EPE_noc_fg"]:.3f}', f'{scores["Fl_noc_fg"]:.3f}', *'-----']
-    assert benchmark_table({'video': {'cycle_median': 1.}}) == ''
+    assert benchmark_table({'video': {'cycle_median': 1.}}, dict(video=LabelFreeTally.figures)) == ''
 
 
 def test_the_flow_of_the_official_raft_has_the_scores_that_its_code_gives(shared_data):

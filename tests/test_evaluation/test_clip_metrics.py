@@ -17,8 +17,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever 
 from small_runs import in_two_processes  # noqa: E402
 
 from mmrefine.errors import ConfigError, MMRefineError  # noqa: E402
-from mmrefine.evaluation import (KeypointMetric, KeypointTally, MaskMetric, MaskTally, boundary_f,  # noqa: E402
-                                 jaccard, object_sizes, pck, tally_keypoints, tally_masks)
+from mmrefine.evaluation import KeypointMetric, MaskMetric, boundary_f, jaccard, pck  # noqa: E402
+from mmrefine.evaluation.joints.pck import KeypointTally, object_sizes, tally_keypoints  # noqa: E402
+from mmrefine.evaluation.masks.scores import MaskTally, tally_masks  # noqa: E402
 from mmrefine.fileio import read_mask  # noqa: E402
 from mmrefine.registry import METRICS  # noqa: E402
 from mmrefine.structures import ClipSample  # noqa: E402

@@ -3,7 +3,9 @@ import pytest
 import torch
 
 from mmrefine.errors import MMRefineError
-from mmrefine.evaluation import FlowMetric, FlowTally, flow_errors, pool_by_scene, tally_flow
+from mmrefine.evaluation import FlowMetric, FlowTally, tally_flow
+from mmrefine.evaluation.flow.errors import flow_errors
+from mmrefine.evaluation.pooling import pool_by_scene
 from mmrefine.registry import METRICS
 from mmrefine.structures import FlowSample
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from mmrefine.evaluation import (LabelTally, add_truth, quality_record, speed_stats, stored_cycle_error, tally_label,
-                                 tally_truth)
+from mmrefine.evaluation import quality_record, speed_stats, stored_cycle_error, tally_label, tally_truth
+from mmrefine.evaluation.labels.quality import LabelTally, add_truth
 from mmrefine.structures import FlowLabel
 
 GREY = torch.full((3, 6, 6), .5)

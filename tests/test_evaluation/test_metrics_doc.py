@@ -6,8 +6,9 @@ from pathlib import Path
 
 import torch
 
-from mmrefine.evaluation import KeypointTally, MaskTally, tally_benchmark, tally_spring
-from mmrefine.evaluation.flow.benchmark import REGION_PARTS
+from mmrefine.evaluation.flow.benchmark import REGION_PARTS, tally_benchmark, tally_spring
+from mmrefine.evaluation.joints.pck import KeypointTally
+from mmrefine.evaluation.masks.scores import MaskTally
 
 PAGE = (Path(__file__).parents[2] / 'docs/metrics.md').read_text(encoding='utf-8')
 

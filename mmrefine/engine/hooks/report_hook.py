@@ -22,15 +22,16 @@ import mmrefine
 from mmrefine.compat.installation import library_versions
 from mmrefine.engine.hooks.pseudo_label_hook import LABELS_INFO
 from mmrefine.engine.hooks.regression_guard_hook import GUARD_INFO
-from mmrefine.engine.judging.pairs import judge_pairs
+from mmrefine.engine.judging.judge import holds, judge, open_group
 from mmrefine.engine.judging.pictures import WHEEL, Drawn, ReportPictures, named_pairs
 from mmrefine.engine.stage1.run import LabelRun, judge_of
 from mmrefine.errors import CheckpointError
 from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.models import load_estimator
-from mmrefine.registry import DATASETS, HOOKS
+from mmrefine.registry import HOOKS
 from mmrefine.report import (changes_record, format_table, group_record, most_changed, pair_changes, thin_curve,
                              write_report)
+from mmrefine.structures import FlowSample
 from mmrefine.values import as_count
 
 # of the message hub, by the name in the record
@@ -66,14 +67,14 @@ class ReportHook(Hook):
             as_count('ReportHook.without_truth', without_truth)
         self.groups, self.before = groups, before
         self.batch_size, self.pictures, self.extremes, self.without_truth = batch_size, pictures, extremes, without_truth
-        self._datasets: Dict[str, Any] = {}
+        self._groups: Dict[str, Any] = {}  # data set and metrics
         self._timings: Dict[str, float] = {}
         self._before: Dict[str, Any] = {}  # what the parts of a resumed run before this one knew
         self._started, self._labelled = 0., 0.
 
     def before_train(self, runner: Runner) -> None:
         """Open the data and look for the network as it came: what is missing should not show after hours of training."""
-        self._datasets = {name: DATASETS.build(config) for name, config in self.groups.items()}
+        self._groups = {name: open_group(config) for name, config in self.groups.items()}
         before = Path(runner.work_dir, self.before)
         if runner.iter > 0:
             self._timings['resumed_at_iter'] = runner.iter
@@ -108,20 +109,23 @@ class ReportHook(Hook):
         device = str(next(model.parameters()).device)
         groups: Dict[str, Any] = {}
         drawn: List[Drawn] = []
-        for name, dataset in self._datasets.items():
-            runner.logger.info(f'Judging before and after on the group {name!r}, which has {len(dataset)} pairs')
+        for name, (dataset, metrics) in self._groups.items():
+            runner.logger.info(f'Judging before and after on the group {name!r}, which has {len(dataset)} samples')
             before, after = (
-                judge_pairs(network, dataset, device, self.batch_size, at_most=self.without_truth,
-                            what=f'Report: group {name}, {side}: {{}} pairs', log=runner.logger.info)
+                judge(network, dataset, device, self.batch_size, metrics=metrics, at_most=self.without_truth,
+                      what=f'Report: group {name}, {side}', log=runner.logger.info)
                 for network, side in ((teacher, 'before'), (model, 'after')))
-            groups[name] = group_record(before.scores(), after.scores())
-            changes = pair_changes(before.results, after.results, before.metric)
-            if changes:
-                groups[name]['changes'] = changes_record(changes, before.metric, before.with_truth)
+            groups[name] = group_record(before.scores(), after.scores(), before.figures)
+            headline = before.headline
+            changes = pair_changes(before.results, after.results, headline) if headline else []
+            if headline and changes:
+                groups[name]['changes'] = changes_record(changes, headline)
             if is_main_process():
                 chosen = most_changed(changes, self.extremes)
-                pictures = ReportPictures(Path(runner.work_dir), name, dataset, teacher, model, device, self._store(runner))
-                drawn.append(pictures.draw(self.pictures, [one for some in chosen.values() for one in some]))
+                drawn.append(Drawn())
+                if holds(dataset, FlowSample):
+                    pictures = ReportPictures(Path(runner.work_dir), name, dataset, teacher, model, device, self._store(runner))
+                    drawn[-1] = pictures.draw(self.pictures, [one for some in chosen.values() for one in some])
                 groups[name].get('changes', {}).update(named_pairs(chosen, drawn[-1]))
         if is_main_process():
             record = write_report(runner.work_dir, self._record(runner, groups, drawn))
@@ -169,12 +173,12 @@ class ReportHook(Hook):
         if quality is None:
             return found
         store = self._store(runner)
-        judge = None if store is None else judge_of(store.codec.kind)
-        if 'truth' not in quality and judge is not None:
+        label_judge = None if store is None else judge_of(store.codec.kind)
+        if 'truth' not in quality and label_judge is not None:
             # the pairs to label need no truth, but those that are judged may have it
-            for dataset in self._datasets.values():
-                if 'truth' not in quality:
-                    quality = judge.judge_with_truth(store, dataset, quality)
+            for dataset, _ in self._groups.values():
+                if 'truth' not in quality and holds(dataset, FlowSample):
+                    quality = label_judge.judge_with_truth(store, dataset, quality)
         return dict(found, quality=quality)
 
     def _store(self, runner: Runner) -> Optional[LabelStore]:

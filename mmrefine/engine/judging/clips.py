@@ -5,14 +5,18 @@ from typing import Any, Callable, Dict, List, Optional, Sequence
 
 import torch
 from mmengine.dist import all_gather_object, get_dist_info
-from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
 from mmrefine.engine.runtime.progress import Progress
-from mmrefine.evaluation import carry_mask, carry_points
-from mmrefine.evaluation.masks.scores import VOID
+from mmrefine.errors import ConfigError
+from mmrefine.evaluation.joints.pck import carry_points
+from mmrefine.evaluation.masks.scores import VOID, carry_mask
+from mmrefine.evaluation.metrics.tally_metric import TallyMetric
+from mmrefine.evaluation.pooling import Judged, Result, Together
 from mmrefine.registry import METRICS
 from mmrefine.structures import ClipSample, FlowEstimator
+
+DEFAULT_METRICS = (dict(type='MaskMetric'), dict(type='KeypointMetric'))
 
 
 @torch.no_grad()
@@ -66,42 +70,50 @@ def carry_clip(model: FlowEstimator,
         sample.pred_points = carried_points
 
 
-def score_clips(model: FlowEstimator,
+def judge_clips(model: FlowEstimator,
                 dataset: Any,
-                metrics: Sequence[Dict[str, Any]],
                 device: str = 'cpu',
-                log: Optional[Callable[[str], None]] = None) -> Dict[str, float]:
-    """Scores of what a network carries along the videos of a data set, overall and per video.
+                metrics: Optional[Sequence[Dict[str, Any]]] = None,
+                what: str = 'judged',
+                log: Optional[Callable[[str], None]] = None) -> Judged:
+    """What a network carries along each video of a data set.
 
     The videos are shared over the processes, and every process gets the same result.
 
     Args:
         model: the network, in evaluation mode.
         dataset: of :class:`~mmrefine.datasets.DavisClips` or its like.
-        metrics: configs of clip metrics, such as ``dict(type='MaskMetric')``.
         device: where the network lives.
+        metrics: configs of clip metrics; None: ``MaskMetric`` and ``KeypointMetric`` as they are by default, each where there is truth.
+        what: is judged, for the log.
         log: called with a line now and then; None: silent.
 
     Returns:
-        ``{'J_mean': …, 'scene/<video>/J_mean': …, …, 'videos': n}``.
+        a tally for each video; the count is ``videos``.
 
     Raises:
+        ConfigError: a metric that has no tally.
         MMRefineError: predictions that do not fit the truth.
     """
     rank, world = get_dist_info()
-    judges: List[BaseMetric] = [METRICS.build({'_scope_': 'mmrefine', **metric}) for metric in metrics]
+    judges = [_metric(metric) for metric in metrics or DEFAULT_METRICS]
+    mine: List[Result] = []
     for number in range(rank, len(dataset), world):
         item = dataset[number]
         frames, sample = item['inputs'], item['data_samples']
-        progress = Progress(f'video {number + 1} of {len(dataset)}, {sample.scene}: carried {{}} frames', len(frames) - 1,
+        progress = Progress(f'{what}: video {number + 1} of {len(dataset)}, {sample.scene}: carried {{}} frames', len(frames) - 1,
                             log or (lambda line: None))
         carry_clip(model, frames, sample, device, progress)
-        for judge in judges:
-            judge.process(None, [sample])
-    scores: Dict[str, float] = {}
-    for judge in judges:
-        scores.update(judge.compute_metrics([result for part in all_gather_object(judge.results) for result in part]))
-    return scores
+        mine.append((number, sample.scene, Together(tuple(judge.judge(sample) for judge in judges))))
+    results = [result for part in all_gather_object(mine) for result in part]
+    return Judged(sorted(results, key=lambda result: result[0]), dict(videos=len(dataset)))
+
+
+def _metric(config: Dict[str, Any]) -> TallyMetric:
+    metric = METRICS.build({'_scope_': 'mmrefine', **config})
+    if not isinstance(metric, TallyMetric):
+        raise ConfigError(f'metrics must be MaskMetric, KeypointMetric or another TallyMetric, got {type(metric).__name__}')
+    return metric
 
 
 def _ids(soft: Sequence[Tensor], like: Tensor) -> Tensor:

@@ -160,7 +160,7 @@ class ReportPictures:
 def named_pairs(chosen: Mapping[str, Sequence[PairChange]], drawn: Drawn) -> Dict[str, Any]:
     """The best and the worst pairs with their scores and pictures, for the record."""
     named: Dict[str, Any] = {
-        name: [dict(drawn.pairs[one.index], before=one.before, after=one.after) for one in changes]
+        name: [dict(drawn.pairs.get(one.index, dict(scene=one.scene)), before=one.before, after=one.after) for one in changes]
         for name, changes in chosen.items()
     }
     return dict(named, wheel=WHEEL) if drawn.pairs else named

@@ -5,7 +5,7 @@ a mean of means.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, Mapping, Optional, Tuple
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 from mmrefine.errors import MMRefineError
 from mmrefine.evaluation.flow.errors import FlowTally, check_finite, comparable, flow_angles, flow_errors, tally_pixels
 from mmrefine.geometry import lands_inside
+from mmrefine.structures.figures import Figure
 
 SPEED_EDGES = (10., 40.)  # px
 SPEED_PARTS = ('s0-10', 's10-40', 's40+')
@@ -27,27 +28,40 @@ REGION_PARTS: Dict[str, Tuple[Optional[str], Optional[str]]] = {
     'nonrigid': ('nonrigid', 'rigid'),
     'sky': ('sky', 'notsky'),
 }
-FIGURES = ('EPE', 'Fl')
+PART_FIGURES = ('EPE', 'Fl')
 SPRING_FIGURES = ('1px_out', 'EPE', 'Fl', 'WAUC')
+FIGURES = (
+    *FlowTally.figures,
+    *(Figure(f'{far}px_out', '%', 'lower', table='benchmark') for far in (1, 3, 5)),
+    Figure('AAE', 'deg', 'lower', table='benchmark'),
+    Figure('WAUC', '%', 'higher', table='benchmark'),
+)
 
 
 @dataclass(frozen=True)
 class BenchmarkTally:
     """What one or many pairs add to the scores of the whole frame and of its parts.
 
-    A pair whose data set does not draw a region adds nothing to its parts. ``figures`` names the scores that each part gets.
+    A pair whose data set does not draw a region adds nothing to its parts. ``part_figures`` names the scores that each part gets.
     """
     whole: FlowTally = FlowTally()
     parts: Mapping[str, FlowTally] = field(default_factory=dict)
-    figures: Tuple[str, ...] = FIGURES
+    part_figures: Tuple[str, ...] = PART_FIGURES
 
     def __add__(self, other: 'BenchmarkTally') -> 'BenchmarkTally':
         names = dict.fromkeys([*self.parts, *other.parts])
         parts = {name: self.parts.get(name, FlowTally()) + other.parts.get(name, FlowTally()) for name in names}
-        return BenchmarkTally(self.whole + other.whole, parts, max(self.figures, other.figures, key=len))
+        return BenchmarkTally(self.whole + other.whole, parts, max(self.part_figures, other.part_figures, key=len))
 
     @property
-    def pixels(self) -> int:
+    def figures(self) -> Tuple[Figure, ...]:
+        """Those of the whole frame, then those of its parts."""
+        parts = (replace(figure, name=f'{figure.name}_{part}', title=figure.title, headline=False, table='benchmark', part=part)
+                 for part in self.parts for figure in FIGURES if figure.name in self.part_figures)
+        return (*FIGURES, *parts)
+
+    @property
+    def size(self) -> int:
         """Pixels with truth."""
         return self.whole.pixels
 
@@ -56,7 +70,7 @@ class BenchmarkTally:
         scores = {**self.whole.scores(), **self.whole.more_scores()}
         for part, tally in self.parts.items():
             found = {**tally.scores(), **tally.more_scores()}
-            scores.update({f'{figure}_{part}': found[figure] for figure in self.figures if figure in found})
+            scores.update({f'{figure}_{part}': found[figure] for figure in self.part_figures if figure in found})
         return scores
 
 
@@ -119,7 +133,7 @@ def tally_benchmark(pred: Tensor, target: Tensor, valid: Tensor, regions: Option
     drawn = _on_cpu(regions)
     if 'occluded' in drawn:
         drawn['unmatched'] = drawn.pop('occluded') | ~lands_inside(target[None])[0, 0]
-    return _tally(flow_errors(pred, target), motion, flow_angles(pred, target), known, {**masks, **_parts(drawn)}, FIGURES)
+    return _tally(flow_errors(pred, target), motion, flow_angles(pred, target), known, {**masks, **_parts(drawn)}, PART_FIGURES)
 
 
 def tally_spring(pred: Tensor, subpixels: Tensor, regions: Optional[Mapping[str, Tensor]] = None) -> BenchmarkTally:
@@ -171,8 +185,8 @@ def _parts(drawn: Mapping[str, Tensor]) -> Dict[str, Tensor]:
 
 
 def _tally(error: Tensor, motion: Tensor, angle: Tensor, known: Tensor, masks: Mapping[str, Tensor],
-           figures: Tuple[str, ...]) -> BenchmarkTally:
+           part_figures: Tuple[str, ...]) -> BenchmarkTally:
     """The tally of the known pixels, and of those in each part."""
     masks = {part: mask & known for part, mask in masks.items()}
     tallies = {part: tally_pixels(error[mask], motion[mask], angle[mask]) for part, mask in masks.items()}
-    return BenchmarkTally(tally_pixels(error[known], motion[known], angle[known]), tallies, figures)
+    return BenchmarkTally(tally_pixels(error[known], motion[known], angle[known]), tallies, part_figures)

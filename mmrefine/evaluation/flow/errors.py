@@ -4,13 +4,15 @@ A mean of means depends on how the pairs were batched, so nothing is divided bef
 """
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
-from typing import Any, Dict, Iterable, List, Optional, Protocol, Tuple, TypeVar
+from dataclasses import dataclass
+from typing import ClassVar, Dict, Optional, Tuple
 
 import torch
 from torch import Tensor
 
 from mmrefine.errors import MMRefineError
+from mmrefine.evaluation.pooling import Sums
+from mmrefine.structures.figures import Figure
 
 OUTLIER_PX = 3.0
 OUTLIER_SHARE = 0.05
@@ -53,13 +55,21 @@ def check_finite(pred: Tensor, key: str = '') -> None:
 
 
 @dataclass(frozen=True)
-class FlowTally:
+class FlowTally(Sums):
     """What one or many pairs add to the flow scores; tallies are added, never averaged.
 
     ``pixels`` counts the pixels with truth, ``epe_sum`` is in px, ``pair_epe_sum`` adds each pair's own mean, ``angle_sum`` is in
     degrees, ``curve_sum`` adds the weights of the thresholds that a pixel meets (WAUC, at most :data:`CURVE_WEIGHT` each). The others
     count pixels: closer than 1, 3 and 5 px, Fl outliers, and farther than 1, 3 and 5 px.
     """
+    figures: ClassVar[Tuple[Figure, ...]] = (
+        Figure('EPE', 'px', 'lower', headline=True, table='main'),
+        Figure('EPE_per_pair', 'px', 'lower', title='EPE per pair'),
+        Figure('Fl', '%', 'lower', table='main'),
+        Figure('1px', '%', 'higher', title='within 1 px', table='main'),
+        Figure('3px', '%', 'higher', title='within 3 px'),
+        Figure('5px', '%', 'higher', title='within 5 px'),
+    )
     pairs: int = 0
     pixels: int = 0
     epe_sum: float = 0.
@@ -74,8 +84,10 @@ class FlowTally:
     angle_sum: float = 0.
     curve_sum: int = 0
 
-    def __add__(self, other: 'FlowTally') -> 'FlowTally':
-        return FlowTally(*(a + b for a, b in zip(astuple(self), astuple(other))))
+    @property
+    def size(self) -> int:
+        """Pixels with truth."""
+        return self.pixels
 
     def scores(self) -> Dict[str, float]:
         """The scores by name; empty where no pixel has truth.
@@ -202,45 +214,3 @@ def tally_pixels(error: Tensor, motion: Tensor, angle: Optional[Tensor] = None) 
         beyond_5px=int((error > 5).sum()),
         angle_sum=0. if angle is None else float(angle.sum()),
         curve_sum=int(curve_weights(error).sum()))
-
-
-T = TypeVar('T', bound='Tally')
-
-
-class Tally(Protocol):
-    """Sums and counts that can be added and, at the end, turned into scores."""
-
-    def __add__(self: T, other: T) -> T:
-        ...
-
-    def scores(self) -> Dict[str, float]:
-        """The scores by name."""
-        ...
-
-
-def pool_by_scene(results: Iterable[Tuple[str, Any]]) -> Dict[str, float]:
-    """Scores over everything (``'EPE'``) and over each scene (``'scene/<name>/EPE'``).
-
-    Args:
-        results: one (scene, :class:`Tally`) for each pair, in any order.
-
-    Returns:
-        flat dict of scores, scenes sorted by name; empty without results.
-    """
-    by_scene: Dict[str, List[Any]] = {}
-    for scene, tally in results:
-        by_scene.setdefault(scene, []).append(tally)
-    pooled = {scene: _add(by_scene[scene]) for scene in sorted(by_scene)}
-    if not pooled:
-        return {}
-    scores = dict(_add(list(pooled.values())).scores())
-    for scene, tally in pooled.items():
-        scores.update({f'scene/{scene}/{name}': value for name, value in tally.scores().items()})
-    return scores
-
-
-def _add(tallies: List[Any]) -> Any:
-    total = tallies[0]
-    for tally in tallies[1:]:
-        total = total + tally
-    return total

@@ -5,25 +5,35 @@ has very likely improved.
 """
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
-from typing import Dict, List, Sequence, Tuple
+from dataclasses import dataclass
+from typing import ClassVar, Dict, List, Tuple
 
 import torch
 from torch import Tensor
 
-from mmrefine.evaluation.flow.errors import pool_by_scene
+from mmrefine.evaluation.pooling import Sums
 from mmrefine.geometry import backwarp, cycle_consistent, cycle_error, lands_inside
+from mmrefine.structures.figures import LABEL_FREE, Figure
 
+UNFLOW_ALPHA, UNFLOW_BETA = 0.01, 0.5  # no unit, px^2
 GAIN_LIMIT = 2.0
 DARKEST, BRIGHTEST = 10 / 255, 250 / 255
 
 
 @dataclass(frozen=True)
-class LabelFreeTally:
+class LabelFreeTally(Sums):
     """What one or many pairs add to the label-free scores; tallies are added, never averaged.
 
     ``pixels`` counts all, ``inside`` those that land in the frame, ``judged`` the pairs that have any of these.
     """
+    figures: ClassVar[Tuple[Figure, ...]] = (
+        Figure('cycle_median', 'px', 'lower', True, 'cycle error, median', 'main', decided_by=LABEL_FREE),
+        Figure('cycle_mean', 'px', 'lower', title='cycle error, mean', decided_by=LABEL_FREE),
+        Figure('consistent', '%', 'higher', table='main', decided_by=LABEL_FREE),
+        Figure('inside', '%', title='lands in frame', decided_by=LABEL_FREE),
+        Figure('color_residual', 'grey levels', 'lower', title='colour residual', table='main', decided_by=LABEL_FREE),
+        Figure('motion', 'px', title='mean motion', decided_by=LABEL_FREE),
+    )
     pairs: int = 0
     judged: int = 0
     pixels: int = 0
@@ -34,8 +44,10 @@ class LabelFreeTally:
     color_sum: float = 0.
     motion_sum: float = 0.
 
-    def __add__(self, other: 'LabelFreeTally') -> 'LabelFreeTally':
-        return LabelFreeTally(*(a + b for a, b in zip(astuple(self), astuple(other))))
+    @property
+    def size(self) -> int:
+        """Pairs in which any pixel lands in the frame; the headline is a mean over them."""
+        return self.judged
 
     def scores(self) -> Dict[str, float]:
         """The scores by name; nan where nothing lands in the frame.
@@ -76,15 +88,10 @@ def exposure_gain(frames1: Tensor, warped2: Tensor, inside: Tensor) -> Tensor:
     return gain
 
 
-def label_free_tallies(frames1: Tensor,
-                       frames2: Tensor,
-                       flow_fw: Tensor,
-                       flow_bw: Tensor,
-                       alpha: float = 0.01,
-                       beta: float = 0.5) -> List[LabelFreeTally]:
+def label_free_tallies(frames1: Tensor, frames2: Tensor, flow_fw: Tensor, flow_bw: Tensor) -> List[LabelFreeTally]:
     """Score a batch of pairs without their truth.
 
-    Consistent means UnFlow's own check, ``e^2 <= alpha (|f|^2 + |b(p + f(p))|^2) + beta``: another one than the labels', so
+    Consistent means UnFlow's own check, ``e^2 <= 0.01 (|f|^2 + |b(p + f(p))|^2) + 0.5``: another one than the labels', so
     that a network is not judged by the filter that chose its lessons.
 
     Args:
@@ -92,15 +99,13 @@ def label_free_tallies(frames1: Tensor,
         frames2: the same shape.
         flow_fw: ``(B, 2, H, W)`` px, frame 1 -> frame 2.
         flow_bw: ``(B, 2, H, W)`` px, frame 2 -> frame 1.
-        alpha: tolerance that grows with the squared motion (UnFlow's).
-        beta: tolerance at rest, px^2 (UnFlow's).
 
     Returns:
         one tally for each pair; pixels whose motion is nan land nowhere.
     """
     error, inside = cycle_error(flow_fw, flow_bw), lands_inside(flow_fw)
     inside = inside & error.isfinite()
-    consistent = cycle_consistent(flow_fw, flow_bw, alpha, beta, form='squared', magnitude='warped')
+    consistent = cycle_consistent(flow_fw, flow_bw, UNFLOW_ALPHA, UNFLOW_BETA, form='squared', magnitude='warped')
     warped = backwarp(frames2, flow_fw)
     return [
         _tally(frames1[b], warped[b], flow_fw[b], error[b, 0], inside[b, 0], int(consistent[b].sum()))
@@ -123,27 +128,3 @@ def _tally(frame1: Tensor, warped2: Tensor, flow: Tensor, error: Tensor, inside:
         cycle_medians=float(error[inside].median()),
         color_sum=float(residual.double().sum()),
         motion_sum=float(flow.norm(dim=0)[inside].double().sum()))
-
-
-class LabelFreeScores:
-    """Collects label-free tallies over a video and pools them, overall and per scene.
-
-    ``results`` holds one (scene, tally) for each pair, in the order of :meth:`add`; processes may gather and concatenate it.
-    """
-
-    def __init__(self, alpha: float = 0.01, beta: float = 0.5) -> None:
-        self.alpha, self.beta = alpha, beta
-        self.results: List[Tuple[str, LabelFreeTally]] = []
-
-    def add(self, scenes: Sequence[str], frames1: Tensor, frames2: Tensor, flow_fw: Tensor, flow_bw: Tensor) -> None:
-        """Add a batch; ``scenes`` names each pair's scene, the tensors are those of :func:`label_free_tallies`."""
-        tallies = label_free_tallies(frames1, frames2, flow_fw, flow_bw, self.alpha, self.beta)
-        if len(scenes) != len(tallies):
-            raise ValueError(f'{len(tallies)} pairs need as many scenes, got {len(scenes)}')
-        self.results.extend(zip(scenes, tallies))
-
-    def compute(self) -> Dict[str, float]:
-        """``cycle_median``, …, ``scene/<name>/cycle_median``, … and ``pairs``; only ``pairs`` before the first :meth:`add`."""
-        scores = pool_by_scene(self.results)
-        scores['pairs'] = len(self.results)
-        return scores

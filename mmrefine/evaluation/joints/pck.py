@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from mmrefine.geometry import sample
+from mmrefine.structures.figures import Figure
 
 PCK_SHARE = 0.2  # of the side of a square as large as the object: BADJA's
 BOX_SHARE = 0.6  # of the diagonal of the box around a person's joints: what JHMDB's PCK takes for the person's size
@@ -83,6 +84,18 @@ class KeypointTally:
     seen: Tuple[int, ...] = ()
     right: Tuple[Tuple[int, ...], ...] = ()
 
+    @property
+    def figures(self) -> Tuple[Figure, ...]:
+        """Two of each share."""
+        return tuple(figure for i, share in enumerate(self.shares) for figure in (
+            Figure(f'PCK@{share:g}', '', 'higher', headline=i == 0),
+            Figure(f'PCK@{share:g}_joints', '', 'higher', title=f'PCK@{share:g}, mean over joints')))
+
+    @property
+    def size(self) -> int:
+        """Keypoints that were to be found."""
+        return sum(self.seen)
+
     def __add__(self, other: 'KeypointTally') -> 'KeypointTally':
         if not self.shares or not other.shares:
             return self if self.shares else other
@@ -92,11 +105,11 @@ class KeypointTally:
 
     def scores(self) -> Dict[str, float]:
         """``PCK@<share>``, over all keypoints, and ``PCK@<share>_joints``, the mean over the joints; empty if none was to be found."""
-        if not any(self.seen):
+        if not self.size:
             return {}
         scores = {}
         for share, right in zip(self.shares, self.right):
-            scores[f'PCK@{share:g}'] = sum(right) / sum(self.seen)
+            scores[f'PCK@{share:g}'] = sum(right) / self.size
             rates = [hits / count for hits, count in zip(right, self.seen) if count]
             scores[f'PCK@{share:g}_joints'] = sum(rates) / len(rates)
         return scores

@@ -2,14 +2,16 @@
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass
-from typing import Dict, Optional, Sequence
+from typing import ClassVar, Dict, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
+from mmrefine.evaluation.pooling import Sums
 from mmrefine.geometry import backwarp, cycle_consistent
+from mmrefine.structures.figures import Figure
 
 BOUNDARY_SHARE = 0.008
 RETURN_ALPHA, RETURN_BETA = 0.025, 0.5  # no unit, px: a round trip that misses by more says that the pixel was hidden
@@ -88,12 +90,17 @@ def summarise(per_frame: Sequence[float]) -> Dict[str, float]:
 
 
 @dataclass(frozen=True)
-class MaskTally:
+class MaskTally(Sums):
     """What one or many objects add to DAVIS' scores: sums of each object's own statistics, as DAVIS averages over objects.
 
     Neither long videos nor those of many objects weigh differently than that; recall and decay are no figures of single frames, so the
     object is the smallest thing that can be pooled.
     """
+    figures: ClassVar[Tuple[Figure, ...]] = (
+        *(Figure(f'{letter}_{name}', '', better, title=f'{letter} {name}') for letter in 'JF'
+          for name, better in (('mean', 'higher'), ('recall', 'higher'), ('decay', 'lower'))),
+        Figure('J&F', '', 'higher', headline=True),
+    )
     objects: int = 0
     j_mean: float = 0.
     j_recall: float = 0.
@@ -102,8 +109,10 @@ class MaskTally:
     f_recall: float = 0.
     f_decay: float = 0.
 
-    def __add__(self, other: 'MaskTally') -> 'MaskTally':
-        return MaskTally(*(a + b for a, b in zip(astuple(self), astuple(other))))
+    @property
+    def size(self) -> int:
+        """Objects."""
+        return self.objects
 
     def scores(self) -> Dict[str, float]:
         """``J_mean``, ``J_recall``, ``J_decay``, ``F_mean``, …, and ``J&F``, the mean of the two means; empty without objects."""

@@ -1,0 +1,64 @@
+"""Judge a network on any data set, whatever its samples are."""
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
+
+from mmrefine.engine.judging.clips import judge_clips
+from mmrefine.engine.judging.pairs import judge_pairs
+from mmrefine.errors import ConfigError
+from mmrefine.evaluation.pooling import Judged
+from mmrefine.registry import DATASETS
+from mmrefine.structures import ClipSample, FlowSample
+
+__all__ = ['holds', 'judge', 'open_group']
+
+Metrics = Optional[Sequence[Dict[str, Any]]]
+
+
+def open_group(config: Mapping[str, Any]) -> Tuple[Any, Metrics]:
+    """The data set and the metrics of a group.
+
+    Args:
+        config: of a data set, or ``dict(dataset=…, metrics=[…])`` with metrics of its own.
+    """
+    return DATASETS.build(config.get('dataset', config)), config.get('metrics')
+
+
+def holds(dataset: Any, sample: type) -> bool:
+    """Whether the samples of a data set, which has at least one, are of a class."""
+    return isinstance(dataset[0].get('data_samples'), sample)
+
+
+def judge(model: Any,
+          dataset: Any,
+          device: str = 'cpu',
+          batch_size: int = 4,
+          benchmark: bool = False,
+          metrics: Metrics = None,
+          at_most: Optional[int] = None,
+          what: str = 'judged',
+          log: Optional[Callable[[str], None]] = None) -> Judged:
+    """What a network gets on each sample of a data set: motion of frame pairs, or what it carries along videos.
+
+    Args:
+        model: the network, in evaluation mode.
+        dataset: of :class:`~mmrefine.structures.FlowSample`, see :func:`judge_pairs`, or of
+            :class:`~mmrefine.structures.ClipSample`, see :func:`judge_clips`.
+        device: where the network lives.
+        batch_size: see :func:`judge_pairs`.
+        benchmark: see there.
+        metrics: see :func:`judge_clips`.
+        at_most: see :func:`judge_pairs`.
+        what: is judged, for the log.
+        log: called with a line now and then; None: silent.
+
+    Raises:
+        ConfigError: samples of another class.
+        MMRefineError: a prediction that is not finite or does not fit the truth.
+    """
+    if holds(dataset, ClipSample):
+        return judge_clips(model, dataset, device, metrics, what, log)
+    if holds(dataset, FlowSample):
+        return judge_pairs(model, dataset, device, batch_size, benchmark, at_most, what, log)
+    raise ConfigError(f'{type(dataset).__name__} gives neither FlowSamples nor ClipSamples, so it cannot be judged; let its pipeline '
+                      'end in PackPair')
