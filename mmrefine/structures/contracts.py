@@ -95,6 +95,30 @@ class Teacher(Protocol):
         ...
 
 
+class TeacherSource(Protocol):
+    """Where the teacher of each round comes from. Its state is kept in checkpoints."""
+
+    def start(self, student: Any) -> None:
+        """Training begins with this student."""
+        ...
+
+    def update(self, student: Any, step: int) -> None:
+        """Optimiser step ``step`` (from 1) has changed the student."""
+        ...
+
+    def frozen(self, student: Any) -> Teacher:
+        """The teacher of a round that begins with this student, where the student lives."""
+        ...
+
+    def state_dict(self) -> Dict[str, Any]:
+        """What a run that goes on from a checkpoint needs: tensors, numbers, texts; empty if nothing."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from such a state; comes after :meth:`start`."""
+        ...
+
+
 class LabelCodec(Protocol):
     """One kind of label as the bytes of its files, and back."""
 

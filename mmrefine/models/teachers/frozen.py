@@ -19,6 +19,17 @@ from mmrefine.models.refiners import FlowRefiner
 _DTYPES = {'float32': None, 'bfloat16': torch.bfloat16}
 
 
+def check_dtype(dtype: str) -> str:
+    """The dtype, if it is one that a teacher can have.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if dtype not in _DTYPES:
+        raise ConfigError(f'the dtype of the teacher must be {" or ".join(map(repr, _DTYPES))}, got {dtype!r}')
+    return dtype
+
+
 class FrozenTeacher(nn.Module):
     """A copy of a refiner that can neither learn nor change mode (F3). Implements ``FlowEstimator``.
 
@@ -33,10 +44,8 @@ class FrozenTeacher(nn.Module):
 
     def __init__(self, refiner: FlowRefiner, dtype: str = 'float32') -> None:
         super().__init__()
-        if dtype not in _DTYPES:
-            raise ConfigError(f'the dtype of the teacher must be {" or ".join(map(repr, _DTYPES))}, got {dtype!r}')
+        self.dtype = check_dtype(dtype)
         self.refiner = copy.deepcopy(refiner).requires_grad_(False)
-        self.dtype = dtype
         self.memory = FrameMemory()
         self.train(False)
 
