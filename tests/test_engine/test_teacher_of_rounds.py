@@ -44,13 +44,15 @@ def test_round_0_is_labelled_by_the_start_and_round_1_by_the_average(material, w
     start = torch.load(material / 'start.pth', weights_only=True)['state_dict']
     average = dict(weights[0])                               # warm-up: the student after step 1
     for student in weights[1:3]:
-        average = {key: torch.lerp(value, student[key], .3) if value.is_floating_point() else student[key] for key, value in average.items()}
+        average = {key: torch.lerp(value, student[key], .3) if value.is_floating_point() else student[key] for key,
+                   value in average.items()}
     found = [LabelStore.open(work_dir / name).fingerprint['teacher'] for name in ('labels', 'labels_round1')]
     assert found == [digest_of_state(start), digest_of_state(average)]
 
 
 @pytest.mark.parametrize('step, resumed_at', [(3, 2), (4, 3), (5, 4)])
-def test_a_run_killed_in_a_step_and_resumed_ends_with_the_same_labels_and_weights(material, whole, tmp_path, step, resumed_at):
+def test_a_run_killed_in_a_step_and_resumed_ends_with_the_same_labels_and_weights(material, whole, tmp_path, step,
+                                                                                  resumed_at):
     work_dir, _ = whole
 
     def killed():
@@ -70,7 +72,8 @@ def test_a_run_killed_in_a_step_and_resumed_ends_with_the_same_labels_and_weight
     for name in ('labels', 'labels_round1'):
         assert files_of(tmp_path / name) == files_of(work_dir / name), name
     assert same_state(refined_state(tmp_path), refined_state(work_dir))
-    state, wanted = (torch.load(root / 'iter_6.pth', weights_only=False)[TEACHER_STATE] for root in (tmp_path, work_dir))
+    state, wanted = (torch.load(root / 'iter_6.pth', weights_only=False)[TEACHER_STATE]
+                     for root in (tmp_path, work_dir))
     assert same_state(state, wanted) and int(state['steps']) > 1
 
 
@@ -80,7 +83,8 @@ def test_two_processes_average_to_the_same_teacher_in_both(material, tmp_path):
     assert LabelStore.open(tmp_path / 'labels_round1').is_complete()
 
 
-def test_a_checkpoint_without_the_average_is_not_resumed_with_one_and_its_own_teacher_goes_on(material, whole, tmp_path):
+def test_a_checkpoint_without_the_average_is_not_resumed_with_one_and_its_own_teacher_goes_on(material, whole,
+                                                                                              tmp_path):
     run(small_config(material, tmp_path / 'copy', max_iters=6, rounds=2, relabel='every_round', interval=2))
     for number in (4, 6):
         assert TEACHER_STATE not in torch.load(tmp_path / f'copy/iter_{number}.pth', weights_only=False)
@@ -88,7 +92,8 @@ def test_a_checkpoint_without_the_average_is_not_resumed_with_one_and_its_own_te
     assert found[0] != found[1]
     work_dir = copy_run(tmp_path / 'copy', tmp_path / 'resumed')
     (work_dir / 'last_checkpoint').write_text(str(work_dir / 'iter_4.pth'))
-    with pytest.raises(CheckpointError, match="has no 'mmrefine_teacher', which StudentAverage needs to go on; resume with the teacher"):
+    with pytest.raises(CheckpointError, match="has no 'mmrefine_teacher', which StudentAverage needs to go on; resume "
+                                              'with the teacher'):
         run(config(material, work_dir, resume=True))
 
 

@@ -40,10 +40,6 @@ class BrightnessCodec:
         return None if data.startswith(b'{') and data.endswith(b'}') else 'is not an object of JSON'
 
 
-register_codec(BrightnessCodec())
-
-
-@LABELERS.register_module()
 class BrightnessLabeler:
     """The mean of the first frame, times ``scale``; it asks no teacher."""
     codec = BrightnessCodec()
@@ -63,6 +59,15 @@ class BrightnessLabeler:
 
     def describe(self):
         return dict(type='BrightnessLabeler', scale=self.scale)
+
+
+@pytest.fixture(scope='module', autouse=True)
+def known():
+    """Registers the kind for the tests here, and nowhere else."""
+    register_codec(BrightnessCodec())
+    LABELERS.register_module(module=BrightnessLabeler)
+    yield
+    LABELERS.module_dict.pop('BrightnessLabeler')
 
 
 # ----
@@ -89,7 +94,8 @@ class LoadBrightness:
     def __call__(self, results):
         LoadBrightness.seen.append((results['key'], LabelStore.open(results['labels']).read(results['key'])))
         height, width = results['size']
-        return dict(results, flow=np.zeros((height, width, 2), np.float32), weight=np.ones((height, width, 1), np.float32))
+        return dict(results, flow=np.zeros((height, width, 2), np.float32),
+                    weight=np.ones((height, width, 1), np.float32))
 
 
 @pytest.fixture
@@ -145,10 +151,12 @@ def test_damage_is_found_by_digest_while_complete_and_by_the_codec_before(pairs,
     label(tmp_path / 'part', pairs, part=(1, 2))
     for name in ('whole', 'part'):
         (tmp_path / name / f'{KEYS[0]}.txt').write_text('{"grey": 3}')
-        assert any(f'{KEYS[0]}.txt: changed: not the bytes' in str(fault) for fault in verify_store(tmp_path / name).faults)
+        assert any(f'{KEYS[0]}.txt: changed: not the '
+                   'bytes' in str(fault) for fault in verify_store(tmp_path / name).faults)
     (tmp_path / 'part' / f'{KEYS[0]}.json').unlink()
     (tmp_path / 'part' / f'{KEYS[0]}.txt').write_text('"grey"')
-    assert any(f'{KEYS[0]}.txt: is not an object of JSON' in str(fault) for fault in verify_store(tmp_path / 'part').faults)
+    assert any(f'{KEYS[0]}.txt: is not an object of '
+               'JSON' in str(fault) for fault in verify_store(tmp_path / 'part').faults)
 
 
 def config(material, work_dir, **more):
@@ -164,16 +172,20 @@ def test_the_hook_labels_and_the_training_reads_what_it_made(material, tmp_path,
     info = runner.message_hub.runtime_info[LABELS_INFO]
     assert info['labels'] == 4 and info['summary']['kept'] == 1. and 'quality' not in info
     greys = {unit.key: 2. * pairs.frame(unit.scene, unit.frames[0]).mean() for unit in pairs.units}
-    assert len(LoadBrightness.seen) >= 4 and all(value == pytest.approx(greys[key]) for key, value in LoadBrightness.seen)
+    assert len(LoadBrightness.seen) >= 4 and all(value == pytest.approx(greys[key]) for key,
+                                                 value in LoadBrightness.seen)
     again = run(config(material, tmp_path / 'run', report=True))  # a report without a word about quality
     assert 'quality' not in json.loads((tmp_path / 'run/report.json').read_text())['labels'] and again.iter == 2
 
 
 @pytest.mark.parametrize('lacks, message', [
-    ('set_labels', r'train_dataloader\.dataset \(SimpleNamespace\) cannot be pointed at labels; give it a method set_labels\(root\)'),
-    ('label_keys', r'train_dataloader\.dataset \(SimpleNamespace\) does not say which labels it needs, .* give it a method label_keys'),
+    ('set_labels',
+     r'train_dataloader\.dataset \(SimpleNamespace\) cannot be pointed at labels; give it a method set_labels\(root\)'),
+    ('label_keys',
+     r'train_dataloader\.dataset \(SimpleNamespace\) does not say which labels it needs, .* give it a method label_keys'),
 ])
-def test_training_data_that_the_hook_cannot_check_are_refused_with_what_to_add(material, tmp_path, lacks, message, monkeypatch):
+def test_training_data_that_the_hook_cannot_check_are_refused_with_what_to_add(material, tmp_path, lacks, message,
+                                                                               monkeypatch):
     runner = build(config(material, tmp_path))
     hook = next(hook for hook in runner.hooks if isinstance(hook, PseudoLabelHook))
     given = dict(set_labels=lambda root: None, label_keys=lambda: KEYS)
@@ -189,7 +201,8 @@ def test_training_data_that_the_hook_cannot_check_are_refused_with_what_to_add(m
 def test_a_data_set_of_another_kind_that_says_its_keys_is_checked(material, tmp_path):
     pairs, labeler = FramePairs(material / 'frames'), BrightnessLabeler()
     _check_labelled(SimpleNamespace(label_keys=lambda: KEYS[:2]), pairs, labeler)
-    with pytest.raises(ConfigError, match='has 1 pairs that PseudoLabelHook.dataset does not label, the first is a/0__1@2'):
+    with pytest.raises(ConfigError, match='has 1 pairs that PseudoLabelHook.dataset does not label, the first is '
+                                          'a/0__1@2'):
         _check_labelled(SimpleNamespace(label_keys=lambda: [KEYS[0], 'a/0__1@2']), pairs, labeler)
 
 

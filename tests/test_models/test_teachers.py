@@ -48,7 +48,8 @@ def test_in_the_warm_up_the_average_is_the_student_and_then_goes_on_from_it(warm
     for step, weight in enumerate(weights, start=1):
         average = weight if step <= warmup else .75 * average + .25 * weight
         wanted.append(average)
-    assert [weight for weight, _ in moved(StudentAverage(momentum=.25, warmup=warmup), Point(), weights)] == pytest.approx(wanted)
+    assert [weight for weight,
+            _ in moved(StudentAverage(momentum=.25, warmup=warmup), Point(), weights)] == pytest.approx(wanted)
 
 
 def test_buffers_are_averaged_where_that_is_asked_for():
@@ -94,7 +95,8 @@ def test_the_average_of_a_training_that_has_not_begun_is_the_student(build_raft)
 
 
 @pytest.mark.parametrize('config, message', [
-    (dict(type='StudentAverage', momentum=0.), r'StudentAverage\.momentum must lie in \(0, 1\), such as 0\.0002, got 0\.0'),
+    (dict(type='StudentAverage', momentum=0.),
+     r'StudentAverage\.momentum must lie in \(0, 1\), such as 0\.0002, got 0\.0'),
     (dict(type='StudentAverage', momentum=1), r'momentum must lie in \(0, 1\)'),
     (dict(type='StudentAverage', warmup=-1), r'StudentAverage\.warmup must be a whole number, at least 0, got -1'),
     (dict(type='StudentAverage', update_buffers='x'), r'StudentAverage\.update_buffers must be True or False'),
@@ -107,7 +109,8 @@ def test_a_source_that_is_configured_wrongly_is_refused(config, message):
         TEACHERS.build(config)
 
 
-def test_another_network_teaches_with_its_own_weights_in_every_round_and_draws_no_random_numbers(build_raft, raft_config, tmp_path):
+def test_another_network_teaches_with_its_own_weights_in_every_round_and_draws_no_random_numbers(build_raft,
+                                                                                                 raft_config, tmp_path):
     student, other = build_raft(), build_raft()
     for value in other.estimator.parameters():
         value.data *= 1.5
@@ -138,7 +141,8 @@ def test_stored_motion_becomes_the_labels_and_what_is_not_known_is_never_kept(tm
     write_flow(tmp_path / f'cat/a__b{suffix}', motion(2, 1), known)
     write_flow(tmp_path / f'cat/b__a{suffix}', motion(-2, -1))
     teacher = TEACHERS.build(dict(type='StoredMotion', root=str(tmp_path))).frozen(nn.Module())
-    labeler = FlowLabeler(view=dict(type='CascadeView', scales=(1., )), filters=[dict(type='CycleFilter')], directions='both')
+    labeler = FlowLabeler(view=dict(type='CascadeView', scales=(1., )), filters=[dict(type='CycleFilter')],
+                          directions='both')
     forward, backward = labeler.label(teacher, BATCH)
     assert (forward.key, backward.key) == ('cat/a__b', 'cat/b__a')
     inside = known.copy()
@@ -157,10 +161,12 @@ def test_a_label_store_teaches_what_it_holds_and_its_digest_is_that_of_its_files
         for key, sign in (('cat/a__b', 1.), ('cat/b__a', -1.)):
             store.write(key, FlowLabel(sign * x * torch.ones(2, 12, 16), weight), dict(kept=1.))
         store.finish(['cat/a__b', 'cat/b__a'])
-    one, two = (TEACHERS.build(dict(type='StoredMotion', root=str(tmp_path / name))).frozen(nn.Module()) for name in ('one', 'two'))
+    one, two = (TEACHERS.build(dict(type='StoredMotion', root=str(tmp_path / name))).frozen(nn.Module())
+                for name in ('one', 'two'))
     again = TEACHERS.build(dict(type='StoredMotion', root=str(tmp_path / 'one'))).frozen(nn.Module())
     assert one.digest() == again.digest() != two.digest()
-    forward, backward = one.estimate_both(torch.zeros(1, 3, 12, 16), torch.zeros(1, 3, 12, 16), names=(['cat/a'], ['cat/b']))
+    forward, backward = one.estimate_both(torch.zeros(1, 3, 12, 16), torch.zeros(1, 3, 12, 16),
+                                          names=(['cat/a'], ['cat/b']))
     assert (forward[0, :, 1:] == 2.).all() and (backward[0, :, 1:] == -2.).all() and (forward[0, :, 0] == FAR).all()
 
 
@@ -170,12 +176,14 @@ def test_motion_that_is_not_there_or_does_not_fit_is_named(tmp_path):
     write_flow(tmp_path / 'cat/a__b.flo', motion(2, 1))
     teacher = TEACHERS.build(dict(type='StoredMotion', root=str(tmp_path))).frozen(nn.Module())
     plain = dict(type='CascadeView', scales=(1., ))
-    with pytest.raises(InputError, match=r'has no motion of cat/b__a; store the motion of each pair .* in both directions'):
+    with pytest.raises(InputError,
+                       match=r'has no motion of cat/b__a; store the motion of each pair .* in both directions'):
         FlowLabeler(view=plain).label(teacher, BATCH)
     write_flow(tmp_path / 'cat/b__a.flo', motion(-2, -1))
     teacher = TEACHERS.build(dict(type='StoredMotion', root=str(tmp_path))).frozen(nn.Module())
     for view in (dict(type='CascadeView', scales=(2., )), dict(type='ArbitratedView', scales=(1., ), flip=True)):
-        with pytest.raises(TeacherError, match=r"fits its frames only as they are.*labeler\.view=dict\(type='CascadeView'"):
+        with pytest.raises(TeacherError,
+                           match=r"fits its frames only as they are.*labeler\.view=dict\(type='CascadeView'"):
             FlowLabeler(view=view).label(teacher, BATCH)
     with pytest.raises(ConfigError, match=r'labeler\.view\.iters=3: stored motion does not iterate'):
         FlowLabeler(view=dict(plain, iters=3)).label(teacher, BATCH)

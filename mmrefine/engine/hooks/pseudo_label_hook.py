@@ -30,28 +30,33 @@ TEACHER_STATE = 'mmrefine_teacher'
 class PseudoLabelHook(Hook):
     """Before a round, lets a teacher label a data set and points the training data at the labels.
 
-    A complete store is used as it is, a partial one is completed, one made by another teacher, labeler or frame list is refused. After
-    labelling it judges the labels, logs a line for each scene whose verdict is amber or red, calls ``after_label(run, store, round_)``
-    on every hook that has such a method, and leaves statistics and verdicts in the message hub under ``LABELS_INFO``.
+    A complete store is used as it is, a partial one is completed, one made by another teacher, labeler or frame list is
+    refused. After labelling it judges the labels, logs a line for each scene whose verdict is amber or red, calls
+    ``after_label(run, store, round_)`` on every hook that has such a method, and leaves statistics and verdicts in the
+    message hub under ``LABELS_INFO``.
 
-    The training data set must have ``set_labels(root)``, which is called before each round, and say which labels it needs: by ``units`` or
-    ``pairs``, as :class:`~mmrefine.datasets.FramePairs` does, or by a method ``label_keys()`` that returns their keys.
+    The training data set must have ``set_labels(root)``, which is called before each round, and say which labels it
+    needs: by ``units`` or ``pairs``, as :class:`~mmrefine.datasets.FramePairs` does, or by a method ``label_keys()``
+    that returns their keys.
 
     Args:
-        dataset: what to label (a ``LabelSource``, such as frame pairs): a data set config; its pipeline, if any, is left out.
+        dataset: what to label (a ``LabelSource``, such as frame pairs): a data set config; its pipeline, if any, is
+            left out.
         labeler: config of the labeler.
         store: folder of the labels, relative to the work dir; later rounds get ``<store>_round<k>``.
         batch_size: units per forward pass of the teacher.
         relabel: ``'once'`` (Refine: the labels of round 0 serve all rounds) or ``'every_round'`` (CLIP-FLow).
         min_kept: least mean weight of the labels, in [0, 1]; under it there is nothing to learn and the run stops.
-        calibrate: what the labels shall promise, such as ``dict(precision=0.95)``: thresholds of the filters are then chosen for it
-            before each labelling, see :func:`~mmrefine.engine.stage1.calibrated.calibrate_labeler`, kept in
-            ``<store>_calibration.json``, and read from there when the run is resumed. None: the thresholds of ``labeler`` stay.
+        calibrate: what the labels shall promise, such as ``dict(precision=0.95)``: thresholds of the filters are then
+            chosen for it before each labelling, see :func:`~mmrefine.engine.stage1.calibrated.calibrate_labeler`, kept
+            in ``<store>_calibration.json``, and read from there when the run is resumed. None: the thresholds of
+            ``labeler`` stay.
         teacher_dtype: ``'float32'``, or ``'bfloat16'`` for a teacher that is faster and less exact, see
             :class:`~mmrefine.models.FrozenTeacher`; the same as ``dtype`` of ``teacher``.
-        teacher: config of the part of ``TEACHERS`` that gives the teacher of each round, such as ``dict(type='StudentAverage')``,
-            ``dict(type='OtherNetwork', model=…, checkpoint=…)`` or ``dict(type='StoredMotion', root=…)``. None: ``StudentCopy``, a
-            frozen copy of the student as it is when the round begins.
+        teacher: config of the part of ``TEACHERS`` that gives the teacher of each round, such as
+            ``dict(type='StudentAverage')``, ``dict(type='OtherNetwork', model=…, checkpoint=…)`` or
+            ``dict(type='StoredMotion', root=…)``. None: ``StudentCopy``, a frozen copy of the student as it is when the
+            round begins.
 
     Raises:
         ConfigError: a value of another type or out of range, or keys or values of ``calibrate`` that are invalid.
@@ -100,8 +105,9 @@ class PseudoLabelHook(Hook):
         self.teachers.start(_student_of(runner))
         if runner.iter > 0 and self.teachers.state_dict():
             if self._loaded is None:
-                raise CheckpointError(f'the checkpoint that is resumed has no {TEACHER_STATE!r}, which {type(self.teachers).__name__} needs '
-                                      'to go on; resume with the teacher that the run began with, or start again in a new work dir')
+                raise CheckpointError(f'the checkpoint that is resumed has no {TEACHER_STATE!r}, which '
+                                      f'{type(self.teachers).__name__} needs to go on; resume with the teacher that '
+                                      'the run began with, or start again in a new work dir')
             self.teachers.load_state_dict(self._loaded)
         self._loaded = None
 
@@ -110,15 +116,16 @@ class PseudoLabelHook(Hook):
         root = self.store_root(runner.work_dir, runner.epoch)
         data = runner.train_dataloader.dataset
         if not hasattr(data, 'set_labels'):
-            raise ConfigError(f'train_dataloader.dataset ({type(data).__name__}) cannot be pointed at labels; give it a method '
-                              'set_labels(root), which takes the folder of a label store before each round')
+            raise ConfigError(f'train_dataloader.dataset ({type(data).__name__}) cannot be pointed at labels; give it '
+                              'a method set_labels(root), which takes the folder of a label store before each round')
         if self._must_label(runner):
             self.label(runner, root)
         else:
             self._check_same_teacher(runner, root)
         data.set_labels(str(root))
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Optional[Dict[str, Any]] = None) -> None:
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
+                         outputs: Optional[Dict[str, Any]] = None) -> None:
         """Show the source of the teachers what the step made of the student."""
         self.teachers.update(_student_of(runner), runner.iter + 1)
 
@@ -138,7 +145,7 @@ class PseudoLabelHook(Hook):
             ConfigError: the training data need labels that would not be made, or do not say which they need.
         """
         student, labeler = _student_of(runner), LABELERS.build(self.labeler)
-        teacher = self.teachers.frozen(student)
+        teacher: Any = self.teachers.frozen(student)
         dataset = DATASETS.build(dict(self.dataset, pipeline=[]))
         _check_labelled(runner.train_dataloader.dataset, dataset, labeler)
         device = next(student.parameters()).device
@@ -146,19 +153,21 @@ class PseudoLabelHook(Hook):
         promise: Dict[str, Any] = {}
         if self.calibrate is not None:
             kept_in = root.with_name(f'{root.name}_calibration.json')
-            found = calibrate_labeler(teacher, self.labeler, dataset, self.calibrate, kept_in, fingerprint, str(device), runner.logger.info)
+            found = calibrate_labeler(teacher, self.labeler, dataset, self.calibrate, kept_in, fingerprint, str(device),
+                                      runner.logger.info)
             labeler, promise = LABELERS.build(found.apply(self.labeler)), dict(calibration=found.summary())
             fingerprint['labeler'] = digest_of(labeler.describe())  # the rest is read off all frames and weights
         store = LabelStore(root, fingerprint)
         dtype = getattr(teacher, 'dtype', 'float32')
         if dtype != 'float32' and not has_fast_bfloat16(device.type):
-            runner.logger.warning(f'Stage 1: teacher_dtype={dtype!r} takes several times as long as float32 on this CPU, and '
-                                  "its labels are less exact; leave it out, or set it to 'float32'")
+            runner.logger.warning(f'Stage 1: teacher_dtype={dtype!r} takes several times as long as float32 on this '
+                                  "CPU, and its labels are less exact; leave it out, or set it to 'float32'")
         what = 'frame pairs' if all(len(unit.frames) == 2 for unit in dataset.units) else 'clips'
         runner.logger.info(f'Stage 1: labels of {len(dataset.units)} {what} to {root}')
         run = make_labels(teacher, labeler, dataset, store, self.batch_size, self.min_kept, part,
                           device=str(device), log=runner.logger.info)
-        runner.logger.info(f'Stage 1: {run.labels} labels ({run.made} made now) in {run.seconds:.0f} s; mean weight {run.kept:.1%}')
+        runner.logger.info(f'Stage 1: {run.labels} labels ({run.made} made now) in {run.seconds:.0f} s; mean weight '
+                           f'{run.kept:.1%}')
         if not store.is_complete():
             runner.logger.info(f'Stage 1: part {part[0]} of {part[1]} is done; merge the stores of all parts')
             return False
@@ -174,7 +183,7 @@ class PseudoLabelHook(Hook):
         return True
 
     def _must_label(self, runner: Runner) -> bool:
-        """Whether a round begins now that has labels of its own: not in the middle of a resumed round, not after the first if once."""
+        """Whether a round with labels of its own begins: not within a resumed round, not after the first if once."""
         begins = runner.iter == 0 or runner.train_loop.last_iter_of(runner.epoch - 1) == runner.iter
         return begins and (runner.epoch == 0 or self.relabel == 'every_round')
 
@@ -184,8 +193,9 @@ class PseudoLabelHook(Hook):
         learned_from = runner.message_hub.runtime_info.get(LABELS_INFO, {}).get('teacher')
         found = store.fingerprint.get('teacher')
         if learned_from is not None and found != learned_from:
-            raise StaleLabelsError(f'{root}: the labels were made by teacher {found}, but the run that is resumed learned from labels of '
-                                   f'teacher {learned_from}; bring its labels back, or start again in a new work dir')
+            raise StaleLabelsError(f'{root}: the labels were made by teacher {found}, but the run that is resumed '
+                                   f'learned from labels of teacher {learned_from}; bring its labels back, or start '
+                                   'again in a new work dir')
 
 
 def _student_of(runner: Runner) -> nn.Module:
@@ -193,13 +203,13 @@ def _student_of(runner: Runner) -> nn.Module:
 
 
 def _check_labelled(train_data: Any, source: LabelSource, labeler: Labeler) -> None:
-    """Every label that the training data need will be made: better now than at the first step that lacks one, hours later."""
+    """Refuse training data that need a label which will not be made, now and not at the first step that lacks it."""
     labelled = set(wanted_keys(source, labeler))
     lost = [key for key in _needed_keys(train_data) if key not in labelled]
     if lost:
-        raise ConfigError(f'train_dataloader.dataset has {len(lost)} pairs that PseudoLabelHook.dataset does not label, the first is '
-                          f"{lost[0]}; give both the same data_root, scenes and step, and labeler.directions='both' if you train "
-                          'on both directions')
+        raise ConfigError(f'train_dataloader.dataset has {len(lost)} pairs that PseudoLabelHook.dataset does not '
+                          f'label, the first is {lost[0]}; give both the same data_root, scenes and step, and '
+                          "labeler.directions='both' if you train on both directions")
 
 
 def _needed_keys(train_data: Any) -> Sequence[str]:
@@ -211,5 +221,6 @@ def _needed_keys(train_data: Any) -> Sequence[str]:
         return [unit.key for unit in units]
     if hasattr(train_data, 'pairs'):
         return [pair['key'] for pair in train_data.pairs]
-    raise ConfigError(f'train_dataloader.dataset ({type(train_data).__name__}) does not say which labels it needs, so nobody can tell whether '
-                      'PseudoLabelHook.dataset makes them; give it a method label_keys() that returns their keys')
+    raise ConfigError(f'train_dataloader.dataset ({type(train_data).__name__}) does not say which labels it needs, so '
+                      'nobody can tell whether PseudoLabelHook.dataset makes them; give it a method label_keys() that '
+                      'returns their keys')

@@ -38,7 +38,8 @@ class OtherNetwork(StatelessSource):
             CheckpointError: a checkpoint that is missing, broken, unsafe, or of another network.
         """
         if self._teacher is None:
-            with torch.random.fork_rng(devices=[]):  # training draws the numbers that it would draw without this network
+            # training draws the numbers that it would draw without this network
+            with torch.random.fork_rng(devices=[]):
                 network = MODELS.build(dict({'_scope_': 'mmrefine'}, **self.model))
             load_estimator(network, self.checkpoint)
             self._teacher = FrozenTeacher(network.to(next(student.parameters()).device), self.dtype)

@@ -27,8 +27,8 @@ class StoredMotion(StatelessSource):
     """Motion in files, the same in all rounds. Implements ``TeacherSource``.
 
     Args:
-        root: a complete label store of flow, or a folder of flow files ``<scene>/<frame1>__<frame2><suffix>`` in any format that
-            :func:`~mmrefine.fileio.read_flow` reads; of each pair in both directions.
+        root: a complete label store of flow, or a folder of flow files ``<scene>/<frame1>__<frame2><suffix>`` in any
+            format that :func:`~mmrefine.fileio.read_flow` reads; of each pair in both directions.
     """
 
     def __init__(self, root: str) -> None:
@@ -65,11 +65,12 @@ class StoredTeacher:
         self.store = LabelStore.open(root) if (root / MANIFEST).exists() else None
         self.files: Dict[str, Path] = {}
         if self.store is None:
-            paths = [path for path in sorted(root.rglob('*')) if path.suffix.lower() in FLOW_SUFFIXES and path.is_file()]
+            paths = [path for path in sorted(root.rglob('*')) if path.suffix.lower() in FLOW_SUFFIXES
+                     and path.is_file()]
             self.files = {path.relative_to(root).with_suffix('').as_posix(): path for path in paths}
             if not self.files:
-                raise InputError(f'{root}: holds no flow ({", ".join(FLOW_SUFFIXES)}); StoredMotion.root is a label store, or a folder of '
-                                 'files <scene>/<frame1>__<frame2>.flo')
+                raise InputError(f'{root}: holds no flow ({", ".join(FLOW_SUFFIXES)}); StoredMotion.root is a label '
+                                 'store, or a folder of files <scene>/<frame1>__<frame2>.flo')
 
     def digest(self) -> str:
         """Identifies the contents of the files."""
@@ -144,9 +145,11 @@ class StoredTeacher:
         return np.where(known[..., None], flow, np.float32(FAR))
 
     def _missing(self, key: str) -> InputError:
-        return InputError(f'{self.root}: has no motion of {key}; store the motion of each pair that is to be labelled in both directions')
+        return InputError(f'{self.root}: has no motion of {key}; store the motion of each pair that is to be labelled '
+                          'in both directions')
 
     def _not_as_it_is(self) -> TeacherError:
-        return TeacherError(f'{self.root}: stored motion fits its frames only as they are, and the view of the labeler shows others (another '
-                            "size, mirrored, or a third frame); set labeler.view=dict(type='CascadeView', scales=(1., )), and leave out "
-                            'filters that need a third frame')
+        return TeacherError(f'{self.root}: stored motion fits its frames only as they are, and the view of the labeler '
+                            'shows others (another size, mirrored, or a third frame); set '
+                            "labeler.view=dict(type='CascadeView', scales=(1., )), and leave out filters that need a "
+                            'third frame')

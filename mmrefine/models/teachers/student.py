@@ -7,6 +7,7 @@ from mmengine.model import ExponentialMovingAverage
 from torch import nn
 
 from mmrefine.errors import ConfigError
+from mmrefine.models.refiners import FlowRefiner
 from mmrefine.models.teachers.frozen import FrozenTeacher, check_dtype
 from mmrefine.models.teachers.stateless import StatelessSource
 from mmrefine.registry import TEACHERS
@@ -29,22 +30,23 @@ class StudentCopy(StatelessSource):
     def __init__(self, dtype: str = 'float32') -> None:
         self.dtype = check_dtype(dtype)
 
-    def frozen(self, student: nn.Module) -> FrozenTeacher:
+    def frozen(self, student: FlowRefiner) -> FrozenTeacher:
         """The teacher of the round that begins."""
         return FrozenTeacher(student, self.dtype)
 
 
 @TEACHERS.register_module()
 class StudentAverage:
-    """The running average of the student's weights, ``average = (1 - momentum) * average + momentum * student`` after each step.
+    """The running average of the student's weights.
 
-    It begins as the student that training begins with, and is used by the rounds after the first (``relabel='every_round'``). The average
-    is MMEngine's ``ExponentialMovingAverage``. Implements ``TeacherSource``.
+    After each step ``average = (1 - momentum) * average + momentum * student``.
+    It begins as the student that training begins with, and is used by the rounds after the first
+    (``relabel='every_round'``). The average is MMEngine's ``ExponentialMovingAverage``. Implements ``TeacherSource``.
 
     Args:
         momentum: weight of the student, in (0, 1).
-        warmup: number of first steps after which the average is still the student itself, so that a student that changes much at
-            first leaves no trace.
+        warmup: number of first steps after which the average is still the student itself, so that a student that
+            changes much at first leaves no trace.
         update_buffers: average the buffers (the statistics of batch norms), too, instead of taking over the student's.
         dtype: see :class:`~mmrefine.models.FrozenTeacher`.
 
@@ -52,7 +54,8 @@ class StudentAverage:
         ConfigError: a value out of range.
     """
 
-    def __init__(self, momentum: float = 0.0002, warmup: int = 0, update_buffers: bool = False, dtype: str = 'float32') -> None:
+    def __init__(self, momentum: float = 0.0002, warmup: int = 0, update_buffers: bool = False,
+                 dtype: str = 'float32') -> None:
         if not is_number(momentum) or not 0 < momentum < 1:
             raise ConfigError(f'StudentAverage.momentum must lie in (0, 1), such as 0.0002, got {momentum!r}')
         self.momentum, self.update_buffers, self.dtype = float(momentum), update_buffers, check_dtype(dtype)
