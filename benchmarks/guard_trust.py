@@ -140,7 +140,7 @@ def _lessons(teacher: FlowRefiner, data: FramePairs, scales: Sequence[float]) ->
     lessons = []
     for i in range(len(data)):
         frames = [torch.from_numpy(data[i][name]).permute(2, 0, 1).float() / 255 for name in ('frame1', 'frame2')]
-        label = labeler.label(teacher, *(frame[None] for frame in frames))[0].forward
+        label = labeler.label_pairs(teacher, *(frame[None] for frame in frames))[0].forward
         lessons.append(Lesson(*frames, label.flow, label.weight))
     return lessons
 

@@ -9,14 +9,13 @@ import torch
 from torch import Tensor
 
 from mmrefine.engine.runtime.progress import Progress
-from mmrefine.engine.stage1.run import as_frames
 from mmrefine.errors import ConfigError, NoLabelsError
 from mmrefine.evaluation.flow.errors import FlowTally, tally_flow
 from mmrefine.evaluation.flow.witnesses import FLOORS, WEIGHTS, limited_error, pair_witnesses
 from mmrefine.geometry import SMALLEST_SIDE, KnownWarp
 from mmrefine.labeling import PairContext, VideoLook
 from mmrefine.registry import WITNESSES
-from mmrefine.structures import FlowEstimator
+from mmrefine.structures import FlowEstimator, as_frames
 from mmrefine.structures.figures import LABEL_FREE, Figure
 from mmrefine.synthetic import render_clip
 from mmrefine.values import as_count, is_number
@@ -102,7 +101,7 @@ class FlowWitnesses:
 
     def _frames(self, index: int) -> Sequence[Tensor]:
         item = self.dataset[index]
-        return [as_frames([item[name]], 'cpu') for name in ('frame1', 'frame2')]
+        return [as_frames([item[name]]) for name in ('frame1', 'frame2')]
 
     @torch.no_grad()
     def _motion_of_video(self, teacher: FlowEstimator, log: Callable[[str], None]) -> Optional[VideoLook]:
