@@ -1,4 +1,4 @@
-"""The comparison of two commits: each way in which results can differ is found and named, on results written by hand."""
+"""The comparison of two commits: each way in which results can differ is found and named, on files written by hand."""
 import json
 import shutil
 import sys
@@ -52,11 +52,13 @@ def two(tmp_path):
         write_label(store, key)
     cv2.imwrite(str(store / f'{KEYS[1]}.weight.png'), np.full(SIZE, 51, np.uint8))
     (store / 'fingerprint.json').write_text(json.dumps(dict(teacher='ab12', version='0.1.0')))
-    (store / 'manifest.json').write_text(json.dumps(dict(pairs={key: dict(kept=0.5, inside=1.) for key in KEYS}, files={})))
+    pairs = {key: dict(kept=0.5, inside=1.) for key in KEYS}
+    (store / 'manifest.json').write_text(json.dumps(dict(pairs=pairs, files={})))
     (store / 'quality.json').write_text(json.dumps(dict(made_from='ab12', labels={KEYS[0]: dict(regions=[1., 2.])})))
     student.mkdir()
     for name in ('teacher.pth', 'refined.pth'):
-        torch.save(dict(state_dict={'conv.weight': torch.arange(4.), 'conv.bias': torch.zeros(2)}, meta={}), student / name)
+        state = {'conv.weight': torch.arange(4.), 'conv.bias': torch.zeros(2)}
+        torch.save(dict(state_dict=state, meta={}), student / name)
     report = dict(groups=dict(refined=dict(before=dict(EPE=0.8934216034448925))), timings=dict(train_seconds=3.),
                   guard=dict(verdict='student', steps=[0.5, 1.]))
     (student / 'report.json').write_text(json.dumps(report))
@@ -100,7 +102,8 @@ def test_a_moved_weight_is_found_with_its_size_and_its_label(parts, two):
         weight[2, 2:4] = 102, 50
 
     edit_png(two[1] / 'labels' / 'paper' / f'{KEYS[1]}.weight.png', move)
-    assert differing(parts, two)['labels/paper labels'].differs == f'weight of 2 pixels in 1 labels, most in {KEYS[1]}: 0.2'
+    text = differing(parts, two)['labels/paper labels'].differs
+    assert text == f'weight of 2 pixels in 1 labels, most in {KEYS[1]}: 0.2'
 
 
 def test_other_packing_and_what_lies_under_pixels_that_are_not_valid_make_no_difference(parts, two):
