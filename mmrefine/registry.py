@@ -30,12 +30,12 @@ from mmrefine.values import brief, check_values
 
 __all__ = [
     'BALANCERS', 'DATASETS', 'DATA_SAMPLERS', 'DENSIFIERS', 'FILTERS', 'HOOKS', 'LABELERS', 'LABEL_JUDGES', 'LOOPS', 'METRICS',
-    'MODELS', 'OPTIM_WRAPPERS', 'TEACHERS', 'TEACHER_VIEWS', 'TRANSFORMS'
+    'MODELS', 'OPTIM_WRAPPERS', 'TEACHERS', 'TEACHER_VIEWS', 'TRANSFORMS', 'WITNESSES'
 ]
 
 
 def build_part(cfg: Any, registry: Registry, **more: Any) -> Any:
-    """Build a part of stage 1, and blame the config for what it cannot be built from.
+    """Build a part of stage 1 or of the guard, and blame the config for what it cannot be built from.
 
     Args:
         cfg: a dict with a ``type``.
@@ -95,6 +95,8 @@ LABEL_JUDGES = Registry('label judge', scope='mmrefine', locations=['mmrefine.en
 TEACHERS = Registry('teacher', build_func=build_part, scope='mmrefine', locations=['mmrefine.models'])
 # stage 1: what the teacher sees and the student does not
 TEACHER_VIEWS = Registry('teacher view', build_func=build_part, scope='mmrefine', locations=['mmrefine.labeling'])
+# what the guard compares without truth
+WITNESSES = Registry('witnesses', build_func=build_part, scope='mmrefine', locations=['mmrefine.engine'])
 # where the parts meet
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='mmrefine', locations=['mmrefine.engine'])
 LOOPS = Registry('loop', parent=MMENGINE_LOOPS, scope='mmrefine', locations=['mmrefine.engine'])

@@ -263,17 +263,23 @@ class Witnesses(Protocol):
         ...
 
     @property
+    def sample_name(self) -> str:
+        """What a sample is called in sentences, such as ``'frame pair'``."""
+        ...
+
+    @property
     def samples(self) -> Sequence[Tuple[str, str]]:
         """(scene, key) of each sample that is observed, in order; known once the witnesses are prepared."""
         ...
 
-    def prepare(self, dataset: Any, teacher: Any, device: str, log: Callable[[str], None]) -> None:
+    def prepare(self, dataset: Any, teacher: Any, device: str, seed: int, log: Callable[[str], None]) -> None:
         """Choose samples of what was kept back, and learn from the original network what is needed to observe others.
 
         Args:
             dataset: without a pipeline.
             teacher: the original network, in evaluation mode.
             device: where the networks live.
+            seed: of whatever is drawn.
             log: called with a line now and then.
         """
         ...
@@ -287,10 +293,8 @@ class Witnesses(Protocol):
         """
         ...
 
-    def rendered(self, network: Any, number: int, device: str) -> Optional[Tally]:
-        """How a network does on rendered sample ``number``, whose truth is exact; None where there is no such sample of
-        this kind.
-        """
+    def rendered(self, network: Any, number: int) -> Optional[Tally]:
+        """How a network does on rendered sample ``number``, whose truth is exact; None where this kind has none."""
         ...
 
     def describe(self) -> Dict[str, Any]:
