@@ -58,7 +58,8 @@ def test_the_label_store_is_the_same_to_the_byte(one, two):
 
 
 def test_the_processes_share_the_draws_of_one(one, two):
-    whole, first, second = (json.loads(path.read_text()) for path in (one / 'keys0.json', two / 'keys0.json', two / 'keys1.json'))
+    whole, first, second = (json.loads(path.read_text())
+                            for path in (one / 'keys0.json', two / 'keys0.json', two / 'keys1.json'))
     assert len(whole) == 3
     assert [a + b for a, b in zip(first, second)] == whole
 

@@ -123,7 +123,8 @@ def test_a_run_interrupted_at_an_odd_step_loses_none(material, whole, tmp_path, 
     assert Path((tmp_path / 'last_checkpoint').read_text()).name == f'iter_{step}.pth'
     assert exit_code(in_child(lambda: run(config(material, tmp_path, resume=True, **loader)))) == 0
     expect_the_same_end(tmp_path, whole)
-    assert sorted(path.name for path in tmp_path.glob('iter_*')) == ['iter_4.pth' if step == 1 else 'iter_5.pth', 'iter_6.pth']
+    assert sorted(path.name for path in tmp_path.glob('iter_*')) == ['iter_4.pth' if step == 1 else 'iter_5.pth',
+                                                                     'iter_6.pth']
 
 
 def expect_the_same_end(work_dir, whole):
