@@ -1,6 +1,7 @@
 """Networks that refine themselves, their frozen copies, and their losses."""
 from mmrefine.models.data_preprocessor import FramePreprocessor
-from mmrefine.models.losses import ContrastiveFlowLoss, MaskedPyramidLoss, MaskedSequenceLoss
+from mmrefine.models.losses import (ContrastiveFlowLoss, CycleLoss, MaskedPyramidLoss, MaskedSequenceLoss,
+                                    PhotometricLoss, SmoothnessLoss)
 from mmrefine.models.networks import OfficialRAFTEncoder
 from mmrefine.models.raft_fast.frame_memory import FrameMemory
 from mmrefine.models.refiners import (FlowReadout, FlowRefiner, RandomStart, build_estimator, estimator_state,
@@ -8,6 +9,7 @@ from mmrefine.models.refiners import (FlowReadout, FlowRefiner, RandomStart, bui
 from mmrefine.models.teachers.frozen import FrozenTeacher
 
 __all__ = [
-    'ContrastiveFlowLoss', 'FlowReadout', 'FlowRefiner', 'FrameMemory', 'FramePreprocessor', 'FrozenTeacher', 'MaskedPyramidLoss',
-    'MaskedSequenceLoss', 'OfficialRAFTEncoder', 'RandomStart', 'build_estimator', 'estimator_state', 'load_estimator', 'readout_for'
+    'ContrastiveFlowLoss', 'CycleLoss', 'FlowReadout', 'FlowRefiner', 'FrameMemory', 'FramePreprocessor', 'FrozenTeacher',
+    'MaskedPyramidLoss', 'MaskedSequenceLoss', 'OfficialRAFTEncoder', 'PhotometricLoss', 'RandomStart', 'SmoothnessLoss',
+    'build_estimator', 'estimator_state', 'load_estimator', 'readout_for'
 ]
