@@ -77,7 +77,7 @@ def _truth(teacher: FlowEstimator, config: Dict[str, Any], pairs: Sequence[Tuple
     part = LABELERS.build(config)
     results = []
     for (one, two), clip in zip(pairs, clips):
-        label = part.label(teacher, one[None], two[None])[0].forward
+        label = part.label_pairs(teacher, one[None], two[None])[0].forward
         truth = torch.from_numpy(clip.flow_fw[0])
         results.append(('all', tally_truth(label, truth, torch.ones_like(truth[0], dtype=torch.bool))))
     found = quality_record(results)['truth']

@@ -29,9 +29,10 @@ from mmrefine.apis.commands import run_command
 from mmrefine.datasets import FramePairs
 from mmrefine.datasets.transforms import LoadTruth, PackPair
 from mmrefine.engine import judge
-from mmrefine.engine.guard.pairs import GuardPairs
-from mmrefine.evaluation import compare, loss_against
-from mmrefine.evaluation.guard.score import WEIGHTS
+from mmrefine.engine.guard.flow_witnesses import FlowWitnesses
+from mmrefine.engine.guard.observer import Observer
+from mmrefine.evaluation.flow.witnesses import FLOORS, WEIGHTS
+from mmrefine.evaluation.guard.comparison import compare, loss_against
 from mmrefine.fileio import save_checkpoint
 from mmrefine.fileio.digest import digest_of, digest_of_bytes
 from mmrefine.labeling import FlowLabeler
@@ -62,8 +63,10 @@ def main() -> int:
     where = dict(data_root=args.work_dir / 'videos' / 'frames', truth_root=args.work_dir / 'videos' / 'flow', held_out=0.25)
     judged = FramePairs(**where, held=True, pipeline=[LoadTruth(), PackPair()])
     teacher = init_model(CONFIG, CHECKPOINT)
-    guard = GuardPairs(FramePairs(**where, held=True), teacher)
-    seen = guard.witnesses(teacher)
+    witnesses = FlowWitnesses()
+    witnesses.prepare(FramePairs(**where, held=True), teacher, 'cpu', 0, lambda line: None)
+    guard = Observer(witnesses)
+    seen = guard.observe(teacher)
     before = judge(teacher, judged).scores()['EPE']
     print(f'the teacher: EPE {before:.3f} px on {len(guard)} pairs of {args.look}')
     print(f'{"student":34}{"EPE":>9}' + ''.join(f'{name:>9}' for name in WITNESSES) + f'{"score":>9}   interval, %        verdict')
@@ -71,10 +74,10 @@ def main() -> int:
     said: Dict[str, List[float]] = {name: [] for name in (*WITNESSES, 'score')}
     wrong: List[str] = []
     for name, student in _students(args, teacher, FramePairs(**where)):
-        found = guard.witnesses(student)
+        found = guard.observe(student)
         after = _epe(student, judged)
-        losses = [loss_against(one, other) for one, other in zip(found, seen)]
-        alone = {key: np.mean([loss_against(one, other, {key: 1.}) for one, other in zip(found, seen)]) for key in WITNESSES}
+        losses = [loss_against(one, other, WEIGHTS, FLOORS) for one, other in zip(found, seen)]
+        alone = {key: np.mean([loss_against(one, other, {key: 1.}, FLOORS) for one, other in zip(found, seen)]) for key in WITNESSES}
         verdict = compare(losses, guard.clusters)
         truth.append(after)
         for key, value in (*alone.items(), ('score', np.mean(losses))):
@@ -137,7 +140,7 @@ def _lessons(teacher: FlowRefiner, data: FramePairs, scales: Sequence[float]) ->
     lessons = []
     for i in range(len(data)):
         frames = [torch.from_numpy(data[i][name]).permute(2, 0, 1).float() / 255 for name in ('frame1', 'frame2')]
-        label = labeler.label(teacher, *(frame[None] for frame in frames))[0].forward
+        label = labeler.label_pairs(teacher, *(frame[None] for frame in frames))[0].forward
         lessons.append(Lesson(*frames, label.flow, label.weight))
     return lessons
 

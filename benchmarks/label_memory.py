@@ -32,12 +32,12 @@ import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
 from mmrefine.apis import init_model, make_labels
 from mmrefine.apis.commands import run_command
 from mmrefine.config.load import load_config
-from mmrefine.engine.stage1.run import as_frames
 from mmrefine.errors import ConfigError, MMRefineError
 from mmrefine.fileio.atomic import write_json
 from mmrefine.fileio.digest import digest_of
 from mmrefine.fileio.images import write_image
 from mmrefine.models import FrozenTeacher
+from mmrefine.structures import as_frames
 from mmrefine.models.raft_fast.two_way import pyramid_bytes
 from mmrefine.synthetic import render_clip
 

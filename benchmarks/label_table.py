@@ -133,7 +133,7 @@ def _labels(teacher: RememberingTeacher, config: Dict[str, Any], clips: Sequence
         frames = _frames(clip)
         # the next frame after the pair, at the end the one before it, as stage 1 has it
         thirds = torch.cat([frames[2:], frames[-3:-2]])
-        made = labeler.label(teacher, frames[:-1], frames[1:], thirds)
+        made = labeler.label_pairs(teacher, frames[:-1], frames[1:], thirds)
         labels += [Lesson(frame1, frame2, label.forward.flow, label.forward.weight)
                    for frame1, frame2, label in zip(frames[:-1], frames[1:], made)]  # yapf: disable
     return labels

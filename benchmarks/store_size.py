@@ -26,7 +26,6 @@ from torch import Tensor
 import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
 from mmrefine.apis import init_model
 from mmrefine.apis.commands import run_command
-from mmrefine.engine.stage1.run import as_frames
 from mmrefine.errors import InputError
 from mmrefine.fileio.atomic import atomic_write
 from mmrefine.fileio.digest import digest_of, digest_of_bytes
@@ -34,7 +33,7 @@ from mmrefine.fileio.flow_io import read_flow, write_flow
 from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.fileio.video.reader import open_frames
 from mmrefine.labeling import CascadeView, FlowLabeler
-from mmrefine.structures import FlowLabel
+from mmrefine.structures import FlowLabel, as_frames
 from mmrefine.synthetic import render_clip
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -163,7 +162,7 @@ def _labels(pairs: Sequence[Pair], config: Dict) -> List[Labels]:
     labeler = FlowLabeler(view=dict(type='CascadeView', scales=(1., )), directions='both', **config)
     labels = []
     for pair in pairs:
-        made = labeler.label(_Replay(pair), as_frames([pair.frame1], 'cpu'), as_frames([pair.frame2], 'cpu'))[0]
+        made = labeler.label_pairs(_Replay(pair), as_frames([pair.frame1], 'cpu'), as_frames([pair.frame2], 'cpu'))[0]
         assert made.backward is not None
         labels.append((made.forward, made.backward))
     return labels

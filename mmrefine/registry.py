@@ -29,13 +29,13 @@ from mmrefine.errors import ConfigError, MMRefineError
 from mmrefine.values import brief, check_values
 
 __all__ = [
-    'BALANCERS', 'DATASETS', 'DATA_SAMPLERS', 'DENSIFIERS', 'FILTERS', 'HOOKS', 'LABELERS', 'LOOPS', 'METRICS', 'MODELS',
-    'OPTIM_WRAPPERS', 'TEACHER_VIEWS', 'TRANSFORMS'
+    'BALANCERS', 'DATASETS', 'DATA_SAMPLERS', 'DENSIFIERS', 'FILTERS', 'HOOKS', 'LABELERS', 'LABEL_JUDGES', 'LOOPS', 'METRICS',
+    'MODELS', 'OPTIM_WRAPPERS', 'TEACHERS', 'TEACHER_VIEWS', 'TRANSFORMS', 'WITNESSES'
 ]
 
 
 def build_part(cfg: Any, registry: Registry, **more: Any) -> Any:
-    """Build a part of stage 1, and blame the config for what it cannot be built from.
+    """Build a part of stage 1 or of the guard, and blame the config for what it cannot be built from.
 
     Args:
         cfg: a dict with a ``type``.
@@ -89,8 +89,14 @@ FILTERS = Registry('filter', build_func=build_part, scope='mmrefine', locations=
 DENSIFIERS = Registry('densifier', build_func=build_part, scope='mmrefine', locations=['mmrefine.labeling'])
 # stage 1: how much of its weight a label gives to which speed
 BALANCERS = Registry('balancer', build_func=build_part, scope='mmrefine', locations=['mmrefine.labeling'])
+# stage 1: what judges the labels of a kind, under the name of the kind
+LABEL_JUDGES = Registry('label judge', scope='mmrefine', locations=['mmrefine.engine'])
+# stage 1: who labels
+TEACHERS = Registry('teacher', build_func=build_part, scope='mmrefine', locations=['mmrefine.models'])
 # stage 1: what the teacher sees and the student does not
 TEACHER_VIEWS = Registry('teacher view', build_func=build_part, scope='mmrefine', locations=['mmrefine.labeling'])
+# what the guard compares without truth
+WITNESSES = Registry('witnesses', build_func=build_part, scope='mmrefine', locations=['mmrefine.engine'])
 # where the parts meet
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='mmrefine', locations=['mmrefine.engine'])
 LOOPS = Registry('loop', parent=MMENGINE_LOOPS, scope='mmrefine', locations=['mmrefine.engine'])

@@ -24,6 +24,7 @@ with warnings.catch_warnings():
 import mmrefine.datasets  # noqa: F401
 from mmrefine.engine import join_processes
 from mmrefine.fileio.atomic import save_checkpoint
+from mmrefine.fileio.lock import LOCK
 from mmrefine.models import FlowRefiner
 from mmrefine.synthetic import write_clips
 
@@ -171,8 +172,9 @@ def in_two_processes(action: Callable[[int], Any]) -> List[Optional[int]]:
 
 
 def files_of(folder: Path) -> Dict[str, bytes]:
-    """Relative path -> contents of every file."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob('*')) if path.is_file()}
+    """Relative path -> contents of every file but the lock of a store."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob('*'))
+            if path.is_file() and path.name != LOCK}
 
 
 def refined_state(work_dir: Path) -> Dict[str, torch.Tensor]:

@@ -10,7 +10,6 @@ import torch
 from mmengine.config import Config
 
 from mmrefine.config.load import fill_in
-from mmrefine.engine.stage1.run import as_frames, backward_key
 from mmrefine.errors import ConfigError, LabelStoreError, MMRefineError
 from mmrefine.evaluation import stored_cycle_error
 from mmrefine.fileio.atomic import write_failure
@@ -18,7 +17,7 @@ from mmrefine.fileio.images import write_image
 from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.geometry import color_residual
 from mmrefine.registry import DATASETS, HOOKS
-from mmrefine.structures import FlowLabel
+from mmrefine.structures import FlowLabel, as_frames
 from mmrefine.visualization import LabelRow, label_sheet, sequence_scale
 
 __all__ = ['browse_labels']
@@ -55,6 +54,7 @@ def browse_labels(cfg: Config, out: Optional[Union[str, Path]] = None, pairs: in
         raise ConfigError(f'{cfg.filename or "config"}: there is no PseudoLabelHook in custom_hooks, so it has no labels')
     hook = HOOKS.build(configs[0])
     dataset = DATASETS.build(hook.dataset)
+    units = dataset.units
     folder = Path(out or Path(cfg.work_dir) / 'label_sheets')
     sheets = []
     for scene in dataset.scene_names:
@@ -69,7 +69,7 @@ def browse_labels(cfg: Config, out: Optional[Union[str, Path]] = None, pairs: in
         path = folder / f'{scene.replace("/", "_")}.png'
         # one scale for all pictures of the scene; every fourth pixel of every fourth row tells it
         scale = sequence_scale(_kept_motion(store.read(key))[::4, ::4] for key in keys)
-        sheet = label_sheet(title, (_row(store, dataset[i]) for i in chosen), scale)
+        sheet = label_sheet(title, (_row(store, dataset[i], units[i].backward_key) for i in chosen), scale)
         try:
             write_image(path, sheet)
         except OSError as error:
@@ -83,13 +83,13 @@ def _kept_motion(label: FlowLabel) -> np.ndarray:
     return torch.where(label.weight > 0, label.flow, label.flow.new_tensor(float('nan'))).permute(1, 2, 0).numpy()
 
 
-def _row(store: LabelStore, item: Dict[str, Any]) -> LabelRow:
+def _row(store: LabelStore, item: Dict[str, Any], backward: str) -> LabelRow:
     """The pair with its round trip, or, if the way back was not labelled, with its change of colour."""
     key = item['key']
     label, name = store.read(key), key.rpartition('/')[2]
-    if store.has(backward_key(key)):
-        return LabelRow(name, item['frame1'], label, stored_cycle_error(label, store.read(backward_key(key))).numpy())
-    frames1, frames2 = (as_frames([item[frame]], 'cpu') for frame in ('frame1', 'frame2'))
+    if store.has(backward):
+        return LabelRow(name, item['frame1'], label, stored_cycle_error(label, store.read(backward)).numpy())
+    frames1, frames2 = (as_frames([item[frame]]) for frame in ('frame1', 'frame2'))
     residual = color_residual(frames1, frames2, label.flow[None])[0]
     residual = residual.masked_fill(label.weight == 0, float('nan'))
     return LabelRow(name, item['frame1'], label, residual[0].numpy(), 'colour residual')

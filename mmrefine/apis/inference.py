@@ -140,7 +140,7 @@ def label_pair(model: FlowEstimator,
                               'two; give it frame3, the next frame of the scene or the one before, or leave the filter out')
         frames += _pair(model, frame1, frame3, names=('frame1', 'frame3'))[1:]
     between = [[Middle(_pair(model, frame1, frame, names=('frame1', f'middles[{i}]'))[1][0]) for i, frame in enumerate(middles)]]
-    return part.label(model, *frames, middles=between if part.needs_middle else None)[0].forward
+    return part.label_pairs(model, *frames, middles=between if part.needs_middle else None)[0].forward
 
 
 def _pair(model: Any, frame1: Any, frame2: Any, where: str = '', names: Sequence[str] = ('frame1', 'frame2')) -> List[Tensor]:

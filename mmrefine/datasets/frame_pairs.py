@@ -17,6 +17,7 @@ from mmrefine.errors import ConfigError, InputError
 from mmrefine.fileio.video.frames import list_images
 from mmrefine.fileio.video.reader import FrameSource, list_scenes, open_frames
 from mmrefine.registry import DATASETS, TRANSFORMS
+from mmrefine.structures import LabelUnit, label_key
 
 __all__ = ['FramePairs', 'LazySources']
 
@@ -121,6 +122,7 @@ class FramePairs(Dataset):
         self.scene_names = _chosen(self.data_root, list(found), scenes, hold_out)
         self._found = {name: found[name] for name in self.scene_names}
         self._skip = {scene: frozenset(names) for scene, names in (skip or {}).items()}
+        self._names: Dict[str, List[str]] = {}
         self.sources = LazySources({name: self._opener(name) for name in self.scene_names})
         self._smallest: Optional[Tuple[int, int]] = None
         every = [pair for name in self.scene_names for pair in self._pairs_of(name, directions == 'both')]
@@ -177,36 +179,39 @@ class FramePairs(Dataset):
             results = transform(results)
         return results
 
-    def third_frame(self, index: int) -> Optional[np.ndarray]:
-        """The frame ``(H, W, 3)`` uint8 RGB by which pair ``index`` can be checked, the same for it and its reverse.
+    @property
+    def units(self) -> List[LabelUnit]:
+        """The pairs as stage 1 labels them; a pair backwards in time has the later frame first."""
+        return [self._unit_of(pair) for pair in self.pairs]
 
-        The next frame at the pair's own step, frame t + 2 step; at the end of the scene that before the pair, t - step; None where
-        there is neither.
+    def usable(self, scene: str, number: int) -> bool:
+        """Whether a frame exists, is not to be skipped, and is not kept back for the guard."""
+        source = self.sources[scene]
+        return 0 <= number < self._ends.get(scene, len(source)) and not self._skips(scene, source.name(number))
 
-        Raises:
-            InputError: a frame that cannot be read.
-        """
-        pair = self.pairs[index]
-        source = self.sources[pair['scene']]
-        after, before = pair['index'] + 2 * pair['step'], pair['index'] - pair['step']
-        if after < self._ends.get(pair['scene'], len(source)) and not self._skips(pair['scene'], source.name(after)):
-            return source[after]
-        return source[before] if before >= 0 and not self._skips(pair['scene'], source.name(before)) else None
-
-    def middle_frames(self, index: int) -> Dict[str, np.ndarray]:
-        """The frames ``(H, W, 3)`` uint8 RGB between the two of pair ``index``, by name, in the order from frame 1 to frame 2.
-
-        A pair of step n has n - 1 of them, less those to be skipped; a pair of step 1 has none.
+    def frame(self, scene: str, number: int) -> np.ndarray:
+        """A frame ``(H, W, 3)`` uint8 RGB.
 
         Raises:
-            InputError: a frame that cannot be read.
+            InputError: it cannot be read, or is of another size than the first one of its scene.
         """
-        pair = self.pairs[index]
-        source = self.sources[pair['scene']]
-        first, second = self._frames_of(pair)
-        between = range(first, second, -1 if pair['reverse'] else 1)[1:]
-        names = {number: source.name(number) for number in between}
-        return {name: source[number] for number, name in names.items() if not self._skips(pair['scene'], name)}
+        return self.sources[scene][number]
+
+    def frame_name(self, scene: str, number: int) -> str:
+        """The name of a frame, unique in its scene."""
+        return self.sources[scene].name(number)
+
+    def size(self, scene: str) -> Tuple[int, int]:
+        """(height, width) of the frames of a scene, px."""
+        return self.sources[scene].size
+
+    def set_labels(self, root: Union[str, Path]) -> None:
+        """Take the labels from the label store at ``root`` from now on."""
+        self.labels = str(root)
+
+    def _unit_of(self, pair: Mapping[str, Any]) -> LabelUnit:
+        frames, names = self._frames_of(pair), self._names[pair['scene']]
+        return LabelUnit(pair['key'], pair['scene'], frames, tuple(names[number] for number in frames))
 
     def _opener(self, scene: str) -> Opener:
         found = self._found[scene]
@@ -246,7 +251,7 @@ class FramePairs(Dataset):
         return (later, earlier) if pair['reverse'] else (earlier, later)
 
     def _pairs_of(self, scene: str, both: bool) -> Iterator[Dict[str, Any]]:
-        names = self._names_of(scene)
+        names = self._names[scene] = self._names_of(scene)
         if len(names) <= min(self.steps):
             raise InputError(f'{self.data_root}: scene {scene} has {len(names)} frames, and a pair with step={min(self.steps)} needs '
                              f'{min(self.steps) + 1}; leave the scene out (hold_out) or lower step')
@@ -256,7 +261,7 @@ class FramePairs(Dataset):
             first, second = (names[number] for number in self._frames_of(pair))
             if self._skips(scene, first) or self._skips(scene, second):
                 continue
-            pair['key'] = f'{scene}/{first}__{second}'
+            pair['key'] = label_key(scene, first, second)
             if not reverse and step == 1:
                 pair['truth'] = self._truth_of(scene, first)
             if pair['truth'] is not None:

@@ -4,9 +4,10 @@ from mmrefine.engine.judging.judge import judge
 from mmrefine.engine.loops import SelfTrainingLoop
 from mmrefine.engine.optim import BFloat16OptimWrapper
 from mmrefine.engine.runtime.processes import join_processes
+from mmrefine.engine.stage1.flow_judge import FlowLabelJudge
 from mmrefine.engine.stage1.run import LabelRun, label_fingerprint, make_labels
 
 __all__ = [
-    'AtomicCheckpointHook', 'BFloat16OptimWrapper', 'LabelRun', 'PseudoLabelHook', 'RegressionGuardHook', 'ReportHook',
-    'SelfTrainingLoop', 'WeightsHook', 'join_processes', 'judge', 'label_fingerprint', 'make_labels'
+    'AtomicCheckpointHook', 'BFloat16OptimWrapper', 'FlowLabelJudge', 'LabelRun', 'PseudoLabelHook', 'RegressionGuardHook',
+    'ReportHook', 'SelfTrainingLoop', 'WeightsHook', 'join_processes', 'judge', 'label_fingerprint', 'make_labels'
 ]

@@ -1,7 +1,5 @@
 """Is it better than before? Errors and scores, with ground truth or without."""
 from mmrefine.evaluation.flow.errors import FlowTally, tally_flow
-from mmrefine.evaluation.guard.score import Witness, distance, loss_against, mean_witness, witness
-from mmrefine.evaluation.guard.verdict import Comparison, compare
 from mmrefine.evaluation.joints.pck import carry_points, pck, pck_threshold
 from mmrefine.evaluation.labels.quality import quality_record, speed_stats, stored_cycle_error, tally_label, tally_truth
 from mmrefine.evaluation.labels.verdict import verdict, verdict_lines
@@ -9,8 +7,7 @@ from mmrefine.evaluation.masks.scores import boundary_f, carry_mask, jaccard, su
 from mmrefine.evaluation.metrics import FlowMetric, KeypointMetric, MaskMetric
 
 __all__ = [
-    'Comparison', 'FlowMetric', 'FlowTally', 'KeypointMetric', 'MaskMetric', 'Witness', 'boundary_f', 'carry_mask',
-    'carry_points', 'compare', 'distance', 'jaccard', 'loss_against', 'mean_witness', 'pck', 'pck_threshold',
-    'quality_record', 'speed_stats', 'stored_cycle_error', 'summarise', 'tally_flow', 'tally_label', 'tally_truth',
-    'verdict', 'verdict_lines', 'witness'
+    'FlowMetric', 'FlowTally', 'KeypointMetric', 'MaskMetric', 'boundary_f', 'carry_mask', 'carry_points', 'jaccard',
+    'pck', 'pck_threshold', 'quality_record', 'speed_stats', 'stored_cycle_error', 'summarise', 'tally_flow',
+    'tally_label', 'tally_truth', 'verdict', 'verdict_lines'
 ]

@@ -106,7 +106,7 @@ def encode_kitti(flow: np.ndarray, valid: Optional[np.ndarray] = None, packing: 
 
     Args:
         flow: ``(H, W, 2)`` px.
-        valid: ``(H, W)`` bool; ``None``: wherever the flow can be said.
+        valid: ``(H, W)`` bool; ``None``: wherever the layout can hold the flow.
         packing: level of zlib, from 0 to 9; no part of the format.
         bridge: let the first two channels of an invalid pixel repeat the pixel above it instead of being 0: a flow with holes takes a
             twentieth less room, and whoever looks at the third channel sees no difference.
@@ -146,8 +146,8 @@ def decode_png(data: bytes) -> np.ndarray:
     return image
 
 
-def can_be_said(flow: np.ndarray) -> np.ndarray:
-    """Where KITTI's layout can say the motion ``(H, W, 2)`` px: bool ``(H, W)``."""
+def fits_kitti(flow: np.ndarray) -> np.ndarray:
+    """Where KITTI's layout can hold the motion ``(H, W, 2)`` px: bool ``(H, W)``."""
     inside = np.abs(flow) <= KITTI_MAX_MOTION  # nan compares false
     return inside[..., 0] & inside[..., 1]
 
@@ -160,7 +160,7 @@ def round_kitti(flow: np.ndarray, valid: Optional[np.ndarray] = None) -> Tuple[n
 def _kitti_steps(flow: np.ndarray, valid: Optional[np.ndarray]) -> np.ndarray:
     """The picture of a flow: ``(H, W, 3)`` uint16, x, y and valid."""
     flow, valid = _checked_flow(flow, valid)
-    valid = valid & can_be_said(flow)
+    valid = valid & fits_kitti(flow)
     rgb = np.zeros((*valid.shape, 3), np.uint16)
     rgb[..., 2] = valid
     for axis in (0, 1):

@@ -8,14 +8,14 @@ from mmrefine.report.headlines import format_interval
 from mmrefine.report.html_parts import change_class, dump, sure_class, table
 from mmrefine.report.html_scores import VERDICTS
 from mmrefine.report.plots import Dot, dot_plot
-from mmrefine.report.record import change_percent, format_change, format_value, frame_pairs
+from mmrefine.report.record import change_percent, counted, format_change, format_value
 
 # what is told of a network without ground truth: title, unit; motion is for reading, not for judging
 WITNESSES: Dict[str, Sequence[str]] = {
     'cycle': ('what a round trip misses, of the motion', ''), 'color': ('colour along the motion', 'grey levels'),
     'warp': ('error on known warps', 'px'), 'motion': ('mean motion', 'px')
 }
-KNOWN = ('verdict', 'reason', 'chosen', 'witnesses', 'candidates', 'looks', 'general', 'held_out')
+KNOWN = ('verdict', 'reason', 'chosen', 'witnesses', 'candidates', 'looks', 'general', 'held_out', 'score')
 
 
 def guard_section(guard: Mapping[str, Any]) -> str:
@@ -115,5 +115,5 @@ def _held(held: Mapping[str, Any]) -> str:
     part = f', {100 * share:.3g} % of the video,' if isinstance(share, float) else ''
     scenes = '1 scene' if held.get('scenes') == 1 else f'{held.get("scenes", "?")} scenes'
     pairs = held.get('pairs', '?')
-    text = f'{frame_pairs(pairs)} of {scenes}{part} {"was" if pairs == 1 else "were"} kept back from labels and training.'
+    text = f'{counted(pairs)} of {scenes}{part} {"was" if pairs == 1 else "were"} kept back from labels and training.'
     return f'<p class="soft">{escape(text)}</p>'

@@ -6,7 +6,7 @@ from typing import Any, List, Mapping
 
 from mmrefine.report.headlines import figures, format_interval, sentences
 from mmrefine.report.html_parts import change_color, sure_class, table
-from mmrefine.report.record import MAIN, format_change, format_value, frame_pairs, kind_of, metrics_of
+from mmrefine.report.record import MAIN, counted, format_change, format_value, kind_of, metrics_of
 
 GROUPS = {
     'refined': ('Refined videos', 'The videos that the network was refined on.'),
@@ -43,7 +43,7 @@ def _card(figure: Mapping[str, Any]) -> str:
     if interval:
         lines.append(f'<span>interval {escape(interval)}</span>')
     by = [f'decided by {figure["decided_by"]}']
-    by += [] if figure['pairs'] is None else [frame_pairs(figure['pairs'])]
+    by += [] if figure['pairs'] is None else [counted(figure['pairs'])]
     by += [] if figure['better'] is None else [f'{100 * figure["better"]:.0f}\u00a0% of them better']
     lines.append(f'<span class="soft">{escape(", ".join(by))}</span>')
     return f'<li>{"".join(lines)}</li>'
@@ -61,7 +61,7 @@ def group_section(name: str, group: Mapping[str, Any]) -> str:
 
 def _group(about: str, group: Mapping[str, Any]) -> str:
     pairs, without = group.get('pairs'), group.get('pairs_without_truth')
-    counts = [] if pairs is None else [f'{frame_pairs(pairs)}.']
+    counts = [] if pairs is None else [f'{counted(pairs)}.']
     if without:
         counts.append('No pair has ground truth.' if without == pairs else
                       f'{without} of them have no ground truth and are not scored.')

@@ -190,14 +190,14 @@ def metrics_of(group: Mapping[str, Any]) -> List[str]:
     return [name for name in KINDS if name in found] + [name for name in dict.fromkeys(found) if name not in KINDS]
 
 
-def frame_pairs(count: Any) -> str:
+def counted(count: Any, name: str = 'frame pair') -> str:
     """``1 frame pair``, ``12 frame pairs``."""
-    return f'{count} frame pair{"" if count == 1 else "s"}'
+    return f'{count} {name}{"" if count == 1 else "s"}'
 
 
-def kept_back(count: Any) -> str:
+def kept_back(count: Any, name: str = 'frame pair') -> str:
     """``12 frame pairs that were kept back``."""
-    return f'{frame_pairs(count)} that {"was" if count == 1 else "were"} kept back'
+    return f'{counted(count, name)} that {"was" if count == 1 else "were"} kept back'
 
 
 def format_change(change: Optional[float]) -> str:

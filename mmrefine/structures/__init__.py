@@ -1,11 +1,11 @@
 """What travels between the layers: labels, samples, batches, and the contracts of the seams."""
-from mmrefine.structures.batches import LabelBatch, Labeled, LabelUnit, label_key
-from mmrefine.structures.contracts import FlowEstimator, LabelCodec, Labeler, LabelSource, MotionLoss, Teacher
-from mmrefine.structures.frames import as_frames
+from mmrefine.structures.batches import LabelBatch, Labeled, LabelUnit, as_frames, label_key
+from mmrefine.structures.contracts import (FlowEstimator, LabelCodec, Labeler, LabelJudge, LabelSource, MotionLoss,
+                                           Teacher)
 from mmrefine.structures.labels import FlowLabel
 from mmrefine.structures.samples import ClipSample, FlowOutputs, FlowSample, FlowTargets
 
 __all__ = [
     'ClipSample', 'FlowEstimator', 'FlowLabel', 'FlowOutputs', 'FlowSample', 'FlowTargets', 'LabelBatch', 'LabelCodec',
-    'LabelSource', 'LabelUnit', 'Labeled', 'Labeler', 'MotionLoss', 'Teacher', 'as_frames', 'label_key'
+    'LabelJudge', 'LabelSource', 'LabelUnit', 'Labeled', 'Labeler', 'MotionLoss', 'Teacher', 'as_frames', 'label_key'
 ]

@@ -2,11 +2,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
+import torch
+from torch import Tensor
 
-__all__ = ['Labeled', 'LabelBatch', 'LabelUnit', 'label_key']
+__all__ = ['Labeled', 'LabelBatch', 'LabelUnit', 'as_frames', 'label_key']
+
+
+def as_frames(images: Sequence[np.ndarray], device: str = 'cpu') -> Tensor:
+    """Images ``(H, W, 3)`` uint8 of one size as a batch ``(B, 3, H, W)`` float32 in [0, 1]."""
+    return torch.from_numpy(np.stack(images)).to(device).permute(0, 3, 1, 2).float() / 255
 
 
 def label_key(scene: str, first: str, last: str, stride: Optional[int] = None) -> str:
@@ -37,6 +44,11 @@ class LabelUnit:
     frames: Tuple[int, ...]
     names: Tuple[str, ...]
 
+    @property
+    def backward_key(self) -> str:
+        """The key of the same pair the other way round: ``scene/b__a`` of ``scene/a__b``."""
+        return label_key(self.scene, self.names[-1], self.names[0])
+
 
 @dataclass(frozen=True)
 class LabelBatch:
@@ -64,5 +76,5 @@ class Labeled(NamedTuple):
         statistics: numbers by name, for the manifest; ``kept`` in [0, 1], the share that became a label, is always among them.
     """
     key: str
-    label: object
+    label: Any
     statistics: Mapping[str, float]

@@ -1,8 +1,8 @@
 """The seams: what stage 1, the guard and the report ask of their parts, whatever kind of motion they handle."""
 from __future__ import annotations
 
-from typing import (TYPE_CHECKING, Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Protocol, Sequence, Tuple, TypeVar,
-                    runtime_checkable)
+from typing import (TYPE_CHECKING, Any, Callable, Collection, Dict, FrozenSet, List, Mapping, Optional, Protocol, Sequence,
+                    Tuple, TypeVar, runtime_checkable)
 
 import numpy as np
 
@@ -90,8 +90,8 @@ class Teacher(Protocol):
         """What decides over the answers beside the weights (network, iterations, shortcuts); JSON-able."""
         ...
 
-    def peak_bytes(self, size: Tuple[int, int]) -> int:
-        """Bytes that one pass over a pair of frames of ``size`` = (height, width) px must hold at once; 0 if not known."""
+    def peak_bytes(self, size: Tuple[int, int], pairs: int = 1) -> int:
+        """Bytes that a pass over ``pairs`` pairs of frames of ``size`` = (height, width) px must hold at once; 0 if not known."""
         ...
 
 
@@ -122,6 +122,10 @@ class LabelCodec(Protocol):
 
     def as_stored(self, label: Any) -> Any:
         """What :meth:`decode` will give back of a label: rounded, clipped, as the files can hold it."""
+        ...
+
+    def damage(self, data: bytes) -> Optional[str]:
+        """What is visibly wrong with the bytes of one of its files, without decoding them; None if nothing is."""
         ...
 
 
@@ -172,6 +176,33 @@ class MotionLoss(Protocol):
         ...
 
 
+class LabelJudge(Protocol):
+    """Says how good labels of one kind are. A kind without a judge is labelled all the same, and nothing is said about it."""
+
+    def look(self, unit: LabelUnit, frames: Mapping[int, np.ndarray], labels: Sequence[Labeled],
+             wanted: Collection[str]) -> List[Tuple[Labeled, Optional[Mapping[str, Any]]]]:
+        """The labels of a unit just before they are stored, with further statistics, and what each is to be judged by, JSON-able.
+
+        Args:
+            unit: what became the labels.
+            frames: its frames by number, ``(H, W, 3)`` uint8 RGB.
+            labels: of the labeler.
+            wanted: the keys of all labels that the store will hold.
+        """
+        ...
+
+    def judge(self, store: Any, source: Any) -> Dict[str, Any]:
+        """The record of a complete store whose labels were made of a source; JSON-able, the same in all processes."""
+        ...
+
+    def judge_with_truth(self, store: Any, dataset: Any, record: Mapping[str, Any]) -> Dict[str, Any]:
+        """The record with the ground truth that another data set has of the same frames; unchanged if it has none."""
+        ...
+
+    def lines(self, record: Mapping[str, Any]) -> List[Tuple[str, str]]:
+        """Lines for the log, each with ``'green'``, ``'amber'`` or ``'red'``."""
+
+
 class Tally(Protocol):
     """What one or many samples add to some figures: sums and counts, which are added and never averaged."""
 
@@ -215,17 +246,23 @@ class Witnesses(Protocol):
         ...
 
     @property
+    def sample_name(self) -> str:
+        """What a sample is called in sentences, such as ``'frame pair'``."""
+        ...
+
+    @property
     def samples(self) -> Sequence[Tuple[str, str]]:
         """(scene, key) of each sample that is observed, in order; known once the witnesses are prepared."""
         ...
 
-    def prepare(self, dataset: Any, teacher: Any, device: str, log: Callable[[str], None]) -> None:
+    def prepare(self, dataset: Any, teacher: Any, device: str, seed: int, log: Callable[[str], None]) -> None:
         """Choose samples of what was kept back, and learn from the original network what is needed to observe others.
 
         Args:
             dataset: without a pipeline.
             teacher: the original network, in evaluation mode.
             device: where the networks live.
+            seed: of whatever is drawn.
             log: called with a line now and then.
         """
         ...
@@ -238,7 +275,7 @@ class Witnesses(Protocol):
         """
         ...
 
-    def rendered(self, network: Any, number: int, device: str) -> Optional[Tally]:
+    def rendered(self, network: Any, number: int) -> Optional[Tally]:
         """How a network does on rendered sample ``number``, whose truth is exact; None where there is no such sample of this kind."""
         ...
 

@@ -1,5 +1,6 @@
 import pickle
 import re
+from functools import partial
 
 import cv2
 import numpy as np
@@ -9,7 +10,24 @@ from mmengine.registry import DefaultScope
 from mmrefine.datasets import FramePairs, frame_pairs
 from mmrefine.errors import ConfigError, InputError
 from mmrefine.fileio import write_flow, write_image
+from mmrefine.labeling import FlowLabeler
 from mmrefine.registry import DATASETS
+
+
+def extra_frames(data, number, **settings):
+    """The frames that a labeler wants beside those of a pair, by name."""
+    labeler = FlowLabeler(**{**dict(view=dict(type='CascadeView')), **settings})
+    unit = data.units[number]
+    numbers = labeler.extra_frames(unit, partial(data.usable, unit.scene))
+    return {data.frame_name(unit.scene, number): data.frame(unit.scene, number) for number in numbers}
+
+
+def third_frame(data, number):
+    return next(iter(extra_frames(data, number, filters=[dict(type='CompositeFilter')]).values()), None)
+
+
+def middle_frames(data, number):
+    return extra_frames(data, number, view=dict(type='ComposedView'))
 
 
 def corner(pixels):
@@ -58,11 +76,22 @@ def test_several_steps_give_pairs_of_each_from_each_frame_and_no_key_or_order_of
         FramePairs(clips, step=(2, 3))
 
 
+def test_a_unit_names_the_frames_of_its_pair_in_the_order_of_the_motion(clips, frame):
+    data = FramePairs(clips, 'cow', step=2, directions='both')
+    assert [(unit.key, unit.frames, unit.names) for unit in data.units[:2]] == [
+        ('cow/f1__f3', (0, 2), ('f1', 'f3')), ('cow/f3__f1', (2, 0), ('f3', 'f1'))]
+    assert [unit.key for unit in data.units] == [pair['key'] for pair in data.pairs]
+    assert data.units[0].backward_key == data.units[1].key and data.units[1].backward_key == data.units[0].key
+    for unit, item in zip(data.units, data):
+        np.testing.assert_array_equal(data.frame(unit.scene, unit.frames[1]), item['frame2'])
+    assert data.size('cow') == (6, 8) and data.frame_name('cow', 3) == 'f4'
+
+
 def test_of_several_steps_each_pair_has_its_own_third_frame_and_only_steps_of_1_have_truth(clips, tmp_path):
     for number in (1, 2, 3):
         write_flow(tmp_path / 'truth' / 'cow' / f'f{number}.flo', np.zeros((6, 8, 2), np.float32))
     data = FramePairs(clips, 'cow', step=(1, 2), truth_root=tmp_path / 'truth')
-    found = [data.third_frame(i) for i in range(len(data))]
+    found = [third_frame(data, i) for i in range(len(data))]
     assert [None if pixels is None else corner(pixels)[1] for pixels in found] == [2, None, 3, None, 1]
     assert [pair['truth'] is not None for pair in data.pairs] == [True, False, True, False, True]
 
@@ -71,7 +100,7 @@ def test_of_several_steps_each_pair_has_its_own_third_frame_and_only_steps_of_1_
                                            ((1, 3), [[], ['f2', 'f3'], [], []])])
 def test_the_frames_between_the_two_of_a_pair_come_in_its_own_order(clips, frame, step, between):
     data = FramePairs(clips, 'cow', step=step, directions='both')
-    found = [data.middle_frames(i) for i in range(len(data))]
+    found = [middle_frames(data, i) for i in range(len(data))]
     assert [list(its) for its in found[::2]] == between
     assert [list(its) for its in found[1::2]] == [its[::-1] for its in between]
     for its in found:
@@ -81,7 +110,7 @@ def test_the_frames_between_the_two_of_a_pair_come_in_its_own_order(clips, frame
 
 def test_frames_to_skip_are_never_between(clips):
     data = FramePairs(clips, 'cow', step=(2, 3), skip=dict(cow=['f2']), directions='both')
-    assert {pair['key']: list(data.middle_frames(i)) for i, pair in enumerate(data.pairs)} == {
+    assert {pair['key']: list(middle_frames(data, i)) for i, pair in enumerate(data.pairs)} == {
         'cow/f1__f3': [], 'cow/f3__f1': [], 'cow/f1__f4': ['f3'], 'cow/f4__f1': ['f3']}
 
 
@@ -93,8 +122,8 @@ def test_no_frame_of_the_other_side_is_between_the_two_of_a_pair(clips, frame, s
     for held in (False, True):
         data = FramePairs(clips, 'hen', step=step, held_out=0.3, held=held)
         ends = {name for pair in data.pairs for name in pair['key'].partition('/')[2].split('__')}
-        sides.append(ends | {name for i in range(len(data)) for name in data.middle_frames(i)})
-        assert len(data) and any(data.middle_frames(i) for i in range(len(data)))
+        sides.append(ends | {name for i in range(len(data)) for name in middle_frames(data, i)})
+        assert len(data) and any(middle_frames(data, i) for i in range(len(data)))
     assert not sides[0] & sides[1]
 
 
@@ -107,7 +136,7 @@ def test_the_third_frame_of_a_pair_follows_it_or_comes_before_and_serves_both_di
     for number in range(5):
         write_image(clips / 'hen' / f'f{number + 1}.png', frame(3, number))
     data = FramePairs(clips, scene, step=step, directions='both')
-    found = [data.third_frame(i) for i in range(len(data))]
+    found = [third_frame(data, i) for i in range(len(data))]
     assert [None if pixels is None else corner(pixels)[1] for pixels in found] == [number for number in thirds for _ in range(2)]
     whole = [i for i, pixels in enumerate(found) if pixels is not None]
     for i in whole:

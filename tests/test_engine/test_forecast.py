@@ -1,7 +1,5 @@
 """What stage 1 says that it will take, and what it refuses."""
 import re
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,13 +10,13 @@ import mmrefine.models.raft_fast.two_way as two_way
 from mmrefine.datasets import FramePairs
 from mmrefine.engine import label_fingerprint, make_labels
 from mmrefine.engine.runtime.machine import Machine, cgroup_limit, proc_entry
-from mmrefine.engine.stage1.forecast import (Forecast, Measured, expected_peak, forecast, size_text, time_text,
-                                             together_take)
-from mmrefine.engine.stage1.outlook import Outlook, correlation_bytes
+from mmrefine.engine.stage1.forecast import Forecast, Measured, combined, expected_peak, forecast, size_text, time_text
+from mmrefine.engine.stage1.outlook import Outlook, pass_bytes
 from mmrefine.errors import ConfigError, LabelStoreError
 from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.labeling import FlowLabeler
 from mmrefine.models import FlowRefiner, FrozenTeacher, load_estimator
+from mmrefine.structures import LabelUnit
 from mmrefine.synthetic import write_clips
 
 PAIRS = 12
@@ -88,14 +86,26 @@ def label(root, teacher, frames, machine, batch_size=1, log=lambda line: None):
     return make_labels(teacher, labeler, dataset, store, batch_size, log=log, log_every=1e9, machine=machine)
 
 
-def two_sizes():
-    """A data set of 3 pairs of 64 x 96 px and 4 of twice the height and the width."""
-    small, large = SimpleNamespace(size=(64, 96)), SimpleNamespace(size=(128, 192))
-    return SimpleNamespace(pairs=[dict(scene='a')] * 3 + [dict(scene='b')] * 4, sources=dict(a=small, b=large))
+class Scenes:
+    """Scene -> size of its frames; all that an outlook asks a source of frames for."""
+
+    def __init__(self, **sizes):
+        self.sizes = sizes
+
+    def size(self, scene):
+        return self.sizes[scene]
 
 
-def outlook_of(teacher, dataset, machine, batches, log=None, labeler=None):
-    return Outlook(teacher, labeler or labeler_of(), dataset, Path('labels'), batches, machine, log)
+def units(scene, count):
+    return [LabelUnit(f'{scene}/{i}__{i + 1}', scene, (i, i + 1), (f'{i}', f'{i + 1}')) for i in range(count)]
+
+
+TWO_SIZES = Scenes(a=(64, 96), b=(128, 192))
+SEVEN = units('a', 3) + units('b', 4)  # 3 pairs of 64 x 96 px and 4 of twice the height and the width
+
+
+def outlook_of(teacher, machine, batches, log=lambda line: None, source=TWO_SIZES):
+    return Outlook(teacher, labeler_of(), source, LabelStore('labels', {}), batches, machine, log)
 
 
 def test_time_and_disk_grow_with_the_pixels_and_the_first_batch_counts_in_no_rate_of_time():
@@ -109,14 +119,14 @@ def test_time_and_disk_grow_with_the_pixels_and_the_first_batch_counts_in_no_rat
     assert (alone.seconds, alone.disk_bytes, alone.peak_bytes) == (27., 150., None)
 
 
-@pytest.mark.parametrize('growth, corr_most, wanted', [
+@pytest.mark.parametrize('growth, pass_most, wanted', [
     (1., 200., 1000.),              # frames as before: what was measured
     (.5, 200., 1000.),              # smaller ones: no less
     (3., 200., 1000. + 2 * 400.),   # 400 of the 1000 grow: not the 400 that stay, nor the 200 of the correlation
     (3., 500., 1000. + 800. + 300.)
 ])
-def test_of_the_peak_only_what_larger_frames_enlarge_grows(growth, corr_most, wanted):
-    assert expected_peak(1000., 400., growth, 200., corr_most) == wanted
+def test_of_the_peak_only_what_larger_frames_enlarge_grows(growth, pass_most, wanted):
+    assert expected_peak(1000., 400., growth, 200., pass_most) == wanted
 
 
 def test_a_peak_below_what_the_correlation_was_reckoned_to_take_grows_by_the_correlation_alone():
@@ -125,8 +135,8 @@ def test_a_peak_below_what_the_correlation_was_reckoned_to_take_grows_by_the_cor
 
 def test_processes_side_by_side_take_the_longest_time_the_largest_memory_and_the_disk_of_all():
     one, other = Forecast(5, 2, 60., 100., 40., 7.), Forecast(4, 1, 80., 90., 20., 6.)
-    assert together_take([one, None, other]) == Forecast(9, 3, 80., 190., 60., 7.)
-    assert together_take([None]) is None
+    assert combined([one, None, other]) == Forecast(9, 3, 80., 190., 60., 7.)
+    assert combined([None]) is None
 
 
 @pytest.mark.parametrize('size, wanted', [
@@ -155,17 +165,17 @@ def test_the_reckoned_correlation_is_what_the_network_keeps_in_memory(material, 
     monkeypatch.setattr(two_way, 'Correlation', Watched)
     teacher, labeler = teacher_of(material, max_corr_bytes=limit), labeler_of((1., 2.))
     clip = torch.rand(3, 3, 61, 95, generator=torch.Generator().manual_seed(0))
-    labeler.label(teacher, clip[:2], clip[1:])
-    assert correlation_bytes(teacher, labeler, (61, 95), 2) == max(kept)
+    labeler.label_pairs(teacher, clip[:2], clip[1:])
+    assert pass_bytes(teacher, labeler, (61, 95), 2) == max(kept)
 
 
-def test_of_a_view_or_a_network_of_another_kind_no_correlation_is_known(teacher, monkeypatch):
+def test_of_a_view_or_a_network_of_another_kind_no_pass_is_known(teacher, monkeypatch):
     labeler = labeler_of()
-    assert correlation_bytes(teacher, labeler, SIZE, 1) > 0
+    assert pass_bytes(teacher, labeler, SIZE, 1) > 0
     monkeypatch.setattr(labeler, 'view', lambda *args: None)
-    assert correlation_bytes(teacher, labeler, SIZE, 1) == 0
+    assert pass_bytes(teacher, labeler, SIZE, 1) == 0
     monkeypatch.setattr(two_way, 'is_known', lambda network: False)
-    assert correlation_bytes(teacher, labeler_of(), SIZE, 1) == 0
+    assert pass_bytes(teacher, labeler_of(), SIZE, 1) == 0
 
 
 def test_a_run_on_this_machine_forecasts_the_size_of_its_store(whole):
@@ -181,7 +191,7 @@ def test_the_forecast_is_one_line_after_three_pairs(teacher, frames, tmp_path, w
     lines = []
     label(tmp_path, teacher, frames, Pretended(), log=lines.append)
     assert lines[0].startswith('Stage 1: forecast: 12 min, 2.1 GB memory, ') and lines[0].endswith(' kB disk for 12 pairs')
-    assert [line.split(' pairs')[0] for line in lines[1:]] == ['labels: 12/12']
+    assert len(lines) == 1
     assert files_of(tmp_path) == whole[0]
 
 
@@ -199,7 +209,7 @@ def test_a_disk_that_is_too_small_is_refused_and_the_store_goes_on_where_there_i
 
 
 def test_only_what_is_still_to_be_written_must_fit_on_the_disk(teacher, frames, tmp_path):
-    outlook = outlook_of(teacher, two_sizes(), Pretended(free=1600), [[i] for i in range(7)])
+    outlook = outlook_of(teacher, Pretended(free=1600), [[unit] for unit in SEVEN])
     outlook.begin()
     outlook.measured = [Measured(1, 64 * 96, 1., 100)] * 3
     outlook.judge()                                          # 4 pairs of 4 times the pixels: 1600 bytes
@@ -211,17 +221,17 @@ def test_only_what_is_still_to_be_written_must_fit_on_the_disk(teacher, frames, 
 
 
 def test_larger_frames_later_that_do_not_fit_into_memory_are_refused_with_what_to_lower(teacher):
-    corr, lines = [correlation_bytes(teacher, labeler_of(), size, 1) for size in ((64, 96), (128, 192))], []
+    corr, lines = [pass_bytes(teacher, labeler_of(), size, 1) for size in ((64, 96), (128, 192))], []
     needs = 3e9 + 3 * (2e9 - corr[0]) + corr[1] - corr[0]    # 2 of 3 GB come and go, and the frames are 4 times as large
 
     def judged(room, batches):
         machine = Pretended(peaks=(10**9, 3 * 10**9), room=room)
-        outlook = outlook_of(teacher, two_sizes(), machine, batches, lines.append)
+        outlook = outlook_of(teacher, machine, batches, lines.append)
         outlook.begin()
         outlook.measured = [Measured(1, 64 * 96, 1., 100)] * 3
         outlook.judge()
 
-    singles = [[i] for i in range(7)]
+    singles = [[unit] for unit in SEVEN]
     judged(needs, singles)
     assert lines == ['Stage 1: forecast: 19 s, 9.0 GB memory, 1.9 kB disk for 7 pairs']
     with pytest.raises(ConfigError, match=r'labels: the largest batch still to come takes about 9\.0 GB of memory, and there are 8\.0 GB; '
@@ -230,13 +240,13 @@ def test_larger_frames_later_that_do_not_fit_into_memory_are_refused_with_what_t
     with pytest.raises(ConfigError, match=r'there are 9\.0 GB'):
         judged(needs - 1, singles)
     with pytest.raises(ConfigError, match=r'about 17\.0 GB .*lower batch_size of the labels \(a batch has up to 2 pairs\), model\.max'):
-        judged(8e9, [[0], [1], [2], [3, 4], [5, 6]])
+        judged(8e9, [*singles[:3], SEVEN[3:5], SEVEN[5:]])
     assert len(lines) == 4                                   # 8 times as many pixels in a batch: 3 + 7 * 2 GB
 
 
 def test_a_peak_of_another_time_is_not_held_against_the_labels(teacher):
     machine = Pretended(resident=10**9, peaks=(50 * 10**9, 50 * 10**9))
-    outlook = outlook_of(teacher, SimpleNamespace(pairs=[dict(scene='a')] * 7), machine, [[i] for i in range(7)])
+    outlook = outlook_of(teacher, machine, [[unit] for unit in units('a', 7)], source=Scenes(a=(1, 1)))
     outlook.begin()
     outlook.measured = [Measured(1, 1, 1., 1)] * 3
     assert outlook.share().peak_bytes == 10**9
@@ -249,7 +259,7 @@ def test_a_peak_of_another_time_is_not_held_against_the_labels(teacher):
 def test_a_correlation_that_cannot_fit_is_refused_before_the_first_pair(teacher, frames, tmp_path, whole):
     alone = 4 * 96 * (96 + 24 + 6 + 1)                       # 8 x 12 cells, four levels
     room = 10**9 + 2 * alone
-    with pytest.raises(ConfigError, match=r'the correlation of frames of 64x96 px takes 97\.5 kB, and of memory there are 97\.5 kB left; '
+    with pytest.raises(ConfigError, match=r'a pass of the teacher over frames of 64x96 px takes 97\.5 kB, and of memory there are 97\.5 kB left; '
                                           r'lower model\.max_corr_bytes \(now 4294967296\)'):
         label(tmp_path, teacher, frames, Pretended(room=room - 1))
     assert sorted(files_of(tmp_path)) == ['fingerprint.json', 'wanted.json']
@@ -257,20 +267,11 @@ def test_a_correlation_that_cannot_fit_is_refused_before_the_first_pair(teacher,
     assert files_of(tmp_path) == whole[0]
 
 
-def test_where_sizes_are_unknown_a_limit_beyond_the_memory_is_told(teacher):
-    dataset, lines = SimpleNamespace(pairs=[dict(scene='a')]), []
-    outlook_of(teacher, dataset, Pretended(room=3 * 10**9), [[0]], lines.append).begin()
-    assert lines == ['Stage 1: model.max_corr_bytes=4294967296 (4.3 GB) is more than the 2.0 GB of memory there are; '
-                     'a large frame may take them all']  # yapf: disable
-    outlook_of(teacher, dataset, Pretended(room=6 * 10**9), [[0]], lines.append).begin()
-    assert len(lines) == 1
-
-
 @pytest.mark.parametrize('pairs, batch, few, told', [(6, 1, 3, False), (7, 1, 3, True), (7, 2, 2, False), (8, 2, 2, True), (9, 8, 2, False),
                                                      (1, 1, 1, False), (0, 1, 0, False)])
 def test_a_forecast_is_made_from_two_batches_of_three_pairs_at_least_and_only_if_more_are_left(teacher, pairs, batch, few, told):
-    batches, lines = [list(range(i, min(i + batch, pairs))) for i in range(0, pairs, batch)], []
-    outlook = outlook_of(teacher, SimpleNamespace(pairs=[dict(scene='a')] * pairs), Pretended(), batches, lines.append)
+    batches, lines = [units('a', pairs)[i:i + batch] for i in range(0, pairs, batch)], []
+    outlook = outlook_of(teacher, Pretended(), batches, lines.append, Scenes(a=(1, 1)))
     outlook.begin()
     assert outlook.few == few
     outlook.measured = [Measured(len(one), len(one), 1., 1) for one in batches[:few]]

@@ -8,9 +8,10 @@ import torch
 
 from mmrefine.datasets import FramePairs
 from mmrefine.engine.guard.candidates import Candidate, candidate_record, choose, mixed_state, rate
-from mmrefine.engine.guard.pairs import GuardPairs
+from mmrefine.engine.guard.flow_witnesses import FlowWitnesses
+from mmrefine.engine.guard.observer import Observer
 from mmrefine.errors import ConfigError
-from mmrefine.evaluation import Comparison, Witness
+from mmrefine.evaluation.guard.comparison import Comparison
 from mmrefine.fileio.flow_io import read_flow
 from mmrefine.synthetic import write_clips
 
@@ -51,10 +52,17 @@ def known(video):
     return flows
 
 
+def observer(dataset, teacher, seed=0, **settings):
+    """Prepared witnesses of flow."""
+    witnesses = FlowWitnesses(**settings)
+    witnesses.prepare(dataset, teacher, 'cpu', seed, print)
+    return Observer(witnesses)
+
+
 def test_the_truth_beats_a_motion_half_as_fast_and_loses_to_nothing(video, known):
     right, slow = Slow(known), Slow(known, 0.5)
-    guard = GuardPairs(video, slow, warps=0)
-    seen = guard.witnesses(slow)
+    guard = observer(video, slow, warps=0)
+    seen = guard.observe(slow)
     assert rate(guard, right, seen, 1, 1.).loss < -0.03
     assert rate(guard, slow, seen, 1, 1.).loss == 0
     assert not rate(guard, slow, seen, 1, 1.).comparison.is_better
@@ -63,27 +71,27 @@ def test_the_truth_beats_a_motion_half_as_fast_and_loses_to_nothing(video, known
 
 def test_warps_are_the_same_for_every_network_and_are_asked_for_one_by_one(video, known):
     network = Slow(known)
-    guard = GuardPairs(video, network, pairs=3, warps=2)
+    guard = observer(video, network, pairs=3, warps=2)
     network.asked = 0
-    first, again = guard.witnesses(network), guard.witnesses(network)
+    first, again = guard.observe(network), guard.observe(network)
     assert repr(first) == repr(again) and network.asked == 2 * len(guard) * (1 + 2)
-    assert all(one.warp > 0 for one in first)  # it knows no warp, and says that nothing moves
-    assert [one.warp for one in guard.witnesses(Slow(known, 0.5))] == [one.warp for one in first]
-    other = GuardPairs(video, network, pairs=3, warps=2, seed=1)
-    assert [one.warp for one in other.witnesses(network)] != [one.warp for one in first]
+    assert all(one['warp'] > 0 for one in first)  # it knows no warp, and says that nothing moves
+    assert [one['warp'] for one in guard.observe(Slow(known, 0.5))] == [one['warp'] for one in first]
+    other = observer(video, network, pairs=3, warps=2, seed=1)
+    assert [one['warp'] for one in other.observe(network)] != [one['warp'] for one in first]
 
 
 def test_pairs_are_spread_over_the_video_and_belong_to_their_scenes(video, known):
-    guard = GuardPairs(video, Slow(known), pairs=2, warps=0)
-    assert guard.keys == [video.pairs[0]['key'], video.pairs[-1]['key']]
-    assert guard.clusters == guard.keys  # two scenes are too few to draw from
+    guard = observer(video, Slow(known), pairs=2, warps=0)
+    assert guard.witnesses.samples == [(pair['scene'], pair['key']) for pair in (video.pairs[0], video.pairs[-1])]
+    assert guard.clusters == [video.pairs[0]['key'], video.pairs[-1]['key']]  # two scenes are too few to draw from
 
 
-def test_a_network_is_told_of_pair_by_pair(video, known):
-    guard = GuardPairs(video, Slow(known), pairs=3, warps=0)
-    told = []
-    rate(guard, Slow(known), guard.witnesses(Slow(known), told.append), 1, 1., told=told.append)
-    assert told == [1, 2, 3] * 2 and guard.share == 3
+def test_progress_is_told_pair_by_pair(video, known):
+    guard = observer(video, Slow(known), pairs=3, warps=0)
+    done = []
+    rate(guard, Slow(known), guard.observe(Slow(known), done.append), 1, 1., progress=done.append)
+    assert done == [1, 2, 3] * 2 and guard.share == 3
 
 
 def test_frames_too_small_to_warp_are_judged_without(tmp_path, known):
@@ -96,14 +104,14 @@ def test_frames_too_small_to_warp_are_judged_without(tmp_path, known):
         def estimate(self, frames1, frames2, flow_init=None):
             return [torch.zeros_like(frames1[:, :2])]
 
-    found = GuardPairs(data, Still()).witnesses(Still())
-    assert len(found) == 2 and all(math.isnan(one.warp) and one.cycle == 0 for one in found)
+    found = observer(data, Still()).observe(Still())
+    assert len(found) == 2 and all(math.isnan(one['warp']) and one['cycle'] == 0 for one in found)
 
 
-@pytest.mark.parametrize('key, value', [('pairs', 1), ('warps', -1), ('pairs', 2.5)])
-def test_numbers_that_cannot_be_meant_are_refused(video, key, value):
-    with pytest.raises(ConfigError, match=rf'GuardPairs\.{key} must be .* got {value}'):
-        GuardPairs(video, Slow({}), **{key: value})
+@pytest.mark.parametrize('key, value', [('pairs', 1), ('warps', -1), ('pairs', 2.5), ('pace', -1)])
+def test_invalid_numbers_are_refused(key, value):
+    with pytest.raises(ConfigError, match=rf'FlowWitnesses\.{key} must be .* got {value}'):
+        FlowWitnesses(**{key: value})
 
 
 def test_mixed_weights_end_at_both_sides_exactly():
@@ -116,7 +124,7 @@ def test_mixed_weights_end_at_both_sides_exactly():
 
 
 def candidate(step, change, high):
-    return Candidate(40, step, math.log1p(change), Comparison(change, change - 0.01, high, 8, 0.75), Witness(1., 2., 3., 4.))
+    return Candidate(40, step, math.log1p(change), Comparison(change, change - 0.01, high, 8, 0.75), dict(cycle=1., color=2.))
 
 
 def test_the_farthest_that_is_surely_better_wins_and_the_best_stands_for_all_where_none_is():
@@ -131,10 +139,10 @@ def test_the_farthest_that_is_surely_better_wins_and_the_best_stands_for_all_whe
 
 def test_the_record_says_who_won_and_why():
     good, bad = candidate(0.5, -0.1, -0.02), candidate(1., 0.1, 0.2)
-    record = candidate_record([good, bad], good, [Witness(2., 2., 3., 4.)], 0.95)
+    record = candidate_record([good, bad], good, [dict(cycle=2., color=2.)])
     assert record['verdict'] == 'student' and [one['witnesses']['color'] for one in record['candidates']] == [2., 2.]
     assert record['chosen'] == dict(iter=40, step=0.5, change_percent=-10., interval_percent=[-11., -2.], pairs=8, pairs_better=0.75)
     assert '50% of the way to the student after 40 steps is better' in record['reason'] and '-10.0 %' in record['reason']
     assert record['witnesses']['before']['cycle'] == 2 and record['witnesses']['after']['cycle'] == 1
-    refused = candidate_record([bad], bad, [Witness(2., 2., 3., 4.)], 0.95)
+    refused = candidate_record([bad], bad, [dict(cycle=2., color=2.)])
     assert refused['verdict'] == 'teacher' and 'handed back unchanged' in refused['reason'] and '+10.0 %' in refused['reason']

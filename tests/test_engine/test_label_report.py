@@ -6,9 +6,8 @@ from small_runs import in_two_processes
 
 from mmrefine.datasets import FramePairs
 from mmrefine.datasets.transforms import LoadTruth, PackPair
-from mmrefine.engine.stage1.label_quality import judge_against_truth, judge_labels
-from mmrefine.engine.stage1.pair_quality import fill_gaps
-from mmrefine.engine.stage1.run import backward_key, label_summary
+from mmrefine.engine.stage1.flow_judge import fill_gaps, judge_against_truth, judge_labels
+from mmrefine.engine.stage1.run import label_summary
 from mmrefine.errors import InputError
 from mmrefine.evaluation import speed_stats, verdict_lines
 from mmrefine.fileio import write_flow, write_image
@@ -39,7 +38,7 @@ def build(root, scene, frames=CLIP.frames, change=lambda label, t: label, both=F
         store.write(key, label, {**speed_stats(label), 'cycle_error_median': .1, **{k: float(v[t]) for k, v in stats.items()}})
         if both:
             back = change(exact(CLIP.flow_bw[t], CLIP.visible_bw[t]), t)
-            store.write(backward_key(key), back, {**speed_stats(back), 'cycle_error_median': .1})
+            store.write(f'{scene}/f{t + 1}__f{t}', back, {**speed_stats(back), 'cycle_error_median': .1})
 
 
 def judge(root, **options):

@@ -7,21 +7,20 @@ import torch
 from mmengine.config import Config
 from small_runs import KEYS, files_of, in_two_processes, small_model
 
-import mmrefine.engine.stage1.run as label_run
 from mmrefine.compat.stock import stock_config_root
 from mmrefine.datasets import FramePairs
 from mmrefine.engine import label_fingerprint, make_labels
-from mmrefine.engine.stage1.label_quality import judge_labels
-from mmrefine.engine.stage1.pair_quality import look_at_pair
-from mmrefine.engine.stage1.run import as_frames, backward_key, label_summary
+from mmrefine.engine.runtime.progress import Progress
+from mmrefine.engine.stage1.flow_judge import judge_labels, look_at_pair
+from mmrefine.engine.stage1.run import label_summary
 from mmrefine.errors import ConfigError, InputError, NoLabelsError, StaleLabelsError
 from mmrefine.evaluation.labels.sums import LabelSums
 from mmrefine.fileio.store.label_store import LabelStore
-from mmrefine.fileio.store.layout import FLOW, WEIGHT, label_path
 from mmrefine.fileio.store.merge import merge_stores
 from mmrefine.fileio.store.verification import verify_store
 from mmrefine.labeling import FlowLabeler, StillPairGuard
 from mmrefine.models import FlowRefiner, FrozenTeacher, load_estimator
+from mmrefine.structures import LabelUnit, as_frames
 from mmrefine.synthetic import write_clips
 
 COMPOSITE = [dict(type='CycleFilter', alpha=0.5, beta=2.), dict(type='CompositeFilter', alpha=0., beta=.2)]
@@ -59,8 +58,15 @@ def label(root, teacher, labeler, dataset, **options):
     return make_labels(teacher, labeler, dataset, store, log=lines.append, **options), store, lines
 
 
-def test_the_key_of_the_way_back_swaps_the_frames_and_keeps_the_scene():
-    assert backward_key('a/b/f1__f2') == 'a/b/f2__f1'
+def backward_key(key):
+    scene, _, pair = key.rpartition('/')
+    return f'{scene}/{"__".join(reversed(pair.split("__")))}'
+
+
+@pytest.mark.parametrize('names, back', [(('f1', 'f2'), 'a/b/f2__f1'), (('x__1', 'x__2'), 'a/b/x__2__x__1')])
+def test_the_key_of_the_way_back_swaps_the_frames_and_keeps_the_scene(names, back):
+    unit = LabelUnit('a/b/' + '__'.join(names), 'a/b', (0, 1), names)
+    assert unit.backward_key == back and labeler_of(directions='both').keys(unit) == [unit.key, back]
 
 
 def test_an_interrupted_run_makes_only_what_is_missing_and_ends_the_same(teacher, pairs, tmp_path, monkeypatch):
@@ -94,9 +100,9 @@ def test_frames_that_are_read_ahead_give_the_labels_of_frames_that_are_not(teach
     class Watched(FramePairs):
         """Tells who reads it."""
 
-        def __getitem__(self, item):
+        def frame(self, scene, number):
             threads.add(threading.current_thread().name)
-            return super().__getitem__(item)
+            return super().frame(scene, number)
 
     labeler, watched = labeler_of(**dict(filters=COMPOSITE) if third else {}), Watched(pairs.data_root)
     for ahead in (0, 1, 3):
@@ -111,10 +117,10 @@ def test_a_broken_frame_stops_the_run_where_it_is_needed_and_all_before_it_is_la
     class Broken(FramePairs):
         """One frame cannot be read any more."""
 
-        def __getitem__(self, item):
-            if item == 2:
+        def frame(self, scene, number):
+            if (scene, number) == ('target_0002', 0):
                 raise InputError('b/frame_0.png: cannot be decoded')
-            return super().__getitem__(item)
+            return super().frame(scene, number)
 
     with pytest.raises(InputError, match=r'^b/frame_0.png: cannot be decoded$'):
         label(tmp_path / 'killed', teacher, labeler_of(), Broken(pairs.data_root), read_ahead=2)
@@ -222,16 +228,16 @@ def weights_of(store):
 
 def test_every_pair_is_checked_by_the_frame_after_it_or_the_one_before(teacher, pairs, tmp_path, monkeypatch):
     labeler, thirds = labeler_of(filters=COMPOSITE, directions='both'), []
-    original = labeler.label
+    original = labeler.label_pairs
 
-    def watched(asked, frames1, frames2, frames3, names):
+    def watched(asked, frames1, frames2, frames3, names, middles):
         thirds.extend(frames3)
-        return original(asked, frames1, frames2, frames3, names)
+        return original(asked, frames1, frames2, frames3, names, middles)
 
-    monkeypatch.setattr(labeler, 'label', watched)
+    monkeypatch.setattr(labeler, 'label_pairs', watched)
     _, store, _ = label(tmp_path / 'checked', teacher, labeler, pairs, batch_size=2)
     wanted = [pairs.sources[scene][number] for scene in pairs.scene_names for number in (2, 0)]
-    assert torch.equal(torch.stack(thirds), label_run.as_frames(wanted, 'cpu'))
+    assert torch.equal(torch.stack(thirds), as_frames(wanted))
     assert label_summary(store)['third'] == 1.
     _, plain, _ = label(tmp_path / 'plain', teacher, labeler_of(directions='both'), pairs, batch_size=2)
     before, after = weights_of(plain), weights_of(store)
@@ -264,11 +270,14 @@ def test_each_frame_of_a_scene_is_encoded_once(teacher, pairs, tmp_path):
     assert seen == [1] * len(frames) and len(frames) < 2 * len(pairs.pairs)
 
 
-def test_frames_that_two_pairs_share_have_one_name_unless_it_is_ambiguous():
-    items = [dict(key=key) for key in ('s/a__b', 's/b__c', 't/a__b', 's/x__1__x__2', 's/x__2__x__3')]
-    first, second = label_run._frame_names(items)
-    assert first[:3] == ['s/a', 's/b', 't/a'] and second[:3] == ['s/b', 's/c', 't/b']
-    assert len({*first[3:], *second[3:]}) == 4
+def test_frames_whose_names_have_two_underscores_are_encoded_once_too(teacher, tmp_path):
+    write_clips(tmp_path, seeds=(4, ), num_frames=3, size=(64, 96))
+    for path in (tmp_path / 'frames').rglob('*.png'):
+        path.rename(path.with_name(path.name.replace('_', '__')))
+    teacher, seen = FrozenTeacher(teacher.refiner), []
+    teacher.refiner.estimator.encoder.register_forward_hook(lambda _, frames, __: seen.append(len(frames[0])))
+    _, store, _ = label(tmp_path / 'store', teacher, labeler_of(directions='both'), FramePairs(tmp_path / 'frames'))
+    assert seen == [1] * 3 and 'target_0004/frame__0002__frame__0001' in store.keys()
 
 
 def test_a_shortcut_of_the_teacher_is_part_of_the_fingerprint(teacher, pairs):
@@ -290,18 +299,9 @@ def test_two_processes_check_with_a_third_frame_as_one_does(teacher, pairs, tmp_
     assert files_of(tmp_path / 'two') == files_of(tmp_path / 'one')
 
 
-def test_a_third_frame_is_part_of_the_fingerprint_and_a_data_set_that_has_none_is_named(teacher, pairs, tmp_path):
-
-    class Pairs:
-        """A data set of another kind."""
-
-    bare = Pairs()
-    bare.pairs, bare.digests = pairs.pairs, pairs.digests
+def test_a_third_frame_is_part_of_the_fingerprint(teacher, pairs):
     checked, plain = (label_fingerprint(teacher, labeler, pairs, '1') for labeler in (labeler_of(filters=COMPOSITE), labeler_of()))
     assert {name for name in plain if plain[name] != checked[name]} == {'labeler'}
-    with pytest.raises(ConfigError, match=r'third frame .* and Pairs gives none; .*third_frame\(i\)'):
-        label(tmp_path, teacher, labeler_of(filters=COMPOSITE), bare)
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize('batch_size', [1, 2])
@@ -343,7 +343,7 @@ def test_long_steps_are_composed_and_short_ones_labelled_as_without_composing(te
     long |= {backward_key(key) for key in long}
     assert len(long) == 4 and len(store.keys()) == 12
     for key in store.keys():
-        files = [label_path(one.root, key, FLOW).read_bytes() for one in (store, plain)]
+        files = [(one.root / f'{key}.png').read_bytes() for one in (store, plain)]
         assert (store.stats(key)['from_composed'] > 0) == (files[0] != files[1]) == (key in long)
     assert 0 < label_summary(store)['from_composed'] < 1
 
@@ -366,18 +366,6 @@ def test_each_short_step_of_a_scene_is_looked_at_once(teacher, tmp_path, monkeyp
     assert len(asked) == len({names[0][0] for names in asked}) == frames - 1 > 2
 
 
-def test_a_data_set_without_frames_in_between_is_named(teacher, long_pairs, tmp_path):
-
-    class Pairs:
-        """A data set of another kind."""
-
-    bare = Pairs()
-    bare.pairs, bare.digests = long_pairs.pairs, long_pairs.digests
-    with pytest.raises(ConfigError, match=r'ComposedView\) needs the frames between .* Pairs gives none; .*middle_frames\(i\)'):
-        label(tmp_path, teacher, labeler_of(view=COMPOSED), bare)
-    assert not list(tmp_path.iterdir())
-
-
 MAKINGS = {
     'hard': dict(directions='both'),
     'one way': dict(),
@@ -395,7 +383,7 @@ def test_the_sums_made_from_memory_are_those_of_the_labels_on_disk_and_so_is_the
     both = making != 'one way'
     for i, pair in enumerate(pairs.pairs):
         keys = [pair['key'], backward_key(pair['key'])][:1 + both]
-        frames = [as_frames([pairs[i][name]], 'cpu') for name in ('frame1', 'frame2')]
+        frames = [as_frames([pairs[i][name]]) for name in ('frame1', 'frame2')]
         wanted = look_at_pair(*frames, [store.read(key) for key in keys], [store.stats(key) for key in keys])
         assert [LabelSums.from_plain(store.quality(key)) for key in keys] == wanted
         assert all((its.cycle is not None) == both for its in wanted)
@@ -404,6 +392,7 @@ def test_the_sums_made_from_memory_are_those_of_the_labels_on_disk_and_so_is_the
     with monkeypatch.context() as patch:  # neither labels nor frames are read again
         patch.setattr(LabelStore, 'read', None)
         patch.setattr(FramePairs, '__getitem__', None)
+        patch.setattr(FramePairs, 'frame', None)
         assert judge_labels(LabelStore.open(tmp_path), plain) == without_truth
     (tmp_path / 'quality.json').unlink()
     assert judge_labels(LabelStore.open(tmp_path), pairs) == record
@@ -411,12 +400,12 @@ def test_the_sums_made_from_memory_are_those_of_the_labels_on_disk_and_so_is_the
     assert record['labels'] == 4 * (1 + both) and record['truth']['labels'] == 4 and record['kept'] > 0
 
 
-@pytest.mark.parametrize('suffix', [FLOW, WEIGHT])
+@pytest.mark.parametrize('suffix', ['.png', '.weight.png'])
 def test_a_resumed_run_makes_the_label_again_whose_picture_is_gone(teacher, pairs, tmp_path, suffix):
     soft = dict(filters=[dict(type='SoftCycleFilter', beta=2.)])
     label(tmp_path / 'whole', teacher, labeler_of(**soft), pairs)
     label(tmp_path / 'killed', teacher, labeler_of(**soft), pairs, part=(1, 2))
-    label_path(tmp_path / 'killed', KEYS[0], suffix).unlink()
+    (tmp_path / f'killed/{KEYS[0]}{suffix}').unlink()
     rest, _, _ = label(tmp_path / 'killed', teacher, labeler_of(**soft), pairs)
     assert (rest.labels, rest.made) == (4, 3)
     assert files_of(tmp_path / 'killed') == files_of(tmp_path / 'whole')
@@ -443,14 +432,23 @@ def test_sums_of_another_version_or_that_miss_the_way_back_are_not_believed(teac
     assert judge_labels(other, pairs) == wanted and not verify_store(tmp_path / 'old').faults
 
 
-def test_progress_tells_rate_and_time_left_but_not_at_every_step(monkeypatch):
+def test_progress_tells_rate_and_time_left_but_not_at_every_step():
     clock = iter([0., 4., 12., 60., 61.])  # begin, then after each batch
-    monkeypatch.setattr(label_run.time, 'monotonic', lambda: next(clock))
     lines = []
-    progress = label_run._Progress(lines.append, 10., [range(2)] * 9 + [range(102)], world=1)
-    for _ in range(4):
-        progress.step(2)
+    progress = Progress('labels: {} pairs', 120, lines.append, clock=lambda: next(clock))
+    for done in (2, 4, 6, 8):
+        progress(done)
     assert lines == [
-        'labels: 4/120 pairs, 0.33 pairs/s, 5 min 48 s left',  # 4 in 12 s; 116 more take 348 s
-        'labels: 6/120 pairs, 0.10 pairs/s, 19 min 00 s left',
+        'labels: 4/120 pairs, 0.33 a second, 5 min 48 s left',  # 4 in 12 s; 116 more take 348 s
+        'labels: 6/120 pairs, 0.10 a second, 19 min 00 s left',
     ]
+
+
+def test_the_first_of_two_processes_tells_how_far_it_is_with_its_share(teacher, pairs, tmp_path):
+
+    def work(rank):
+        _, _, lines = label(tmp_path / 'two', teacher, labeler_of(), pairs, log_every=0.)
+        wanted = [f'labels: {done}/2 pairs of the first of 2 processes' for done in (1, 2)] if rank == 0 else []
+        assert [line.partition(',')[0] for line in lines] == wanted
+
+    assert in_two_processes(work) == [0, 0]

@@ -16,7 +16,7 @@ from mmrefine.datasets.transforms import LoadLabel
 from mmrefine.engine import RegressionGuardHook, ReportHook
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import CheckpointError, ConfigError
-from mmrefine.evaluation.guard.score import FLOORS
+from mmrefine.evaluation.flow.witnesses import FLOORS
 from mmrefine.fileio.atomic import save_checkpoint
 from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.registry import HOOKS, TRANSFORMS
@@ -87,13 +87,13 @@ def test_a_student_that_is_better_is_handed_back(video, tmp_path, monkeypatch):
     run(guarded(video, tmp_path, 'shaken.pth', dict(type='PutWeights', path=str(video / 'good.pth'), at=2), steps=[0.5, 1.]))
     guard = report_of(tmp_path)['guard']
     assert guard['verdict'] == 'student' and guard['chosen']['step'] == 1 and guard['chosen']['iter'] == 2
-    assert guard['chosen']['interval_percent'][1] < 0 and 'is better than the network as it came' in guard['reason']
+    assert guard['chosen']['interval_percent'][1] < 0 and 'is better than the original network' in guard['reason']
     assert guard['general']['after'] < guard['general']['before']
     assert guard['held_out'] == dict(pairs=4, scenes=2, share=HELD)
     assert_same_weights(state_of(tmp_path / 'refined.pth'), state_of(video / 'good.pth'))
     log = next(tmp_path.glob('*/*.log')).read_text()
-    for what in ('Guard: how the video moves, 4/4 pairs', 'Guard: the network as it came, 4/4 pairs',
-                 'Guard: 2 candidates, 8/8 looks at pairs', 'Guard: what was forgotten, 4/4 looks at rendered pairs',
+    for what in ('Guard: how the video moves, 4/4 frame pairs', 'Guard: the original network, 4/4 frame pairs',
+                 'Guard: 2 candidates, 8/8 frame pairs', 'Guard: what was forgotten, 4/4 passes over rendered samples',
                  'Report: group refined, after: 10/10 pairs'):  # yapf: disable
         assert f'{what}, ' in log and '0 min 00 s left' in log.partition(what)[2].partition('\n')[0], what
 
@@ -180,7 +180,7 @@ def test_no_kept_frame_is_labelled_or_learned_from(video, tmp_path):
     assert labelled == {f'target_{seed:04d}' for seed in range(30, 35)} - held
 
 
-def test_without_the_network_as_it_came_there_is_one_clear_sentence(video, tmp_path):
+def test_without_the_original_network_there_is_one_clear_sentence(video, tmp_path):
     class Lose(Hook):
         priority = 'VERY_HIGH'
 
@@ -188,7 +188,7 @@ def test_without_the_network_as_it_came_there_is_one_clear_sentence(video, tmp_p
             (tmp_path / 'teacher.pth').unlink()
 
     HOOKS.register_module(name='Lose', module=Lose, force=True)
-    with pytest.raises(CheckpointError, match=r'teacher\.pth: the network as it came is gone'):
+    with pytest.raises(CheckpointError, match=r'teacher\.pth: the original network is gone'):
         run(guarded(video, tmp_path, 'good.pth', dict(type='Lose')))
 
 
@@ -202,17 +202,18 @@ def test_without_the_network_as_it_came_there_is_one_clear_sentence(video, tmp_p
     (dict(general=-1), r'general must be .* got -1'),
     (dict(seed=0.5), r'seed must be .* got 0\.5'),
     (dict(pace=float('inf')), r'pace must be .* got inf'),
-    (dict(patience=2), r'patience counts .* set interval'),
+    (dict(patience=2), r'patience counts comparisons .* set interval'),
+    (dict(pairs=8, witnesses=dict(type='FlowWitnesses')), r'witnesses has settings of its own; move pairs'),
     (dict(confidence=1.), r'confidence must lie in \(0, 1\), got 1\.0'),
 ])
-def test_settings_that_cannot_be_meant_are_refused(settings, said):
+def test_invalid_settings_are_refused(settings, said):
     with pytest.raises(ConfigError, match=f'RegressionGuardHook.{said}'):
         RegressionGuardHook(dict(type='FramePairs', held_out=0.1), **settings)
 
 
 @pytest.mark.parametrize('key, number', [('without_truth', 0), ('without_truth', 2.5), ('without_truth', True), ('batch_size', 0),
                                          ('pictures', -1), ('extremes', -1)])  # yapf: disable
-def test_numbers_of_a_report_that_cannot_be_meant_are_refused_before_training(key, number):
+def test_invalid_numbers_of_a_report_are_refused_before_training(key, number):
     with pytest.raises(ConfigError, match=f'ReportHook.{key} must be .* got {number}'):
         ReportHook({}, **{key: number})
 

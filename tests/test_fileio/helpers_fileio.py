@@ -12,12 +12,14 @@ import cv2
 import numpy as np
 import torch
 
+from mmrefine.fileio.lock import LOCK
 from mmrefine.structures import FlowLabel
 
 
 def tree(root: Path) -> Dict[str, bytes]:
-    """Every file below ``root``, hidden ones too: name -> bytes."""
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob('*')) if path.is_file()}
+    """Every file below ``root``, hidden ones too, but not the lock of a store: name -> bytes."""
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob('*'))
+            if path.is_file() and path.name != LOCK}
 
 
 def in_child(work: Callable[[], object], kill_after: float = -1.) -> int:

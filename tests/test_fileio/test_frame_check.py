@@ -1,6 +1,7 @@
 """Every corrupt frame is found and named, and no sound one."""
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ from helpers_fileio import write_video
 from mmrefine.datasets import FramePairs
 from mmrefine.errors import ConfigError, InputError
 from mmrefine.fileio import CorruptFrame, check_frames, name_ranges, open_frames, write_image
+from mmrefine.labeling import FlowLabeler
 
 KEY_EVERY = 12  # frames, of OpenCV's MPEG-4 writer
 
@@ -155,10 +157,11 @@ def test_no_pair_has_a_frame_to_skip_and_no_third_frame_is_one(tmp_path: Path) -
     keys = [pair['key'] for pair in pairs.pairs if not pair['reverse']]
     assert keys == [pair['key'] for pair in everything.pairs if 'f3' not in pair['key']] and len(keys) == 5
     assert len(pairs) == 10 and np.array_equal(pairs[-2]['frame1'], everything[6]['frame1'])
-    before = [pair['key'] for pair in pairs.pairs].index('scene/f1__f2')
-    assert np.array_equal(pairs.third_frame(before), pairs.sources['scene'][0])  # the next one is corrupt
-    after = [pair['key'] for pair in pairs.pairs].index('scene/f4__f5')
-    assert np.array_equal(pairs.third_frame(after), pairs.sources['scene'][6])
+    labeler = FlowLabeler(view=dict(type='CascadeView'), filters=[dict(type='CompositeFilter')])
+    units = {unit.key: unit for unit in pairs.units}
+    thirds = {key: labeler.extra_frames(unit, partial(pairs.usable, 'scene')) for key, unit in units.items()}
+    assert thirds['scene/f1__f2'] == [0] and thirds['scene/f4__f5'] == [6]  # of the first the next one is corrupt
+    assert not pairs.usable('scene', 3) and not pairs.usable('scene', 8) and not pairs.usable('scene', -1) and pairs.usable('scene', 7)
     two = FramePairs(folder, skip={'scene': ['f3']}, step=2)
     assert [pair['key'] for pair in two.pairs] == ['scene/f0__f2', 'scene/f2__f4', 'scene/f4__f6', 'scene/f5__f7']
     with pytest.raises(ConfigError):

@@ -16,9 +16,11 @@ import torch
 from helpers_fileio import label, tree
 
 from mmrefine.errors import LabelStoreError, StaleLabelsError
-from mmrefine.fileio import LabelStore, encode_kitti
-from mmrefine.fileio.codecs.flow import as_stored, encode_label
+from mmrefine.fileio import LabelStore, encode_kitti, write_json
+from mmrefine.fileio.codecs.flow import FlowCodec
+from mmrefine.fileio.store.index import seal_of
 from mmrefine.fileio.store.statistics import summarize
+from mmrefine.fileio.store.verification import verify_store
 from mmrefine.structures import FlowLabel
 
 MADE_FROM = {'teacher': 'aaaa', 'labeler': 'bbbb', 'frames/cat': 'cccc'}
@@ -81,7 +83,7 @@ WEIGHTS = {'mask': lambda w: (w > .5).float(), 'floor': lambda w: torch.where(w 
 def test_what_a_store_will_give_back_is_known_before_it_is_written(tmp_path: Path, kind: str) -> None:
     given = label(3, soft=True, size=(30, 40))
     given = FlowLabel(12 * given.flow, WEIGHTS[kind](given.weight))  # some of it faster than 511 px
-    wanted = as_stored(given)
+    wanted = FlowCodec().as_stored(given)
     store = store_in(tmp_path)
     store.write('cat/0__1', given, {})
     store.write('cat/1__2', wanted, {})
@@ -152,9 +154,9 @@ def test_scenes_and_frames_may_be_called_almost_anything(tmp_path: Path, key: st
 
 
 @pytest.mark.parametrize('key, message', [
-    ('../0__1', r"'\.\./0__1' is no label key"), ('cat/../../0__1', 'is no label key'), ('/etc/0__1', 'is no label key'),
-    ('cat//0__1', 'is no label key'), ('cat/./0__1', 'is no label key'), ('0__1', 'a key is scene/frame1__frame2'),
-    ('cat/', 'is no label key'), ('', 'is no label key'), ('cat/0__1\0', 'is no label key'),
+    ('../0__1', r"'\.\./0__1' is not a valid label key"), ('cat/../../0__1', 'is not a valid label key'), ('/etc/0__1', 'is not a valid label key'),
+    ('cat//0__1', 'is not a valid label key'), ('cat/./0__1', 'is not a valid label key'), ('0__1', 'a key is scene/frame1__frame2'),
+    ('cat/', 'is not a valid label key'), ('', 'is not a valid label key'), ('cat/0__1\0', 'is not a valid label key'),
     ('cat/0__1.weight', "clashes with the names of the store's own files"), ('cat/.mmrefine-0__1', 'clashes'),
     ('x/' + 'n' * 245, 'a name of 245 bytes, a file may have 244'), ('ü' * 123 + '/0__1', 'a name of 246 bytes'),
 ])  # yapf: disable
@@ -179,7 +181,7 @@ def test_the_manifest_holds_fingerprint_statistics_and_extras_and_the_files_are_
     assert store.is_complete() and store.has('cat/0__1') and not store.has('cat/2__3')
     manifest = json.loads((tmp_path / 'manifest.json').read_text())
     assert manifest == store.manifest == LabelStore.open(tmp_path).manifest == {
-        'format': 'mmrefine-labels/3', 'fingerprint': MADE_FROM, 'soft': ['cat/1__2'], 'extra': {'frames': 3},
+        'format': 'mmrefine-labels/3', 'kind': 'flow', 'fingerprint': MADE_FROM, 'soft': ['cat/1__2'], 'extra': {'frames': 3},
         'files': {name: sha256((tmp_path / name).read_bytes()).hexdigest()[:16]
                   for name in ('cat/0__1.png', 'cat/1__2.png', 'cat/1__2.weight.png')}, 'digest': manifest['digest'],
         'pairs': {'cat/0__1': {'kept': 0.25}, 'cat/1__2': {'kept': 0.5, 'cycle_error_median': None}}}  # yapf: disable
@@ -250,7 +252,7 @@ def test_a_folder_of_other_things_does_not_become_a_store(tmp_path: Path) -> Non
 @pytest.mark.parametrize('name, content, message', [
     ('fingerprint.json', b'{"teacher": ', r'fingerprint\.json: cannot be read'),
     ('fingerprint.json', b'[1]', r'fingerprint\.json: is not from a label store'),
-    ('manifest.json', b'{"pairs": {}}', r'manifest\.json: is not from a label store \(wanted .*fingerprint, pairs, soft'),
+    ('manifest.json', b'{"pairs": {}}', r'manifest\.json: is not from a label store \(wanted .*fingerprint, pairs'),
 ])
 def test_a_damaged_index_is_named(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     store_in(tmp_path).finish([], {})
@@ -354,16 +356,35 @@ def test_weights_that_a_killed_writer_left_go_when_the_label_has_none(tmp_path: 
     assert not (tmp_path / 'cat' / '0__1.weight.png').exists()
 
 
-def test_a_store_of_the_first_format_is_read_and_gets_its_digests_when_it_is_finished_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize('number', [1, 2, 4])
+def test_a_store_of_another_format_is_refused_by_its_name(tmp_path: Path, number: int) -> None:
+    store = store_in(tmp_path)
+    store.write('cat/0__1', label(0), {'kept': 0.5})
+    store.finish(['cat/0__1'], {})
+    other = {name: value for name, value in store.manifest.items() if number > 2 or name not in ('files', 'digest')[:3 - number]}
+    (tmp_path / 'manifest.json').write_text(json.dumps({**other, 'format': f'mmrefine-labels/{number}'}))
+    for look in (LabelStore.open, store_in):
+        with pytest.raises(LabelStoreError, match=rf'manifest\.json: is of the format mmrefine-labels/{number}, and this version reads only '
+                                                  r'mmrefine-labels/3; delete the folder, or set the store to a new one, and label again'):
+            look(tmp_path)
+
+
+def test_a_complete_store_that_does_not_say_its_kind_is_one_of_flow_and_keeps_its_digest(tmp_path: Path) -> None:
     store = store_in(tmp_path)
     store.write('cat/0__1', label(0, soft=True), {'kept': 0.5})
     store.finish(['cat/0__1'], {})
+    before = {name: value for name, value in store.manifest.items() if name != 'kind'}
+    write_json(tmp_path / 'manifest.json', {**before, 'digest': seal_of(before)})  # as it was written before there were kinds
     wanted = tree(tmp_path)
-    old = {name: value for name, value in store.manifest.items() if name not in ('files', 'digest')}
-    (tmp_path / 'manifest.json').write_text(json.dumps({**old, 'format': 'mmrefine-labels/1'}))
-    assert torch.equal(LabelStore.open(tmp_path).read('cat/0__1').weight, store.read('cat/0__1').weight)
-    store_in(tmp_path).finish(['cat/0__1'], {})
-    assert tree(tmp_path) == wanted
+    found = LabelStore.open(tmp_path)
+    assert found.codec.kind == 'flow' and torch.equal(found.read('cat/0__1').weight, store.read('cat/0__1').weight)
+    again = store_in(tmp_path)
+    assert again.is_complete() and again.has('cat/0__1') and tree(tmp_path) == wanted and not verify_store(tmp_path).faults
+
+
+def test_a_store_of_a_kind_that_nobody_knows_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(LabelStoreError, match=r"labels of the kind 'smell' cannot be read here, only .*flow.*; import the package"):
+        store_in(tmp_path, kind='smell')
 
 
 def test_finishing_again_with_other_labels_keeps_those_of_before(tmp_path: Path) -> None:
@@ -418,7 +439,7 @@ def test_what_judges_the_labels_of_another_store_is_not_believed(tmp_path: Path)
 
 def test_the_end_of_a_store_takes_little_memory_for_each_label(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, 'fsync', lambda handle: None)
-    files = encode_label(label())
+    files = FlowCodec().encode(label())
     stats = {f'statistic_{at}_pixels': at / 7 for at in range(20)}
     quality = {'regions': [at / 3 for at in range(30)], 'kinds': {'cuts': False}}
     peaks, sizes = [], []

@@ -86,7 +86,7 @@ def replace_by_another(path: Path) -> None:
 @pytest.mark.parametrize('name, damage, line', [
     (f'{HARD}.png', lambda path: path.write_bytes(path.read_bytes()[:-20]),
      r'dog/run/1__2.png: truncated: the PNG stops after \d+ bytes .*\(digest \w{16}, wanted \w{16}\)'),
-    (f'{SOFT}.weight.png', lambda path: os.truncate(path, 0), r'cat/0__1.weight.png: is no PNG, it has 0 bytes \(digest .*'),
+    (f'{SOFT}.weight.png', lambda path: os.truncate(path, 0), r'cat/0__1.weight.png: is not a PNG, it has 0 bytes \(digest .*'),
     (f'{HARD}.png', replace_by_another, r'dog/run/1__2.png: changed: not the bytes that were written \(digest .*'),
     (f'{HARD}.png', lambda path: path.write_bytes(path.read_bytes() + b'x'), 'dog/run/1__2.png: changed: not the bytes .*'),
     (f'{HARD}.png', os.unlink, 'dog/run/1__2.png: is missing; the label dog/run/1__2 needs it'),
@@ -95,9 +95,9 @@ def replace_by_another(path: Path) -> None:
     ('fingerprint.json', lambda path: path.write_text('{"teacher": 1}'),
      'fingerprint.json: (changed: .*|is broken: it does not map names to digests)'),
     ('manifest.json', os.unlink, 'manifest.json: is missing: labelling has not come to its end .*, or the file was lost'),
-    ('manifest.json', lambda path: os.truncate(path, 100), 'manifest.json: is broken: it is no JSON .*'),
-    ('manifest.json', lambda path: path.write_bytes(b'{\xff}'), "manifest.json: is broken: it is no JSON .*decode byte 0xff.*"),
-    ('manifest.json', lambda path: path.write_bytes(b'[' * 200000), 'manifest.json: is broken: it is no JSON .*recursion.*'),
+    ('manifest.json', lambda path: os.truncate(path, 100), 'manifest.json: is broken: it is not valid JSON .*'),
+    ('manifest.json', lambda path: path.write_bytes(b'{\xff}'), "manifest.json: is broken: it is not valid JSON .*decode byte 0xff.*"),
+    ('manifest.json', lambda path: path.write_bytes(b'[' * 200000), 'manifest.json: is broken: it is not valid JSON .*recursion.*'),
     ('manifest.json', lambda path: path.write_text('[]'), 'manifest.json: is broken: it is not an object'),
     ('manifest.json', lambda path: path.write_text('{"format": "x", "fingerprint": {}}'),
      'manifest.json: is broken: its "pairs" is missing'),
@@ -152,7 +152,7 @@ def test_a_manifest_that_names_a_file_outside_is_not_followed(store: Path) -> No
     manifest = json.loads((store / 'manifest.json').read_text())
     manifest['pairs']['../secret__x'] = {}
     (store / 'manifest.json').write_text(json.dumps(manifest))
-    assert "manifest.json: is broken: '../secret__x' is no label key" in faults(store)
+    assert "manifest.json: is broken: '../secret__x' is not a valid label key" in faults(store)
 
 
 def test_an_unfinished_store_is_told_apart_and_its_whole_labels_are_checked(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_an_unfinished_store_is_told_apart_and_its_whole_labels_are_checked(tmp_
     (tmp_path / 'cat/1__2.png').write_bytes((tmp_path / f'{HARD}.png').read_bytes())  # its statistics are still to come
     assert faults(tmp_path) == only
     for name, at, problem in ((f'{SOFT}.png', 70, 'damaged: the checksum'), (f'{SOFT}.json', 20, 'is broken: its contents have'),
-                              (f'{HARD}.png', 3, 'is no PNG')):
+                              (f'{HARD}.png', 3, 'is not a PNG')):
         flip(tmp_path / name, at)
         lines = faults(tmp_path)
         assert lines[0] == only[0] and len(lines) == 2 and lines[1].startswith(f'{name}: {problem}'), lines
@@ -183,12 +183,14 @@ def test_a_label_that_was_copied_from_another_store_does_not_belong(tmp_path: Pa
     assert line.startswith('cat/7__8.json: does not belong to the store: it was made from ')
 
 
-def test_a_store_of_the_first_format_is_judged_by_the_checksums_in_its_pictures(store: Path) -> None:
+@pytest.mark.parametrize('number', [1, 2])
+def test_a_store_of_an_older_format_is_told_by_its_name_and_its_pictures_by_their_checksums(store: Path, number: int) -> None:
     manifest = json.loads((store / 'manifest.json').read_text())
     old = {name: value for name, value in manifest.items() if name not in ('files', 'digest')}
-    (store / 'manifest.json').write_text(json.dumps({**old, 'format': 'mmrefine-labels/1'}, indent=1) + '\n')
+    (store / 'manifest.json').write_text(json.dumps({**old, 'format': f'mmrefine-labels/{number}'}, indent=1) + '\n')
+    (store / 'quality.json').unlink()
     line, = faults(store)
-    assert line.startswith('manifest.json: is of the format mmrefine-labels/1, which keeps no digests')
+    assert line == f'manifest.json: is of the format mmrefine-labels/{number}, and this version reads only mmrefine-labels/3'
     flip(store / f'{HARD}.png', 70)
     assert faults(store)[1].startswith(f'{HARD}.png: damaged: the checksum')
 

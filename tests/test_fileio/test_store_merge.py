@@ -158,7 +158,7 @@ def test_other_fingerprints_are_refused_by_what_differs(tmp_path: Path, complete
 
 
 @pytest.mark.parametrize('at, stats, differ', [
-    (4, stats_of(KEYS[2]), 'flow'), (1, stats_of(KEYS[2]), 'flow, weights'), (2, {'kept': 0.3}, 'statistics')])  # yapf: disable
+    (4, stats_of(KEYS[2]), '.png'), (1, stats_of(KEYS[2]), '.png, .weight.png'), (2, {'kept': 0.3}, 'statistics')])  # yapf: disable
 def test_two_stores_that_disagree_on_a_pair_are_refused_by_its_name(tmp_path: Path, at: int, stats: Dict[str, float],
                                                                     differ: str) -> None:
     ours, other = made(tmp_path / 'ours', KEYS[:3]), made(tmp_path / 'other', KEYS[3:], complete=False)
@@ -198,8 +198,8 @@ def test_what_is_no_store_is_said(tmp_path: Path) -> None:
     ours = made(tmp_path / 'ours', KEYS)
     (tmp_path / 'thesis').mkdir()
     (tmp_path / 'thesis/x.txt').write_text('x')
-    assert f'{tmp_path}/gone: is no label store (there is no such folder)' in refused(tmp_path, [ours, tmp_path / 'gone'])
-    assert f'{tmp_path}/thesis: is no label store (it has no fingerprint.json)' in refused(tmp_path, [ours, tmp_path / 'thesis'])
+    assert f'{tmp_path}/gone: is not a label store (there is no such folder)' in refused(tmp_path, [ours, tmp_path / 'gone'])
+    assert f'{tmp_path}/thesis: is not a label store (it has no fingerprint.json)' in refused(tmp_path, [ours, tmp_path / 'thesis'])
     with pytest.raises(LabelStoreError, match=r'not empty \(x\.txt, …\)'):
         merge_stores(tmp_path / 'thesis', [ours])
     with pytest.raises(LabelStoreError, match='name at least one'):
@@ -224,12 +224,11 @@ def test_what_else_the_manifests_say_is_kept_where_all_agree_and_never_lost(tmp_
     assert 'its manifest says another "by" than those' in refused(tmp_path, [tmp_path / '0', tmp_path / '2'])
 
 
-def test_merging_a_store_of_the_first_format_into_a_new_folder_records_its_digests(tmp_path: Path) -> None:
+def test_a_store_of_an_older_format_is_not_merged(tmp_path: Path) -> None:
     manifest = json.loads((made(tmp_path / 'old', KEYS) / 'manifest.json').read_text())
     old = {name: value for name, value in manifest.items() if name not in ('files', 'digest')}
     (tmp_path / 'old/manifest.json').write_text(json.dumps({**old, 'format': 'mmrefine-labels/1'}))
-    merge_stores(tmp_path / 'out', [tmp_path / 'old'])
-    assert tree(tmp_path / 'out') == whole(tmp_path)
+    assert 'is of the format mmrefine-labels/1, and this version reads only mmrefine-labels/3' in refused(tmp_path, [tmp_path / 'old'])
 
 
 def test_the_summary_is_the_mean_over_all_and_over_each_scene() -> None:

@@ -18,8 +18,8 @@ from helpers_fileio import die_at, in_child, label, tree
 import mmrefine.fileio.store.label_store as label_store
 from mmrefine.errors import LabelStoreError, StaleLabelsError
 from mmrefine.fileio import LabelStore
-from mmrefine.fileio.codecs.flow import as_stored
-from mmrefine.fileio.lock import folder_lock
+from mmrefine.fileio.codecs.flow import FlowCodec
+from mmrefine.fileio.lock import LOCK, folder_lock
 from mmrefine.fileio.store.verification import verify_store
 
 KEYS = [f'cat/{at}__{at + 1}' for at in range(6)]
@@ -96,7 +96,7 @@ def test_no_label_is_half_of_one_run_and_half_of_another(tmp_path: Path, seed: i
     for at, key in enumerate(KEYS):
         made_by = round(store.stats(key)['kept'] * 7) - at
         wanted = label(at + made_by, soft=(at + made_by) % 2 == 1)
-        assert made_by in (0, 1) and torch.equal(store.read(key).weight, as_stored(wanted).weight)
+        assert made_by in (0, 1) and torch.equal(store.read(key).weight, FlowCodec().as_stored(wanted).weight)
 
 
 def test_of_two_runs_of_different_making_one_gets_the_folder_and_the_other_is_told(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_runs_that_are_killed_at_random_beside_one_that_is_not_do_no_harm(tmp_pa
         assert tree(root) == wanted
 
 
-def test_the_lock_lets_one_in_at_a_time_leaves_nothing_and_dies_with_its_holder(tmp_path: Path) -> None:
+def test_the_lock_lets_one_in_at_a_time_leaves_an_empty_file_and_dies_with_its_holder(tmp_path: Path) -> None:
     notes: List[str] = []
 
     def hold() -> None:
@@ -186,7 +186,7 @@ def test_the_lock_lets_one_in_at_a_time_leaves_nothing_and_dies_with_its_holder(
         time.sleep(0.005)
     with folder_lock(tmp_path):
         notes += os.listdir(tmp_path)
-    assert end_of(pid) == 0 and notes == []
+    assert end_of(pid) == 0 and notes == [LOCK]
 
     def die() -> None:
         with folder_lock(tmp_path):
@@ -194,14 +194,14 @@ def test_the_lock_lets_one_in_at_a_time_leaves_nothing_and_dies_with_its_holder(
 
     assert in_child(die) == -signal.SIGKILL
     with folder_lock(tmp_path):
-        assert os.listdir(tmp_path) == []
+        assert os.listdir(tmp_path) == [LOCK]
 
 
 def test_a_child_that_was_forked_inside_does_not_keep_the_lock(tmp_path: Path) -> None:
     with folder_lock(tmp_path):
         pid = start(lambda: time.sleep(30))
     try:
-        handle = os.open(tmp_path, os.O_RDONLY)
+        handle = os.open(tmp_path / LOCK, os.O_RDONLY)
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises if it is held
         os.close(handle)
     finally:

@@ -99,9 +99,9 @@ def test_every_row_of_the_table_is_what_a_labeler_with_these_thresholds_keeps_by
         part = FlowLabeler(**{k: v for k, v in _with(config, row['thresholds']).items() if k != 'type'})
         for number, names in ((0, ('chosen_precision', 'chosen_coverage')), (1, ('precision', 'coverage'))):
             made = look.warp(np.random.default_rng((0, number, 0)), pairs[number][0], 1.5)
-            label = part.label(teacher, made.frames1, made.frames2)[0].forward
+            label = part.label_pairs(teacher, made.frames1, made.frames2)[0].forward
             truth = quality_record([('a', tally_truth(label, made.flow[0], torch.ones(HEIGHT, WIDTH, dtype=torch.bool)))])['truth']
-            kept = part.label(teacher, *(frame[None] for frame in pairs[number]))[0].forward.weight.mean()
+            kept = part.label_pairs(teacher, *(frame[None] for frame in pairs[number]))[0].forward.weight.mean()
             assert [row[name] for name in names] == pytest.approx([truth['precision'], float(kept)], abs=1e-5)
 
 

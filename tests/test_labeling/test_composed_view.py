@@ -90,7 +90,7 @@ def test_of_exact_short_steps_and_a_wrong_long_one_the_label_is_the_true_long_on
     wrong = torch.zeros(2, 64, 96) if direct == 'nothing moves' else noise((64, 96))
     teacher = Knowing(world.frames, {**world.motions, (0, 2): wrong, (2, 0): wrong})
     labeler = FlowLabeler(view=dict(type='ComposedView', radius=4, **PLAIN), directions='both')
-    label, = labeler.label(teacher, world.frames[0][None], world.frames[2][None], middles=middles(world.frames, 1))
+    label, = labeler.label_pairs(teacher, world.frames[0][None], world.frames[2][None], middles=middles(world.frames, 1))
     found = torch.stack([label.forward.flow, label.backward.flow])
     chains = [compose(*(world.motions[step][None] for step in steps))[0] for steps in (((0, 1), (1, 2)), ((2, 1), (1, 0)))]
     assert world.seen.float().mean() > .6
@@ -257,7 +257,7 @@ def test_filters_and_a_calibration_work_with_a_view_that_composes():
 
     labeler = dict(type='FlowLabeler', view=dict(type='ComposedView', **PLAIN),
                    filters=[dict(type='CycleFilter'), dict(type='CompositeFilter')])
-    label, = FlowLabeler(**{key: value for key, value in labeler.items() if key != 'type'}).label(
+    label, = FlowLabeler(**{key: value for key, value in labeler.items() if key != 'type'}).label_pairs(
         Still(), frames[0][None], frames[2][None], frames[3][None], middles=middles(frames, 1))
     assert label.stats['third'] == 1 and label.forward.weight.min() == 1
     found = calibrate(Still(), dict(labeler, filters=[dict(type='CycleFilter')]), list(zip(frames, frames[1:])), warps=2)
@@ -292,4 +292,4 @@ def test_frames_in_between_of_another_shape_or_number_of_pairs_are_refused(betwe
     frames = coded(3)
     labeler = FlowLabeler(view=dict(type='ComposedView', **PLAIN))
     with pytest.raises(ValueError, match=found):
-        labeler.label(Knowing(frames, shifts([(1, 0), (1, 0)])), frames[0][None], frames[2][None], middles=between)
+        labeler.label_pairs(Knowing(frames, shifts([(1, 0), (1, 0)])), frames[0][None], frames[2][None], middles=between)

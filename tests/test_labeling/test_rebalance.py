@@ -114,9 +114,9 @@ class Growing:
 def test_what_is_new_is_told_by_the_plain_look_of_the_view(view, warm):
     frames = torch.rand(1, 3, 32, 40, generator=torch.Generator().manual_seed(0))
     teacher = Growing({40: 0.5, 80: 0.5}, warm)  # at twice the size half as much
-    plain, = FlowLabeler(view=view).label(teacher, frames, frames)
+    plain, = FlowLabeler(view=view).label_pairs(teacher, frames, frames)
     labeler = FlowLabeler(view=view, directions='both', balance=dict(type='Novelty', half=.25, least=.1))
-    weighed, = labeler.label(teacher, frames, frames)
+    weighed, = labeler.label_pairs(teacher, frames, frames)
     motion = weighed.forward.flow[0].mean().item()
     assert torch.equal(weighed.forward.flow, plain.forward.flow) and 0.2 < motion < 0.5
     assert weighed.forward.weight.mean().item() == pytest.approx(.1 + .9 * (.5 - motion) / (.75 - motion), rel=1e-3)
@@ -132,7 +132,7 @@ def test_what_is_new_is_told_by_the_plain_look_of_the_view(view, warm):
 def test_a_view_without_a_plain_look_beside_the_label_is_refused(view, teacher):
     frames = torch.rand(1, 3, 32, 40)
     with pytest.raises(ConfigError, match=r'Novelty compares .* scales such as \(1\.0, 2\.0\)'):
-        FlowLabeler(view=view, balance=dict(type='Novelty')).label(teacher, frames, frames)
+        FlowLabeler(view=view, balance=dict(type='Novelty')).label_pairs(teacher, frames, frames)
 
 
 def test_the_video_configs_learn_nothing_across_a_cut():
@@ -140,8 +140,8 @@ def test_the_video_configs_learn_nothing_across_a_cut():
     labeler = FlowLabeler(**{key: value for key, value in load_config(VIDEO).labeler.to_dict().items() if key != 'type'})
     shots = F.interpolate(torch.rand(2, 3, 8, 10, generator=torch.Generator().manual_seed(0)), (32, 40), mode='bilinear')
     teacher = Growing({40: 0.5, 80: 3.})
-    same, = labeler.label(teacher, shots[:1], shots[:1].roll(1, -1))
-    cut, = labeler.label(teacher, shots[:1], shots[1:])
+    same, = labeler.label_pairs(teacher, shots[:1], shots[:1].roll(1, -1))
+    cut, = labeler.label_pairs(teacher, shots[:1], shots[1:])
     assert same.forward.weight.mean() > 0.3 and same.backward.weight.mean() > 0.3
     assert cut.forward.weight.sum() == 0 == cut.backward.weight.sum() and cut.stats['passed_CutGuard'] == 0
 

@@ -60,9 +60,11 @@ def test_bfloat16_is_near_and_answers_in_float32(build_raft, frames):
 
 def test_it_names_what_changes_its_answers_beside_the_weights(build_raft):
     student = build_raft()
-    assert FrozenTeacher(student).shortcuts() == {}
+    plain = FrozenTeacher(student)
+    assert plain.describe() == dict(network='RAFT', iters=student.test_iters, frames=vars(student.normalize)) and not plain.depends_on_batch
     student.exit_below = .05
-    assert FrozenTeacher(student, dtype='bfloat16').shortcuts() == dict(dtype='bfloat16', exit_below=.05)
+    other = FrozenTeacher(student, dtype='bfloat16')
+    assert other.describe() == dict(plain.describe(), dtype='bfloat16', exit_below=.05) and other.depends_on_batch
 
 
 def test_training_the_student_does_not_move_the_teacher(build_raft, frames, label):

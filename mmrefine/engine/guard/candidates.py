@@ -1,16 +1,17 @@
-"""Candidates between teacher and student, and what a guard says of them."""
+"""Candidates between teacher and student, and what the guard says of them."""
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence
 
 import torch
 from torch import Tensor
 
-from mmrefine.engine.guard.pairs import GuardPairs
-from mmrefine.evaluation import Comparison, Witness, compare, loss_against, mean_witness
+from mmrefine.engine.guard.observer import Observer
+from mmrefine.evaluation.guard.comparison import Comparison, Observation, compare, loss_against, mean_observation
 from mmrefine.report import kept_back
-from mmrefine.structures import FlowEstimator
+
+__all__ = ['Candidate', 'State', 'candidate_record', 'choose', 'mixed_state', 'rate', 'reason']
 
 State = Mapping[str, Tensor]
 
@@ -22,15 +23,15 @@ class Candidate:
     Args:
         iter: optimiser steps after which the student was taken.
         step: how far it is from the teacher (0) to that student (1).
-        loss: mean over the pairs of :func:`~mmrefine.evaluation.loss_against`, below 0 if better than the teacher.
+        loss: mean over the samples of :func:`~mmrefine.evaluation.guard.comparison.loss_against`, below 0 if better than the teacher.
         comparison: with its interval.
-        witness: means over the pairs.
+        witnesses: means over the samples, by name.
     """
     iter: int
     step: float
     loss: float
     comparison: Comparison
-    witness: Witness
+    witnesses: Observation
 
 
 def mixed_state(teacher: State, student: State, step: float) -> Dict[str, Tensor]:
@@ -49,12 +50,24 @@ def mixed_state(teacher: State, student: State, step: float) -> Dict[str, Tensor
     return mixed
 
 
-def rate(guard: GuardPairs, network: FlowEstimator, teacher: Sequence[Witness], iteration: int, step: float, confidence: float = 0.95,
-         seed: int = 0, told: Optional[Callable[[int], None]] = None) -> Candidate:
-    """What the guard's pairs say of a network, compared with what they said of its teacher; ``told`` as in ``guard.witnesses``."""
-    found = guard.witnesses(network, told)
-    losses = [loss_against(ours, theirs) for ours, theirs in zip(found, teacher)]
-    return Candidate(iteration, step, sum(losses) / len(losses), compare(losses, guard.clusters, confidence, seed), mean_witness(found))
+def rate(observer: Observer, network: Any, teacher: Sequence[Observation], iteration: int, step: float, confidence: float = 0.95,
+         seed: int = 0, progress: Optional[Callable[[int], None]] = None) -> Candidate:
+    """What a network shows on the samples that are kept back, compared with what its teacher showed there.
+
+    Args:
+        observer: of these samples.
+        network: the candidate, in evaluation mode.
+        teacher: what ``observer`` saw of the original network.
+        iteration: see :class:`Candidate`.
+        step: see there.
+        confidence: of the interval, in (0, 1).
+        seed: of its draws.
+        progress: see :meth:`Observer.observe`.
+    """
+    found, witnesses = observer.observe(network, progress), observer.witnesses
+    losses = [loss_against(ours, theirs, witnesses.weights, witnesses.floors) for ours, theirs in zip(found, teacher)]
+    comparison = compare(losses, observer.clusters, confidence, seed)
+    return Candidate(iteration, step, sum(losses) / len(losses), comparison, mean_observation(found))
 
 
 def choose(rated: Sequence[Candidate]) -> Candidate:
@@ -68,28 +81,25 @@ def choose(rated: Sequence[Candidate]) -> Candidate:
     return min((one for one in surely if one.step == farthest) if surely else rated, key=lambda one: one.loss)
 
 
-def candidate_record(rated: Sequence[Candidate], best: Candidate, teacher: Sequence[Witness], confidence: float) -> Dict[str, Any]:
+def candidate_record(rated: Sequence[Candidate], best: Candidate, teacher: Sequence[Observation],
+                     sample_name: str = 'frame pair') -> Dict[str, Any]:
     """For the report: verdict, reason, the chosen candidate and all others. JSON-able."""
-    accepted = best.comparison.is_better
     return dict(
-        verdict='student' if accepted else 'teacher',
-        reason=reason(best, confidence),
+        verdict='student' if best.comparison.is_better else 'teacher',
+        reason=reason(best, sample_name),
         chosen=dict(iter=best.iter, step=best.step, **best.comparison.to_dict()),
-        witnesses=dict(before=asdict(mean_witness(teacher)), after=asdict(best.witness)),
-        candidates=[dict(iter=one.iter, step=one.step, **one.comparison.to_dict(), witnesses=asdict(one.witness)) for one in rated])
+        witnesses=dict(before=mean_observation(teacher), after=dict(best.witnesses)),
+        candidates=[dict(iter=one.iter, step=one.step, **one.comparison.to_dict(), witnesses=dict(one.witnesses)) for one in rated])
 
 
-def reason(best: Candidate, confidence: float = 0.95) -> str:
+def reason(best: Candidate, sample_name: str = 'frame pair') -> str:
     """The verdict in one sentence."""
     found = best.comparison
     change, low, high = 100 * found.change, 100 * found.low, 100 * found.high
-    said = (f'on {kept_back(found.pairs)} the label-free score changed by {change:+.1f} % '
-            f'(interval {low:+.1f} to {high:+.1f} %, {found.better:.0%} of the pairs better)')
+    said = (f'on {kept_back(found.pairs, sample_name)} the label-free score changed by {change:+.1f} % '
+            f'(interval {low:+.1f} to {high:+.1f} %, {found.better:.0%} of the {sample_name.split()[-1]}s better)')
     whose = '' if best.step == 1 else f'{best.step:.0%} of the way to '
     whose += f'the student after {best.iter} steps'
     if found.is_better:
-        return f'{whose} is better than the network as it came and is handed back: {said}'
-    return f'no candidate is surely better, so the network as it came is handed back unchanged: for {whose}, {said}'
-
-
-__all__: List[str] = ['Candidate', 'State', 'candidate_record', 'choose', 'mixed_state', 'rate', 'reason']
+        return f'{whose} is better than the original network and is handed back: {said}'
+    return f'no candidate is surely better, so the original network is handed back unchanged: for {whose}, {said}'

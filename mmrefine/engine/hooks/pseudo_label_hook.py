@@ -11,10 +11,8 @@ from mmengine.runner import Runner
 import mmrefine
 from mmrefine.compat.cpu import has_fast_bfloat16
 from mmrefine.engine.stage1.calibrated import calibrate_labeler, check_calibration
-from mmrefine.engine.stage1.label_quality import judge_labels
-from mmrefine.engine.stage1.run import label_fingerprint, label_summary, make_labels, wanted_keys
+from mmrefine.engine.stage1.run import judge_of, label_fingerprint, label_summary, make_labels, wanted_keys
 from mmrefine.errors import ConfigError, StaleLabelsError
-from mmrefine.evaluation import verdict_lines
 from mmrefine.fileio.digest import digest_of
 from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.labeling import FlowLabeler
@@ -113,19 +111,20 @@ class PseudoLabelHook(Hook):
         if self.teacher_dtype != 'float32' and not has_fast_bfloat16(next(model.parameters()).device.type):
             runner.logger.warning(f'Stage 1: teacher_dtype={self.teacher_dtype!r} takes several times as long as float32 on this CPU, and '
                                   "its labels are less exact; leave it out, or set it to 'float32'")
-        runner.logger.info(f'Stage 1: labels of {len(dataset.pairs)} frame pairs to {root}')
+        runner.logger.info(f'Stage 1: labels of {len(dataset.units)} frame pairs to {root}')
         run = make_labels(teacher, labeler, dataset, store, self.batch_size, self.min_kept, part,
                           device=device, log=runner.logger.info)
         runner.logger.info(f'Stage 1: {run.labels} labels ({run.made} made now) in {run.seconds:.0f} s; mean weight {run.kept:.1%}')
         if not store.is_complete():
             runner.logger.info(f'Stage 1: part {part[0]} of {part[1]} is done; merge the stores of all parts')
             return False
-        quality = judge_labels(store, dataset)
-        for line, color in verdict_lines(quality):
+        judge = judge_of(store.codec.kind)
+        judged = {} if judge is None else dict(quality=judge.judge(store, dataset))
+        for line, color in [] if judge is None else judge.lines(judged['quality']):
             (runner.logger.info if color == 'green' else runner.logger.warning)(f'Stage 1: {line}')
         runner.message_hub.update_info(LABELS_INFO, dict(
             store=root.name, teacher=store.fingerprint['teacher'], labels=run.labels, seconds=round(run.seconds, 1),
-            round=runner.epoch, summary=label_summary(store), quality=quality, **promise))
+            round=runner.epoch, summary=label_summary(store), **judged, **promise))
         runner.message_hub.update_scalar('train/label_kept', run.kept)
         runner.call_hook('after_label', run=run, store=store, round_=runner.epoch)
         return True

@@ -12,51 +12,55 @@ from mmengine.runner import Runner
 
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.engine.guard.candidates import Candidate, State, candidate_record, choose, mixed_state, rate
-from mmrefine.engine.guard.forgetting import general_epe
-from mmrefine.engine.guard.pairs import GuardPairs
+from mmrefine.engine.guard.flow_witnesses import FlowWitnesses
+from mmrefine.engine.guard.observer import Observer
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import CheckpointError, ConfigError
-from mmrefine.evaluation import Witness
+from mmrefine.evaluation.guard.comparison import Observation
 from mmrefine.fileio.atomic import save_checkpoint
-from mmrefine.models import FlowRefiner, load_estimator
-from mmrefine.registry import DATASETS, HOOKS
-from mmrefine.report import frame_pairs
+from mmrefine.models import load_estimator
+from mmrefine.registry import DATASETS, HOOKS, WITNESSES
+from mmrefine.report import counted
+from mmrefine.structures.contracts import Witnesses
 from mmrefine.values import as_count, is_number
 
 # in the message hub, where the report looks for it
 GUARD_INFO = 'mmrefine_guard'
-# there too: what the looks on the way said, so that a resumed run knows those before it
+# there too: what was found on the way, so that a resumed run knows what came before it
 LOOKS_INFO = 'mmrefine_guard_looks'
 BEST = 'guard_best.pth'
-FEW = 4  # pairs; below, chance alone could look the same
+FEW = 4  # samples; below, chance alone could look the same
 
 
 @HOOKS.register_module()
 class RegressionGuardHook(Hook):
     """Compares teacher and student on frames that labels and training have not seen; unless the student is better, the teacher stays.
 
-    No ground truth is needed: see :class:`~mmrefine.engine.guard.pairs.GuardPairs` and :mod:`mmrefine.evaluation.guard.score`. At the end
-    of training the candidates are the student (and, with ``interval``, the best of the networks on the way), each at several steps from the
-    teacher's weights to its own. A candidate is surely better if the bootstrap interval of its paired differences to the teacher lies
-    below 0 as a whole; the interval is as wide as the number of candidates demands (Bonferroni). Of those the one that went farthest wins
-    (:func:`~mmrefine.engine.guard.candidates.choose`). If there is none, the weights of the teacher are put back: ``refined.pth`` is then the
-    network as it came, and log and report say so.
+    No ground truth is needed: see :class:`~mmrefine.engine.guard.flow_witnesses.FlowWitnesses` and
+    :mod:`mmrefine.evaluation.guard.comparison`. At the end of training the candidates are the student (and, with ``interval``, the best of
+    the networks on the way), each at several steps from the teacher's weights to its own. A candidate is surely better if the bootstrap
+    interval of its paired differences to the teacher lies below 0 as a whole; the interval is as wide as the number of candidates demands
+    (Bonferroni). Of those the one that went farthest wins (:func:`~mmrefine.engine.guard.candidates.choose`). If there is none, the
+    weights of the teacher are put back: ``refined.pth`` is then the original network, and log and report say so.
 
-    The winner and the teacher are also scored on rendered pairs of a fixed look with exact motion: what was forgotten.
+    The winner and the teacher are also scored on rendered samples of a fixed look with exact truth: what was forgotten.
+
+    The weights are those of the model's ``estimator``.
 
     Args:
-        dataset: the pairs that are kept back: a data set config with ``held=True``; its ``held_out`` must be that of the data that are
+        dataset: the frames that are kept back: a data set config with ``held=True``; its ``held_out`` must be that of the data that are
             labelled and trained on. With ``held_out=0`` there is no guard.
         steps: from the teacher's weights (0) to the student's (1), each in (0, 1].
-        interval: optimiser steps between two looks at the student on the way; None: only at the end.
-        patience: stop training after so many looks without a better score; None: never.
-        pairs: see :class:`~mmrefine.engine.guard.pairs.GuardPairs`.
+        interval: optimiser steps from one comparison on the way to the next; None: only at the end.
+        patience: stop training after so many comparisons without a better score; None: never.
+        pairs: see :class:`~mmrefine.engine.guard.flow_witnesses.FlowWitnesses`.
         warps: see there.
         pace: see there.
         confidence: of the interval, in (0, 1).
-        general: rendered pairs for the forgetting check; 0: none.
+        general: rendered samples for the forgetting check; 0: none.
         seed: of warps and bootstrap.
-        before: file name in the work dir of the network as it came (:class:`~mmrefine.engine.WeightsHook` writes it).
+        before: file name in the work dir of the original network (:class:`~mmrefine.engine.WeightsHook` writes it).
+        witnesses: config of what is compared; None: ``FlowWitnesses`` of ``pairs``, ``warps`` and ``pace``.
 
     Raises:
         ConfigError: a value out of range.
@@ -74,7 +78,8 @@ class RegressionGuardHook(Hook):
                  confidence: float = 0.95,
                  general: int = 8,
                  seed: int = 0,
-                 before: str = 'teacher.pth') -> None:
+                 before: str = 'teacher.pth',
+                 witnesses: Optional[Dict[str, Any]] = None) -> None:
         if not steps or not all(0 < step <= 1 for step in steps):
             raise ConfigError(f'RegressionGuardHook.steps must be one or more shares in (0, 1], got {steps!r}')
         for key, value, least in (('interval', interval, 1), ('patience', patience, 1), ('pairs', pairs, 2), ('warps', warps, 0),
@@ -82,34 +87,36 @@ class RegressionGuardHook(Hook):
             if value is not None or key not in ('interval', 'patience'):
                 as_count(f'RegressionGuardHook.{key}', value, least)
         if patience is not None and interval is None:
-            raise ConfigError('RegressionGuardHook.patience counts looks at the student, and without interval there are none on the way; '
-                              'set interval')
+            raise ConfigError('RegressionGuardHook.patience counts comparisons on the way, and without interval there are none; set interval')
         if not is_number(pace) or not 0 <= pace < float('inf'):
             raise ConfigError(f'RegressionGuardHook.pace must be finite and not negative, got {pace!r}')
         if not is_number(confidence) or not 0 < confidence < 1:
             raise ConfigError(f'RegressionGuardHook.confidence must lie in (0, 1), got {confidence!r}')
+        if witnesses is not None and (pairs, warps, pace) != (32, 2, 1.):
+            raise ConfigError('RegressionGuardHook.witnesses has settings of its own; move pairs, warps and pace there')
+        self.witnesses: Witnesses = FlowWitnesses(pairs, warps, pace) if witnesses is None else WITNESSES.build(witnesses)
         self.config, self.steps = dataset, sorted(set(steps))
         self.interval, self.patience = interval, patience
-        self.pairs, self.warps, self.pace, self.seed = pairs, warps, pace, seed
-        self.confidence, self.general, self.before = confidence, general, before
+        self.confidence, self.general, self.seed, self.before = confidence, general, seed, before
         self.off = not dataset.get('held_out', 0)
         self._dataset: Any = None
         self._teacher: Any = None
-        self._guard: Any = None
-        self._seen: List[Witness] = []
+        self._observer: Any = None
+        self._seen: List[Observation] = []  # of the teacher
         self._best: Dict[str, Any] = {}
 
     def before_train(self, runner: Runner) -> None:
-        """Open the pairs: what is missing should not show after hours of training."""
+        """Open the data: what is missing should not show after hours of training."""
         if self.off:
             runner.logger.warning('Guard: off, as held_out is 0: nothing is kept back, and the student is handed back however it fares')
             return
         self._dataset = DATASETS.build(dict(self.config, pipeline=[]))
         scenes = len(self._dataset.scene_names)
-        runner.logger.info(f'Guard: {frame_pairs(len(self._dataset.pairs))} of {scenes} scene{"s" * (scenes != 1)} kept back')
-        if len(self._dataset.pairs) < FEW:
-            runner.logger.warning(f'Guard: fewer than {FEW} frame pairs prove hardly anything, so the network as it came will most likely '
-                                  'be handed back; refine on a longer video or on more scenes, or keep back more of it (held_out)')
+        name = self.witnesses.sample_name
+        runner.logger.info(f'Guard: {counted(len(self._dataset), name)} of {counted(scenes, "scene")} kept back')
+        if len(self._dataset) < FEW:
+            runner.logger.warning(f'Guard: fewer than {FEW} {name}s prove hardly anything, so the original network will most likely be '
+                                  'handed back; refine on a longer video or on more scenes, or keep back more of it (held_out)')
         path = Path(runner.work_dir, BEST)
         if runner.iter > 0 and self.interval and path.is_file():
             found = load_checkpoint_file(path)
@@ -117,15 +124,15 @@ class RegressionGuardHook(Hook):
                 self._best = dict(found['meta'], state=found['state_dict'])
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """Look at the student on the way."""
+        """Compare the student on the way."""
         done = runner.iter + 1
         if self.off or not self.interval or done % self.interval or done == runner.max_iters:
             return
         model = _model_of(runner)
         model.eval()
         self._ready(runner, model)
-        told = Progress(f'Guard: the student after {done} steps, {{}} pairs', self._guard.share, runner.logger.info)
-        found = self._rated(model, done, 1., self.confidence, told)
+        progress = self._progress(runner, f'the student after {done} steps')
+        found = self._rated(model, done, 1., self.confidence, progress)
         if not self._best or found.loss < self._best['loss']:
             state = {key: value.detach().cpu().clone() for key, value in model.estimator.state_dict().items()}
             self._best = dict(loss=found.loss, iter=done, state=state)
@@ -135,7 +142,7 @@ class RegressionGuardHook(Hook):
         runner.message_hub.update_info(LOOKS_INFO, [*looks, dict(iter=done, **found.comparison.to_dict())])
         runner.logger.info(f'Guard: after {done} steps {100 * found.comparison.change:+.1f} % (best after {self._best["iter"]})')
         if self.patience is not None and done - self._best['iter'] >= self.patience * self.interval:
-            runner.logger.info(f'Guard: no better score in {self.patience} looks, so training stops')
+            runner.logger.info(f'Guard: no better score in {self.patience} comparisons, so training stops')
             runner.train_loop.stop_training = True
 
     def after_train(self, runner: Runner) -> None:
@@ -154,50 +161,50 @@ class RegressionGuardHook(Hook):
         confidence = 1 - (1 - self.confidence) / (len(ends) * len(self.steps))
         rated: List[Candidate] = []
         candidates = [(iteration, step) for iteration in ends for step in self.steps]
-        share = self._guard.share
-        progress = Progress(f'Guard: {len(candidates)} candidates, {{}} looks at pairs', len(candidates) * share, runner.logger.info)
+        share = self._observer.share
+        progress = self._progress(runner, f'{len(candidates)} candidates', len(candidates))
         for iteration, step in candidates:
             model.estimator.load_state_dict(mixed_state(origin, ends[iteration], step))
             rated.append(self._rated(model, iteration, step, confidence, progress.beyond(len(rated) * share)))
         best = choose(rated)
         accepted = best.comparison.is_better
         model.estimator.load_state_dict(mixed_state(origin, ends[best.iter], best.step) if accepted else origin)
-        record = candidate_record(rated, best, self._seen, self.confidence)
-        record['looks'] = runner.message_hub.runtime_info.get(LOOKS_INFO, [])
-        record['general'] = self._forgotten(runner, model)
-        record['held_out'] = dict(pairs=len(self._guard), scenes=len(self._dataset.scene_names), share=self.config['held_out'])
+        witnesses = self.witnesses
+        record = dict(
+            candidate_record(rated, best, self._seen, witnesses.sample_name),
+            looks=runner.message_hub.runtime_info.get(LOOKS_INFO, []),
+            general=self._observer.forgotten(self._teacher, model, self.general, runner.logger.info),
+            held_out=dict(pairs=len(self._observer), scenes=len(self._dataset.scene_names), share=self.config['held_out']),
+            score=dict(
+                witnesses.describe(),
+                sample=witnesses.sample_name,
+                weights=dict(witnesses.weights),
+                floors=dict(witnesses.floors),
+                figures=[figure.to_dict() for figure in witnesses.figures]))
         runner.message_hub.update_info(GUARD_INFO, record)
         (runner.logger.info if accepted else runner.logger.warning)(f'Guard: {record["reason"]}')
 
-    def _ready(self, runner: Runner, model: FlowRefiner) -> None:
-        """The network as it came, and what it shows."""
-        if self._guard is not None:
+    def _ready(self, runner: Runner, model: Any) -> None:
+        """Load the original network, and see what it shows."""
+        if self._observer is not None:
             return
         path = Path(runner.work_dir, self.before)
         if not path.is_file():
-            raise CheckpointError(f'{path}: the network as it came is gone, and the guard compares with it; put the file back, or start '
-                                  'again in a new work dir')
+            raise CheckpointError(f'{path}: the original network is gone, and the guard compares with it; put the file back, or start again '
+                                  'in a new work dir')
         self._teacher = copy.deepcopy(model)
         load_estimator(self._teacher, path)
         self._teacher.eval()
-        device = str(next(model.parameters()).device)
-        self._guard = GuardPairs(self._dataset, self._teacher, self.pairs, self.warps, self.pace, self.seed, device,
-                                 runner.logger.info)
-        told = Progress('Guard: the network as it came, {} pairs', self._guard.share, runner.logger.info)
-        self._seen = self._guard.witnesses(self._teacher, told)
+        self.witnesses.prepare(self._dataset, self._teacher, str(next(model.parameters()).device), self.seed, runner.logger.info)
+        self._observer = Observer(self.witnesses)
+        self._seen = self._observer.observe(self._teacher, self._progress(runner, 'the original network'))
 
-    def _rated(self, model: FlowRefiner, iteration: int, step: float, confidence: float, told: Callable[[int], None]) -> Candidate:
-        return rate(self._guard, model, self._seen, iteration, step, confidence, self.seed, told)
+    def _progress(self, runner: Runner, what: str, networks: int = 1) -> Progress:
+        return Progress(f'Guard: {what}, {{}} {self.witnesses.sample_name}s', networks * self._observer.share, runner.logger.info)
 
-    def _forgotten(self, runner: Runner, model: FlowRefiner) -> Dict[str, float]:
-        if not self.general:
-            return {}
-        device = str(next(model.parameters()).device)
-        progress = Progress('Guard: what was forgotten, {} looks at rendered pairs', 2 * self.general, runner.logger.info)
-        before = general_epe(self._teacher, self.general, device, progress)
-        after = general_epe(model, self.general, device, progress.beyond(self.general))
-        return dict(pairs=self.general, before=before, after=after, change_percent=100 * (after / before - 1))
+    def _rated(self, model: Any, iteration: int, step: float, confidence: float, progress: Callable[[int], None]) -> Candidate:
+        return rate(self._observer, model, self._seen, iteration, step, confidence, self.seed, progress)
 
 
-def _model_of(runner: Runner) -> FlowRefiner:
+def _model_of(runner: Runner) -> Any:
     return runner.model.module if is_model_wrapper(runner.model) else runner.model

@@ -24,8 +24,7 @@ from mmrefine.engine.hooks.pseudo_label_hook import LABELS_INFO
 from mmrefine.engine.hooks.regression_guard_hook import GUARD_INFO
 from mmrefine.engine.judging.judge import holds, judge, open_group
 from mmrefine.engine.judging.pictures import WHEEL, Drawn, ReportPictures, named_pairs
-from mmrefine.engine.stage1.label_quality import judge_against_truth
-from mmrefine.engine.stage1.run import LabelRun
+from mmrefine.engine.stage1.run import LabelRun, judge_of
 from mmrefine.errors import CheckpointError
 from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.models import load_estimator
@@ -174,11 +173,12 @@ class ReportHook(Hook):
         if quality is None:
             return found
         store = self._store(runner)
-        if 'truth' not in quality and store is not None:
+        label_judge = None if store is None else judge_of(store.codec.kind)
+        if 'truth' not in quality and label_judge is not None:
             # the pairs to label need no truth, but those that are judged may have it
             for dataset, _ in self._groups.values():
                 if 'truth' not in quality and holds(dataset, FlowSample):
-                    quality = judge_against_truth(store, dataset, quality)
+                    quality = label_judge.judge_with_truth(store, dataset, quality)
         return dict(found, quality=quality)
 
     def _store(self, runner: Runner) -> Optional[LabelStore]:

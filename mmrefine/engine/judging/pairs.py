@@ -52,7 +52,7 @@ def judge_pairs(model: FlowEstimator,
     """
     rank, world = get_dist_info()
     known = _with_truth(dataset)
-    batches = scene_batches(dataset.pairs, known or _spread(len(dataset), at_most), batch_size)
+    batches = scene_batches([pair['scene'] for pair in dataset.pairs], known or _spread(len(dataset), at_most), batch_size)
     numbers = range(rank, len(batches), world)
     progress = Progress(f'{what}: {{}} pairs', sum(len(batches[number]) for number in numbers), log or (lambda line: None))
     done = 0

@@ -10,12 +10,12 @@ import numpy as np
 from mmengine.dist import broadcast_object_list, is_main_process
 
 from mmrefine.engine.runtime.processes import together
-from mmrefine.engine.stage1.run import as_frames
 from mmrefine.errors import ConfigError, LabelStoreError
 from mmrefine.fileio.atomic import write_failure, write_json
 from mmrefine.fileio.digest import digest_of
 from mmrefine.labeling import Calibration, calibrate, check_promise, tunable_filters
 from mmrefine.models import FrozenTeacher
+from mmrefine.structures import as_frames
 from mmrefine.values import as_count
 
 # what a config may say; the rest of calibrate() is the engine's business
@@ -122,13 +122,14 @@ class _Pairs(Sequence[Any]):
     """Pairs ``(3, H, W)`` RGB in [0, 1] on the CPU, spread evenly over a data set, read when asked for."""
 
     def __init__(self, dataset: Any, count: int) -> None:
-        there = len(dataset.pairs)
-        self.dataset = dataset
+        units = list(dataset.units)
+        there = len(units)
+        self.dataset, self.units = dataset, units
         self.chosen = sorted({int(i) for i in np.linspace(0, there - 1, min(count, there))})
 
     def __len__(self) -> int:
         return len(self.chosen)
 
     def __getitem__(self, number: Any) -> Any:
-        item = self.dataset[self.chosen[number]]
-        return tuple(as_frames([item[name]], 'cpu')[0] for name in ('frame1', 'frame2'))
+        unit = self.units[self.chosen[number]]
+        return tuple(as_frames([self.dataset.frame(unit.scene, frame)])[0] for frame in unit.frames)

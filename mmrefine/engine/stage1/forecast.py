@@ -1,4 +1,4 @@
-"""What a run is going to take, reckoned from what its first pairs took. Numbers only."""
+"""What a run will take, computed from what its first pairs took. Numbers only."""
 from __future__ import annotations
 
 import statistics
@@ -75,23 +75,23 @@ def forecast(measured: Sequence[Measured], left: Sequence[Tuple[int, int]], peak
         peak_bytes=peak_bytes)
 
 
-def expected_peak(peak: float, resident: float, growth: float, corr_seen: float, corr_most: float) -> float:
+def expected_peak(peak: float, resident: float, growth: float, pass_seen: float, pass_most: float) -> float:
     """Most bytes at a time if batches still come that are larger than those measured.
 
-    What stays between batches does not grow, the pyramids of the correlation grow as known, and the rest like the pixels.
+    What stays between batches does not grow, what a pass of the teacher must hold grows as known, and the rest like the pixels.
 
     Args:
         peak: measured, bytes.
         resident: between two batches, bytes.
         growth: pixels of the largest batch to come over those of the largest measured.
-        corr_seen: pyramids of the correlation in the measured batches, bytes; 0 if unknown.
-        corr_most: the same for all batches.
+        pass_seen: what a pass must hold in the measured batches, bytes; 0 if unknown.
+        pass_most: the same for all batches.
     """
-    rest = max(peak - resident - corr_seen, 0.)
-    return peak + rest * (max(growth, 1.) - 1.) + max(corr_most - corr_seen, 0.)
+    rest = max(peak - resident - pass_seen, 0.)
+    return peak + rest * (max(growth, 1.) - 1.) + max(pass_most - pass_seen, 0.)
 
 
-def together_take(shares: Sequence[Optional[Forecast]]) -> Optional[Forecast]:
+def combined(shares: Sequence[Optional[Forecast]]) -> Optional[Forecast]:
     """The forecast of processes that work side by side; those without one (nothing to do) count for nothing."""
     known = [share for share in shares if share is not None]
     if not known:

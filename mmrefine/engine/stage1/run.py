@@ -1,32 +1,29 @@
-"""Stage 1 over a whole data set: which pairs are missing, label them, fold the store."""
+"""Stage 1 over a whole source of video: share out, skip what is there, label, write, finish."""
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
+from functools import partial
+from typing import Any, Callable, Collection, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
-import numpy as np
-import torch
 from mmengine.dist import get_dist_info
-from torch import Tensor
 
 from mmrefine.engine.runtime.machine import Machine
 from mmrefine.engine.runtime.processes import together
+from mmrefine.engine.runtime.progress import Progress
 from mmrefine.engine.runtime.read_ahead import ReadAhead
 from mmrefine.engine.stage1.batches import scene_batches
 from mmrefine.engine.stage1.outlook import Outlook
-from mmrefine.engine.stage1.pair_quality import look_at_pair
 from mmrefine.errors import ConfigError, NoLabelsError, TeacherError
-from mmrefine.evaluation import speed_stats
-from mmrefine.evaluation.labels.sums import LabelSums
-from mmrefine.fileio.codecs.flow import as_stored
 from mmrefine.fileio.digest import digest_of
 from mmrefine.fileio.store.label_store import LabelStore
-from mmrefine.fileio.store.layout import wanted_of
+from mmrefine.fileio.store.layout import fingerprint_of, wanted_of
 from mmrefine.fileio.store.statistics import summarize
-from mmrefine.labeling import FlowLabeler, Middle, PairLabels
-from mmrefine.models import FrozenTeacher
+from mmrefine.registry import LABEL_JUDGES
+from mmrefine.structures import LabelBatch, Labeler, LabelJudge, LabelSource, LabelUnit, Teacher
 from mmrefine.values import as_count
+
+Batch = Sequence[LabelUnit]
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ class LabelRun:
     """What stage 1 did.
 
     Args:
-        labels: labels in the store; fewer than the data set has pairs if only a part was asked for.
+        labels: labels in the store; fewer than the source gives if only a part was asked for.
         made: how many of them this process made now (the others were there already, or other processes made them).
         kept: mean weight over all labels, in [0, 1].
         seconds: wall-clock time.
@@ -45,36 +42,49 @@ class LabelRun:
     seconds: float
 
 
-def label_fingerprint(teacher: FrozenTeacher, labeler: FlowLabeler, dataset: Any, version: str, batch_size: int = 1) -> Dict[str, str]:
-    """Everything that decides what the labels of ``dataset`` are, as short digests by name.
+def label_fingerprint(teacher: Teacher, labeler: Labeler, source: LabelSource, version: str, batch_size: int = 1) -> Dict[str, str]:
+    """Everything that decides what the labels of ``source`` are, as short digests by name.
 
-    ``teacher`` stands for the weights, ``reading`` for what the weights do not tell: the kind of network, its iterations, how frames
-    are fed to it, and its shortcuts, if it takes any; with an early exit also the pairs of a batch, which stop together.
+    ``teacher`` stands for the weights, ``reading`` for what the weights do not tell, see ``Teacher.describe``; of a teacher whose answers
+    depend on which units share a pass (``depends_on_batch``) also the size of a batch.
     """
-    network = teacher.refiner
-    reading = dict(network=type(network.estimator).__name__, iters=network.test_iters, frames=dict(vars(network.normalize)),
-                   **teacher.shortcuts())
-    if 'exit_below' in reading:
+    reading = dict(teacher.describe())
+    if getattr(teacher, 'depends_on_batch', False):
         reading['batch_size'] = batch_size
-    return dict(
+    made_from = dict(
         teacher=teacher.digest(),
         reading=digest_of(reading),
         labeler=digest_of(labeler.describe()),
-        frames=digest_of(dataset.digests()),
-        pairs=digest_of(sorted(pair['key'] for pair in dataset.pairs)),
+        frames=digest_of(source.digests()),
+        pairs=digest_of(sorted(unit.key for unit in source.units)),
         version=version)
+    return fingerprint_of(made_from, labeler.codec.kind)
 
 
-def backward_key(key: str) -> str:
-    """The key of the same pair the other way round: ``scene/a__b`` -> ``scene/b__a``."""
-    scene, _, pair = key.rpartition('/')
-    first, _, second = pair.partition('__')
-    return f'{scene}/{second}__{first}'
+def judge_of(kind: str) -> Optional[LabelJudge]:
+    """What judges labels of this kind; None if nothing does."""
+    LABEL_JUDGES.import_from_location()
+    part = LABEL_JUDGES.module_dict.get(kind)
+    return None if part is None else part()
 
 
-def make_labels(teacher: FrozenTeacher,
-                labeler: FlowLabeler,
-                dataset: Any,
+def wanted_keys(source: LabelSource, labeler: Labeler) -> List[str]:
+    """The keys of all labels that ``labeler`` makes of ``source``, in order.
+
+    Raises:
+        ConfigError: two labels would have one key.
+    """
+    keys = [key for unit in source.units for key in labeler.keys(unit)]
+    if len(set(keys)) < len(keys):
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ConfigError(f'the labeler would make {len(keys) - len(set(keys))} labels of the data set twice, the first is {twice}; if '
+                          "both have directions='both', set directions='forward' in the data set")
+    return keys
+
+
+def make_labels(teacher: Teacher,
+                labeler: Labeler,
+                source: LabelSource,
                 store: LabelStore,
                 batch_size: int = 1,
                 min_kept: float = 0.001,
@@ -84,69 +94,61 @@ def make_labels(teacher: FrozenTeacher,
                 log_every: float = 10.,
                 machine: Optional[Machine] = None,
                 read_ahead: int = 1) -> LabelRun:
-    """Label every pair of ``dataset`` that ``store`` lacks, and complete the store once it has all.
+    """Label every unit of ``source`` that ``store`` lacks, and complete the store once it has all.
 
     The store is the same, byte for byte, whatever the number of processes and however often the run was killed: the batches are cut
-    from the whole list of pairs before they are shared out, so each pair always meets the same companions. If one process fails,
-    all raise its error.
+    from the whole list of units before they are shared out, so each unit always shares its pass with the same others. If one process
+    fails, all raise its error.
 
-    After a few pairs it tells what time, memory and disk all will take, and stops there if they do not fit: see
+    After a few batches it forecasts what time, memory and disk all will take, and stops there if they do not fit: see
     :class:`~mmrefine.engine.stage1.outlook.Outlook`.
 
     Args:
         teacher: frozen.
-        labeler: turns the teacher's output into labels.
-        dataset: frame pairs without a pipeline; forward only if ``labeler`` labels both directions.
+        labeler: turns what the teacher sees into labels.
+        source: frame pairs or clips without a pipeline; forward only if ``labeler`` labels both directions.
         store: where the labels go; created here.
-        batch_size: pairs per forward pass; only neighbours of one scene share a pass.
+        batch_size: units per forward pass; only neighbours of one scene share a pass.
         min_kept: least mean weight over the whole store, in [0, 1].
         part: (k, n), k from 1 to n: label only the k-th n-th of the batches, as one of n machines whose stores are merged later.
         device: where the teacher lives.
         log: called with one line of progress (rank 0).
         log_every: seconds between two of them.
         machine: what there is of memory and disk; default: what the system says.
-        read_ahead: batches whose frames a thread of its own reads while the teacher computes, so that ``dataset`` belongs to it
+        read_ahead: batches whose frames a thread of its own reads while the teacher computes, so that ``source`` belongs to it
             meanwhile; 0: each batch is read when its turn comes, without a thread. The labels are the same.
 
     Raises:
-        ConfigError: a batch size below 1, a part that does not exist, both the data set and the labeler make the backward pairs, the
-            labeler needs a third frame and the data set has no ``third_frame(i)``, it composes and the data set has no
-            ``middle_frames(i)``, or the batches do not fit into memory.
+        ConfigError: a batch size below 1, a part that does not exist, both the data set and the labeler make the backward pairs, or the
+            batches do not fit into memory.
         StaleLabelsError: the store was made with other settings.
         LabelStoreError: the store cannot be written, or the labels do not fit on its disk.
-        TeacherError: the teacher's motion cannot be used; names the pair.
+        TeacherError: the teacher's motion cannot be used; names the units.
         NoLabelsError: less than ``min_kept`` survived.
     """
     batch_size = as_count('batch_size of the labels', batch_size)
     if not 1 <= part[0] <= part[1]:
         raise ConfigError(f'part of the labels must be k/n with k from 1 to n, got {part[0]}/{part[1]}')
-    if labeler.directions == 'both' and any(pair['reverse'] for pair in dataset.pairs):
-        raise ConfigError("the data set to label has directions='both' and so has the labeler, which would label each pair twice; "
-                          "set directions='forward' in the data set")
-    if labeler.needs_third and not hasattr(dataset, 'third_frame'):
-        raise ConfigError(f'labeler.filters need a third frame of each scene, and {type(dataset).__name__} gives none; use FramePairs, '
-                          'give the data set a method third_frame(i), or leave CompositeFilter out')
-    if labeler.needs_middle and not hasattr(dataset, 'middle_frames'):
-        raise ConfigError(f'labeler.view ({type(labeler.view).__name__}) needs the frames between the two of a pair, and '
-                          f'{type(dataset).__name__} gives none; use FramePairs, give the data set a method middle_frames(i), or take '
-                          'ArbitratedView')
+    keys = wanted_keys(source, labeler)
     rank, world = get_dist_info()
     together(lambda: store.create() if rank == 0 else None)  # one sweeps what a killed run left, before the others write
     together(store.create)
     started = time.monotonic()
-    keys = wanted_keys(dataset, labeler)
     together(lambda: store.expect(wanted_of(keys)) if rank == 0 else None)
-    # decided pair by pair and not once: another run on the same store may complete it between two processes of this one
-    batches = scene_batches(dataset.pairs, range(len(dataset.pairs)), batch_size)
-    ours = _share(_share(batches, part[0] - 1, part[1]), rank, world)
-    todo = [batch for batch in ours if not _all_made(dataset, labeler, store, batch)]
-    progress = _Progress(log if rank == 0 else None, log_every, todo, world)
-    machine = Machine(device) if machine is None else machine
-    outlook = Outlook(teacher, labeler, dataset, store.root, todo, machine, log if rank == 0 else None)
+    # decided unit by unit and not once: another run on the same store may complete it between two processes of this one
+    ours = _share(_share(_batches(source, batch_size), part[0] - 1, part[1]), rank, world)
+    run = _Run(teacher, labeler, source, store, device, keys)
+    todo = [batch for batch in ours if not run.has_made(batch)]
+    log = log if rank == 0 else lambda line: None
+    share = f' of the first of {world} processes' if world > 1 else ''
+    progress = Progress(f'labels: {{}} pairs{share}', sum(map(len, todo)), log, log_every)
+    outlook = Outlook(teacher, labeler, source, store, todo, machine or Machine(device), log)
     outlook.begin()
-    made = together(lambda: _label(teacher, labeler, dataset, store, todo[:outlook.few], device, progress, read_ahead, outlook))
+    few = todo[:outlook.few]
+    made = together(lambda: run.label(few, read_ahead, progress, outlook))
     outlook.judge()
-    made += together(lambda: _label(teacher, labeler, dataset, store, todo[outlook.few:], device, progress, read_ahead))
+    rest = progress.beyond(sum(map(len, few)))
+    made += together(lambda: run.label(todo[outlook.few:], read_ahead, rest))
     together(lambda: _complete(store, keys) if rank == 0 and all(store.has(key) for key in keys) else None)
     if not store.is_complete():
         there = [float(store.stats(key)['kept']) for key in keys if store.has(key)]
@@ -159,118 +161,21 @@ def make_labels(teacher: FrozenTeacher,
     return LabelRun(len(keys), made, kept, time.monotonic() - started)
 
 
-def _share(batches: List[List[int]], which: int, count: int) -> List[List[int]]:
-    """One of ``count`` equal runs of neighbours, which share their frames, numbered from 0."""
-    ends = [-(-len(batches) * at // count) for at in (which, which + 1)]
-    return batches[ends[0]:ends[1]]
-
-
 def label_summary(store: LabelStore) -> Dict[str, Any]:
     """Means of the statistics over all labels of a complete store, and the same for each scene under ``scenes``."""
     summary = store.manifest['extra'].get('summary')
     return dict(summary) if summary else summarize((key, store.stats(key)) for key in store.keys())
 
 
-def wanted_keys(dataset: Any, labeler: FlowLabeler) -> List[str]:
-    """The keys of all labels that ``labeler`` makes of ``dataset``, in order."""
-    return [key for pair in dataset.pairs for key in _keys_of(pair, labeler)]
+def _batches(source: LabelSource, batch_size: int) -> List[Batch]:
+    units = list(source.units)
+    return [[units[i] for i in batch] for batch in scene_batches([unit.scene for unit in units], range(len(units)), batch_size)]
 
 
-def _keys_of(pair: Mapping[str, Any], labeler: FlowLabeler) -> List[str]:
-    both = labeler.directions == 'both'
-    return [pair['key'], backward_key(pair['key'])] if both else [pair['key']]
-
-
-def _frame_names(items: Sequence[Mapping[str, Any]]) -> Tuple[List[str], List[str]]:
-    """Names of the first and of the second frames; what two pairs share has one name."""
-    first, second = [], []
-    for key in (item['key'] for item in items):
-        scene, _, pair = key.rpartition('/')
-        frames = pair.split('__')
-        # a name with two underscores of its own cannot be told apart from the other: then the pair shares nothing
-        names = [f'{scene}/{frame}' for frame in frames] if len(frames) == 2 else [f'{key} 1', f'{key} 2']
-        first.append(names[0])
-        second.append(names[1])
-    return first, second
-
-
-@dataclass(frozen=True)
-class _Read:
-    """A batch with its frames: items of the data set, and for each the third frame of its scene and those between its two by name,
-    if wanted and there."""
-    batch: Sequence[int]
-    items: Sequence[Any]
-    thirds: Sequence[Optional[np.ndarray]]
-    middles: Sequence[Mapping[str, np.ndarray]]
-
-
-def _read(dataset: Any, labeler: FlowLabeler, store: LabelStore, batches: Iterable[Sequence[int]]) -> Iterator[_Read]:
-    """The batches with their frames, or without any where all labels are there by now."""
-    for batch in batches:
-        items: List[Any] = []
-        thirds: List[Optional[np.ndarray]] = []
-        middles: List[Mapping[str, np.ndarray]] = []
-        for i in () if _all_made(dataset, labeler, store, batch) else batch:  # a pair and its other frames are neighbours in a video
-            items.append(dataset[i])
-            middles.append(dataset.middle_frames(i) if labeler.needs_middle else {})
-            thirds.append(dataset.third_frame(i) if labeler.needs_third else None)
-        yield _Read(batch, items, thirds, middles)
-
-
-def _all_made(dataset: Any, labeler: FlowLabeler, store: LabelStore, batch: Sequence[int]) -> bool:
-    return all(store.has(key) for i in batch for key in _keys_of(dataset.pairs[i], labeler))
-
-
-def _label(teacher: FrozenTeacher, labeler: FlowLabeler, dataset: Any, store: LabelStore, batches: Iterable[Sequence[int]],
-           device: str, progress: '_Progress', read_ahead: int, outlook: Optional[Outlook] = None) -> int:
-    made = 0
-    apart = labeler.directions == 'forward' and any(pair['reverse'] for pair in dataset.pairs)
-    began = None if outlook is None else outlook.machine.clock()
-    with ReadAhead(_read(dataset, labeler, store, batches), read_ahead) as reading:
-        for read in reading:
-            if not read.items or _all_made(dataset, labeler, store, read.batch):
-                progress.step(len(read.batch))  # another run on the same store has made them meanwhile
-                continue
-            keys = _label_batch(teacher, labeler, store, read, device, apart)
-            if outlook is not None and began is not None:
-                now = outlook.machine.clock()  # what had to be waited for counts
-                outlook.add(read.batch, keys, now - began)
-                began = now
-            made += len(keys)
-            progress.step(len(read.batch))
-    return made
-
-
-def _label_batch(teacher: FrozenTeacher, labeler: FlowLabeler, store: LabelStore, read: _Read, device: str, apart: bool) -> List[str]:
-    """The keys of the labels that a batch gave, all of them in the store; ``apart``: the way back of a pair is a pair of its own."""
-    items = read.items
-    thirds = [None if third is None else as_frames([third], device)[0] for third in read.thirds]
-    frames1, frames2 = (as_frames([item[name] for item in items], device) for name in ('frame1', 'frame2'))
-    more: Dict[str, Any] = {}
-    if labeler.needs_middle:
-        more['middles'] = [[Middle(as_frames([frame], device)[0], f'{item["scene"]}/{name}') for name, frame in its.items()]
-                           for item, its in zip(items, read.middles)]
-    try:
-        labels = labeler.label(teacher, frames1, frames2, thirds if labeler.needs_third else None, _frame_names(items), **more)
-    except TeacherError as error:
-        raise TeacherError(f"{', '.join(item['key'] for item in items)}: {error}") from error
-    return [key for item, label in zip(items, labels) for key in _write_pair(store, item, label, apart)]
-
-
-def _write_pair(store: LabelStore, item: Mapping[str, Any], label: PairLabels, apart: bool) -> List[str]:
-    """Put the labels of a pair into the store, and with them what they are judged by, unless the way back is labelled ``apart``."""
-    labels, stats = [label.forward], [{**label.stats, **speed_stats(label.forward)}]
-    if label.backward is not None:
-        labels.append(label.backward)
-        stats.append({**(label.stats_backward or {}), **speed_stats(label.backward)})
-    keys = [item['key'], backward_key(item['key'])][:len(labels)]
-    sums: Sequence[Optional[LabelSums]] = [None] * len(labels)
-    if not apart:
-        frames1, frames2 = (as_frames([item[name]], 'cpu') for name in ('frame1', 'frame2'))
-        sums = look_at_pair(frames1, frames2, [as_stored(its) for its in labels], stats)
-    for key, its, its_stats, its_sums in zip(keys, labels, stats, sums):
-        store.write(key, its, its_stats, None if its_sums is None else its_sums.plain())
-    return keys
+def _share(batches: List[Batch], which: int, count: int) -> List[Batch]:
+    """One of ``count`` equal runs of neighbours, which share their frames, numbered from 0."""
+    ends = [-(-len(batches) * at // count) for at in (which, which + 1)]
+    return batches[ends[0]:ends[1]]
 
 
 def _complete(store: LabelStore, keys: Sequence[str]) -> None:
@@ -278,27 +183,62 @@ def _complete(store: LabelStore, keys: Sequence[str]) -> None:
         store.finish(keys, extra=dict(summary=summarize((key, store.stats(key)) for key in keys)))
 
 
-def as_frames(images: Sequence[np.ndarray], device: str) -> Tensor:
-    """Images ``(H, W, 3)`` uint8 as a batch ``(B, 3, H, W)`` float32 in [0, 1]."""
-    return torch.from_numpy(np.stack(images)).to(device).permute(0, 3, 1, 2).float() / 255
+class _Run:
+    """What one process does with its batches; ``wanted`` are the keys of all labels of the store."""
 
+    def __init__(self, teacher: Teacher, labeler: Labeler, source: LabelSource, store: LabelStore, device: str,
+                 wanted: Collection[str]) -> None:
+        self.teacher, self.labeler, self.source, self.store, self.device = teacher, labeler, source, store, device
+        self.wanted = frozenset(wanted)
+        self.judge = judge_of(labeler.codec.kind)
 
-class _Progress:
-    """A line every few seconds: how many, how fast, how long still."""
+    def has_made(self, batch: Batch) -> bool:
+        """Whether the store has all labels of a batch."""
+        return all(self.store.has(key) for unit in batch for key in self.labeler.keys(unit))
 
-    def __init__(self, log: Optional[Callable[[str], None]], every: float, batches: Sequence[Sequence[int]], world: int) -> None:
-        self.log, self.every, self.world = log, every, world
-        self.total = sum(len(batch) for batch in batches)
-        self.done, self.started = 0, time.monotonic()
-        self.last = self.started
+    def label(self, batches: Iterable[Batch], read_ahead: int, progress: Callable[[int], None], outlook: Optional[Outlook] = None) -> int:
+        """Label what is missing of these batches; how many labels were made."""
+        made = done = 0
+        began = None if outlook is None else outlook.machine.clock()
+        with ReadAhead(map(self._read, batches), read_ahead) as reading:
+            for batch in reading:
+                units = batch.units
+                if batch.frames and not self.has_made(units):  # else another run on the same store has made them meanwhile
+                    keys = self._label_batch(batch)
+                    made += len(keys)
+                    if outlook is not None and began is not None:
+                        now = outlook.machine.clock()  # what had to be waited for counts
+                        outlook.add(units, keys, now - began)
+                        began = now
+                done += len(units)
+                progress(done)
+        return made
 
-    def step(self, pairs: int) -> None:
-        self.done += pairs
-        now = time.monotonic()
-        if self.log is None or (now - self.last < self.every and self.done < self.total):
-            return
-        self.last = now
-        rate = self.done / max(now - self.started, 1e-9)
-        left = round((self.total - self.done) / max(rate, 1e-9))
-        share = f' of the first of {self.world} processes' if self.world > 1 else ''
-        self.log(f'labels: {self.done}/{self.total} pairs{share}, {rate:.2f} pairs/s, {left // 60} min {left % 60:02d} s left')
+    def _read(self, units: Batch) -> LabelBatch:
+        """The units with their frames, or without any where all labels are there by now."""
+        frames: List[Mapping[int, Any]] = []
+        names: List[Mapping[int, str]] = []
+        for unit in () if self.has_made(units) else units:
+            extra = self.labeler.extra_frames(unit, partial(self.source.usable, unit.scene))
+            numbers = [*unit.frames, *extra]  # neighbours in a video
+            frames.append({number: self.source.frame(unit.scene, number) for number in numbers})
+            names.append({number: self.source.frame_name(unit.scene, number) for number in numbers})
+        return LabelBatch(units, frames, names, self.device)
+
+    def _label_batch(self, batch: LabelBatch) -> List[str]:
+        """The keys of the labels that a batch gave, all of them in the store."""
+        try:
+            labels = {label.key: label for label in self.labeler.label(self.teacher, batch)}
+        except TeacherError as error:
+            raise TeacherError(f"{', '.join(unit.key for unit in batch.units)}: {error}") from error
+        wanted = [key for unit in batch.units for key in self.labeler.keys(unit)]
+        if list(labels) != wanted:
+            raise ValueError(f'{type(self.labeler).__name__}.label() must give the labels {wanted}, as keys() says, got {list(labels)}')
+        written = []
+        for unit, frames in zip(batch.units, batch.frames):
+            found = [labels[key] for key in self.labeler.keys(unit)]
+            judged = self.judge.look(unit, frames, found, self.wanted) if self.judge else [(label, None) for label in found]
+            for label, quality in judged:
+                self.store.write(label.key, label.label, label.statistics, quality)
+                written.append(label.key)
+        return written

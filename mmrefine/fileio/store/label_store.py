@@ -3,62 +3,60 @@
 ::
 
     <root>/fingerprint.json                  what the labels were made from; written first
-    <root>/<scene>/<frame1>__<frame2>.png          flow and valid pixels, KITTI's 16-bit layout
-    <root>/<scene>/<frame1>__<frame2>.weight.png   8-bit grey weights, only if some are neither 0 nor 1
-    <root>/<scene>/<frame1>__<frame2>.json         statistics, digests and sizes; written last, so it says that the label is whole
-    <root>/manifest.json                     fingerprint, all statistics, a digest of each file; says that the store is complete
+    <root>/<scene>/<frame1>__<frame2><suffix>   the files of a label, as the codec of its kind writes them; the first always exists
+    <root>/<scene>/<frame1>__<frame2>.json   statistics, digests and sizes; written last, so it says that the label is whole
+    <root>/manifest.json                     kind, fingerprint, all statistics, a digest of each file; says that the store is complete
     <root>/quality.json                      what the quality of each label is judged by, only if the labels came with it
     <root>/wanted.json                       while labelling: how many labels there will be, and a digest of their keys
+    <root>/.lock                             held by whoever changes the store, empty
 
 Each file appears whole or not at all and depends on its label alone. Therefore a killed run goes on where it was, and the
 finished folder is the same to the byte. ``finish`` folds the statistics into the manifest, what judges the labels into a file
 beside it, and removes their files.
 
 Any number of processes can work on one store, also runs that know nothing of each other: whoever changes it holds the lock of
-the folder and finds his own fingerprint there, and a label that is whole is never touched again.
+the folder and finds its own fingerprint there, and a label that is whole is never touched again.
 """
 from __future__ import annotations
 
 import contextlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Mapping, Optional
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional
 
 from mmrefine.errors import LabelStoreError, StaleLabelsError
 from mmrefine.fileio.atomic import json_bytes, remove_leftovers, write_bytes, write_failure, write_json
-from mmrefine.fileio.codecs.flow import encode_label
 from mmrefine.fileio.digest import digest_of, digest_of_bytes
 from mmrefine.fileio.lock import folder_lock
 from mmrefine.fileio.store.index import read_fingerprint, seal_of
-from mmrefine.fileio.store.layout import (FINGERPRINT, FLOW, FORMAT, MANIFEST, QUALITY, REMEDY, STATS, WANTED, WEIGHT,
-                                          differing, key_of, stats_files, suffixes)
+from mmrefine.fileio.store.layout import (FINGERPRINT, FORMAT, MANIFEST, QUALITY, REMEDY, STATS, WANTED, differing,
+                                          key_of, stats_files)
 from mmrefine.fileio.store.packed import Packed
 from mmrefine.fileio.store.quality_file import write_quality
 from mmrefine.fileio.store.reader import LabelReader
-
-if TYPE_CHECKING:
-    from mmrefine.structures import FlowLabel
 
 __all__ = ['LabelStore']
 
 
 class LabelStore(LabelReader):
-    """Flow labels under ``root``, made from what ``fingerprint`` names.
+    """Labels of one kind under ``root``, made from what ``fingerprint`` names.
 
-    A key is ``scene/frame1__frame2``; the scene may have several parts. Flow is kept to the nearest 1/64 px (so to ±1/128 px).
-    Up to 16 different weights of a label are kept to the nearest 1/255, and none becomes 0. Of a label with more, each weight becomes the
-    nearest of 2/255, 6/255, 1/15, 3/15, 5/15 … 1, so it is at most 0.07 off and by no more than a factor of 2; below 1/255 it becomes
-    0. Motion beyond ±511 px gets weight 0, as KITTI's layout cannot say it.
+    A key is ``scene/frame1__frame2``, or ``scene/first__last@stride`` for a clip; the scene may have several parts. The codec of the
+    kind says how labels are stored, and what of them, see :class:`~mmrefine.fileio.codecs.flow.FlowCodec`.
 
     Args:
         root: the folder; it need not exist yet.
-        fingerprint: what the labels depend on (teacher weights, labeler config, frames, …) -> its digest.
+        fingerprint: what the labels depend on (teacher weights, labeler config, frames, …) -> its digest; ``kind`` is the kind of the
+            labels itself, flow if it is not there.
+
+    Raises:
+        LabelStoreError: no codec of this kind is known.
     """
 
     def create(self) -> None:
         """Make the folder, or make sure that the labels in it are from the same fingerprint. Any process may call it.
 
-        A run that failed before its first label leaves a store without any, which whoever comes next has for his own.
+        A run that failed before its first label leaves a store without any, which the next run takes over.
 
         Raises:
             StaleLabelsError: the labels there are from something else.
@@ -72,7 +70,7 @@ class LabelStore(LabelReader):
                     alien = sorted(entry.name for entry in self.root.iterdir() if not entry.name.startswith('.'))
                     if alien:
                         raise LabelStoreError(f'{self.root}: the folder is not empty ({alien[0]}, …) and has no '
-                                              'fingerprint.json, so it is no label store; set the store to a new folder')
+                                              'fingerprint.json, so it is not a label store; set the store to a new folder')
                 if not path.exists() or self._holds_nothing():
                     write_json(path, dict(sorted(self.fingerprint.items())))
                 self._check(read_fingerprint(self.root))
@@ -99,14 +97,14 @@ class LabelStore(LabelReader):
                     return
             write_bytes(path, json_bytes({**wanted, 'seal': digest_of(dict(wanted))}))
 
-    def write(self, key: str, label: FlowLabel, stats: Mapping[str, Any], quality: Optional[Mapping[str, Any]] = None) -> None:
+    def write(self, key: str, label: Any, stats: Mapping[str, Any], quality: Optional[Mapping[str, Any]] = None) -> None:
         """Put a label and its statistics on disk; ``has(key)`` holds from the moment that all of it is there.
 
         A label that is whole already stays as it is: the same fingerprint made it.
 
         Args:
             key: of the label.
-            label: what :func:`~mmrefine.fileio.codecs.flow.as_stored` says is kept of it.
+            label: of which :attr:`codec` keeps what its ``as_stored`` gives.
             stats: numbers by name.
             quality: what :meth:`quality` shall give back.
 
@@ -114,24 +112,26 @@ class LabelStore(LabelReader):
             LabelStoreError: a key that is no key, a full disk, or a folder that cannot be written.
             StaleLabelsError: meanwhile the folder holds labels of another making.
         """
-        self.put(key, encode_label(label), stats, quality)
+        self.put(key, self.codec.encode(label), stats, quality)
 
     def put(self, key: str, files: Mapping[str, bytes], stats: Mapping[str, Any], quality: Optional[Mapping[str, Any]] = None) -> None:
-        """``write`` for a label whose files are made already: the bytes of ``.png`` and, if it has one, of ``.weight.png``."""
-        paths = {suffix: self._path(key, suffix) for suffix in (WEIGHT, FLOW, STATS)}
-        digests = {suffix: digest_of_bytes(files[suffix]) for suffix in sorted(files)}
+        """``write`` for a label whose files are made already: their bytes by suffix."""
+        paths = {suffix: self._path(key, suffix) for suffix in (*self.codec.suffixes, STATS)}
         with self._locked(self.root / key):
             if self.has(key):
                 return
             if paths[STATS].exists():  # of a label that has lost a file, or damaged
                 paths[STATS].unlink()
-            if WEIGHT in files:
-                write_bytes(paths[WEIGHT], files[WEIGHT])
-            else:
-                paths[WEIGHT].unlink(missing_ok=True)  # of a killed writer
-            write_bytes(paths[FLOW], files[FLOW])
-            record = dict(made_from=digest_of(self.fingerprint), stats=dict(stats), soft=WEIGHT in files, files=digests,
-                          sizes={suffix: len(files[suffix]) for suffix in digests})
+            for suffix in reversed(self.codec.suffixes):  # the one that always exists comes last
+                if suffix in files:
+                    write_bytes(paths[suffix], files[suffix])
+                else:
+                    paths[suffix].unlink(missing_ok=True)  # of a killed writer
+            record: Dict[str, Any] = dict(
+                made_from=digest_of(self.fingerprint),
+                stats=dict(stats),
+                files={suffix: digest_of_bytes(files[suffix]) for suffix in sorted(files)},
+                sizes={suffix: len(files[suffix]) for suffix in sorted(files)})
             if quality is not None:
                 record['quality'] = dict(quality)
             record = _plain(record)
@@ -153,7 +153,7 @@ class LabelStore(LabelReader):
         for key in wanted:
             self._path(key, STATS)  # refuses what is no key before it waits
         with self._locked(path):
-            self._manifest = self._soft = self._quality = None  # another process may have written new ones
+            self._manifest = self._quality = None  # another process may have written new ones
             known = list(self.manifest['pairs']) if self.is_complete() else []
             missing = [key for key in wanted if not self.has(key)]
             if missing:
@@ -161,7 +161,7 @@ class LabelStore(LabelReader):
                                       f'{missing[0]!r}; run the labelling again, it goes on where it stopped')
             manifest = self._folded({*known, *wanted}, extra)
             write_json(path, {**manifest, 'digest': seal_of(manifest)})
-            self._manifest = self._soft = self._quality = None
+            self._manifest = self._quality = None
             self._sweep(manifest['pairs'])
 
     def _folded(self, keys: Iterable[str], extra: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
@@ -172,19 +172,26 @@ class LabelStore(LabelReader):
         for key in sorted(keys):
             record = self.record(key)
             stats[key] = record['stats']
-            soft += [key] if record['soft'] else []
-            files.update({key + suffix: record['files'][suffix] for suffix in suffixes(record['soft'])})
+            soft += [key] if len(record['files']) > 1 else []
+            files.update({key + suffix: record['files'][suffix] for suffix in self.codec.suffixes if suffix in record['files']})
             if record['quality'] is not None:
                 quality[key] = record['quality']
-        manifest = dict(format=FORMAT, fingerprint=dict(sorted(self.fingerprint.items())), pairs=stats, soft=soft, files=files,
-                        extra=_plain(dict(extra or {})))  # yapf: disable
+        manifest: Dict[str, Any] = dict(
+            format=FORMAT,
+            kind=self.codec.kind,
+            fingerprint=dict(sorted(self.fingerprint.items())),
+            pairs=stats,
+            soft=soft,  # whose labels have more than one file
+            files=files,
+            extra=_plain(dict(extra or {})))
         if quality:
             manifest['quality'] = write_quality(self.root / QUALITY, digest_of(self.fingerprint), quality)
         return manifest
 
     def _holds_nothing(self) -> bool:
-        """Whether not one file of a label is there, nor the word that there need be none; only under the lock."""
-        return not any(self.root.rglob('*' + FLOW)) and not any(stats_files(self.root)) and not (self.root / MANIFEST).exists()
+        """Whether there is neither a file of a label nor a manifest; only under the lock."""
+        labels = any(True for suffix in self.codec.suffixes for _ in self.root.rglob('*' + suffix))
+        return not labels and not any(stats_files(self.root)) and not (self.root / MANIFEST).exists()
 
     @contextlib.contextmanager
     def _locked(self, path: Path) -> Iterator[None]:

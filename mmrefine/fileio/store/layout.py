@@ -4,41 +4,68 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Sequence
 
 from mmrefine.errors import LabelStoreError
-from mmrefine.fileio.atomic import TEMP_PREFIX
+from mmrefine.fileio.atomic import TEMP_PREFIX, PathLike
+from mmrefine.fileio.codecs.kinds import FIRST_KIND
 from mmrefine.fileio.digest import digest_of
+from mmrefine.fileio.lock import LOCK
 
-FORMAT = 'mmrefine-labels/3'  # 2 kept every weight to 1/255 and no quality.json, 1 no digests of the files; all are read alike
+_MAX_NAME = 255  # bytes, on every common file system
+
+FORMAT = 'mmrefine-labels/3'
 FINGERPRINT, MANIFEST, QUALITY, WANTED = 'fingerprint.json', 'manifest.json', 'quality.json', 'wanted.json'
-FLOW, WEIGHT, STATS = '.png', '.weight.png', '.json'  # what follows the key in a label's files
+STATS = '.json'  # what follows the key in the name of a label's statistics, as the suffixes of its codec in those of its other files
+KIND = 'kind'  # in fingerprint and manifest; a fingerprint without it is of the first kind, so that stores from before stay valid
 REMEDY = 'delete the folder, or set the store to a new one'
 
-_MAX_NAME = 255 - len(WEIGHT)  # bytes, on every common file system
 
-
-def label_path(root: Path, key: str, suffix: str) -> Path:
+def label_path(root: Path, key: str, suffix: str, suffixes: Sequence[str]) -> Path:
     """Where a file of the label lies: always below ``root``, whatever the user's files are called.
 
+    Args:
+        root: folder of the store.
+        key: of the label.
+        suffix: of the file.
+        suffixes: that the files of a label may have.
+
     Raises:
-        LabelStoreError: a key that is no key.
+        LabelStoreError: the key is not valid.
     """
     parts = key.split('/')
     if len(parts) < 2 or any(part in ('', '.', '..') for part in parts) or '\0' in key:
-        raise LabelStoreError(f'{root}: {key!r} is no label key; a key is scene/frame1__frame2, '
+        raise LabelStoreError(f'{root}: {key!r} is not a valid label key; a key is scene/frame1__frame2, '
                               'without empty parts, "." and ".."')
-    if parts[-1].endswith('.weight') or any(part.startswith(TEMP_PREFIX) for part in parts):
+    # the first file of a label "a.weight" would be the second one of a label "a"
+    clashes = [one[:-len(other)] for one in suffixes for other in suffixes if one != other and one.endswith(other)]
+    if parts[-1].endswith(tuple(clashes)) or parts[0] == LOCK or any(part.startswith(TEMP_PREFIX) for part in parts):
         raise LabelStoreError(f'{root}: {key!r} clashes with the names of the store\'s own files; '
                               'rename that frame')
     try:
         longest = max(len(os.fsencode(part)) for part in parts)
     except UnicodeEncodeError as error:
-        raise LabelStoreError(f'{root}: {key!r} is no label key; no file can have this name') from error
-    if longest > _MAX_NAME:
+        raise LabelStoreError(f'{root}: {key!r} is not a valid label key; no file can have this name') from error
+    most = _MAX_NAME - max(map(len, (STATS, *suffixes)))
+    if longest > most:
         raise LabelStoreError(f'{root}: the key {key!r} has a name of {longest} bytes, a file may have '
-                              f'{_MAX_NAME} beside its suffix; shorten the names of the frames')
+                              f'{most} beside its suffix; shorten the names of the frames')
     return root.joinpath(*parts[:-1], parts[-1] + suffix)
+
+
+def kind_of(fingerprint: Mapping[str, str]) -> str:
+    """The kind of the labels that were made from this."""
+    return fingerprint.get(KIND, FIRST_KIND)
+
+
+def fingerprint_of(made_from: Mapping[str, str], kind: str) -> Dict[str, str]:
+    """The fingerprint of a store of labels of a kind, made from this."""
+    return {**made_from, **({} if kind == FIRST_KIND else {KIND: kind})}
+
+
+def unreadable(file: PathLike, error: Exception) -> str:
+    """The sentence for a file of a label that cannot be read."""
+    return f'{file}: the label cannot be read ({error}); {REMEDY}, and label again'
 
 
 def stats_files(root: Path) -> Iterator[Path]:
@@ -70,11 +97,6 @@ def read_json(path: Path, *wanted: str) -> Dict[str, Any]:
 def differing(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> List[str]:
     """The names, sorted, under which two fingerprints differ."""
     return sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
-
-
-def suffixes(soft: bool) -> Tuple[str, ...]:
-    """Of the files that hold a label."""
-    return (FLOW, WEIGHT) if soft else (FLOW, )
 
 
 def wanted_of(keys: Iterable[str]) -> Dict[str, Any]:

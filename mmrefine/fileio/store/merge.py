@@ -1,4 +1,4 @@
-"""Label stores that were made apart, on several machines or by several runs, become one."""
+"""Label stores that were made separately, on several machines or by several runs, become one."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -8,15 +8,12 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 from mmrefine.errors import LabelStoreError, StaleLabelsError
 from mmrefine.fileio.atomic import PathLike
 from mmrefine.fileio.digest import digest_of_bytes
-from mmrefine.fileio.images import find_damage
 from mmrefine.fileio.store.index import read_fingerprint
 from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.fileio.store.layout import FINGERPRINT, MANIFEST, differing, wanted_of
 from mmrefine.fileio.store.statistics import summarize
 
 __all__ = ['MergedStore', 'merge_stores']
-
-_PARTS = {'.png': 'flow', '.weight.png': 'weights'}
 
 
 @dataclass(frozen=True)
@@ -92,7 +89,7 @@ def _opened(root: Path) -> LabelStore:
                                   'labels; bring the folder back from a copy, or leave it out')
         return store
     if not (root / FINGERPRINT).exists():
-        raise LabelStoreError(f'{root}: is no label store ({"it has no " + FINGERPRINT if root.is_dir() else "there is no such folder"}); '
+        raise LabelStoreError(f'{root}: is not a label store ({"it has no " + FINGERPRINT if root.is_dir() else "there is no such folder"}); '
                               'correct the path, or leave it out')
     return LabelStore(root, read_fingerprint(root))
 
@@ -120,7 +117,7 @@ def _homes(stores: Iterable[LabelStore]) -> _Homes:
             if not store.has(key):  # a picture is gone: another store may have it, else the labelling run makes the label again
                 continue
             home, known = homes.setdefault(key, (store, record))
-            differs = [what for suffix, what in _PARTS.items() if record['files'].get(suffix) != known['files'].get(suffix)]
+            differs = [suffix for suffix in store.codec.suffixes if record['files'].get(suffix) != known['files'].get(suffix)]
             differs += ['statistics'] if record['stats'] != known['stats'] else []
             if differs:
                 raise LabelStoreError(f'{store.root}: its label {key!r} is not the one of {home.root} ({", ".join(differs)} differ) '
@@ -152,7 +149,7 @@ def _copy(key: str, home: LabelStore, target: LabelStore) -> bool:
         data = home.bytes_of(key, suffix)
         found: Optional[str] = digest_of_bytes(data)
         if found != wanted:
-            raise LabelStoreError(f'{home.root / key}{suffix}: {find_damage(data) or "changed"} (digest {found}, wanted {wanted}); bring '
+            raise LabelStoreError(f'{home.root / key}{suffix}: {home.codec.damage(data) or "changed"} (digest {found}, wanted {wanted}); bring '
                                   'this file back from a copy, then merge again: what is merged is kept')
         files[suffix] = data
     target.put(key, files, record['stats'], record['quality'])

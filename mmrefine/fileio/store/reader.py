@@ -2,20 +2,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, FrozenSet, List, Mapping, Optional, Type, TypeVar
+from typing import Any, Dict, List, Mapping, Optional, Type, TypeVar
 
 from mmrefine.errors import LabelStoreError
 from mmrefine.fileio.atomic import PathLike
-from mmrefine.fileio.codecs.flow import decode_weight, label_of
-from mmrefine.fileio.digest import digest_of, digest_of_bytes
-from mmrefine.fileio.flow_io import decode_kitti
+from mmrefine.fileio.codecs.kinds import codec_of
+from mmrefine.fileio.digest import digest_of
 from mmrefine.fileio.store.index import read_label_record, read_manifest, read_wanted
-from mmrefine.fileio.store.layout import (FLOW, MANIFEST, QUALITY, REMEDY, STATS, WANTED, WEIGHT, key_of, label_path,
-                                          stats_files, suffixes)
+from mmrefine.fileio.store.layout import (MANIFEST, QUALITY, STATS, WANTED, key_of, kind_of, label_path, stats_files,
+                                          unreadable)
 from mmrefine.fileio.store.quality_file import read_quality
-
-if TYPE_CHECKING:
-    from mmrefine.structures import FlowLabel
 
 __all__ = ['LabelReader']
 
@@ -32,8 +28,8 @@ class LabelReader:
                          if not isinstance(name, str) or not isinstance(value, str))
         if strange:
             raise ValueError(f'a fingerprint maps names to digests (str), {strange[0]} is not; use digest_of')
+        self.codec = codec_of(kind_of(self.fingerprint))
         self._manifest: Optional[Dict[str, Any]] = None
-        self._soft: Optional[FrozenSet[str]] = None
         self._quality: Optional[Dict[str, Any]] = None
 
     @classmethod
@@ -69,24 +65,15 @@ class LabelReader:
             entry = self._entry(key)
         except LabelStoreError:  # there is none, or it is damaged: the label has to be made
             return False
-        sizes = entry.get('sizes', {})  # an older version kept none
-        found = {suffix: _size_of(self._path(key, suffix)) for suffix in suffixes(entry['soft'])}
-        return all(size is not None and size == sizes.get(suffix, size) for suffix, size in found.items())
+        return all(_size_of(self._path(key, suffix)) == size for suffix, size in entry['sizes'].items())
 
-    def read(self, key: str) -> FlowLabel:
-        """The label: flow ``(2, H, W)`` px, 0 where ``weight`` ``(1, H, W)`` is 0.
+    def read(self, key: str) -> Any:
+        """The label, of the kind that the store holds.
 
         Raises:
             LabelStoreError: there is no such label, or one of its files is missing or damaged.
         """
-        suffix = FLOW
-        files = {part: self.bytes_of(key, part) for part in suffixes(self._entry(key)['soft'])}
-        try:
-            flow, valid = decode_kitti(files[FLOW])
-            suffix = WEIGHT
-            return label_of(flow, valid, decode_weight(files[WEIGHT], valid.shape) if WEIGHT in files else None)
-        except ValueError as error:
-            raise _unreadable(self._path(key, suffix), error) from error
+        return self.codec.decode({suffix: self.bytes_of(key, suffix) for suffix in self._entry(key)['files']}, str(self.root / key))
 
     def stats(self, key: str) -> Dict[str, Any]:
         """The statistics that were written with the label.
@@ -109,18 +96,17 @@ class LabelReader:
             return None
 
     def record(self, key: str) -> Dict[str, Any]:
-        """What is known of a label: ``stats``, ``soft`` (it has a file of weights), ``files`` (suffix -> digest of its bytes) and
-        ``quality`` (None if it came without).
+        """What is known of a label: ``stats``, ``files`` (suffix -> digest of its bytes) and ``quality`` (None if it came without).
 
         Raises:
             LabelStoreError: there is no such label, or what is known of it is damaged.
         """
         entry = self._entry(key)
-        if 'quality' not in entry:
-            entry['quality'] = self._folded_quality().get(key)
-        if 'files' not in entry:  # written by an older version, which kept none
-            entry['files'] = {suffix: digest_of_bytes(self.bytes_of(key, suffix)) for suffix in suffixes(entry['soft'])}
-        return entry
+        return {**entry, 'quality': entry['quality'] if 'quality' in entry else self._folded_quality().get(key)}
+
+    def size_of(self, key: str) -> int:
+        """Bytes of all files of a label; 0 if there is no such label."""
+        return sum(_size_of(self._path(key, suffix)) or 0 for suffix in (*self.codec.suffixes, STATS))
 
     def bytes_of(self, key: str, suffix: str) -> bytes:
         """A file of the label as it lies on disk.
@@ -132,7 +118,7 @@ class LabelReader:
         try:
             return path.read_bytes()
         except OSError as error:
-            raise _unreadable(path, error) from error
+            raise LabelStoreError(unreadable(path, error)) from error
 
     def expected(self) -> Optional[Dict[str, Any]]:
         """What :meth:`expect` noted; None if nothing, or if the store is complete.
@@ -161,7 +147,7 @@ class LabelReader:
 
     @property
     def manifest(self) -> Dict[str, Any]:
-        """``fingerprint``, ``pairs`` (key -> statistics, sorted), ``soft`` (keys with a weight file), ``files`` and ``extra``.
+        """``kind``, ``fingerprint``, ``pairs`` (key -> statistics, sorted), ``files`` (key and suffix -> digest), ``extra``.
 
         Raises:
             LabelStoreError: the store is not complete.
@@ -194,10 +180,10 @@ class LabelReader:
         return self.is_complete() and key in self.manifest['pairs']
 
     def _path(self, key: str, suffix: str) -> Path:
-        return label_path(self.root, key, suffix)
+        return label_path(self.root, key, suffix, self.codec.suffixes)
 
     def _entry(self, key: str) -> Dict[str, Any]:
-        """``stats``, ``soft`` and, unless an older version wrote them, ``files`` of a whole label; ``quality`` if it was not folded yet."""
+        """``stats`` and ``files`` of a whole label; ``sizes``, and ``quality`` if it came with it, until it is folded."""
         path = self._path(key, STATS)
         if not self._is_folded(key):
             try:
@@ -208,13 +194,9 @@ class LabelReader:
                     raise
             if not self._is_folded(key):  # else another process has just done it
                 raise LabelStoreError(f'{self.root}: has no label {key!r}; run the labelling to its end first')
-        if self._soft is None:  # a search through the list would take as long as reading the label
-            self._soft = frozenset(self.manifest['soft'])
-        found = {'stats': self.manifest['pairs'][key], 'soft': key in self._soft}
-        digests = self.manifest.get('files')
-        if digests is not None:
-            found['files'] = {suffix: digests[key + suffix] for suffix in suffixes(found['soft'])}
-        return found
+        digests = self.manifest['files']
+        files = {suffix: digests[key + suffix] for suffix in self.codec.suffixes if key + suffix in digests}
+        return {'stats': self.manifest['pairs'][key], 'files': files}
 
 
 def _size_of(path: Path) -> Optional[int]:
@@ -223,7 +205,3 @@ def _size_of(path: Path) -> Optional[int]:
         return path.stat().st_size
     except OSError:
         return None
-
-
-def _unreadable(path: Path, error: Exception) -> LabelStoreError:
-    return LabelStoreError(f'{path}: the label cannot be read ({error}); {REMEDY}, and label again')

@@ -5,16 +5,16 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple
 
 from mmrefine.errors import LabelStoreError
 from mmrefine.fileio.atomic import TEMP_PREFIX, TEMP_SUFFIX, PathLike, json_bytes
+from mmrefine.fileio.codecs.kinds import codec_of
 from mmrefine.fileio.digest import digest_of, digest_of_bytes
-from mmrefine.fileio.images import find_damage
-from mmrefine.fileio.store.index import (LABEL_PARTS, MANIFEST_PARTS, WANTED_PARTS, are_words, keeps_no_digests,
-                                         label_fault, manifest_seal_fault, part_fault, wanted_fault)
-from mmrefine.fileio.store.layout import (FINGERPRINT, FLOW, MANIFEST, QUALITY, STATS, WANTED, WEIGHT, differing,
-                                          key_of, label_path, stats_files, suffixes)
+from mmrefine.fileio.lock import LOCK
+from mmrefine.fileio.store.index import are_words, label_fault, manifest_fault, manifest_shape_fault, wanted_fault
+from mmrefine.fileio.store.layout import (FINGERPRINT, MANIFEST, QUALITY, STATS, WANTED, differing, key_of, kind_of,
+                                          label_path, stats_files)
 
 __all__ = ['StoreCheck', 'StoreFault', 'verify_store']
 
@@ -53,7 +53,7 @@ def verify_store(root: PathLike) -> StoreCheck:
     """Read every file of a label store and compare it with what the store says of it; changes nothing, never raises.
 
     Found are: changed, truncated and missing files, files that do not belong, a broken index, and a store whose labelling has not
-    come to its end. Where the manifest itself is broken, the labels are judged by the checksums that a PNG has.
+    come to its end. Where the manifest itself is broken, the labels are judged by the checksums that their own files have, if any.
     """
     check = _Check(Path(root))
     if os.path.isdir(root):
@@ -70,18 +70,23 @@ class _Check:
         self.root = root
         self.labels, self.size = 0, 0
         self.faults: List[StoreFault] = []
-        self.belongs: Set[str] = {FINGERPRINT, MANIFEST}
+        self.belongs: Set[str] = {FINGERPRINT, MANIFEST, LOCK}
 
     def say(self, file: str, problem: str) -> None:
         self.faults.append(StoreFault(self.root / file, problem))
 
     def run(self) -> None:
-        fingerprint = self._index(FINGERPRINT, {}, '; without it no labelling run accepts the folder')
-        if fingerprint is not None and not are_words(fingerprint):
-            self.say(FINGERPRINT, 'is broken: it does not map names to digests')
-            fingerprint = None
-        manifest = self._index(MANIFEST, MANIFEST_PARTS, ': labelling has not come to its end (the same run goes on where it '
+        fingerprint = self._index(
+            FINGERPRINT, lambda found: None if are_words(found) else 'is broken: it does not map names to digests',
+            '; without it no labelling run accepts the folder')
+        manifest = self._index(MANIFEST, manifest_shape_fault, ': labelling has not come to its end (the same run goes on where it '
                                'stopped), or the file was lost')
+        made_from = fingerprint if manifest is None else manifest['fingerprint']
+        try:
+            self.codec = codec_of(kind_of(made_from or {}))
+        except LabelStoreError as error:
+            self.say(FINGERPRINT if manifest is None else MANIFEST, str(error))
+            return
         if manifest is None:
             self._unfinished(fingerprint)
         else:
@@ -90,73 +95,57 @@ class _Check:
 
     def _complete(self, manifest: Mapping[str, Any], fingerprint: Optional[Mapping[str, Any]]) -> None:
         self.labels = len(manifest['pairs'])
-        digests = manifest.get('files')
-        fault = manifest_seal_fault(manifest)
-        trusted = isinstance(digests, dict) and fault is None
-        if keeps_no_digests(manifest):
-            self.say(MANIFEST, f'is of the format {manifest["format"]}, which keeps no digests, so that only the checksums inside '
-                     'the pictures could be compared; "merge" it into a new folder to record them')
-        elif fault:
+        fault = manifest_fault(manifest)
+        if fault:
             self.say(MANIFEST, fault)
         if fingerprint is not None:
             for name in differing(fingerprint, manifest['fingerprint']):
                 self.say(FINGERPRINT, f'is not that of the manifest: {name} is {fingerprint.get(name, "missing")}, there it is '
                          f'{manifest["fingerprint"].get(name, "missing")}')
-        soft = {key for key in manifest['soft'] if isinstance(key, str)}
+        digests = manifest['files']
         for key in manifest['pairs']:
-            for suffix in suffixes(key in soft):
-                wanted = digests.get(key + suffix) if trusted and isinstance(digests, dict) else None
-                self._label_file(key, suffix, wanted)
+            for suffix in self.codec.suffixes:
+                if suffix == self.codec.suffixes[0] or key + suffix in digests:
+                    self._label_file(key, suffix, None if fault else digests.get(key + suffix))
         if 'quality' in manifest:
             self.belongs.add(QUALITY)
             data = self._bytes(QUALITY, ': the labels are whole, and have to be read to be judged')
             found, wanted = digest_of_bytes(data or b''), manifest['quality']
-            if data is not None and trusted and found != wanted:
+            if data is not None and not fault and found != wanted:
                 self.say(QUALITY, f'changed: not the bytes that were written (digest {found}, wanted {wanted})')
 
     def _unfinished(self, fingerprint: Optional[Mapping[str, Any]]) -> None:
         """Labels whose statistics are still files of their own; what has none is judged as it is."""
         self.belongs |= {QUALITY, WANTED}  # the one is written just before the manifest, the other removed just after
-        wanted = self._index(WANTED, WANTED_PARTS, '') if os.path.lexists(self.root / WANTED) else None
-        fault = None if wanted is None else wanted_fault(wanted)
-        if fault:
-            self.say(WANTED, f'{fault}; the same labelling run writes it anew')
+        if os.path.lexists(self.root / WANTED):
+            self._index(WANTED, wanted_fault, '', '; the same labelling run writes it anew')
+        made_from = None if fingerprint is None else digest_of(fingerprint)
         for path in sorted(stats_files(self.root)):
             key, name = key_of(self.root, path), path.relative_to(self.root).as_posix()
             if not (self._is_key(key) and path.is_file()):
                 continue
             self.belongs.add(name)
             self.labels += 1
-            entry = self._index(name, LABEL_PARTS, '')
-            if entry is None:
-                continue
-            fault = label_fault(entry, None if fingerprint is None else digest_of(fingerprint))
-            if fault:
-                self.say(name, fault)
-                continue
-            digests = entry.get('files')
-            for suffix in suffixes(entry['soft']):
-                self._label_file(key, suffix, digests.get(suffix) if isinstance(digests, dict) else None)
-        for path in sorted(self.root.rglob('*' + FLOW)):
-            name = path.relative_to(self.root).as_posix()
-            suffix = WEIGHT if name.endswith(WEIGHT) else FLOW
-            if name not in self.belongs and self._is_key(name[:-len(suffix)]):
-                self._label_file(name[:-len(suffix)], suffix, None)
+            entry = self._index(name, lambda found: label_fault(found, made_from), '')
+            for suffix, wanted in (entry['files'] if entry else {}).items():
+                self._label_file(key, suffix, wanted)
+        for suffix in sorted(self.codec.suffixes, key=len, reverse=True):  # one may end with another
+            for path in sorted(self.root.rglob('*' + suffix)):
+                name = path.relative_to(self.root).as_posix()
+                if name not in self.belongs and self._is_key(name[:-len(suffix)]):
+                    self._label_file(name[:-len(suffix)], suffix, None)
 
     def _label_file(self, key: str, suffix: str, wanted: Optional[str]) -> None:
-        """One picture, by its digest or, if that is not known, by its own checksums."""
+        """One file of a label, by its digest or, if that is not known, by what its bytes say themselves."""
         name = key + suffix
-        try:
-            label_path(self.root, key, suffix)
-        except LabelStoreError:
-            self.say(MANIFEST, f'is broken: {key!r} is no label key')
+        if not self._is_key(key):
+            self.say(MANIFEST, f'is broken: {key!r} is not a valid label key')
             return
         self.belongs.add(name)
         data = self._bytes(name, f'; the label {key} needs it')
         if data is None:
             return
-        damage = find_damage(data) if data.startswith(b'\x89PNG') else f'is no PNG, it has {len(data)} bytes'
-        found = digest_of_bytes(data)
+        damage, found = self.codec.damage(data), digest_of_bytes(data)
         if wanted is None or found == wanted:
             if damage:
                 self.say(name, damage)
@@ -185,8 +174,9 @@ class _Check:
                 else:
                     self.say(name, 'does not belong to the store; move it away')
 
-    def _index(self, name: str, parts: Mapping[str, type], if_missing: str) -> Optional[Dict[str, Any]]:
-        """An object of JSON with these parts, or ``None`` after saying what is wrong."""
+    def _index(self, name: str, fault_of: Callable[[Dict[str, Any]], Optional[str]], if_missing: str,
+               remedy: str = '') -> Optional[Dict[str, Any]]:
+        """An object of JSON without such a fault, or ``None`` after saying what is wrong."""
         data = self._bytes(name, if_missing)
         if data is None:
             return None
@@ -194,14 +184,14 @@ class _Check:
             found = json.loads(data)
             again = json_bytes(found)
         except (ValueError, RecursionError) as error:
-            self.say(name, f'is broken: it is no JSON ({error})')
+            self.say(name, f'is broken: it is not valid JSON ({error})')
             return None
         if not isinstance(found, dict):
             self.say(name, 'is broken: it is not an object')
             return None
-        fault = part_fault(found, parts)
+        fault = fault_of(found)
         if fault:
-            self.say(name, fault)
+            self.say(name, f'{fault}{remedy}')
             return None
         if data != again:
             self.say(name, 'changed: it reads as an index, but not in the bytes that were written')
@@ -221,7 +211,7 @@ class _Check:
 
     def _is_key(self, key: str) -> bool:
         try:
-            label_path(self.root, key, FLOW)
+            label_path(self.root, key, '', self.codec.suffixes)
         except LabelStoreError:
             return False
         return True

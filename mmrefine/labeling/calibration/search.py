@@ -218,7 +218,7 @@ def _checked(pair: Pair) -> Tuple[Tensor, Tensor]:
 
 def _context(view: FlowLabeler, teacher: FlowEstimator, frames1: Tensor, frames2: Tensor, device: str) -> PairContext:
     """The pairs as the filters see them, on the CPU."""
-    labels = view.label(teacher, frames1.to(device), frames2.to(device))
+    labels = view.label_pairs(teacher, frames1.to(device), frames2.to(device))
     forward, backward = [label.forward for label in labels], [label.backward for label in labels]
     return PairContext(frames1, frames2, torch.stack([label.flow for label in forward]),
                        torch.stack([label.flow for label in backward if label is not None]))

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from mmrefine.errors import ConfigError
+from mmrefine.fileio.codecs.flow import FlowCodec
 from mmrefine.geometry import color_residual, cycle_error, lands_inside
 from mmrefine.labeling.flow.filters.consistency import PairContext
 from mmrefine.labeling.flow.filters.pair_guards import PairGuard
-from mmrefine.labeling.flow.views.both_ways import Middles, Names, check_middles, look_both_ways
+from mmrefine.labeling.flow.views.both_ways import Middle, Middles, Names, check_middles, look_both_ways
 from mmrefine.labeling.flow.views.third_frame import check_motion, motion_to_third
 from mmrefine.registry import BALANCERS, DENSIFIERS, FILTERS, LABELERS, TEACHER_VIEWS
-from mmrefine.structures import FlowEstimator, FlowLabel
+from mmrefine.structures import FlowEstimator, FlowLabel, LabelBatch, Labeled, LabelUnit, as_frames
 from mmrefine.values import as_share
 
 
@@ -68,6 +69,8 @@ class FlowLabeler:
         ConfigError: a value that cannot be meant.
     """
 
+    codec = FlowCodec()
+
     def __init__(self,
                  view: Dict[str, Any],
                  filters: Sequence[Dict[str, Any]] = (),
@@ -118,14 +121,71 @@ class FlowLabeler:
         """Whether the view makes use of the frames between the two of a pair (``needs_middle = True``)."""
         return bool(getattr(self.view, 'needs_middle', False))
 
+    def keys(self, unit: LabelUnit) -> List[str]:
+        """The keys of the labels that a pair becomes: its own, and the reversed one's if both directions are labelled."""
+        return [unit.key, unit.backward_key] if self.directions == 'both' else [unit.key]
+
+    def extra_frames(self, unit: LabelUnit, usable: Callable[[int], bool]) -> List[int]:
+        """Numbers of the frames between the two of a pair and of a third one, if they are needed and ``usable``, in reading order.
+
+        The third frame is the next one at the pair's own step; at the end of a scene that before the pair.
+        """
+        first, last = unit.frames
+        way = 1 if last > first else -1
+        middles = filter(usable, range(first + way, last, way)) if self.needs_middle else ()
+        early, late, step = min(first, last), max(first, last), abs(last - first)
+        thirds = filter(usable, (late + step, early - step)) if self.needs_third else iter(())
+        third = next(thirds, None)
+        return [*middles, *([] if third is None else [third])]
+
+    def pass_sizes(self, size: Tuple[int, int], units: int) -> List[Tuple[Tuple[int, int], int]]:
+        """The sizes (height, width) in which the teacher is shown ``units`` pairs of frames of ``size``, and how many pairs at a time.
+
+        Empty if the view does not tell.
+        """
+        scales = getattr(self.view, 'scales', ())
+        return [((max(round(scale * size[0]), min(size[0], 2)), max(round(scale * size[1]), min(size[1], 2))), 2 * units)
+                for scale in scales]
+
+    def memory_settings(self) -> List[str]:
+        """Which config keys to lower so that the teacher takes less memory."""
+        scales = getattr(self.view, 'scales', None)
+        return [] if scales is None else [f'labeler.view.scales (now {scales}; other scales need a new store)']
+
+    def label(self, teacher: FlowEstimator, batch: LabelBatch) -> List[Labeled]:
+        """The labels of a batch, :meth:`keys` of each pair in order.
+
+        Raises:
+            TeacherError: the motion has the wrong size, or is nan or infinite anywhere.
+        """
+        one, two = (as_frames([frames[unit.frames[i]] for unit, frames in zip(batch.units, batch.frames)], batch.device)
+                    for i in (0, 1))
+        names = [[f'{unit.scene}/{unit.names[i]}' for unit in batch.units] for i in (0, 1)]
+        thirds: List[Optional[Tensor]] = []
+        middles: List[List[Middle]] = []
+        for unit, frames, its_names in zip(batch.units, batch.frames, batch.names):
+            early, late = sorted(unit.frames)
+            ahead = sorted(frames, reverse=unit.frames[0] > unit.frames[1])
+            middles.append([Middle(as_frames([frames[n]], batch.device)[0], f'{unit.scene}/{its_names[n]}')
+                            for n in ahead if early < n < late])
+            thirds.append(next((as_frames([frames[n]], batch.device)[0] for n in ahead if not early <= n <= late), None))
+        labels = self.label_pairs(teacher, one, two, thirds if self.needs_third else None, (names[0], names[1]),
+                                  middles if self.needs_middle else None)
+        found: List[Labeled] = []
+        for unit, label in zip(batch.units, labels):
+            found.append(Labeled(unit.key, label.forward, label.stats))
+            if label.backward is not None:
+                found.append(Labeled(unit.backward_key, label.backward, label.stats_backward or {}))
+        return found
+
     @torch.no_grad()
-    def label(self,
-              teacher: FlowEstimator,
-              frames1: Tensor,
-              frames2: Tensor,
-              frames3: Optional[Union[Tensor, Sequence[Optional[Tensor]]]] = None,
-              names: Optional[Names] = None,
-              middles: Optional[Middles] = None) -> List[PairLabels]:
+    def label_pairs(self,
+                    teacher: FlowEstimator,
+                    frames1: Tensor,
+                    frames2: Tensor,
+                    frames3: Optional[Union[Tensor, Sequence[Optional[Tensor]]]] = None,
+                    names: Optional[Names] = None,
+                    middles: Optional[Middles] = None) -> List[PairLabels]:
         """The labels of a batch of frame pairs; the same input gives the same labels.
 
         Args:

@@ -3,15 +3,17 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from typing import Any, ContextManager, Dict, List, Optional, Tuple, Union
+from typing import Any, ContextManager, Dict, List, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
 
 from mmrefine.errors import ConfigError
 from mmrefine.fileio.digest import digest_of_state
+from mmrefine.geometry import FramePad
+from mmrefine.models.raft_fast.correlation import corr_bytes
 from mmrefine.models.raft_fast.frame_memory import FrameMemory
-from mmrefine.models.raft_fast.two_way import Names
+from mmrefine.models.raft_fast.two_way import Names, runs_two_way
 from mmrefine.models.refiners import FlowRefiner
 
 _DTYPES = {'float32': None, 'bfloat16': torch.bfloat16}
@@ -77,14 +79,46 @@ class FrozenTeacher(nn.Module):
         """What identifies the teacher's weights: 16 hex digits over names and bytes of its network's state dict."""
         return digest_of_state(self.refiner.estimator.state_dict())
 
-    def shortcuts(self) -> Dict[str, Union[str, float]]:
-        """What changes its answers beside weights and iterations, by name; empty as long as nothing does. JSON-able."""
-        found: Dict[str, Union[str, float]] = {}
+    def describe(self) -> Dict[str, Any]:
+        """What decides over its answers beside the weights: the network, its iterations, how frames are fed to it, its shortcuts."""
+        refiner = self.refiner
+        found: Dict[str, Any] = dict(
+            network=type(refiner.estimator).__name__, iters=refiner.test_iters, frames=dict(vars(refiner.normalize)))
         if self.dtype != 'float32':
             found['dtype'] = self.dtype
-        if self.refiner.exit_below is not None:
-            found['exit_below'] = float(self.refiner.exit_below)
+        if refiner.exit_below is not None:
+            found['exit_below'] = float(refiner.exit_below)
         return found
+
+    @property
+    def depends_on_batch(self) -> bool:
+        """Whether pairs that share a pass change one another's answers: with an early exit they stop together."""
+        return self.refiner.exit_below is not None
+
+    def peak_bytes(self, size: Tuple[int, int], pairs: int = 1) -> int:
+        """Bytes of the correlation pyramids that are in memory at once; 0 where the network does not tell.
+
+        Args:
+            size: (height, width) of the frames as they are shown, px.
+            pairs: shown at a time; a pair that is asked both ways counts twice.
+        """
+        refiner = self.refiner
+        network: Any = refiner.estimator
+        if not runs_two_way(network):
+            return 0
+        cell = 2**(network.decoder.num_levels - 1)
+        pad = FramePad(*size, refiner.readout.divisor, refiner.readout.least)
+        grid = ((size[0] + pad.top + pad.bottom) // cell, (size[1] + pad.left + pad.right) // cell)
+        levels = corr_bytes(grid[0] * grid[1], grid, network.decoder.num_levels)
+        limit, alone = refiner.max_corr_bytes, sum(levels)
+        if alone <= limit:  # as many at a time as fit
+            return min(pairs, limit // alone) * alone
+        # one by one, without its fine levels
+        return next(sum(levels[level:]) for level in range(len(levels) + 1) if sum(levels[level:]) <= limit)
+
+    def memory_settings(self) -> List[str]:
+        """Which config keys to lower so that it takes less memory."""
+        return [f'model.max_corr_bytes (now {self.refiner.max_corr_bytes})'] if runs_two_way(self.refiner.estimator) else []
 
     def _precision(self, frames: Tensor) -> ContextManager[Any]:
         dtype = _DTYPES[self.dtype]

@@ -5,9 +5,11 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
-from typing import Any, Dict, Sequence
+from typing import Any, Dict, Mapping, Sequence
 
 import numpy as np
+
+Observation = Mapping[str, float]
 
 DRAWS = 2000
 
@@ -17,7 +19,7 @@ class Comparison:
     """A candidate against its teacher on the same pairs.
 
     Args:
-        change: mean of what :func:`~mmrefine.evaluation.loss_against` says of each pair, as a ratio less 1: -0.1 is a tenth better.
+        change: mean of what :func:`loss_against` says of each pair, as a ratio less 1: -0.1 is a tenth better.
         low: lower end of the interval of ``change``.
         high: upper end.
         pairs: how many were compared.
@@ -44,6 +46,35 @@ class Comparison:
             pairs_better=round(self.better, 4))
 
 
+def loss_against(candidate: Observation, teacher: Observation, weights: Mapping[str, float], floors: Mapping[str, float]) -> float:
+    """How much worse a candidate is than its teacher on one pair: weighted mean of the logarithms of the ratios of their witnesses.
+
+    0 if they are alike, -0.1 if it is about a tenth better. A witness that says nothing (nan) is left out.
+
+    Args:
+        candidate: witnesses by name, each at least 0 and the smaller the better.
+        teacher: the same of the original network.
+        weights: how much each witness counts; others do not.
+        floors: how much of each is as good as nothing, above 0.
+    """
+    total = share = 0.
+    for name, weight in weights.items():
+        ours, theirs = candidate[name], teacher[name]
+        if not (math.isnan(ours) or math.isnan(theirs)):
+            total += weight * math.log((ours + floors[name]) / (theirs + floors[name]))
+            share += weight
+    return total / share if share else 0.
+
+
+def mean_observation(observations: Sequence[Observation]) -> Dict[str, float]:
+    """The mean over pairs, number by number; nan only where all are."""
+    return {name: _mean([one[name] for one in observations if not math.isnan(one[name])]) for name in observations[0]}
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values) if values else float('nan')
+
+
 def compare(losses: Sequence[float], clusters: Sequence[Any], confidence: float = 0.95, seed: int = 0) -> Comparison:
     """The mean of paired losses with a bootstrap interval.
 
@@ -53,7 +84,7 @@ def compare(losses: Sequence[float], clusters: Sequence[Any], confidence: float 
     clusters: at 95 % 1.3 times for 7, 9 times for 2.
 
     Args:
-        losses: of each pair, logarithms, see :func:`~mmrefine.evaluation.loss_against`.
+        losses: of each pair, logarithms, see :func:`loss_against`.
         clusters: of each pair what it belongs to.
         confidence: of the interval, in (0, 1).
         seed: of the draws.

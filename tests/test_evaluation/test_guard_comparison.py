@@ -5,8 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from mmrefine.evaluation import compare
-from mmrefine.evaluation.guard.verdict import student_quantile
+from mmrefine.evaluation.guard.comparison import compare, student_quantile
 
 
 def test_the_same_gain_everywhere_is_sure():

@@ -1,0 +1,126 @@
+"""The guard's witnesses of flow: round trips, colours, known warps."""
+from __future__ import annotations
+
+import math
+from typing import Any, Callable, Dict, Iterator, Optional, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmrefine.engine.runtime.progress import Progress
+from mmrefine.errors import ConfigError, NoLabelsError
+from mmrefine.evaluation.flow.errors import FlowTally, tally_flow
+from mmrefine.evaluation.flow.witnesses import FLOORS, WEIGHTS, limited_error, pair_witnesses
+from mmrefine.geometry import SMALLEST_SIDE, KnownWarp
+from mmrefine.labeling import PairContext, VideoLook
+from mmrefine.registry import WITNESSES
+from mmrefine.structures import FlowEstimator, as_frames
+from mmrefine.structures.figures import LABEL_FREE, Figure
+from mmrefine.synthetic import render_clip
+from mmrefine.values import as_count, is_number
+
+OBSERVED = 16  # pairs, to know how the video moves
+RENDERED_SEED, RENDERED_SIZE = 80_000, (128, 192)  # far from the seeds of demo, tests and trainings; px
+
+
+@WITNESSES.register_module()
+class FlowWitnesses:
+    """Round trips, colours along the motion, and known warps of the first frame, on some frame pairs of what was kept back.
+
+    The warps move, and are as noisy, as the original network saw the video; they are the same for every network. Frames are read when
+    they are needed, so memory does not grow with the video.
+
+    Args:
+        pairs: how many at most, spread evenly over the data set.
+        warps: of the first frame of each; frames with a side below 32 px get none.
+        pace: the warps move 1 to so many times as fast as the original network saw the video move.
+
+    Raises:
+        ConfigError: a number out of range.
+    """
+    sample_name = 'frame pair'
+    weights, floors = WEIGHTS, FLOORS
+    figures = (
+        Figure('cycle', '', 'lower', title='what a round trip misses, of the motion', decided_by=LABEL_FREE),
+        Figure('color', 'grey levels', 'lower', title='colour along the motion', decided_by=LABEL_FREE),
+        Figure('warp', 'px', 'lower', title='error on known warps', decided_by=LABEL_FREE),
+        Figure('motion', 'px', title='mean motion', decided_by=LABEL_FREE),
+    )
+
+    def __init__(self, pairs: int = 32, warps: int = 2, pace: float = 1.) -> None:
+        self.pairs, self.warps = as_count('FlowWitnesses.pairs', pairs, 2), as_count('FlowWitnesses.warps', warps, 0)
+        if not is_number(pace) or not 0 <= pace < float('inf'):
+            raise ConfigError(f'FlowWitnesses.pace must be finite and not negative, got {pace!r}')
+        self.pace = pace
+        self.video: Optional[VideoLook] = None
+
+    def prepare(self, dataset: Any, teacher: FlowEstimator, device: str, seed: int, log: Callable[[str], None]) -> None:
+        """See :meth:`~mmrefine.structures.contracts.Witnesses.prepare`; ``seed`` is that of the warps."""
+        self.dataset, self.device, self.seed = dataset, device, seed
+        count = len(dataset.pairs)
+        self.chosen = sorted({int(i) for i in np.linspace(0, count - 1, min(self.pairs, count))})
+        self.samples = [(str(dataset.pairs[i]['scene']), str(dataset.pairs[i]['key'])) for i in self.chosen]
+        self.video = self._motion_of_video(teacher, log) if self.warps else None
+
+    @torch.no_grad()
+    def observe(self, network: FlowEstimator, index: int) -> Dict[str, float]:
+        """See :func:`~mmrefine.evaluation.flow.witnesses.pair_witnesses`."""
+        frame1, frame2 = self._frames(self.chosen[index])
+        flow_fw, flow_bw = self._both_ways(network, frame1, frame2)
+        errors = [limited_error(self._flow(network, warp.frames1, warp.frames2), warp.flow, warp.visible)
+                  for warp in self._known_warps(self.chosen[index], frame1)]
+        known = [error for error in errors if not math.isnan(error)]  # nan: nothing of that warp stays in view
+        return pair_witnesses(frame1, frame2, flow_fw, flow_bw, math.fsum(known) / len(known) if known else float('nan'))
+
+    @torch.no_grad()
+    def rendered(self, network: FlowEstimator, number: int) -> FlowTally:
+        """The flow errors on a rendered pair of the source look, the same one each time.
+
+        Raises:
+            MMRefineError: a flow that is not finite.
+        """
+        clip = render_clip(RENDERED_SEED + number, 2, RENDERED_SIZE, 'source')
+        frames, truth = torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 255, torch.from_numpy(clip.flow_fw)[0]
+        return tally_flow(self._flow(network, frames[:1], frames[1:])[0], truth, torch.ones_like(truth[:1], dtype=torch.bool))
+
+    def describe(self) -> Dict[str, Any]:
+        """The settings."""
+        return dict(type='FlowWitnesses', pairs=self.pairs, warps=self.warps, pace=self.pace)
+
+    def _flow(self, network: FlowEstimator, frames1: Tensor, frames2: Tensor) -> Tensor:
+        return network.estimate(frames1.to(self.device), frames2.to(self.device))[-1].float().cpu()
+
+    def _both_ways(self, network: FlowEstimator, frame1: Tensor, frame2: Tensor) -> Sequence[Tensor]:
+        return self._flow(network, torch.cat([frame1, frame2]), torch.cat([frame2, frame1])).chunk(2)
+
+    def _known_warps(self, index: int, frame: Tensor) -> Iterator[KnownWarp]:
+        if self.video is not None and min(frame.shape[-2:]) >= SMALLEST_SIDE:
+            for number in range(self.warps):
+                yield self.video.warp(np.random.default_rng((self.seed, index, number)), frame[0], self.pace)
+
+    def _frames(self, index: int) -> Sequence[Tensor]:
+        item = self.dataset[index]
+        return [as_frames([item[name]]) for name in ('frame1', 'frame2')]
+
+    @torch.no_grad()
+    def _motion_of_video(self, teacher: FlowEstimator, log: Callable[[str], None]) -> Optional[VideoLook]:
+        """How the video moves, from some of the pairs; None if all are too small to warp. Every process finds the same."""
+        observed = self.chosen[::max(1, len(self.chosen) // OBSERVED)]
+        observed = [i for i in observed if min(self._frames(i)[0].shape[-2:]) >= SMALLEST_SIDE]
+        if not observed:
+            return None
+        progress = Progress('Guard: how the video moves, {} frame pairs', len(observed), log)
+
+        def contexts() -> Iterator[PairContext]:
+            for done, i in enumerate(observed, start=1):
+                frame1, frame2 = self._frames(i)
+                flow_fw, flow_bw = self._both_ways(teacher, frame1, frame2)
+                progress(done)
+                yield PairContext(frame1, frame2, flow_fw, flow_bw)
+
+        try:
+            return VideoLook.of(contexts())
+        except NoLabelsError:
+            # all motion leaves the frame: warps that hardly move and have no noise still show what a network can do
+            return VideoLook([1.], 0., [0.], 0.)

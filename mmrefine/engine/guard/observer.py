@@ -1,0 +1,95 @@
+"""What networks show on the samples that the guard keeps back, whatever their witnesses are."""
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, Mapping, Optional
+
+from mmengine.dist import all_gather_object, get_dist_info
+
+from mmrefine.engine.runtime.processes import together
+from mmrefine.engine.runtime.progress import Progress
+from mmrefine.structures.contracts import Witnesses
+
+__all__ = ['Observer']
+
+
+class Observer:
+    """Observes networks; the processes of a distributed run share the samples, and all get the same.
+
+    Args:
+        witnesses: prepared.
+    """
+
+    def __init__(self, witnesses: Witnesses) -> None:
+        self.witnesses = witnesses
+
+    def __len__(self) -> int:
+        return len(self.witnesses.samples)
+
+    @property
+    def clusters(self) -> List[str]:
+        """What each sample belongs to: its scene where there are more than three, else itself."""
+        scenes, keys = zip(*self.witnesses.samples)
+        return list(scenes if len(set(scenes)) > 3 else keys)
+
+    @property
+    def share(self) -> int:
+        """How many of the samples this process observes."""
+        return len(self._mine())
+
+    def _mine(self) -> range:
+        rank, world = get_dist_info()
+        return range(rank, len(self), world)
+
+    def observe(self, network: Any, progress: Optional[Callable[[int], None]] = None) -> List[Mapping[str, float]]:
+        """What a network in evaluation mode shows on each sample, in order.
+
+        Args:
+            network: that the witnesses can ask.
+            progress: called with how many of its :attr:`share` this process is done with.
+
+        Raises:
+            InputError: a frame that cannot be read.
+        """
+
+        def observe_mine() -> Dict[int, Mapping[str, float]]:
+            seen = {}
+            for index in self._mine():
+                seen[index] = self.witnesses.observe(network, index)
+                if progress is not None:
+                    progress(len(seen))
+            return seen
+
+        found = {index: seen for part in all_gather_object(together(observe_mine)) for index, seen in part.items()}
+        return [found[index] for index in range(len(self))]
+
+    def forgotten(self, teacher: Any, student: Any, count: int, log: Callable[[str], None]) -> Dict[str, Any]:
+        """What a student unlearned: the headline figure of both networks on rendered samples that have nothing to do with the video.
+
+        Args:
+            teacher: the original network.
+            student: the network that is handed back.
+            count: of samples; 0: none.
+            log: called with a line now and then.
+
+        Returns:
+            ``pairs``, ``before``, ``after`` and ``change_percent``; empty without samples.
+
+        Raises:
+            MMRefineError: a prediction that is not finite.
+        """
+        progress = Progress('Guard: what was forgotten, {} passes over rendered samples', 2 * count, log)
+        scores: List[float] = []
+        for network in (teacher, student):
+            total: Any = None
+            for number in range(count):
+                tally = self.witnesses.rendered(network, number)
+                if tally is None:
+                    return {}
+                total = tally if total is None else total + tally
+                progress(len(scores) * count + number + 1)
+            if total is None:
+                return {}
+            headline = next(figure for figure in total.figures if figure.headline)
+            scores.append(total.scores()[headline.name])
+        before, after = scores
+        return dict(pairs=count, before=before, after=after, change_percent=100 * (after / before - 1))
