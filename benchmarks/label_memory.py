@@ -37,8 +37,8 @@ from mmrefine.fileio.atomic import write_json
 from mmrefine.fileio.digest import digest_of
 from mmrefine.fileio.images import write_image
 from mmrefine.models import FrozenTeacher
-from mmrefine.structures import as_frames
 from mmrefine.models.raft_fast.two_way import pyramid_bytes
+from mmrefine.structures import as_frames
 from mmrefine.synthetic import render_clip
 
 ROOT = Path(__file__).resolve().parents[1]

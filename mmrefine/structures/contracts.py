@@ -1,8 +1,8 @@
 """The seams: what stage 1, the guard and the report ask of their parts, whatever kind of motion they handle."""
 from __future__ import annotations
 
-from typing import (TYPE_CHECKING, Any, Callable, Collection, Dict, FrozenSet, List, Mapping, Optional, Protocol, Sequence,
-                    Tuple, TypeVar, runtime_checkable)
+from typing import (TYPE_CHECKING, Any, Callable, Collection, Dict, FrozenSet, List, Mapping, Optional, Protocol,
+                    Sequence, Tuple, TypeVar, runtime_checkable)
 
 import numpy as np
 

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any, Dict, Optional, Tuple
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 import mmrefine
 from mmrefine.compat.cpu import has_fast_bfloat16
+from mmrefine.engine.runtime.processes import model_of
 from mmrefine.engine.stage1.calibrated import calibrate_labeler, check_calibration
 from mmrefine.engine.stage1.run import judge_of, label_fingerprint, label_summary, make_labels, wanted_keys
 from mmrefine.errors import ConfigError, StaleLabelsError
@@ -95,7 +95,7 @@ class PseudoLabelHook(Hook):
         Raises:
             ConfigError: the training data have pairs that would get no label.
         """
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = model_of(runner)
         teacher, labeler = FrozenTeacher(model, self.teacher_dtype), LABELERS.build(self.labeler)
         dataset = DATASETS.build(dict(self.dataset, pipeline=[]))
         self._check_train_data(runner.train_dataloader.dataset, dataset, labeler)

@@ -101,8 +101,8 @@ class FlowRefiner(PairEstimator):
 
         Returns:
             'loss': ``loss_*`` by loss, and diagnostics whose names hold no "loss" (F11): ``epe_to_label`` (px, weighted
-            mean of the final flow) and ``label_share`` (mean weight), where all samples have labels. 'predict': the samples, each with ``pred_flow``
-            ``(2, H, W)`` px. 'tensor': flows ``(B, 2, H, W)`` px, coarse to fine.
+            mean of the final flow) and ``label_share`` (mean weight), where all samples have labels. 'predict': the samples,
+            each with ``pred_flow`` ``(2, H, W)`` px. 'tensor': flows ``(B, 2, H, W)`` px, coarse to fine.
 
         Raises:
             ValueError: another mode, or no labels in mode 'loss' where they are needed.
