@@ -28,7 +28,6 @@ import cv2
 import numpy as np
 import torch
 
-import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
 from mmrefine.apis import init_model, make_labels
 from mmrefine.apis.commands import run_command
 from mmrefine.config.load import load_config

@@ -7,9 +7,13 @@ from mmrefine.models.raft_fast.frame_memory import FrameMemory
 from mmrefine.models.refiners import (FlowReadout, FlowRefiner, RandomStart, build_estimator, estimator_state,
                                       load_estimator, readout_for)
 from mmrefine.models.teachers.frozen import FrozenTeacher
+from mmrefine.models.teachers.other_network import OtherNetwork
+from mmrefine.models.teachers.stored_motion import StoredMotion
+from mmrefine.models.teachers.student import StudentAverage, StudentCopy
 
 __all__ = [
     'ContrastiveFlowLoss', 'CycleLoss', 'FlowReadout', 'FlowRefiner', 'FrameMemory', 'FramePreprocessor', 'FrozenTeacher',
-    'MaskedPyramidLoss', 'MaskedSequenceLoss', 'OfficialRAFTEncoder', 'PhotometricLoss', 'RandomStart', 'SmoothnessLoss',
-    'build_estimator', 'estimator_state', 'load_estimator', 'readout_for'
+    'MaskedPyramidLoss', 'MaskedSequenceLoss', 'OfficialRAFTEncoder', 'OtherNetwork', 'PhotometricLoss', 'RandomStart',
+    'SmoothnessLoss', 'StoredMotion', 'StudentAverage', 'StudentCopy', 'build_estimator', 'estimator_state', 'load_estimator',
+    'readout_for'
 ]
