@@ -171,10 +171,10 @@ def _kept_sums(store: LabelStore, key: str, has_back: bool) -> Optional[LabelSum
 
 
 def _kinds(label: FlowLabel, stats: Mapping[str, Any], frames1: Tensor, frames2: Tensor) -> Dict[str, bool]:
-    """Whether a pair is a duplicate, a cut, or still, as far as anybody can tell."""
+    """Whether a pair is a duplicate, a cut, or still, as far as that is known."""
     guards: Dict[str, Type[PairGuard]] = dict(duplicates=DuplicateFrameGuard, cuts=CutGuard, still=StillPairGuard)
-    said = {kind: stats.get(f'passed_{guard.__name__}') for kind, guard in guards.items()}
-    kinds = {kind: passed == 0 for kind, passed in said.items() if passed is not None}
+    known = {kind: stats.get(f'passed_{guard.__name__}') for kind, guard in guards.items()}
+    kinds = {kind: passed == 0 for kind, passed in known.items() if passed is not None}
     if 'duplicates' not in kinds:
         kinds['duplicates'] = _is_refused(DuplicateFrameGuard(), frames1, frames2, label.flow)
     if 'cuts' not in kinds and bool((label.weight > 0).any()):
