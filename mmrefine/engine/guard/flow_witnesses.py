@@ -81,7 +81,7 @@ class FlowWitnesses:
             MMRefineError: a flow that is not finite.
         """
         clip = render_clip(RENDERED_SEED + number, 2, RENDERED_SIZE, 'source')
-        frames, truth = torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 255, torch.from_numpy(clip.flow_fw)[0]
+        frames, truth = as_frames(clip.frames), torch.from_numpy(clip.flow_fw)[0]
         return tally_flow(self._flow(network, frames[:1], frames[1:])[0], truth, torch.ones_like(truth[:1], dtype=torch.bool))
 
     def describe(self) -> Dict[str, Any]:
