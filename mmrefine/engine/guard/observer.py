@@ -72,7 +72,7 @@ class Observer:
             log: called with a line now and then.
 
         Returns:
-            ``pairs``, ``before``, ``after`` and ``change_percent``; empty without samples.
+            ``pairs``, ``before``, ``after``, ``change_percent`` and ``figure``, which says what was scored; empty without samples.
 
         Raises:
             MMRefineError: a prediction that is not finite.
@@ -92,4 +92,4 @@ class Observer:
             headline = next(figure for figure in total.figures if figure.headline)
             scores.append(total.scores()[headline.name])
         before, after = scores
-        return dict(pairs=count, before=before, after=after, change_percent=100 * (after / before - 1))
+        return dict(pairs=count, before=before, after=after, change_percent=100 * (after / before - 1), figure=headline.to_dict())
