@@ -22,10 +22,8 @@ import math
 import os
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence
 
-from mmrefine.evaluation.flow.errors import FlowTally
-from mmrefine.evaluation.flow.label_free import LabelFreeTally
-from mmrefine.evaluation.joints.pck import PCK_SHARE, KeypointTally
-from mmrefine.evaluation.masks.scores import MaskTally
+from mmrefine.evaluation import FlowTally, KeypointTally, LabelFreeTally, MaskTally
+from mmrefine.evaluation.joints.pck import PCK_SHARE
 from mmrefine.structures.figures import Figure
 
 SCHEMA = 1

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import ConfigError, NoLabelsError
-from mmrefine.evaluation.flow.errors import FlowTally, tally_flow
-from mmrefine.evaluation.flow.witnesses import FLOORS, WEIGHTS, limited_error, pair_witnesses
+from mmrefine.evaluation import FlowTally, limited_error, pair_witnesses, tally_flow
+from mmrefine.evaluation.flow.witnesses import FLOORS, WEIGHTS
 from mmrefine.geometry import SMALLEST_SIDE, KnownWarp
 from mmrefine.labeling import PairContext, VideoLook
 from mmrefine.registry import WITNESSES

@@ -1,6 +1,8 @@
 """What networks show on the samples that the guard keeps back, whatever their witnesses are."""
 from __future__ import annotations
 
+from functools import reduce
+from operator import add
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from mmengine.dist import all_gather_object, get_dist_info
@@ -78,18 +80,13 @@ class Observer:
             MMRefineError: a prediction that is not finite.
         """
         progress = Progress('Guard: what was forgotten, {} passes over rendered samples', 2 * count, log)
-        scores: List[float] = []
+        tallies: List[Any] = []
         for network in (teacher, student):
-            total: Any = None
             for number in range(count):
-                tally = self.witnesses.rendered(network, number)
-                if tally is None:
-                    return {}
-                total = tally if total is None else total + tally
-                progress(len(scores) * count + number + 1)
-            if total is None:
-                return {}
-            headline = next(figure for figure in total.figures if figure.headline)
-            scores.append(total.scores()[headline.name])
-        before, after = scores
+                tallies.append(self.witnesses.rendered(network, number))
+                progress(len(tallies))
+        if not tallies or tallies[0] is None:
+            return {}
+        totals = [reduce(add, tallies[:count]), reduce(add, tallies[count:])]
+        before, after = (total.scores()[next(one.name for one in total.figures if one.headline)] for total in totals)
         return dict(pairs=count, before=before, after=after, change_percent=100 * (after / before - 1))

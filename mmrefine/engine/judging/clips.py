@@ -9,10 +9,8 @@ from torch import Tensor
 
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import ConfigError
-from mmrefine.evaluation.joints.pck import carry_points
-from mmrefine.evaluation.masks.scores import VOID, carry_mask
-from mmrefine.evaluation.metrics.tally_metric import TallyMetric
-from mmrefine.evaluation.pooling import Judged, Result, Together
+from mmrefine.evaluation import Judged, Result, TallyMetric, Together, carry_mask, carry_points
+from mmrefine.evaluation.masks.scores import VOID
 from mmrefine.registry import METRICS
 from mmrefine.structures import ClipSample, FlowEstimator
 
@@ -24,7 +22,7 @@ def carry_clip(model: FlowEstimator,
                frames: Tensor,
                sample: ClipSample,
                device: str = 'cpu',
-               told: Optional[Callable[[int], None]] = None) -> None:
+               progress: Optional[Callable[[int], None]] = None) -> None:
     """Fill ``pred_masks`` and ``pred_points`` from the first frame that has any, frame by frame.
 
     Masks follow the flow back to the frame before, except where the flow forward does not return (:func:`carry_mask`), and stay soft on
@@ -36,7 +34,7 @@ def carry_clip(model: FlowEstimator,
         frames: ``(T, 3, H, W)`` uint8 RGB.
         sample: with ``masks``, or ``points`` and ``visible``, or both; its predictions are set.
         device: where the network lives.
-        told: called with the number of steps that are done, of ``T - 1``.
+        progress: called with the number of frames that are done, of ``T - 1``.
     """
     masks, points = sample.get('masks'), sample.get('points')
     soft: List[Tensor] = []
@@ -51,19 +49,16 @@ def carry_clip(model: FlowEstimator,
         carried_points[start] = points[start]
     for t in range(1, len(frames)):
         before, now = (frames[i][None].to(device).float() / 255 for i in (t - 1, t))
-        if told is not None and t > 1:
-            told(t - 1)
-        if masks is None and t <= start:
-            continue
-        flow_fw = model.estimate(before, now)[-1][0].float().cpu()
+        if masks is not None or t > start:
+            flow_fw = model.estimate(before, now)[-1][0].float().cpu()
         if masks is not None:
             flow_bw = model.estimate(now, before)[-1][0].float().cpu()
             soft = [carry_mask(mask, flow_bw, flow_fw) for mask in soft]
             carried_masks.append(_ids(soft, masks[0]))
         if points is not None and t > start:
             carried_points[t] = carry_points(carried_points[t - 1], flow_fw.to(carried_points.dtype))
-    if told is not None:
-        told(len(frames) - 1)
+        if progress is not None:
+            progress(t)
     if masks is not None:
         sample.pred_masks = torch.stack(carried_masks)
     if points is not None:

@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 from mmrefine.engine.judging.clips import judge_clips
 from mmrefine.engine.judging.pairs import judge_pairs
 from mmrefine.errors import ConfigError
-from mmrefine.evaluation.pooling import Judged
+from mmrefine.evaluation import Judged
 from mmrefine.registry import DATASETS
 from mmrefine.structures import ClipSample, FlowSample
 

@@ -9,10 +9,7 @@ from torch import Tensor
 
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.engine.stage1.batches import scene_batches
-from mmrefine.evaluation.flow.benchmark import judge_sample
-from mmrefine.evaluation.flow.errors import tally_flow
-from mmrefine.evaluation.flow.label_free import label_free_tallies
-from mmrefine.evaluation.pooling import Judged, Result
+from mmrefine.evaluation import Judged, Result, judge_sample, label_free_tallies, tally_flow
 from mmrefine.structures import FlowEstimator
 
 Batch = Tuple[Tensor, Tensor, List[Any], List[int]]

@@ -3,13 +3,12 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional, Tuple
 
-import numpy as np
 import torch
 
 from mmrefine.engine.runtime.progress import Progress
-from mmrefine.evaluation.flow.errors import check_finite
+from mmrefine.evaluation import check_finite
 from mmrefine.fileio.flow_io import KITTI_MAX_MOTION, encode_flo, encode_kitti
-from mmrefine.structures import FlowEstimator
+from mmrefine.structures import FlowEstimator, as_frames
 
 
 class Leaderboard(NamedTuple):
@@ -53,8 +52,7 @@ def submission_files(model: FlowEstimator,
     """
     progress = Progress(f'{folder}: {{}} pairs', len(dataset.pairs), log or (lambda line: None))
     for done, (pair, item) in enumerate(zip(dataset.pairs, dataset), start=1):
-        frames1, frames2 = (torch.from_numpy(np.ascontiguousarray(item[name].transpose(2, 0, 1)))[None].to(device).float() / 255
-                            for name in ('frame1', 'frame2'))
+        frames1, frames2 = (as_frames([item[name]], device).contiguous() for name in ('frame1', 'frame2'))
         flow = model.estimate(frames1, frames2)[-1][0].float().cpu()
         check_finite(flow, pair['key'])
         stem, pixels = dataset.sources[pair['scene']].name(pair['index']), flow.permute(1, 2, 0).numpy()

@@ -1,4 +1,4 @@
-"""The scores of the flow benchmarks by part of the frame: speed, matched or not, foreground, … (docs/metrics.md, PAPERS.md D.1).
+"""The scores of the flow benchmarks by part of the frame: speed, matched or not, foreground, … (docs/metrics.md).
 
 Each part is a :class:`FlowTally` of its own, so a part of many pairs is pooled over its pixels, as the official evaluators do it, and never
 a mean of means.
@@ -129,11 +129,11 @@ def tally_benchmark(pred: Tensor, target: Tensor, valid: Tensor, regions: Option
     check_finite(pred)
     pred, target, known = comparable(pred, target, valid)
     motion = target.norm(dim=0)
-    masks = dict(zip(SPEED_PARTS, _speeds(motion, motion <= SPEED_EDGES[1])))
-    drawn = _on_cpu(regions)
+    drawn = {name: region.detach().cpu() for name, region in (regions or {}).items()}
     if 'occluded' in drawn:
         drawn['unmatched'] = drawn.pop('occluded') | ~lands_inside(target[None])[0, 0]
-    return _tally(flow_errors(pred, target), motion, flow_angles(pred, target), known, {**masks, **_parts(drawn)}, PART_FIGURES)
+    masks = {**_speeds(motion, motion <= SPEED_EDGES[1]), **_parts(drawn)}
+    return _tally(flow_errors(pred, target), motion, flow_angles(pred, target), known, masks, PART_FIGURES)
 
 
 def tally_spring(pred: Tensor, subpixels: Tensor, regions: Optional[Mapping[str, Tensor]] = None) -> BenchmarkTally:
@@ -159,18 +159,14 @@ def tally_spring(pred: Tensor, subpixels: Tensor, regions: Optional[Mapping[str,
     angle = flow_angles(flows, truth).gather(0, nearest[None])[0]
     lengths = truth.norm(dim=1)
     motion = lengths.mean(dim=0)
-    masks = dict(zip(SPEED_PARTS, _speeds(motion, motion < SPEED_EDGES[1])))
-    return _tally(error, lengths.amax(dim=0), angle, known, {**masks, **_parts(_on_cpu(regions))}, SPRING_FIGURES)
+    masks = {**_speeds(motion, motion < SPEED_EDGES[1]), **_parts(regions or {})}
+    return _tally(error, lengths.amax(dim=0), angle, known, masks, SPRING_FIGURES)
 
 
-def _speeds(motion: Tensor, at_most_fast: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-    """The three bins; what belongs to 40 px itself differs between benchmarks."""
+def _speeds(motion: Tensor, not_fast: Tensor) -> Dict[str, Tensor]:
+    """The three bins; which of them 40 px itself belongs to differs between benchmarks."""
     slow = motion < SPEED_EDGES[0]
-    return slow, ~slow & at_most_fast, ~at_most_fast
-
-
-def _on_cpu(regions: Optional[Mapping[str, Tensor]]) -> Dict[str, Tensor]:
-    return {name: region.detach().cpu() for name, region in (regions or {}).items()}
+    return dict(zip(SPEED_PARTS, (slow, ~slow & not_fast, ~not_fast)))
 
 
 def _parts(drawn: Mapping[str, Tensor]) -> Dict[str, Tensor]:
@@ -187,6 +183,6 @@ def _parts(drawn: Mapping[str, Tensor]) -> Dict[str, Tensor]:
 def _tally(error: Tensor, motion: Tensor, angle: Tensor, known: Tensor, masks: Mapping[str, Tensor],
            part_figures: Tuple[str, ...]) -> BenchmarkTally:
     """The tally of the known pixels, and of those in each part."""
-    masks = {part: mask & known for part, mask in masks.items()}
+    masks = {part: mask.detach().cpu() & known for part, mask in masks.items()}
     tallies = {part: tally_pixels(error[mask], motion[mask], angle[mask]) for part, mask in masks.items()}
     return BenchmarkTally(tally_pixels(error[known], motion[known], angle[known]), tallies, part_figures)

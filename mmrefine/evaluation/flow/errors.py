@@ -1,4 +1,4 @@
-"""How far a flow lies from the truth, as sums and counts that can be pooled (PAPERS.md D.1).
+"""How far a flow lies from the truth, as sums and counts that can be pooled.
 
 A mean of means depends on how the pairs were batched, so nothing is divided before the last line.
 """

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Dict, Optional, Sequence, Tuple, Union
+from typing import Dict, Optional, Sequence, Tuple
 
 import numpy as np
 from torch import Tensor
@@ -14,39 +14,6 @@ from mmrefine.structures.figures import Figure
 PCK_SHARE = 0.2  # of the side of a square as large as the object: BADJA's
 BOX_SHARE = 0.6  # of the diagonal of the box around a person's joints: what JHMDB's PCK takes for the person's size
 PCK_RULES = ('mask', 'joints', 'box')
-
-
-def pck(points: np.ndarray, truth: np.ndarray, visible: np.ndarray, threshold: Union[float, np.ndarray]) -> float:
-    """Share of the visible keypoints that are at most ``threshold`` off, all frames pooled: each keypoint counts once.
-
-    Args:
-        points: ``(T, N, 2)`` px (x, y), where N keypoints are said to be in T frames; nan is wrong.
-        truth: the same shape, where they are; where not visible, anything.
-        visible: ``(T, N)`` bool; only these count.
-        threshold: px of the same size of frame, at least 0; one for all frames, or ``(T,)``.
-
-    Returns:
-        PCK in [0, 1].
-
-    Raises:
-        ValueError: shapes that do not belong together, a threshold below 0, or no visible keypoint.
-    """
-    points, truth, visible = np.asarray(points, np.float64), np.asarray(truth, np.float64), np.asarray(visible, bool)
-    if visible.ndim != 2 or points.shape != (*visible.shape, 2) or truth.shape != points.shape:
-        raise ValueError('keypoints need points and truth (T, N, 2) and visible (T, N), '
-                         f'got {points.shape}, {truth.shape} and {visible.shape}')
-    limit = np.asarray(threshold, np.float64)
-    if limit.shape not in ((), visible.shape[:1]) or not (limit >= 0).all():
-        raise ValueError(f'a threshold must be one number of px, at least 0, or one for each of the {len(visible)} frames, got {threshold}')
-    if not visible.any():
-        raise ValueError('there is no visible keypoint to score')
-    off = np.linalg.norm(points - truth, axis=-1)
-    return float((off <= limit.reshape(-1, 1))[visible].mean())
-
-
-def pck_threshold(mask: np.ndarray, share: float = PCK_SHARE) -> float:
-    """BADJA's threshold: ``share * sqrt(|mask|)`` px, for a mask ``(H, W)`` bool of the object in that frame."""
-    return share * float(np.sqrt(np.count_nonzero(mask)))
 
 
 def object_sizes(rule: str, truth: np.ndarray, visible: np.ndarray, masks: Optional[np.ndarray] = None) -> np.ndarray:
@@ -72,7 +39,7 @@ def object_sizes(rule: str, truth: np.ndarray, visible: np.ndarray, masks: Optio
     if masks is None:
         raise ValueError(f'the rule {rule!r} needs the masks of the object')
     if rule == 'mask':
-        return np.array([pck_threshold(mask, 1.) for mask in masks])
+        return np.sqrt([np.count_nonzero(mask) for mask in masks])
     found = [np.argwhere(mask) for mask in masks]
     return np.array([float(np.ptp(pixels, axis=0).max() + 1) if len(pixels) else 0. for pixels in found])
 

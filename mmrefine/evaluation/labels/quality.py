@@ -18,20 +18,21 @@ floor or a balance changed it, if the store says it. The speeds of pixels that w
 """
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Dict, Iterable, List, Mapping, Optional, Tuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mmrefine.evaluation.labels.sums import (CYCLE_EDGES, LabelSums, bins_of, count_by, region_pixels,
-                                             stored_cycle_error, sum_label)
+from mmrefine.evaluation.labels.sums import CYCLE_EDGES, LabelSums, bins_of, count_by, region_pixels, sum_label
 from mmrefine.evaluation.labels.verdict import SPEED_BINS, SPEED_EDGES, overall_verdict, verdict
+from mmrefine.evaluation.pooling import Sums, sum_by_scene
 from mmrefine.geometry.stillness import STILL_SHARE
 from mmrefine.structures import FlowLabel
+from mmrefine.structures.figures import LABEL_FREE, Figure
 
-__all__ = ['LabelTally', 'add_truth', 'quality_record', 'speed_stats', 'stored_cycle_error', 'tally_label', 'tally_sums', 'tally_truth']
+__all__ = ['LabelTally', 'add_truth', 'quality_record', 'speed_stats', 'tally_label', 'tally_sums', 'tally_truth']
 
 PRECISE_PX = 1.
 KINDS = ('duplicates', 'cuts', 'still')
@@ -58,7 +59,7 @@ def _zeros(bins: int) -> Any:
 
 
 @dataclass
-class LabelTally:
+class LabelTally(Sums):
     """What one or many labels add to the record: sums, which are added and never averaged.
 
     ``pixels`` of the frames and the ``weight`` on them, also by region and by speed; ``speed_known`` counts the pixels of labels whose
@@ -66,6 +67,15 @@ class LabelTally:
     ``kinds`` has a row (pairs, judged, weight, weight of the judged) for each of ``KINDS``. The ``truth`` arrays are by true speed:
     pixels, weight, weighted error, weight within 1 px.
     """
+    figures: ClassVar[Tuple[Figure, ...]] = (
+        Figure('kept', '', 'higher', headline=True, title='mean weight of a pixel', decided_by=LABEL_FREE),
+        Figure('verified', '', 'higher', title='mean weight before a floor or a balance', decided_by=LABEL_FREE),
+        Figure('cycle_error', 'px', 'lower', title='cycle error, mean', decided_by=LABEL_FREE),
+        Figure('color_residual', 'grey levels', 'lower', title='colour residual', decided_by=LABEL_FREE),
+        Figure('EPE', 'px', 'lower'),
+        Figure('precision', '', 'higher', title='share of the weight within 1 px'),
+        Figure('coverage', '', 'higher', title='weight where the truth is known'),
+    )
     labels: int = 0
     pixels: int = 0
     weight: float = 0.
@@ -85,8 +95,23 @@ class LabelTally:
     truth_labels: int = 0
     truth: np.ndarray = field(default_factory=lambda: np.zeros((4, len(SPEED_BINS))))
 
-    def __add__(self, other: 'LabelTally') -> 'LabelTally':
-        return LabelTally(*(getattr(self, part.name) + getattr(other, part.name) for part in fields(self)))
+    @property
+    def size(self) -> int:
+        """Pixels of the frames."""
+        return self.pixels
+
+    def scores(self) -> Dict[str, float]:
+        """The figures of which anything is known, rounded to 6 decimals."""
+        pixels, weight, error, within = self.truth.sum(axis=1)
+        found = dict(
+            kept=_ratio(self.weight, self.pixels),
+            verified=_ratio(self.verified, self.verified_known),
+            cycle_error=_ratio(self.cycle_sum, self.cycle.sum()),
+            color_residual=_ratio(self.color_sum, self.color_weight),
+            EPE=_ratio(error, weight),
+            precision=_ratio(within, weight),
+            coverage=_ratio(weight, pixels))
+        return {name: value for name, value in found.items() if value is not None}
 
 
 def tally_label(label: FlowLabel,
@@ -163,16 +188,9 @@ def quality_record(results: Iterable[Tuple[str, LabelTally]]) -> Dict[str, Any]:
     Returns:
         the record over all labels, with those of the scenes by name under ``scenes``; see the top of this module.
     """
-    by_scene: Dict[str, LabelTally] = {}
-    for scene, tally in results:
-        by_scene[scene] = by_scene[scene] + tally if scene in by_scene else tally
-    scenes = {}
-    everything = LabelTally()
-    for scene in sorted(by_scene):
-        everything = everything + by_scene[scene]
-        figures = _figures(by_scene[scene])
-        scenes[scene] = {**verdict(figures), **figures}
-    overall = _figures(everything)
+    total, by_scene = sum_by_scene(results)
+    overall, scenes = _record(total or LabelTally()), {name: _record(tally) for name, tally in by_scene.items()}
+    scenes = {name: {**verdict(scene), **scene} for name, scene in scenes.items()}
     return {**overall_verdict(overall, scenes), **overall, 'scenes': scenes}
 
 
@@ -183,29 +201,24 @@ def add_truth(record: Mapping[str, Any], results: Iterable[Tuple[str, LabelTally
         record: as :func:`quality_record` gives it.
         results: (scene, tally) of :func:`tally_truth`, for labels of its scenes.
     """
-    by_scene: Dict[str, LabelTally] = {}
-    for scene, tally in results:
-        by_scene[scene] = by_scene.get(scene, LabelTally()) + tally
+    total, by_scene = sum_by_scene(results)
     scenes = {name: {**scene, **_truth(by_scene.get(name, LabelTally()))} for name, scene in record['scenes'].items()}
-    everything = LabelTally()
-    for scene in sorted(by_scene):
-        everything = everything + by_scene[scene]
-    return {**{key: value for key, value in record.items() if key != 'scenes'}, **_truth(everything), 'scenes': scenes}
+    return {**{key: value for key, value in record.items() if key != 'scenes'}, **_truth(total or LabelTally()), 'scenes': scenes}
 
 
-def _figures(tally: LabelTally) -> Dict[str, Any]:
-    known = tally.speed_known > 0
+def _record(tally: LabelTally) -> Dict[str, Any]:
+    known, scores = tally.speed_known > 0, tally.scores()
     return dict(
         labels=tally.labels,
-        kept=_ratio(tally.weight, tally.pixels) or 0.,
-        verified=_ratio(tally.verified, tally.verified_known),
+        kept=scores.get('kept', 0.),
+        verified=scores.get('verified'),
         speed=dict(
             bins_px=list(SPEED_BINS),
             share=_ratios(tally.speed_pixels, tally.speed_known) if known else None,
             kept=_ratios(tally.speed_weight, tally.speed_pixels) if known else None),
         regions=[_ratios(tally.region_weight[i:i + 3], tally.region_pixels[i:i + 3]) for i in (0, 3, 6)],
         cycle_error=_cycle(tally),
-        color_residual=_ratio(tally.color_sum, tally.color_weight),
+        color_residual=scores.get('color_residual'),
         **{kind: dict(pairs=int(row[0]), judged=int(row[1]), weight=_ratio(row[2], row[3])) for kind, row in zip(KINDS, tally.kinds)},
         **_truth(tally))
 
@@ -213,20 +226,19 @@ def _figures(tally: LabelTally) -> Dict[str, Any]:
 def _cycle(tally: LabelTally) -> Dict[str, Any]:
     """The histogram over pixels where the way back is stored, else over the pairs' medians."""
     total = float(tally.cycle.sum())
-    exact = total > 0
-    counts = tally.cycle if exact else tally.cycle_pairs
+    counts = tally.cycle if total > 0 else tally.cycle_pairs
     return dict(
-        of='pixels' if exact else 'pairs',
+        of='pixels' if total > 0 else 'pairs',
         edges_px=list(CYCLE_EDGES),
         share=_ratios(counts, counts.sum()) if counts.sum() > 0 else None,
-        mean=_ratio(tally.cycle_sum, total),
+        mean=tally.scores().get('cycle_error'),
         known=_ratio(total, tally.weight))
 
 
 def _truth(tally: LabelTally) -> Dict[str, Any]:
     if tally.truth_labels == 0:
         return {}
-    pixels, weight, error, within = tally.truth
+    scores, (pixels, weight, error, within) = tally.scores(), tally.truth
     speed = dict(
         bins_px=list(SPEED_BINS),
         share=_ratios(pixels, pixels.sum()),
@@ -235,10 +247,8 @@ def _truth(tally: LabelTally) -> Dict[str, Any]:
         coverage=_ratios(weight, pixels))
     return dict(truth=dict(
         labels=tally.truth_labels,
-        EPE=_ratio(error.sum(), weight.sum()),
-        precision=_ratio(within.sum(), weight.sum()),
-        coverage=_ratio(weight.sum(), pixels.sum()),
-        speed=speed))  # yapf: disable
+        **{name: scores.get(name) for name in ('EPE', 'precision', 'coverage')},
+        speed=speed))
 
 
 def _add_speeds(tally: LabelTally, stats: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""How well masks that a flow carried through a video match the drawn ones: DAVIS J and F (PAPERS.md D.3)."""
+"""How well masks that a flow carried through a video match the drawn ones: DAVIS J and F."""
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass
@@ -176,14 +176,19 @@ def carry_mask(mask: Tensor, flow_bw: Tensor, flow_fw: Optional[Tensor] = None) 
     returns = cycle_consistent(flow_bw[None], flow_fw[None], RETURN_ALPHA, RETURN_BETA)[0, 0]
     if returns.all() or returns.float().mean() < LEAST_RETURNING:
         return carried
-    return _from_nearest(carried, returns)
+    return fill_from_nearest(carried, returns)
 
 
-def _from_nearest(values: Tensor, known: Tensor) -> Tensor:
-    """Each value that is not known replaced by the nearest one that is."""
+def fill_from_nearest(values: Tensor, known: Tensor) -> Tensor:
+    """Each value ``(..., H, W)`` that is not known replaced by that of the nearest pixel where it is.
+
+    Args:
+        values: ``(..., H, W)``.
+        known: bool ``(H, W)``, true somewhere.
+    """
     hidden = (~known).cpu().numpy().astype(np.uint8)
-    _, labels = cv2.distanceTransformWithLabels(hidden, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL)
-    where = np.zeros(labels.max() + 1, np.int64)
+    _, nearest = cv2.distanceTransformWithLabels(hidden, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL)
+    source = np.zeros(nearest.max() + 1, np.int64)
     sources = np.flatnonzero(hidden == 0)
-    where[labels.ravel()[sources]] = sources
-    return values.flatten()[torch.from_numpy(where[labels]).to(values.device)]
+    source[nearest.ravel()[sources]] = sources
+    return values.flatten(-2)[..., torch.from_numpy(source[nearest]).to(values.device)]
