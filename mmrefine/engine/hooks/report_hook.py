@@ -22,7 +22,7 @@ import mmrefine
 from mmrefine.compat.installation import library_versions
 from mmrefine.engine.hooks.pseudo_label_hook import LABELS_INFO
 from mmrefine.engine.hooks.regression_guard_hook import GUARD_INFO
-from mmrefine.engine.judging.judge import holds, judge, open_group
+from mmrefine.engine.judging.judge import judge, open_group, sample_type
 from mmrefine.engine.judging.pictures import WHEEL, Drawn, ReportPictures, named_pairs
 from mmrefine.engine.stage1.run import LabelRun, judge_of
 from mmrefine.errors import CheckpointError
@@ -123,7 +123,7 @@ class ReportHook(Hook):
             if is_main_process():
                 chosen = most_changed(changes, self.extremes)
                 drawn.append(Drawn())
-                if holds(dataset, FlowSample):
+                if issubclass(sample_type(dataset), FlowSample):
                     pictures = ReportPictures(Path(runner.work_dir), name, dataset, teacher, model, device, self._store(runner))
                     drawn[-1] = pictures.draw(self.pictures, [one for some in chosen.values() for one in some])
                 groups[name].get('changes', {}).update(named_pairs(chosen, drawn[-1]))
@@ -177,7 +177,7 @@ class ReportHook(Hook):
         if 'truth' not in quality and label_judge is not None:
             # the pairs to label need no truth, but those that are judged may have it
             for dataset, _ in self._groups.values():
-                if 'truth' not in quality and holds(dataset, FlowSample):
+                if 'truth' not in quality and issubclass(sample_type(dataset), FlowSample):
                     quality = label_judge.judge_with_truth(store, dataset, quality)
         return dict(found, quality=quality)
 

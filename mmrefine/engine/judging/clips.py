@@ -38,6 +38,7 @@ def carry_clip(model: FlowEstimator,
     """
     masks, points = sample.get('masks'), sample.get('points')
     soft: List[Tensor] = []
+    start = len(frames)
     if masks is not None:
         first = masks[0]
         objects = int(first[first != VOID].max()) if bool((first != VOID).any()) else 0
@@ -55,7 +56,7 @@ def carry_clip(model: FlowEstimator,
             flow_bw = model.estimate(now, before)[-1][0].float().cpu()
             soft = [carry_mask(mask, flow_bw, flow_fw) for mask in soft]
             carried_masks.append(_ids(soft, masks[0]))
-        if points is not None and t > start:
+        if t > start:
             carried_points[t] = carry_points(carried_points[t - 1], flow_fw.to(carried_points.dtype))
         if progress is not None:
             progress(t)
