@@ -19,7 +19,8 @@ class Sums:
     """A dataclass of sums and counts: two of them are added number by number."""
 
     def __add__(self: S, other: S) -> S:
-        return type(self)(*(getattr(self, part.name) + getattr(other, part.name) for part in fields(self)))  # type: ignore[arg-type]
+        names = [part.name for part in fields(self)]  # type: ignore[arg-type]
+        return type(self)(*(getattr(self, name) + getattr(other, name) for name in names))
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ def pool_by_scene(results: Iterable[Tuple[str, Any]]) -> Dict[str, float]:
     """Scores over everything (``'EPE'``) and over each scene (``'scene/<name>/EPE'``).
 
     Args:
-        results: (scene, :class:`~mmrefine.structures.contracts.Tally`) of each sample; within a scene they are added in this order.
+        results: (scene, :class:`~mmrefine.structures.contracts.Tally`) of each sample; within a scene they are added in
+            this order.
 
     Returns:
         flat dict of scores, scenes sorted by name; empty without results.
@@ -90,7 +92,7 @@ def pool_by_scene(results: Iterable[Tuple[str, Any]]) -> Dict[str, float]:
 
 
 def sum_by_scene(results: Iterable[Tuple[str, Any]]) -> Tuple[Any, Dict[str, Any]]:
-    """The sum of all tallies, None without results, and that of each scene, scenes sorted by name; see :func:`pool_by_scene`."""
+    """The sum of all tallies, None without results, and that of each scene; see :func:`pool_by_scene`."""
     by_scene: Dict[str, Any] = {}
     for scene, tally in results:
         by_scene[scene] = by_scene[scene] + tally if scene in by_scene else tally

@@ -65,7 +65,7 @@ class Observer:
         return [found[index] for index in range(len(self))]
 
     def forgotten(self, teacher: Any, student: Any, count: int, log: Callable[[str], None]) -> Dict[str, Any]:
-        """What a student unlearned: the headline figure of both networks on rendered samples that have nothing to do with the video.
+        """What a student unlearned: the headline figure of both networks on rendered samples of another look.
 
         Args:
             teacher: the original network.

@@ -25,9 +25,9 @@ def carry_clip(model: FlowEstimator,
                progress: Optional[Callable[[int], None]] = None) -> None:
     """Fill ``pred_masks`` and ``pred_points`` from the first frame that has any, frame by frame.
 
-    Masks follow the flow back to the frame before, except where the flow forward does not return (:func:`carry_mask`), and stay soft on
-    the way, one for each object; a pixel belongs to the object with the most of it, if that is more than a half. Points follow the flow
-    forward. Before their first frame, points are nan.
+    Masks follow the flow back to the frame before, except where the flow forward does not return (:func:`carry_mask`),
+    and stay soft on the way, one for each object; a pixel belongs to the object with the most of it, if that is more
+    than a half. Points follow the flow forward. Before their first frame, points are nan.
 
     Args:
         model: the network, in evaluation mode.
@@ -80,7 +80,8 @@ def judge_clips(model: FlowEstimator,
         model: the network, in evaluation mode.
         dataset: of :class:`~mmrefine.datasets.DavisClips` or its like.
         device: where the network lives.
-        metrics: configs of clip metrics; None: ``MaskMetric`` and ``KeypointMetric`` as they are by default, each where there is truth.
+        metrics: configs of clip metrics; None: ``MaskMetric`` and ``KeypointMetric`` as they are by default, each where
+            there is truth.
         what: is judged, for the log.
         log: called with a line now and then; None: silent.
 
@@ -97,8 +98,8 @@ def judge_clips(model: FlowEstimator,
     for number in range(rank, len(dataset), world):
         item = dataset[number]
         frames, sample = item['inputs'], item['data_samples']
-        progress = Progress(f'{what}: video {number + 1} of {len(dataset)}, {sample.scene}: carried {{}} frames', len(frames) - 1,
-                            log or (lambda line: None))
+        video = f'{what}: video {number + 1} of {len(dataset)}, {sample.scene}'
+        progress = Progress(f'{video}: carried {{}} frames', len(frames) - 1, log or (lambda line: None))
         carry_clip(model, frames, sample, device, progress)
         mine.append((number, sample.scene, Together(tuple(judge.judge(sample) for judge in judges))))
     results = [result for part in all_gather_object(mine) for result in part]
@@ -108,7 +109,8 @@ def judge_clips(model: FlowEstimator,
 def _metric(config: Dict[str, Any]) -> TallyMetric:
     metric = METRICS.build({'_scope_': 'mmrefine', **config})
     if not isinstance(metric, TallyMetric):
-        raise ConfigError(f'metrics must be MaskMetric, KeypointMetric or another TallyMetric, got {type(metric).__name__}')
+        raise ConfigError('metrics must be MaskMetric, KeypointMetric or another TallyMetric, '
+                          f'got {type(metric).__name__}')
     return metric
 
 

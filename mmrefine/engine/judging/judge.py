@@ -32,8 +32,8 @@ def sample_type(dataset: Any) -> type:
     """
     found = type(dataset[0].get('data_samples'))
     if not issubclass(found, (FlowSample, ClipSample)):
-        raise ConfigError(f'{type(dataset).__name__} gives neither FlowSamples nor ClipSamples, so it cannot be judged; let its pipeline '
-                          'end in PackPair')
+        raise ConfigError(f'{type(dataset).__name__} gives neither FlowSamples nor ClipSamples, so it cannot be '
+                          'judged; let its pipeline end in PackPair')
     return found
 
 

@@ -4,17 +4,17 @@ A record of a scene, and of all of them together::
 
     {"verdict": "amber", "reason": "…", "findings": {"fast": "amber"},
      "labels": 20, "kept": 0.61, "verified": 0.61,
-     "speed": {"bins_px": ["0-0.5", …], "share": […], "kept": […]},      shares of the pixels; null if the store does not say
-     "regions": [[…], […], […]],                                         kept share of 3 x 3 parts of the frame, row by row
+     "speed": {"bins_px": ["0-0.5", …], "share": […], "kept": […]},  of the pixels; null if the store does not say it
+     "regions": [[…], […], […]],                                     kept share of 3 x 3 parts of the frame
      "cycle_error": {"of": "pixels", "edges_px": […], "share": […], "mean": 0.08, "known": 0.97},
      "color_residual": 2.1,
      "duplicates": {"pairs": 1, "judged": 20, "weight": 0.04}, "cuts": {…}, "still": {…},
      "truth": {"labels": 20, "EPE": 0.31, "precision": 0.96, "coverage": 0.61,
                "speed": {"bins_px": […], "share": […], "EPE": […], "precision": […], "coverage": […]}}}
 
-A share of nothing is null. Everything is weighed by the label weight, as the losses do it; ``verified`` is the mean weight before a
-floor or a balance changed it, if the store says it. The speeds of pixels that were not kept are gone from a store, so
-:func:`speed_stats` counts them when a label is made, by the teacher's motion.
+A share of nothing is null. Everything is weighed by the label weight, as the losses do it; ``verified`` is the mean
+weight before a floor or a balance changed it, if the store says it. The speeds of pixels that were not kept are gone
+from a store, so :func:`speed_stats` counts them when a label is made, by the teacher's motion.
 """
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ SPEED_PREFIX = 'speed_'
 def speed_stats(label: FlowLabel) -> Dict[str, float]:
     """Statistics for the store, while the motion that was not kept is still known.
 
-    For each speed bin, as shares of the frame: ``speed_<bin>_pixels`` that move so fast, and ``speed_<bin>_kept``, their weight.
+    For each speed bin, as shares of the frame: ``speed_<bin>_pixels`` that move so fast, and ``speed_<bin>_kept``,
+    their weight.
     """
     bins = _speed_bins(label.flow)
     size = bins.size
@@ -62,10 +63,10 @@ def _zeros(bins: int) -> Any:
 class LabelTally(Sums):
     """What one or many labels add to the record: sums, which are added and never averaged.
 
-    ``pixels`` of the frames and the ``weight`` on them, also by region and by speed; ``speed_known`` counts the pixels of labels whose
-    store says their speeds. ``cycle`` is the weight by cycle error, ``cycle_pairs`` the pairs by the median that their statistics say.
-    ``kinds`` has a row (pairs, judged, weight, weight of the judged) for each of ``KINDS``. The ``truth`` arrays are by true speed:
-    pixels, weight, weighted error, weight within 1 px.
+    ``pixels`` of the frames and the ``weight`` on them, also by region and by speed; ``speed_known`` counts the pixels
+    of labels whose store says their speeds. ``cycle`` is the weight by cycle error, ``cycle_pairs`` the pairs by the
+    median that their statistics say. ``kinds`` has a row (pairs, judged, weight, weight of the judged) for each of
+    ``KINDS``. The ``truth`` arrays are by true speed: pixels, weight, weighted error, weight within 1 px.
     """
     figures: ClassVar[Tuple[Figure, ...]] = (
         Figure('kept', '', 'higher', headline=True, title='mean weight of a pixel', decided_by=LABEL_FREE),
@@ -128,8 +129,8 @@ def tally_label(label: FlowLabel,
         frame1: ``(3, H, W)`` RGB in [0, 1].
         frame2: the same shape.
         back: the label of the reversed pair, if there is one.
-        kinds: whether the pair is one of ``duplicates``, ``cuts``, ``still``; those that are not known are left out. ``still`` is
-            told from the speeds in ``stats`` if it is not given.
+        kinds: whether the pair is one of ``duplicates``, ``cuts``, ``still``; those that are not known are left out.
+            ``still`` is told from the speeds in ``stats`` if it is not given.
     """
     return tally_sums(sum_label(label, frame1, frame2, back, kinds), stats)
 
@@ -169,13 +170,15 @@ def tally_truth(label: FlowLabel, truth: Tensor, valid: Tensor) -> LabelTally:
         ValueError: the truth has another size than the label.
     """
     if truth.shape != label.flow.shape:
-        raise ValueError(f'the truth must have the shape of the label, {tuple(label.flow.shape)}, got {tuple(truth.shape)}')
+        raise ValueError(f'the truth must have the shape of the label, {tuple(label.flow.shape)}, '
+                         f'got {tuple(truth.shape)}')
     known = (valid & truth.isfinite().all(dim=0)).numpy()
     if not known.any():
         return LabelTally()
     error = (label.flow - truth).double().norm(dim=0).numpy()[known]
     weight, bins = label.weight[0].double().numpy()[known], _speed_bins(truth)[known]
-    sums = [count_by(bins, values, len(SPEED_BINS)) for values in (None, weight, weight * error, weight * (error < PRECISE_PX))]
+    columns = (None, weight, weight * error, weight * (error < PRECISE_PX))
+    sums = [count_by(bins, column, len(SPEED_BINS)) for column in columns]
     return LabelTally(truth_labels=1, truth=np.stack(sums))
 
 
@@ -203,7 +206,8 @@ def add_truth(record: Mapping[str, Any], results: Iterable[Tuple[str, LabelTally
     """
     total, by_scene = sum_by_scene(results)
     scenes = {name: {**scene, **_truth(by_scene.get(name, LabelTally()))} for name, scene in record['scenes'].items()}
-    return {**{key: value for key, value in record.items() if key != 'scenes'}, **_truth(total or LabelTally()), 'scenes': scenes}
+    overall = {key: value for key, value in record.items() if key != 'scenes'}
+    return {**overall, **_truth(total or LabelTally()), 'scenes': scenes}
 
 
 def _record(tally: LabelTally) -> Dict[str, Any]:
@@ -219,7 +223,8 @@ def _record(tally: LabelTally) -> Dict[str, Any]:
         regions=[_ratios(tally.region_weight[i:i + 3], tally.region_pixels[i:i + 3]) for i in (0, 3, 6)],
         cycle_error=_cycle(tally),
         color_residual=scores.get('color_residual'),
-        **{kind: dict(pairs=int(row[0]), judged=int(row[1]), weight=_ratio(row[2], row[3])) for kind, row in zip(KINDS, tally.kinds)},
+        **{kind: dict(pairs=int(pairs), judged=int(judged), weight=_ratio(weight, of))
+           for kind, (pairs, judged, weight, of) in zip(KINDS, tally.kinds)},
         **_truth(tally))
 
 
