@@ -2,22 +2,17 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
+from small_runs import in_two_processes
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever import mode pytest runs in
-
-from small_runs import in_two_processes  # noqa: E402
-
-from mmrefine.engine import judge  # noqa: E402
-from mmrefine.engine.judging.clips import carry_clip  # noqa: E402
-from mmrefine.errors import ConfigError  # noqa: E402
-from mmrefine.structures import ClipSample  # noqa: E402
+from mmrefine.engine import judge
+from mmrefine.engine.judging.clips import carry_clip
+from mmrefine.errors import ConfigError
+from mmrefine.structures import ClipSample
 
 SIZE = (24, 40)
 METRICS = [dict(type='MaskMetric'), dict(type='KeypointMetric', rule='mask')]

@@ -5,13 +5,13 @@ import json
 import shutil
 
 import numpy as np
-from small_runs import FRAMES, SIZE, material, run, small_config  # noqa: F401
+from small_runs import FRAMES, SIZE, run, small_config
 
 from mmrefine.fileio import write_image
 from mmrefine.report import figures_of
 
 
-def test_masks_that_are_carried_along_are_judged_before_and_after(material, tmp_path):  # noqa: F811
+def test_masks_that_are_carried_along_are_judged_before_and_after(material, tmp_path):
     davis, work_dir = tmp_path / 'DAVIS', tmp_path / 'run'
     mask = np.zeros(SIZE, np.uint8)
     mask[20:40, 30:60] = 255

@@ -137,12 +137,14 @@ class ReportPictures:
         return dict(parts, labels=overlay['path']) if overlay else parts
 
     def _overlay(self, pair: PairFlows, scale: float) -> Dict[str, Any]:
-        """The kept label of a small pair over its frame; nothing where there is none, or one of another shape."""
+        """The kept label of a small pair over its frame; nothing where there is none of this kind and shape."""
         if self.store is None or not self.store.has(pair.key):
             return {}
         try:
             label = self.store.read(pair.key)
         except LabelStoreError:  # the report does without a label that is gone
+            return {}
+        if not isinstance(label, FlowLabel):
             return {}
         flow, weight = (fit(part.permute(1, 2, 0).numpy()) for part in (label.flow, label.weight))
         if flow.shape[:2] != pair.frame1.shape[:2]:
