@@ -14,6 +14,7 @@ from mmrefine.evaluation import boundary_f, carry_mask, carry_points, jaccard, s
 from mmrefine.evaluation.joints.pck import PCK_SHARE, object_sizes, tally_keypoints
 from mmrefine.fileio import Joints, read_badja, read_image
 from mmrefine.fileio.digest import digest_of_files
+from mmrefine.structures import as_frames
 
 MEASURES = ('J', 'F', 'J5', 'F5', 'PCK')
 SPAN = 5  # frames that J5 and F5 carry a mask
@@ -76,7 +77,7 @@ def score_clip(clip: Clip, flow_of: Flow) -> Dict[str, Optional[float]]:
     found: Dict[str, List[float]] = {measure: [] for measure in MEASURES[:-1]}
     carried: Dict[int, np.ndarray] = {}
     for t in range(1, len(clip.frames)):
-        before, now = (torch.from_numpy(clip.frames[i]).permute(2, 0, 1)[None].float() / 255 for i in (t - 1, t))
+        before, now = (as_frames([clip.frames[i]]) for i in (t - 1, t))
         forward, backward = flow_of(before, now)[0], flow_of(now, before)[0]
         spans[t - 1] = _soft(clip, t - 1)
         chain, *on_the_way = (carry_mask(mask, backward, forward) for mask in (chain, *spans.values()))

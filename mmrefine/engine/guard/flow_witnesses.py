@@ -82,7 +82,7 @@ class FlowWitnesses:
             MMRefineError: a flow that is not finite.
         """
         clip = render_clip(RENDERED_SEED + number, 2, RENDERED_SIZE, 'source')
-        frames, truth = as_frames(list(clip.frames)), torch.from_numpy(clip.flow_fw)[0]
+        frames, truth = as_frames(clip.frames), torch.from_numpy(clip.flow_fw)[0]
         flow = self._flow(network, frames[:1], frames[1:])[0]
         return tally_flow(flow, truth, torch.ones_like(truth[:1], dtype=torch.bool))
 

@@ -7,12 +7,12 @@ from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.engine.guard.candidates import Candidate, State, candidate_record, choose, mixed_state, rate
 from mmrefine.engine.guard.observer import Observer
+from mmrefine.engine.runtime.processes import model_of
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.evaluation.guard.comparison import Observation
@@ -133,7 +133,7 @@ class RegressionGuardHook(Hook):
         done = runner.iter + 1
         if self.off or not self.interval or done % self.interval or done == runner.max_iters:
             return
-        model = _model_of(runner)
+        model = model_of(runner)
         model.eval()
         self._ready(runner, model)
         progress = self._progress(runner, f'the student after {done} steps')
@@ -158,7 +158,7 @@ class RegressionGuardHook(Hook):
             reason = 'held_out is 0: nothing was kept back'
             runner.message_hub.update_info(GUARD_INFO, dict(verdict='not run', reason=reason))
             return
-        model = _model_of(runner)
+        model = model_of(runner)
         model.eval()
         self._ready(runner, model)
         ends: Dict[int, State] = {runner.iter: {k: v.detach().clone() for k, v in model.estimator.state_dict().items()}}
@@ -216,7 +216,3 @@ class RegressionGuardHook(Hook):
     def _rated(self, model: Any, iteration: int, step: float, confidence: float,
                progress: Callable[[int], None]) -> Candidate:
         return rate(self._observer, model, self._seen, iteration, step, confidence, self.seed, progress)
-
-
-def _model_of(runner: Runner) -> Any:
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 import mmrefine
@@ -24,6 +23,7 @@ from mmrefine.engine.hooks.pseudo_label_hook import LABELS_INFO
 from mmrefine.engine.hooks.regression_guard_hook import GUARD_INFO
 from mmrefine.engine.judging.judge import judge, open_group, sample_type
 from mmrefine.engine.judging.pictures import WHEEL, Drawn, ReportPictures, named_pairs
+from mmrefine.engine.runtime.processes import model_of
 from mmrefine.engine.stage1.run import LabelRun, judge_of
 from mmrefine.errors import CheckpointError
 from mmrefine.fileio.store.label_store import LabelStore
@@ -112,7 +112,7 @@ class ReportHook(Hook):
     def after_train(self, runner: Runner) -> None:
         """Judge both networks and write the report."""
         self._timings.update(self._seconds())
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = model_of(runner)
         model.eval()
         teacher = copy.deepcopy(model)
         load_estimator(teacher, Path(runner.work_dir, self.before))

@@ -54,7 +54,7 @@ def submission_files(model: FlowEstimator,
     """
     progress = Progress(f'{folder}: {{}} pairs', len(dataset.pairs), log or (lambda line: None))
     for done, (pair, item) in enumerate(zip(dataset.pairs, dataset), start=1):
-        frames1, frames2 = (as_frames([item[name]], device).contiguous() for name in ('frame1', 'frame2'))
+        frames1, frames2 = (as_frames([item[name]], device) for name in ('frame1', 'frame2'))
         flow = model.estimate(frames1, frames2)[-1][0].float().cpu()
         check_finite(flow, pair['key'])
         stem, pixels = dataset.sources[pair['scene']].name(pair['index']), flow.permute(1, 2, 0).numpy()
