@@ -3,11 +3,9 @@ from __future__ import annotations
 
 from typing import Any, Iterable, List, Mapping, Optional, Sequence
 
-from mmrefine.evaluation.flow.errors import FlowTally
-from mmrefine.evaluation.flow.label_free import LabelFreeTally
+from mmrefine.evaluation import FlowTally, KeypointTally, LabelFreeTally, MaskTally
 from mmrefine.evaluation.flow.witnesses import FIGURES as FLOW_WITNESSES
-from mmrefine.evaluation.joints.pck import PCK_SHARE, KeypointTally
-from mmrefine.evaluation.masks.scores import MaskTally
+from mmrefine.evaluation.joints.pck import PCK_SHARE
 from mmrefine.structures.figures import Figure
 
 # what records of older versions hold without saying what it is
