@@ -11,12 +11,11 @@ from torch import Tensor
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import ConfigError, NoLabelsError
 from mmrefine.evaluation import FlowTally, limited_error, pair_witnesses, tally_flow
-from mmrefine.evaluation.flow.witnesses import FLOORS, WEIGHTS
+from mmrefine.evaluation.flow.witnesses import FIGURES, FLOORS, WEIGHTS
 from mmrefine.geometry import SMALLEST_SIDE, KnownWarp
 from mmrefine.labeling import PairContext, VideoLook
 from mmrefine.registry import WITNESSES
 from mmrefine.structures import FlowEstimator, as_frames
-from mmrefine.structures.figures import LABEL_FREE, Figure
 from mmrefine.synthetic import render_clip
 from mmrefine.values import as_count, is_number
 
@@ -40,13 +39,7 @@ class FlowWitnesses:
         ConfigError: a number out of range.
     """
     sample_name = 'frame pair'
-    weights, floors = WEIGHTS, FLOORS
-    figures = (
-        Figure('cycle', '', 'lower', title='what a round trip misses, of the motion', decided_by=LABEL_FREE),
-        Figure('color', 'grey levels', 'lower', title='colour along the motion', decided_by=LABEL_FREE),
-        Figure('warp', 'px', 'lower', title='error on known warps', decided_by=LABEL_FREE),
-        Figure('motion', 'px', title='mean motion', decided_by=LABEL_FREE),
-    )
+    weights, floors, figures = WEIGHTS, FLOORS, FIGURES
 
     def __init__(self, pairs: int = 32, warps: int = 2, pace: float = 1.) -> None:
         self.pairs, self.warps = as_count('FlowWitnesses.pairs', pairs, 2), as_count('FlowWitnesses.warps', warps, 0)

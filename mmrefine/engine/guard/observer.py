@@ -74,7 +74,7 @@ class Observer:
             log: called with a line now and then.
 
         Returns:
-            ``pairs``, ``before``, ``after`` and ``change_percent``; empty without samples.
+            ``pairs``, ``before``, ``after``, ``change_percent`` and ``figure`` (what was scored); empty without samples.
 
         Raises:
             MMRefineError: a prediction that is not finite.
@@ -88,5 +88,7 @@ class Observer:
         if not tallies or tallies[0] is None:
             return {}
         totals = [reduce(add, tallies[:count]), reduce(add, tallies[count:])]
-        before, after = (total.scores()[next(one.name for one in total.figures if one.headline)] for total in totals)
-        return dict(pairs=count, before=before, after=after, change_percent=100 * (after / before - 1))
+        headline = next(figure for figure in totals[0].figures if figure.headline)
+        before, after = (total.scores()[headline.name] for total in totals)
+        return dict(pairs=count, before=before, after=after, change_percent=100 * (after / before - 1),
+                    figure=headline.to_dict())

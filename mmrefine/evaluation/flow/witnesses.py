@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mmrefine.evaluation.flow.label_free import exposure_gain
 from mmrefine.geometry import backwarp, cycle_error, lands_inside
+from mmrefine.structures.figures import LABEL_FREE, Figure
 
 MOST_PIXELS = 1_000_000  # that a quantile is taken of
 FARTHEST = 20.  # px; what is farther off is wrong, and how wrong says nothing
@@ -20,6 +21,12 @@ FARTHEST = 20.  # px; what is farther off is wrong, and how wrong says nothing
 # `benchmarks/guard_trust.py`.
 WEIGHTS: Dict[str, float] = dict(cycle=0.2, color=0.4, warp=0.4)
 FLOORS: Dict[str, float] = dict(cycle=0.05, color=0.5, warp=0.1)
+FIGURES = (
+    Figure('cycle', '', 'lower', title='what a round trip misses, of the motion', decided_by=LABEL_FREE),
+    Figure('color', 'grey levels', 'lower', title='colour along the motion', decided_by=LABEL_FREE),
+    Figure('warp', 'px', 'lower', title='error on known warps', decided_by=LABEL_FREE),
+    Figure('motion', 'px', title='mean motion', decided_by=LABEL_FREE),
+)
 
 
 def pair_witnesses(frames1: Tensor,
