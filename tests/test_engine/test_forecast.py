@@ -192,7 +192,7 @@ def test_the_forecast_is_one_line_after_three_pairs(teacher, frames, tmp_path, w
     label(tmp_path, teacher, frames, Pretended(), log=lines.append)
     assert lines[0].startswith('Stage 1: forecast: 12 min, 2.1 GB '
                                'memory, ') and lines[0].endswith(' kB disk for 12 pairs')
-    assert len(lines) == 1
+    assert [line.split(' pairs')[0] for line in lines[1:]] == ['labels: 12/12']
     assert files_of(tmp_path) == whole[0]
 
 
