@@ -120,7 +120,8 @@ def test_two_processes_use_the_same_thresholds_as_one(material, whole, tmp_path)
 
 def test_without_the_promise_the_thresholds_of_the_config_stay(material, tmp_path):
     runner, _ = labelled(material, tmp_path, calibrate=None)
-    assert not list(tmp_path.glob('*calibration*')) and 'calibration' not in runner.message_hub.runtime_info[LABELS_INFO]
+    assert not list(tmp_path.glob('*calibration*'))
+    assert 'calibration' not in runner.message_hub.runtime_info[LABELS_INFO]
 
 
 def test_a_single_pair_cannot_both_choose_and_judge(material, tmp_path):

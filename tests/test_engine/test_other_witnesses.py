@@ -89,7 +89,7 @@ def run(work_dir, before, after):
     runner = Runner(dict(type='Brightness', gain=before[0], offset=before[1]), str(work_dir), train_dataloader=loader,
                     train_cfg=dict(type='IterBasedTrainLoop', max_iters=2), default_scope='mmrefine', experiment_name=str(work_dir),
                     optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.)), default_hooks=dict(checkpoint=None),
-                    custom_hooks=[dict(type='WeightsHook'), dict(type='Learn', gain=after[0], offset=after[1]), guard])  # yapf: disable
+                    custom_hooks=[dict(type='WeightsHook'), dict(type='Learn', gain=after[0], offset=after[1]), guard])
     runner.train()
     record = json.loads(json.dumps(runner.message_hub.runtime_info[GUARD_INFO]))
     return record, load_checkpoint_file(work_dir / 'refined.pth')['state_dict']

@@ -6,11 +6,11 @@ from typing import Any, Dict
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner, find_latest_checkpoint
 
 import mmrefine
 from mmrefine.engine.hooks.regression_guard_hook import GUARD_INFO
+from mmrefine.engine.runtime.processes import model_of
 from mmrefine.fileio.atomic import save_checkpoint
 from mmrefine.models import estimator_state
 from mmrefine.registry import HOOKS
@@ -39,7 +39,7 @@ class WeightsHook(Hook):
         Raises:
             CheckpointError: it belongs to another network; names missing and unexpected keys.
         """
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = model_of(runner)
         source = runner._load_from or find_latest_checkpoint(runner.work_dir) or 'the checkpoint'
         state = estimator_state(model, checkpoint, source=str(source))
         checkpoint['state_dict'] = {f'estimator.{key}': value for key, value in state.items()}
@@ -57,7 +57,7 @@ class WeightsHook(Hook):
         runner.logger.info(f'{whose}, a checkpoint of the stock config: {path}')
 
     def _save(self, runner: Runner, name: str, refined: bool) -> Path:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = model_of(runner)
         state = {key: value.detach().cpu().clone() for key, value in model.estimator.state_dict().items()}
         path = Path(runner.work_dir) / name
         if is_main_process():

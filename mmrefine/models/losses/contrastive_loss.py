@@ -1,11 +1,14 @@
 """Contrastive flow loss: a feature should find its own end among all others."""
 from __future__ import annotations
 
+from typing import ClassVar, FrozenSet
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmrefine.registry import MODELS
+from mmrefine.structures import FlowOutputs, FlowTargets
 
 
 @MODELS.register_module()
@@ -24,6 +27,7 @@ class ContrastiveFlowLoss(nn.Module):
     Raises:
         ValueError: ``temperature`` that is not positive.
     """
+    needs: ClassVar[FrozenSet[str]] = frozenset({'labels', 'features'})
 
     def __init__(self, temperature: float = 1., loss_weight: float = 1.) -> None:
         super().__init__()
@@ -32,16 +36,18 @@ class ContrastiveFlowLoss(nn.Module):
         self.temperature = temperature
         self.loss_weight = loss_weight
 
-    def forward(self, feat1: Tensor, feat2: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    def forward(self, outputs: FlowOutputs, sample: FlowTargets) -> Tensor:
         """The loss; 0 with zero gradient where nothing has weight or everything ends outside.
 
-        Args:
-            feat1: ``(B, C, h, w)``, features of frame 1.
-            feat2: ``(B, C, h, w)``, features of frame 2.
-            target: ``(B, 2, H, W)`` px, H and W whole multiples of h and w.
-            weight: ``(B, 1, H, W)`` in [0, 1].
+        Raises:
+            ValueError: no label, or outputs without features.
         """
-        batch, channels, height, width = feat1.shape
+        if outputs.features is None:
+            raise ValueError('ContrastiveFlowLoss needs features, got outputs with features=None')
+        feat1, feat2 = outputs.features
+        target, weight = (F.pad(part, outputs.padding) for part in sample.label())  # what was added has no weight
+        target = target.masked_fill(weight == 0, 0.)
+        _, channels, height, width = feat1.shape
         cell = (target.shape[-2] // height, target.shape[-1] // width)
         share = F.avg_pool2d(weight, cell)
         flow = F.avg_pool2d(weight * target, cell) / share.clamp(min=1e-6)
