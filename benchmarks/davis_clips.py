@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from mmrefine.errors import InputError
-from mmrefine.evaluation import boundary_f, carry_mask, carry_points, jaccard, pck, pck_threshold, summarise
+from mmrefine.evaluation import boundary_f, carry_mask, carry_points, jaccard, summarise
+from mmrefine.evaluation.joints.pck import PCK_SHARE, object_sizes, tally_keypoints
 from mmrefine.fileio import Joints, read_badja, read_image
 from mmrefine.fileio.digest import digest_of_files
 from mmrefine.structures import as_frames
@@ -106,8 +107,9 @@ def _score(found: Dict[str, List[float]], region: str, edge: str, soft: Tensor, 
 
 def _pck(clip: Clip, first: int, carried: Dict[int, np.ndarray]) -> Optional[float]:
     """Of the joints seen in the first clicked frame and in the one where they are scored; None if there are none."""
-    seen = np.array([clip.joints[first].visible & clip.joints[t].visible for t in carried])
-    if not seen.any():
+    if not carried or not clip.joints[first].visible.any():
         return None
-    truth = np.stack([clip.joints[t].points for t in carried])
-    return pck(np.stack(list(carried.values())), truth, seen, np.array([pck_threshold(clip.masks[t]) for t in carried]))
+    clicked = [clip.joints[t] for t in (first, *carried)]
+    truth, visible = np.stack([joints.points for joints in clicked]), np.stack([joints.visible for joints in clicked])
+    sizes = object_sizes('mask', truth, visible, np.stack([clip.masks[t] for t in (first, *carried)]))
+    return tally_keypoints(np.stack([truth[0], *carried.values()]), truth, visible, sizes).scores().get(f'PCK@{PCK_SHARE:g}')

@@ -1,3 +1,4 @@
+import html
 import json
 import re
 from pathlib import Path
@@ -189,7 +190,7 @@ def test_the_mean_of_the_scenes_changes_stands_under_the_pooled_change(tmp_path)
     write_report(tmp_path, record())
     rows = re.findall('<tr.*</tr>', (tmp_path / 'report.html').read_text())
     assert rows[-2].startswith('<tr class="overall">') and '−25.0 %' in rows[-2]
-    assert 'mean of the scenes&#x27; changes' in rows[-1] and '−12.5 %' in rows[-1]
+    assert "mean of the scenes' changes" in html.unescape(rows[-1]) and '−12.5 %' in rows[-1]
 
 
 def judged_labels():

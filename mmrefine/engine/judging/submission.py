@@ -1,4 +1,4 @@
-"""The flows of a test set, as its leaderboard wants them called and written."""
+"""The flows of a test set in the files that its leaderboard takes."""
 from __future__ import annotations
 
 from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional, Tuple
@@ -6,20 +6,21 @@ from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional, Tuple
 import torch
 
 from mmrefine.engine.runtime.progress import Progress
-from mmrefine.evaluation.flow.errors import check_finite
+from mmrefine.evaluation import check_finite
 from mmrefine.fileio.flow_io import KITTI_MAX_MOTION, encode_flo, encode_kitti
 from mmrefine.structures import FlowEstimator, as_frames
 
 
 class Leaderboard(NamedTuple):
-    """A benchmark's test set: its data set class, the settings of each part by the part's folder, and how many flows there are."""
+    """A benchmark's test set: its data set class, the settings of each part by folder, and how many flows it has."""
     dataset: str
     parts: Dict[str, Dict[str, Any]]
     flows: int
 
 
 LEADERBOARDS = {
-    'sintel': Leaderboard('SintelPairs', {name: dict(split='test', pass_name=name) for name in ('clean', 'final')}, 2 * 552),
+    'sintel': Leaderboard('SintelPairs', {name: dict(split='test', pass_name=name) for name in ('clean', 'final')},
+                          2 * 552),
     'kitti': Leaderboard('KittiPairs', {'flow': dict(split='testing')}, 200),
 }
 
@@ -33,8 +34,9 @@ def submission_files(model: FlowEstimator,
                      log: Optional[Callable[[str], None]] = None) -> Iterator[Tuple[str, bytes]]:
     """The file of each pair, one at a time.
 
-    Sintel's are ``<folder>/<scene>/frame_0001.flo``, KITTI's ``<folder>/000000_10.png``, each named after the first frame of the pair.
-    KITTI's 16 bits hold no more than 511 px; faster motion is cut to that, as a pixel without flow would be filled from its neighbours.
+    Sintel's are ``<folder>/<scene>/frame_0001.flo``, KITTI's ``<folder>/000000_10.png``, each named after the first
+    frame of the pair. KITTI's 16 bits hold no more than 511 px; faster motion is cut to that, as a pixel without flow
+    would be filled from its neighbours.
 
     Args:
         model: the network, in evaluation mode.

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 from typing import Any, Collection, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Type
 
-import cv2
 import numpy as np
 import torch
 from mmengine.dist import all_gather_object, get_dist_info
@@ -14,6 +13,7 @@ from mmrefine.engine.runtime.processes import together
 from mmrefine.evaluation import speed_stats, verdict_lines
 from mmrefine.evaluation.labels.quality import LabelTally, add_truth, quality_record, tally_sums, tally_truth
 from mmrefine.evaluation.labels.sums import LabelSums, sum_label
+from mmrefine.evaluation.masks.scores import fill_from_nearest
 from mmrefine.fileio.codecs.flow import FlowCodec
 from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.labeling import CutGuard, DuplicateFrameGuard, PairContext, PairGuard, StillPairGuard
@@ -134,14 +134,8 @@ def look_at_pair(frames1: Tensor, frames2: Tensor, labels: Sequence[FlowLabel],
 
 def fill_gaps(label: FlowLabel) -> Tensor:
     """The motion ``(2, H, W)`` px of a label, where it has none that of the nearest pixel that has; 0 if none has."""
-    gaps = (label.weight[0] == 0).numpy()
-    if gaps.all() or not gaps.any():
-        return label.flow
-    _, nearest = cv2.distanceTransformWithLabels(gaps.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    flow = label.flow.flatten(1)
-    source = np.zeros(int(nearest.max()) + 1, np.int64)
-    source[nearest[~gaps]] = np.flatnonzero(~gaps)
-    return flow[:, torch.from_numpy(source[nearest].ravel())].view_as(label.flow)
+    kept = label.weight[0] != 0
+    return fill_from_nearest(label.flow, kept) if bool(kept.any()) else label.flow
 
 
 def _judge_pair(store: LabelStore, dataset: Any, index: int, unit: LabelUnit,
