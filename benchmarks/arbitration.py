@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
 from mmrefine.apis import init_model
 from mmrefine.apis.commands import run_command
 from mmrefine.fileio.flow_io import read_flow
@@ -26,7 +25,7 @@ from mmrefine.fileio.images import read_image
 from mmrefine.geometry import cycle_error, resize, resize_flow
 from mmrefine.labeling import ArbitratedView, CascadeView
 from mmrefine.labeling.flow.views.arbitration import reversed_ways
-from mmrefine.structures import FlowEstimator
+from mmrefine.structures import FlowEstimator, as_frames
 from mmrefine.synthetic import render_clip
 from mmrefine.synthetic.style import SOURCE, TARGET
 
@@ -141,7 +140,7 @@ def _rendered(count: int) -> Iterator[Pair]:
     for kind, (style, size, factor) in kinds.items():
         for i in range(count):
             clip = render_clip(40000 + i, 2, size, style)
-            frames = torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 255
+            frames = as_frames(clip.frames)
             truth, seen = torch.from_numpy(clip.flow_fw), (factor * size[0], factor * size[1])
             frames, truth = resize(frames, seen), resize_flow(truth, seen)
             yield Pair(f'{kind} {i}', frames[:1], frames[1:], truth, torch.ones_like(truth[:, :1], dtype=torch.bool))

@@ -16,13 +16,12 @@ import torch
 from label_table import RememberingTeacher
 from torch import Tensor
 
-import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
 from mmrefine.apis import init_model
 from mmrefine.apis.commands import run_command
 from mmrefine.evaluation.labels.quality import quality_record, tally_truth
 from mmrefine.labeling import calibrate
 from mmrefine.registry import LABELERS
-from mmrefine.structures import FlowEstimator
+from mmrefine.structures import FlowEstimator, as_frames
 from mmrefine.synthetic import STYLES, RenderedClip, render_clip
 
 SETTINGS = dict(CycleFilter=dict(alpha=0.01, beta=0.5))  # where they differ from the defaults
@@ -67,7 +66,7 @@ def _labeler(scales: Sequence[float], filters: List[Dict[str, Any]]) -> Dict[str
 
 
 def _frames(clip: RenderedClip) -> Tuple[Tensor, Tensor]:
-    frames = torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 255
+    frames = as_frames(clip.frames)
     return frames[0], frames[1]
 
 

@@ -20,14 +20,13 @@ import torch
 from short_lessons import CONFIG, Lesson, teach
 from torch import Tensor
 
-import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
 from mmrefine.apis import init_model
 from mmrefine.apis.commands import run_command
 from mmrefine.fileio.digest import digest_of_bytes
 from mmrefine.labeling import calibrate
 from mmrefine.models import FlowRefiner
 from mmrefine.registry import LABELERS
-from mmrefine.structures import FlowEstimator
+from mmrefine.structures import FlowEstimator, as_frames
 from mmrefine.synthetic import STYLES, RenderedClip, render_clip
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -123,7 +122,7 @@ def main() -> int:
 
 
 def _frames(clip: RenderedClip) -> Tensor:
-    return torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 255
+    return as_frames(clip.frames)
 
 
 def _labels(teacher: RememberingTeacher, config: Dict[str, Any], clips: Sequence[RenderedClip]) -> List[Lesson]:

@@ -1,6 +1,7 @@
 """A record with every part of a report, its pictures on disk, and what reads a page."""
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
@@ -27,6 +28,7 @@ class Page(HTMLParser):
         self.attributes: List[Tuple[str, Dict[str, Optional[str]]]] = []
         self.text, self.open = '', []  # type: str, List[str]
         self.feed(text)
+        self.text = re.sub('[ \n]+', ' ', self.text)  # as it is shown
 
     def handle_starttag(self, tag: str, attrs: List[Tuple[str, Optional[str]]]) -> None:
         self.tags.append(tag)

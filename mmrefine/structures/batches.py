@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -11,9 +11,9 @@ from torch import Tensor
 __all__ = ['Labeled', 'LabelBatch', 'LabelUnit', 'as_frames', 'label_key']
 
 
-def as_frames(images: Sequence[np.ndarray], device: str = 'cpu') -> Tensor:
-    """Images ``(H, W, 3)`` uint8 of one size as a batch ``(B, 3, H, W)`` float32 in [0, 1]."""
-    return torch.from_numpy(np.stack(images)).to(device).permute(0, 3, 1, 2).float() / 255
+def as_frames(images: Union[np.ndarray, Sequence[np.ndarray]], device: Union[str, torch.device] = 'cpu') -> Tensor:
+    """Images ``(H, W, 3)`` uint8 RGB of one size as a batch ``(B, 3, H, W)`` float32 in [0, 1]."""
+    return torch.from_numpy(np.stack(list(images))).to(device).permute(0, 3, 1, 2).float() / 255
 
 
 def label_key(scene: str, first: str, last: str, stride: Optional[int] = None) -> str:
@@ -23,8 +23,8 @@ def label_key(scene: str, first: str, last: str, stride: Optional[int] = None) -
         scene: name of the video, may have several parts.
         first: name of the frame that the motion starts from.
         last: name of the frame that it leads to.
-        stride: frames from one frame of a clip to the next; None for a pair. Clips of different strides between the same two frames
-            are different labels.
+        stride: frames from one frame of a clip to the next; None for a pair. Clips of different strides between the
+            same two frames are different labels.
     """
     return f'{scene}/{first}__{last}' + ('' if stride is None else f'@{stride}')
 
@@ -36,7 +36,8 @@ class LabelUnit:
     Args:
         key: of the label, see :func:`label_key`.
         scene: the video that the frames are from.
-        frames: their numbers in the scene, in the order in which the motion runs; a pair backwards in time has the later one first.
+        frames: their numbers in the scene, in the order in which the motion runs; a pair backwards in time has the
+            later one first.
         names: of these frames, in the same order.
     """
     key: str
@@ -56,8 +57,8 @@ class LabelBatch:
 
     Args:
         units: in order.
-        frames: for each unit its frames and those that ``Labeler.extra_frames`` asked for, number in the scene -> ``(H, W, 3)`` uint8
-            RGB.
+        frames: for each unit its frames and those that ``Labeler.extra_frames`` asked for, number in the scene -> ``(H,
+            W, 3)`` uint8 RGB.
         names: for each unit the names of these frames by number.
         device: where the labels are computed.
     """
@@ -73,7 +74,8 @@ class Labeled(NamedTuple):
     Args:
         key: under which it is stored.
         label: of the kind that the labeler's codec writes.
-        statistics: numbers by name, for the manifest; ``kept`` in [0, 1], the share that became a label, is always among them.
+        statistics: numbers by name, for the manifest; ``kept`` in [0, 1], the share that became a label, is always
+            among them.
     """
     key: str
     label: Any

@@ -38,7 +38,7 @@ def equal_in(source: VideoFrames, frames: List[np.ndarray], order: List[int]) ->
 def orders(count: int) -> List[List[int]]:
     """Backwards, jumping, at random, and reversed neighbours."""
     return [list(range(count))[::-1], [0, count - 1, 1, count // 2, count - 2],
-            random.Random(0).choices(range(count), k=12), [at for i in range(20, 26) for at in (i + 1, i)]]  # yapf: disable
+            random.Random(0).choices(range(count), k=12), [at for i in range(20, 26) for at in (i + 1, i)]]
 
 
 def test_any_order_gives_the_frames_of_reading_in_order(clip: Path) -> None:

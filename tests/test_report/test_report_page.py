@@ -1,21 +1,18 @@
 """The page of a report without a browser: what it refers to exists, what it says first is what matters first."""
 import json
 import re
-import sys
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from report_records import AFTER, BEFORE, FREE, Page, full_record, guard_record, pair_record
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever import mode pytest runs in
+from mmrefine.report import figures, group_record, headline, thin_curve, write_report
+from mmrefine.report.headlines import format_interval
+from mmrefine.report.plots import Dot, dot_plot, line_plot, nice_ticks
+from mmrefine.report.template import FOLDER
 
-from report_records import AFTER, BEFORE, FREE, Page, full_record, guard_record, pair_record  # noqa: E402
-
-from mmrefine.report import figures, group_record, headline, thin_curve, write_report  # noqa: E402
-from mmrefine.report.headlines import format_interval  # noqa: E402
-from mmrefine.report.html_style import STYLE  # noqa: E402
-from mmrefine.report.plots import Dot, dot_plot, line_plot, nice_ticks  # noqa: E402
-
+STYLE = (FOLDER / 'style.css').read_text(encoding='utf-8')
 SECTIONS = ['group-1', 'group-2', 'guard', 'pairs', 'labels', 'curves', 'pictures', 'made']
 
 
@@ -94,15 +91,15 @@ def test_the_headline_begins_with_the_teacher_where_he_was_handed_back(tmp_path)
     kept = full_record(tmp_path, 'teacher')
     kept['groups']['refined'] = group_record(BEFORE, BEFORE)
     assert headline(kept) == (
-        'No student was surely better, so the guard hands back the network as it came, unchanged. By ground truth: EPE on the refined '
+        'No student was surely better, so the guard hands back the original network, unchanged. By ground truth: EPE on the refined '
         'videos stayed at 2.000 px. Without ground truth, on 12 frame pairs that were kept back: the label-free score of the best student '
         'changed by −8.0 %, interval −12.0 to −4.0 %.')
     text, page = written(tmp_path, kept)
     badge = re.search('<span class="verdict amber">(.*?)</span>', text)
-    assert badge.group(1) == 'The guard hands back the network as it came' and badge.start() < text.index('class="headline"')
-    first = 'No student was surely better, so the guard hands back the network as it came, unchanged.'
+    assert badge.group(1) == 'The guard hands back the original network' and badge.start() < text.index('class="headline"')
+    first = 'No student was surely better, so the guard hands back the original network, unchanged.'
     assert f'<title>{first}</title>' in text and f'<p class="headline">{first}</p>\n<p class="lead">By ground truth: EPE' in text
-    assert 'The guard hands back the network as it came: a sentence of the guard.' in page.text
+    assert 'The guard hands back the original network: a sentence of the guard.' in page.text
     assert json.loads((tmp_path / 'report.json').read_text())['headline']['verdict'] == 'teacher'
 
 
@@ -221,7 +218,7 @@ def test_ticks_are_round_and_hold_the_data(low, high, ticks):
 
 
 def test_a_curve_lies_where_its_axes_say(tmp_path):
-    drawing = line_plot('loss <1>', [0, 10, 20], [0., 4., 1.], 'step')
+    drawing = line_plot('loss <1>', [(0, 0.), (10, 4.), (20, 1.)], 'step')
     points = re.search('points="([^"]*)"', drawing).group(1).split()
     # 54 px from the left and 170 down is the origin; 294 wide and 144 high is the plane
     assert points == ['54.0,170.0', '201.0,26.0', '348.0,134.0'] and 'loss &lt;1&gt;' in drawing
@@ -229,12 +226,12 @@ def test_a_curve_lies_where_its_axes_say(tmp_path):
 
 
 def test_small_numbers_share_a_power_of_ten_that_the_title_names():
-    drawing = line_plot('learning rate', [0, 10], [1e-4, 2e-4], 'step')
+    drawing = line_plot('learning rate', [(0, 1e-4), (10, 2e-4)], 'step')
     assert 'learning rate × 10⁻⁴' in drawing and '>1.5</text>' in drawing and 'e−' not in drawing.split('aria-label')[1].split('">', 1)[1]
 
 
 def test_an_interval_without_end_reaches_the_edge_and_does_not_flatten_the_rest():
-    drawing = dot_plot([Dot(100, -8., -100., None, True)], 'way [%]', 'change [%]', 'teacher')
+    drawing = dot_plot([Dot(100, -8., (-100., None), True)], 'way [%]', 'change [%]', 'teacher')
     bar = re.search(r'class="bar" x1="[\d.]+" x2="[\d.]+" y1="([\d.]+)" y2="([\d.]+)"', drawing)
     assert float(bar.group(2)) == 26. and float(bar.group(1)) == pytest.approx(170., abs=12)
     ticks = [float(tick.replace('−', '-')) for tick in re.findall(r'text-anchor="end">([−\d.]+)<', drawing)]
@@ -243,7 +240,7 @@ def test_an_interval_without_end_reaches_the_edge_and_does_not_flatten_the_rest(
 
 @pytest.mark.parametrize('values, below', [((-8., -2.), True), ((-100., 1.), False), ((-8., 8.), False), ((2., 8.), False)])
 def test_what_the_dashed_line_stands_for_keeps_clear_of_the_title(values, below):
-    drawing = dot_plot([Dot(50, value, value, value, False) for value in values], 'way [%]', 'change [%]', 'teacher')
+    drawing = dot_plot([Dot(50, value, (value, value), False) for value in values], 'way [%]', 'change [%]', 'teacher')
     level = float(re.search(r'class="zero" [^>]*y1="([\d.]+)"', drawing).group(1))
     words = float(re.search(r'y="([\d.]+)">teacher<', drawing).group(1))  # where letters stand
     assert (words > level) is below and words - 10 > 14 + 2  # letters are 10 px high, the title stands at 14 px

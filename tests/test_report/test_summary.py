@@ -47,7 +47,7 @@ def test_a_written_report_is_read_back(tmp_path):
 
 
 @pytest.mark.parametrize('text, sentence', [
-    ('{"gro', 'is not JSON'), ('[1]', 'is not a report of mmrefine'), ('{}', 'has no "groups"')])
+    ('{"gro', 'is not valid JSON'), ('[1]', 'is not a report of mmrefine'), ('{}', 'has no "groups"')])
 def test_something_else_in_its_place_is_refused(tmp_path, text, sentence):
     (tmp_path / 'report.json').write_text(text)
     with pytest.raises(InputError, match=sentence) as error:

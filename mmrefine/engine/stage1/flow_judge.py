@@ -1,9 +1,8 @@
-"""The quality of flow labels: what a pair's labels are judged by while they are made, and the record of a whole store."""
+"""The quality of flow labels: what each is judged by while it is made, and the record of a whole store."""
 from __future__ import annotations
 
 from typing import Any, Collection, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Type
 
-import cv2
 import numpy as np
 import torch
 from mmengine.dist import all_gather_object, get_dist_info
@@ -14,6 +13,7 @@ from mmrefine.engine.runtime.processes import together
 from mmrefine.evaluation import speed_stats, verdict_lines
 from mmrefine.evaluation.labels.quality import LabelTally, add_truth, quality_record, tally_sums, tally_truth
 from mmrefine.evaluation.labels.sums import LabelSums, sum_label
+from mmrefine.evaluation.masks.scores import fill_from_nearest
 from mmrefine.fileio.codecs.flow import FlowCodec
 from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.labeling import CutGuard, DuplicateFrameGuard, PairContext, PairGuard, StillPairGuard
@@ -29,7 +29,7 @@ class FlowLabelJudge:
 
     def look(self, unit: LabelUnit, frames: Mapping[int, np.ndarray], labels: Sequence[Labeled],
              wanted: Collection[str]) -> List[Tuple[Labeled, Optional[Mapping[str, Any]]]]:
-        """The labels of a pair with the speeds of all its motion, also of what was not kept, and the sums that they are judged by.
+        """The labels of a pair with the speeds of all its motion, and the sums that they are judged by.
 
         None instead of sums where the way back is labelled as a pair of its own, and so is not known yet.
         """
@@ -55,16 +55,18 @@ class FlowLabelJudge:
 
 
 def judge_labels(store: LabelStore, dataset: Any) -> Dict[str, Any]:
-    """The quality of all labels in ``store`` that were made of ``dataset``, see :mod:`mmrefine.evaluation.labels.quality`.
+    """The quality of all labels in ``store`` that were made of ``dataset``, as a record.
 
-    Adds up the sums that stage 1 left in the store with each label. Frames and label are read only where there are none (labels of an
-    older version, or of a pair and its reverse that were labelled separately) or where there is ground truth; the record is the same.
-    One pair at a time, so memory does not grow with the video; the processes of a distributed run share the pairs, keep the sums of
-    each, and all get the same record.
+    See :mod:`mmrefine.evaluation.labels.quality`. Adds up the sums that stage 1 left in the store with each label.
+    Frames and label are read only where there are none (labels of an older version, or of a pair and its reverse that
+    were labelled separately) or where there is ground truth; the record is the same. One pair at a time, so memory does
+    not grow with the video; the processes of a distributed run share the pairs, keep the sums of each, and all get the
+    same record.
 
     Args:
         store: complete.
-        dataset: frame pairs without a pipeline, in either or both directions; the label of a reversed pair is found without being listed.
+        dataset: frame pairs without a pipeline, in either or both directions; the label of a reversed pair is found
+            without being listed.
 
     Returns:
         the record, with ``truth`` if ``dataset`` has a ``truth_root``.
@@ -90,7 +92,8 @@ def judge_against_truth(store: LabelStore, dataset: Any, record: Mapping[str, An
 
     Args:
         store: complete.
-        dataset: frame pairs whose pipeline ends in :class:`~mmrefine.datasets.transforms.PackPair`, with the truth if there is any.
+        dataset: frame pairs whose pipeline ends in :class:`~mmrefine.datasets.transforms.PackPair`, with the truth if
+            there is any.
         record: of :func:`judge_labels`.
     """
     results: Results = []
@@ -104,12 +107,13 @@ def judge_against_truth(store: LabelStore, dataset: Any, record: Mapping[str, An
     return add_truth(record, results) if results else dict(record)
 
 
-def look_at_pair(frames1: Tensor, frames2: Tensor, labels: Sequence[FlowLabel], stats: Sequence[Mapping[str, Any]]) -> List[LabelSums]:
+def look_at_pair(frames1: Tensor, frames2: Tensor, labels: Sequence[FlowLabel],
+                 stats: Sequence[Mapping[str, Any]]) -> List[LabelSums]:
     """Sum up the labels of a pair of frames, one by one.
 
-    What the guards of the labeler said is believed; where a guard was not asked, the pair is judged now: duplicates by the frames, cuts
-    by the frames and the stored motion, whose gaps are filled from the nearest labelled pixel. A pair of which nothing was kept is not
-    judged for a cut, and does no harm as one.
+    What the guards of the labeler said is believed; where a guard was not asked, the pair is judged now: duplicates by
+    the frames, cuts by the frames and the stored motion, whose gaps are filled from the nearest labelled pixel. A pair
+    of which nothing was kept is not judged for a cut, and does no harm as one.
 
     Args:
         frames1: ``(1, 3, H, W)`` RGB in [0, 1], on the CPU.
@@ -130,17 +134,12 @@ def look_at_pair(frames1: Tensor, frames2: Tensor, labels: Sequence[FlowLabel], 
 
 def fill_gaps(label: FlowLabel) -> Tensor:
     """The motion ``(2, H, W)`` px of a label, where it has none that of the nearest pixel that has; 0 if none has."""
-    gaps = (label.weight[0] == 0).numpy()
-    if gaps.all() or not gaps.any():
-        return label.flow
-    _, nearest = cv2.distanceTransformWithLabels(gaps.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    flow = label.flow.flatten(1)
-    source = np.zeros(int(nearest.max()) + 1, np.int64)
-    source[nearest[~gaps]] = np.flatnonzero(~gaps)
-    return flow[:, torch.from_numpy(source[nearest].ravel())].view_as(label.flow)
+    kept = label.weight[0] != 0
+    return fill_from_nearest(label.flow, kept) if bool(kept.any()) else label.flow
 
 
-def _judge_pair(store: LabelStore, dataset: Any, index: int, unit: LabelUnit, keys: Collection[str]) -> Iterator[Tuple[str, LabelTally]]:
+def _judge_pair(store: LabelStore, dataset: Any, index: int, unit: LabelUnit,
+                keys: Collection[str]) -> Iterator[Tuple[str, LabelTally]]:
     """The tallies of a pair, and of its reverse if the labeler made that one with it."""
     both = [unit.key, unit.backward_key]
     there = both if store.has(both[1]) else both[:1]
@@ -166,10 +165,10 @@ def _kept_sums(store: LabelStore, key: str, has_back: bool) -> Optional[LabelSum
 
 
 def _kinds(label: FlowLabel, stats: Mapping[str, Any], frames1: Tensor, frames2: Tensor) -> Dict[str, bool]:
-    """Whether a pair is a duplicate, a cut, or still, as far as anybody can tell."""
+    """Whether a pair is a duplicate, a cut, or still, as far as that is known."""
     guards: Dict[str, Type[PairGuard]] = dict(duplicates=DuplicateFrameGuard, cuts=CutGuard, still=StillPairGuard)
-    said = {kind: stats.get(f'passed_{guard.__name__}') for kind, guard in guards.items()}
-    kinds = {kind: passed == 0 for kind, passed in said.items() if passed is not None}
+    known = {kind: stats.get(f'passed_{guard.__name__}') for kind, guard in guards.items()}
+    kinds = {kind: passed == 0 for kind, passed in known.items() if passed is not None}
     if 'duplicates' not in kinds:
         kinds['duplicates'] = _is_refused(DuplicateFrameGuard(), frames1, frames2, label.flow)
     if 'cuts' not in kinds and bool((label.weight > 0).any()):

@@ -11,21 +11,21 @@ __all__ = ['summarize']
 
 
 def summarize(pairs: Iterable[Tuple[str, Mapping[str, Optional[float]]]]) -> Dict[str, Any]:
-    """Means of the statistics over all labels, and the same for each scene under ``scenes``; the order of the labels does not count.
+    """Means of the statistics over all labels, whatever their order, and those of each scene under ``scenes``.
 
     Args:
-        pairs: key ``scene/frame1__frame2`` and the statistics of that label. One that some labels lack (another version made
-            them, or it was not finite) has no mean.
+        pairs: key ``scene/frame1__frame2`` and the statistics of that label. One that some labels lack (another version
+            made them, or it was not finite) has no mean.
     """
     columns: Dict[str, Dict[str, array[float]]] = {}  # numbers alone take little room
     labels: Counter[str] = Counter()
     for key, stats in pairs:
         scene = key.rpartition('/')[0]
         labels[scene] += 1
-        its = columns.setdefault(scene, {})
+        of_scene = columns.setdefault(scene, {})
         for name, value in stats.items():
             if value is not None:  # it was not finite
-                its.setdefault(name, array('d')).append(value)
+                of_scene.setdefault(name, array('d')).append(value)
 
     def means(scenes: List[str]) -> Dict[str, float]:
         count, found = sum(labels[scene] for scene in scenes), {}

@@ -19,13 +19,24 @@ from mmrefine.models.refiners import FlowRefiner
 _DTYPES = {'float32': None, 'bfloat16': torch.bfloat16}
 
 
+def check_dtype(dtype: str) -> str:
+    """The dtype, if it is one that a teacher can have.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if dtype not in _DTYPES:
+        raise ConfigError(f'the dtype of the teacher must be {" or ".join(map(repr, _DTYPES))}, got {dtype!r}')
+    return dtype
+
+
 class FrozenTeacher(nn.Module):
-    """A copy of a refiner that can neither learn nor change mode (F3). Implements ``FlowEstimator``.
+    """A copy of a refiner that can neither learn nor change mode. Implements ``FlowEstimator``.
 
     Args:
         refiner: the student as it is now; it is copied, so later training does not touch the teacher.
-        dtype: ``'float32'``, or ``'bfloat16'`` for autocast: faster where the hardware has it, at the price of other labels where
-            a check was close. Flows are float32 in any case.
+        dtype: ``'float32'``, or ``'bfloat16'`` for autocast: faster where the hardware has it, at the price of other
+            labels where a check was close. Flows are float32 in any case.
 
     Raises:
         ConfigError: another ``dtype``.
@@ -33,10 +44,8 @@ class FrozenTeacher(nn.Module):
 
     def __init__(self, refiner: FlowRefiner, dtype: str = 'float32') -> None:
         super().__init__()
-        if dtype not in _DTYPES:
-            raise ConfigError(f'the dtype of the teacher must be {" or ".join(map(repr, _DTYPES))}, got {dtype!r}')
+        self.dtype = check_dtype(dtype)
         self.refiner = copy.deepcopy(refiner).requires_grad_(False)
-        self.dtype = dtype
         self.memory = FrameMemory()
         self.train(False)
 
@@ -47,7 +56,7 @@ class FrozenTeacher(nn.Module):
 
     def train(self, mode: bool = True) -> 'FrozenTeacher':
         """Stay in evaluation mode, whatever is asked."""
-        return super().train(False)  # MMEngine calls .train() every iteration (F3)
+        return super().train(False)  # MMEngine calls .train() every iteration, F3 in docs/platform.md
 
     @torch.no_grad()
     def estimate(self,
@@ -72,7 +81,8 @@ class FrozenTeacher(nn.Module):
         Frames that have ``names`` are remembered for the next calls, so that along a video each is encoded once.
         """
         with self._precision(frames1):
-            forward, backward = self.refiner.estimate_both(frames1, frames2, flow_init_fw, flow_init_bw, names, self.memory, iters)
+            forward, backward = self.refiner.estimate_both(frames1, frames2, flow_init_fw, flow_init_bw, names,
+                                                           self.memory, iters)
         return forward.float(), backward.float()
 
     def digest(self) -> str:
@@ -80,7 +90,7 @@ class FrozenTeacher(nn.Module):
         return digest_of_state(self.refiner.estimator.state_dict())
 
     def describe(self) -> Dict[str, Any]:
-        """What decides over its answers beside the weights: the network, its iterations, how frames are fed to it, its shortcuts."""
+        """What decides over its answers beside the weights: network, iterations, feeding of frames, shortcuts."""
         refiner = self.refiner
         found: Dict[str, Any] = dict(
             network=type(refiner.estimator).__name__, iters=refiner.test_iters, frames=dict(vars(refiner.normalize)))
@@ -118,7 +128,8 @@ class FrozenTeacher(nn.Module):
 
     def memory_settings(self) -> List[str]:
         """Which config keys to lower so that it takes less memory."""
-        return [f'model.max_corr_bytes (now {self.refiner.max_corr_bytes})'] if runs_two_way(self.refiner.estimator) else []
+        known = runs_two_way(self.refiner.estimator)
+        return [f'model.max_corr_bytes (now {self.refiner.max_corr_bytes})'] if known else []
 
     def _precision(self, frames: Tensor) -> ContextManager[Any]:
         dtype = _DTYPES[self.dtype]
