@@ -1,4 +1,5 @@
-# The official RAFT-small finetuned on your own video without any label: colours must fit, motion must be smooth. --cfg-options video=….
+# The official RAFT-small finetuned on your own video without any label: colours must fit, motion must be smooth.
+# --cfg-options video=….
 _base_ = [
     '../_base_/models/raft_small.py',
     '../_base_/datasets/video.py',

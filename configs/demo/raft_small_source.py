@@ -1,4 +1,5 @@
-# Trains the demo teacher: RAFT-small on the rendered SOURCE look, whose motion is exact. README.md beside this file has the commands.
+# Trains the demo teacher: RAFT-small on the rendered SOURCE look, whose motion is exact. README.md beside this file has
+# the commands.
 _base_ = ['../_base_/default_runtime.py', '../_base_/models/raft_small.py']
 
 model = dict(
@@ -7,8 +8,8 @@ model = dict(
     train_start=dict(type='RandomStart', prob=0.5),
     losses=[
         dict(type='MaskedSequenceLoss', gamma=0.8),
-        # Without it the encoder needs thousands of steps to begin to match; the temperature keeps the correlation, and with it the GRU,
-        # small. A network that matches is better finished without it: raft_small_finish.py.
+        # Without it the encoder needs thousands of steps to begin to match; the temperature keeps the correlation, and
+        # with it the GRU, small. A network that matches is better finished without it: raft_small_finish.py.
         dict(type='ContrastiveFlowLoss', temperature=0.25),
     ],
     estimator=dict(

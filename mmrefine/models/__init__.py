@@ -12,8 +12,8 @@ from mmrefine.models.teachers.stored_motion import StoredMotion
 from mmrefine.models.teachers.student import StudentAverage, StudentCopy
 
 __all__ = [
-    'ContrastiveFlowLoss', 'CycleLoss', 'FlowReadout', 'FlowRefiner', 'FrameMemory', 'FramePreprocessor', 'FrozenTeacher',
-    'MaskedPyramidLoss', 'MaskedSequenceLoss', 'OfficialRAFTEncoder', 'OtherNetwork', 'PhotometricLoss', 'RandomStart',
-    'SmoothnessLoss', 'StoredMotion', 'StudentAverage', 'StudentCopy', 'build_estimator', 'estimator_state', 'load_estimator',
-    'readout_for'
+    'ContrastiveFlowLoss', 'CycleLoss', 'FlowReadout', 'FlowRefiner', 'FrameMemory', 'FramePreprocessor',
+    'FrozenTeacher', 'MaskedPyramidLoss', 'MaskedSequenceLoss', 'OfficialRAFTEncoder', 'OtherNetwork',
+    'PhotometricLoss', 'RandomStart', 'SmoothnessLoss', 'StoredMotion', 'StudentAverage', 'StudentCopy',
+    'build_estimator', 'estimator_state', 'load_estimator', 'readout_for'
 ]

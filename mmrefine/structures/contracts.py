@@ -191,7 +191,7 @@ class MotionLoss(Protocol):
 
     @property
     def needs(self) -> FrozenSet[str]:
-        """What the refiner must provide beside flows and frames: ``'labels'``, ``'features'``, ``'backward'`` (the way back)."""
+        """What the model must provide beside flows and frames: ``'labels'``, ``'features'``, ``'backward'``."""
         ...
 
     def __call__(self, outputs: Any, sample: Any) -> Tensor:

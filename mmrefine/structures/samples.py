@@ -67,11 +67,13 @@ class FlowOutputs:
     """What a flow network found for a batch of frame pairs, and what it saw.
 
     Args:
-        flows: ``(B, 2, H, W)`` px each, frame 1 -> frame 2, coarse to fine (pyramid levels, iterations); the last one is the answer.
+        flows: ``(B, 2, H, W)`` px each, frame 1 -> frame 2, coarse to fine (pyramid levels, iterations); the last one
+            is the answer.
         frames1: ``(B, 3, H, W)`` RGB in [0, 1], augmented as the network saw them.
         frames2: the same shape.
         flows_bw: as ``flows``, frame 2 -> frame 1; None unless a loss needs ``'backward'``.
-        features: of frame 1 and of frame 2, ``(B, C, h, w)`` each, on the padded frames; None unless a loss needs ``'features'``.
+        features: of frame 1 and of frame 2, ``(B, C, h, w)`` each, on the padded frames; None unless a loss needs
+            ``'features'``.
         padding: px that were added to the frames at the left, right, top and bottom before they were encoded.
     """
     flows: Sequence[Tensor]

@@ -104,7 +104,7 @@ def test_a_student_that_is_worse_is_not(video, tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         run(cfg)
     log = next(tmp_path.glob('*/*.log')).read_text()
-    assert 'The network as it came, which the guard hands back, a checkpoint' in log and 'The refined network' not in log
+    assert 'The original network, which the guard hands back, a checkpoint' in log and 'The refined network' not in log
     assert load_checkpoint_file(tmp_path / 'refined.pth')['meta']['refined'] is False
     guard = report_of(tmp_path)['guard']
     assert guard['verdict'] == 'teacher' and 'handed back unchanged' in guard['reason']

@@ -12,8 +12,8 @@ def checked_label(outputs: FlowOutputs, sample: FlowTargets) -> Tuple[Tensor, Te
     """The label that belongs to the flows: flow ``(B, 2, H, W)`` px and weight ``(B, 1, H, W)``, float.
 
     Raises:
-        ValueError: no label, no flow at all, or flows and labels that do not lie on the same pixels; it names the shape found and the
-            shape wanted.
+        ValueError: no label, no flow at all, or flows and labels that do not lie on the same pixels; it names the shape
+            found and the shape wanted.
     """
     target, weight = sample.label()
     if len(outputs.flows) == 0:

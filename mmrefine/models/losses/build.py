@@ -10,7 +10,8 @@ from mmrefine.errors import ConfigError
 from mmrefine.registry import MODELS
 
 
-def build_losses(configs: Sequence[Mapping[str, Any]], provided: AbstractSet[str]) -> Tuple[nn.ModuleDict, AbstractSet[str]]:
+def build_losses(configs: Sequence[Mapping[str, Any]],
+                 provided: AbstractSet[str]) -> Tuple[nn.ModuleDict, AbstractSet[str]]:
     """The losses of their configs by the names under which they are logged, and what they need of the model together.
 
     Args:
@@ -27,11 +28,11 @@ def build_losses(configs: Sequence[Mapping[str, Any]], provided: AbstractSet[str
         kind = type(loss).__name__
         wanted = getattr(loss, 'needs', None)
         if wanted is None:
-            raise ConfigError(f'model.losses: {kind} is not a loss(outputs, sample) of this package: it has no attribute `needs`, '
-                              'the set of what it needs beside flows and frames, such as frozenset({"labels"})')
+            raise ConfigError(f'model.losses: {kind} has no attribute `needs`, so it is not a loss(outputs, sample); add the '
+                              'set of what it needs beside flows and frames, such as frozenset({"labels"})')
         if not wanted <= provided:
-            raise ConfigError(f'model.losses: {kind} needs {", ".join(sorted(wanted - provided))}, and this network provides '
-                              f'{", ".join(sorted(provided))}; leave it out')
+            lacking, there = (", ".join(sorted(names)) for names in (wanted - provided, provided))
+            raise ConfigError(f'model.losses: {kind} needs {lacking}, and this network provides {there}; leave it out')
         needs |= wanted
         losses[_log_name(kind, taken=losses)] = loss
     return losses, needs

@@ -13,12 +13,14 @@ from mmrefine.structures import FlowOutputs, FlowTargets
 
 @MODELS.register_module()
 class ContrastiveFlowLoss(nn.Module):
-    """``-sum_i w_i log softmax_j(a_i . b_j / (sqrt(C) tau))[p_i + f(p_i)] / sum_i w_i`` over all cells of the feature grid.
+    """``-sum_i w_i log softmax_j(a_i . b_j / (sqrt(C) tau))[p_i + f(p_i)] / sum_i w_i`` over all cells of the feature
+    grid.
 
-    Source: the contrastive flow loss of CLIP-FLow (2022, abstract), whose formula was never published; this is its dense form, with the
-    scores that RAFT's correlation volume has. ``a_i`` is the feature of cell ``i`` of frame 1, ``b_j`` run over all cells of frame 2,
-    and the right answer, the cell where the label says ``i`` ends, is spread bilinearly over its four neighbours. A label acts on the
-    encoder directly, not only through the iterations, so a network from random weights learns to match within hundreds of steps.
+    Source: the contrastive flow loss of CLIP-FLow (2022, abstract), whose formula was never published; this is its
+    dense form, with the scores that RAFT's correlation volume has. ``a_i`` is the feature of cell ``i`` of frame 1,
+    ``b_j`` run over all cells of frame 2, and the right answer, the cell where the label says ``i`` ends, is spread
+    bilinearly over its four neighbours. A label acts on the encoder directly, not only through the iterations, so a
+    network from random weights learns to match within hundreds of steps.
 
     Args:
         temperature: tau; below 1 smaller scores decide, so the correlation volume keeps smaller values.
@@ -56,7 +58,8 @@ class ContrastiveFlowLoss(nn.Module):
         end_x, end_y = x + flow[:, 0] / cell[1], y + flow[:, 1] / cell[0]
         inside = (end_x >= 0) & (end_x <= width - 1) & (end_y >= 0) & (end_y <= height - 1)
         share = (share[:, 0] * inside).flatten(1)
-        scores = torch.einsum('bci,bcj->bij', feat1.float().flatten(2), feat2.float().flatten(2)) / (channels**0.5 * self.temperature)
+        scores = torch.einsum('bci,bcj->bij', feat1.float().flatten(2), feat2.float().flatten(2))
+        scores = scores / (channels**0.5 * self.temperature)
         log_p = scores.log_softmax(dim=2)
         left, top = end_x.floor(), end_y.floor()
         total = torch.zeros_like(share)

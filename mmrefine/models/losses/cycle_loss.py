@@ -15,9 +15,10 @@ from mmrefine.structures import FlowOutputs
 class CycleLoss(IterateLoss):
     """``sum_k gamma^(K-1-k) 1/2 (c(f_k, b_k) + c(b_k, f_k))``; needs no labels.
 
-    ``c(f, b)`` is the mean of ``(e^2 + 0.001^2)^0.45`` over both components of ``e = f(p) + b(p + f(p))``, px, and over the pixels whose
-    motion ``f`` lands inside. Source: the consistency term of Meister et al., UnFlow, AAAI 2018. We depart from it in that pixels count
-    however large their error is, where UnFlow takes large errors for occlusions. Alone it is content with a motion of zero.
+    ``c(f, b)`` is the mean of ``(e^2 + 0.001^2)^0.45`` over both components of ``e = f(p) + b(p + f(p))``, px, and over
+    the pixels whose motion ``f`` lands inside. Source: the consistency term of Meister et al., UnFlow, AAAI 2018. We
+    depart from it in that pixels count however large their error is, where UnFlow takes large errors for occlusions.
+    Alone it is content with a motion of zero.
 
     Args:
         gamma: decay per step back from the last iterate, in (0, 1].

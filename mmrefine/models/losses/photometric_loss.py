@@ -18,16 +18,17 @@ RADIUS = 3  # px, of the census window
 class PhotometricLoss(IterateLoss):
     """``sum_k gamma^(K-1-k) mean_p r_k(p)`` over the pixels whose motion lands in frame 2; needs no labels.
 
-    ``residual='color'``: ``r = mean_RGB (d^2 + 0.001^2)^0.45`` with ``d = I2(p + f(p)) - I1(p)``, the generalised Charbonnier penalty
-    of Meister et al., UnFlow, AAAI 2018.
+    ``residual='color'``: ``r = mean_RGB (d^2 + 0.001^2)^0.45`` with ``d = I2(p + f(p)) - I1(p)``, the generalised
+    Charbonnier penalty of Meister et al., UnFlow, AAAI 2018.
 
-    ``residual='census'``: ``r = (h + 0.01)^0.4``, where ``h`` counts the comparisons in a window of 7 px that turn out differently in
-    the two frames, softly: each neighbour's grey level (0 to 255) minus the centre's is ``d``, ``c = d / sqrt(0.81 + d^2)``,
-    ``s = (c1 - c2)^2``, ``h = sum s / (0.1 + s)``. Pixels whose window leaves the frame are left out. After UnFlow, with the penalty of
-    Jonschkowski et al., What Matters in Unsupervised Optical Flow, ECCV 2020. A change of brightness changes little.
+    ``residual='census'``: ``r = (h + 0.01)^0.4``, where ``h`` counts the comparisons in a window of 7 px that turn out
+    differently in the two frames, softly: each neighbour's grey level (0 to 255) minus the centre's is ``d``,
+    ``c = d / sqrt(0.81 + d^2)``, ``s = (c1 - c2)^2``, ``h = sum s / (0.1 + s)``. Pixels whose window leaves the frame
+    are left out. After UnFlow, with the penalty of Jonschkowski et al., What Matters in Unsupervised Optical Flow, ECCV 2020. A
+    change of brightness changes little.
 
-    Only one direction is compared; a data set with ``directions='both'`` brings the other. We depart from both papers in that occluded
-    pixels count: beside what leaves the frame nothing is masked.
+    Only one direction is compared; a data set with ``directions='both'`` brings the other. We depart from both papers
+    in that occluded pixels count: beside what leaves the frame nothing is masked.
 
     Args:
         residual: ``'census'`` or ``'color'``.

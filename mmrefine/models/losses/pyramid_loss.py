@@ -54,7 +54,8 @@ class MaskedPyramidLoss(nn.Module):
         self.loss_weight = loss_weight
 
     def forward(self, outputs: FlowOutputs, sample: FlowTargets) -> Tensor:
-        """The weighted sum over all levels, px (px^q for the robust norm); a label without weight gives 0 and zero gradient.
+        """The weighted sum over all levels, px (px^q for the robust norm); a label without weight gives 0 and zero
+        gradient.
 
         Raises:
             ValueError: shapes that do not fit together, no flow at all, or no label.

@@ -14,10 +14,11 @@ from mmrefine.structures import FlowOutputs
 class SmoothnessLoss(IterateLoss):
     """``sum_k gamma^(K-1-k) 1/2 sum_(a in x, y) mean_p exp(-edge |d_a I1|) rho(D_a f_k)``; needs no labels.
 
-    ``rho(z) = sqrt(z^2 + 0.001^2)`` of both components in px, ``|d_a I1|`` is the mean over RGB in [0, 1]. With ``order=1`` both
-    differences are those of neighbours; with ``order=2``, ``D_a f = f(p - a) - 2 f(p) + f(p + a)`` and ``d_a I1 = I1(p + a) - I1(p - a)``,
-    so that motion may grow evenly along a slanted surface. Source: Jonschkowski et al., What Matters in Unsupervised Optical Flow,
-    ECCV 2020, who take the first order for Sintel and the second for KITTI.
+    ``rho(z) = sqrt(z^2 + 0.001^2)`` of both components in px, ``|d_a I1|`` is the mean over RGB in [0, 1]. With
+    ``order=1`` both differences are those of neighbours; with ``order=2``, ``D_a f = f(p - a) - 2 f(p) + f(p + a)`` and
+    ``d_a I1 = I1(p + a) - I1(p - a)``, so that motion may grow evenly along a slanted surface. Source: Jonschkowski et
+    al., What Matters in Unsupervised Optical Flow, ECCV 2020, who take the first order for Sintel and the second for
+    KITTI.
 
     Args:
         order: 1 or 2.
@@ -41,7 +42,8 @@ class SmoothnessLoss(IterateLoss):
     def errors(self, outputs: FlowOutputs) -> Iterator[Tensor]:
         """The mean roughness of each iterate, px."""
         axes = (-1, -2)
-        weights = [(-self.edge * _difference(outputs.frames1, axis, self.order).abs().mean(dim=1, keepdim=True)).exp() for axis in axes]
+        edges = (_difference(outputs.frames1, axis, self.order).abs().mean(dim=1, keepdim=True) for axis in axes)
+        weights = [(-self.edge * edge).exp() for edge in edges]
         for flow in reversed(outputs.flows):
             total = flow.new_zeros(())
             for axis, weight in zip(axes, weights):

@@ -1,4 +1,4 @@
-"""A stock flow network that learns from weighted labels."""
+"""A stock flow network that learns: from weighted labels, or without any."""
 from __future__ import annotations
 
 import contextlib
@@ -21,34 +21,34 @@ Outputs = Union[Dict[str, Tensor], List[FlowSample], List[Tensor]]
 
 @MODELS.register_module()
 class FlowRefiner(PairEstimator):
-    """Any flow estimator of mmflow, with losses that listen to the weight of a label.
+    """Any flow estimator of mmflow, with losses of ours.
 
-    The network itself stays as it is: its own ``loss()`` never sees the valid mask (F1) and its ``predict()`` forgets all
-    samples but the first (F2), so it is only asked for ``mode='tensor'``, and the answer is read out here. Keys of the
-    state dict are the stock keys behind ``estimator.``.
+    The network itself stays as it is: its own ``loss()`` never sees the valid mask (F1) and its ``predict()`` forgets
+    all samples but the first (F2), so it is only asked for ``mode='tensor'``, and the answer is read out here. Keys of
+    the state dict are the stock keys behind ``estimator.``.
 
     Args:
         estimator: a stock model config (see :func:`~mmrefine.models.refiners.build_estimator`), or a built network.
-        losses: configs of losses ``(outputs, sample) -> scalar`` (:class:`~mmrefine.structures.contracts.MotionLoss`); they are added up.
-            Each says what it needs: labels, the matching features (only RAFT and GMA have one feature grid), the way back. May be empty
-            for a network that only predicts.
+        losses: configs of losses ``(outputs, sample) -> scalar`` (:class:`~mmrefine.structures.contracts.MotionLoss`);
+            they are added up. Each says what it needs: labels, the matching features (only RAFT and GMA have one
+            feature grid), the way back. May be empty for a network that only predicts.
         train_start: config of where their iterations begin in mode 'loss', ``(target, weight) -> flow``, such as
             :class:`~mmrefine.models.RandomStart`. Default: zero.
         train_iters: iterations of RAFT and GMA in mode 'loss'. Default: what the estimator's config says.
         test_iters: iterations elsewhere. Default: the estimator's ``test_cfg.iters``, else its decoder's.
-        freeze_bn: keep the statistics of batch norm as they are while training, as RAFT's finetuning does; unlike mmflow's
-            switch this one survives ``.train()`` (F3).
-        max_corr_bytes: RAFT and GMA compare each cell with each. Where that takes more memory than this and no gradient is wanted,
-            the frames of a batch and the two directions take turns, and what does not fit alone is compared on demand: the same
-            flows, slower. The default holds one direction of a frame of 872 x 2048 px.
-        exit_below: px; :meth:`estimate_both` stops iterating once no pair of the batch moves by this much on average in an iteration.
-            Default: never.
+        freeze_bn: keep the statistics of batch norm as they are while training, as RAFT's finetuning does; unlike
+            mmflow's switch this one survives ``.train()`` (F3).
+        max_corr_bytes: RAFT and GMA compare each cell with each. Where that takes more memory than this and no gradient
+            is wanted, the frames of a batch and the two directions take turns, and what does not fit alone is compared
+            on demand: the same flows, slower. The default holds one direction of a frame of 872 x 2048 px.
+        exit_below: px; :meth:`estimate_both` stops iterating once no pair of the batch moves by this much on average in
+            an iteration. Default: never.
         data_preprocessor: config of what comes before; default :class:`~mmrefine.models.FramePreprocessor`.
         init_cfg: MMEngine's, for the refiner as a whole.
 
     Raises:
-        ConfigError: an estimator of no known family, or iterations, ``exit_below`` and the like for one that has none; a loss that
-            needs what this network cannot provide.
+        ConfigError: an estimator of no known family, or iterations, ``exit_below`` and the like for one that has none;
+            a loss that needs what this network cannot provide.
     """
 
     def __init__(self,
@@ -101,8 +101,8 @@ class FlowRefiner(PairEstimator):
 
         Returns:
             'loss': ``loss_*`` by loss, and diagnostics whose names hold no "loss" (F11): ``epe_to_label`` (px, weighted
-            mean of the final flow) and ``label_share`` (mean weight), where all samples have labels. 'predict': the samples,
-            each with ``pred_flow`` ``(2, H, W)`` px. 'tensor': flows ``(B, 2, H, W)`` px, coarse to fine.
+            mean of the final flow) and ``label_share`` (mean weight), where all samples have labels. 'predict': the
+            samples, each with ``pred_flow`` ``(2, H, W)`` px. 'tensor': flows ``(B, 2, H, W)`` px, coarse to fine.
 
         Raises:
             ValueError: another mode, or no labels in mode 'loss' where they are needed.
@@ -124,7 +124,8 @@ class FlowRefiner(PairEstimator):
         sample = FlowTargets.of(samples)
         if 'labels' in self.needs:
             sample.label()
-        outputs = self._outputs(frames1, frames2, None if self.train_start is None else self.train_start(*sample.label()))
+        start = None if self.train_start is None else self.train_start(*sample.label())
+        outputs = self._outputs(frames1, frames2, start)
         # autocast must not touch sums over all pixels
         with torch.autocast(frames1.device.type, enabled=False):
             results = {name: loss(outputs, sample) for name, loss in self.losses.items()}
@@ -156,7 +157,7 @@ class FlowRefiner(PairEstimator):
 
     @contextlib.contextmanager
     def _features(self) -> Iterator[List[Tensor]]:
-        """Listens in on the encoder, whose features mmflow does not hand out: those of frame 1 and of frame 2, in a list."""
+        """Listens in on the encoder, whose features mmflow does not return: those of frame 1 and of frame 2, in a list."""
         features: List[Tensor] = []
         if 'features' not in self.needs:
             yield features
