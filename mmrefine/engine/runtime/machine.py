@@ -14,8 +14,8 @@ import torch
 class Machine:
     """Clock, memory and disk as one process sees them; tests put another one in its place.
 
-    Memory is that of the GPU if ``device`` is one, else the machine's. Bytes everywhere; None where it is not known (the peak without
-    Linux, everything on a device of another kind).
+    Memory is that of the GPU if ``device`` is one, else the machine's. Bytes everywhere; None where it is not known
+    (the peak without Linux, everything on a device of another kind).
 
     Args:
         device: where the network lives.
@@ -55,8 +55,8 @@ class Machine:
     def capacity(self, processes: int = 1) -> Optional[int]:
         """The most that this process can have, what it has included, if as many others like it work here.
 
-        That is what is free plus what it has, and no more than the limit of its control group (containers, job schedulers), which
-        all processes on the machine share.
+        That is what is free plus what it has, and no more than the limit of its control group (containers, job
+        schedulers), which all processes on the machine share.
         """
         if self.device.type == 'cuda':
             return int(torch.cuda.mem_get_info(self.device)[0]) + int(torch.cuda.memory_reserved(self.device))
@@ -71,7 +71,8 @@ class Machine:
 def resident_peak(proc: Path = Path('/proc')) -> Optional[int]:
     """Most memory, in bytes, that this process had at a time, as Linux counts it; None on other systems.
 
-    psutil does not tell it; ``getrusage`` does, but for a process that another one started, it may be the peak of that one.
+    psutil does not tell it; ``getrusage`` does, but for a process that another one started, it may be the peak of that
+    one.
     """
     try:
         found = re.search(r'^VmHWM:\s+(\d+) kB', (proc / 'self/status').read_text(), re.MULTILINE)
@@ -81,7 +82,8 @@ def resident_peak(proc: Path = Path('/proc')) -> Optional[int]:
 
 
 def cgroup_limit(proc: Path = Path('/proc'), mount: Path = Path('/sys/fs/cgroup')) -> Optional[int]:
-    """Least memory limit, in bytes, of this process's control group (version 1 or 2) and those above it; None without one."""
+    """Least memory limit, in bytes, of this process's control group (version 1 or 2) and those above it; None
+    without one."""
     try:
         lines = (proc / 'self/cgroup').read_text().splitlines()
     except OSError:

@@ -12,14 +12,14 @@ _END: Any = object()
 class ReadAhead(Generic[T]):
     """What ``items`` gives, in its order, fetched by a thread of its own a few items before it is wanted.
 
-    Decoding of pictures and videos lets other threads run, so it costs no time where a second core is free. An error of ``items`` is
-    raised at the place of the item that it hit, after all before it were handed over. Used in a ``with``: however its block is left,
-    the thread has ended behind it, after the item that it was fetching.
+    Decoding of pictures and videos lets other threads run, so it costs no time where a second core is free. An error of
+    ``items`` is raised at the place of the item that it hit, after all before it were handed over. Used in a ``with``:
+    however its block is left, the thread has ended behind it, after the item that it was fetching.
 
     Args:
         items: used by the thread alone from now on.
-        depth: items in memory, fetched or being fetched, that have not been handed over; 0 fetches each when it is asked for, without
-            a thread.
+        depth: items in memory, fetched or being fetched, that have not been handed over; 0 fetches each when it is
+            asked for, without a thread.
     """
 
     def __init__(self, items: Iterable[T], depth: int = 1) -> None:
