@@ -109,10 +109,10 @@ def reason(best: Candidate, sample_name: str = 'frame pair') -> str:
     """The verdict in one sentence."""
     found = best.comparison
     change, low, high = 100 * found.change, 100 * found.low, 100 * found.high
-    said = (f'on {kept_back(found.pairs, sample_name)} the label-free score changed by {change:+.1f} % '
-            f'(interval {low:+.1f} to {high:+.1f} %, {found.better:.0%} of the {sample_name.split()[-1]}s better)')
+    numbers = (f'on {kept_back(found.pairs, sample_name)} the label-free score changed by {change:+.1f} % '
+               f'(interval {low:+.1f} to {high:+.1f} %, {found.better:.0%} of the {sample_name.split()[-1]}s better)')
     whose = '' if best.step == 1 else f'{best.step:.0%} of the way to '
     whose += f'the student after {best.iter} steps'
     if found.is_better:
-        return f'{whose} is better than the original network and is handed back: {said}'
-    return f'no candidate is surely better, so the original network is handed back unchanged: for {whose}, {said}'
+        return f'{whose} is better than the original network and is handed back: {numbers}'
+    return f'no candidate is surely better, so the original network is handed back unchanged: for {whose}, {numbers}'

@@ -78,7 +78,7 @@ def judge_clips(model: FlowEstimator,
 
     Args:
         model: the network, in evaluation mode.
-        dataset: of :class:`~mmrefine.datasets.DavisClips` or its like.
+        dataset: of videos, such as :class:`~mmrefine.datasets.DavisClips`.
         device: where the network lives.
         metrics: configs of clip metrics; None: ``MaskMetric`` and ``KeypointMetric`` as they are by default, each where
             there is truth.

@@ -28,7 +28,6 @@ REGION_PARTS: Dict[str, Tuple[Optional[str], Optional[str]]] = {
     'nonrigid': ('nonrigid', 'rigid'),
     'sky': ('sky', 'notsky'),
 }
-SIZE_ADVICE = 'judge at the size of the truth, without resizing or cropping the frames'
 PART_FIGURES = ('EPE', 'Fl')
 SPRING_FIGURES = ('1px_out', 'EPE', 'Fl', 'WAUC')
 FIGURES = (
@@ -97,14 +96,12 @@ def judge_sample(pred: Tensor, fields: Mapping[str, Any]) -> BenchmarkTally:
     truth = target if subpixels is None else subpixels[0]
     if truth is None:
         return BenchmarkTally()
-    if pred.shape != truth.shape:
-        raise MMRefineError(f'pair {key}: the network\'s flow has shape {tuple(pred.shape)}, its truth '
-                            f'{tuple(truth.shape)}; {SIZE_ADVICE}')
     regions = fields.get('regions') or {}
-    for name, region in regions.items():
-        if region.shape != pred.shape[1:]:
-            raise MMRefineError(f'pair {key}: its region {name!r} has shape {tuple(region.shape)}, its truth '
-                                f'{tuple(truth.shape)}; {SIZE_ADVICE}')
+    parts = {'the network\'s flow': pred, **{f'its region {name!r}': region for name, region in regions.items()}}
+    for name, part in parts.items():
+        if part.shape[-2:] != truth.shape[-2:]:
+            raise MMRefineError(f'pair {key}: {name} has shape {tuple(part.shape)}, its truth {tuple(truth.shape)}; judge '
+                                'at the size of the truth, without resizing or cropping the frames')
     if subpixels is not None:
         return tally_spring(pred, subpixels, regions)
     weight = fields.get('weight')

@@ -121,7 +121,7 @@ def tally_label(label: FlowLabel,
                 frame2: Tensor,
                 back: Optional[FlowLabel] = None,
                 kinds: Optional[Mapping[str, bool]] = None) -> LabelTally:
-    """Look at one label: :func:`tally_sums` of :func:`~mmrefine.evaluation.labels.sums.sum_label`.
+    """The tally of one label: :func:`tally_sums` of :func:`~mmrefine.evaluation.labels.sums.sum_label`.
 
     Args:
         label: the label as it is stored.
@@ -130,7 +130,7 @@ def tally_label(label: FlowLabel,
         frame2: the same shape.
         back: the label of the reversed pair, if there is one.
         kinds: whether the pair is one of ``duplicates``, ``cuts``, ``still``; those that are not known are left out.
-            ``still`` is told from the speeds in ``stats`` if it is not given.
+            ``still`` follows from the speeds in ``stats`` if it is not given.
     """
     return tally_sums(sum_label(label, frame1, frame2, back, kinds), stats)
 

@@ -29,7 +29,7 @@ class LabelSums:
             known.
         cycle: weight by error of the round trip over both stored labels (``CYCLE_EDGES``), and last the weighted error
             in px; None if the way back is not labelled.
-        kinds: whether the pair is one of ``duplicates``, ``cuts``, ``still``, as far as somebody looked.
+        kinds: whether the pair is one of ``duplicates``, ``cuts``, ``still``, as far as that is known.
     """
     size: Tuple[int, int]
     weight: float
@@ -66,7 +66,7 @@ def sum_label(label: FlowLabel,
               frame2: Tensor,
               back: Optional[FlowLabel] = None,
               kinds: Optional[Mapping[str, bool]] = None) -> LabelSums:
-    """Look at one label.
+    """The sums of one label.
 
     Args:
         label: the label as it is stored.
