@@ -36,7 +36,8 @@ def requirements(text):
 def test_pip_can_install_although_all_settings_are_in_setup_cfg():
     """F10: pip needs a pyproject.toml, which here says how to build and nothing else."""
     lines = (ROOT / 'pyproject.toml').read_text(encoding='utf-8').splitlines()
-    assert lines[0] == '[build-system]' and [line.split(' = ')[0] for line in lines[1:]] == ['requires', 'build-backend']
+    assert lines[0] == '[build-system]' and [line.split(' = ')[0] for line in lines[1:]] == ['requires',
+                                                                                             'build-backend']
     assert not (ROOT / 'setup.py').exists()  # nothing is compiled
     installed = distribution('mmrefine')
     assert installed.version == mmrefine.__version__
@@ -58,7 +59,8 @@ def test_the_pinned_versions_lie_in_the_ranges_that_are_meant_to_work():
 
 
 def test_every_file_can_be_read_by_python_3_9():
-    files = [path for folder in ('mmrefine', 'tools', 'tests', 'configs', 'benchmarks') for path in (ROOT / folder).rglob('*.py')]
+    files = [path for folder in ('mmrefine', 'tools', 'tests', 'configs', 'benchmarks')
+             for path in (ROOT / folder).rglob('*.py')]
     assert len(files) > 150
     for path in files:
         tree = ast.parse(path.read_text(encoding='utf-8'), filename=str(path), feature_version=(3, 9))
@@ -107,7 +109,9 @@ def test_a_wheel_carries_the_configs_the_demo_weights_and_the_command(wheel):
 def test_a_report_can_be_written_from_a_wheel(wheel, tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / 'site')
-    parts = [path.relative_to(ROOT) for path in (ROOT / 'mmrefine/report').rglob('*.*') if path.suffix in ('.j2', '.css', '.js')]
+    parts = [path.relative_to(ROOT) for path in (ROOT / 'mmrefine/report').rglob('*.*') if path.suffix in ('.j2',
+                                                                                                           '.css',
+                                                                                                           '.js')]
     assert len(parts) > 8 and all((tmp_path / 'site' / part).is_file() for part in parts)
     code = ('import mmrefine; from mmrefine.report import group_record, write_report; print(mmrefine.__file__); '
             "write_report('run', dict(groups=dict(refined=group_record(dict(EPE=2.), dict(EPE=1.)))))")

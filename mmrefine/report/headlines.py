@@ -90,7 +90,7 @@ def _of_forgetting(guard: Mapping[str, Any]) -> Dict[str, Any]:
         return {}
     figure = Figure.from_dict(general['figure']) if 'figure' in general else FORGETTING
     numbers = {key: general.get(key) for key in ('before', 'after', 'change_percent', 'pairs')}
-    return _number('general', 'rendered test pairs', figure, **numbers)
+    return _number('general', 'rendered pairs of a fixed look', figure, **numbers)
 
 
 def _handed_back(record: Mapping[str, Any]) -> str:

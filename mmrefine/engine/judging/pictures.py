@@ -109,10 +109,8 @@ class ReportPictures:
                     by_index[i] = [self._sheet(pair, scale), self._overlay(pair.small(), scale)]
                 if i in singles:
                     drawn.pairs[i] = self._single(pair.small(), scale)
-        for i in sheets:
-            sheet, overlay = by_index[i]
-            drawn.sheets.append(sheet)
-            drawn.overlays += [overlay] if overlay else []
+        drawn.sheets = [by_index[i][0] for i in sheets]
+        drawn.overlays = [by_index[i][1] for i in sheets if by_index[i][1]]
         if drawn.pairs or drawn.overlays:
             write_image(self.work_dir / WHEEL, draw_wheel(WHEEL_SIZE))
         return drawn

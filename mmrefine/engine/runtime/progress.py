@@ -21,7 +21,7 @@ class Progress:
     """
 
     def __init__(self, what: str, total: Optional[int], log: Callable[[str], None] = print, every: float = 10.,
-                 clock: Callable[[], float] = time.monotonic, end: bool = False) -> None:
+                 clock: Callable[[], float] = time.monotonic, *, end: bool = False) -> None:
         self.what, self.total, self.log, self.every, self.clock = what, total, log, every, clock
         self.started = self.last = clock()
         self.end = end

@@ -21,7 +21,7 @@ residual   colour change along the kept motion, grey levels     over 10         
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from mmrefine.geometry.stillness import STILL_MOTION
 
@@ -63,30 +63,24 @@ class Rule:
         return RED if sign * value > sign * self.red else AMBER if sign * value > sign * self.amber else GREEN
 
 
-def _speeds(quality: Quality) -> Optional[Tuple[Sequence[float], int, int]]:
-    """Kept shares by speed, and the indices of the fastest and of the best kept speed that enough pixels have."""
-    speed = quality['speed']
-    there = [i for i, share in enumerate(speed['share'] or ()) if share >= POPULATED]
-    if len(there) < 2:
-        return None
-    best = max(there, key=lambda i: speed['kept'][i])
-    return speed['kept'], there[-1], best
+def _speeds(quality: Quality) -> Optional[Tuple[Tuple[float, str], Tuple[float, str]]]:
+    """Kept share and px of the fastest and of the best kept speed that enough pixels have; None if fewer than two are."""
+    shares, kept = (quality['speed'][name] or () for name in ('share', 'kept'))
+    there = [(keep, name) for share, keep, name in zip(shares, kept, SPEED_BINS) if share >= POPULATED]
+    return (there[-1], max(there, key=lambda speed: speed[0])) if len(there) > 1 else None
 
 
 def _fast(quality: Quality) -> Optional[float]:
     speeds = _speeds(quality)
-    if speeds is None or speeds[0][speeds[2]] == 0:
-        return None
-    kept, fastest, best = speeds
-    return kept[fastest] / kept[best]
+    return None if speeds is None or speeds[1][0] == 0 else speeds[0][0] / speeds[1][0]
 
 
 def _fast_sentence(quality: Quality) -> str:
     speeds = _speeds(quality)
     assert speeds is not None  # or there was no figure
-    kept, fastest, best = speeds
-    return (f'only slow motion is kept: {_percent(kept[fastest])} of the pixels that move by {SPEED_BINS[fastest]} px, '
-            f'{_percent(kept[best])} of those that move by {SPEED_BINS[best]} px')
+    (fast_kept, fast), (best_kept, best) = speeds
+    return (f'only slow motion is kept: {_percent(fast_kept)} of the pixels that move by {fast} px, '
+            f'{_percent(best_kept)} of those that move by {best} px')
 
 
 def _cells(quality: Quality) -> List[float]:
