@@ -13,16 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmrefine.errors import ConfigError, InputError, NoLabelsError
+from mmrefine.errors import InputError, NoLabelsError
 from mmrefine.geometry import SMALLEST_SIDE, cycle_error
 from mmrefine.labeling.calibration.result import Calibration
 from mmrefine.labeling.calibration.sweep import Sweep
-from mmrefine.labeling.calibration.video_profile import VideoLook
-from mmrefine.labeling.flow.filters.consistency import PairContext, check_tolerances
+from mmrefine.labeling.calibration.video_profile import VideoProfile
 from mmrefine.labeling.flow.labeler import FlowLabeler
 from mmrefine.registry import LABELERS
-from mmrefine.structures import FlowEstimator
-from mmrefine.values import as_count, is_number
+from mmrefine.structures import FlowEstimator, PairBatch, PairContext
+from mmrefine.values import as_count, as_number
 
 Pair = Tuple[Tensor, Tensor]
 PIXELS = 20000  # of a pair that are looked at: neighbours say the same
@@ -37,11 +36,10 @@ def check_promise(precision: float, within: float, relative: float, warps: int, 
     Raises:
         ConfigError: a value out of range; names the key as ``<name>.<key>``.
     """
-    if not is_number(precision) or not 0 < precision < 1:
-        raise ConfigError(f'{name}.precision must lie in (0, 1), such as 0.95, got {precision!r}')
-    check_tolerances(name, within=within, relative=relative, pace=pace)
-    if within == 0:
-        raise ConfigError(f'{name}.within must be above 0 px, got 0: no motion is known without an error')
+    as_number(f'{name}.precision', precision, '(0, 1)', ', give one such as 0.95')
+    as_number(f'{name}.within', within, '(0, inf)', ' px: no motion is known without an error')
+    as_number(f'{name}.relative', relative)
+    as_number(f'{name}.pace', pace)
     as_count(f'{name}.warps', warps)
 
 
@@ -60,7 +58,7 @@ def calibrate(teacher: FlowEstimator,
 
     The first frames of the even pairs choose, those of the odd pairs judge. On each of them ``warps`` motions are drawn
     (:func:`~mmrefine.geometry.random_warp`), and recorded with noise, compression and drift like those of the video
-    (:meth:`~mmrefine.labeling.VideoLook.warp`). A motion is right if its error is less than ``max(within, relative |truth|)``, whether its
+    (:meth:`~mmrefine.labeling.VideoProfile.warp`). A motion is right if its error is less than ``max(within, relative |truth|)``, whether its
     pixel is visible or hidden; as in the quality of labels against ground truth, precision is the share of the weight that is right and
     coverage the mean weight.
 
@@ -96,29 +94,28 @@ def calibrate(teacher: FlowEstimator,
         NoLabelsError: no setting keeps anything worth counting.
     """
     check_promise(precision, within, relative, warps, pace)
-    if not 0 < least < 1:
-        raise ConfigError(f'calibrate.least must lie in (0, 1), got {least!r}')
+    as_number('calibrate.least', least, '(0, 1)')
     if len(pairs) < 2:
         raise InputError(f'a calibration needs at least 2 frame pairs, one to choose and one to judge, got {len(pairs)}; '
                          'give it more frames, or set the thresholds by hand')
     sweep = Sweep(labeler)
-    view: FlowLabeler = LABELERS.build(dict(type=labeler['type'], view=labeler['view'], directions='both'))
+    plain: FlowLabeler = LABELERS.build(dict(type=labeler['type'], view=labeler['view'], directions='both'))
     video: List[_Count] = []
 
     def seen() -> Iterator[PairContext]:
         for number, pair in enumerate(pairs):
-            ctx = _context(view, teacher, *_checked(pair), device)
+            ctx = _context(plain, teacher, *_checked(pair), device)
             video.append(_count(sweep, ctx, torch.zeros_like(ctx.flow_fw[:, 0]), np.random.default_rng((seed, number))))
             yield ctx
 
-    look = VideoLook.of(seen())
+    profile = VideoProfile.of(seen())
     made, hidden = [], []
     for i, pair in enumerate(pairs):
         counts = []
         for number in range(warps):
             rng = np.random.default_rng((seed, i, number))
-            warp = look.warp(rng, pair[0], pace)
-            ctx = _context(view, teacher, warp.frames1, warp.frames2, device)
+            warp = profile.warp(rng, pair[0], pace)
+            ctx = _context(plain, teacher, warp.frames1, warp.frames2, device)
             counts.append(_count(sweep, ctx, _right(ctx.flow_fw, warp.flow, within, relative), rng))
             hidden.append(float((~warp.visible).float().mean()))
         made.append(_Count(*(np.sum(parts, axis=0) for parts in zip(*counts))))
@@ -154,11 +151,11 @@ def calibrate(teacher: FlowEstimator,
             warps=len(pairs) * warps,
             pixels=int(sum(count.pixels.sum() for count in made)),
             seed=seed,
-            motion=[round(float(np.quantile(look.speeds, q)), 3) for q in (0.5, 0.95)],
-            noise=round(look.noise, 3),
-            drift=round(max(look.drifts), 3),
-            grain=round(look.grain, 3),
-            qualities=look.qualities,
+            motion=[round(float(np.quantile(profile.speeds, q)), 3) for q in (0.5, 0.95)],
+            noise=round(profile.noise, 3),
+            drift=round(max(profile.drifts), 3),
+            grain=round(profile.grain, 3),
+            qualities=profile.qualities,
             hidden=round(math.fsum(hidden) / len(hidden), 4)))
 
 
@@ -216,9 +213,9 @@ def _checked(pair: Pair) -> Tuple[Tensor, Tensor]:
     return pair[0][None], pair[1][None]
 
 
-def _context(view: FlowLabeler, teacher: FlowEstimator, frames1: Tensor, frames2: Tensor, device: str) -> PairContext:
+def _context(labeler: FlowLabeler, teacher: FlowEstimator, frames1: Tensor, frames2: Tensor, device: str) -> PairContext:
     """The pairs as the filters see them, on the CPU."""
-    labels = view.label_pairs(teacher, frames1.to(device), frames2.to(device))
+    labels = labeler.label_pairs(teacher, PairBatch(frames1.to(device), frames2.to(device)))
     forward, backward = [label.forward for label in labels], [label.backward for label in labels]
     return PairContext(frames1, frames2, torch.stack([label.flow for label in forward]),
                        torch.stack([label.flow for label in backward if label is not None]))

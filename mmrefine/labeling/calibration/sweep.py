@@ -10,9 +10,9 @@ from torch import Tensor
 
 from mmrefine.errors import ConfigError
 from mmrefine.labeling.calibration.thresholds import Threshold
-from mmrefine.labeling.flow.filters.consistency import PairContext
 from mmrefine.labeling.flow.filters.pair_guards import PairGuard
 from mmrefine.registry import FILTERS, LABELERS
+from mmrefine.structures import PairContext
 
 STEPS, SETTINGS = 16, 5000  # values of a threshold; of all thresholds together
 

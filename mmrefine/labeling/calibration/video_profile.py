@@ -11,7 +11,7 @@ from torch import Tensor
 from mmrefine.errors import NoLabelsError
 from mmrefine.geometry import (KnownWarp, backwarp, box_mean, cycle_error, jpeg_loss, jpeg_quality, lands_inside,
                                random_warp)
-from mmrefine.labeling.flow.filters.consistency import PairContext
+from mmrefine.structures import PairContext
 
 PATCHES = (2, 6)  # that move over a warp
 GRAIN_FRAMES, GRAIN_SIDE, HALVINGS = 8, 256, 7  # frames and px (whole blocks of 8) that the grain is found on, and how exactly
@@ -21,7 +21,7 @@ SPARED = 0.25  # of the way to quality 100: what a frame lost to its compression
 
 
 @dataclass(frozen=True)
-class VideoLook:
+class VideoProfile:
     """What warps of a video's frames are made like.
 
     Args:
@@ -38,8 +38,8 @@ class VideoLook:
     qualities: List[Optional[int]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, contexts: Iterable[PairContext]) -> VideoLook:
-        """The look of a video by its pairs, one in each context; colours are compared where the motion comes back within 1 px.
+    def of(cls, contexts: Iterable[PairContext]) -> VideoProfile:
+        """The profile of a video by its pairs, one in each context; colours are compared where the motion comes back within 1 px.
 
         Where hardly any does, they are compared wherever it lands inside. Speeds are capped at a quarter of the frame's shorter side: no
         frame is warped off itself, whatever the teacher believes. With the grain, warps leave as much unexplained as the video.

@@ -3,12 +3,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from mmrefine.errors import ConfigError
 from mmrefine.geometry import (backwarp, census_residual, lab_residual, lands_inside, match_exposure,
                                match_local_exposure)
 from mmrefine.labeling.calibration.thresholds import Threshold
-from mmrefine.labeling.flow.filters.consistency import PairContext, check_radius, check_tolerances
 from mmrefine.registry import FILTERS
+from mmrefine.structures import PairContext
+from mmrefine.values import as_choice, as_count, as_number
 
 
 @FILTERS.register_module()
@@ -28,8 +28,7 @@ class LabFilter:
     threshold = Threshold('tolerance', strictest=0.5, loosest=50.)
 
     def __init__(self, tolerance: float = 2.3) -> None:
-        check_tolerances('LabFilter', tolerance=tolerance)
-        self.tolerance = tolerance
+        self.tolerance = as_number('LabFilter.tolerance', tolerance)
 
     def __call__(self, ctx: PairContext) -> Tensor:
         """Weight ``(B, 1, H, W)``, 0 or 1."""
@@ -56,9 +55,8 @@ class CensusFilter:
     threshold = Threshold('tolerance', strictest=0.02, loosest=0.6)
 
     def __init__(self, tolerance: float = 0.3, radius: int = 3, tie: float = 0.1) -> None:
-        check_tolerances('CensusFilter', tolerance=tolerance, tie=tie)
-        check_radius('CensusFilter', radius)
-        self.tolerance, self.radius, self.tie = tolerance, radius, tie
+        self.tolerance, self.tie = as_number('CensusFilter.tolerance', tolerance), as_number('CensusFilter.tie', tie)
+        self.radius = as_count('CensusFilter.radius', radius)
 
     def __call__(self, ctx: PairContext) -> Tensor:
         """Weight ``(B, 1, H, W)``, 0 or 1."""
@@ -95,14 +93,9 @@ class GainRobustColorFilter:
                  max_gain: float = 2.,
                  max_offset: float = 64.) -> None:
         name = 'GainRobustColorFilter'
-        check_tolerances(name, tolerance=tolerance, max_gain=max_gain, max_offset=max_offset)
-        check_radius(name, radius)
-        if max_gain < 1:
-            raise ConfigError(f'{name}.max_gain must be at least 1, got {max_gain!r}')
-        if scope not in ('frame', 'local'):
-            raise ConfigError(f"{name}.scope must be 'frame' or 'local', got {scope!r}")
-        self.tolerance, self.scope, self.radius = tolerance, scope, radius
-        self.max_gain, self.max_offset = max_gain, max_offset
+        self.tolerance, self.max_offset = as_number(f'{name}.tolerance', tolerance), as_number(f'{name}.max_offset', max_offset)
+        self.max_gain = as_number(f'{name}.max_gain', max_gain, '[1, inf)')
+        self.scope, self.radius = as_choice(f'{name}.scope', scope, ('frame', 'local')), as_count(f'{name}.radius', radius)
 
     def __call__(self, ctx: PairContext) -> Tensor:
         """Weight ``(B, 1, H, W)``, 0 or 1."""

@@ -6,10 +6,10 @@ from typing import Optional
 import torch
 from torch import Tensor
 
-from mmrefine.errors import ConfigError
 from mmrefine.geometry import backwarp, composite_error, composite_tolerance, landing_claims
-from mmrefine.labeling.flow.filters.consistency import PairContext, check_tolerances
 from mmrefine.registry import FILTERS
+from mmrefine.structures import PairContext
+from mmrefine.values import as_number
 
 
 @FILTERS.register_module()
@@ -46,13 +46,10 @@ class CompositeFilter:
     needs_third = True
 
     def __init__(self, alpha: float = 0.02, beta: float = 1.0, soft: bool = False, crowd: Optional[float] = 1.25) -> None:
-        check_tolerances('CompositeFilter', alpha=alpha, beta=beta)
-        if soft and beta == 0:
-            raise ConfigError('CompositeFilter.beta must be above 0 px with soft=True, got 0: where nothing moves, no error could be '
-                              'weighed')
-        if crowd is not None and not 1 <= crowd < float('inf'):
-            raise ConfigError(f'CompositeFilter.crowd must be finite and at least 1, or None, got {crowd!r}')
-        self.alpha, self.beta, self.soft, self.crowd = alpha, beta, soft, crowd
+        why = ' px with soft=True: where nothing moves, no error could be weighed' if soft else ''
+        self.alpha, self.soft = as_number('CompositeFilter.alpha', alpha), soft
+        self.beta = as_number('CompositeFilter.beta', beta, '(0, inf)' if soft else '[0, inf)', why)
+        self.crowd = None if crowd is None else as_number('CompositeFilter.crowd', crowd, '[1, inf)', '; or None')
 
     def __call__(self, ctx: PairContext) -> Tensor:
         """Weight ``(B, 1, H, W)``, 0 or 1, in [0, 1] if ``soft``; 1 where there is no evidence."""

@@ -3,11 +3,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from mmrefine.errors import ConfigError
 from mmrefine.geometry import texture_strength
 from mmrefine.labeling.calibration.thresholds import Threshold
-from mmrefine.labeling.flow.filters.consistency import PairContext, check_radius, check_tolerances
 from mmrefine.registry import FILTERS
+from mmrefine.structures import PairContext
+from mmrefine.values import as_count, as_number
 
 
 @FILTERS.register_module()
@@ -30,11 +30,8 @@ class TextureFilter:
     threshold = Threshold('least', strictest=8., loosest=0.25, tied=('full', ))
 
     def __init__(self, least: float = 2., full: float = 4., radius: int = 3) -> None:
-        check_tolerances('TextureFilter', least=least, full=full)
-        check_radius('TextureFilter', radius)
-        if full <= least:
-            raise ConfigError(f'TextureFilter.full must be above least={least!r}, got {full!r}')
-        self.least, self.full, self.radius = least, full, radius
+        self.least, self.radius = as_number('TextureFilter.least', least), as_count('TextureFilter.radius', radius)
+        self.full = as_number('TextureFilter.full', full, f'({self.least}, inf)', '; it must be above least')
 
     def __call__(self, ctx: PairContext) -> Tensor:
         """Weight ``(B, 1, H, W)`` in [0, 1]."""

@@ -2,22 +2,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmrefine.errors import ConfigError
 from mmrefine.geometry import backwarp, box_mean, lands_inside, luma
 from mmrefine.geometry.stillness import STILL_MOTION, STILL_SHARE, moving_share
-from mmrefine.labeling.flow.filters.consistency import PairContext, check_tolerances
 from mmrefine.registry import FILTERS
+from mmrefine.structures import Guard, PairContext
+from mmrefine.values import as_number
 
 
 class PairGuard(ABC):
     """A filter that gives every pixel of a pair 1, or every pixel 0.
 
-    The labeler counts whom it let pass as ``passed_<class name>`` in the statistics of a label, and lifts no pixel of a refused pair
+    The labeler notes which pairs it lets pass as ``passed_<class name>`` in the statistics of a label, and lifts no pixel of a refused pair
     to its ``floor``.
 
     ``tells_shots`` says whether neither frame of a refused pair tells anything of the other. Such a guard is asked about the third
@@ -36,6 +37,14 @@ class PairGuard(ABC):
         return weight * self.passes(ctx).view(-1, 1, 1, 1)
 
 
+def all_pass(guards: Sequence[Guard], ctx: PairContext) -> Tensor:
+    """Which pairs every one of some guards lets pass: bool ``(B,)``."""
+    passed = torch.ones(len(ctx.frames1), dtype=torch.bool, device=ctx.frames1.device)
+    for guard in guards:
+        passed = passed & guard.passes(ctx)
+    return passed
+
+
 @FILTERS.register_module()
 class StillPairGuard(PairGuard):
     """Refuse a pair in which nothing moves: a student learns nothing from it but to stand still.
@@ -52,12 +61,9 @@ class StillPairGuard(PairGuard):
     """
 
     def __init__(self, least_motion: float = STILL_MOTION, share: float = STILL_SHARE) -> None:
-        check_tolerances('StillPairGuard', least_motion=least_motion)
-        if least_motion == 0:
-            raise ConfigError('StillPairGuard.least_motion must be above 0 px, got 0: every pair would pass; drop the filter instead')
-        if not 0 < share <= 1:
-            raise ConfigError(f'StillPairGuard.share must lie in (0, 1], got {share!r}')
-        self.least_motion, self.share = least_motion, share
+        self.least_motion = as_number('StillPairGuard.least_motion', least_motion, '(0, inf)',
+                                      ' px: with 0 every pair would pass; drop the filter instead')
+        self.share = as_number('StillPairGuard.share', share, '(0, 1]')
 
     def passes(self, ctx: PairContext) -> Tensor:
         """Which pairs move: bool ``(B,)``."""
@@ -82,10 +88,8 @@ class DuplicateFrameGuard(PairGuard):
     BLOCK = 8  # px; that of JPEG
 
     def __init__(self, tolerance: float = 3.) -> None:
-        check_tolerances('DuplicateFrameGuard', tolerance=tolerance)
-        if tolerance == 0:
-            raise ConfigError('DuplicateFrameGuard.tolerance must be above 0 grey levels, got 0: every pair would pass')
-        self.tolerance = tolerance
+        self.tolerance = as_number('DuplicateFrameGuard.tolerance', tolerance, '(0, inf)',
+                                   ' grey levels: with 0 every pair would pass; drop the filter instead')
 
     def passes(self, ctx: PairContext) -> Tensor:
         """Which pairs have two frames: bool ``(B,)``."""
@@ -114,9 +118,7 @@ class CutGuard(PairGuard):
     RADIUS, NOISE = 7, 2.  # px, grey levels
 
     def __init__(self, least: float = 0.3) -> None:
-        if not 0 <= least <= 1:
-            raise ConfigError(f'CutGuard.least must be a correlation in [0, 1], got {least!r}')
-        self.least = least
+        self.least = as_number('CutGuard.least', least, '[0, 1]')
 
     def passes(self, ctx: PairContext) -> Tensor:
         """Which pairs are one shot: bool ``(B,)``; not one of which nothing lands inside."""
@@ -149,9 +151,7 @@ class ExposureJumpGuard(PairGuard):
     tells_shots = True
 
     def __init__(self, max_gain: float = 1.25) -> None:
-        if not 1 < max_gain < float('inf'):
-            raise ConfigError(f'ExposureJumpGuard.max_gain must be finite and above 1, got {max_gain!r}')
-        self.max_gain = max_gain
+        self.max_gain = as_number('ExposureJumpGuard.max_gain', max_gain, '(1, inf)')
 
     def passes(self, ctx: PairContext) -> Tensor:
         """Which pairs are taken in the same light: bool ``(B,)``."""

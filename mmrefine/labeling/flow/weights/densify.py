@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmrefine.errors import ConfigError
-from mmrefine.labeling.flow.filters.consistency import PairContext, check_tolerances
 from mmrefine.registry import DENSIFIERS
+from mmrefine.structures import PairContext
+from mmrefine.values import as_count, as_number
 
 _NEIGHBOURS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)]
 
@@ -31,7 +32,7 @@ class EdgeAwareDensify:
     step of colour on it and with the disagreement of its sources, and lies below that of the verified pixel it came from; in one
     colour and one motion it is ``fade`` to the power of the way's length. Verified pixels keep flow and weight bit for bit.
 
-    Ours, not the paper's: its abstract names a step "densify", its code has none for flow (PAPERS.md A.3).
+    Ours, not Refine's (Zhu et al. 2022): its abstract names a step "densify", its code has none for flow.
 
     Args:
         reach: number of layers, the farthest that a label grows, px (diagonal steps count as one).
@@ -61,23 +62,13 @@ class EdgeAwareDensify:
                  agree: Optional[float] = 1.,
                  fill: bool = False) -> None:
         name = 'EdgeAwareDensify'
-        if isinstance(reach, bool) or not isinstance(reach, int) or reach < 1:
-            raise ConfigError(f'{name}.reach must be a whole number of px, at least 1, got {reach!r}')
-        check_tolerances(name, color=color, spread=spread)
-        for key, value in (('color', color), ('spread', spread)):
-            if value == 0:
-                raise ConfigError(f'{name}.{key} must be above 0, got {value!r}')
-        for key, value in (('fade', fade), ('least', least)):
-            if not 0 < value < 1:
-                raise ConfigError(f'{name}.{key} must lie in (0, 1), got {value!r}')
-        if not 0 <= source < 1:
-            raise ConfigError(f'{name}.source must lie in [0, 1), got {source!r}')
-        if agree is not None:
-            check_tolerances(name, agree=agree)
-        elif not fill:
+        self.reach = as_count(f'{name}.reach', reach)
+        self.color, self.spread = (as_number(f'{name}.{key}', value, '(0, inf)') for key, value in (('color', color), ('spread', spread)))
+        self.fade, self.least = (as_number(f'{name}.{key}', value, '(0, 1)') for key, value in (('fade', fade), ('least', least)))
+        self.source, self.fill = as_number(f'{name}.source', source, '[0, 1)'), fill
+        if agree is None and not fill:
             raise ConfigError(f'{name}.agree must be a distance in px unless {name}.fill is True, got None: nothing could grow')
-        self.reach, self.fade, self.color, self.spread, self.least = reach, fade, color, spread, least
-        self.source, self.agree, self.fill = source, agree, fill
+        self.agree = None if agree is None else as_number(f'{name}.agree', agree)
 
     def __call__(self, ctx: PairContext, weight: Tensor) -> Tuple[Tensor, Tensor]:
         """Flow ``(B, 2, H, W)`` px and weight ``(B, 1, H, W)`` of the grown label of ``ctx.flow_fw`` with ``weight``."""
