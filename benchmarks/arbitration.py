@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
 from mmrefine.apis import init_model
 from mmrefine.apis.commands import run_command
 from mmrefine.fileio.flow_io import read_flow

@@ -16,7 +16,6 @@ import torch
 from label_table import RememberingTeacher
 from torch import Tensor
 
-import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
 from mmrefine.apis import init_model
 from mmrefine.apis.commands import run_command
 from mmrefine.evaluation.labels.quality import quality_record, tally_truth

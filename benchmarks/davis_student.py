@@ -30,7 +30,6 @@ import torch
 from davis_clips import MEASURES, Clip, Flow, read_clip, score_clip, sequences
 from mmengine.config import Config, DictAction
 
-import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
 from mmrefine.apis import init_model, refine
 from mmrefine.apis.average import average_checkpoints
 from mmrefine.apis.commands import run_command

@@ -19,7 +19,6 @@ from typing import Any, Dict, List, Optional
 
 from torch import Tensor
 
-import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
 from mmrefine.apis import init_model, train
 from mmrefine.apis.commands import run_command
 from mmrefine.config.load import fill_in, load_config

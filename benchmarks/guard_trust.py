@@ -23,7 +23,6 @@ import torch.nn.functional as F
 from short_lessons import CONFIG, Lesson, recipe_digest, teach
 from torch import Tensor
 
-import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
 from mmrefine.apis import init_model
 from mmrefine.apis.commands import run_command
 from mmrefine.datasets import FramePairs
@@ -31,6 +30,7 @@ from mmrefine.datasets.transforms import LoadTruth, PackPair
 from mmrefine.engine import judge
 from mmrefine.engine.guard.flow_witnesses import FlowWitnesses
 from mmrefine.engine.guard.observer import Observer
+from mmrefine.errors import MMRefineError
 from mmrefine.evaluation.flow.witnesses import FLOORS, WEIGHTS
 from mmrefine.evaluation.guard.comparison import compare, loss_against
 from mmrefine.fileio import save_checkpoint
@@ -97,7 +97,7 @@ def _epe(student: FlowRefiner, judged: FramePairs) -> float:
     """The true error; a network that says nan somewhere has lost its way beyond measure."""
     try:
         return float(judge(student, judged).scores()['EPE'])
-    except mmrefine.errors.MMRefineError:
+    except MMRefineError:
         return 1e9
 
 

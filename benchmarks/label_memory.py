@@ -28,7 +28,6 @@ import cv2
 import numpy as np
 import torch
 
-import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
 from mmrefine.apis import init_model, make_labels
 from mmrefine.apis.commands import run_command
 from mmrefine.config.load import load_config
@@ -37,8 +36,8 @@ from mmrefine.fileio.atomic import write_json
 from mmrefine.fileio.digest import digest_of
 from mmrefine.fileio.images import write_image
 from mmrefine.models import FrozenTeacher
-from mmrefine.structures import as_frames
 from mmrefine.models.raft_fast.two_way import pyramid_bytes
+from mmrefine.structures import as_frames
 from mmrefine.synthetic import render_clip
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -21,7 +21,6 @@ import time
 from pathlib import Path
 from typing import Dict, List, Sequence
 
-import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
 from mmrefine.apis.commands import run_command
 from mmrefine.errors import ConfigError, MMRefineError
 from mmrefine.fileio.store.label_store import LabelStore

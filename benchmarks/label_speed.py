@@ -25,7 +25,6 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
-import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
 from mmrefine.apis.commands import run_command
 from mmrefine.compat.stock import stock_config_root, stock_model_configs
 from mmrefine.config.load import load_config

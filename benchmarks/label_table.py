@@ -20,7 +20,6 @@ import torch
 from short_lessons import CONFIG, Lesson, teach
 from torch import Tensor
 
-import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
 from mmrefine.apis import init_model
 from mmrefine.apis.commands import run_command
 from mmrefine.fileio.digest import digest_of_bytes

@@ -13,7 +13,6 @@ from typing import Dict, Sequence, Tuple
 import numpy as np
 import torch
 
-import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
 from mmrefine.apis import init_model
 from mmrefine.apis.commands import run_command
 from mmrefine.labeling import CascadeView

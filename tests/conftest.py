@@ -10,6 +10,9 @@ import pytest
 import torch
 from mmengine.registry import DefaultScope
 
+# fixtures that several folders of tests share: small_runs.material, small_trees.trees and weights
+pytest_plugins = ['small_runs', 'small_trees']
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / 'shared' / 'data'
 
 

@@ -2,22 +2,18 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from small_trees import ROOT, SINTEL_SCENES, SIZE
 
-sys.path.insert(0, str(Path(__file__).parent))  # for the helpers, whatever import mode pytest runs in
-
-from small_trees import ROOT, SINTEL_SCENES, SIZE, trees  # noqa: E402, F401
-
-from mmrefine.apis.inference import DEFAULT_LABELER, init_model  # noqa: E402
-from mmrefine.compat.stock import stock_config_root  # noqa: E402
-from mmrefine.config.check import check_config  # noqa: E402
-from mmrefine.config.load import fill_in, load_config  # noqa: E402
-from mmrefine.models import FlowRefiner, MaskedPyramidLoss, MaskedSequenceLoss  # noqa: E402
-from mmrefine.registry import DATASETS  # noqa: E402
+from mmrefine.apis.inference import DEFAULT_LABELER, init_model
+from mmrefine.compat.stock import stock_config_root
+from mmrefine.config.check import check_config
+from mmrefine.config.load import fill_in, load_config
+from mmrefine.models import FlowRefiner, MaskedPyramidLoss, MaskedSequenceLoss
+from mmrefine.registry import DATASETS
 
 CONFIGS = sorted(path.relative_to(ROOT / 'configs').as_posix() for path in (ROOT / 'configs').glob('[!_]*/*.py'))
 REFINE = [name for name in CONFIGS if name.startswith('refine/')]
@@ -29,7 +25,7 @@ FOR_TRAINING = {'flow_loss', 'freeze_bn', 'freeze_net', 'init_cfg', 'train_cfg',
                 'data_preprocessor'}  # yapf: disable
 
 
-def small(name, trees):  # noqa: F811
+def small(name, trees):
     """The config on the rendered trees, filled in."""
     where = {'data_root': str(trees['kitti' if 'kitti' in name else 'sintel'])}
     if 'video' in name:
@@ -52,7 +48,7 @@ def test_the_sweeps_below_see_every_config():
 
 
 @pytest.mark.parametrize('name', CONFIGS)
-def test_a_config_builds_its_network_and_its_data(name, trees):  # noqa: F811
+def test_a_config_builds_its_network_and_its_data(name, trees):
     cfg = small(name, trees)
     model = init_model(cfg)
     assert isinstance(model, FlowRefiner) and len(model.losses) == 1
@@ -149,7 +145,7 @@ def test_label_pair_and_the_configs_have_one_default_labeler():
     assert load_config(ROOT / 'configs/_base_/labelers/cascade.py').labeler.to_dict() == DEFAULT_LABELER
 
 
-def test_an_override_reaches_every_place_that_uses_it(trees):  # noqa: F811
+def test_an_override_reaches_every_place_that_uses_it(trees):
     cfg = fill_in(load_config(ROOT / 'configs/refine/raft_sintel.py', {
         'max_iters': 300, 'optim_wrapper.optimizer.lr': 5e-5, 'scene': 'bamboo_2', 'pass_name': 'clean',
         'labeler.directions': 'forward', 'randomness.seed': 7, 'data_root': str(trees['sintel']), 'crop_size': (64, 64)}))  # yapf: disable

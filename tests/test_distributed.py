@@ -4,21 +4,15 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
-from pathlib import Path
 
 import pytest
+from mmengine.dist import get_rank
+from small_runs import build, exit_code, files_of, in_child, in_two_processes, run, small_config
 
-sys.path.insert(0, str(Path(__file__).parent))  # for the helpers, whatever import mode pytest runs in
-
-from mmengine.dist import get_rank  # noqa: E402
-from small_runs import (build, exit_code, files_of, in_child, in_two_processes, material, run,  # noqa: E402, F401
-                        small_config)
-
-from mmrefine.engine import SelfTrainingLoop  # noqa: E402
-from mmrefine.errors import MMRefineError, TeacherError  # noqa: E402
-from mmrefine.fileio.digest import digest_of_state  # noqa: E402
-from mmrefine.labeling import FlowLabeler  # noqa: E402
+from mmrefine.engine import SelfTrainingLoop
+from mmrefine.errors import MMRefineError, TeacherError
+from mmrefine.fileio.digest import digest_of_state
+from mmrefine.labeling import FlowLabeler
 
 
 def record_keys(runner, path):
@@ -33,7 +27,7 @@ def record_keys(runner, path):
     runner.model.train_step = recording
 
 
-def whole_run(material, work_dir, notes, **more):  # noqa: F811
+def whole_run(material, work_dir, notes, **more):
     runner = build(small_config(material, work_dir, max_iters=3, report=True, **more))
     record_keys(runner, notes / f'keys{get_rank()}.json')
     runner.train()
@@ -42,7 +36,7 @@ def whole_run(material, work_dir, notes, **more):  # noqa: F811
 
 
 @pytest.fixture(scope='module')
-def one(material, tmp_path_factory):  # noqa: F811
+def one(material, tmp_path_factory):
     """The folder of a run in one process; its work dir is ``run``."""
     root = tmp_path_factory.mktemp('one')
     assert exit_code(in_child(lambda: whole_run(material, root / 'run', root))) == 0
@@ -50,7 +44,7 @@ def one(material, tmp_path_factory):  # noqa: F811
 
 
 @pytest.fixture(scope='module')
-def two(material, tmp_path_factory):  # noqa: F811
+def two(material, tmp_path_factory):
     """The folder of the same run in two processes, half of the batch in each."""
     root = tmp_path_factory.mktemp('two')
     half = dict(train_dataloader=dict(batch_size=1))
@@ -64,7 +58,8 @@ def test_the_label_store_is_the_same_to_the_byte(one, two):
 
 
 def test_the_processes_share_the_draws_of_one(one, two):
-    whole, first, second = (json.loads(path.read_text()) for path in (one / 'keys0.json', two / 'keys0.json', two / 'keys1.json'))
+    whole, first, second = (json.loads(path.read_text())
+                            for path in (one / 'keys0.json', two / 'keys0.json', two / 'keys1.json'))
     assert len(whole) == 3
     assert [a + b for a, b in zip(first, second)] == whole
 
@@ -87,7 +82,7 @@ def test_scores_do_not_depend_on_the_number_of_processes(one, two):
         assert before[0][group]['before'] == before[1][group]['before']
 
 
-def test_an_error_in_one_process_is_the_error_of_all(material, tmp_path, monkeypatch):  # noqa: F811
+def test_an_error_in_one_process_is_the_error_of_all(material, tmp_path, monkeypatch):
     label = FlowLabeler.label
 
     def spoiled(self, *given, **named):
@@ -108,7 +103,7 @@ def test_an_error_in_one_process_is_the_error_of_all(material, tmp_path, monkeyp
     assert told.startswith('TeacherError: target_0002/frame_0001__frame_0002, ') and told.endswith('nan everywhere')
 
 
-def test_an_interrupt_of_one_process_ends_both_after_the_same_step(material, tmp_path, monkeypatch):  # noqa: F811
+def test_an_interrupt_of_one_process_ends_both_after_the_same_step(material, tmp_path, monkeypatch):
     step = SelfTrainingLoop.run_iter
 
     def stopped(self, batch):

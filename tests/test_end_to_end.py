@@ -11,19 +11,16 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from small_runs import KEYS, PAIRS, run, same_state, small_config, small_model
 
-sys.path.insert(0, str(Path(__file__).parent))  # for the helpers, whatever import mode pytest runs in
-
-from small_runs import KEYS, PAIRS, material, run, same_state, small_config, small_model  # noqa: E402, F401
-
-from mmrefine.engine.hooks import report_hook  # noqa: E402
-from mmrefine.fileio.images import read_image  # noqa: E402
-from mmrefine.fileio.store.label_store import LabelStore  # noqa: E402
-from mmrefine.models import FlowRefiner, build_estimator  # noqa: E402
+from mmrefine.engine.hooks import report_hook
+from mmrefine.fileio.images import read_image
+from mmrefine.fileio.store.label_store import LabelStore
+from mmrefine.models import FlowRefiner, build_estimator
 
 
 @pytest.fixture(scope='module')
-def finished(material, tmp_path_factory):  # noqa: F811
+def finished(material, tmp_path_factory):
     """A finished run: its runner and its log."""
     torch.manual_seed(0)
     return run(small_config(material, tmp_path_factory.mktemp('finished'), max_iters=3, report=True))
@@ -59,7 +56,7 @@ def test_refined_pth_fits_the_stock_network_strictly_and_gives_the_same_flow(fin
         assert torch.equal(stock.eval().estimate(*frames)[-1], finished.model.eval().estimate(*frames)[-1])
 
 
-def test_the_student_learned_and_the_teacher_did_not(material, work_dir):  # noqa: F811
+def test_the_student_learned_and_the_teacher_did_not(material, work_dir):
     start, teacher, refined = (load(path)['state_dict'] for path in (
         material / 'start.pth', work_dir / 'teacher.pth', work_dir / 'refined.pth'))  # yapf: disable
     assert same_state(teacher, start)

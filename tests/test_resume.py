@@ -4,32 +4,27 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 from pathlib import Path
 
 import pytest
+from mmengine.fileio import LocalBackend
+from small_runs import exit_code, files_of, in_child, refined_state, run, same_state, small_config
 
-sys.path.insert(0, str(Path(__file__).parent))  # for the helpers, whatever import mode pytest runs in
-
-from mmengine.fileio import LocalBackend  # noqa: E402
-from small_runs import (exit_code, files_of, in_child, material, refined_state, run, same_state,  # noqa: E402, F401
-                        small_config)
-
-import mmrefine.engine.hooks.checkpoint_hook as checkpoint_hook  # noqa: E402
-import mmrefine.fileio.store.label_store as label_store  # noqa: E402
-from mmrefine.compat.checkpoints import load_checkpoint_file  # noqa: E402
-from mmrefine.engine import ReportHook, SelfTrainingLoop  # noqa: E402
-from mmrefine.engine.hooks.report_hook import RUN_INFO  # noqa: E402
-from mmrefine.fileio.atomic import save_checkpoint  # noqa: E402
+import mmrefine.engine.hooks.checkpoint_hook as checkpoint_hook
+import mmrefine.fileio.store.label_store as label_store
+from mmrefine.compat.checkpoints import load_checkpoint_file
+from mmrefine.engine import ReportHook, SelfTrainingLoop
+from mmrefine.engine.hooks.report_hook import RUN_INFO
+from mmrefine.fileio.atomic import save_checkpoint
 
 
-def config(material, work_dir, **more):  # noqa: F811
+def config(material, work_dir, **more):
     """Two rounds of three steps, each with its own labels; checkpoints after 2, 4 and 6 steps, and after round 0."""
     return small_config(material, work_dir, max_iters=6, rounds=2, relabel='every_round', interval=2, **more)
 
 
 @pytest.fixture(scope='module')
-def whole(material, tmp_path_factory):  # noqa: F811
+def whole(material, tmp_path_factory):
     """The work dir of a run that nobody disturbed."""
     work_dir = tmp_path_factory.mktemp('whole')
     assert exit_code(in_child(lambda: run(config(material, work_dir, report=True)))) == 0
@@ -75,7 +70,7 @@ MOMENTS = {
 
 
 @pytest.mark.parametrize('moment', MOMENTS)
-def test_a_run_killed(material, whole, tmp_path, moment):  # noqa: F811
+def test_a_run_killed(material, whole, tmp_path, moment):
     owner, name, number, resumed_at = MOMENTS[moment]
     report = resumed_at == 6  # it costs as much as the rest
 
@@ -111,7 +106,7 @@ def add_seconds(path, more):
 
 
 @pytest.mark.parametrize('step, workers', [(1, 0), (5, 0), (5, 1)])
-def test_a_run_interrupted_at_an_odd_step_loses_none(material, whole, tmp_path, step, workers):  # noqa: F811
+def test_a_run_interrupted_at_an_odd_step_loses_none(material, whole, tmp_path, step, workers):
     loader = dict(train_dataloader=dict(num_workers=workers, persistent_workers=workers > 0))
 
     def interrupted():
@@ -128,7 +123,8 @@ def test_a_run_interrupted_at_an_odd_step_loses_none(material, whole, tmp_path, 
     assert Path((tmp_path / 'last_checkpoint').read_text()).name == f'iter_{step}.pth'
     assert exit_code(in_child(lambda: run(config(material, tmp_path, resume=True, **loader)))) == 0
     expect_the_same_end(tmp_path, whole)
-    assert sorted(path.name for path in tmp_path.glob('iter_*')) == ['iter_4.pth' if step == 1 else 'iter_5.pth', 'iter_6.pth']
+    assert sorted(path.name for path in tmp_path.glob('iter_*')) == ['iter_4.pth' if step == 1 else 'iter_5.pth',
+                                                                     'iter_6.pth']
 
 
 def expect_the_same_end(work_dir, whole):
@@ -139,8 +135,7 @@ def expect_the_same_end(work_dir, whole):
     assert not list(work_dir.rglob('.mmrefine-*'))
 
 
-def test_half_a_checkpoint_never_gets_a_name(material, whole, tmp_path):  # noqa: F811
-
+def test_half_a_checkpoint_never_gets_a_name(material, whole, tmp_path):
     def killed():
         die_at_call(LocalBackend, 'put', 2, half_first=True)
         run(config(material, tmp_path))
@@ -160,7 +155,7 @@ def test_the_rounds_have_different_labels_and_old_checkpoints_go(whole):
     assert sorted(path.name for path in whole.glob('iter_*')) == ['iter_4.pth', 'iter_6.pth']
 
 
-def test_a_worker_process_changes_nothing(material, whole, tmp_path):  # noqa: F811
+def test_a_worker_process_changes_nothing(material, whole, tmp_path):
     # a persistent worker keeps its copy of the data, which must not go on with the labels of round 0
     in_worker = dict(train_dataloader=dict(num_workers=1, persistent_workers=True))
     assert exit_code(in_child(lambda: run(config(material, tmp_path, **in_worker)))) == 0

@@ -15,7 +15,6 @@ from mmrefine.engine.stage1.calibrated import calibrate_labeler, check_calibrati
 from mmrefine.engine.stage1.run import label_fingerprint
 from mmrefine.errors import ConfigError
 from mmrefine.labeling import Calibration
-from mmrefine.models import FrozenTeacher
 from mmrefine.registry import DATASETS, HOOKS, LABELERS
 
 __all__ = ['calibrate_filters']
@@ -55,7 +54,7 @@ def calibrate_filters(cfg: Config, checkpoint: Optional[Union[str, Path]] = None
                           'name a checkpoint after the config')
     hook = HOOKS.build(cfg.custom_hooks[numbers[0]].to_dict())
     device = usable_device(device)
-    teacher = FrozenTeacher(init_model(cfg, weights, device), hook.teacher_dtype)
+    teacher = hook.teachers.frozen(init_model(cfg, weights, device))
     dataset = DATASETS.build(dict(hook.dataset, pipeline=[]))
     path = Path(cfg.work_dir, 'calibration.json')
     fingerprint = label_fingerprint(teacher, LABELERS.build(dict(hook.labeler)), dataset, mmrefine.__version__)

@@ -62,7 +62,7 @@ def json_bytes(obj: Any) -> bytes:
 
 
 def json_chunks(obj: Any) -> Iterator[bytes]:
-    """``json_bytes(obj)`` bit by bit: of a mapping of mappings value by value, so that a long one is never in memory as text.
+    """``json_bytes(obj)`` in pieces, so that a long mapping is never in memory as text.
 
     Raises:
         TypeError: a value that JSON cannot say.
@@ -117,7 +117,8 @@ def remove_leftovers(folder: Path) -> None:
 def _indented(obj: Any, depth: int) -> Iterator[str]:
     """``obj`` as JSON inside ``depth`` others, in the layout of ``json.dumps(…, indent=1)``."""
     if depth > 1 or not isinstance(obj, Mapping):
-        yield json.dumps(_plain(obj), indent=1, allow_nan=False).replace('\n', '\n' + depth * ' ')  # JSON has no line break inside a text
+        # JSON has no line break inside a text
+        yield json.dumps(_plain(obj), indent=1, allow_nan=False).replace('\n', '\n' + depth * ' ')
         return
     yield '{'
     before = ''

@@ -15,10 +15,10 @@ DIGEST_LENGTH = 16  # hex digits, 64 bits
 
 
 def digest_of(obj: Any) -> str:
-    """SHA-256 (first 16 hex digits) of a config that JSON can say; the order of dict keys does not count, that of lists does.
+    """SHA-256 (first 16 hex digits) of a config; the order of dict keys does not count, that of lists does.
 
     Raises:
-        TypeError: a value that JSON cannot say (a tensor, a class, a set), whose text might differ from run to run.
+        TypeError: a value that JSON cannot hold (a tensor, a class, a set), whose text might differ from run to run.
     """
     return digest_of_chunks(text.encode('ascii') for text in _compact(obj, 2))
 
@@ -37,7 +37,7 @@ def digest_of_chunks(chunks: Iterable[bytes]) -> str:
 
 
 def digest_of_state(state: Mapping[str, Tensor]) -> str:
-    """SHA-256 (first 16 hex digits) of names, types, shapes and bytes of a state dict; order and device do not count."""
+    """SHA-256 (first 16 hex digits) of names, types, shapes and bytes of a state dict, whatever order and device."""
     import torch  # here, as digests of bytes and words do without it
 
     total = hashlib.sha256()
@@ -71,7 +71,7 @@ def digest_of_files(files: Iterable[Tuple[str, Path]]) -> str:
 
 
 def _compact(obj: Any, depth: int) -> Iterator[str]:
-    """``json.dumps(obj, sort_keys=True, separators=(',', ':'))``, of lists and mappings value by value as deep as ``depth``."""
+    """``json.dumps(obj, sort_keys=True, separators=(',', ':'))``, in pieces of values down to ``depth``."""
     if depth and isinstance(obj, list):
         yield '['
         for at, value in enumerate(obj):

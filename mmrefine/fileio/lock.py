@@ -21,8 +21,8 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EI
 def folder_lock(folder: Path) -> Iterator[None]:
     """Keep every other user of ``folder_lock`` out of an existing folder; waits as long as one is inside.
 
-    The lock is the kernel's, on the file ``.lock`` in the folder: the death of its holder, however sudden, frees it. It is not
-    re-entrant. Where the file system has no locks (some network mounts), it does nothing.
+    The lock is the kernel's, on the file ``.lock`` in the folder: the death of its holder, however sudden, frees it. It
+    is not re-entrant. Where the file system has no locks (some network mounts), it does nothing.
 
     Raises:
         OSError: the folder is missing or cannot be written.

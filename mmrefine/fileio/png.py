@@ -1,7 +1,8 @@
-"""PNGs of one filter: packed by OpenCV, unpacked by zlib and numpy alone, a quarter faster than by a library that knows every kind.
+"""PNGs of one filter: packed by OpenCV, unpacked by zlib and numpy alone, a quarter faster than by OpenCV.
 
-``Up`` stores each byte less the one above it: neighbouring rows of a motion differ less than neighbouring pixels of a row, and whole
-rows are added at a time. Any program reads these files; what another program has filtered otherwise is left to OpenCV.
+``Up`` stores each byte less the one above it: neighbouring rows of a motion differ less than neighbouring pixels of a
+row, and whole rows are added at a time. Any program reads these files; what another program has filtered otherwise is
+left to OpenCV.
 """
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ __all__ = ['SIGNATURE', 'pack_png', 'unpack_png']
 SIGNATURE = b'\x89PNG\r\n\x1a\n'
 _GREY, _RGB = 0, 2
 _NONE, _UP = 0, 2
-_FILTER = getattr(cv2, 'IMWRITE_PNG_FILTER', None)  # an older OpenCV does not let one choose: its files are then unpacked by OpenCV, too
+# an older OpenCV does not let one choose: its files are then unpacked by OpenCV, too
+_FILTER = getattr(cv2, 'IMWRITE_PNG_FILTER', None)
 
 
 def pack_png(image: np.ndarray, level: int) -> bytes:
@@ -25,7 +27,8 @@ def pack_png(image: np.ndarray, level: int) -> bytes:
 
     Args:
         image: the picture.
-        level: zlib's, from 0 to 9; above 5 a few percent smaller and two to thirty times as slow to pack. It changes no pixel.
+        level: zlib's, from 0 to 9; above 5 a few percent smaller and two to thirty times as slow to pack. It changes no
+            pixel.
     """
     settings = [cv2.IMWRITE_PNG_COMPRESSION, level, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT]
     if _FILTER is not None:

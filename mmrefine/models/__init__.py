@@ -6,8 +6,12 @@ from mmrefine.models.raft_fast.frame_memory import FrameMemory
 from mmrefine.models.refiners import (FlowReadout, FlowRefiner, RandomStart, build_estimator, estimator_state,
                                       load_estimator, readout_for)
 from mmrefine.models.teachers.frozen import FrozenTeacher
+from mmrefine.models.teachers.other_network import OtherNetwork
+from mmrefine.models.teachers.stored_motion import StoredMotion
+from mmrefine.models.teachers.student import StudentAverage, StudentCopy
 
 __all__ = [
     'ContrastiveFlowLoss', 'FlowReadout', 'FlowRefiner', 'FrameMemory', 'FramePreprocessor', 'FrozenTeacher', 'MaskedPyramidLoss',
-    'MaskedSequenceLoss', 'OfficialRAFTEncoder', 'RandomStart', 'build_estimator', 'estimator_state', 'load_estimator', 'readout_for'
+    'MaskedSequenceLoss', 'OfficialRAFTEncoder', 'OtherNetwork', 'RandomStart', 'StoredMotion', 'StudentAverage', 'StudentCopy',
+    'build_estimator', 'estimator_state', 'load_estimator', 'readout_for'
 ]

@@ -23,8 +23,8 @@ def label_key(scene: str, first: str, last: str, stride: Optional[int] = None) -
         scene: name of the video, may have several parts.
         first: name of the frame that the motion starts from.
         last: name of the frame that it leads to.
-        stride: frames from one frame of a clip to the next; None for a pair. Clips of different strides between the same two frames
-            are different labels.
+        stride: frames from one frame of a clip to the next; None for a pair. Clips of different strides between the
+            same two frames are different labels.
     """
     return f'{scene}/{first}__{last}' + ('' if stride is None else f'@{stride}')
 
@@ -36,7 +36,8 @@ class LabelUnit:
     Args:
         key: of the label, see :func:`label_key`.
         scene: the video that the frames are from.
-        frames: their numbers in the scene, in the order in which the motion runs; a pair backwards in time has the later one first.
+        frames: their numbers in the scene, in the order in which the motion runs; a pair backwards in time has the
+            later one first.
         names: of these frames, in the same order.
     """
     key: str
@@ -56,8 +57,8 @@ class LabelBatch:
 
     Args:
         units: in order.
-        frames: for each unit its frames and those that ``Labeler.extra_frames`` asked for, number in the scene -> ``(H, W, 3)`` uint8
-            RGB.
+        frames: for each unit its frames and those that ``Labeler.extra_frames`` asked for, number in the scene -> ``(H,
+            W, 3)`` uint8 RGB.
         names: for each unit the names of these frames by number.
         device: where the labels are computed.
     """
@@ -73,7 +74,8 @@ class Labeled(NamedTuple):
     Args:
         key: under which it is stored.
         label: of the kind that the labeler's codec writes.
-        statistics: numbers by name, for the manifest; ``kept`` in [0, 1], the share that became a label, is always among them.
+        statistics: numbers by name, for the manifest; ``kept`` in [0, 1], the share that became a label, is always
+            among them.
     """
     key: str
     label: Any

@@ -20,9 +20,9 @@ T = TypeVar('T')
 class FlowEstimator(Protocol):
     """Anything that estimates the motion between two frames.
 
-    ``accepts_flow_init`` says whether ``flow_init`` is used (RAFT, GMA) or must be ``None`` (the pyramid families). A network whose
-    iterations can be chosen takes ``estimate(..., iters=)``, too; it is given only where a view of the teacher asks for a number of its
-    own.
+    ``accepts_flow_init`` says whether ``flow_init`` is used (RAFT, GMA) or must be ``None`` (the pyramid families). A
+    network whose iterations can be chosen takes ``estimate(..., iters=)``, too; it is given only where a view of the
+    teacher asks for a number of its own.
     """
 
     @property
@@ -139,7 +139,33 @@ class Teacher(Protocol):
         ...
 
     def peak_bytes(self, size: Tuple[int, int], pairs: int = 1) -> int:
-        """Bytes that a pass over ``pairs`` pairs of frames of ``size`` = (height, width) px must hold at once; 0 if not known."""
+        """Bytes that a pass over ``pairs`` pairs of frames of ``size`` = (height, width) px must hold at once; 0 if not
+        known.
+        """
+        ...
+
+
+class TeacherSource(Protocol):
+    """Where the teacher of each round comes from. Its state is kept in checkpoints."""
+
+    def start(self, student: Any) -> None:
+        """Training begins with this student."""
+        ...
+
+    def update(self, student: Any, step: int) -> None:
+        """Optimiser step ``step`` (from 1) has changed the student."""
+        ...
+
+    def frozen(self, student: Any) -> Teacher:
+        """The teacher of a round that begins with this student, where the student lives."""
+        ...
+
+    def state_dict(self) -> Dict[str, Any]:
+        """What a run that goes on from a checkpoint needs: tensors, numbers, texts; empty if nothing."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from such a state; comes after :meth:`start`."""
         ...
 
 
@@ -190,7 +216,9 @@ class Labeler(Protocol):
         ...
 
     def extra_frames(self, unit: LabelUnit, usable: Callable[[int], bool]) -> List[int]:
-        """Numbers of the frames that are needed beside the unit's own, out of those that are ``usable``, in reading order."""
+        """Numbers of the frames that are needed beside the unit's own, out of those that are ``usable``, in reading
+        order.
+        """
         ...
 
     def label(self, teacher: Any, batch: LabelBatch) -> List[Labeled]:
@@ -207,11 +235,14 @@ class Labeler(Protocol):
 
 
 class LabelJudge(Protocol):
-    """Says how good labels of one kind are. A kind without a judge is labelled all the same, and nothing is said about it."""
+    """Says how good labels of one kind are. A kind without a judge is labelled all the same, and nothing is said about
+    it.
+    """
 
     def look(self, unit: LabelUnit, frames: Mapping[int, np.ndarray], labels: Sequence[Labeled],
              wanted: Collection[str]) -> List[Tuple[Labeled, Optional[Mapping[str, Any]]]]:
-        """The labels of a unit just before they are stored, with further statistics, and what each is to be judged by, JSON-able.
+        """The labels of a unit just before they are stored, with further statistics, and what each is to be judged by,
+        JSON-able.
 
         Args:
             unit: what became the labels.
@@ -238,12 +269,15 @@ class Tally(Protocol):
 
     @property
     def figures(self) -> Sequence[Figure]:
-        """The figures that :meth:`scores` may give, in the order in which they are shown. One of them is the headline."""
+        """The figures that :meth:`scores` may give, in the order in which they are shown. One of them is the headline.
+        """
         ...
 
     @property
     def size(self) -> float:
-        """How much it counts in the headline figure of all samples together (pixels, objects, …); 0 where nothing could be judged."""
+        """How much it counts in the headline figure of all samples together (pixels, objects, …); 0 where nothing could
+        be judged.
+        """
         ...
 
     def __add__(self: T, other: T) -> T:
@@ -257,7 +291,8 @@ class Tally(Protocol):
 class Witnesses(Protocol):
     """What the guard compares of networks on the samples that are kept back, without ground truth.
 
-    A witness is a number that is the smaller the better the network is, 0 at best. The guard adds up the logarithms of their ratios.
+    A witness is a number that is the smaller the better the network is, 0 at best. The guard adds up the logarithms of
+    their ratios.
     """
 
     @property
@@ -298,7 +333,8 @@ class Witnesses(Protocol):
         ...
 
     def observe(self, network: Any, index: int) -> Mapping[str, float]:
-        """What a network in evaluation mode shows on sample ``index``; nan for a witness that has nothing to go by there.
+        """What a network in evaluation mode shows on sample ``index``; nan for a witness that has nothing to go by
+        there.
 
         Raises:
             InputError: a frame that cannot be read.
@@ -306,7 +342,7 @@ class Witnesses(Protocol):
         ...
 
     def rendered(self, network: Any, number: int) -> Optional[Tally]:
-        """How a network does on rendered sample ``number``, whose truth is exact; None where there is no such sample of this kind."""
+        """How a network does on rendered sample ``number``, whose truth is exact; None where this kind has none."""
         ...
 
     def describe(self) -> Dict[str, Any]:

@@ -4,22 +4,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from small_trees import ROOT, tool
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever import mode pytest runs in
-
-from small_trees import ROOT, tool, trees, weights  # noqa: E402, F401
-
-from mmrefine.apis import flow_of_video, inference_flow, init_model, label_pair, open_model, refine  # noqa: E402
-from mmrefine.errors import CheckpointError, ConfigError, InputError  # noqa: E402
-from mmrefine.fileio.flow_io import read_flow  # noqa: E402
-from mmrefine.fileio.images import read_image  # noqa: E402
-from mmrefine.models import FlowRefiner  # noqa: E402
-from mmrefine.registry import LABELERS  # noqa: E402
+from mmrefine.apis import flow_of_video, inference_flow, init_model, label_pair, open_model, refine
+from mmrefine.errors import CheckpointError, ConfigError, InputError
+from mmrefine.fileio.flow_io import read_flow
+from mmrefine.fileio.images import read_image
+from mmrefine.models import FlowRefiner
+from mmrefine.registry import LABELERS
 
 SMALL_VIDEO = ROOT / 'configs/refine/raft_small_video.py'
 
@@ -58,7 +54,7 @@ def test_there_is_nothing_else_to_import():
 
 
 @pytest.mark.parametrize('size', [(64, 64), (37, 50), (70, 99)])
-def test_any_size_goes_in_and_comes_out(weights, size):  # noqa: F811
+def test_any_size_goes_in_and_comes_out(weights, size):
     model = init_model(SMALL_VIDEO, weights['small'])
     model.test_iters = 2
     rng = np.random.default_rng(0)
@@ -89,7 +85,7 @@ def test_a_stock_config_is_wrapped():
     assert type(model) is FlowRefiner and type(model.estimator).__name__ == 'LiteFlowNet'
 
 
-def test_a_checkpoint_or_config_that_does_not_belong_is_refused(weights, tmp_path):  # noqa: F811
+def test_a_checkpoint_or_config_that_does_not_belong_is_refused(weights, tmp_path):
     with pytest.raises(CheckpointError, match='not the weights of the configured RAFT'):
         init_model(SMALL_VIDEO, weights['raft'])
     (tmp_path / 'a.py').write_text('x = 1\n')
@@ -152,7 +148,7 @@ def test_frames_in_between_make_a_long_step_of_short_ones():
         label_pair(Shift(2.), DARK, BRIGHTER, composed, middles=[BRIGHT, DARK[:, 1:]])
 
 
-def test_refine_returns_the_report_of_a_video(trees, weights, tmp_path):  # noqa: F811
+def test_refine_returns_the_report_of_a_video(trees, weights, tmp_path):
     values = {'batch_size': 1, 'held_out': 0., 'num_workers': 0, 'max_iters': 1, 'model.train_iters': 1, 'model.test_iters': 1,
               'labeler.view.scales': (1., ), 'labeler.balance': None}  # yapf: disable
     report = refine(trees['video'], SMALL_VIDEO, tmp_path, load_from=str(weights['small']), **values)

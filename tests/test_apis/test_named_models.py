@@ -1,26 +1,21 @@
 """A short name leads to a config that reads, and any layout of weights to the same network."""
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from small_trees import ROOT
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever import mode pytest runs in
-
-from small_trees import ROOT  # noqa: E402
-
-from mmrefine.apis import inference_flow, open_model  # noqa: E402
-from mmrefine.apis.model_names import NAMED_MODELS  # noqa: E402
-from mmrefine.apis.named_models import (config_root, find_config, find_weights, load_named, model_lines,  # noqa: E402
-                                        official_kind)
-from mmrefine.compat.checkpoints import load_checkpoint_file  # noqa: E402
-from mmrefine.compat.official_checkpoints import convert_raft_checkpoint  # noqa: E402
-from mmrefine.engine.runtime.progress import Progress  # noqa: E402
-from mmrefine.errors import CheckpointError, ConfigError  # noqa: E402
-from mmrefine.fileio.atomic import save_checkpoint  # noqa: E402
+from mmrefine.apis import inference_flow, open_model
+from mmrefine.apis.model_names import NAMED_MODELS
+from mmrefine.apis.named_models import config_root, find_config, find_weights, load_named, model_lines, official_kind
+from mmrefine.compat.checkpoints import load_checkpoint_file
+from mmrefine.compat.official_checkpoints import convert_raft_checkpoint
+from mmrefine.engine.runtime.progress import Progress
+from mmrefine.errors import CheckpointError, ConfigError
+from mmrefine.fileio.atomic import save_checkpoint
 
 DEMO_WEIGHTS = ROOT / 'configs/demo/raft_small_source.pth'
 

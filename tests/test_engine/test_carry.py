@@ -2,19 +2,14 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
 import torch
+from small_runs import in_two_processes
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever import mode pytest runs in
-
-from small_runs import in_two_processes  # noqa: E402
-
-from mmrefine.engine import judge  # noqa: E402
-from mmrefine.engine.judging.clips import carry_clip  # noqa: E402
-from mmrefine.structures import ClipSample  # noqa: E402
+from mmrefine.engine import judge
+from mmrefine.engine.judging.clips import carry_clip
+from mmrefine.structures import ClipSample
 
 SIZE = (24, 40)
 METRICS = [dict(type='MaskMetric'), dict(type='KeypointMetric', rule='mask')]

@@ -112,7 +112,8 @@ def test_time_and_disk_grow_with_the_pixels_and_the_first_batch_counts_in_no_rat
     measured = [Measured(1, 100, 9., 50), Measured(1, 100, 2., 30), Measured(1, 100, 4., 40)]
     found = forecast(measured, [(1, 100)] * 7 + [(2, 400)], 7.)
     # (2 + 4) / 2 s for 100 px, 40 bytes for 100 px, 1100 px to come
-    assert found == Forecast(pairs=12, pairs_left=9, seconds=pytest.approx(15 + 33), disk_bytes=pytest.approx(120 + 440),
+    assert found == Forecast(pairs=12, pairs_left=9, seconds=pytest.approx(15 + 33),
+                             disk_bytes=pytest.approx(120 + 440),
                              disk_left=pytest.approx(440), peak_bytes=7.)  # yapf: disable
     assert found.minutes == pytest.approx(.8)
     alone = forecast(measured[:1], [(1, 200)])
@@ -146,7 +147,8 @@ def test_sizes_read_as_people_say_them(size, wanted):
     assert size_text(size) == wanted
 
 
-@pytest.mark.parametrize('seconds, wanted', [(39.2, '40 s'), (60, '60 s'), (61, '2 min'), (720, '12 min'), (7141, '2 h 00 min'),
+@pytest.mark.parametrize('seconds, '
+                         'wanted', [(39.2, '40 s'), (60, '60 s'), (61, '2 min'), (720, '12 min'), (7141, '2 h 00 min'),
                                              (11100, '3 h 05 min')])
 def test_times_read_as_people_say_them(seconds, wanted):
     assert time_text(seconds) == wanted
@@ -190,14 +192,17 @@ def test_a_run_on_this_machine_forecasts_the_size_of_its_store(whole):
 def test_the_forecast_is_one_line_after_three_pairs(teacher, frames, tmp_path, whole):
     lines = []
     label(tmp_path, teacher, frames, Pretended(), log=lines.append)
-    assert lines[0].startswith('Stage 1: forecast: 12 min, 2.1 GB memory, ') and lines[0].endswith(' kB disk for 12 pairs')
+    assert lines[0].startswith('Stage 1: forecast: 12 min, 2.1 GB '
+                               'memory, ') and lines[0].endswith(' kB disk for 12 pairs')
     assert len(lines) == 1
     assert files_of(tmp_path) == whole[0]
 
 
-def test_a_disk_that_is_too_small_is_refused_and_the_store_goes_on_where_there_is_room(teacher, frames, tmp_path, whole):
+def test_a_disk_that_is_too_small_is_refused_and_the_store_goes_on_where_there_is_room(teacher, frames, tmp_path,
+                                                                                       whole):
     lines = []
-    with pytest.raises(LabelStoreError, match=r'the labels of 9 pairs still to come take about \d+\.\d kB, and the disk has 12\.0 kB free; '
+    with pytest.raises(LabelStoreError,
+                       match=r'the labels of 9 pairs still to come take about \d+\.\d kB, and the disk has 12\.0 kB free; '
                                               r'free some space or choose another work dir, .* what is finished is kept'):
         label(tmp_path, teacher, frames, Pretended(free=12_000), log=lines.append)
     assert len(lines) == 1 and 'forecast' in lines[0]        # it says what it refuses
@@ -214,7 +219,8 @@ def test_only_what_is_still_to_be_written_must_fit_on_the_disk(teacher, frames, 
     outlook.measured = [Measured(1, 64 * 96, 1., 100)] * 3
     outlook.judge()                                          # 4 pairs of 4 times the pixels: 1600 bytes
     outlook.machine.free = 1599
-    with pytest.raises(LabelStoreError, match=r'of 4 pairs still to come take about 1\.6 kB, and the disk has 1\.6 kB free'):
+    with pytest.raises(LabelStoreError,
+                       match=r'of 4 pairs still to come take about 1\.6 kB, and the disk has 1\.6 kB free'):
         outlook.judge()
     outlook.machine.free = None                              # nobody knows
     outlook.judge()
@@ -222,7 +228,8 @@ def test_only_what_is_still_to_be_written_must_fit_on_the_disk(teacher, frames, 
 
 def test_larger_frames_later_that_do_not_fit_into_memory_are_refused_with_what_to_lower(teacher):
     corr, lines = [pass_bytes(teacher, labeler_of(), size, 1) for size in ((64, 96), (128, 192))], []
-    needs = 3e9 + 3 * (2e9 - corr[0]) + corr[1] - corr[0]    # 2 of 3 GB come and go, and the frames are 4 times as large
+    # 2 of 3 GB come and go, and the frames are 4 times as large
+    needs = 3e9 + 3 * (2e9 - corr[0]) + corr[1] - corr[0]
 
     def judged(room, batches):
         machine = Pretended(peaks=(10**9, 3 * 10**9), room=room)
@@ -234,12 +241,14 @@ def test_larger_frames_later_that_do_not_fit_into_memory_are_refused_with_what_t
     singles = [[unit] for unit in SEVEN]
     judged(needs, singles)
     assert lines == ['Stage 1: forecast: 19 s, 9.0 GB memory, 1.9 kB disk for 7 pairs']
-    with pytest.raises(ConfigError, match=r'labels: the largest batch still to come takes about 9\.0 GB of memory, and there are 8\.0 GB; '
+    with pytest.raises(ConfigError,
+                       match=r'labels: the largest batch still to come takes about 9\.0 GB of memory, and there are 8\.0 GB; '
                                           r'lower model\.max_corr_bytes \(now 4294967296\) or labeler\.view\.scales \(now \(1\.0,\)'):
         judged(8e9, singles)
     with pytest.raises(ConfigError, match=r'there are 9\.0 GB'):
         judged(needs - 1, singles)
-    with pytest.raises(ConfigError, match=r'about 17\.0 GB .*lower batch_size of the labels \(a batch has up to 2 pairs\), model\.max'):
+    with pytest.raises(ConfigError,
+                       match=r'about 17\.0 GB .*lower batch_size of the labels \(a batch has up to 2 pairs\), model\.max'):
         judged(8e9, [*singles[:3], SEVEN[3:5], SEVEN[5:]])
     assert len(lines) == 4                                   # 8 times as many pixels in a batch: 3 + 7 * 2 GB
 
@@ -259,7 +268,8 @@ def test_a_peak_of_another_time_is_not_held_against_the_labels(teacher):
 def test_a_correlation_that_cannot_fit_is_refused_before_the_first_pair(teacher, frames, tmp_path, whole):
     alone = 4 * 96 * (96 + 24 + 6 + 1)                       # 8 x 12 cells, four levels
     room = 10**9 + 2 * alone
-    with pytest.raises(ConfigError, match=r'a pass of the teacher over frames of 64x96 px takes 97\.5 kB, and of memory there are 97\.5 kB left; '
+    with pytest.raises(ConfigError,
+                       match=r'a pass of the teacher over frames of 64x96 px takes 97\.5 kB, and of memory there are 97\.5 kB left; '
                                           r'lower model\.max_corr_bytes \(now 4294967296\)'):
         label(tmp_path, teacher, frames, Pretended(room=room - 1))
     assert sorted(files_of(tmp_path)) == ['fingerprint.json', 'wanted.json']
@@ -267,9 +277,12 @@ def test_a_correlation_that_cannot_fit_is_refused_before_the_first_pair(teacher,
     assert files_of(tmp_path) == whole[0]
 
 
-@pytest.mark.parametrize('pairs, batch, few, told', [(6, 1, 3, False), (7, 1, 3, True), (7, 2, 2, False), (8, 2, 2, True), (9, 8, 2, False),
+@pytest.mark.parametrize('pairs, batch, few, '
+                         'told',
+                         [(6, 1, 3, False), (7, 1, 3, True), (7, 2, 2, False), (8, 2, 2, True), (9, 8, 2, False),
                                                      (1, 1, 1, False), (0, 1, 0, False)])
-def test_a_forecast_is_made_from_two_batches_of_three_pairs_at_least_and_only_if_more_are_left(teacher, pairs, batch, few, told):
+def test_a_forecast_is_made_from_two_batches_of_three_pairs_at_least_and_only_if_more_are_left(teacher, pairs, batch,
+                                                                                               few, told):
     batches, lines = [units('a', pairs)[i:i + batch] for i in range(0, pairs, batch)], []
     outlook = outlook_of(teacher, Pretended(), batches, lines.append, Scenes(a=(1, 1)))
     outlook.begin()
@@ -285,7 +298,8 @@ def test_two_processes_tell_once_what_both_take_and_both_refuse(teacher, frames,
         lines = []
         with pytest.raises(LabelStoreError, match='labels of 6 pairs still to come'):
             label(tmp_path / 'labels', teacher, frames, Pretended(free=10**12 if rank else 1), log=lines.append)
-        assert [line.partition(', ')[0] + line[-9:] for line in lines] == ['Stage 1: forecast: 6 min 12 pairs'] * (rank == 0)
+        assert [line.partition(', ')[0] + line[-9:] for line in lines] == ['Stage 1: forecast: 6 min 12 '
+                                                                           'pairs'] * (rank == 0)
 
     assert in_two_processes(refused) == [0, 0]               # also the one that sees room
     assert label(tmp_path / 'labels', teacher, frames, Pretended()).made == 6
@@ -325,7 +339,8 @@ def tree(root, files):
 @pytest.mark.parametrize('groups, files, wanted', [
     ('0::/a/b', {'a/b/memory.max': '900', 'a/memory.max': '700', 'memory.max': 'max'}, 700),  # that of the group above
     ('0::/a', {'a/memory.max': 'max'}, None),
-    ('0::/host/path', {'memory.max': '500'}, 500),                                            # seen from within a container
+    # seen from within a container
+    ('0::/host/path', {'memory.max': '500'}, 500),
     ('3:cpu:/a\n4:hugetlb,memory:/a', {'memory/a/memory.limit_in_bytes': '400', 'a/memory.max': '1'}, 400),
     ('4:cpu:/a', {'memory/a/memory.limit_in_bytes': '400'}, None),
     (None, {}, None),

@@ -25,7 +25,9 @@ def exact(flow, visible):
 
 
 def build(root, scene, frames=CLIP.frames, change=lambda label, t: label, both=False, truth=True, **stats):
-    """A scene in ``root``: frames, true flow, and labels that are the exact motion where it is seen, as ``change`` makes them."""
+    """A scene in ``root``: frames, true flow, and labels that are the exact motion where it is seen, as ``change``
+    makes them.
+    """
     store = LabelStore(root / 'labels', dict(made_by='hand'))
     store.create()
     for t, frame in enumerate(frames):
@@ -35,7 +37,8 @@ def build(root, scene, frames=CLIP.frames, change=lambda label, t: label, both=F
         if truth:
             write_flow(root / 'flow' / scene / f'f{t}.flo', CLIP.flow_fw[t].transpose(1, 2, 0))
         label = change(exact(CLIP.flow_fw[t], CLIP.visible_fw[t]), t)
-        store.write(key, label, {**speed_stats(label), 'cycle_error_median': .1, **{k: float(v[t]) for k, v in stats.items()}})
+        store.write(key, label,
+                    {**speed_stats(label), 'cycle_error_median': .1, **{k: float(v[t]) for k, v in stats.items()}})
         if both:
             back = change(exact(CLIP.flow_bw[t], CLIP.visible_bw[t]), t)
             store.write(f'{scene}/f{t + 1}__f{t}', back, {**speed_stats(back), 'cycle_error_median': .1})
@@ -120,7 +123,8 @@ TWICE = [CLIP.frames[0], CLIP.frames[0], *CLIP.frames[2:]]
     (blotted, CLIP.frames, 'region', 'the bottom right of the frame is never labelled'),
     (slow_only, CLIP.frames, 'fast', 'only slow motion is kept: 0.0 % of the pixels that move by '),
     (lambda label, t: label, FLICKER, 'residual', 'grey levels along the motion that was kept'),
-    (lambda label, t: still(label, t) if t == 0 else weighed(.3)(label, t), TWICE, 'duplicates', '1 of 4 pairs show one frame twice'),
+    (lambda label, t: still(label, t) if t == 0 else weighed(.3)(label, t), TWICE, 'duplicates',
+     '1 of 4 pairs show one frame twice'),
     (lambda label, t: label, CUT, 'cuts', '1 of 4 pairs look like cuts'),
     (still, CLIP.frames[[0] * FRAMES], 'still', 'nothing moves in 4 of 4 pairs'),
 ])
@@ -131,7 +135,8 @@ def test_a_scene_that_is_bad_in_one_way_is_red_for_that_reason(tmp_path, change,
     assert scenes['good']['verdict'] == 'green'
     assert scenes['bad']['findings'][finding] == scenes['bad']['verdict'] == 'red'
     if finding == 'still':  # one frame for ever: both are true, and the cause comes first
-        assert scenes['bad']['reason'].startswith('4 of 4 pairs show one frame twice') and 'still' in scenes['bad']['findings']
+        assert scenes['bad']['reason'].startswith('4 of 4 pairs show one frame '
+                                                  'twice') and 'still' in scenes['bad']['findings']
     else:
         assert reason in scenes['bad']['reason']
 

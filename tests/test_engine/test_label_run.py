@@ -246,7 +246,8 @@ def test_every_pair_is_checked_by_the_frame_after_it_or_the_one_before(teacher, 
         assert (after[key] <= before[key]).all()
         known = after[key][0] > 0                            # the file keeps the motion of what has weight
         assert torch.equal(store.read(key).flow[:, known], plain.read(key).flow[:, known])
-    assert sum(float(weight.sum()) for weight in after.values()) < .98 * sum(float(weight.sum()) for weight in before.values())
+    assert sum(float(weight.sum()) for weight in after.values()) < .98 * sum(float(weight.sum())
+                                                                             for weight in before.values())
 
 
 def test_scenes_without_a_third_frame_give_the_labels_of_two_frames_and_say_so(teacher, material, tmp_path):
@@ -281,7 +282,8 @@ def test_frames_whose_names_have_two_underscores_are_encoded_once_too(teacher, t
 
 
 def test_a_shortcut_of_the_teacher_is_part_of_the_fingerprint(teacher, pairs):
-    exact, rounded = (label_fingerprint(t, labeler_of(), pairs, '1') for t in (teacher, FrozenTeacher(teacher.refiner, 'bfloat16')))
+    exact, rounded = (label_fingerprint(t, labeler_of(), pairs, '1')
+                      for t in (teacher, FrozenTeacher(teacher.refiner, 'bfloat16')))
     assert {name for name in exact if exact[name] != rounded[name]} == {'reading'}
 
 
@@ -295,17 +297,20 @@ def test_the_batch_is_part_of_the_fingerprint_only_where_its_pairs_stop_together
 
 def test_two_processes_check_with_a_third_frame_as_one_does(teacher, pairs, tmp_path):
     label(tmp_path / 'one', teacher, labeler_of(filters=COMPOSITE), pairs, batch_size=1)
-    assert in_two_processes(lambda rank: label(tmp_path / 'two', teacher, labeler_of(filters=COMPOSITE), pairs, batch_size=1)) == [0, 0]
+    assert in_two_processes(lambda rank: label(tmp_path / 'two', teacher, labeler_of(filters=COMPOSITE), pairs,
+                                               batch_size=1)) == [0, 0]
     assert files_of(tmp_path / 'two') == files_of(tmp_path / 'one')
 
 
 def test_a_third_frame_is_part_of_the_fingerprint(teacher, pairs):
-    checked, plain = (label_fingerprint(teacher, labeler, pairs, '1') for labeler in (labeler_of(filters=COMPOSITE), labeler_of()))
+    checked, plain = (label_fingerprint(teacher, labeler, pairs, '1')
+                      for labeler in (labeler_of(filters=COMPOSITE), labeler_of()))
     assert {name for name in plain if plain[name] != checked[name]} == {'labeler'}
 
 
 @pytest.mark.parametrize('batch_size', [1, 2])
-def test_a_view_with_its_own_iterations_labels_as_a_network_that_has_as_many(teacher, pairs, material, tmp_path, batch_size):
+def test_a_view_with_its_own_iterations_labels_as_a_network_that_has_as_many(teacher, pairs, material, tmp_path,
+                                                                             batch_size):
     view, options = dict(type='CascadeView', scales=(1., 2.)), dict(batch_size=batch_size)
     more = labeler_of(view=dict(view, iters=3), directions='both')
     label(tmp_path / 'asked', teacher, more, pairs, **options)
@@ -315,7 +320,8 @@ def test_a_view_with_its_own_iterations_labels_as_a_network_that_has_as_many(tea
     found, wanted, plain = ({name: data for name, data in files_of(tmp_path / folder).items() if name.endswith('.png')}
                             for folder in ('asked', 'has', 'plain'))  # yapf: disable
     assert found == wanted != plain and len(found) == 8
-    prints = [label_fingerprint(teacher, labeler, pairs, '1') for labeler in (more, labeler_of(view=view, directions='both'))]
+    prints = [label_fingerprint(teacher, labeler, pairs, '1')
+              for labeler in (more, labeler_of(view=view, directions='both'))]
     assert {name for name in prints[0] if prints[0][name] != prints[1][name]} == {'labeler'}
 
 
@@ -334,9 +340,11 @@ def long_pairs(material):
 
 
 @pytest.mark.parametrize('batch_size', [1, 3])
-def test_long_steps_are_composed_and_short_ones_labelled_as_without_composing(teacher, long_pairs, tmp_path, batch_size):
+def test_long_steps_are_composed_and_short_ones_labelled_as_without_composing(teacher, long_pairs, tmp_path,
+                                                                              batch_size):
     options = dict(batch_size=batch_size)
-    _, store, _ = label(tmp_path / 'composed', teacher, labeler_of(view=COMPOSED, directions='both'), long_pairs, **options)
+    _, store, _ = label(tmp_path / 'composed', teacher, labeler_of(view=COMPOSED, directions='both'), long_pairs,
+                        **options)
     direct = labeler_of(view=dict(COMPOSED, type='ArbitratedView'), directions='both')
     _, plain, _ = label(tmp_path / 'direct', teacher, direct, long_pairs, **options)
     long = {pair['key'] for pair in long_pairs.pairs if pair['step'] == 2}
@@ -348,7 +356,8 @@ def test_long_steps_are_composed_and_short_ones_labelled_as_without_composing(te
     assert 0 < label_summary(store)['from_composed'] < 1
 
 
-def test_composed_labels_are_the_same_whoever_makes_them_and_however_often_the_run_was_cut(teacher, long_pairs, tmp_path):
+def test_composed_labels_are_the_same_whoever_makes_them_and_however_often_the_run_was_cut(teacher, long_pairs,
+                                                                                           tmp_path):
     label(tmp_path / 'whole', teacher, labeler_of(view=COMPOSED), long_pairs)
     for part in (1, 2, 3):                                    # each begins without what the one before remembered
         label(tmp_path / 'parts', teacher, labeler_of(view=COMPOSED), long_pairs, part=(part, 3), read_ahead=part - 1)
@@ -371,13 +380,15 @@ MAKINGS = {
     'one way': dict(),
     'soft': dict(directions='both', filters=[dict(type='SoftCycleFilter', beta=2.)]),
     'with a floor and a guard': dict(directions='both', floor=.3, filters=[
-        dict(type='CycleFilter', alpha=.5, beta=2.), dict(type='CutGuard', least=0.), dict(type='DuplicateFrameGuard')]),
+        dict(type='CycleFilter', alpha=.5, beta=2.), dict(type='CutGuard', least=0.),
+        dict(type='DuplicateFrameGuard')]),
     'balanced': dict(directions='both', balance=dict(type='SpeedQuota')),
 }  # yapf: disable
 
 
 @pytest.mark.parametrize('making', MAKINGS)
-def test_the_sums_made_from_memory_are_those_of_the_labels_on_disk_and_so_is_the_record(teacher, material, tmp_path, making, monkeypatch):
+def test_the_sums_made_from_memory_are_those_of_the_labels_on_disk_and_so_is_the_record(teacher, material, tmp_path,
+                                                                                        making, monkeypatch):
     pairs = FramePairs(material / 'frames', truth_root=material / 'flow')
     _, store, _ = label(tmp_path, teacher, labeler_of(**MAKINGS[making]), pairs, batch_size=2)
     both = making != 'one way'
@@ -421,7 +432,8 @@ def test_labels_whose_way_back_was_made_apart_are_judged_by_reading_both(teacher
 
 def test_sums_of_another_version_or_that_miss_the_way_back_are_not_believed(teacher, pairs, tmp_path):
     _, store, _ = label(tmp_path / 'new', teacher, labeler_of(directions='both'), pairs)
-    wanted, spoilt = judge_labels(store, pairs), (dict(version=0), dict(cycle=None), dict(regions=[1.]), dict(kinds=None))
+    wanted, spoilt = judge_labels(store, pairs), (dict(version=0), dict(cycle=None), dict(regions=[1.]),
+                                                  dict(kinds=None))
     other = store_for(tmp_path / 'old', teacher, labeler_of(directions='both'), pairs)
     other.create()
     for at, key in enumerate(store.keys()):

@@ -36,7 +36,8 @@ class FakeRunner:
     def __init__(self, on_hook=None):
         self.hooks, self.batches, self.on_hook = [], [], on_hook
         self.optim_wrapper = None
-        self.model = SimpleNamespace(train=lambda: None, train_step=lambda batch, optim_wrapper: self.batches.append(batch))
+        self.model = SimpleNamespace(train=lambda: None, train_step=lambda batch,
+                                     optim_wrapper: self.batches.append(batch))
 
     def call_hook(self, name, **kwargs):
         if 'iter' not in name:
@@ -47,12 +48,14 @@ class FakeRunner:
 
 def loop_over(data, max_iters, rounds=1, on_hook=None, batch_size=2, workers=0, **sampler):
     runner = FakeRunner(on_hook)
-    loader = DataLoader(data, batch_size, sampler=DrawSampler(data, seed=0, shuffle=False, **sampler), num_workers=workers,
+    loader = DataLoader(data, batch_size, sampler=DrawSampler(data, seed=0, shuffle=False, **sampler),
+                        num_workers=workers,
                         persistent_workers=workers > 0)  # yapf: disable
     return SelfTrainingLoop(runner, loader, max_iters=max_iters, rounds=rounds)
 
 
-@pytest.mark.parametrize('max_iters, rounds, ends', [(7, 3, [2, 4, 7]), (6, 3, [2, 4, 6]), (5, 1, [5]), (3, 3, [1, 2, 3])])
+@pytest.mark.parametrize('max_iters, rounds, '
+                         'ends', [(7, 3, [2, 4, 7]), (6, 3, [2, 4, 6]), (5, 1, [5]), (3, 3, [1, 2, 3])])
 def test_rounds_are_equal_and_the_last_takes_the_remainder(max_iters, rounds, ends):
     loop = loop_over(Numbers(), max_iters, rounds)
     assert [loop.last_iter_of(k) for k in range(rounds)] == ends
@@ -138,7 +141,8 @@ def test_an_error_of_the_data_is_one_sentence_also_from_a_worker(workers):
 
 
 def test_a_hook_may_stop_the_training():
-    loop = loop_over(Numbers(), max_iters=9, rounds=3, on_hook=lambda name: stop(loop) if name == 'after_train_iter' else None)
+    loop = loop_over(Numbers(), max_iters=9, rounds=3,
+                     on_hook=lambda name: stop(loop) if name == 'after_train_iter' else None)
     loop.run()
     assert loop.iter == 2 and loop.runner.hooks[-1] == 'after_train'
 
@@ -174,7 +178,8 @@ def test_an_interrupt_waits_for_the_end_of_its_step(ctrl_c, monkeypatch, capfd):
 
 def test_a_second_interrupt_does_not_wait(ctrl_c, monkeypatch):
     monkeypatch.setattr(interrupts, 'SAME_STOP', -1.)
-    loop = loop_over(Numbers(), max_iters=4, on_hook=lambda name: ctrl_c() if name in ('before_train_iter', 'after_train_iter') else None)
+    loop = loop_over(Numbers(), max_iters=4,
+                     on_hook=lambda name: ctrl_c() if name in ('before_train_iter', 'after_train_iter') else None)
     with pytest.raises(KeyboardInterrupt):
         loop.run()
     assert loop.iter == 0 and 'on_interrupt' not in loop.runner.hooks

@@ -185,7 +185,8 @@ def test_a_cpu_that_is_slow_with_bfloat16_trains_in_float32_and_says_so(material
     exact, _ = first_loss(material, tmp_path / 'fp32', 'OptimWrapper')
     slow, _ = first_loss(material, tmp_path / 'bf16', 'BFloat16OptimWrapper')
     assert slow == exact
-    assert ''.join(path.read_text() for path in (tmp_path / 'bf16').glob('*/*.log')).count('Training in float32: this CPU') == 1
+    assert ''.join(path.read_text()
+                   for path in (tmp_path / 'bf16').glob('*/*.log')).count('Training in float32: this CPU') == 1
 
 
 @pytest.mark.parametrize('original', ['moved', 'copied'])

@@ -3,28 +3,23 @@ from __future__ import annotations
 
 import itertools
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from mmengine.dataset import DefaultSampler, pseudo_collate
+from small_runs import build, in_two_processes, small_config
 from torch.utils.data import DataLoader
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever import mode pytest runs in
-
-from small_runs import build, in_two_processes, material, small_config  # noqa: E402, F401
-
-from mmrefine.engine import judge as judge_network  # noqa: E402
-from mmrefine.errors import MMRefineError  # noqa: E402
-from mmrefine.evaluation import FlowMetric, tally_flow  # noqa: E402
-from mmrefine.evaluation.flow.benchmark import judge_sample, tally_benchmark, tally_spring  # noqa: E402
-from mmrefine.evaluation.flow.label_free import LabelFreeTally  # noqa: E402
-from mmrefine.fileio import read_flow  # noqa: E402
-from mmrefine.registry import DATASETS  # noqa: E402
-from mmrefine.report import benchmark_table  # noqa: E402
-from mmrefine.structures import FlowSample  # noqa: E402
+from mmrefine.engine import judge as judge_network
+from mmrefine.errors import MMRefineError
+from mmrefine.evaluation import FlowMetric, tally_flow
+from mmrefine.evaluation.flow.benchmark import judge_sample, tally_benchmark, tally_spring
+from mmrefine.evaluation.flow.label_free import LabelFreeTally
+from mmrefine.fileio import read_flow
+from mmrefine.registry import DATASETS
+from mmrefine.report import benchmark_table
+from mmrefine.structures import FlowSample
 
 SIZE = (6, 8)
 EVERYWHERE = torch.ones(1, *SIZE, dtype=torch.bool)
@@ -295,7 +290,7 @@ def test_two_processes_count_each_sample_once(tmp_path, round_up):
 
 
 @pytest.mark.parametrize('phase', ['val', 'test'])
-def test_mmengines_loops_give_what_judge_gives_to_the_bit(material, tmp_path, phase):  # noqa: F811
+def test_mmengines_loops_give_what_judge_gives_to_the_bit(material, tmp_path, phase):
     data = dict(type='FramePairs', data_root=str(material / 'frames'), truth_root=str(material / 'flow'),
                 pipeline=[dict(type='LoadTruth', benchmark=True), dict(type='PackPair')])  # yapf: disable
     loader = dict(batch_size=2, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False), dataset=data)

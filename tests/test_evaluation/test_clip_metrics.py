@@ -3,26 +3,21 @@ from __future__ import annotations
 
 import itertools
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from mmengine.dataset import DefaultSampler, pseudo_collate
+from small_runs import in_two_processes
 from torch.utils.data import DataLoader
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever import mode pytest runs in
-
-from small_runs import in_two_processes  # noqa: E402
-
-from mmrefine.errors import ConfigError, MMRefineError  # noqa: E402
-from mmrefine.evaluation import KeypointMetric, MaskMetric, boundary_f, jaccard, pck  # noqa: E402
-from mmrefine.evaluation.joints.pck import KeypointTally, object_sizes, tally_keypoints  # noqa: E402
-from mmrefine.evaluation.masks.scores import MaskTally, tally_masks  # noqa: E402
-from mmrefine.fileio import read_mask  # noqa: E402
-from mmrefine.registry import METRICS  # noqa: E402
-from mmrefine.structures import ClipSample  # noqa: E402
+from mmrefine.errors import ConfigError, MMRefineError
+from mmrefine.evaluation import KeypointMetric, MaskMetric, boundary_f, jaccard, pck
+from mmrefine.evaluation.joints.pck import KeypointTally, object_sizes, tally_keypoints
+from mmrefine.evaluation.masks.scores import MaskTally, tally_masks
+from mmrefine.fileio import read_mask
+from mmrefine.registry import METRICS
+from mmrefine.structures import ClipSample
 
 FRAMES, SIZE = 12, (20, 30)
 

@@ -1,14 +1,10 @@
 """Videos that the tests of this folder share."""
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))  # for the helpers, whatever import mode pytest runs in
-
-from helpers_fileio import write_video  # noqa: E402
+from helpers_fileio import write_video
 
 
 @pytest.fixture(scope='session', params=['.mp4', '.avi'])

@@ -15,7 +15,8 @@ def test_the_digest_of_a_config_is_sha256_of_its_canonical_json() -> None:
 
 
 @pytest.mark.parametrize('obj', [
-    {}, [], 'x', {'b': {'d': [1, {'f': 2, 'e': ()}], 'c': None}, 'a': {}}, [{'b': 1, 'a': [2]}, []], {2: 'a', 1: {'b': 0}},
+    {}, [], 'x', {'b': {'d': [1, {'f': 2, 'e': ()}], 'c': None}, 'a': {}}, [{'b': 1, 'a': [2]}, []],
+    {2: 'a', 1: {'b': 0}},
 ])
 def test_what_is_digested_bit_by_bit_is_the_text_of_one_piece(obj: object) -> None:
     text = json.dumps(obj, sort_keys=True, separators=(',', ':'))

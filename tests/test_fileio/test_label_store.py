@@ -75,8 +75,10 @@ def test_a_few_different_weights_are_all_kept(tmp_path: Path, values: int, exact
     assert torch.equal(store.read('cat/0__1').weight, weight) is exact
 
 
-WEIGHTS = {'mask': lambda w: (w > .5).float(), 'floor': lambda w: torch.where(w > .5, 1., .3), 'few': lambda w: (w * 9).round() / 9,
-           'many': lambda w: w, 'none': torch.zeros_like, 'all': torch.ones_like, 'tiny': lambda w: w * 1e-4}  # yapf: disable
+WEIGHTS = {'mask': lambda w: (w > .5).float(), 'floor': lambda w: torch.where(w > .5, 1., .3),
+           'few': lambda w: (w * 9).round() / 9,
+           'many': lambda w: w, 'none': torch.zeros_like, 'all': torch.ones_like,
+           'tiny': lambda w: w * 1e-4}  # yapf: disable
 
 
 @pytest.mark.parametrize('kind', WEIGHTS)
@@ -114,13 +116,16 @@ def test_motion_that_the_layout_cannot_say_loses_its_weight(tmp_path: Path) -> N
         assert store.read(key).flow[0, 0].tolist() == [0, 0, 0, 511]
 
 
-@pytest.mark.parametrize('packing', [[cv2.IMWRITE_PNG_COMPRESSION, 0], [cv2.IMWRITE_PNG_COMPRESSION, 3], [cv2.IMWRITE_PNG_STRATEGY, 3]])
+@pytest.mark.parametrize('packing',
+                         [[cv2.IMWRITE_PNG_COMPRESSION, 0], [cv2.IMWRITE_PNG_COMPRESSION, 3],
+                          [cv2.IMWRITE_PNG_STRATEGY, 3]])
 def test_how_a_label_was_packed_does_not_change_what_is_read(tmp_path: Path, packing: list) -> None:
     given = label(soft=True)
     now, before = store_in(tmp_path / 'now'), store_in(tmp_path / 'before')
     now.write('cat/0__1', given, {})
     files = {suffix: cv2.imencode('.png', cv2.imread(str(path), cv2.IMREAD_UNCHANGED), packing)[1].tobytes()
-             for suffix, path in ((suffix, tmp_path / 'now' / f'cat/0__1{suffix}') for suffix in ('.png', '.weight.png'))}
+             for suffix,
+             path in ((suffix, tmp_path / 'now' / f'cat/0__1{suffix}') for suffix in ('.png', '.weight.png'))}
     before.put('cat/0__1', files, {})
     assert (tmp_path / 'now/cat/0__1.png').read_bytes() != files['.png']
     assert torch.equal(before.read('cat/0__1').flow, now.read('cat/0__1').flow)
@@ -139,8 +144,10 @@ def test_another_toolbox_reads_the_label_as_a_kitti_file(tmp_path: Path) -> None
     assert store.read('cat/0__1').flow.flatten(1).T.tolist() == [[1, -3], [0, 0], [0, 0], [4, 6]]
 
 
-@pytest.mark.parametrize('key', ['a b/frame 1__frame 2', 'día/кадр__フレーム', 'a/b/c/0__1', '.hidden/.0__.1', 'v1.5/f.001__f.002',
-                                 'manifest.json/fingerprint__manifest', '100%/a%2f__b', 'x/' + 'n' * 244])  # yapf: disable
+@pytest.mark.parametrize('key', ['a b/frame 1__frame '
+                                 '2', 'día/кадр__フレーム', 'a/b/c/0__1', '.hidden/.0__.1', 'v1.5/f.001__f.002',
+                                 'manifest.json/fingerprint__manifest', '100%/a%2f__b',
+                                 'x/' + 'n' * 244])  # yapf: disable
 def test_scenes_and_frames_may_be_called_almost_anything(tmp_path: Path, key: str) -> None:
     store = store_in(tmp_path / 'labels')
     if key.startswith('manifest.json'):
@@ -154,8 +161,11 @@ def test_scenes_and_frames_may_be_called_almost_anything(tmp_path: Path, key: st
 
 
 @pytest.mark.parametrize('key, message', [
-    ('../0__1', r"'\.\./0__1' is not a valid label key"), ('cat/../../0__1', 'is not a valid label key'), ('/etc/0__1', 'is not a valid label key'),
-    ('cat//0__1', 'is not a valid label key'), ('cat/./0__1', 'is not a valid label key'), ('0__1', 'a key is scene/frame1__frame2'),
+    ('../0__1', r"'\.\./0__1' is not a valid label key"), ('cat/../../0__1', 'is not a valid label '
+                                                                             'key'),
+                                                                             ('/etc/0__1', 'is not a valid label key'),
+    ('cat//0__1', 'is not a valid label '
+                  'key'), ('cat/./0__1', 'is not a valid label key'), ('0__1', 'a key is scene/frame1__frame2'),
     ('cat/', 'is not a valid label key'), ('', 'is not a valid label key'), ('cat/0__1\0', 'is not a valid label key'),
     ('cat/0__1.weight', "clashes with the names of the store's own files"), ('cat/.mmrefine-0__1', 'clashes'),
     ('x/' + 'n' * 245, 'a name of 245 bytes, a file may have 244'), ('ü' * 123 + '/0__1', 'a name of 246 bytes'),
@@ -181,11 +191,13 @@ def test_the_manifest_holds_fingerprint_statistics_and_extras_and_the_files_are_
     assert store.is_complete() and store.has('cat/0__1') and not store.has('cat/2__3')
     manifest = json.loads((tmp_path / 'manifest.json').read_text())
     assert manifest == store.manifest == LabelStore.open(tmp_path).manifest == {
-        'format': 'mmrefine-labels/3', 'kind': 'flow', 'fingerprint': MADE_FROM, 'soft': ['cat/1__2'], 'extra': {'frames': 3},
+        'format': 'mmrefine-labels/3', 'kind': 'flow', 'fingerprint': MADE_FROM, 'soft': ['cat/1__2'],
+        'extra': {'frames': 3},
         'files': {name: sha256((tmp_path / name).read_bytes()).hexdigest()[:16]
                   for name in ('cat/0__1.png', 'cat/1__2.png', 'cat/1__2.weight.png')}, 'digest': manifest['digest'],
         'pairs': {'cat/0__1': {'kept': 0.25}, 'cat/1__2': {'kept': 0.5, 'cycle_error_median': None}}}  # yapf: disable
-    assert sorted(tree(tmp_path)) == ['cat/0__1.png', 'cat/1__2.png', 'cat/1__2.weight.png', 'fingerprint.json', 'manifest.json']
+    assert sorted(tree(tmp_path)) == ['cat/0__1.png', 'cat/1__2.png', 'cat/1__2.weight.png', 'fingerprint.json',
+                                      'manifest.json']
 
 
 def test_a_store_that_is_not_finished_is_not_opened(tmp_path: Path) -> None:
@@ -337,7 +349,8 @@ def test_a_label_that_is_whole_stays_as_it_is_before_and_after_the_end(tmp_path:
     assert torch.equal(LabelStore.open(tmp_path).read('cat/0__1').weight, store.read('cat/0__1').weight)
 
 
-def test_weights_that_a_killed_writer_left_go_when_the_label_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_a_killed_writer_left_go_when_the_label_has_none(tmp_path: Path,
+                                                                      monkeypatch: pytest.MonkeyPatch) -> None:
     store, replace, renamed = store_in(tmp_path), os.replace, []
     with monkeypatch.context() as patch:
 
@@ -361,10 +374,12 @@ def test_a_store_of_another_format_is_refused_by_its_name(tmp_path: Path, number
     store = store_in(tmp_path)
     store.write('cat/0__1', label(0), {'kept': 0.5})
     store.finish(['cat/0__1'], {})
-    other = {name: value for name, value in store.manifest.items() if number > 2 or name not in ('files', 'digest')[:3 - number]}
+    other = {name: value for name,
+             value in store.manifest.items() if number > 2 or name not in ('files', 'digest')[:3 - number]}
     (tmp_path / 'manifest.json').write_text(json.dumps({**other, 'format': f'mmrefine-labels/{number}'}))
     for look in (LabelStore.open, store_in):
-        with pytest.raises(LabelStoreError, match=rf'manifest\.json: is of the format mmrefine-labels/{number}, and this version reads only '
+        with pytest.raises(LabelStoreError,
+                           match=rf'manifest\.json: is of the format mmrefine-labels/{number}, and this version reads only '
                                                   r'mmrefine-labels/3; delete the folder, or set the store to a new one, and label again'):
             look(tmp_path)
 
@@ -374,7 +389,8 @@ def test_a_complete_store_that_does_not_say_its_kind_is_one_of_flow_and_keeps_it
     store.write('cat/0__1', label(0, soft=True), {'kept': 0.5})
     store.finish(['cat/0__1'], {})
     before = {name: value for name, value in store.manifest.items() if name != 'kind'}
-    write_json(tmp_path / 'manifest.json', {**before, 'digest': seal_of(before)})  # as it was written before there were kinds
+    # as it was written before there were kinds
+    write_json(tmp_path / 'manifest.json', {**before, 'digest': seal_of(before)})
     wanted = tree(tmp_path)
     found = LabelStore.open(tmp_path)
     assert found.codec.kind == 'flow' and torch.equal(found.read('cat/0__1').weight, store.read('cat/0__1').weight)
@@ -383,7 +399,8 @@ def test_a_complete_store_that_does_not_say_its_kind_is_one_of_flow_and_keeps_it
 
 
 def test_a_store_of_a_kind_that_nobody_knows_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(LabelStoreError, match=r"labels of the kind 'smell' cannot be read here, only .*flow.*; import the package"):
+    with pytest.raises(LabelStoreError,
+                       match=r"labels of the kind 'smell' cannot be read here, only .*flow.*; import the package"):
         store_in(tmp_path, kind='smell')
 
 
@@ -412,7 +429,8 @@ def test_what_judges_a_label_is_kept_with_it_and_then_beside_the_manifest(tmp_pa
     assert tree(tmp_path) == before
 
 
-@pytest.mark.parametrize('damage', [lambda data: data[:-9], lambda data: data.replace(b'0.5', b'0.6'), lambda data: b'[]\n',
+@pytest.mark.parametrize('damage',
+                         [lambda data: data[:-9], lambda data: data.replace(b'0.5', b'0.6'), lambda data: b'[]\n',
                                     lambda data: data.replace(b'\n', b' \n', 1)])
 def test_damage_to_what_judges_the_labels_costs_no_label_and_is_never_believed(tmp_path: Path, damage: object) -> None:
     store = store_in(tmp_path)
@@ -422,7 +440,8 @@ def test_damage_to_what_judges_the_labels_costs_no_label_and_is_never_believed(t
     path.write_bytes(damage(path.read_bytes()))  # type: ignore[operator]
     found = LabelStore.open(tmp_path)
     assert found.quality('cat/0__1') is None and torch.equal(found.read('cat/0__1').weight, label(0).weight)
-    with pytest.raises(LabelStoreError, match=r'quality\.json: cannot be read .*or delete it: the labels are then read to be judged'):
+    with pytest.raises(LabelStoreError,
+                       match=r'quality\.json: cannot be read .*or delete it: the labels are then read to be judged'):
         found.record('cat/0__1')
     path.unlink()
     assert LabelStore.open(tmp_path).record('cat/0__1')['quality'] is None

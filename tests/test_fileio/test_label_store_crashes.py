@@ -52,7 +52,8 @@ def test_a_run_killed_at_any_of_its_steps_and_resumed_gives_the_same_bytes(tmp_p
         else:
             run(root, keys)
         assert tree(root) == wanted, f'step {step}'
-    # fingerprint, wanted, 3 x (flow, statistics) and one file of weights, quality, manifest, then 4 removals: at least 15 steps
+    # fingerprint, wanted, 3 x (flow, statistics) and one file of weights, quality, manifest, then 4 removals: at least
+    # 15 steps
     assert len(ends) > 15 and set(ends[:-1]) == {-signal.SIGKILL} and ends[-1] == 0
     assert tidied == 4 and 'quality.json' in wanted and 'wanted.json' not in wanted
 

@@ -27,7 +27,8 @@ def by_opencv(data: bytes) -> np.ndarray:
 @pytest.mark.parametrize('channels', [1, 3])
 @pytest.mark.parametrize('level', [0, 5, 9])
 @pytest.mark.parametrize('size', [(13, 17), (1, 1), (1, 40), (40, 1)])
-def test_what_we_pack_is_whole_and_opencv_and_we_unpack_the_same(kind: type, channels: int, level: int, size: tuple) -> None:
+def test_what_we_pack_is_whole_and_opencv_and_we_unpack_the_same(kind: type, channels: int, level: int,
+                                                                 size: tuple) -> None:
     given = picture(kind, channels, *size)
     data = pack_png(given, level)
     found = unpack_png(data)
@@ -45,7 +46,8 @@ def test_whatever_another_program_has_packed_is_read(kind: type, channels: int, 
     if not hasattr(cv2, 'IMWRITE_PNG_FILTER'):
         pytest.skip('this OpenCV does not choose the filter')
     given = cv2.GaussianBlur(picture(kind, channels), (0, 0), 2.)
-    data = cv2.imencode('.png', given[..., ::-1] if channels == 3 else given, [cv2.IMWRITE_PNG_FILTER, FILTERS[number]])[1].tobytes()
+    data = cv2.imencode('.png', given[..., ::-1] if channels == 3 else given,
+                        [cv2.IMWRITE_PNG_FILTER, FILTERS[number]])[1].tobytes()
     assert np.array_equal(decode_png(data), given)
     if number < 2:
         assert np.array_equal(unpack_png(data), given)

@@ -53,7 +53,8 @@ def test_a_whole_store_has_no_faults_and_its_labels_and_bytes_are_counted(store:
     assert check.size == sum(map(len, tree(store).values()))
 
 
-@pytest.mark.parametrize('name', [f'{SOFT}.png', f'{SOFT}.weight.png', f'{HARD}.png', 'manifest.json', 'fingerprint.json',
+@pytest.mark.parametrize('name',
+                         [f'{SOFT}.png', f'{SOFT}.weight.png', f'{HARD}.png', 'manifest.json', 'fingerprint.json',
                                   'quality.json'])
 def test_a_flipped_bit_is_found_wherever_it_is_and_only_its_file_is_named(store: Path, name: str) -> None:
     path = store / name
@@ -64,7 +65,8 @@ def test_a_flipped_bit_is_found_wherever_it_is_and_only_its_file_is_named(store:
         lines = faults(store)
         # a digit of a fingerprint may be the wrong one in either file, so there both may be named
         assert lines and any(line.startswith(f'{name}: ') for line in lines), (at, lines)
-        others = [line for line in lines if not line.startswith((f'{name}: ', 'fingerprint.json: is not that of the manifest'))]
+        others = [line for line in lines if not line.startswith((f'{name}: ', 'fingerprint.json: is not that of the '
+                                                                              'manifest'))]
         assert not others or name == 'manifest.json', (at, lines)
         flip(path, at)
     assert not faults(store)
@@ -86,18 +88,23 @@ def replace_by_another(path: Path) -> None:
 @pytest.mark.parametrize('name, damage, line', [
     (f'{HARD}.png', lambda path: path.write_bytes(path.read_bytes()[:-20]),
      r'dog/run/1__2.png: truncated: the PNG stops after \d+ bytes .*\(digest \w{16}, wanted \w{16}\)'),
-    (f'{SOFT}.weight.png', lambda path: os.truncate(path, 0), r'cat/0__1.weight.png: is not a PNG, it has 0 bytes \(digest .*'),
+    (f'{SOFT}.weight.png', lambda path: os.truncate(path, 0),
+     r'cat/0__1.weight.png: is not a PNG, it has 0 bytes \(digest .*'),
     (f'{HARD}.png', replace_by_another, r'dog/run/1__2.png: changed: not the bytes that were written \(digest .*'),
-    (f'{HARD}.png', lambda path: path.write_bytes(path.read_bytes() + b'x'), 'dog/run/1__2.png: changed: not the bytes .*'),
+    (f'{HARD}.png', lambda path: path.write_bytes(path.read_bytes() + b'x'), 'dog/run/1__2.png: changed: not the bytes '
+                                                                             '.*'),
     (f'{HARD}.png', os.unlink, 'dog/run/1__2.png: is missing; the label dog/run/1__2 needs it'),
     (f'{SOFT}.weight.png', os.unlink, 'cat/0__1.weight.png: is missing; the label cat/0__1 needs it'),
     ('fingerprint.json', os.unlink, 'fingerprint.json: is missing; without it no labelling run accepts the folder'),
     ('fingerprint.json', lambda path: path.write_text('{"teacher": 1}'),
      'fingerprint.json: (changed: .*|is broken: it does not map names to digests)'),
-    ('manifest.json', os.unlink, 'manifest.json: is missing: labelling has not come to its end .*, or the file was lost'),
+    ('manifest.json', os.unlink, 'manifest.json: is missing: labelling has not come to its end .*, or the file was '
+                                 'lost'),
     ('manifest.json', lambda path: os.truncate(path, 100), 'manifest.json: is broken: it is not valid JSON .*'),
-    ('manifest.json', lambda path: path.write_bytes(b'{\xff}'), "manifest.json: is broken: it is not valid JSON .*decode byte 0xff.*"),
-    ('manifest.json', lambda path: path.write_bytes(b'[' * 200000), 'manifest.json: is broken: it is not valid JSON .*recursion.*'),
+    ('manifest.json', lambda path: path.write_bytes(b'{\xff}'), 'manifest.json: is broken: it is not valid JSON '
+                                                                '.*decode byte 0xff.*'),
+    ('manifest.json', lambda path: path.write_bytes(b'[' * 200000), 'manifest.json: is broken: it is not valid JSON '
+                                                                    '.*recursion.*'),
     ('manifest.json', lambda path: path.write_text('[]'), 'manifest.json: is broken: it is not an object'),
     ('manifest.json', lambda path: path.write_text('{"format": "x", "fingerprint": {}}'),
      'manifest.json: is broken: its "pairs" is missing'),
@@ -109,14 +116,18 @@ def replace_by_another(path: Path) -> None:
     ('cat/notes.txt', lambda path: path.write_text('x'), 'cat/notes.txt: does not belong to the store; move it away'),
     ('cat/5__6.png', lambda path: path.write_text('x'), 'cat/5__6.png: does not belong to the store; move it away'),
     ('.DS_Store', lambda path: path.write_text('x'), '.DS_Store: does not belong to the store; move it away'),
-    ('new\nline\udcff.txt', lambda path: path.write_text('x'), r'new\\nline\\udcff.txt: does not belong to the store; move it away'),
+    ('new\nline\udcff.txt', lambda path: path.write_text('x'),
+     r'new\\nline\\udcff.txt: does not belong to the store; move it away'),
     ('loop', lambda path: path.symlink_to(path.parent), 'loop: does not belong to the store; move it away'),
     ('dog/.mmrefine-0123456789abcdef.tmp', lambda path: path.write_text('x'),
-     'dog/.mmrefine-0123456789abcdef.tmp: does not belong to the store: a killed writer left it; the same labelling run removes it'),
+     'dog/.mmrefine-0123456789abcdef.tmp: does not belong to the store: a killed writer left it; the same labelling '
+     'run removes it'),
     (f'{HARD}.json', lambda path: path.write_text('{}'),
-     'dog/run/1__2.json: does not belong to the store: the manifest has taken it over; the same labelling run removes it'),
+     'dog/run/1__2.json: does not belong to the store: the manifest has taken it over; the same labelling run removes '
+     'it'),
 ])  # yapf: disable
-def test_a_fault_is_named_by_its_file_and_kind(store: Path, name: str, damage: Callable[[Path], object], line: str) -> None:
+def test_a_fault_is_named_by_its_file_and_kind(store: Path, name: str, damage: Callable[[Path], object],
+                                               line: str) -> None:
     damage(store / name)
     found = faults(store)
     assert found and all(re.fullmatch(line, one) for one in found), found
@@ -137,7 +148,8 @@ def test_a_folder_in_the_place_of_a_file_and_a_file_in_the_place_of_a_scene_are_
     (store / f'{HARD}.png').unlink()
     (store / 'dog/run').rmdir()
     (store / 'dog/run').write_text('x')
-    assert faults(store) == [f'{SOFT}.png: cannot be read (Is a directory)', f'{HARD}.png: cannot be read (Not a directory)',
+    assert faults(store) == [f'{SOFT}.png: cannot be read (Is a '
+                             'directory)', f'{HARD}.png: cannot be read (Not a directory)',
                              'dog/run: does not belong to the store; move it away']  # yapf: disable
 
 
@@ -157,12 +169,14 @@ def test_a_manifest_that_names_a_file_outside_is_not_followed(store: Path) -> No
 
 def test_an_unfinished_store_is_told_apart_and_its_whole_labels_are_checked(tmp_path: Path) -> None:
     unfinished(tmp_path)
-    only = ['manifest.json: is missing: labelling has not come to its end (the same run goes on where it stopped), or the file was lost']
+    only = ['manifest.json: is missing: labelling has not come to its end (the same run goes on where it stopped), or '
+            'the file was lost']
     assert faults(tmp_path) == only and verify_store(tmp_path).labels == 2
     (tmp_path / 'cat/.mmrefine-0123456789abcdef.tmp').write_text('somebody may be writing it')
     (tmp_path / 'cat/1__2.png').write_bytes((tmp_path / f'{HARD}.png').read_bytes())  # its statistics are still to come
     assert faults(tmp_path) == only
-    for name, at, problem in ((f'{SOFT}.png', 70, 'damaged: the checksum'), (f'{SOFT}.json', 20, 'is broken: its contents have'),
+    for name, at, problem in ((f'{SOFT}.png', 70, 'damaged: the '
+                                                  'checksum'), (f'{SOFT}.json', 20, 'is broken: its contents have'),
                               (f'{HARD}.png', 3, 'is not a PNG')):
         flip(tmp_path / name, at)
         lines = faults(tmp_path)
@@ -184,7 +198,8 @@ def test_a_label_that_was_copied_from_another_store_does_not_belong(tmp_path: Pa
 
 
 @pytest.mark.parametrize('number', [1, 2])
-def test_a_store_of_an_older_format_is_told_by_its_name_and_its_pictures_by_their_checksums(store: Path, number: int) -> None:
+def test_a_store_of_an_older_format_is_told_by_its_name_and_its_pictures_by_their_checksums(store: Path,
+                                                                                            number: int) -> None:
     manifest = json.loads((store / 'manifest.json').read_text())
     old = {name: value for name, value in manifest.items() if name not in ('files', 'digest')}
     (store / 'manifest.json').write_text(json.dumps({**old, 'format': f'mmrefine-labels/{number}'}, indent=1) + '\n')

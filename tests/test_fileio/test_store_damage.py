@@ -1,4 +1,6 @@
-"""An index of a store that is not as it was written is named in a sentence, whoever meets it; or it changes nothing that counts."""
+"""An index of a store that is not as it was written is named in a sentence, whoever meets it; or it changes nothing
+that counts.
+"""
 from __future__ import annotations
 
 import json
@@ -19,8 +21,10 @@ from mmrefine.fileio.store.verification import verify_store
 FINGERPRINT = {'teacher': 'aaaa', 'frames/cat': 'cccc'}
 KEYS = ['cat/0__1', 'dog/run/1__2']
 OTHERS: Tuple[Any, ...] = (None, True, 0, 1.5, 'x', '\ud800', [], [1], {}, {'x': {}})
-FILES = [('complete', 'fingerprint.json'), ('complete', 'manifest.json'), ('complete', 'quality.json'), ('unfinished', 'fingerprint.json'),
-         ('unfinished', 'wanted.json'), ('unfinished', f'{KEYS[0]}.json'), ('unfinished', f'{KEYS[1]}.json')]  # yapf: disable
+FILES = [('complete', 'fingerprint.json'), ('complete', 'manifest.json'), ('complete', 'quality.json'),
+         ('unfinished', 'fingerprint.json'),
+         ('unfinished', 'wanted.json'), ('unfinished', f'{KEYS[0]}.json'),
+         ('unfinished', f'{KEYS[1]}.json')]  # yapf: disable
 
 
 def go_on(root: Path) -> LabelStore:
@@ -55,12 +59,15 @@ def merged_into(root: Path) -> Dict[str, bytes]:
 
 
 def read(root: Path) -> Any:
-    """All that a training and a report ask a complete store for; what judges the labels may be None, then they are read."""
+    """All that a training and a report ask a complete store for; what judges the labels may be None, then they are
+    read.
+    """
     store = LabelStore.open(root)
     labels = [store.read(key) for key in store.keys()]
     return [store.keys(), store.manifest['extra'], [(its.flow.tolist(), its.weight.tolist()) for its in labels],
             [(store.stats(key), store.has(key)) for key in store.keys()],
-            [known for known in map(store.quality, store.keys()) if known is not None] or [{'weight': 3.5}, {'weight': 4.5}]]
+            [known for known in map(store.quality, store.keys()) if known is not None]
+            or [{'weight': 3.5}, {'weight': 4.5}]]
 
 
 def flipped(data: bytes) -> Iterator[bytes]:
@@ -108,7 +115,8 @@ def outcome(look: Callable[[Path], Any], root: Path) -> Any:
 
 @pytest.mark.parametrize('how', [flipped, truncated, edited])
 @pytest.mark.parametrize('store, name', FILES)
-def test_a_damaged_index_is_found_by_whoever_reads_it(stores: Path, store: str, name: str, how: Callable[[bytes], Iterator[bytes]]) -> None:
+def test_a_damaged_index_is_found_by_whoever_reads_it(stores: Path, store: str, name: str,
+                                                      how: Callable[[bytes], Iterator[bytes]]) -> None:
     root, copy = stores / store, stores / 'copy'
     data, before = (root / name).read_bytes(), tree(root)
     looks: List[Callable[[Path], Any]] = [read] if store == 'complete' else []
@@ -120,7 +128,8 @@ def test_a_damaged_index_is_found_by_whoever_reads_it(stores: Path, store: str, 
     assert len(damages) > 5
     for number, damage in enumerate(damages):
         (root / name).write_bytes(damage)
-        faults = [str(fault) for fault in verify_store(root).faults if not fault.problem.startswith('is missing: labelling')]
+        faults = [str(fault) for fault in verify_store(root).faults
+                  if not fault.problem.startswith('is missing: labelling')]
         blamed = f'/{name}: ' if name != 'fingerprint.json' else name  # of which a label may say that it is not its own
         assert any(blamed in fault for fault in faults), damage
         asked = looks + (changes if number % 7 == 0 else [])  # these write
@@ -143,10 +152,14 @@ def test_a_damaged_index_is_found_by_whoever_reads_it(stores: Path, store: str, 
 
 def test_the_sentence_says_what_to_do(stores: Path) -> None:
     for store, name, look, old, message in (
-            ('complete', 'manifest.json', read, b'1.25', r'is broken: its contents have the digest \w+, it was written with \w+; bring'),
-            ('unfinished', 'wanted.json', merged, b'2,', 'is broken: its contents are not those that were sealed; delete this file, the'),
-            ('unfinished', f'{KEYS[1]}.json', merged, b'1.25', r'is broken: .*; delete this file and run the labelling again, which makes'),
-            ('unfinished', 'fingerprint.json', merged, b'aaaa', r'not belong to the store: it was made from \w+, fingerprint.json says')):
+            ('complete', 'manifest.json', read, b'1.25',
+             r'is broken: its contents have the digest \w+, it was written with \w+; bring'),
+            ('unfinished', 'wanted.json', merged, b'2,', 'is broken: its contents are not those that were sealed; '
+                                                         'delete this file, the'),
+            ('unfinished', f'{KEYS[1]}.json', merged, b'1.25',
+             r'is broken: .*; delete this file and run the labelling again, which makes'),
+            ('unfinished', 'fingerprint.json', merged, b'aaaa',
+             r'not belong to the store: it was made from \w+, fingerprint.json says')):
         path = stores / store / name
         data = path.read_bytes()
         assert old in data
@@ -171,7 +184,8 @@ def test_a_label_that_has_lost_a_file_is_made_again(stores: Path, name: str, how
     GONE[how](stores / 'unfinished' / name)
     store, key = LabelStore(stores / 'unfinished', FINGERPRINT), name.split('.')[0]
     assert [store.has(one) for one in KEYS] == [one != key for one in KEYS]
-    with pytest.raises(LabelStoreError, match=f"1 of 2 labels are missing or not whole, the first is '{key}'; run the labelling again"):
+    with pytest.raises(LabelStoreError, match=f"1 of 2 labels are missing or not whole, the first is '{key}'; run the "
+                                              'labelling again'):
         store.finish(KEYS)
     assert labelled(stores / 'unfinished') == wanted
 
@@ -182,7 +196,8 @@ def test_a_label_that_has_lost_a_file_is_taken_from_the_store_that_has_it(stores
     (stores / f'unfinished/{KEYS[0]}.png').unlink()
     assert not merge_stores(stores / 'out', [stores / 'unfinished']).complete
     merge_stores(stores / 'unfinished', [stores / 'other'])
-    assert {name: data for name, data in tree(stores / 'unfinished').items() if 'manifest' not in name}.items() <= wanted.items()
+    assert {name: data for name,
+            data in tree(stores / 'unfinished').items() if 'manifest' not in name}.items() <= wanted.items()
 
 
 def test_a_bit_that_flipped_in_a_picture_is_found_when_it_is_read(stores: Path) -> None:

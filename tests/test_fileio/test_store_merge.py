@@ -79,7 +79,8 @@ def expecting(root: Path, keys: Iterable[str] = KEYS) -> Path:
 
 
 @pytest.mark.parametrize('noted', [(0, ), (1, ), (0, 1)])
-def test_unfinished_stores_that_have_all_that_is_wanted_give_a_complete_one(tmp_path: Path, noted: Tuple[int, ...]) -> None:
+def test_unfinished_stores_that_have_all_that_is_wanted_give_a_complete_one(tmp_path: Path,
+                                                                            noted: Tuple[int, ...]) -> None:
     inputs = [made(tmp_path / '0', KEYS[:4], complete=False), made(tmp_path / '1', KEYS[3:], complete=False)]
     for at in noted:
         expecting(inputs[at], KEYS[::-1])
@@ -92,7 +93,8 @@ def test_unfinished_stores_that_have_all_that_is_wanted_give_a_complete_one(tmp_
 
 
 def test_a_label_more_or_less_than_wanted_is_not_complete(tmp_path: Path) -> None:
-    inputs = [made(tmp_path / '0', KEYS[:3], complete=False), expecting(made(tmp_path / '1', KEYS[3:5], complete=False))]
+    inputs = [made(tmp_path / '0', KEYS[:3], complete=False),
+              expecting(made(tmp_path / '1', KEYS[3:5], complete=False))]
     assert not merge_stores(tmp_path / 'out', inputs).complete
     expecting(inputs[1], KEYS[:4])
     assert not merge_stores(tmp_path / 'other', inputs).complete
@@ -149,16 +151,19 @@ def refused(tmp_path: Path, inputs: List[Path], kind: type = LabelStoreError) ->
 
 @pytest.mark.parametrize('complete', [True, False])
 def test_other_fingerprints_are_refused_by_what_differs(tmp_path: Path, complete: bool) -> None:
-    ours, other = made(tmp_path / 'ours', KEYS[:3]), made(tmp_path / 'other', KEYS[3:], complete, teacher='bbbb', version='2')
+    ours, other = made(tmp_path / 'ours', KEYS[:3]), made(tmp_path / 'other', KEYS[3:], complete, teacher='bbbb',
+                                                          version='2')
     assert refused(tmp_path, [ours, other], StaleLabelsError) == (
-        f'{other}: cannot be merged with {ours}, its labels were made with other teacher (there aaaa, here bbbb), version (there none, '
-        'here 2); merge only stores of the same teacher, labeler and frames')
+        f'{other}: cannot be merged with {ours}, its labels were made with other teacher (there aaaa, here bbbb), '
+        'version (there none, here 2); merge only stores of the same teacher, labeler and frames')
     made(tmp_path / 'out', KEYS[3:], complete, teacher='bbbb')
     assert refused(tmp_path, [ours], StaleLabelsError).startswith(f'{tmp_path}/out: cannot be merged with {ours}, ')
 
 
 @pytest.mark.parametrize('at, stats, differ', [
-    (4, stats_of(KEYS[2]), '.png'), (1, stats_of(KEYS[2]), '.png, .weight.png'), (2, {'kept': 0.3}, 'statistics')])  # yapf: disable
+    (4, stats_of(KEYS[2]), '.png'), (1, stats_of(KEYS[2]), '.png, '
+                                                           '.weight.png'),
+                                                           (2, {'kept': 0.3}, 'statistics')])  # yapf: disable
 def test_two_stores_that_disagree_on_a_pair_are_refused_by_its_name(tmp_path: Path, at: int, stats: Dict[str, float],
                                                                     differ: str) -> None:
     ours, other = made(tmp_path / 'ours', KEYS[:3]), made(tmp_path / 'other', KEYS[3:], complete=False)
@@ -174,7 +179,8 @@ def test_a_damaged_label_is_named_and_not_copied(tmp_path: Path) -> None:
     path = store / f'{KEYS[1]}.weight.png'
     data = path.read_bytes()
     path.write_bytes(data[:-5])
-    with pytest.raises(LabelStoreError, match=rf'{re.escape(str(path))}: truncated: .* \(digest \w+, wanted \w+\); bring this file back'):
+    with pytest.raises(LabelStoreError,
+                       match=rf'{re.escape(str(path))}: truncated: .* \(digest \w+, wanted \w+\); bring this file back'):
         merge_stores(tmp_path / 'out', [store])
     assert not LabelStore(tmp_path / 'out', FINGERPRINT).has(KEYS[1]) and not (tmp_path / 'out/manifest.json').exists()
     path.write_bytes(data)
@@ -198,8 +204,11 @@ def test_what_is_no_store_is_said(tmp_path: Path) -> None:
     ours = made(tmp_path / 'ours', KEYS)
     (tmp_path / 'thesis').mkdir()
     (tmp_path / 'thesis/x.txt').write_text('x')
-    assert f'{tmp_path}/gone: is not a label store (there is no such folder)' in refused(tmp_path, [ours, tmp_path / 'gone'])
-    assert f'{tmp_path}/thesis: is not a label store (it has no fingerprint.json)' in refused(tmp_path, [ours, tmp_path / 'thesis'])
+    assert f'{tmp_path}/gone: is not a label store (there is no such folder)' in refused(tmp_path,
+                                                                                         [ours, tmp_path / 'gone'])
+    assert f'{tmp_path}/thesis: is not a label store (it has no fingerprint.json)' in refused(tmp_path,
+                                                                                              [ours,
+                                                                                               tmp_path / 'thesis'])
     with pytest.raises(LabelStoreError, match=r'not empty \(x\.txt, …\)'):
         merge_stores(tmp_path / 'thesis', [ours])
     with pytest.raises(LabelStoreError, match='name at least one'):
@@ -211,8 +220,8 @@ def test_what_is_no_store_is_said(tmp_path: Path) -> None:
 def test_a_complete_store_is_not_made_unfinished(tmp_path: Path) -> None:
     made(tmp_path / 'out', KEYS[:3])
     rest = made(tmp_path / 'rest', KEYS[3:], complete=False)
-    assert refused(tmp_path, [rest]) == (f'{tmp_path}/out: it is complete, and would not be with the unfinished labels of {rest}; '
-                                         'merge into a new folder')
+    assert refused(tmp_path, [rest]) == (f'{tmp_path}/out: it is complete, and would not be with the unfinished labels '
+                                         f'of {rest}; merge into a new folder')
 
 
 def test_what_else_the_manifests_say_is_kept_where_all_agree_and_never_lost(tmp_path: Path) -> None:
@@ -228,7 +237,8 @@ def test_a_store_of_an_older_format_is_not_merged(tmp_path: Path) -> None:
     manifest = json.loads((made(tmp_path / 'old', KEYS) / 'manifest.json').read_text())
     old = {name: value for name, value in manifest.items() if name not in ('files', 'digest')}
     (tmp_path / 'old/manifest.json').write_text(json.dumps({**old, 'format': 'mmrefine-labels/1'}))
-    assert 'is of the format mmrefine-labels/1, and this version reads only mmrefine-labels/3' in refused(tmp_path, [tmp_path / 'old'])
+    assert 'is of the format mmrefine-labels/1, and this version reads only mmrefine-labels/3' in refused(tmp_path,
+                                                                                                          [tmp_path / 'old'])
 
 
 def test_the_summary_is_the_mean_over_all_and_over_each_scene() -> None:
@@ -254,7 +264,8 @@ def test_the_command_merges_and_tells_what_it_did(tmp_path: Path, monkeypatch: p
 
 
 def test_a_statistic_that_some_labels_lack_has_no_mean_where_they_are():
-    found = summarize([('a/1__2', {'kept': 0.5}), ('a/2__3', {'kept': 1., 'speed': 3.}), ('b/1__2', {'kept': 0., 'speed': 1.})])
+    found = summarize([('a/1__2', {'kept': 0.5}), ('a/2__3', {'kept': 1., 'speed': 3.}),
+                       ('b/1__2', {'kept': 0., 'speed': 1.})])
     assert found == {'kept': 0.5, 'scenes': {'a': {'kept': 0.75}, 'b': {'kept': 0., 'speed': 1.}}}
 
 

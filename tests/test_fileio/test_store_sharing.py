@@ -89,7 +89,8 @@ def test_two_runs_of_the_same_making_at_once_leave_the_store_of_one(tmp_path: Pa
 def test_no_label_is_half_of_one_run_and_half_of_another(tmp_path: Path, seed: int) -> None:
     clocks = [random.Random(2 * seed), random.Random(2 * seed + 1)]
     pids = [start(slowed(os, 'replace', lambda clock=clock: clock.uniform(0, 0.02),  # type: ignore[misc]
-                         lambda shift=shift: run(tmp_path, shift))) for shift, clock in zip((0, 1), clocks)]  # type: ignore[misc]
+                         lambda shift=shift: run(tmp_path, shift))) for shift,
+            clock in zip((0, 1), clocks)]  # type: ignore[misc]
     assert [end_of(pid) for pid in pids] == [0, 0]
     assert not verify_store(tmp_path).faults
     store = LabelStore.open(tmp_path)
@@ -104,7 +105,8 @@ def test_of_two_runs_of_different_making_one_gets_the_folder_and_the_other_is_to
         root = tmp_path / str(first)
         teachers = ['aaaa', 'bbbb']
         # both come to an empty folder before either has written its name
-        pids = [start(slowed(label_store, 'write_json', lambda: 0.1, lambda name=name: run(root, teacher=name)))  # type: ignore[misc]
+        pids = [start(slowed(label_store, 'write_json', lambda: 0.1,
+                             lambda name=name: run(root, teacher=name)))  # type: ignore[misc]
                 for name in (teachers if first else teachers[::-1])]
         assert sorted(end_of(pid) for pid in pids) == [0, 3]
         assert not verify_store(root).faults and LabelStore.open(root).keys() == KEYS
@@ -210,7 +212,8 @@ def test_a_child_that_was_forked_inside_does_not_keep_the_lock(tmp_path: Path) -
 
 
 @pytest.mark.parametrize('number, works', [(errno.ENOLCK, True), (errno.EBADF, True), (errno.EIO, False)])
-def test_where_the_file_system_has_no_locks_the_store_works_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int,
+def test_where_the_file_system_has_no_locks_the_store_works_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                                    number: int,
                                                                     works: bool) -> None:
 
     def fail(handle: int, how: int) -> None:

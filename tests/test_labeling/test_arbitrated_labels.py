@@ -1,21 +1,15 @@
 """The arbitrated view in a labeler, with real networks."""
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from mmengine.config import Config
+from small_runs import small_model
 
 from mmrefine.compat.stock import stock_config_root
 from mmrefine.labeling import FlowLabeler
 from mmrefine.models import FlowRefiner, FrozenTeacher
 from mmrefine.synthetic import render_clip
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for the helpers, whatever import mode pytest runs in
-
-from small_runs import small_model  # noqa: E402
 
 VIEW = dict(type='ArbitratedView', scales=(1., 2.), flip=False, warm_start=False, radius=4)
 

@@ -1,21 +1,17 @@
 import json
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from report_records import Page
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever import mode pytest runs in
-
-from report_records import Page  # noqa: E402
-
-from mmrefine.errors import MMRefineError  # noqa: E402
-from mmrefine.evaluation import quality_record, speed_stats, tally_label, tally_truth  # noqa: E402
-from mmrefine.report import format_table, group_record, headline, write_report  # noqa: E402
-from mmrefine.report.record import change_percent, complete  # noqa: E402
-from mmrefine.structures import FlowLabel  # noqa: E402
+from mmrefine.errors import MMRefineError
+from mmrefine.evaluation import quality_record, speed_stats, tally_label, tally_truth
+from mmrefine.report import format_table, group_record, headline, write_report
+from mmrefine.report.record import change_percent, complete
+from mmrefine.structures import FlowLabel
 
 BEFORE = {'EPE': 2.0, 'Fl': 10.0, '1px': 50.0, 'scene/a/EPE': 1.0, 'scene/a/Fl': 5.0, 'scene/a/1px': 60.0, 'scene/b/EPE': 4.0,
           'scene/b/Fl': 20.0, 'scene/b/1px': 30.0, 'pairs': 7, 'pairs_without_truth': 0}

@@ -7,16 +7,11 @@ import os
 import re
 import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from report_records import full_record
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever import mode pytest runs in
-
-from report_records import full_record  # noqa: E402
-
-from mmrefine.report import write_report  # noqa: E402
+from mmrefine.report import write_report
 
 CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'chrome'))), None)
 WIDTHS = dict(desk=1280, phone=390)

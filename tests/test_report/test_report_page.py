@@ -1,20 +1,16 @@
 """The page of a report without a browser: what it refers to exists, what it says first is what matters first."""
 import json
 import re
-import sys
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from report_records import AFTER, BEFORE, FREE, Page, full_record, guard_record, pair_record
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever import mode pytest runs in
-
-from report_records import AFTER, BEFORE, FREE, Page, full_record, guard_record, pair_record  # noqa: E402
-
-from mmrefine.report import figures, group_record, headline, thin_curve, write_report  # noqa: E402
-from mmrefine.report.headlines import format_interval  # noqa: E402
-from mmrefine.report.html_style import STYLE  # noqa: E402
-from mmrefine.report.plots import Dot, dot_plot, line_plot, nice_ticks  # noqa: E402
+from mmrefine.report import figures, group_record, headline, thin_curve, write_report
+from mmrefine.report.headlines import format_interval
+from mmrefine.report.html_style import STYLE
+from mmrefine.report.plots import Dot, dot_plot, line_plot, nice_ticks
 
 SECTIONS = ['group-1', 'group-2', 'guard', 'pairs', 'labels', 'curves', 'pictures', 'made']
 

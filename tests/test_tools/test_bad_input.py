@@ -12,27 +12,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mmengine.fileio import LocalBackend
+from small_trees import ROOT, SIZE, TINY, TINY_VIDEO, status_of, write_video
 from torch.utils.data import DataLoader
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever import mode pytest runs in
-
-from small_trees import ROOT, SIZE, TINY, TINY_VIDEO, status_of, trees, weights, write_video  # noqa: E402, F401
-
-import mmrefine.fileio.store.label_store as label_store  # noqa: E402
-from mmrefine.apis.commands import run_command  # noqa: E402
-from mmrefine.compat.checkpoints import load_checkpoint_file  # noqa: E402
-from mmrefine.datasets import FramePairs  # noqa: E402
-from mmrefine.engine import SelfTrainingLoop  # noqa: E402
-from mmrefine.fileio.atomic import save_checkpoint  # noqa: E402
-from mmrefine.fileio.images import write_image  # noqa: E402
-from mmrefine.labeling import FlowLabeler  # noqa: E402
+import mmrefine.fileio.store.label_store as label_store
+from mmrefine.apis.commands import run_command
+from mmrefine.compat.checkpoints import load_checkpoint_file
+from mmrefine.datasets import FramePairs
+from mmrefine.engine import SelfTrainingLoop
+from mmrefine.fileio.atomic import save_checkpoint
+from mmrefine.fileio.images import write_image
+from mmrefine.labeling import FlowLabeler
 
 SMALL_VIDEO = ROOT / 'configs/refine/raft_small_video.py'
 RAFT_SINTEL = ROOT / 'configs/refine/raft_sintel.py'
 
 
 @pytest.fixture
-def failed(tmp_path, capsys, weights):  # noqa: F811
+def failed(tmp_path, capsys, weights):
     """Run the train tool, which must fail without a trace; its sentence. ``video`` and further options by keyword or text."""
 
     def run(config, *options, labelled=False, **values):
@@ -77,7 +74,7 @@ def test_a_missing_data_root_of_a_benchmark(failed, tmp_path):
         assert found.startswith(f'{tmp_path / "Sintel" / "training"}: there is no such folder')
 
 
-def test_a_scene_that_does_not_exist(failed, trees):  # noqa: F811
+def test_a_scene_that_does_not_exist(failed, trees):
     found = failed(RAFT_SINTEL, data_root=trees['sintel'], scene='aley_1')
     assert "scenes names 'aley_1', which is not among its 2 scene(s); did you mean alley_1?" in found
 
@@ -163,7 +160,7 @@ def before_call(monkeypatch, owner, name, number, action):
     (signal.SIGINT, 130, SelfTrainingLoop, 'run_iter'),
     (signal.SIGTERM, 143, FlowLabeler, 'label'),
 ])
-def test_a_stopped_run_says_how_to_go_on_and_goes_on(tmp_path, weights, capsys, monkeypatch, number, status, owner, name):  # noqa: F811
+def test_a_stopped_run_says_how_to_go_on_and_goes_on(tmp_path, weights, capsys, monkeypatch, number, status, owner, name):
     video = folder(tmp_path / 'v', *(noise(i) for i in range(4)))
     argv = [SMALL_VIDEO, '--work-dir', tmp_path / 'run', '--cfg-options', *TINY_VIDEO, 'max_iters=3', 'default_hooks.checkpoint.interval=1',
             'custom_hooks.0.batch_size=1', f'video={video}', f'load_from={weights["small"]}']  # yapf: disable
@@ -208,13 +205,13 @@ def test_a_missing_checkpoint(failed, tmp_path):
     assert found.startswith(f'{tmp_path / "none.pth"}: there is no such checkpoint (load_from of {SMALL_VIDEO}); put it there')
 
 
-def test_a_checkpoint_of_another_network(failed, tmp_path, weights):  # noqa: F811
+def test_a_checkpoint_of_another_network(failed, tmp_path, weights):
     found = failed(SMALL_VIDEO, video=folder(tmp_path / 'v', noise(), noise(1)), load_from=weights['raft'])
     assert found.startswith(f'{weights["raft"]}: these are not the weights of the configured RAFT')
     assert 'of another shape' in found
 
 
-def changed_weights(weights, path, factor):  # noqa: F811
+def changed_weights(weights, path, factor):
     """A checkpoint of RAFT-small whose first tensor is multiplied."""
     checkpoint = load_checkpoint_file(weights['small'])
     next(iter(checkpoint['state_dict'].values())).mul_(factor)
@@ -222,7 +219,7 @@ def changed_weights(weights, path, factor):  # noqa: F811
     return path
 
 
-def test_a_store_made_by_another_teacher(failed, tmp_path, weights):  # noqa: F811
+def test_a_store_made_by_another_teacher(failed, tmp_path, weights):
     video = folder(tmp_path / 'v', noise(), noise(1))
     options = [*TINY_VIDEO, f'video={video}', f'load_from={weights["small"]}']
     assert status_of('make_labels', SMALL_VIDEO, '--work-dir', tmp_path / 'work_dir', '--cfg-options', *options) == 0
@@ -230,7 +227,7 @@ def test_a_store_made_by_another_teacher(failed, tmp_path, weights):  # noqa: F8
     assert found.startswith(f'{tmp_path / "work_dir" / "labels"}: ') and 'made with other teacher (found ' in found
 
 
-def test_a_teacher_that_answers_nan(failed, tmp_path, weights):  # noqa: F811
+def test_a_teacher_that_answers_nan(failed, tmp_path, weights):
     broken = changed_weights(weights, tmp_path / 'nan.pth', float('nan'))
     found = failed(SMALL_VIDEO, video=folder(tmp_path / 'v', noise(), noise(1)), load_from=broken)
     assert found.startswith('v/frame_0__frame_1: the teacher') and 'nan' in found
@@ -269,7 +266,7 @@ def test_keys_that_do_not_exist_are_reported_together_from_file_and_command_line
         assert problem in found
 
 
-def test_a_key_of_the_base_class_is_known_and_another_is_not(failed, trees):  # noqa: F811
+def test_a_key_of_the_base_class_is_known_and_another_is_not(failed, trees):
     found = failed(RAFT_SINTEL, 'label_data.seed=3', 'label_data.pas_name=clean', data_root=trees['sintel'], scene='alley_1')
     assert found == f"{RAFT_SINTEL}: label_data: SintelPairs has no key 'pas_name'; did you mean 'pass_name'?"
 

@@ -1,15 +1,10 @@
 """Thresholds from the command line."""
 import json
-import sys
-from pathlib import Path
 
 import pytest
+from small_trees import ROOT, TINY, status_of
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # whatever import mode pytest runs in
-
-from small_trees import ROOT, TINY, status_of, trees, weights  # noqa: E402, F401
-
-from mmrefine.config.load import fill_in, load_config  # noqa: E402
+from mmrefine.config.load import fill_in, load_config
 
 CONFIG = ROOT / 'configs/refine/raft_small_video_mask.py'
 # whatever random weights say shall count
@@ -17,11 +12,11 @@ FEW = ['--frames', 2, '--warps', 1, '--precision', 0.5, '--device', 'cpu']
 
 
 @pytest.fixture
-def options(trees):  # noqa: F811
+def options(trees):
     return ['--cfg-options', f'video={trees["frames"]}', *TINY]
 
 
-def test_it_prints_a_table_and_options_that_the_config_takes(trees, weights, options, tmp_path, capsys):  # noqa: F811
+def test_it_prints_a_table_and_options_that_the_config_takes(trees, weights, options, tmp_path, capsys):
     assert status_of('calibrate_filters', CONFIG, weights['small'], '--work-dir', tmp_path, *FEW, *options) == 0
     out = capsys.readouterr().out.splitlines()
     record = json.loads((tmp_path / 'calibration.json').read_text())
@@ -41,13 +36,13 @@ def test_it_prints_a_table_and_options_that_the_config_takes(trees, weights, opt
     (['--frames', '1'], 'calibrate.frames must be a whole number, at least 2, got 1'),
     (['--device', 'tpu'], "device 'tpu': PyTorch knows no such device; name cpu"),
 ])
-def test_what_cannot_be_meant_ends_in_one_line_that_names_the_key(weights, options, tmp_path, capsys, wrong, story):  # noqa: F811
+def test_what_cannot_be_meant_ends_in_one_line_that_names_the_key(weights, options, tmp_path, capsys, wrong, story):
     assert status_of('calibrate_filters', CONFIG, weights['small'], '--work-dir', tmp_path, *wrong, *options) == 1
     err = capsys.readouterr().err
     assert story in err and len(err.splitlines()) == 1 and not (tmp_path / 'calibration.json').exists()
 
 
-def test_a_config_without_weights_or_without_a_filter_to_tune_is_refused(weights, options, tmp_path, capsys):  # noqa: F811
+def test_a_config_without_weights_or_without_a_filter_to_tune_is_refused(weights, options, tmp_path, capsys):
     assert status_of('calibrate_filters', CONFIG, '--work-dir', tmp_path, *options, 'load_from=None') == 1
     assert 'load_from is not set' in capsys.readouterr().err
     bare = [option for option in options if 'filters' not in str(option)]

@@ -3,19 +3,15 @@ import importlib.util
 import json
 import shutil
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from small_trees import ROOT
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # whatever import mode pytest runs in
-
-from small_trees import ROOT, weights  # noqa: E402, F401
-
-from mmrefine.errors import CheckpointError, InputError  # noqa: E402
-from mmrefine.evaluation import jaccard  # noqa: E402
-from mmrefine.fileio import read_image, write_image, write_json  # noqa: E402
+from mmrefine.errors import CheckpointError, InputError
+from mmrefine.evaluation import jaccard
+from mmrefine.fileio import read_image, write_image, write_json
 
 SIZE = (64, 96)
 STEP = np.array([6, 2])  # px (x, y) a frame
@@ -58,7 +54,7 @@ def data(tmp_path):
 
 
 @pytest.fixture
-def argv(data, weights):  # noqa: F811
+def argv(data, weights):
     return [str(part) for part in ('--davis', data / 'davis', '--badja', data / 'badja', '--checkpoint', weights['small'], '--work-dir',
                                    data / 'work', '--height', SIZE[0], '--width', SIZE[1], '--iters', 1, '--steps', 3)]
 

@@ -3,22 +3,17 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import time
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
+from small_trees import ROOT, SINTEL_SCENES, SIZE, status_of
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever import mode pytest runs in
-
-from small_trees import ROOT, SINTEL_SCENES, SIZE, status_of, trees, weights  # noqa: E402, F401
-
-from mmrefine.apis import inference_flow, init_model  # noqa: E402
-from mmrefine.config.load import load_config  # noqa: E402
-from mmrefine.engine.runtime.progress import Progress  # noqa: E402
-from mmrefine.fileio import read_flow, read_image, write_flow, write_image  # noqa: E402
+from mmrefine.apis import inference_flow, init_model
+from mmrefine.config.load import load_config
+from mmrefine.engine.runtime.progress import Progress
+from mmrefine.fileio import read_flow, read_image, write_flow, write_image
 
 RAFT_SINTEL, RAFT_KITTI = (ROOT / f'configs/refine/raft_{name}.py' for name in ('sintel', 'kitti2015'))
 
@@ -28,12 +23,12 @@ def told_often(monkeypatch):
     monkeypatch.setattr(Progress.__init__, '__defaults__', (print, -1., time.monotonic))  # a line each time, not every few seconds
 
 
-def options(data_root, weights):  # noqa: F811
+def options(data_root, weights):
     return ['--device', 'cpu', '--cfg-options', f'data_root={data_root}', f'load_from={weights["raft"]}', 'model.test_iters=1']
 
 
 @pytest.fixture
-def sintel(trees, tmp_path):  # noqa: F811
+def sintel(trees, tmp_path):
     """A tree with a test split of one scene, and regions beside the truth."""
     root = tmp_path / 'Sintel'
     shutil.copytree(trees['sintel'], root)
@@ -48,7 +43,7 @@ def sintel(trees, tmp_path):  # noqa: F811
 
 
 @pytest.fixture
-def kitti(trees, tmp_path):  # noqa: F811
+def kitti(trees, tmp_path):
     root = tmp_path / 'kitti2015'
     shutil.copytree(trees['kitti'], root)
     shutil.copytree(root / 'training/image_2', root / 'testing/image_2')
@@ -61,13 +56,13 @@ def kitti(trees, tmp_path):  # noqa: F811
     return root
 
 
-def scores_of(config, root, weights, tmp_path):  # noqa: F811
+def scores_of(config, root, weights, tmp_path):
     out = tmp_path / 'scores.json'
     assert status_of('test', config, weights['raft'], '--out', out, *options(root, weights)) == 0
     return json.loads(out.read_text())['groups']
 
 
-def test_sintel_is_scored_by_speed_and_by_what_is_matched(sintel, weights, tmp_path, capsys, told_often):  # noqa: F811
+def test_sintel_is_scored_by_speed_and_by_what_is_matched(sintel, weights, tmp_path, capsys, told_often):
     scores = scores_of(RAFT_SINTEL, sintel, weights, tmp_path)['refined']
     assert {'AAE', 'WAUC', '1px_out', 'EPE_s0-10', 'EPE_matched', 'EPE_unmatched', 'scene/alley_1/EPE_matched'} <= set(scores)
     shares = np.array([scores['EPE_matched'], scores['EPE_unmatched']])
@@ -80,7 +75,7 @@ def test_sintel_is_scored_by_speed_and_by_what_is_matched(sintel, weights, tmp_p
     assert matched.split()[1:3] == [f'{scores["EPE_matched"]:.3f}', f'{scores["Fl_matched"]:.3f}']
 
 
-def test_kitti_is_scored_by_object_and_by_what_is_not_occluded(kitti, weights, tmp_path):  # noqa: F811
+def test_kitti_is_scored_by_object_and_by_what_is_not_occluded(kitti, weights, tmp_path):
     scores = scores_of(RAFT_KITTI, kitti, weights, tmp_path)['refined']
     assert {'Fl', 'Fl_bg', 'Fl_fg', 'Fl_noc', 'Fl_noc_bg', 'Fl_noc_fg'} <= set(scores)
     # 30 of 64 rows are foreground, all pixels have truth
@@ -95,12 +90,12 @@ def flows_in(path):
         return {name: read_flow(path.parent / 'unpacked' / name) for name in archive.namelist()}
 
 
-def wanted_flow(config, weights, frames):  # noqa: F811
+def wanted_flow(config, weights, frames):
     model = init_model(load_config(config, {'model.test_iters': 1}), weights['raft'])
     return inference_flow(model, *(read_image(frame) for frame in frames))
 
 
-def test_the_zip_for_sintel_has_its_layout_and_the_networks_flows(sintel, weights, tmp_path, capsys, told_often):  # noqa: F811
+def test_the_zip_for_sintel_has_its_layout_and_the_networks_flows(sintel, weights, tmp_path, capsys, told_often):
     argv = [RAFT_SINTEL, weights['raft'], '--format-only', 'sintel', '--out', tmp_path / 'board', *options(sintel, weights)]
     assert status_of('test', *argv) == 0
     path = tmp_path / 'board/sintel.zip'
@@ -115,7 +110,7 @@ def test_the_zip_for_sintel_has_its_layout_and_the_networks_flows(sintel, weight
     np.testing.assert_array_equal(flow, wanted_flow(RAFT_SINTEL, weights, frames))
 
 
-def test_the_zip_for_kitti_has_its_layout_and_a_flow_everywhere(kitti, weights, tmp_path, capsys):  # noqa: F811
+def test_the_zip_for_kitti_has_its_layout_and_a_flow_everywhere(kitti, weights, tmp_path, capsys):
     argv = [RAFT_KITTI, weights['raft'], '--format-only', 'kitti', '--work-dir', tmp_path / 'board', *options(kitti, weights)]
     assert status_of('test', *argv) == 0
     path = tmp_path / 'board/kitti.zip'
@@ -128,20 +123,20 @@ def test_the_zip_for_kitti_has_its_layout_and_a_flow_everywhere(kitti, weights, 
     assert np.abs(flow - wanted.clip(-511, 511)).max() <= 1 / 128  # half a step of the format
 
 
-def test_a_config_of_another_benchmark_is_refused(sintel, weights, tmp_path, capsys):  # noqa: F811
+def test_a_config_of_another_benchmark_is_refused(sintel, weights, tmp_path, capsys):
     argv = [RAFT_SINTEL, weights['raft'], '--format-only', 'kitti', '--out', tmp_path / 'board', *options(sintel, weights)]
     assert status_of('test', *argv) == 1
     assert 'raft_sintel.py: names no KittiPairs, whose data_root would lead to the test set of kitti' in capsys.readouterr().err
     assert not (tmp_path / 'board').exists()
 
 
-def test_a_missing_test_set_is_named(trees, weights, tmp_path, capsys):  # noqa: F811
+def test_a_missing_test_set_is_named(trees, weights, tmp_path, capsys):
     argv = [RAFT_SINTEL, weights['raft'], '--format-only', 'sintel', '--out', tmp_path / 'board', *options(trees['sintel'], weights)]
     assert status_of('test', *argv) == 1
     assert f'{trees["sintel"] / "test"}: there is no such folder' in capsys.readouterr().err
 
 
-def test_masks_are_carried_along_the_videos_of_a_config(trees, weights, tmp_path, capsys, told_often):  # noqa: F811
+def test_masks_are_carried_along_the_videos_of_a_config(trees, weights, tmp_path, capsys, told_often):
     davis = tmp_path / 'DAVIS'
     for name in ('bear', 'camel'):
         shutil.copytree(trees['sintel'] / 'training/final/alley_1', davis / 'JPEGImages/480p' / name)
@@ -164,7 +159,7 @@ def test_masks_are_carried_along_the_videos_of_a_config(trees, weights, tmp_path
     assert lines[0] == 'davis (2 videos)' and lines[1].split()[:3] == ['scene', 'J', 'mean']
 
 
-def test_scores_that_cannot_be_written_are_said_in_a_line(sintel, weights, tmp_path, capsys):  # noqa: F811
+def test_scores_that_cannot_be_written_are_said_in_a_line(sintel, weights, tmp_path, capsys):
     argv = [RAFT_SINTEL, weights['raft'], '--out', tmp_path, *options(sintel, weights)]
     assert status_of('test', *argv) == 1
     out, told = capsys.readouterr()

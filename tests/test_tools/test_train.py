@@ -2,38 +2,32 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from small_trees import ROOT, SINTEL_SCENES, SIZE, TINY, TINY_VIDEO, status_of, write_video
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever import mode pytest runs in
-
-from small_trees import (ROOT, SINTEL_SCENES, SIZE, TINY, TINY_VIDEO, status_of, trees, weights,  # noqa: E402, F401
-                         write_video)
-
-from mmrefine.apis import inference_flow, init_model  # noqa: E402
-from mmrefine.compat.checkpoints import load_checkpoint_file  # noqa: E402
-from mmrefine.compat.stock import stock_config_root  # noqa: E402
-from mmrefine.fileio.images import read_image  # noqa: E402
-from mmrefine.fileio.store.label_store import LabelStore  # noqa: E402
-from mmrefine.models import build_estimator  # noqa: E402
+from mmrefine.apis import inference_flow, init_model
+from mmrefine.compat.checkpoints import load_checkpoint_file
+from mmrefine.compat.stock import stock_config_root
+from mmrefine.fileio.images import read_image
+from mmrefine.fileio.store.label_store import LabelStore
+from mmrefine.models import build_estimator
 
 RAFT_SINTEL = ROOT / 'configs/refine/raft_sintel.py'
 SMALL_VIDEO = ROOT / 'configs/refine/raft_small_video.py'
 STOCK = 'raft/raft_8xb2_100k_flyingthings3d-400x720.py'
 
 
-def sintel_options(trees, weights, *more):  # noqa: F811
+def sintel_options(trees, weights, *more):
     return ['--cfg-options', *TINY, f'data_root={trees["sintel"]}', f'load_from={weights["raft"]}', f'crop_size={SIZE}', *more]
 
 
 @pytest.fixture(scope='module')
-def alley(trees, weights, tmp_path_factory):  # noqa: F811
+def alley(trees, weights, tmp_path_factory):
     """The work dir of two steps on alley_1."""
     work_dir = tmp_path_factory.mktemp('alley')
     options = sintel_options(trees, weights, 'scene=alley_1', 'max_iters=2')
@@ -54,7 +48,7 @@ def test_one_scene_is_labelled_trained_on_and_reported(alley):
     assert report['settings']['max_iters'] == 2
 
 
-def test_the_refined_checkpoint_is_one_of_the_unmodified_stock_config(alley, trees):  # noqa: F811
+def test_the_refined_checkpoint_is_one_of_the_unmodified_stock_config(alley, trees):
     checkpoint = load_checkpoint_file(alley / 'refined.pth')
     before = load_checkpoint_file(alley / 'teacher.pth')['state_dict']
     assert any(not torch.equal(value, before[key]) for key, value in checkpoint['state_dict'].items())
@@ -75,7 +69,7 @@ def test_the_refined_checkpoint_is_one_of_the_unmodified_stock_config(alley, tre
     np.testing.assert_array_equal(inference_flow(by_stock_config, *frames), inference_flow(model, *frames))
 
 
-def test_each_scene_gets_its_own_model_and_a_line_in_the_table(trees, weights, tmp_path, capsys):  # noqa: F811
+def test_each_scene_gets_its_own_model_and_a_line_in_the_table(trees, weights, tmp_path, capsys):
     argv = ['--work-dir', tmp_path, *sintel_options(trees, weights)]  # scene='each' is the config's default
     assert status_of('train', RAFT_SINTEL, *argv) == 0
     table = capsys.readouterr().out.rstrip().splitlines()[-4:]
@@ -96,7 +90,7 @@ def test_each_scene_gets_its_own_model_and_a_line_in_the_table(trees, weights, t
     assert [(tmp_path / scene / 'refined.pth').stat().st_mtime_ns for scene in SINTEL_SCENES] == stamps
 
 
-def test_all_scenes_share_one_model_whose_labels_make_labels_may_make_before(trees, weights, tmp_path, capsys):  # noqa: F811
+def test_all_scenes_share_one_model_whose_labels_make_labels_may_make_before(trees, weights, tmp_path, capsys):
     argv = [RAFT_SINTEL, '--work-dir', tmp_path, *sintel_options(trees, weights, 'scene=all')]
     assert status_of('make_labels', *argv) == 0
     assert capsys.readouterr().out.rstrip().endswith(f'labels: {tmp_path / "labels"}')
@@ -112,8 +106,7 @@ def test_all_scenes_share_one_model_whose_labels_make_labels_may_make_before(tre
         assert sheet.shape == (84 + (30 + 213) + 12 + (30 + 213), 4 * 320 + 3 * 12, 3)
 
 
-def test_parts_of_the_labels_merge_to_those_of_one_run(trees, weights, tmp_path, capsys):  # noqa: F811
-
+def test_parts_of_the_labels_merge_to_those_of_one_run(trees, weights, tmp_path, capsys):
     def labels_of(name, *more):
         argv = [RAFT_SINTEL, '--work-dir', tmp_path / name, *more, *sintel_options(trees, weights, 'scene=all')]
         assert status_of('make_labels', *argv) == 0
@@ -137,7 +130,7 @@ def test_parts_of_the_labels_merge_to_those_of_one_run(trees, weights, tmp_path,
     assert "it must be K/N with K from 1 to N, such as 1/4, got '3/2'" in capsys.readouterr().err
 
 
-def test_the_test_tool_gives_the_scores_of_the_report(alley, trees, weights, tmp_path, capsys):  # noqa: F811
+def test_the_test_tool_gives_the_scores_of_the_report(alley, trees, weights, tmp_path, capsys):
     out = tmp_path / 'scores.json'
     argv = sintel_options(trees, weights, 'scene=alley_1')
     assert status_of('test', RAFT_SINTEL, alley / 'refined.pth', '--device', 'cpu', '--out', out, *argv) == 0
@@ -150,7 +143,7 @@ def test_the_test_tool_gives_the_scores_of_the_report(alley, trees, weights, tmp
     assert lines[-1].split()[:2] == ['overall', f'{scores["EPE"]:.3f}']
 
 
-def test_a_video_smaller_than_the_crop_is_refined_out_of_the_box(weights, tmp_path):  # noqa: F811
+def test_a_video_smaller_than_the_crop_is_refined_out_of_the_box(weights, tmp_path):
     """Two videos of different sizes, both smaller than the default crop of 256x512."""
     rng = np.random.default_rng(0)
     for name, size in (('one', (64, 96)), ('two', (80, 72))):
@@ -180,7 +173,7 @@ def moving_texture(path, size=SIZE, frames=4):
     return path
 
 
-def test_one_mp4_file_is_refined(weights, tmp_path):  # noqa: F811
+def test_one_mp4_file_is_refined(weights, tmp_path):
     video = moving_texture(tmp_path / 'my.mp4')
     argv = ['--work-dir', tmp_path / 'run', '--cfg-options', *TINY_VIDEO, 'max_iters=2', f'video={video}', f'load_from={weights["small"]}']
     assert status_of('train', SMALL_VIDEO, *argv) == 0
@@ -190,7 +183,7 @@ def test_one_mp4_file_is_refined(weights, tmp_path):  # noqa: F811
     assert load_checkpoint_file(tmp_path / 'run/refined.pth')['meta']['iter'] == 2
 
 
-def test_each_video_of_a_folder_gets_its_own_model(weights, tmp_path, capsys):  # noqa: F811
+def test_each_video_of_a_folder_gets_its_own_model(weights, tmp_path, capsys):
     for name, size in (('one.mp4', SIZE), ('two.avi', (80, 72))):
         moving_texture(tmp_path / 'videos' / name, size, frames=2)
     argv = ['--work-dir', tmp_path / 'run', '--cfg-options', *TINY_VIDEO, 'scene=each', f'video={tmp_path / "videos"}',
@@ -202,7 +195,7 @@ def test_each_video_of_a_folder_gets_its_own_model(weights, tmp_path, capsys):  
         assert (tmp_path / 'run' / name / 'refined.pth').exists()
 
 
-def test_kitti_is_refined_and_scored_where_it_is_known(trees, weights, tmp_path):  # noqa: F811
+def test_kitti_is_refined_and_scored_where_it_is_known(trees, weights, tmp_path):
     options = [*TINY, f'data_root={trees["kitti"]}', f'load_from={weights["raft"]}', f'crop_size={SIZE}']
     assert status_of('train', ROOT / 'configs/refine/raft_kitti2015.py', '--work-dir', tmp_path, '--cfg-options', *options) == 0
     refined = report_of(tmp_path)['groups']['refined']

@@ -1,19 +1,13 @@
 """Values of another type than a key takes: one line that names the key, the value and what it must be, before anything is built."""
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+from small_trees import ROOT, SIZE, TINY_VIDEO, status_of
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever import mode pytest runs in
-
-from small_trees import ROOT, SIZE, TINY_VIDEO, status_of, weights  # noqa: E402, F401
-
-from mmrefine.config.load import load_config  # noqa: E402
-from mmrefine.errors import ConfigError  # noqa: E402
-from mmrefine.fileio.images import write_image  # noqa: E402
+from mmrefine.config.load import load_config
+from mmrefine.errors import ConfigError
+from mmrefine.fileio.images import write_image
 
 SMALL_VIDEO = ROOT / 'configs/refine/raft_small_video.py'
 WITH_MASK = ROOT / 'configs/refine/raft_small_video_mask.py'
@@ -69,7 +63,7 @@ def test_a_value_of_another_type_in_a_list_of_parts_and_all_at_once(failed):
     assert sorted(found.split('; ')) == [
         "custom_hooks.0: PseudoLabelHook has no key 'nothing'",
         "held_out must be a number, such as 0.0, got 'x'",
-        'it has dataset, labeler, store, batch_size, relabel, min_kept, calibrate, teacher_dtype',
+        'it has dataset, labeler, store, batch_size, relabel, min_kept, calibrate, teacher_dtype, teacher',
         "labeler.filters.0.alpha must be a number, such as 0.002, got 'a'",
         "labeler.filters.0.form must be a string, such as 'norm', got 5",
     ]
@@ -100,7 +94,7 @@ def test_what_has_no_values_to_replace_one_by_one(failed, config, option, where,
         f"as a whole, a dict in a config file of your own, which begins with _base_ = '{config}'")
 
 
-def test_a_value_that_only_the_constructor_refuses(tmp_path, capsys, weights):  # noqa: F811
+def test_a_value_that_only_the_constructor_refuses(tmp_path, capsys, weights):
     for seed in (1, 2):
         write_image(tmp_path / 'v' / f'{seed}.png', np.random.default_rng(seed).integers(0, 255, (*SIZE, 3), dtype=np.uint8))
     status = status_of('make_labels', SMALL_VIDEO, '--work-dir', tmp_path / 'out', '--cfg-options', f'video={tmp_path / "v"}',

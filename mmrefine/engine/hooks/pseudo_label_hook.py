@@ -1,52 +1,65 @@
-"""Stage 1 before each round: a frozen copy of the student labels the video."""
+"""Stage 1 before each round: a teacher labels the video."""
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch import nn
 
 import mmrefine
 from mmrefine.compat.cpu import has_fast_bfloat16
 from mmrefine.engine.stage1.calibrated import calibrate_labeler, check_calibration
 from mmrefine.engine.stage1.run import judge_of, label_fingerprint, label_summary, make_labels, wanted_keys
-from mmrefine.errors import ConfigError, StaleLabelsError
+from mmrefine.errors import CheckpointError, ConfigError, StaleLabelsError
 from mmrefine.fileio.digest import digest_of
 from mmrefine.fileio.store.label_store import LabelStore
-from mmrefine.labeling import FlowLabeler
-from mmrefine.models import FrozenTeacher
-from mmrefine.registry import DATASETS, HOOKS, LABELERS
+from mmrefine.registry import DATASETS, HOOKS, LABELERS, TEACHERS
+from mmrefine.structures import Labeler, LabelSource, TeacherSource
 from mmrefine.values import as_count, as_share, check_values
 
 # in the message hub, so that checkpoints remember whose labels they learned from
 LABELS_INFO = 'mmrefine_labels'
+# in a checkpoint, what the source of the teachers needs to go on
+TEACHER_STATE = 'mmrefine_teacher'
 
 
 @HOOKS.register_module()
 class PseudoLabelHook(Hook):
-    """Before a round, labels the data set with a frozen copy of the model and points the training data at the labels.
+    """Before a round, lets a teacher label a data set and points the training data at the labels.
 
-    A complete store is used as it is, a partial one is completed, one made by another teacher, labeler or frame list is refused. After
-    labelling it judges the labels, logs a line for each scene whose verdict is amber or red, calls ``after_label(run, store, round_)``
-    on every hook that has such a method, and leaves statistics and verdicts in the message hub under ``LABELS_INFO``.
+    A complete store is used as it is, a partial one is completed, one made by another teacher, labeler or frame list is
+    refused. After labelling it judges the labels, logs a line for each scene whose verdict is amber or red, calls
+    ``after_label(run, store, round_)`` on every hook that has such a method, and leaves statistics and verdicts in the
+    message hub under ``LABELS_INFO``.
+
+    The training data set must have ``set_labels(root)``, which is called before each round, and say which labels it
+    needs: by ``units`` or ``pairs``, as :class:`~mmrefine.datasets.FramePairs` does, or by a method ``label_keys()``
+    that returns their keys.
 
     Args:
-        dataset: the frame pairs to label: a data set config; its pipeline, if any, is left out.
+        dataset: what to label (a ``LabelSource``, such as frame pairs): a data set config; its pipeline, if any, is
+            left out.
         labeler: config of the labeler.
         store: folder of the labels, relative to the work dir; later rounds get ``<store>_round<k>``.
-        batch_size: pairs per forward pass of the teacher.
+        batch_size: units per forward pass of the teacher.
         relabel: ``'once'`` (Refine: the labels of round 0 serve all rounds) or ``'every_round'`` (CLIP-FLow).
         min_kept: least mean weight of the labels, in [0, 1]; under it there is nothing to learn and the run stops.
-        calibrate: what the labels shall promise, such as ``dict(precision=0.95)``: thresholds of the filters are then chosen for it
-            before each labelling, see :func:`~mmrefine.engine.stage1.calibrated.calibrate_labeler`, kept in ``<store>_calibration.json``, and
-            read from there when the run is resumed. None: the thresholds of ``labeler`` stay.
+        calibrate: what the labels shall promise, such as ``dict(precision=0.95)``: thresholds of the filters are then
+            chosen for it before each labelling, see :func:`~mmrefine.engine.stage1.calibrated.calibrate_labeler`, kept
+            in ``<store>_calibration.json``, and read from there when the run is resumed. None: the thresholds of
+            ``labeler`` stay.
         teacher_dtype: ``'float32'``, or ``'bfloat16'`` for a teacher that is faster and less exact, see
-            :class:`~mmrefine.models.FrozenTeacher`.
+            :class:`~mmrefine.models.FrozenTeacher`; the same as ``dtype`` of ``teacher``.
+        teacher: config of the part of ``TEACHERS`` that gives the teacher of each round, such as
+            ``dict(type='StudentAverage')``, ``dict(type='OtherNetwork', model=…, checkpoint=…)`` or
+            ``dict(type='StoredMotion', root=…)``. None: ``StudentCopy``, a frozen copy of the student as it is when the
+            round begins.
 
     Raises:
-        ConfigError: a value of another type or out of range, or keys or values of ``calibrate`` that cannot be meant.
+        ConfigError: a value of another type or out of range, or keys or values of ``calibrate`` that are invalid.
     """
     priority = 'VERY_HIGH'
 
@@ -58,7 +71,8 @@ class PseudoLabelHook(Hook):
                  relabel: str = 'once',
                  min_kept: float = 0.001,
                  calibrate: Optional[Dict[str, Any]] = None,
-                 teacher_dtype: str = 'float32') -> None:
+                 teacher_dtype: str = 'float32',
+                 teacher: Optional[Dict[str, Any]] = None) -> None:
         check_values('PseudoLabelHook', PseudoLabelHook, locals())
         if not store:
             raise ConfigError("PseudoLabelHook.store must be the name of a folder, such as 'labels', got ''")
@@ -67,82 +81,111 @@ class PseudoLabelHook(Hook):
         if calibrate is not None:
             check_calibration(calibrate, 'PseudoLabelHook.calibrate')
         self.dataset, self.labeler, self.store, self.calibrate = dataset, labeler, store, calibrate
-        self.batch_size, self.min_kept = as_count('PseudoLabelHook.batch_size', batch_size), as_share('PseudoLabelHook.min_kept', min_kept)
-        self.relabel, self.teacher_dtype = relabel, teacher_dtype
+        self.batch_size = as_count('PseudoLabelHook.batch_size', batch_size)
+        self.min_kept, self.relabel = as_share('PseudoLabelHook.min_kept', min_kept), relabel
+        dtype = {} if teacher_dtype == 'float32' else dict(dtype=teacher_dtype)
+        self.teachers: TeacherSource = TEACHERS.build({**dtype, **(teacher or dict(type='StudentCopy'))})
+        self._loaded: Optional[Dict[str, Any]] = None
 
     def store_root(self, work_dir: str, round_: int) -> Path:
         """Where the labels of a round (from 0) lie."""
         labelled_in = round_ if self.relabel == 'every_round' else 0
         return Path(work_dir) / (self.store if labelled_in == 0 else f'{self.store}_round{labelled_in}')
 
+    def after_load_checkpoint(self, runner: Runner, checkpoint: Dict[str, Any]) -> None:
+        """Note what a run that goes on from there needs."""
+        self._loaded = checkpoint.get(TEACHER_STATE)
+
+    def before_train(self, runner: Runner) -> None:
+        """Let the source of the teachers begin with the student, or go on in a resumed run.
+
+        Raises:
+            CheckpointError: the checkpoint of a resumed run lacks what the source needs.
+        """
+        self.teachers.start(_student_of(runner))
+        if runner.iter > 0 and self.teachers.state_dict():
+            if self._loaded is None:
+                raise CheckpointError(f'the checkpoint that is resumed has no {TEACHER_STATE!r}, which '
+                                      f'{type(self.teachers).__name__} needs to go on; resume with the teacher that '
+                                      'the run began with, or start again in a new work dir')
+            self.teachers.load_state_dict(self._loaded)
+        self._loaded = None
+
     def before_train_epoch(self, runner: Runner) -> None:
         """Make the labels of the round that begins, unless they are there."""
         root = self.store_root(runner.work_dir, runner.epoch)
+        data = runner.train_dataloader.dataset
+        if not hasattr(data, 'set_labels'):
+            raise ConfigError(f'train_dataloader.dataset ({type(data).__name__}) cannot be pointed at labels; give it '
+                              'a method set_labels(root), which takes the folder of a label store before each round')
         if self._must_label(runner):
             self.label(runner, root)
         else:
             self._check_same_teacher(runner, root)
-        data = runner.train_dataloader.dataset
-        if hasattr(data, 'labels'):
-            data.labels = str(root)
+        data.set_labels(str(root))
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
+                         outputs: Optional[Dict[str, Any]] = None) -> None:
+        """Show the source of the teachers what the step made of the student."""
+        self.teachers.update(_student_of(runner), runner.iter + 1)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: Dict[str, Any]) -> None:
+        """Keep what the source of the teachers needs to go on."""
+        state = self.teachers.state_dict()
+        if state:
+            checkpoint[TEACHER_STATE] = state
 
     def label(self, runner: Runner, root: Path, part: Tuple[int, int] = (1, 1)) -> bool:
-        """Stage 1, whole or a part of it: frozen copy, labels, store.
+        """Stage 1, whole or a part of it: teacher, labels, store.
 
         Returns:
             whether the store is complete; a part alone does not make it so, and calls no ``after_label``.
 
         Raises:
-            ConfigError: the training data have pairs that would get no label.
+            ConfigError: the training data need labels that would not be made, or do not say which they need.
         """
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        teacher, labeler = FrozenTeacher(model, self.teacher_dtype), LABELERS.build(self.labeler)
+        student, labeler = _student_of(runner), LABELERS.build(self.labeler)
+        teacher: Any = self.teachers.frozen(student)
         dataset = DATASETS.build(dict(self.dataset, pipeline=[]))
-        self._check_train_data(runner.train_dataloader.dataset, dataset, labeler)
-        device = str(next(model.parameters()).device)
+        _check_labelled(runner.train_dataloader.dataset, dataset, labeler)
+        device = next(student.parameters()).device
         fingerprint = label_fingerprint(teacher, labeler, dataset, mmrefine.__version__, self.batch_size)
         promise: Dict[str, Any] = {}
         if self.calibrate is not None:
             kept_in = root.with_name(f'{root.name}_calibration.json')
-            found = calibrate_labeler(teacher, self.labeler, dataset, self.calibrate, kept_in, fingerprint, device, runner.logger.info)
+            found = calibrate_labeler(teacher, self.labeler, dataset, self.calibrate, kept_in, fingerprint, str(device),
+                                      runner.logger.info)
             labeler, promise = LABELERS.build(found.apply(self.labeler)), dict(calibration=found.summary())
             fingerprint['labeler'] = digest_of(labeler.describe())  # the rest is read off all frames and weights
         store = LabelStore(root, fingerprint)
-        if self.teacher_dtype != 'float32' and not has_fast_bfloat16(next(model.parameters()).device.type):
-            runner.logger.warning(f'Stage 1: teacher_dtype={self.teacher_dtype!r} takes several times as long as float32 on this CPU, and '
-                                  "its labels are less exact; leave it out, or set it to 'float32'")
-        runner.logger.info(f'Stage 1: labels of {len(dataset.units)} frame pairs to {root}')
+        dtype = getattr(teacher, 'dtype', 'float32')
+        if dtype != 'float32' and not has_fast_bfloat16(device.type):
+            runner.logger.warning(f'Stage 1: teacher_dtype={dtype!r} takes several times as long as float32 on this '
+                                  "CPU, and its labels are less exact; leave it out, or set it to 'float32'")
+        what = 'frame pairs' if all(len(unit.frames) == 2 for unit in dataset.units) else 'clips'
+        runner.logger.info(f'Stage 1: labels of {len(dataset.units)} {what} to {root}')
         run = make_labels(teacher, labeler, dataset, store, self.batch_size, self.min_kept, part,
-                          device=device, log=runner.logger.info)
-        runner.logger.info(f'Stage 1: {run.labels} labels ({run.made} made now) in {run.seconds:.0f} s; mean weight {run.kept:.1%}')
+                          device=str(device), log=runner.logger.info)
+        runner.logger.info(f'Stage 1: {run.labels} labels ({run.made} made now) in {run.seconds:.0f} s; mean weight '
+                           f'{run.kept:.1%}')
         if not store.is_complete():
             runner.logger.info(f'Stage 1: part {part[0]} of {part[1]} is done; merge the stores of all parts')
             return False
         judge = judge_of(store.codec.kind)
-        judged = {} if judge is None else dict(quality=judge.judge(store, dataset))
-        for line, color in [] if judge is None else judge.lines(judged['quality']):
+        quality = {} if judge is None else dict(quality=judge.judge(store, dataset))
+        for line, color in [] if judge is None else judge.lines(quality['quality']):
             (runner.logger.info if color == 'green' else runner.logger.warning)(f'Stage 1: {line}')
         runner.message_hub.update_info(LABELS_INFO, dict(
             store=root.name, teacher=store.fingerprint['teacher'], labels=run.labels, seconds=round(run.seconds, 1),
-            round=runner.epoch, summary=label_summary(store), **judged, **promise))
+            round=runner.epoch, summary=label_summary(store), **quality, **promise))
         runner.message_hub.update_scalar('train/label_kept', run.kept)
         runner.call_hook('after_label', run=run, store=store, round_=runner.epoch)
         return True
 
     def _must_label(self, runner: Runner) -> bool:
-        """Whether the weights are those of this round's teacher: not in the middle of a resumed round, not after the first if once."""
+        """Whether a round with labels of its own begins: not within a resumed round, not after the first if once."""
         begins = runner.iter == 0 or runner.train_loop.last_iter_of(runner.epoch - 1) == runner.iter
         return begins and (runner.epoch == 0 or self.relabel == 'every_round')
-
-    @staticmethod
-    def _check_train_data(train_data: Any, dataset: Any, labeler: FlowLabeler) -> None:
-        """Better now than at the first step that meets such a pair, hours later."""
-        labelled = set(wanted_keys(dataset, labeler))
-        lost = [pair['key'] for pair in getattr(train_data, 'pairs', ()) if pair['key'] not in labelled]
-        if lost:
-            raise ConfigError(f'train_dataloader.dataset has {len(lost)} pairs that PseudoLabelHook.dataset does not label, the first is '
-                              f"{lost[0]}; give both the same data_root, scenes and step, and labeler.directions='both' if you train "
-                              'on both directions')
 
     @staticmethod
     def _check_same_teacher(runner: Runner, root: Path) -> None:
@@ -150,5 +193,34 @@ class PseudoLabelHook(Hook):
         learned_from = runner.message_hub.runtime_info.get(LABELS_INFO, {}).get('teacher')
         found = store.fingerprint.get('teacher')
         if learned_from is not None and found != learned_from:
-            raise StaleLabelsError(f'{root}: the labels were made by teacher {found}, but the run that is resumed learned from labels of '
-                                   f'teacher {learned_from}; bring its labels back, or start again in a new work dir')
+            raise StaleLabelsError(f'{root}: the labels were made by teacher {found}, but the run that is resumed '
+                                   f'learned from labels of teacher {learned_from}; bring its labels back, or start '
+                                   'again in a new work dir')
+
+
+def _student_of(runner: Runner) -> nn.Module:
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
+def _check_labelled(train_data: Any, source: LabelSource, labeler: Labeler) -> None:
+    """Refuse training data that need a label which will not be made, now and not at the first step that lacks it."""
+    labelled = set(wanted_keys(source, labeler))
+    lost = [key for key in _needed_keys(train_data) if key not in labelled]
+    if lost:
+        raise ConfigError(f'train_dataloader.dataset has {len(lost)} pairs that PseudoLabelHook.dataset does not '
+                          f'label, the first is {lost[0]}; give both the same data_root, scenes and step, and '
+                          "labeler.directions='both' if you train on both directions")
+
+
+def _needed_keys(train_data: Any) -> Sequence[str]:
+    """The keys of the labels that the training data need."""
+    if hasattr(train_data, 'label_keys'):
+        return list(train_data.label_keys())
+    units: Optional[List[Any]] = getattr(train_data, 'units', None)
+    if units is not None:
+        return [unit.key for unit in units]
+    if hasattr(train_data, 'pairs'):
+        return [pair['key'] for pair in train_data.pairs]
+    raise ConfigError(f'train_dataloader.dataset ({type(train_data).__name__}) does not say which labels it needs, so '
+                      'nobody can tell whether PseudoLabelHook.dataset makes them; give it a method label_keys() that '
+                      'returns their keys')

@@ -127,12 +127,14 @@ class ReportPictures:
         return dict(parts, labels=overlay['path']) if overlay else parts
 
     def _overlay(self, look: Look, scale: float) -> Dict[str, Any]:
-        """The kept label of a small look over its frame; nothing where there is no such label, or one of another shape."""
+        """The kept label of a small look over its frame; nothing where there is no such label, or one of another kind or shape."""
         if self.store is None or not self.store.has(look.key):
             return {}
         try:
             label = self.store.read(look.key)
         except LabelStoreError:  # a label that is gone must not cost the report
+            return {}
+        if not isinstance(label, FlowLabel):
             return {}
         flow, weight = (fit(part.permute(1, 2, 0).numpy()) for part in (label.flow, label.weight))
         if flow.shape[:2] != look.frame1.shape[:2]:

@@ -20,18 +20,21 @@ from mmrefine.registry import LOOPS
 class SelfTrainingLoop(BaseLoop):
     """Rounds of training on labels that hooks make before each round.
 
-    A round is one "epoch": ``before_train_epoch`` is where :class:`~mmrefine.engine.PseudoLabelHook` labels. The data iterator opens only
-    after that (MMEngine's iteration loop opens it before the weights are loaded, F9) and again for each round. A resumed run continues
-    with the draw that was next, so it ends with the same weights as an uninterrupted one; that needs a sampler with ``set_start``
-    (:class:`~mmrefine.datasets.DrawSampler`). Ctrl-C, and SIGTERM where it does the same, waits for the end of the step; then
-    ``on_interrupt`` is called on every hook that has such a method (:class:`~mmrefine.engine.AtomicCheckpointHook` saves), in all
-    processes of a distributed run. A second one stops at once.
+    A round is one "epoch": ``before_train_epoch`` is where :class:`~mmrefine.engine.PseudoLabelHook` labels. The data
+    iterator opens only after that (MMEngine's iteration loop opens it before the weights are loaded, F9 in
+    docs/platform.md) and again for each round. A resumed run continues with the draw that was next, so it ends with the
+    same weights as an uninterrupted one; that needs a sampler with ``set_start``
+    (:class:`~mmrefine.datasets.DrawSampler`). Ctrl-C, and SIGTERM where it does the same, waits for the end of the
+    step; then ``on_interrupt`` is called on every hook that has such a method
+    (:class:`~mmrefine.engine.AtomicCheckpointHook` saves), in all processes of a distributed run. A second one stops at
+    once.
 
     Args:
         runner: the runner.
         dataloader: config of the training data, or a loader.
         max_iters: optimiser steps in all rounds together, a whole number; 1e3 is one, too.
-        rounds: how many times to label, a whole number in [1, max_iters]; rounds have equal length, the last takes the remainder.
+        rounds: how many times to label, a whole number in [1, max_iters]; rounds have equal length, the last takes the
+            remainder.
 
     Raises:
         ConfigError: ``max_iters`` below 1 or ``rounds`` outside [1, max_iters].
@@ -43,7 +46,8 @@ class SelfTrainingLoop(BaseLoop):
                  max_iters: float,
                  rounds: float = 1) -> None:
         if max_iters != int(max_iters) or rounds != int(rounds) or not 1 <= rounds <= max_iters:
-            raise ConfigError(f'train_cfg needs whole numbers, max_iters >= 1 and 1 <= rounds <= max_iters, got {max_iters} and {rounds}')
+            raise ConfigError('train_cfg needs whole numbers, max_iters >= 1 and 1 <= rounds <= max_iters, got '
+                              f'{max_iters} and {rounds}')
         super().__init__(runner, dataloader)
         self._max_iters = int(max_iters)
         self.rounds = int(rounds)
@@ -99,7 +103,8 @@ class SelfTrainingLoop(BaseLoop):
                 self.run_iter(_next(batches))
                 number = held.pending()
                 if number:
-                    together(lambda: self.runner.call_hook('on_interrupt'))  # no process leaves before the checkpoint is there
+                    # no process leaves before the checkpoint is there
+                    together(lambda: self.runner.call_hook('on_interrupt'))
                     held.release(number)
 
     def _batches(self) -> Iterator[Any]:
@@ -117,7 +122,8 @@ class SelfTrainingLoop(BaseLoop):
                 empty = False
                 yield batch
             if empty:
-                raise ConfigError('train_dataloader yields no batch; is batch_size larger than the data set, with drop_last=True?')
+                raise ConfigError('train_dataloader yields no batch; is batch_size larger than the data set, with '
+                                  'drop_last=True?')
 
     def run_iter(self, data_batch: Sequence[dict]) -> None:
         """One optimiser step on one batch."""
@@ -129,12 +135,13 @@ class SelfTrainingLoop(BaseLoop):
 
 
 def _next(batches: Iterator[Any]) -> Any:
-    """The next batch; an error of ours keeps its one sentence, without the traceback of the worker that PyTorch puts around it."""
+    """The next batch; an error of ours is one sentence, without the worker's traceback that PyTorch puts around it."""
     try:
         return next(batches)
     except MMRefineError as error:
         name = type(error).__qualname__
-        found = re.search(rf'^Caught {name} in DataLoader worker.*^[\w.]*{name}: (.*)\Z', str(error), re.DOTALL | re.MULTILINE)
+        found = re.search(rf'^Caught {name} in DataLoader worker.*^[\w.]*{name}: (.*)\Z', str(error),
+                          re.DOTALL | re.MULTILINE)
         if found is None:
             raise
         raise type(error)(found.group(1).strip()) from error

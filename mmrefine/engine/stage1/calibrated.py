@@ -30,8 +30,9 @@ def check_calibration(settings: Mapping[str, Any], name: str = 'calibrate') -> N
     """Refuse what :func:`calibrate_labeler` could not do.
 
     Args:
-        settings: ``precision``, ``within``, ``relative``, ``warps``, ``pace`` and ``seed`` as :func:`~mmrefine.labeling.calibration.search`
-            takes them, and ``frames``, the number of pairs to take; all may be left out.
+        settings: ``precision``, ``within``, ``relative``, ``warps``, ``pace`` and ``seed`` as
+            :func:`~mmrefine.labeling.calibration.search` takes them, and ``frames``, the number of pairs to take; all
+            may be left out.
         name: of the dict in the config, for the message.
 
     Raises:
@@ -54,11 +55,11 @@ def calibrate_labeler(teacher: FrozenTeacher,
                       fingerprint: Mapping[str, str],
                       device: str = 'cpu',
                       log: Callable[[str], None] = print) -> Calibration:
-    """Thresholds for labels of ``dataset``, of :func:`~mmrefine.labeling.calibration.search` on pairs spread evenly over it.
+    """Thresholds for the labels of ``dataset``, found on pairs that are spread evenly over it.
 
-    One process computes, and all get the same. The result is written to ``path`` with what decided over it; what lies there already is
-    taken if the same teacher, labeler, frames and settings made it, so that a run that was killed goes on with the same thresholds, to
-    the last bit.
+    See :func:`~mmrefine.labeling.calibration.search`. One process computes, and all get the same. The result is written
+    to ``path`` with what decided over it; what lies there already is taken if the same teacher, labeler, frames and
+    settings made it, so that a run that was killed goes on with the same thresholds, to the last bit.
 
     Args:
         teacher: frozen.

@@ -1,4 +1,4 @@
-"""The quality of flow labels: what a pair's labels are judged by while they are made, and the record of a whole store."""
+"""The quality of flow labels: what each is judged by while it is made, and the record of a whole store."""
 from __future__ import annotations
 
 from typing import Any, Collection, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Type
@@ -29,7 +29,7 @@ class FlowLabelJudge:
 
     def look(self, unit: LabelUnit, frames: Mapping[int, np.ndarray], labels: Sequence[Labeled],
              wanted: Collection[str]) -> List[Tuple[Labeled, Optional[Mapping[str, Any]]]]:
-        """The labels of a pair with the speeds of all its motion, also of what was not kept, and the sums that they are judged by.
+        """The labels of a pair with the speeds of all its motion, and the sums that they are judged by.
 
         None instead of sums where the way back is labelled as a pair of its own, and so is not known yet.
         """
@@ -55,16 +55,18 @@ class FlowLabelJudge:
 
 
 def judge_labels(store: LabelStore, dataset: Any) -> Dict[str, Any]:
-    """The quality of all labels in ``store`` that were made of ``dataset``, see :mod:`mmrefine.evaluation.labels.quality`.
+    """The quality of all labels in ``store`` that were made of ``dataset``, as a record.
 
-    Adds up the sums that stage 1 left in the store with each label. Frames and label are read only where there are none (labels of an
-    older version, or of a pair and its reverse that were labelled separately) or where there is ground truth; the record is the same.
-    One pair at a time, so memory does not grow with the video; the processes of a distributed run share the pairs, keep the sums of
-    each, and all get the same record.
+    See :mod:`mmrefine.evaluation.labels.quality`. Adds up the sums that stage 1 left in the store with each label.
+    Frames and label are read only where there are none (labels of an older version, or of a pair and its reverse that
+    were labelled separately) or where there is ground truth; the record is the same. One pair at a time, so memory does
+    not grow with the video; the processes of a distributed run share the pairs, keep the sums of each, and all get the
+    same record.
 
     Args:
         store: complete.
-        dataset: frame pairs without a pipeline, in either or both directions; the label of a reversed pair is found without being listed.
+        dataset: frame pairs without a pipeline, in either or both directions; the label of a reversed pair is found
+            without being listed.
 
     Returns:
         the record, with ``truth`` if ``dataset`` has a ``truth_root``.
@@ -90,7 +92,8 @@ def judge_against_truth(store: LabelStore, dataset: Any, record: Mapping[str, An
 
     Args:
         store: complete.
-        dataset: frame pairs whose pipeline ends in :class:`~mmrefine.datasets.transforms.PackPair`, with the truth if there is any.
+        dataset: frame pairs whose pipeline ends in :class:`~mmrefine.datasets.transforms.PackPair`, with the truth if
+            there is any.
         record: of :func:`judge_labels`.
     """
     results: Results = []
@@ -104,12 +107,13 @@ def judge_against_truth(store: LabelStore, dataset: Any, record: Mapping[str, An
     return add_truth(record, results) if results else dict(record)
 
 
-def look_at_pair(frames1: Tensor, frames2: Tensor, labels: Sequence[FlowLabel], stats: Sequence[Mapping[str, Any]]) -> List[LabelSums]:
+def look_at_pair(frames1: Tensor, frames2: Tensor, labels: Sequence[FlowLabel],
+                 stats: Sequence[Mapping[str, Any]]) -> List[LabelSums]:
     """Sum up the labels of a pair of frames, one by one.
 
-    What the guards of the labeler said is believed; where a guard was not asked, the pair is judged now: duplicates by the frames, cuts
-    by the frames and the stored motion, whose gaps are filled from the nearest labelled pixel. A pair of which nothing was kept is not
-    judged for a cut, and does no harm as one.
+    What the guards of the labeler said is believed; where a guard was not asked, the pair is judged now: duplicates by
+    the frames, cuts by the frames and the stored motion, whose gaps are filled from the nearest labelled pixel. A pair
+    of which nothing was kept is not judged for a cut, and does no harm as one.
 
     Args:
         frames1: ``(1, 3, H, W)`` RGB in [0, 1], on the CPU.
@@ -140,7 +144,8 @@ def fill_gaps(label: FlowLabel) -> Tensor:
     return flow[:, torch.from_numpy(source[nearest].ravel())].view_as(label.flow)
 
 
-def _judge_pair(store: LabelStore, dataset: Any, index: int, unit: LabelUnit, keys: Collection[str]) -> Iterator[Tuple[str, LabelTally]]:
+def _judge_pair(store: LabelStore, dataset: Any, index: int, unit: LabelUnit,
+                keys: Collection[str]) -> Iterator[Tuple[str, LabelTally]]:
     """The tallies of a pair, and of its reverse if the labeler made that one with it."""
     both = [unit.key, unit.backward_key]
     there = both if store.has(both[1]) else both[:1]

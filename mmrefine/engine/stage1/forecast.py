@@ -53,11 +53,13 @@ class Forecast:
         return f'Stage 1: forecast: {", ".join(parts)} for {self.pairs} pairs'
 
 
-def forecast(measured: Sequence[Measured], left: Sequence[Tuple[int, int]], peak_bytes: Optional[float] = None) -> Forecast:
+def forecast(measured: Sequence[Measured], left: Sequence[Tuple[int, int]],
+             peak_bytes: Optional[float] = None) -> Forecast:
     """What a process takes for its batches; time and disk grow like the pixels of a frame.
 
     Args:
-        measured: its first batches, in their order, at least one. The first of several warms up and counts in no rate of time.
+        measured: its first batches, in their order, at least one. The first of several warms up and counts in no rate
+            of time.
         left: (pairs, pixels) of each batch to come.
         peak_bytes: see :func:`expected_peak`.
     """
@@ -78,7 +80,8 @@ def forecast(measured: Sequence[Measured], left: Sequence[Tuple[int, int]], peak
 def expected_peak(peak: float, resident: float, growth: float, pass_seen: float, pass_most: float) -> float:
     """Most bytes at a time if batches still come that are larger than those measured.
 
-    What stays between batches does not grow, what a pass of the teacher must hold grows as known, and the rest like the pixels.
+    What stays between batches does not grow, what a pass of the teacher must hold grows as known, and the rest like the
+    pixels.
 
     Args:
         peak: measured, bytes.

@@ -18,14 +18,15 @@ FEW = 3
 
 
 class Outlook:
-    """Measures the first batches of a run, forecasts what the run takes, and refuses what cannot fit before hours are spent.
+    """Measures the first batches of a run, forecasts what the run takes, and refuses early what cannot fit.
 
     All processes of a run call :meth:`begin` and :meth:`judge`, whatever they have to do. Nothing here changes a label.
 
     Args:
-        teacher: frozen; says with ``memory_settings()``, if it has that, which config keys to lower where memory does not suffice.
-        labeler: of the run; says with ``pass_sizes(size, units)``, if it has that, in which sizes it shows frames to the teacher, and how
-            many pairs at a time; and may have ``memory_settings()``, too.
+        teacher: frozen; says with ``memory_settings()``, if it has that, which config keys to lower where memory does
+            not suffice.
+        labeler: of the run; says with ``pass_sizes(size, units)``, if it has that, in which sizes it shows frames to
+            the teacher, and how many pairs at a time; and may have ``memory_settings()``, too.
         source: of the frames.
         store: of the labels.
         batches: of this process.
@@ -33,7 +34,8 @@ class Outlook:
         log: called with one line.
     """
 
-    def __init__(self, teacher: Teacher, labeler: Labeler, source: LabelSource, store: LabelStore, batches: Sequence[Sequence[LabelUnit]],
+    def __init__(self, teacher: Teacher, labeler: Labeler, source: LabelSource, store: LabelStore,
+                 batches: Sequence[Sequence[LabelUnit]],
                  machine: Machine, log: Callable[[str], None]) -> None:
         self.teacher, self.labeler, self.source, self.store = teacher, labeler, source, store
         self.batches, self.machine, self.log = batches, machine, log
@@ -45,7 +47,8 @@ class Outlook:
         self._processes = 1  # of this run on this machine
         self._peak_before: Optional[int] = None
         self._pass_most = 0
-        self._pass_known: Dict[Tuple[Tuple[int, int], int], int] = {}  # by size and units: there may be thousands of batches
+        # by size and units: there may be thousands of batches
+        self._pass_known: Dict[Tuple[Tuple[int, int], int], int] = {}
 
     def begin(self) -> None:
         """Look at the sizes of the frames before the first batch.
@@ -102,14 +105,14 @@ class Outlook:
         free = self.machine.free_disk(self.store.root)
         if free is not None and whole.disk_left > free:
             raise LabelStoreError(f'{self.store.root}: the labels of {whole.pairs_left} pairs still to come take about '
-                                  f'{size_text(whole.disk_left)}, and the disk has {size_text(free)} free; free some space or choose '
-                                  'another work dir, then run again: what is finished is kept')
+                                  f'{size_text(whole.disk_left)}, and the disk has {size_text(free)} free; free some '
+                                  'space or choose another work dir, then run again: what is finished is kept')
         room = self.machine.capacity(self._processes)
         peak = None if share is None else share.peak_bytes
         if peak is not None and room is not None and peak > room:
             several = f' for each of {self._processes} processes' if self._processes > 1 else ''
-            raise ConfigError(f'{self.store.root}: the largest batch still to come takes about {size_text(peak)} of {self.machine.memory}, and '
-                              f'there are {size_text(room)}{several}; {self._remedy()}')
+            raise ConfigError(f'{self.store.root}: the largest batch still to come takes about {size_text(peak)} of '
+                              f'{self.machine.memory}, and there are {size_text(room)}{several}; {self._remedy()}')
 
     def _remedy(self) -> str:
         pairs = max(map(len, self.batches))
@@ -141,7 +144,7 @@ class Outlook:
 
 
 def pass_bytes(teacher: Teacher, labeler: Any, size: Tuple[int, int], units: int) -> int:
-    """Bytes that the largest pass of the teacher over some units must hold at once; 0 where teacher or labeler do not tell.
+    """Bytes that the largest pass of the teacher over some units must hold at once; 0 if not known.
 
     Args:
         teacher: of the run.

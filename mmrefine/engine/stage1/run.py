@@ -20,7 +20,7 @@ from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.fileio.store.layout import fingerprint_of, wanted_of
 from mmrefine.fileio.store.statistics import summarize
 from mmrefine.registry import LABEL_JUDGES
-from mmrefine.structures import LabelBatch, Labeler, LabelJudge, LabelSource, LabelUnit, Teacher
+from mmrefine.structures import LabelBatch, Labeled, Labeler, LabelJudge, LabelSource, LabelUnit, Teacher
 from mmrefine.values import as_count
 
 Batch = Sequence[LabelUnit]
@@ -42,11 +42,12 @@ class LabelRun:
     seconds: float
 
 
-def label_fingerprint(teacher: Teacher, labeler: Labeler, source: LabelSource, version: str, batch_size: int = 1) -> Dict[str, str]:
+def label_fingerprint(teacher: Teacher, labeler: Labeler, source: LabelSource, version: str,
+                      batch_size: int = 1) -> Dict[str, str]:
     """Everything that decides what the labels of ``source`` are, as short digests by name.
 
-    ``teacher`` stands for the weights, ``reading`` for what the weights do not tell, see ``Teacher.describe``; of a teacher whose answers
-    depend on which units share a pass (``depends_on_batch``) also the size of a batch.
+    ``teacher`` stands for the weights, ``reading`` for what the weights do not tell, see ``Teacher.describe``; of a
+    teacher whose answers depend on which units share a pass (``depends_on_batch``) also the size of a batch.
     """
     reading = dict(teacher.describe())
     if getattr(teacher, 'depends_on_batch', False):
@@ -77,8 +78,8 @@ def wanted_keys(source: LabelSource, labeler: Labeler) -> List[str]:
     keys = [key for unit in source.units for key in labeler.keys(unit)]
     if len(set(keys)) < len(keys):
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise ConfigError(f'the labeler would make {len(keys) - len(set(keys))} labels of the data set twice, the first is {twice}; if '
-                          "both have directions='both', set directions='forward' in the data set")
+        raise ConfigError(f'the labeler would make {len(keys) - len(set(keys))} labels of the data set twice, the '
+                          f"first is {twice}; if both have directions='both', set directions='forward' in the data set")
     return keys
 
 
@@ -96,9 +97,9 @@ def make_labels(teacher: Teacher,
                 read_ahead: int = 1) -> LabelRun:
     """Label every unit of ``source`` that ``store`` lacks, and complete the store once it has all.
 
-    The store is the same, byte for byte, whatever the number of processes and however often the run was killed: the batches are cut
-    from the whole list of units before they are shared out, so each unit always shares its pass with the same others. If one process
-    fails, all raise its error.
+    The store is the same, byte for byte, whatever the number of processes and however often the run was killed: the
+    batches are cut from the whole list of units before they are shared out, so each unit always shares its pass with
+    the same others. If one process fails, all raise its error.
 
     After a few batches it forecasts what time, memory and disk all will take, and stops there if they do not fit: see
     :class:`~mmrefine.engine.stage1.outlook.Outlook`.
@@ -110,17 +111,19 @@ def make_labels(teacher: Teacher,
         store: where the labels go; created here.
         batch_size: units per forward pass; only neighbours of one scene share a pass.
         min_kept: least mean weight over the whole store, in [0, 1].
-        part: (k, n), k from 1 to n: label only the k-th n-th of the batches, as one of n machines whose stores are merged later.
+        part: (k, n), k from 1 to n: label only the k-th n-th of the batches, as one of n machines whose stores are
+            merged later.
         device: where the teacher lives.
         log: called with one line of progress (rank 0).
         log_every: seconds between two of them.
         machine: what there is of memory and disk; default: what the system says.
-        read_ahead: batches whose frames a thread of its own reads while the teacher computes, so that ``source`` belongs to it
-            meanwhile; 0: each batch is read when its turn comes, without a thread. The labels are the same.
+        read_ahead: batches whose frames a thread of its own reads while the teacher computes, so that ``source``
+            belongs to it meanwhile; 0: each batch is read when its turn comes, without a thread. The labels are the
+            same.
 
     Raises:
-        ConfigError: a batch size below 1, a part that does not exist, both the data set and the labeler make the backward pairs, or the
-            batches do not fit into memory.
+        ConfigError: a batch size below 1, a part that does not exist, both the data set and the labeler make the
+            backward pairs, or the batches do not fit into memory.
         StaleLabelsError: the store was made with other settings.
         LabelStoreError: the store cannot be written, or the labels do not fit on its disk.
         TeacherError: the teacher's motion cannot be used; names the units.
@@ -131,7 +134,8 @@ def make_labels(teacher: Teacher,
         raise ConfigError(f'part of the labels must be k/n with k from 1 to n, got {part[0]}/{part[1]}')
     keys = wanted_keys(source, labeler)
     rank, world = get_dist_info()
-    together(lambda: store.create() if rank == 0 else None)  # one sweeps what a killed run left, before the others write
+    # one sweeps what a killed run left, before the others write
+    together(lambda: store.create() if rank == 0 else None)
     together(store.create)
     started = time.monotonic()
     together(lambda: store.expect(wanted_of(keys)) if rank == 0 else None)
@@ -155,9 +159,10 @@ def make_labels(teacher: Teacher,
         return LabelRun(len(there), made, sum(there) / max(len(there), 1), time.monotonic() - started)
     kept = float(label_summary(store)['kept'])
     if kept < min_kept:
-        raise NoLabelsError(f'{store.root}: only {kept:.3%} of the motion survived the checks, under min_kept={min_kept:.3%}; loosen '
-                            'labeler.filters (alpha, beta, tolerance), check that the checkpoint belongs to the model, or look at the '
-                            'frames (cuts, duplicates and flicker leave nothing to verify), then delete this folder and run again')
+        raise NoLabelsError(f'{store.root}: only {kept:.3%} of the motion survived the checks, under '
+                            f'min_kept={min_kept:.3%}; loosen labeler.filters (alpha, beta, tolerance), check that the '
+                            'checkpoint belongs to the model, or look at the frames (cuts, duplicates and flicker '
+                            'leave nothing to verify), then delete this folder and run again')
     return LabelRun(len(keys), made, kept, time.monotonic() - started)
 
 
@@ -169,7 +174,8 @@ def label_summary(store: LabelStore) -> Dict[str, Any]:
 
 def _batches(source: LabelSource, batch_size: int) -> List[Batch]:
     units = list(source.units)
-    return [[units[i] for i in batch] for batch in scene_batches([unit.scene for unit in units], range(len(units)), batch_size)]
+    return [[units[i] for i in batch]
+            for batch in scene_batches([unit.scene for unit in units], range(len(units)), batch_size)]
 
 
 def _share(batches: List[Batch], which: int, count: int) -> List[Batch]:
@@ -196,14 +202,16 @@ class _Run:
         """Whether the store has all labels of a batch."""
         return all(self.store.has(key) for unit in batch for key in self.labeler.keys(unit))
 
-    def label(self, batches: Iterable[Batch], read_ahead: int, progress: Callable[[int], None], outlook: Optional[Outlook] = None) -> int:
+    def label(self, batches: Iterable[Batch], read_ahead: int, progress: Callable[[int], None],
+              outlook: Optional[Outlook] = None) -> int:
         """Label what is missing of these batches; how many labels were made."""
         made = done = 0
         began = None if outlook is None else outlook.machine.clock()
         with ReadAhead(map(self._read, batches), read_ahead) as reading:
             for batch in reading:
                 units = batch.units
-                if batch.frames and not self.has_made(units):  # else another run on the same store has made them meanwhile
+                # else another run on the same store has made them meanwhile
+                if batch.frames and not self.has_made(units):
                     keys = self._label_batch(batch)
                     made += len(keys)
                     if outlook is not None and began is not None:
@@ -233,11 +241,14 @@ class _Run:
             raise TeacherError(f"{', '.join(unit.key for unit in batch.units)}: {error}") from error
         wanted = [key for unit in batch.units for key in self.labeler.keys(unit)]
         if list(labels) != wanted:
-            raise ValueError(f'{type(self.labeler).__name__}.label() must give the labels {wanted}, as keys() says, got {list(labels)}')
+            raise ValueError(f'{type(self.labeler).__name__}.label() must give the labels {wanted}, as keys() says, '
+                             f'got {list(labels)}')
         written = []
         for unit, frames in zip(batch.units, batch.frames):
             found = [labels[key] for key in self.labeler.keys(unit)]
-            judged = self.judge.look(unit, frames, found, self.wanted) if self.judge else [(label, None) for label in found]
+            judged: List[Tuple[Labeled, Optional[Mapping[str, Any]]]] = [(label, None) for label in found]
+            if self.judge is not None:
+                judged = self.judge.look(unit, frames, found, self.wanted)
             for label, quality in judged:
                 self.store.write(label.key, label.label, label.statistics, quality)
                 written.append(label.key)

@@ -19,9 +19,10 @@ __all__ = ['FlowCodec']
 
 FLOW, WEIGHT = '.png', '.weight.png'
 
-# Weights of 255. A label that has no more than this many different ones (a mask with a floor, say) keeps them all; of any other each
-# becomes the nearest step, 2/15 apart and closer near 0: finer steps take four of five bytes and tell more than anybody knows of a
-# weight. The motion of pixels that are hardly believed is the wildest, and no student would notice them.
+# Weights of 255. A label that has no more than this many different ones (a mask with a floor, say) keeps them all; of
+# any other each becomes the nearest step, 2/15 apart and closer near 0: finer steps take four of five bytes and tell
+# more than anybody knows of a weight. The motion of pixels that are hardly believed is the wildest, and no student
+# would notice them.
 MANY = 16
 STEPS = (2, 6, *range(17, 256, 34))
 LEAST_OF_MANY = np.float32(1 / 255)
@@ -30,11 +31,12 @@ PACKING_WITH_WEIGHTS = 7
 
 
 class FlowCodec:
-    """Flow labels: a 16-bit PNG in KITTI's layout, and beside it an 8-bit PNG of the weights if some are neither 0 nor 1.
+    """Flow labels: a 16-bit PNG in KITTI's layout, and an 8-bit PNG of the weights if some are neither 0 nor 1.
 
-    Flow is kept to the nearest 1/64 px (so to ±1/128 px). Up to 16 different weights of a label are kept to the nearest 1/255, and none
-    becomes 0. Of a label with more, each weight becomes the nearest of 2/255, 6/255, 1/15, 3/15, 5/15 … 1, so it is at most 0.07 off and
-    by no more than a factor of 2; below 1/255 it becomes 0. Motion beyond ±511 px gets weight 0, as KITTI's layout cannot hold it.
+    Flow is kept to the nearest 1/64 px (so to ±1/128 px). Up to 16 different weights of a label are kept to the nearest
+    1/255, and none becomes 0. Of a label with more, each weight becomes the nearest of 2/255, 6/255, 1/15, 3/15, 5/15 …
+    1, so it is at most 0.07 off and by no more than a factor of 2; below 1/255 it becomes 0. Motion beyond ±511 px gets
+    weight 0, as KITTI's layout cannot hold it.
     """
     kind = 'flow'
     suffixes = (FLOW, WEIGHT)
@@ -72,11 +74,13 @@ class FlowCodec:
 
 
 def _label_of(flow: np.ndarray, valid: np.ndarray, weight8: Optional[np.ndarray]) -> FlowLabel:
-    """The label whose files hold the motion ``(H, W, 2)`` px, 0 where it is not valid, and the weights, uint8; None: 1 where valid."""
+    """The label of a motion ``(H, W, 2)`` px, 0 where not valid, and of weights, uint8; None: 1 where valid."""
     import torch  # here, as stores are merged and checked without it
 
     from mmrefine.structures import FlowLabel
-    weight = valid.astype(np.float32) if weight8 is None else np.divide(weight8 * valid, np.float32(255), dtype=np.float32)
+    weight = valid.astype(np.float32)
+    if weight8 is not None:
+        weight = np.divide(weight8 * valid, np.float32(255), dtype=np.float32)
     return FlowLabel(torch.from_numpy(flow).permute(2, 0, 1), torch.from_numpy(weight)[None])
 
 

@@ -14,7 +14,8 @@ __all__ = ['FIRST_KIND', 'codec_of', 'register_codec']
 FIRST_KIND = 'flow'  # stores that do not say their kind are from when there was no other
 RECORDS = '.json'  # ends the names of a store's own files
 
-_MODULES = {'flow': 'mmrefine.fileio.codecs.flow'}  # of the codecs that come with the package, which register themselves
+# of the codecs that come with the package, which register themselves
+_MODULES = {'flow': 'mmrefine.fileio.codecs.flow'}
 _CODECS: Dict[str, LabelCodec] = {}
 
 
@@ -25,8 +26,8 @@ def register_codec(codec: LabelCodec) -> LabelCodec:
         ValueError: it writes no files, or files that a store would take for its own.
     """
     if not codec.suffixes or any(not suffix.startswith('.') or suffix.endswith(RECORDS) for suffix in codec.suffixes):
-        raise ValueError(f"the suffixes of the label codec {codec.kind!r} must begin with '.' and must not end with {RECORDS!r}, which "
-                         f'the files of the store itself have, got {codec.suffixes!r}')
+        raise ValueError(f"the suffixes of the label codec {codec.kind!r} must begin with '.' and must not end with "
+                         f'{RECORDS!r}, which the files of the store itself have, got {codec.suffixes!r}')
     _CODECS[codec.kind] = codec
     return codec
 
@@ -40,6 +41,7 @@ def codec_of(kind: str) -> LabelCodec:
     if kind not in _CODECS and kind in _MODULES:
         importlib.import_module(_MODULES[kind])
     if kind not in _CODECS:
-        raise LabelStoreError(f'labels of the kind {kind!r} cannot be read here, only {", ".join(sorted({*_CODECS, *_MODULES}))}; import the '
-                              'package that writes them first (custom_imports in a config), so that it can call register_codec')
+        raise LabelStoreError(f'labels of the kind {kind!r} cannot be read here, only '
+                              f'{", ".join(sorted({*_CODECS, *_MODULES}))}; import the package that writes them first '
+                              '(custom_imports in a config), so that it can call register_codec')
     return _CODECS[kind]

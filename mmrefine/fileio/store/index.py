@@ -23,7 +23,8 @@ def read_fingerprint(root: Path) -> Dict[str, str]:
     """
     found = read_json(root / FINGERPRINT)
     if not are_words(found):
-        raise LabelStoreError(f'{root / FINGERPRINT}: is broken: it does not map names to digests; {REMEDY}, and label again')
+        raise LabelStoreError(f'{root / FINGERPRINT}: is broken: it does not map names to digests; {REMEDY}, and label '
+                              'again')
     return found
 
 
@@ -42,7 +43,7 @@ def read_manifest(path: Path) -> Dict[str, Any]:
 
 
 def read_label_record(path: Path, made_from: str) -> Dict[str, Any]:
-    """The file that says that a label is whole: ``stats``, and ``files`` and ``sizes`` by suffix; ``quality`` if the label came with it.
+    """The record of a whole label: ``stats``, ``files`` and ``sizes`` by suffix, ``quality`` if it came with it.
 
     Args:
         path: the file.
@@ -54,12 +55,13 @@ def read_label_record(path: Path, made_from: str) -> Dict[str, Any]:
     found = read_json(path)
     fault = label_fault(found, made_from)
     if fault:
-        raise LabelStoreError(f'{path}: {fault}; delete this file and run the labelling again, which makes this label anew')
+        raise LabelStoreError(f'{path}: {fault}; delete this file and run the labelling again, which makes this label '
+                              'anew')
     return found
 
 
 def read_wanted(path: Path) -> Dict[str, Any]:
-    """How many labels the store will hold, and the digest of their keys, as :func:`~mmrefine.fileio.store.layout.wanted_of` gives it.
+    """What :func:`~mmrefine.fileio.store.layout.wanted_of` said of the labels that the store will hold.
 
     Raises:
         LabelStoreError: it cannot be read, or is broken.
@@ -72,7 +74,7 @@ def read_wanted(path: Path) -> Dict[str, Any]:
 
 
 def seal_of(content: Mapping[str, Any]) -> str:
-    """The digest that a manifest, or the statistics of a label, hold of all else in them; ``content`` in JSON's own types."""
+    """The digest that a manifest, or the record of a label, holds of all else in it, in JSON's own types."""
     return digest_of({name: value for name, value in content.items() if name != 'digest'})
 
 
@@ -85,7 +87,7 @@ def part_fault(found: Mapping[str, Any], parts: Mapping[str, type]) -> Optional[
 
 
 def manifest_shape_fault(manifest: Mapping[str, Any]) -> Optional[str]:
-    """What makes a manifest unreadable: another format, or parts that are missing or of another type; None if nothing does."""
+    """What makes a manifest unreadable: another format, parts missing or of another type; None if nothing does."""
     found = manifest.get('format')
     if found != FORMAT and str(found).startswith(FORMAT.rstrip('0123456789')):
         return f'is of the format {found}, and this version reads only {FORMAT}'
@@ -103,7 +105,7 @@ def manifest_fault(manifest: Mapping[str, Any]) -> Optional[str]:
 
 
 def label_fault(record: Mapping[str, Any], made_from: Optional[str]) -> Optional[str]:
-    """What is wrong with the file that says that a label is whole; ``made_from`` of the store, None if that is not known."""
+    """What is wrong with the record of a label; ``made_from`` of the store, None if that is not known."""
     fault = part_fault(record, LABEL_PARTS) or seal_fault(record)
     if fault is None and made_from not in (None, record['made_from']):
         return f'does not belong to the store: it was made from {record["made_from"]}, {FINGERPRINT} says {made_from}'

@@ -2,20 +2,20 @@
 
 ::
 
-    <root>/fingerprint.json                  what the labels were made from; written first
-    <root>/<scene>/<frame1>__<frame2><suffix>   the files of a label, as the codec of its kind writes them; the first always exists
-    <root>/<scene>/<frame1>__<frame2>.json   statistics, digests and sizes; written last, so it says that the label is whole
-    <root>/manifest.json                     kind, fingerprint, all statistics, a digest of each file; says that the store is complete
-    <root>/quality.json                      what the quality of each label is judged by, only if the labels came with it
-    <root>/wanted.json                       while labelling: how many labels there will be, and a digest of their keys
-    <root>/.lock                             held by whoever changes the store, empty
+    fingerprint.json                     what the labels were made from; written first
+    <scene>/<frame1>__<frame2><suffix>   the files of a label, as the codec of its kind writes them; the first always is
+    <scene>/<frame1>__<frame2>.json      statistics, digests and sizes; written last: it says that the label is whole
+    manifest.json                        kind, fingerprint, all statistics, digests; it says that the store is complete
+    quality.json                         what the quality of each label is judged by, only if the labels came with it
+    wanted.json                          while labelling: how many labels there will be, and a digest of their keys
+    .lock                                held by whoever changes the store, empty
 
-Each file appears whole or not at all and depends on its label alone. Therefore a killed run goes on where it was, and the
-finished folder is the same to the byte. ``finish`` folds the statistics into the manifest, what judges the labels into a file
-beside it, and removes their files.
+Each file appears whole or not at all and depends on its label alone. Therefore a killed run goes on where it was, and
+the finished folder is the same to the byte. ``finish`` folds the statistics into the manifest, what judges the labels
+into a file beside it, and removes their files.
 
-Any number of processes can work on one store, also runs that know nothing of each other: whoever changes it holds the lock of
-the folder and finds its own fingerprint there, and a label that is whole is never touched again.
+Any number of processes can work on one store, also runs that know nothing of each other: whoever changes it holds the
+lock of the folder and finds its own fingerprint there, and a label that is whole is never touched again.
 """
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ __all__ = ['LabelStore']
 class LabelStore(LabelReader):
     """Labels of one kind under ``root``, made from what ``fingerprint`` names.
 
-    A key is ``scene/frame1__frame2``, or ``scene/first__last@stride`` for a clip; the scene may have several parts. The codec of the
-    kind says how labels are stored, and what of them, see :class:`~mmrefine.fileio.codecs.flow.FlowCodec`.
+    A key is ``scene/frame1__frame2``, or ``scene/first__last@stride`` for a clip; the scene may have several parts. The
+    codec of the kind says how labels are stored, and what of them, see :class:`~mmrefine.fileio.codecs.flow.FlowCodec`.
 
     Args:
         root: the folder; it need not exist yet.
-        fingerprint: what the labels depend on (teacher weights, labeler config, frames, …) -> its digest; ``kind`` is the kind of the
-            labels itself, flow if it is not there.
+        fingerprint: what the labels depend on (teacher weights, labeler config, frames, …) -> its digest; ``kind`` is
+            the kind of the labels itself, flow if it is not there.
 
     Raises:
         LabelStoreError: no codec of this kind is known.
@@ -70,7 +70,8 @@ class LabelStore(LabelReader):
                     alien = sorted(entry.name for entry in self.root.iterdir() if not entry.name.startswith('.'))
                     if alien:
                         raise LabelStoreError(f'{self.root}: the folder is not empty ({alien[0]}, …) and has no '
-                                              'fingerprint.json, so it is not a label store; set the store to a new folder')
+                                              'fingerprint.json, so it is not a label store; set the store to a '
+                                              'new folder')
                 if not path.exists() or self._holds_nothing():
                     write_json(path, dict(sorted(self.fingerprint.items())))
                 self._check(read_fingerprint(self.root))
@@ -97,7 +98,8 @@ class LabelStore(LabelReader):
                     return
             write_bytes(path, json_bytes({**wanted, 'seal': digest_of(dict(wanted))}))
 
-    def write(self, key: str, label: Any, stats: Mapping[str, Any], quality: Optional[Mapping[str, Any]] = None) -> None:
+    def write(self, key: str, label: Any, stats: Mapping[str, Any],
+              quality: Optional[Mapping[str, Any]] = None) -> None:
         """Put a label and its statistics on disk; ``has(key)`` holds from the moment that all of it is there.
 
         A label that is whole already stays as it is: the same fingerprint made it.
@@ -114,7 +116,8 @@ class LabelStore(LabelReader):
         """
         self.put(key, self.codec.encode(label), stats, quality)
 
-    def put(self, key: str, files: Mapping[str, bytes], stats: Mapping[str, Any], quality: Optional[Mapping[str, Any]] = None) -> None:
+    def put(self, key: str, files: Mapping[str, bytes], stats: Mapping[str, Any],
+            quality: Optional[Mapping[str, Any]] = None) -> None:
         """``write`` for a label whose files are made already: their bytes by suffix."""
         paths = {suffix: self._path(key, suffix) for suffix in (*self.codec.suffixes, STATS)}
         with self._locked(self.root / key):
@@ -157,8 +160,9 @@ class LabelStore(LabelReader):
             known = list(self.manifest['pairs']) if self.is_complete() else []
             missing = [key for key in wanted if not self.has(key)]
             if missing:
-                raise LabelStoreError(f'{self.root}: {len(missing)} of {len(wanted)} labels are missing or not whole, the first is '
-                                      f'{missing[0]!r}; run the labelling again, it goes on where it stopped')
+                raise LabelStoreError(f'{self.root}: {len(missing)} of {len(wanted)} labels are missing or not whole, '
+                                      f'the first is {missing[0]!r}; run the labelling again, it goes on where it '
+                                      'stopped')
             manifest = self._folded({*known, *wanted}, extra)
             write_json(path, {**manifest, 'digest': seal_of(manifest)})
             self._manifest = self._quality = None
@@ -173,7 +177,8 @@ class LabelStore(LabelReader):
             record = self.record(key)
             stats[key] = record['stats']
             soft += [key] if len(record['files']) > 1 else []
-            files.update({key + suffix: record['files'][suffix] for suffix in self.codec.suffixes if suffix in record['files']})
+            files.update({key + suffix: record['files'][suffix] for suffix in self.codec.suffixes
+                          if suffix in record['files']})
             if record['quality'] is not None:
                 quality[key] = record['quality']
         manifest: Dict[str, Any] = dict(
@@ -195,7 +200,7 @@ class LabelStore(LabelReader):
 
     @contextlib.contextmanager
     def _locked(self, path: Path) -> Iterator[None]:
-        """Alone in the folder, which holds labels of this fingerprint; ``path`` is what is to be written, for the message."""
+        """Alone in the folder, which holds labels of this fingerprint; ``path`` is what will be written, for errors."""
         try:
             with folder_lock(self.root):
                 self._check(read_fingerprint(self.root))

@@ -16,8 +16,10 @@ _MAX_NAME = 255  # bytes, on every common file system
 
 FORMAT = 'mmrefine-labels/3'
 FINGERPRINT, MANIFEST, QUALITY, WANTED = 'fingerprint.json', 'manifest.json', 'quality.json', 'wanted.json'
-STATS = '.json'  # what follows the key in the name of a label's statistics, as the suffixes of its codec in those of its other files
-KIND = 'kind'  # in fingerprint and manifest; a fingerprint without it is of the first kind, so that stores from before stay valid
+# what follows the key in the name of a label's statistics, as the suffixes of its codec in those of its other files
+STATS = '.json'
+# in fingerprint and manifest; a fingerprint without it is of the first kind, so that stores from before stay valid
+KIND = 'kind'
 REMEDY = 'delete the folder, or set the store to a new one'
 
 

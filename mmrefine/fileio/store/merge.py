@@ -33,10 +33,10 @@ class MergedStore:
 def merge_stores(out: PathLike, inputs: Sequence[PathLike]) -> MergedStore:
     """Copy the labels of all ``inputs`` into ``out``, which becomes the store that one process would have made.
 
-    The inputs are only read. They may overlap, as long as they agree, and may be unfinished: then so is ``out``, unless all together
-    have what a labelling run has noted as wanted, or one that is complete has all labels. Nothing is written before all inputs are
-    known to fit; each label that is copied is compared with its digest. A merge that was killed goes on where it was, and one into
-    an existing store of the same fingerprint adds to it.
+    The inputs are only read. They may overlap, as long as they agree, and may be unfinished: then so is ``out``, unless
+    all together have what a labelling run has noted as wanted, or one that is complete has all labels. Nothing is
+    written before all inputs are known to fit; each label that is copied is compared with its digest. A merge that was
+    killed goes on where it was, and one into an existing store of the same fingerprint adds to it.
 
     Args:
         out: folder of the merged store; it need not exist yet, and is none of the inputs.
@@ -44,7 +44,8 @@ def merge_stores(out: PathLike, inputs: Sequence[PathLike]) -> MergedStore:
 
     Raises:
         StaleLabelsError: the stores have different fingerprints; says which and what differs.
-        LabelStoreError: two stores differ in a label, which is named; a store is damaged or none; ``out`` cannot be written.
+        LabelStoreError: two stores differ in a label, which is named; a store is damaged or none; ``out`` cannot be
+            written.
     """
     if not inputs:
         raise LabelStoreError(f'{out}: there is nothing to merge into it; name at least one label store')
@@ -65,7 +66,8 @@ def merge_stores(out: PathLike, inputs: Sequence[PathLike]) -> MergedStore:
     whole = whole or wanted == wanted_of(homes)
     if begun and target.is_complete() and not whole:
         raise LabelStoreError(f'{out}: it is complete, and would not be with the unfinished labels of '
-                              f'{next(store.root for store in stores if not store.is_complete())}; merge into a new folder')
+                              f'{next(store.root for store in stores if not store.is_complete())}; merge into a new '
+                              'folder')
     extra = _extra(complete, homes) if whole else None
     target.create()
     if wanted is not None:
@@ -85,11 +87,12 @@ def _opened(root: Path) -> LabelStore:
         store = LabelStore.open(root)
         names = differing(read_fingerprint(root), store.fingerprint)
         if names:
-            raise LabelStoreError(f'{root}: {FINGERPRINT} and {MANIFEST} differ in {", ".join(names)}, so it is unclear what made its '
-                                  'labels; bring the folder back from a copy, or leave it out')
+            raise LabelStoreError(f'{root}: {FINGERPRINT} and {MANIFEST} differ in {", ".join(names)}, so it is '
+                                  'unclear what made its labels; bring the folder back from a copy, or leave it out')
         return store
     if not (root / FINGERPRINT).exists():
-        raise LabelStoreError(f'{root}: is not a label store ({"it has no " + FINGERPRINT if root.is_dir() else "there is no such folder"}); '
+        raise LabelStoreError(f'{root}: is not a label store '
+                              f'({"it has no " + FINGERPRINT if root.is_dir() else "there is no such folder"}); '
                               'correct the path, or leave it out')
     return LabelStore(root, read_fingerprint(root))
 
@@ -97,15 +100,17 @@ def _opened(root: Path) -> LabelStore:
 def _refuse_nested(out: Path, root: Path) -> None:
     outer, inner = out.resolve(), root.resolve()
     if outer == inner or outer in inner.parents or inner in outer.parents:
-        raise LabelStoreError(f'{out}: is, holds or lies in {root}, which is to be merged into it; merge into a folder of its own')
+        raise LabelStoreError(f'{out}: is, holds or lies in {root}, which is to be merged into it; merge into a folder '
+                              'of its own')
 
 
 def _refuse_other(first: LabelStore, store: LabelStore) -> None:
     found, wanted = store.fingerprint, first.fingerprint
-    story = ', '.join(f'{name} (there {wanted.get(name, "none")}, here {found.get(name, "none")})' for name in differing(found, wanted))
+    story = ', '.join(f'{name} (there {wanted.get(name, "none")}, here {found.get(name, "none")})'
+                      for name in differing(found, wanted))
     if story:
-        raise StaleLabelsError(f'{store.root}: cannot be merged with {first.root}, its labels were made with other {story}; merge only '
-                               'stores of the same teacher, labeler and frames')
+        raise StaleLabelsError(f'{store.root}: cannot be merged with {first.root}, its labels were made with other '
+                               f'{story}; merge only stores of the same teacher, labeler and frames')
 
 
 def _homes(stores: Iterable[LabelStore]) -> _Homes:
@@ -114,14 +119,17 @@ def _homes(stores: Iterable[LabelStore]) -> _Homes:
     for store in stores:
         for key in store.keys():
             record = store.record(key)
-            if not store.has(key):  # a picture is gone: another store may have it, else the labelling run makes the label again
+            # a picture is gone: another store may have it, else the labelling run makes the label again
+            if not store.has(key):
                 continue
             home, known = homes.setdefault(key, (store, record))
-            differs = [suffix for suffix in store.codec.suffixes if record['files'].get(suffix) != known['files'].get(suffix)]
+            differs = [suffix for suffix in store.codec.suffixes
+                       if record['files'].get(suffix) != known['files'].get(suffix)]
             differs += ['statistics'] if record['stats'] != known['stats'] else []
             if differs:
-                raise LabelStoreError(f'{store.root}: its label {key!r} is not the one of {home.root} ({", ".join(differs)} differ) '
-                                      'although both have the same fingerprint; keep one of them, nothing was merged')
+                raise LabelStoreError(f'{store.root}: its label {key!r} is not the one of {home.root} '
+                                      f'({", ".join(differs)} differ) although both have the same fingerprint; keep '
+                                      'one of them, nothing was merged')
     return dict(sorted(homes.items()))
 
 
@@ -132,8 +140,8 @@ def _extra(complete: List[LabelStore], homes: _Homes) -> Dict[str, Any]:
     names = {name for extra in extras for name in extra if name != 'summary'}
     odd = sorted(name for name in names if any(extra.get(name) != extras[0].get(name) for extra in extras))
     if odd:
-        raise LabelStoreError(f'{complete[0].root}: its manifest says another "{odd[0]}" than those of the other stores, so they cannot '
-                              'be merged')
+        raise LabelStoreError(f'{complete[0].root}: its manifest says another "{odd[0]}" than those of the other '
+                              'stores, so they cannot be merged')
     merged = {name: value for name, value in extras[0].items() if name != 'summary'}
     if summed:
         merged['summary'] = summarize((key, record['stats']) for key, (_, record) in homes.items())
@@ -149,8 +157,9 @@ def _copy(key: str, home: LabelStore, target: LabelStore) -> bool:
         data = home.bytes_of(key, suffix)
         found: Optional[str] = digest_of_bytes(data)
         if found != wanted:
-            raise LabelStoreError(f'{home.root / key}{suffix}: {home.codec.damage(data) or "changed"} (digest {found}, wanted {wanted}); bring '
-                                  'this file back from a copy, then merge again: what is merged is kept')
+            raise LabelStoreError(f'{home.root / key}{suffix}: {home.codec.damage(data) or "changed"} (digest {found}, '
+                                  f'wanted {wanted}); bring this file back from a copy, then merge again: what is '
+                                  'merged is kept')
         files[suffix] = data
     target.put(key, files, record['stats'], record['quality'])
     return True

@@ -8,7 +8,7 @@ __all__ = ['Packed']
 
 
 class Packed(Mapping[str, Any]):
-    """Key -> anything that JSON can say, kept as its text, which takes a fraction of what objects take. Each look unpacks it anew."""
+    """Key -> anything of JSON, kept as text, which takes a fraction of what objects take; unpacked at each access."""
 
     def __init__(self) -> None:
         self._texts: Dict[str, str] = {}

@@ -37,8 +37,8 @@ def read_quality(path: Path, made_from: str) -> Dict[str, Any]:
         if not _consists_of(data, _chunks(made_from, labels)):
             raise ValueError('not the bytes that were written for these labels')
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise LabelStoreError(f'{path}: cannot be read ({error}); bring this file back from a copy, or delete it: the labels are then '
-                              'read to be judged') from error
+        raise LabelStoreError(f'{path}: cannot be read ({error}); bring this file back from a copy, or delete it: the '
+                              'labels are then read to be judged') from error
     return labels
 
 

@@ -19,7 +19,7 @@ Reader = TypeVar('Reader', bound='LabelReader')
 
 
 class LabelReader:
-    """The reading half of a :class:`~mmrefine.fileio.store.label_store.LabelStore`, which tells what the arguments are."""
+    """The reading half of a :class:`~mmrefine.fileio.store.label_store.LabelStore`, with the same arguments."""
 
     def __init__(self, root: PathLike, fingerprint: Mapping[str, str]) -> None:
         self.root = Path(root)
@@ -52,8 +52,10 @@ class LabelReader:
         return store
 
     def has(self, key: str) -> bool:
-        """Whether the label is whole on disk. Of one that no manifest has taken over yet, its files are there and as large as they were;
-        whether they are as they were shows when they are read.
+        """Whether the label is whole on disk.
+
+        Of one that no manifest has taken over yet, the files are there and as large as they were; whether they are as
+        they were shows when they are read.
 
         Raises:
             LabelStoreError: the manifest is damaged.
@@ -73,7 +75,8 @@ class LabelReader:
         Raises:
             LabelStoreError: there is no such label, or one of its files is missing or damaged.
         """
-        return self.codec.decode({suffix: self.bytes_of(key, suffix) for suffix in self._entry(key)['files']}, str(self.root / key))
+        return self.codec.decode({suffix: self.bytes_of(key, suffix) for suffix in self._entry(key)['files']},
+                                 str(self.root / key))
 
     def stats(self, key: str) -> Dict[str, Any]:
         """The statistics that were written with the label.
@@ -96,7 +99,7 @@ class LabelReader:
             return None
 
     def record(self, key: str) -> Dict[str, Any]:
-        """What is known of a label: ``stats``, ``files`` (suffix -> digest of its bytes) and ``quality`` (None if it came without).
+        """What is known of a label: ``stats``, ``files`` (suffix -> digest) and ``quality`` (None if it has none).
 
         Raises:
             LabelStoreError: there is no such label, or what is known of it is damaged.
@@ -147,7 +150,7 @@ class LabelReader:
 
     @property
     def manifest(self) -> Dict[str, Any]:
-        """``kind``, ``fingerprint``, ``pairs`` (key -> statistics, sorted), ``files`` (key and suffix -> digest), ``extra``.
+        """``kind``, ``fingerprint``, ``pairs`` (key -> statistics), ``files`` (key and suffix -> digest), ``extra``.
 
         Raises:
             LabelStoreError: the store is not complete.
@@ -159,7 +162,7 @@ class LabelReader:
         return self._manifest
 
     def keys(self) -> List[str]:
-        """The keys of all labels, sorted; of a store that is not complete those that were whole once, see :meth:`has`."""
+        """The keys of all labels, sorted; of an unfinished store those that were whole once, see :meth:`has`."""
         if self.is_complete():
             return list(self.manifest['pairs'])
         return sorted(key_of(self.root, path) for path in stats_files(self.root))
@@ -183,7 +186,7 @@ class LabelReader:
         return label_path(self.root, key, suffix, self.codec.suffixes)
 
     def _entry(self, key: str) -> Dict[str, Any]:
-        """``stats`` and ``files`` of a whole label; ``sizes``, and ``quality`` if it came with it, until it is folded."""
+        """``stats`` and ``files`` of a whole label; until it is folded ``sizes``, and ``quality`` if there is any."""
         path = self._path(key, STATS)
         if not self._is_folded(key):
             try:

@@ -11,11 +11,11 @@ __all__ = ['summarize']
 
 
 def summarize(pairs: Iterable[Tuple[str, Mapping[str, Optional[float]]]]) -> Dict[str, Any]:
-    """Means of the statistics over all labels, and the same for each scene under ``scenes``; the order of the labels does not count.
+    """Means of the statistics over all labels, whatever their order, and those of each scene under ``scenes``.
 
     Args:
-        pairs: key ``scene/frame1__frame2`` and the statistics of that label. One that some labels lack (another version made
-            them, or it was not finite) has no mean.
+        pairs: key ``scene/frame1__frame2`` and the statistics of that label. One that some labels lack (another version
+            made them, or it was not finite) has no mean.
     """
     columns: Dict[str, Dict[str, array[float]]] = {}  # numbers alone take little room
     labels: Counter[str] = Counter()

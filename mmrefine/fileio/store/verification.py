@@ -52,8 +52,9 @@ class StoreCheck:
 def verify_store(root: PathLike) -> StoreCheck:
     """Read every file of a label store and compare it with what the store says of it; changes nothing, never raises.
 
-    Found are: changed, truncated and missing files, files that do not belong, a broken index, and a store whose labelling has not
-    come to its end. Where the manifest itself is broken, the labels are judged by the checksums that their own files have, if any.
+    Found are: changed, truncated and missing files, files that do not belong, a broken index, and a store whose
+    labelling has not come to its end. Where the manifest itself is broken, the labels are judged by the checksums that
+    their own files have, if any.
     """
     check = _Check(Path(root))
     if os.path.isdir(root):
@@ -79,8 +80,8 @@ class _Check:
         fingerprint = self._index(
             FINGERPRINT, lambda found: None if are_words(found) else 'is broken: it does not map names to digests',
             '; without it no labelling run accepts the folder')
-        manifest = self._index(MANIFEST, manifest_shape_fault, ': labelling has not come to its end (the same run goes on where it '
-                               'stopped), or the file was lost')
+        manifest = self._index(MANIFEST, manifest_shape_fault, ': labelling has not come to its end (the same run goes '
+                                                               'on where it stopped), or the file was lost')
         made_from = fingerprint if manifest is None else manifest['fingerprint']
         try:
             self.codec = codec_of(kind_of(made_from or {}))
@@ -100,8 +101,8 @@ class _Check:
             self.say(MANIFEST, fault)
         if fingerprint is not None:
             for name in differing(fingerprint, manifest['fingerprint']):
-                self.say(FINGERPRINT, f'is not that of the manifest: {name} is {fingerprint.get(name, "missing")}, there it is '
-                         f'{manifest["fingerprint"].get(name, "missing")}')
+                self.say(FINGERPRINT, f'is not that of the manifest: {name} is {fingerprint.get(name, "missing")}, '
+                                      f'there it is {manifest["fingerprint"].get(name, "missing")}')
         digests = manifest['files']
         for key in manifest['pairs']:
             for suffix in self.codec.suffixes:
@@ -162,15 +163,19 @@ class _Check:
         for folder, folders, files in os.walk(self.root, onerror=unreadable):
             here = Path(folder).relative_to(self.root)
             names = [(here / name).as_posix() for name in files]
-            names += [name for name in ((here / link).as_posix() for link in folders if os.path.islink(os.path.join(folder, link)))
+            names += [name for name in ((here / link).as_posix() for link in folders
+                                        if os.path.islink(os.path.join(folder, link)))
                       if name not in inhabited]
             for name in sorted(set(names) - self.belongs):
                 last = name.rpartition('/')[2]
                 if last.startswith(TEMP_PREFIX) and last.endswith(TEMP_SUFFIX):
                     if manifest is not None:  # else somebody may be writing it just now
-                        self.say(name, 'does not belong to the store: a killed writer left it; the same labelling run removes it')
-                elif manifest is not None and (name == WANTED or name.endswith(STATS) and name[:-len(STATS)] in manifest['pairs']):
-                    self.say(name, 'does not belong to the store: the manifest has taken it over; the same labelling run removes it')
+                        self.say(name, 'does not belong to the store: a killed writer left it; the same labelling run '
+                                       'removes it')
+                elif manifest is not None and (name == WANTED or name.endswith(STATS)
+                                               and name[:-len(STATS)] in manifest['pairs']):
+                    self.say(name, 'does not belong to the store: the manifest has taken it over; the same labelling '
+                                   'run removes it')
                 else:
                     self.say(name, 'does not belong to the store; move it away')
 

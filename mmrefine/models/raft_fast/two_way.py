@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Hashable, List, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +11,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from mmrefine.models.raft_fast.correlation import Correlation, corr_bytes
 from mmrefine.models.raft_fast.frame_memory import Features, FrameMemory
 from mmrefine.models.raft_fast.update_gates import UpdateGates
-
-Names = Tuple[Sequence[Hashable], Sequence[Hashable]]
+from mmrefine.structures.pairs import Names
 
 
 @dataclass(frozen=True)
@@ -57,12 +56,25 @@ def is_known(network: nn.Module) -> bool:
     return stock and (lookup.mode, lookup.padding_mode, lookup.align_corners) == ('bilinear', 'zeros', True)
 
 
-def pyramid_bytes(network: nn.Module, frames: Tensor) -> int:
-    """Bytes of the correlation pyramid that the network itself makes for padded frames ``(B, C, H, W)``."""
-    decoder: Any = network.decoder
-    cell = 2**(decoder.num_levels - 1)
-    size = (frames.shape[-2] // cell, frames.shape[-1] // cell)
-    return sum(corr_bytes(len(frames) * size[0] * size[1], size, decoder.num_levels))
+def pyramid_bytes(network: nn.Module, size: Tuple[int, int]) -> List[int]:
+    """Bytes of the correlation pyramid that the network itself makes for a pair of frames, level by level, fine to coarse.
+
+    Args:
+        network: one of :func:`is_known`.
+        size: (height, width) px of the padded frames.
+    """
+    levels = network.decoder.num_levels
+    height, width = (side // 2**(levels - 1) for side in size)
+    return corr_bytes(height * width, (height, width), levels)
+
+
+def peak_bytes(network: nn.Module, size: Tuple[int, int], pairs: int, max_corr_bytes: int) -> int:
+    """Bytes of the correlation pyramids that are in memory at once for ``pairs`` pairs, each in one direction; see above."""
+    levels = pyramid_bytes(network, size)
+    if sum(levels) <= max_corr_bytes:  # as many at a time as fit
+        return min(pairs, max_corr_bytes // sum(levels)) * sum(levels)
+    # one by one, without its fine levels
+    return next(sum(levels[i:]) for i in range(len(levels) + 1) if sum(levels[i:]) <= max_corr_bytes)
 
 
 def both_flows(network: nn.Module,

@@ -1,1 +1,1 @@
-"""Frozen networks that make labels."""
+"""Frozen networks and stored motion that labels are made of, and where a round gets them from."""

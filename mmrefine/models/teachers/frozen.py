@@ -11,12 +11,22 @@ from torch import Tensor, nn
 from mmrefine.errors import ConfigError
 from mmrefine.fileio.digest import digest_of_state
 from mmrefine.geometry import FramePad
-from mmrefine.models.raft_fast.correlation import corr_bytes
 from mmrefine.models.raft_fast.frame_memory import FrameMemory
-from mmrefine.models.raft_fast.two_way import Names, runs_two_way
+from mmrefine.models.raft_fast.two_way import peak_bytes, runs_two_way
 from mmrefine.models.refiners import FlowRefiner
+from mmrefine.structures.pairs import Names
+from mmrefine.values import as_choice
 
 _DTYPES = {'float32': None, 'bfloat16': torch.bfloat16}
+
+
+def check_dtype(dtype: str) -> str:
+    """The dtype, if it is one that a teacher can have.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    return as_choice('the dtype of the teacher', dtype, list(_DTYPES))
 
 
 class FrozenTeacher(nn.Module):
@@ -24,8 +34,8 @@ class FrozenTeacher(nn.Module):
 
     Args:
         refiner: the student as it is now; it is copied, so later training does not touch the teacher.
-        dtype: ``'float32'``, or ``'bfloat16'`` for autocast: faster where the hardware has it, at the price of other labels where
-            a check was close. Flows are float32 in any case.
+        dtype: ``'float32'``, or ``'bfloat16'`` for autocast: faster where the hardware has it, at the price of other
+            labels where a check was close. Flows are float32 in any case.
 
     Raises:
         ConfigError: another ``dtype``.
@@ -33,10 +43,8 @@ class FrozenTeacher(nn.Module):
 
     def __init__(self, refiner: FlowRefiner, dtype: str = 'float32') -> None:
         super().__init__()
-        if dtype not in _DTYPES:
-            raise ConfigError(f'the dtype of the teacher must be {" or ".join(map(repr, _DTYPES))}, got {dtype!r}')
+        self.dtype = check_dtype(dtype)
         self.refiner = copy.deepcopy(refiner).requires_grad_(False)
-        self.dtype = dtype
         self.memory = FrameMemory()
         self.train(False)
 
@@ -72,7 +80,8 @@ class FrozenTeacher(nn.Module):
         Frames that have ``names`` are remembered for the next calls, so that along a video each is encoded once.
         """
         with self._precision(frames1):
-            forward, backward = self.refiner.estimate_both(frames1, frames2, flow_init_fw, flow_init_bw, names, self.memory, iters)
+            forward, backward = self.refiner.estimate_both(frames1, frames2, flow_init_fw, flow_init_bw, names,
+                                                           self.memory, iters)
         return forward.float(), backward.float()
 
     def digest(self) -> str:
@@ -80,7 +89,7 @@ class FrozenTeacher(nn.Module):
         return digest_of_state(self.refiner.estimator.state_dict())
 
     def describe(self) -> Dict[str, Any]:
-        """What decides over its answers beside the weights: the network, its iterations, how frames are fed to it, its shortcuts."""
+        """What decides over its answers beside the weights: network, iterations, feeding of frames, shortcuts."""
         refiner = self.refiner
         found: Dict[str, Any] = dict(
             network=type(refiner.estimator).__name__, iters=refiner.test_iters, frames=dict(vars(refiner.normalize)))
@@ -103,22 +112,16 @@ class FrozenTeacher(nn.Module):
             pairs: shown at a time; a pair that is asked both ways counts twice.
         """
         refiner = self.refiner
-        network: Any = refiner.estimator
-        if not runs_two_way(network):
+        if not runs_two_way(refiner.estimator):
             return 0
-        cell = 2**(network.decoder.num_levels - 1)
         pad = FramePad(*size, refiner.readout.divisor, refiner.readout.least)
-        grid = ((size[0] + pad.top + pad.bottom) // cell, (size[1] + pad.left + pad.right) // cell)
-        levels = corr_bytes(grid[0] * grid[1], grid, network.decoder.num_levels)
-        limit, alone = refiner.max_corr_bytes, sum(levels)
-        if alone <= limit:  # as many at a time as fit
-            return min(pairs, limit // alone) * alone
-        # one by one, without its fine levels
-        return next(sum(levels[level:]) for level in range(len(levels) + 1) if sum(levels[level:]) <= limit)
+        padded = (size[0] + pad.top + pad.bottom, size[1] + pad.left + pad.right)
+        return peak_bytes(refiner.estimator, padded, pairs, refiner.max_corr_bytes)
 
     def memory_settings(self) -> List[str]:
         """Which config keys to lower so that it takes less memory."""
-        return [f'model.max_corr_bytes (now {self.refiner.max_corr_bytes})'] if runs_two_way(self.refiner.estimator) else []
+        known = runs_two_way(self.refiner.estimator)
+        return [f'model.max_corr_bytes (now {self.refiner.max_corr_bytes})'] if known else []
 
     def _precision(self, frames: Tensor) -> ContextManager[Any]:
         dtype = _DTYPES[self.dtype]

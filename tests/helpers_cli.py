@@ -1,20 +1,16 @@
 """The command in this process, and small things to give it."""
 from __future__ import annotations
 
-import sys
 import warnings
 from pathlib import Path
 from typing import List
 
 import pytest
+from small_trees import ROOT, write_video
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # for the helpers, whatever import mode pytest runs in
-
-from small_trees import ROOT, write_video  # noqa: E402, F401
-
-from mmrefine.cli import main  # noqa: E402
-from mmrefine.fileio.images import read_image  # noqa: E402
-from mmrefine.synthetic import write_clips  # noqa: E402
+from mmrefine.cli import main
+from mmrefine.fileio.images import read_image
+from mmrefine.synthetic import write_clips
 
 DEMO_WEIGHTS = ROOT / 'configs/demo/raft_small_source.pth'
 SIZE = (48, 64)  # (height, width) px

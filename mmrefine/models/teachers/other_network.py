@@ -1,0 +1,46 @@
+"""A teacher that is another network than the student."""
+from __future__ import annotations
+
+from typing import Any, Dict, Optional
+
+import torch
+from torch import nn
+
+from mmrefine.models.refiners import load_estimator
+from mmrefine.models.teachers.frozen import FrozenTeacher, check_dtype
+from mmrefine.models.teachers.stateless import StatelessSource
+from mmrefine.registry import MODELS, TEACHERS
+
+__all__ = ['OtherNetwork']
+
+
+@TEACHERS.register_module()
+class OtherNetwork(StatelessSource):
+    """Another network, the same in all rounds. Implements ``TeacherSource``.
+
+    Args:
+        model: its config, as that of the student: ``dict(type='FlowRefiner', estimator=…)``.
+        checkpoint: its weights, of any form that ``load_from`` may have.
+        dtype: see :class:`~mmrefine.models.FrozenTeacher`.
+
+    Raises:
+        ConfigError: another ``dtype``.
+    """
+
+    def __init__(self, model: Dict[str, Any], checkpoint: str, dtype: str = 'float32') -> None:
+        self.model, self.checkpoint, self.dtype = model, checkpoint, check_dtype(dtype)
+        self._teacher: Optional[FrozenTeacher] = None
+
+    def frozen(self, student: nn.Module) -> FrozenTeacher:
+        """The network, on the device of the student.
+
+        Raises:
+            CheckpointError: a checkpoint that is missing, broken, unsafe, or of another network.
+        """
+        if self._teacher is None:
+            # training draws the numbers that it would draw without this network
+            with torch.random.fork_rng(devices=[]):
+                network = MODELS.build(dict({'_scope_': 'mmrefine'}, **self.model))
+            load_estimator(network, self.checkpoint)
+            self._teacher = FrozenTeacher(network.to(next(student.parameters()).device), self.dtype)
+        return self._teacher

@@ -1,0 +1,105 @@
+"""The teacher of later rounds: the running average of the student, through a run and through a kill."""
+import os
+import signal
+
+import pytest
+import torch
+from small_runs import (copy_run, exit_code, files_of, in_child, in_two_processes, refined_state, run, same_state,
+                        small_config)
+
+from mmrefine.engine import SelfTrainingLoop
+from mmrefine.engine.hooks.pseudo_label_hook import TEACHER_STATE
+from mmrefine.errors import CheckpointError
+from mmrefine.fileio import LabelStore
+from mmrefine.fileio.digest import digest_of_state
+
+AVERAGE = dict(type='StudentAverage', momentum=.3, warmup=1)
+
+
+def config(material, work_dir, teacher=AVERAGE, **more):
+    """Two rounds of three steps; checkpoints after 2, 4 and 6 steps."""
+    cfg = small_config(material, work_dir, max_iters=6, rounds=2, relabel='every_round', interval=2, **more)
+    cfg.custom_hooks[0].teacher = teacher
+    return cfg
+
+
+@pytest.fixture(scope='module')
+def whole(material, tmp_path_factory):
+    """The work dir of a run that nobody disturbed, and the weights of its student after each step."""
+    work_dir, weights = tmp_path_factory.mktemp('whole') / 'run', []
+    step = SelfTrainingLoop.run_iter
+
+    def noting(self, batch):
+        step(self, batch)
+        weights.append({key: value.clone() for key, value in self.runner.model.estimator.state_dict().items()})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SelfTrainingLoop, 'run_iter', noting)
+        run(config(material, work_dir))
+    return work_dir, weights
+
+
+def test_round_0_is_labelled_by_the_start_and_round_1_by_the_average(material, whole):
+    work_dir, weights = whole
+    start = torch.load(material / 'start.pth', weights_only=True)['state_dict']
+    average = dict(weights[0])                               # warm-up: the student after step 1
+    for student in weights[1:3]:
+        average = {key: torch.lerp(value, student[key], .3) if value.is_floating_point() else student[key] for key,
+                   value in average.items()}
+    found = [LabelStore.open(work_dir / name).fingerprint['teacher'] for name in ('labels', 'labels_round1')]
+    assert found == [digest_of_state(start), digest_of_state(average)]
+
+
+@pytest.mark.parametrize('step, resumed_at', [(3, 2), (4, 3), (5, 4)])
+def test_a_run_killed_in_a_step_and_resumed_ends_with_the_same_labels_and_weights(material, whole, tmp_path, step,
+                                                                                  resumed_at):
+    work_dir, _ = whole
+
+    def killed():
+        original = SelfTrainingLoop.run_iter
+
+        def deadly(self, batch):
+            if self.iter == step - 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+            original(self, batch)
+
+        SelfTrainingLoop.run_iter = deadly
+        run(config(material, tmp_path))
+
+    assert exit_code(in_child(killed)) == -signal.SIGKILL
+    assert (tmp_path / 'last_checkpoint').read_text().endswith(f'iter_{resumed_at}.pth')
+    assert exit_code(in_child(lambda: run(config(material, tmp_path, resume=True)))) == 0
+    for name in ('labels', 'labels_round1'):
+        assert files_of(tmp_path / name) == files_of(work_dir / name), name
+    assert same_state(refined_state(tmp_path), refined_state(work_dir))
+    state, wanted = (torch.load(root / 'iter_6.pth', weights_only=False)[TEACHER_STATE]
+                     for root in (tmp_path, work_dir))
+    assert same_state(state, wanted) and int(state['steps']) > 1
+
+
+def test_two_processes_average_to_the_same_teacher_in_both(material, tmp_path):
+    half = dict(train_dataloader=dict(batch_size=1), launcher='pytorch')
+    assert in_two_processes(lambda rank: run(config(material, tmp_path, **half))) == [0, 0]
+    assert LabelStore.open(tmp_path / 'labels_round1').is_complete()
+
+
+def test_a_checkpoint_without_the_average_is_not_resumed_with_one_and_its_own_teacher_goes_on(material, whole,
+                                                                                              tmp_path):
+    run(small_config(material, tmp_path / 'copy', max_iters=6, rounds=2, relabel='every_round', interval=2))
+    for number in (4, 6):
+        assert TEACHER_STATE not in torch.load(tmp_path / f'copy/iter_{number}.pth', weights_only=False)
+    found = [LabelStore.open(root / 'labels_round1').fingerprint['teacher'] for root in (tmp_path / 'copy', whole[0])]
+    assert found[0] != found[1]
+    work_dir = copy_run(tmp_path / 'copy', tmp_path / 'resumed')
+    (work_dir / 'last_checkpoint').write_text(str(work_dir / 'iter_4.pth'))
+    with pytest.raises(CheckpointError, match="has no 'mmrefine_teacher', which StudentAverage needs to go on; resume "
+                                              'with the teacher'):
+        run(config(material, work_dir, resume=True))
+
+
+def test_a_checkpoint_of_another_run_starts_a_new_average(material, whole, tmp_path):
+    cfg = config(material, tmp_path, load_from=str(whole[0] / 'iter_6.pth'))
+    cfg.train_cfg.max_iters, cfg.train_cfg.rounds = 1, 1
+    run(cfg)
+    start = LabelStore.open(tmp_path / 'labels').fingerprint['teacher']
+    assert start == digest_of_state(refined_state(whole[0]))
