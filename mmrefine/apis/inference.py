@@ -133,12 +133,12 @@ def label_pair(model: FlowEstimator,
         TeacherError: the motion is nan or infinite.
     """
     part: Any = labeler if isinstance(labeler, FlowLabeler) else LABELERS.build(labeler or DEFAULT_LABELER)
-    frames, thirds = _pair(model, frame1, frame2), None
+    frames, thirds = _pair(model, frame1, frame2), None  # type: ignore
     if part.needs_third:
         if frame3 is None:
             raise ConfigError('labeler.filters has a filter that needs a third frame (such as CompositeFilter), and label_pair was given '
                               'two; give it frame3, the next frame of the scene or the one before, or leave the filter out')
-        thirds = _pair(model, frame1, frame3, names=('frame1', 'frame3'))[1]
+        thirds = list(_pair(model, frame1, frame3, names=('frame1', 'frame3'))[1])
     between = [NamedFrame(_pair(model, frame1, frame, names=('frame1', f'middles[{i}]'))[1][0])
                for i, frame in enumerate(middles)]
     return part.label_pairs(model, PairBatch(*frames, thirds=thirds, middles=[between]))[0].forward

@@ -20,9 +20,9 @@ from mmrefine.labeling.flow.weights.rebalance import InverseHistogram, Novelty, 
 from mmrefine.structures import PairContext
 
 __all__ = [
-    'Arbiter', 'ArbitratedView', 'Calibration', 'CascadeView', 'CensusFilter', 'ColorFilter', 'ComposedView', 'CompositeFilter',
-    'CutGuard', 'CycleFilter', 'DuplicateFrameGuard', 'EdgeAwareDensify', 'ExposureJumpGuard', 'FlowLabeler', 'GainRobustColorFilter',
-    'InFrameFilter', 'InverseHistogram', 'LabFilter', 'Novelty', 'PairContext', 'PairGuard', 'PairLabels', 'SoftCycleFilter',
-    'SpeedQuota', 'SpeedThreshold', 'StillPairGuard', 'TextureFilter', 'Threshold', 'VideoProfile', 'calibrate', 'check_promise',
-    'tunable_filters'
+    'Arbiter', 'ArbitratedView', 'Calibration', 'CascadeView', 'CensusFilter', 'ColorFilter', 'ComposedView',
+    'CompositeFilter', 'CutGuard', 'CycleFilter', 'DuplicateFrameGuard', 'EdgeAwareDensify', 'ExposureJumpGuard',
+    'FlowLabeler', 'GainRobustColorFilter', 'InFrameFilter', 'InverseHistogram', 'LabFilter', 'Novelty', 'PairContext',
+    'PairGuard', 'PairLabels', 'SoftCycleFilter', 'SpeedQuota', 'SpeedThreshold', 'StillPairGuard', 'TextureFilter',
+    'Threshold', 'VideoProfile', 'calibrate', 'check_promise', 'tunable_filters'
 ]

@@ -14,7 +14,8 @@ def full_config(part: Any, config: Dict[str, Any]) -> Dict[str, Any]:
     bound = inspect.signature(type(part)).bind(**given)
     bound.apply_defaults()
     unset = [key for key in getattr(part, 'described_if_set', ()) if bound.arguments[key] is None]
-    return dict(type=type(part).__name__, **{key: _plain(value) for key, value in bound.arguments.items() if key not in unset})
+    set_ = {key: _plain(value) for key, value in bound.arguments.items() if key not in unset}
+    return dict(type=type(part).__name__, **set_)
 
 
 def _plain(value: Any) -> Any:

@@ -59,7 +59,8 @@ class TwoWayEstimator(Protocol):
                       names: Optional[Names] = None) -> Tuple[Tensor, Tensor]:
         """The last flows from ``frames1`` to ``frames2`` and back, each ``(B, 2, H, W)`` px.
 
-        Frames that have ``names`` may be encoded once along a video; names change nothing else. ``iters=`` as for ``FlowEstimator``.
+        Frames that have ``names`` may be encoded once along a video; names change nothing else. ``iters=`` as for
+        ``FlowEstimator``.
         """
         ...
 

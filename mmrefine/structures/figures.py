@@ -19,10 +19,11 @@ class Figure:
         better: ``'lower'`` or ``'higher'``; None where neither is better.
         headline: whether it is the number that decides whether a network got better; one of each evaluation is.
         title: in tables and sentences; default: ``name``.
-        table: where it is shown: ``'main'`` in the first table, ``'more'`` in that of the other scores, ``'benchmark'`` only among the
-            scores of a benchmark by part of the frame.
+        table: where it is shown: ``'main'`` in the first table, ``'more'`` in that of the other scores, ``'benchmark'``
+            only among the scores of a benchmark by part of the frame.
         part: of the frame that it is about; empty: the whole frame.
-        decided_by: :data:`GROUND_TRUTH`, or :data:`LABEL_FREE` for a number that is a hint rather than a measured accuracy.
+        decided_by: :data:`GROUND_TRUTH`, or :data:`LABEL_FREE` for a number that is a hint rather than a measured
+            accuracy.
     """
     name: str
     unit: str = ''

@@ -34,8 +34,10 @@ class PairBatch:
     Args:
         frames1: ``(B, 3, H, W)`` RGB in [0, 1].
         frames2: the same shape.
-        thirds: for each pair a third frame of its scene ``(3, H, W)``, or None where it has none. None: nobody needs them.
-        names: of the pictures in ``frames1`` and in ``frames2``; a teacher that can encodes each name once along a video.
+        thirds: for each pair a third frame of its scene ``(3, H, W)``, or None where it has none. None: nobody needs
+            them.
+        names: of the pictures in ``frames1`` and in ``frames2``; a teacher that can encodes each name once along a
+            video.
         middles: for each pair the frames between its two, in the order from frame 1 to frame 2. None: no pair has any.
 
     Raises:
@@ -58,7 +60,8 @@ class PairBatch:
         if self.middles is not None:
             shapes = [[tuple(middle.frame.shape) for middle in between] for between in self.middles]
             if len(shapes) != one[0] or any(shape != one[1:] for between in shapes for shape in between):
-                raise ValueError(f'middles must be for {one[0]} pairs a list of frames of shape {one[1:]} each, got {shapes}')
+                raise ValueError(f'middles must be for {one[0]} pairs a list of frames of shape {one[1:]} each, '
+                                 f'got {shapes}')
 
     def __len__(self) -> int:
         return len(self.frames1)
@@ -69,7 +72,8 @@ class PairBatch:
         return self.frames1.shape[-2], self.frames1.shape[-1]
 
     def both_ways(self) -> Tuple[Tensor, Tensor]:
-        """``(2 B, 3, H, W)`` twice: the first frames of the pairs followed by those of the pairs reversed, and the second frames."""
+        """``(2 B, 3, H, W)`` twice: the first frames of the pairs followed by those of the pairs reversed, and the
+        second frames."""
         return torch.cat([self.frames1, self.frames2]), torch.cat([self.frames2, self.frames1])
 
     def select(self, pairs: Sequence[int]) -> PairBatch:
@@ -78,7 +82,8 @@ class PairBatch:
         return PairBatch(self.frames1[list(pairs)], self.frames2[list(pairs)], names=names)
 
     def mirrored(self) -> PairBatch:
-        """The pairs mirrored left to right, without names and the frames around them: a mirrored frame is another picture."""
+        """The pairs mirrored left to right, without names and the frames around them: a mirrored frame is another
+        picture."""
         return PairBatch(self.frames1.flip(-1), self.frames2.flip(-1))
 
     def path(self, pair: int) -> List[NamedFrame]:
@@ -94,9 +99,10 @@ class LookRequest:
 
     Args:
         backward: whether the motion back is needed. A view that needs it itself gives it in any case.
-        plain: whether it is needed what a plain pass sees: at the frames' own size, from rest, as the student will see them.
-        guards: decide whether two neighbouring frames may tell anything of one another; a view that goes over frames between the two
-            of a pair does without those of a pair of which a guard refuses a step.
+        plain: whether it is needed what a plain pass sees: at the frames' own size, from rest, as the student will see
+            them.
+        guards: decide whether two neighbouring frames may tell anything of one another; a view that goes over frames
+            between the two of a pair does without those of a pair of which a guard refuses a step.
     """
     backward: bool = True
     plain: bool = False
@@ -110,11 +116,12 @@ class Look:
     Args:
         flow_fw: ``(B, 2, H, W)`` px, frame 1 -> frame 2.
         flow_bw: the same shape, frame 2 -> frame 1; nan all over if it was not asked for.
-        plain_fw: what a plain pass saw, frame 1 -> frame 2; None if there was none, or none beside the one that became ``flow_fw``.
+        plain_fw: what a plain pass saw, frame 1 -> frame 2; None if there was none, or none beside the one that became
+            ``flow_fw``.
         plain_bw: the same, frame 2 -> frame 1.
-        shares_fw: for each pair the mean share in [0, 1] that each pass has in the motion of its pixels, by name, such as
-            ``{'from_1x': 0.2, 'from_2x': 0.8}``; a pass over frames in between that there were not, or that a guard refused, has 0.
-            Empty if the view does not weigh its passes against one another.
+        shares_fw: for each pair the mean share in [0, 1] that each pass has in the motion of its pixels, by name, such
+            as ``{'from_1x': 0.2, 'from_2x': 0.8}``; a pass over frames in between that there were not, or that a guard
+            refused, has 0. Empty if the view does not weigh its passes against one another.
         shares_bw: the same for the way back.
     """
     flow_fw: Tensor
@@ -145,6 +152,10 @@ class Look:
         flows = [cls._ways(seen, pairs) for seen in (motion, plain)]
         return cls(*flows[0], *flows[1], means[:pairs], means[pairs:])  # type: ignore[arg-type]
 
+    def both_ways(self) -> Tensor:
+        """``(2 B, 2, H, W)`` px, forward, then backward."""
+        return torch.cat([self.flow_fw, self.flow_bw])
+
     @staticmethod
     def _ways(seen: Optional[Tensor], pairs: int) -> Tuple[Optional[Tensor], Optional[Tensor]]:
         if seen is None:
@@ -161,11 +172,12 @@ class PairContext:
         frames2: the same shape, the frame that its motion leads to.
         flow_fw: ``(B, 2, H, W)`` px, frame 1 -> frame 2: the label to be.
         flow_bw: ``(B, 2, H, W)`` px, frame 2 -> frame 1.
-        third1: ``(B, 2, H, W)`` px, frame 1 -> a third frame of the scene, the same for both directions; nan all over for a pair that
-            has none, or one that a guard refuses. None if no filter needs it (``needs_third = True``) or no pair has one.
+        third1: ``(B, 2, H, W)`` px, frame 1 -> a third frame of the scene, the same for both directions; nan all over
+            for a pair that has none, or one that a guard refuses. None if no filter needs it (``needs_third = True``)
+            or no pair has one.
         third2: the same, frame 2 -> the third frame.
-        plain_fw: ``(B, 2, H, W)`` px, what a plain pass saw, frame 1 -> frame 2, see :class:`Look`. None if nobody needs it
-            (``needs_plain = True``) or the view has none.
+        plain_fw: ``(B, 2, H, W)`` px, what a plain pass saw, frame 1 -> frame 2, see :class:`Look`. None if nobody
+            needs it (``needs_plain = True``) or the view has none.
         plain_bw: the same, frame 2 -> frame 1.
     """
     frames1: Tensor
@@ -179,5 +191,5 @@ class PairContext:
 
     def reversed(self) -> PairContext:
         """The same pairs backwards in time."""
-        return PairContext(self.frames2, self.frames1, self.flow_bw, self.flow_fw, self.third2, self.third1, self.plain_bw,
-                           self.plain_fw)
+        return PairContext(self.frames2, self.frames1, self.flow_bw, self.flow_fw, self.third2, self.third1,
+                           self.plain_bw, self.plain_fw)

@@ -27,9 +27,9 @@ def context(fw=(0, 0), bw=(0, 0), frames1=None, frames2=None, size=5):
 
 
 def test_swapping_a_context_turns_time_around():
-    ctx = PairContext(*(torch.full((1, ), float(i)) for i in range(6)))
-    assert [float(x) for x in vars(ctx.swapped()).values()] == [1., 0., 3., 2., 5., 4.]
-    assert list(vars(PairContext(*(torch.zeros(1) for _ in range(4))).swapped()).values())[4:] == [None, None]
+    ctx = PairContext(*(torch.full((1, ), float(i)) for i in range(8)))
+    assert [float(x) for x in vars(ctx.reversed()).values()] == [1., 0., 3., 2., 5., 4., 7., 6.]
+    assert list(vars(PairContext(*(torch.zeros(1) for _ in range(4))).reversed()).values())[4:] == [None] * 4
 
 
 def test_the_cycle_filter_hands_all_its_settings_to_the_cycle_check():
@@ -51,7 +51,7 @@ def test_the_cycle_filter_meets_the_reference_on_a_real_pair(shared_data):
     fw, bw = (torch.from_numpy(oracle[f'flow_{d}'])[None] for d in ('fw', 'bw'))
     frames = torch.zeros(1, 3, *fw.shape[-2:])
     ctx = PairContext(frames, frames, fw, bw)
-    for direction, name in ((ctx, 'fw'), (ctx.swapped(), 'bw')):
+    for direction, name in ((ctx, 'fw'), (ctx.reversed(), 'bw')):
         inside = InFrameFilter()(direction)[0, 0].bool()
         wanted = torch.from_numpy(oracle[f'consistent_{name}'])
         assert torch.equal(CycleFilter()(direction)[0, 0].bool()[inside], wanted[inside])

@@ -10,6 +10,7 @@ from mmrefine.errors import ConfigError
 from mmrefine.geometry import backwarp
 from mmrefine.labeling import (CutGuard, DuplicateFrameGuard, ExposureJumpGuard, FlowLabeler, PairContext, PairGuard,
                                StillPairGuard)
+from mmrefine.structures import PairBatch
 
 HEIGHT, WIDTH = 48, 64
 
@@ -196,7 +197,7 @@ def labels_of(filters, **settings):
     fw = torch.cat([motion(2, 0), motion(0, 0)])
     labeler = FlowLabeler(view=dict(type='CascadeView', scales=(1., )), filters=filters, **settings)
     frames1, frames2 = torch.cat([photo(0), photo(1)]), torch.cat([photo(2), photo(1)])
-    return labeler.label_pairs(Scripted(fw, -fw), frames1, frames2)
+    return labeler.label_pairs(Scripted(fw, -fw), PairBatch(frames1, frames2))
 
 
 def test_the_labeler_says_which_guard_refused_a_pair():

@@ -86,7 +86,7 @@ def test_the_labelled_frame_is_looked_at_not_the_other():
     flat = grey(torch.full((SIZE, SIZE), 90.))
     rest = torch.zeros(1, 2, SIZE, SIZE)
     ctx = PairContext(flat, waves(20., 20.), rest, rest)
-    assert float(TextureFilter()(ctx).max()) == 0 and float(TextureFilter()(ctx.swapped())[..., 4:-4, 4:-4].min()) == 1
+    assert float(TextureFilter()(ctx).max()) == 0 and float(TextureFilter()(ctx.reversed())[..., 4:-4, 4:-4].min()) == 1
 
 
 def test_strength_turns_with_the_frame_and_doubles_with_the_contrast():

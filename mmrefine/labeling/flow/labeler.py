@@ -1,4 +1,4 @@
-"""Stage 1 of self-training on one page: ask both ways, verify, weigh (Refine, Zhu et al. 2022)."""
+"""Stage 1 of self-training on one page: ask both ways, verify, weigh (Refine, Sun et al. 2024)."""
 from __future__ import annotations
 
 import copy
@@ -16,9 +16,14 @@ from mmrefine.labeling.flow.filters.pair_guards import PairGuard
 from mmrefine.labeling.flow.statistics import label_stats, rounded
 from mmrefine.labeling.flow.views.third_frame import check_motion, motion_to_third
 from mmrefine.registry import BALANCERS, DENSIFIERS, FILTERS, LABELERS, TEACHER_VIEWS
-from mmrefine.structures import (FlowEstimator, FlowLabel, LabelBatch, Labeled, LabelUnit, LookRequest, NamedFrame, PairBatch,
-                                 PairContext, View, as_frames)
+from mmrefine.structures import (FlowEstimator, FlowLabel, LabelBatch, Labeled, LabelUnit, LookRequest, NamedFrame,
+                                 PairBatch, PairContext, View, as_frames)
 from mmrefine.values import as_choice, as_number
+
+# pairs -> weight; pairs and weight -> flow and weight; pairs, flow and weight -> weight
+Filter = Callable[[PairContext], Tensor]
+Densifier = Callable[[PairContext, Tensor], Tuple[Tensor, Tensor]]
+Balancer = Callable[[PairContext, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -28,10 +33,11 @@ class PairLabels:
     Args:
         forward: motion from frame 1 to frame 2, on the CPU.
         backward: motion from frame 2 to frame 1, if it was asked for.
-        stats: of the forward label, see :func:`label_stats`; with pair guards also 1 or 0 for each, ``passed_<class name>``; with a
-            filter that needs a third frame 1 or 0 for whether there was one, ``third``; with ``densify`` the mean weight after it,
-            ``densified``; with ``balance`` the mean weight before it, ``unbalanced``; with a view that weighs its passes, such as
-            :class:`~mmrefine.labeling.ArbitratedView`, the share of each in the motion, ``from_<pass>``.
+        stats: of the forward label, see :func:`label_stats`; with pair guards also 1 or 0 for each,
+            ``passed_<class name>``; with a filter that needs a third frame 1 or 0 for whether there was one, ``third``;
+            with ``densify`` the mean weight after it, ``densified``; with ``balance`` the mean weight before it,
+            ``unbalanced``; with a view that weighs its passes, such as :class:`~mmrefine.labeling.ArbitratedView`, the
+            share of each in the motion, ``from_<pass>``.
         stats_backward: of the backward label.
     """
     forward: FlowLabel
@@ -44,22 +50,23 @@ class PairLabels:
 class FlowLabeler:
     """Turns a teacher's view of frame pairs into flow labels. Implements ``Labeler``.
 
-    The view is asked once, for both directions, and once more for the motion of both frames to a third one if a filter needs it. A
-    pixel's weight is the product of what the filters give it, and never less than ``floor`` where the motion lands inside the frame:
-    verified pixels are the easy ones, and a student that sees only those forgets the rest. A pair that a
-    :class:`~mmrefine.labeling.PairGuard` refuses weighs 0 everywhere, floor or not. A guard that recognises shots (``tells_shots``) is
-    asked about the third frame, too, and about the frames between the two of a pair: what it refuses has no say.
+    The view is asked once, for both directions, and once more for the motion of both frames to a third one if a filter
+    needs it. A pixel's weight is the product of what the filters give it, and never less than ``floor`` where the
+    motion lands inside the frame: verified pixels are the easy ones, and a student that sees only those forgets the
+    rest. A pair that a :class:`~mmrefine.labeling.PairGuard` refuses weighs 0 everywhere, floor or not. A guard that
+    recognises shots (``tells_shots``) is asked about the third frame, too, and about the frames between the two of a
+    pair: what it refuses has no say.
 
-    What was verified may grow (``densify``) before the floor is laid, and the weights of the finished label may be shared out anew
-    (``balance``), the floor's too; neither changes what the filters verified.
+    What was verified may grow (``densify``) before the floor is laid, and the weights of the finished label may be
+    shared out anew (``balance``), the floor's too; neither changes what the filters verified.
 
     Args:
         view: config of the part of ``TEACHER_VIEWS`` that asks the teacher.
         filters: configs of the parts of ``FILTERS``; none keeps everything.
-        directions: ``'forward'`` or ``'both'``: which labels to make (both flows are needed for the cycle check anyway, so the second
-            label is free).
-        min_kept: a label of which the filters keep less than this share, in [0, 1], is not believed at all: its weight is 0 everywhere,
-            floor or not.
+        directions: ``'forward'`` or ``'both'``: which labels to make (both flows are needed for the cycle check anyway,
+            so the second label is free).
+        min_kept: a label of which the filters keep less than this share, in [0, 1], is not believed at all: its weight
+            is 0 everywhere, floor or not.
         floor: least weight in [0, 1] of a motion that lands inside; 0 is the paper's hard choice.
         densify: config of the part of ``DENSIFIERS`` that grows the label; None leaves it.
         balance: config of the part of ``BALANCERS`` that shares out the weights; None leaves them.
@@ -82,11 +89,11 @@ class FlowLabeler:
         self.min_kept = as_number('FlowLabeler.min_kept', min_kept, '[0, 1]')
         self.floor = as_number('FlowLabeler.floor', floor, '[0, 1]')
         self.view: View = TEACHER_VIEWS.build(view)
-        self.filters: List[Callable[[PairContext], Tensor]] = [FILTERS.build(config) for config in filters]
+        self.filters: List[Filter] = [FILTERS.build(config) for config in filters]
         # their say also counts for the other frames that a label is made or judged by
         self.shot_guards = [part for part in self.filters if isinstance(part, PairGuard) and part.tells_shots]
-        self.densify: Optional[Callable[[PairContext, Tensor], Tuple[Tensor, Tensor]]] = DENSIFIERS.build(densify) if densify else None
-        self.balance: Optional[Callable[[PairContext, Tensor, Tensor], Tensor]] = BALANCERS.build(balance) if balance else None
+        self.densify: Optional[Densifier] = DENSIFIERS.build(densify) if densify else None
+        self.balance: Optional[Balancer] = BALANCERS.build(balance) if balance else None
         self._described: Dict[str, Any] = dict(
             type=type(self).__name__,
             view=full_config(self.view, view),
@@ -115,11 +122,13 @@ class FlowLabeler:
         return self.view.uses_middles
 
     def keys(self, unit: LabelUnit) -> List[str]:
-        """The keys of the labels that a pair becomes: its own, and that of its reverse if both directions are labelled."""
+        """The keys of the labels that a pair becomes: its own, and that of its reverse if both directions are
+        labelled."""
         return [unit.key, unit.backward_key] if self.directions == 'both' else [unit.key]
 
     def extra_frames(self, unit: LabelUnit, usable: Callable[[int], bool]) -> List[int]:
-        """Numbers of the frames between the two of a pair and of a third one, if they are needed and ``usable``, in reading order.
+        """Numbers of the frames between the two of a pair and of a third one, if they are needed and ``usable``, in
+        reading order.
 
         The third frame is the next one at the pair's own step; at the end of a scene that before the pair.
         """
@@ -131,7 +140,8 @@ class FlowLabeler:
         return [*middles, *[number for number in [next(thirds, None)] if number is not None]]
 
     def pass_sizes(self, size: Tuple[int, int], units: int) -> List[Tuple[Tuple[int, int], int]]:
-        """The sizes (height, width) in which the teacher is shown ``units`` pairs of frames of ``size``, and how many pairs at a time.
+        """The sizes (height, width) in which the teacher is shown ``units`` pairs of frames of ``size``, and how many
+        pairs at a time.
 
         Empty if the view does not say.
         """
@@ -161,9 +171,9 @@ class FlowLabeler:
 
         Args:
             teacher: whose motion becomes the label.
-            batch: the pairs. Their ``thirds`` are only for filters that need them (:attr:`needs_third`), which judge nothing in a pair
-                without one; their ``middles`` only for a view that uses them (:attr:`needs_middle`), which looks directly at a pair
-                without any.
+            batch: the pairs. Their ``thirds`` are only for filters that need them (:attr:`needs_third`), which judge
+                nothing in a pair without one; their ``middles`` only for a view that uses them (:attr:`needs_middle`),
+                which looks directly at a pair without any.
 
         Returns:
             one per pair.
@@ -173,8 +183,8 @@ class FlowLabeler:
             TeacherError: the motion has the wrong size, or is nan or infinite anywhere.
         """
         if batch.thirds is None and self.needs_third:
-            raise ConfigError(f'FlowLabeler.filters has {self._filters_with_third()}, which needs a third frame of the scene, and was given '
-                              'two frames; give thirds, or leave the filter out')
+            raise ConfigError(f'FlowLabeler.filters has {self._filters_with_third()}, which needs a third frame of the '
+                              'scene, and was given two frames; give thirds, or leave the filter out')
         needs_plain = getattr(self.balance, 'needs_plain', False)
         look = self.view.look(teacher, batch, LookRequest(plain=needs_plain, guards=self.shot_guards))
         check_motion(dict(forward=look.flow_fw, backward=look.flow_bw), batch.frames1)
@@ -212,14 +222,16 @@ class FlowLabeler:
     def _filters_with_third(self) -> str:
         return ', '.join(type(part).__name__ for part in self.filters if getattr(part, 'needs_third', False))
 
-    def _directed(self, ctx: PairContext, shares: Sequence[Mapping[str, float]]) -> Tuple[List[FlowLabel], List[Dict[str, float]]]:
+    def _directed(self, ctx: PairContext,
+                  shares: Sequence[Mapping[str, float]]) -> Tuple[List[FlowLabel], List[Dict[str, float]]]:
         verified = torch.ones_like(ctx.flow_fw[:, :1])
         passed: Dict[str, Tensor] = {}
         for part in self.filters:
             weight = part(ctx)
             if weight.shape != verified.shape:
                 # three channels would broadcast without a word
-                raise ValueError(f'{type(part).__name__} must return weights of shape {tuple(verified.shape)}, got {tuple(weight.shape)}')
+                raise ValueError(f'{type(part).__name__} must return weights of shape {tuple(verified.shape)}, '
+                                 f'got {tuple(weight.shape)}')
             verified = verified * weight.to(verified.dtype)
             if isinstance(part, PairGuard):
                 name = f'passed_{type(part).__name__}'

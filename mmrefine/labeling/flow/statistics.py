@@ -9,14 +9,18 @@ from mmrefine.geometry import color_residual, cycle_error, lands_inside
 from mmrefine.structures import PairContext
 
 
-def label_stats(ctx: PairContext, verified: Tensor, weight: Tensor, flow: Optional[Tensor] = None) -> List[Dict[str, float]]:
+def label_stats(ctx: PairContext,
+                verified: Tensor,
+                weight: Tensor,
+                flow: Optional[Tensor] = None) -> List[Dict[str, float]]:
     """What a person wants to know of each label, rounded to 6 decimals.
 
     * ``kept``: mean weight, in [0, 1];
     * ``verified``: mean of what the filters alone gave, in [0, 1];
     * ``inside``: share of pixels that land inside the frame, in [0, 1];
     * ``mean_motion``: px, weighted by ``weight``; 0 if nothing is kept;
-    * ``cycle_error_median`` (the lower one of two), ``cycle_error_mean``: px, over the pixels that land inside; 0 if none does;
+    * ``cycle_error_median`` (the lower one of two), ``cycle_error_mean``: px, over the pixels that land inside; 0 if
+      none does;
     * ``color_residual``: mean in grey levels of 255, over the pixels that land inside; 0 if none.
 
     All but ``mean_motion`` judge the teacher's motion, also where the label got another one.

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from mmrefine.errors import ConfigError
 from mmrefine.geometry import FramePad
 from mmrefine.models.raft_fast.frame_memory import FrameMemory
-from mmrefine.models.raft_fast.two_way import (TwoWaySettings, both_flows, is_known, one_way_flows,
-                                               pyramid_bytes, runs_two_way)
+from mmrefine.models.raft_fast.two_way import (TwoWaySettings, both_flows, is_known, one_way_flows, pyramid_bytes,
+                                               runs_two_way)
 from mmrefine.models.refiners.estimators import FrameNormalizer, build_estimator
 from mmrefine.models.refiners.readout import readout_for, takes_flow_init
 from mmrefine.structures.pairs import Names

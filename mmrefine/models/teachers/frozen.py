@@ -8,7 +8,6 @@ from typing import Any, ContextManager, Dict, List, Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-from mmrefine.errors import ConfigError
 from mmrefine.fileio.digest import digest_of_state
 from mmrefine.geometry import FramePad
 from mmrefine.models.raft_fast.frame_memory import FrameMemory
@@ -30,7 +29,8 @@ def check_dtype(dtype: str) -> str:
 
 
 class FrozenTeacher(nn.Module):
-    """A copy of a refiner that can neither learn nor change mode (F3). Implements ``FlowEstimator``.
+    """A copy of a refiner that can neither learn nor change mode (F3 in docs/platform.md). Implements
+    ``FlowEstimator``.
 
     Args:
         refiner: the student as it is now; it is copied, so later training does not touch the teacher.
@@ -55,7 +55,7 @@ class FrozenTeacher(nn.Module):
 
     def train(self, mode: bool = True) -> 'FrozenTeacher':
         """Stay in evaluation mode, whatever is asked."""
-        return super().train(False)  # MMEngine calls .train() every iteration (F3)
+        return super().train(False)  # MMEngine calls .train() every iteration (F3 in docs/platform.md)
 
     @torch.no_grad()
     def estimate(self,

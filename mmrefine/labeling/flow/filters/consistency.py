@@ -18,7 +18,7 @@ from mmrefine.values import as_choice, as_number
 class CycleFilter:
     """Keep what comes back: 1 where :func:`~mmrefine.geometry.cycle_consistent`, else 0.
 
-    Source: Refine (PAPERS.md A.2). The defaults are what its reference code uses for labels.
+    Source: Refine (Sun et al. 2024). The defaults are what its reference code uses for labels.
 
     Args:
         alpha: tolerance that grows with the motion, no unit.
@@ -69,7 +69,8 @@ class SoftCycleFilter:
 
     def __init__(self, alpha: float = 0.01, beta: float = 0.5) -> None:
         self.alpha = as_number('SoftCycleFilter.alpha', alpha)
-        self.beta = as_number('SoftCycleFilter.beta', beta, '(0, inf)', ' px: where nothing moves, no error could be weighed')
+        self.beta = as_number('SoftCycleFilter.beta', beta, '(0, inf)',
+                              ' px: where nothing moves, no error could be weighed')
 
     def __call__(self, ctx: PairContext) -> Tensor:
         """Weight ``(B, 1, H, W)`` in [0, 1]."""
@@ -82,7 +83,7 @@ class ColorFilter:
     """Keep what still looks the same: 1 where the colour changes by less than ``tolerance``.
 
     ``c(p) < tolerance`` with ``c`` of :func:`~mmrefine.geometry.color_residual`; a pixel that
-    leaves the frame is not kept. Source: Refine (PAPERS.md A.2), 0.005 on a scale of length 1.
+    leaves the frame is not kept. Source: Refine (Sun et al. 2024), 0.005 on a scale of length 1.
 
     Args:
         tolerance: mean absolute difference over RGB, grey levels of 255.

@@ -1,4 +1,4 @@
-"""No evidence, no belief: where there is nothing to see, motion cannot be verified."""
+"""Texture as evidence: where there is nothing to see, motion cannot be verified."""
 from __future__ import annotations
 
 from torch import Tensor
@@ -14,12 +14,13 @@ from mmrefine.values import as_count, as_number
 class TextureFilter:
     """Believe motion where the frame has texture in every direction: from 0 at ``least`` to 1 at ``full``, linearly.
 
-    Measured by :func:`~mmrefine.geometry.texture_strength` of the labelled frame. In a flat area any motion looks the same and comes
-    back; along a straight edge, any motion along it. Ours, not the paper's.
+    Measured by :func:`~mmrefine.geometry.texture_strength` of the labelled frame. In a flat area any motion looks the
+    same and comes back; along a straight edge, any motion along it. Ours, not the paper's.
 
     Args:
-        least: strength of what is no evidence, grey levels of 255 per px. Noise of ``n`` grey levels in a flat area or along an edge
-            stays below ``0.8 n``, so the standard deviation of the noise is a safe choice, and the default stands 2.
+        least: strength of what is no evidence, grey levels of 255 per px. Noise of ``n`` grey levels in a flat area or
+            along an edge stays below ``0.8 n``, so the standard deviation of the noise is a safe choice, and the
+            default stands 2.
         full: strength from which on a pixel is fully believed, above ``least``.
         radius: the window has ``2 radius + 1`` px on a side.
 

@@ -18,12 +18,13 @@ from mmrefine.values import as_number
 class PairGuard(ABC):
     """A filter that gives every pixel of a pair 1, or every pixel 0.
 
-    The labeler notes which pairs it lets pass as ``passed_<class name>`` in the statistics of a label, and lifts no pixel of a refused pair
-    to its ``floor``.
+    The labeler notes which pairs it lets pass as ``passed_<class name>`` in the statistics of a label, and lifts no
+    pixel of a refused pair to its ``floor``.
 
-    ``tells_shots`` says whether neither frame of a refused pair tells anything of the other. Such a guard is asked about the third
-    frame of a :class:`~mmrefine.labeling.CompositeFilter` and the steps of a :class:`~mmrefine.labeling.ComposedView`, too, which do
-    without what it refuses; it judges by the frames and ``flow_fw`` alone, since a third frame is not asked for the way back.
+    ``tells_shots`` says whether neither frame of a refused pair tells anything of the other. Such a guard is asked
+    about the third frame of a :class:`~mmrefine.labeling.CompositeFilter` and the steps of a
+    :class:`~mmrefine.labeling.ComposedView`, too, which do without what it refuses; it judges by the frames and
+    ``flow_fw`` alone, since a third frame is not asked for the way back.
     """
     tells_shots = False
 
@@ -49,8 +50,8 @@ def all_pass(guards: Sequence[Guard], ctx: PairContext) -> Tensor:
 class StillPairGuard(PairGuard):
     """Refuse a pair in which nothing moves: a student learns nothing from it but to stand still.
 
-    Refused if less than ``share`` of the pixels move by at least ``least_motion``. One thing that moves before a still background is
-    enough to pass.
+    Refused if less than ``share`` of the pixels move by at least ``least_motion``. One thing that moves before a still
+    background is enough to pass.
 
     Args:
         least_motion: px, above 0.
@@ -72,14 +73,15 @@ class StillPairGuard(PairGuard):
 
 @FILTERS.register_module()
 class DuplicateFrameGuard(PairGuard):
-    """Refuse a pair whose second frame is the first once more, be it compressed again: its motion is 0 although the camera moved.
+    """Refuse a pair whose second frame is the first once more, be it compressed again: its motion is 0 although the
+    camera moved.
 
-    Refused if the mean brightness of no 8x8 block changes by ``tolerance`` or more. Compression hardly touches the means of blocks,
-    while whatever moves changes some; frames are compared where they are, without motion.
+    Refused if the mean brightness of no 8x8 block changes by ``tolerance`` or more. Compression hardly touches the
+    means of blocks, while whatever moves changes some; frames are compared where they are, without motion.
 
     Args:
-        tolerance: grey levels of 255, above 0. JPEG at quality 75 changes a block by up to 2.5, half a pixel of motion in a real
-            video some block by 20.
+        tolerance: grey levels of 255, above 0. JPEG at quality 75 changes a block by up to 2.5, half a pixel of motion
+            in a real video some block by 20.
 
     Raises:
         ConfigError: a tolerance that is not above 0.
@@ -100,15 +102,17 @@ class DuplicateFrameGuard(PairGuard):
 
 @FILTERS.register_module()
 class CutGuard(PairGuard):
-    """Refuse a pair of two different shots: its motion explains nothing. So it does with frames beside the pair (``tells_shots``).
+    """Refuse a pair of two different shots: its motion explains nothing. So it does with frames beside the pair
+    (``tells_shots``).
 
     Refused if the structure of frame 1 and that of frame 2 seen along the motion correlate by less than ``least``:
-    ``r = (sum h1 h2 + N n^2) / sqrt((sum h1^2 + N n^2) (sum h2^2 + N n^2))`` over the N pixels that land inside, ``h`` the brightness
-    less its mean over 15x15 px, ``n`` 2 grey levels of noise, so that two flat frames are no cut. Light and fades are in the mean and
-    in the scale, which do not count.
+    ``r = (sum h1 h2 + N n^2) / sqrt((sum h1^2 + N n^2) (sum h2^2 + N n^2))`` over the N pixels that land inside, ``h``
+    the brightness less its mean over 15x15 px, ``n`` 2 grey levels of noise, so that two flat frames are no cut. Light
+    and fades are in the mean and in the scale, which do not count.
 
     Args:
-        least: correlation in [0, 1]. Real pairs with RAFT's motion have 0.75 and more, cuts between them less than 0.05.
+        least: correlation in [0, 1]. Real pairs with RAFT's motion have 0.75 and more, cuts between them less than
+            0.05.
 
     Raises:
         ConfigError: a correlation out of range.
@@ -135,12 +139,12 @@ class CutGuard(PairGuard):
 
 @FILTERS.register_module()
 class ExposureJumpGuard(PairGuard):
-    """Refuse a pair between whose frames the light jumps: a flash, or an exposure that adapts too fast. So it does with frames beside
-    the pair (``tells_shots``).
+    """Refuse a pair between whose frames the light jumps: a flash, or an exposure that adapts too fast. So it does with
+    frames beside the pair (``tells_shots``).
 
-    Refused if ``max(g, 1 / g) > max_gain``, ``g`` the median over the pixels that land inside of ``(Y2 + 1) / (Y1 + 1)``, with the
-    brightness Y in grey levels of 255; the 1 is for black. Light that changes on less than half of the frame does not count. A pair
-    of which nothing lands inside passes: it has no weight to lose.
+    Refused if ``max(g, 1 / g) > max_gain``, ``g`` the median over the pixels that land inside of
+    ``(Y2 + 1) / (Y1 + 1)``, with the brightness Y in grey levels of 255; the 1 is for black. Light that changes on less
+    than half of the frame does not count. A pair of which nothing lands inside passes: it has no weight to lose.
 
     Args:
         max_gain: above 1; 1.25 is a third of a stop.

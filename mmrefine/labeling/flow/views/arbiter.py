@@ -15,16 +15,17 @@ from mmrefine.values import as_count, as_number
 class Arbiter:
     """The weighted geometric median of what several passes saw: ``argmin_m sum_k w_k(p) |f_k(p) - m|``.
 
-    Where most passes agree the answer is with them, however far off another one is; where each is off a little to another side it lies
-    between them and is better than any. How much a pass counts is what speaks for it::
+    Where most passes agree the answer is with them, however far off another one is; where each is off a little to
+    another side it lies between them and is better than any. How much a pass counts is what speaks for it::
 
         w_k(p) = (r / r_k)^trust  exp(-picture (c_k(p) - c(p)))
 
-    For the whole pair, ``r_k`` is the median cycle error of pass k, both directions at once, over the pixels that land inside the frame,
-    and ``r`` the least of them: motion that goes astray does not come back. Of a single pixel the cycle error says too little; it prefers
-    the smoother motion, and what is wrong both ways comes back. For the pixel, ``c_k`` is the mean over a window of
-    :func:`~mmrefine.geometry.census_residual`, and ``c`` the least of them: does the motion explain the picture? A pixel that leaves the
-    frame with any of the passes has no say in that. Ours, not the paper's.
+    For the whole pair, ``r_k`` is the median cycle error of pass k, both directions at once, over the pixels that land
+    inside the frame, and ``r`` the least of them: motion that goes astray does not come back. Of a single pixel the
+    cycle error says too little; it prefers the smoother motion, and what is wrong both ways comes back. For the pixel,
+    ``c_k`` is the mean over a window of :func:`~mmrefine.geometry.census_residual`, and ``c`` the least of them: does
+    the motion explain the picture? A pixel that leaves the frame with any of the passes has no say in that. Ours, not
+    the paper's.
 
     Args:
         trust: power of the ratio of cycle errors, no unit, at least 0; 0 does without.
@@ -48,18 +49,22 @@ class Arbiter:
         as_number('ArbitratedView.picture', self.picture)
         as_count('ArbitratedView.radius', self.radius)
 
-    def settle(self, frames1: Tensor, frames2: Tensor, motions: Tensor, belief: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
+    def settle(self,
+               frames1: Tensor,
+               frames2: Tensor,
+               motions: Tensor,
+               belief: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
         """What the passes come to.
 
         Args:
             frames1: ``(2 B, 3, H, W)`` RGB in [0, 1]: the first frames of B pairs, then the second frames.
             frames2: the second frames, then the first.
             motions: ``(K, 2 B, 2, H, W)`` px of the frames, forward, then backward, as each of K passes saw them.
-            belief: ``(K, 2 B, 1, H, W)``, not negative: what else is known of each pass, a factor of its weight; None: nothing.
+            belief: ``(K, 2 B, 1, H, W)``, not negative: a further factor of the weight of each pass; None: 1.
 
         Returns:
-            the motion ``(2 B, 2, H, W)`` px, nan where no pass is finite; and the share that each pass has in it, ``(K, 2 B, 1, H, W)``
-            in [0, 1], which add up to 1: the motion is the mean of the passes with these shares.
+            the motion ``(2 B, 2, H, W)`` px, nan where no pass is finite; and the share that each pass has in it,
+            ``(K, 2 B, 1, H, W)`` in [0, 1], which add up to 1: the motion is the mean of the passes with these shares.
         """
         finite = motions.isfinite().all(dim=2, keepdim=True)
         weights = self._by_round_trips(motions) * self._by_the_picture(frames1, frames2, motions) * finite
@@ -91,7 +96,8 @@ def geometric_median(points: Tensor, weights: Tensor, soft: float, steps: int = 
         steps: of the iteration, at least 1.
 
     Returns:
-        ``(B, C, H, W)``, and the share of each point in it, ``(K, B, 1, H, W)``: the answer is their mean with these shares.
+        ``(B, C, H, W)``, and the share of each point in it, ``(K, B, 1, H, W)``: the answer is their mean with these
+        shares.
     """
     weights = torch.where(weights.sum(dim=0) > 0, weights, torch.ones_like(weights))
     shares = weights / weights.sum(dim=0)

@@ -16,22 +16,25 @@ from mmrefine.structures import FlowEstimator, Look, LookRequest, PairBatch
 
 @TEACHER_VIEWS.register_module()
 class ArbitratedView(ScaledView):
-    """The teacher makes several passes over the frames, and the motion is what they come to together, without truth. Implements ``View``.
+    """The teacher makes several passes over the frames, and the motion is what they come to together, without truth.
+    Implements ``View``.
 
     One pass in each of ``scales``: all from rest but the last, which starts where the first ended, as in
-    :class:`~mmrefine.labeling.CascadeView`, and so finds motion beyond the reach of a large pass from rest. One more at the last scale
-    sees mirrored frames, from rest: its errors are others than those that the first pass hands on. :class:`~mmrefine.labeling.Arbiter`
-    weighs the passes, for the pair and for each pixel, and takes their geometric median: a single one that goes astray changes little.
-    With one pass it is :class:`~mmrefine.labeling.CascadeView`, bit for bit.
+    :class:`~mmrefine.labeling.CascadeView`, and so finds motion beyond the reach of a large pass from rest. One more at
+    the last scale sees mirrored frames, from rest: its errors are others than those that the first pass hands on.
+    :class:`~mmrefine.labeling.Arbiter` weighs the passes, for the pair and for each pixel, and takes their geometric
+    median: a single one that goes astray changes little. With one pass it is :class:`~mmrefine.labeling.CascadeView`,
+    bit for bit.
 
-    The weights need both directions: with more than one pass the way back is looked at even if it is not asked for. A look holds the
-    mean share, in [0, 1], of each pass in the motion of the pixels, such as ``{'from_1x': 0.2, 'from_2x': 0.8}``, and the labeler puts
-    them into the statistics of a label.
+    The weights need both directions: with more than one pass the way back is looked at even if it is not asked for. A
+    look holds the mean share, in [0, 1], of each pass in the motion of the pixels, such as
+    ``{'from_1x': 0.2, 'from_2x': 0.8}``, and the labeler puts them into the statistics of a label.
 
     Args:
         scales: sizes of the frames as factors of their own, in the order of the passes.
         flip: one more pass at the last size, over mirrored frames, from rest.
-        warm_start: the last of several scales starts from the first pass if the teacher can (``accepts_flow_init``), else from rest.
+        warm_start: the last of several scales starts from the first pass if the teacher can (``accepts_flow_init``),
+            else from rest.
         trust: see :class:`~mmrefine.labeling.Arbiter`, power of the ratio of cycle errors.
         picture: see there, per share of the comparisons of the census.
         radius: see there, px of the frames.
@@ -76,7 +79,8 @@ class ArbitratedView(ScaledView):
         return flow, seen['from_1x'] if PLAIN in self.passes else plain, dict(zip(seen, shares))
 
     def motions(self, teacher: FlowEstimator, batch: PairBatch, backward: bool = True) -> Dict[str, Tensor]:
-        """What is weighed: the motion that each pass sees, ``(2 B, 2, H, W)`` px of the frames, by the name of the pass."""
+        """What is weighed: the motion that each pass sees, ``(2 B, 2, H, W)`` px of the frames, by the name of the
+        pass."""
         seen: Dict[str, Tensor] = {}
         for one in self.passes:
             warm = seen and one is self.passes[-1] and self.warm_start and teacher.accepts_flow_init

@@ -15,20 +15,21 @@ from mmrefine.structures import FlowEstimator, Look, LookRequest, PairBatch
 class CascadeView(ScaledView):
     """The teacher is shown the frames in several sizes, each pass starting from the last. Implements ``View``.
 
-    ``f_k = teacher(R_k I1, R_k I2, start = S_k f_(k-1))`` and the answer is the last ``f_K`` in pixels of the frames, with ``R_k`` a
-    resize to ``(round(s_k H), round(s_k W))`` and ``S_k`` the same resize of a flow, vectors included. ``scales=(1.,)`` is the teacher
-    of Refine (Zhu et al. 2022), bit for bit; ``(1., 2.)`` shows it small motion and thin parts twice as large, while the first pass
-    keeps large motion within the reach of its search.
+    ``f_k = teacher(R_k I1, R_k I2, start = S_k f_(k-1))`` and the answer is the last ``f_K`` in pixels of the frames,
+    with ``R_k`` a resize to ``(round(s_k H), round(s_k W))`` and ``S_k`` the same resize of a flow, vectors included.
+    ``scales=(1.,)`` is the teacher of Refine (Sun et al. 2024), bit for bit; ``(1., 2.)`` shows it small motion and
+    thin parts twice as large, while the first pass keeps large motion within the reach of its search.
 
-    The plain pass that a :class:`~mmrefine.structures.Look` tells of is the one at the frames' own size with the iterations of the
-    student. Where the pass at that size has iterations of its own, a plain one is made beside it if it is asked for.
+    The plain pass that a :class:`~mmrefine.structures.Look` tells of is the one at the frames' own size with the
+    iterations of the student. Where the pass at that size has iterations of its own, a plain one is made beside it if
+    it is asked for.
 
     Args:
         scales: sizes of the frames as factors of their own, in the order of the passes.
-        warm_start: start from the last pass if the teacher can (``accepts_flow_init``); otherwise each pass starts from rest and
-            only the last one matters.
-        iters: iterations of each pass, of a teacher that iterates (RAFT, GMA): one number, or one for each of ``scales``, in which
-            None leaves it to the network. Default: the network's own (``test_iters``).
+        warm_start: start from the last pass if the teacher can (``accepts_flow_init``); otherwise each pass starts from
+            rest and only the last one matters.
+        iters: iterations of each pass, of a teacher that iterates (RAFT, GMA): one number, or one for each of
+            ``scales``, in which None leaves it to the network. Default: the network's own (``test_iters``).
 
     Raises:
         ConfigError: no scales, one that is not above 0, or iterations below 1 or for another number of scales.

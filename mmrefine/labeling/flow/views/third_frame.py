@@ -22,8 +22,8 @@ def motion_to_third(view: View, teacher: FlowEstimator, batch: PairBatch,
         guards: a third frame that one of them refuses, seen from either frame, is as good as none.
 
     Returns:
-        from ``frames1`` and from ``frames2``, each ``(B, 2, H, W)`` px, nan all over for pairs without a third frame; None if no pair
-        has one.
+        from ``frames1`` and from ``frames2``, each ``(B, 2, H, W)`` px, nan all over for pairs without a third frame;
+        None if no pair has one.
 
     Raises:
         TeacherError: motion of the wrong size, or not finite.
@@ -35,7 +35,8 @@ def motion_to_third(view: View, teacher: FlowEstimator, batch: PairBatch,
     # a call of its own: the motion of the label is the same to the bit, with such a filter or without
     asked = PairBatch(torch.cat([batch.frames1[pairs], batch.frames2[pairs]]), torch.cat([third, third]))
     look = view.look(teacher, asked, LookRequest(backward=False))
-    check_motion({'first-to-third': look.flow_fw[:len(pairs)], 'second-to-third': look.flow_fw[len(pairs):]}, third, pairs)
+    halves = {'first-to-third': look.flow_fw[:len(pairs)], 'second-to-third': look.flow_fw[len(pairs):]}
+    check_motion(halves, third, pairs)
     ctx = PairContext(asked.frames1, asked.frames2, look.flow_fw.float(), look.flow_bw.float())
     believed = all_pass(guards, ctx).view(2, -1).all(dim=0)
     motion = ctx.flow_fw.unflatten(0, (2, -1)).masked_fill(~believed.view(1, -1, 1, 1, 1), float('nan'))
@@ -59,11 +60,12 @@ def check_motion(motions: Mapping[str, Tensor], frames: Tensor, pairs: Optional[
     lost = []
     for direction, motion in motions.items():
         if tuple(motion.shape) != wanted:
-            raise TeacherError(f'the teacher view gave {direction} motion of shape {tuple(motion.shape)}, wanted {wanted} for '
-                               f'{len(frames)} frame pairs')
-        lost += [(share, direction, i) for i, share in enumerate((~torch.isfinite(motion)).any(dim=1).double().mean(dim=(1, 2)).tolist())]
+            raise TeacherError(f'the teacher view gave {direction} motion of shape {tuple(motion.shape)}, wanted '
+                               f'{wanted} for {len(frames)} frame pairs')
+        shares = (~torch.isfinite(motion)).any(dim=1).double().mean(dim=(1, 2)).tolist()
+        lost += [(share, direction, i) for i, share in enumerate(shares)]
     share, direction, place = max(lost, key=lambda one: one[0])
     if share > 0:
-        raise TeacherError(
-            f"the teacher's {direction} motion of pair {pairs[place] if pairs else place} of the batch is nan or infinite in {share:.2%} of "
-            'the frame; check the teacher checkpoint, or label in full precision')
+        place = pairs[place] if pairs else place
+        raise TeacherError(f"the teacher's {direction} motion of pair {place} of the batch is nan or infinite in "
+                           f'{share:.2%} of the frame; check the teacher checkpoint, or label in full precision')

@@ -1,8 +1,8 @@
 """Easy pixels are many and teach little: weights by speed or by what is new, so that training sees the others too.
 
-Each part takes what is known of a batch of pairs, the motion ``(B, 2, H, W)`` px and the weight ``(B, 1, H, W)`` in [0, 1] of their
-labels and returns a weight of the same shape, nowhere greater; labels are balanced one by one. The mean weight of a label falls; the losses divide by the weight of a
-batch, so within a batch it is the proportion that counts.
+Each part takes what is known of a batch of pairs, the motion ``(B, 2, H, W)`` px and the weight ``(B, 1, H, W)`` in
+[0, 1] of their labels and returns a weight of the same shape, nowhere greater; labels are balanced one by one. The mean
+weight of a label falls; the losses divide by the weight of a batch, so within a batch it is the proportion that counts.
 """
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from mmrefine.values import as_number
 class SpeedThreshold:
     """Leave what is slow: ``w(p) slow`` where ``|f(p)| <= least_motion``, else ``w(p)``.
 
-    Source: the speed filter of Refine (Zhu et al. 2022) for Horse10, which keeps tracks whose 7 steps add up to more than 8 x 5 px. A
-    flow label has one step, and the rule is applied to each pixel. Mean weight after: the mean before, less ``1 - slow`` of what the slow
-    pixels held.
+    Source: the speed filter of Refine (Sun et al. 2024) for Horse10, which keeps tracks whose 7 steps add up to more
+    than 8 x 5 px. A flow label has one step, and the rule is applied to each pixel. Mean weight after: the mean before,
+    less ``1 - slow`` of what the slow pixels held.
 
     Args:
         least_motion: px per pair of frames; the reference's, at 256x448.
@@ -47,13 +47,13 @@ class SpeedThreshold:
 class SpeedQuota:
     """A quota for each speed: no bin of speeds holds more weight than its share of the frame.
 
-    ``w(p) min(1, quota_b N / W_b)`` for ``p`` in bin ``b``, ``W_b`` the weight of the bin and ``N`` the pixels of the frame. A bin below
-    its quota stays as it is: nothing can make more of what is not there. Mean weight after: the sum over the bins of
-    ``min(quota_b, W_b / N)``, so at most the sum of the quotas.
+    ``w(p) min(1, quota_b N / W_b)`` for ``p`` in bin ``b``, ``W_b`` the weight of the bin and ``N`` the pixels of the
+    frame. A bin below its quota stays as it is: nothing can make more of what is not there. Mean weight after: the sum
+    over the bins of ``min(quota_b, W_b / N)``, so at most the sum of the quotas.
 
     Args:
-        edges: px, rising; bin ``b`` is ``edges[b - 1] <= |f| < edges[b]``, the first begins at 0 and the last is open. The default are
-            the bins of Refine's code.
+        edges: px, rising; bin ``b`` is ``edges[b - 1] <= |f| < edges[b]``, the first begins at 0 and the last is open.
+            The default are the bins of Refine's code.
         quotas: share of the frame in (0, 1]: one for all bins, or one for each, that is one more than ``edges``.
 
     Raises:
@@ -65,7 +65,8 @@ class SpeedQuota:
         count = len(self.edges) + 1
         each = [quotas] * count if isinstance(quotas, (int, float)) else list(quotas)
         if len(each) != count:
-            raise ConfigError(f'SpeedQuota.quotas must be one share in (0, 1], or one for each of the {count} bins, got {quotas!r}')
+            raise ConfigError(f'SpeedQuota.quotas must be one share in (0, 1], or one for each of the {count} bins, '
+                              f'got {quotas!r}')
         self.quotas = [as_number('SpeedQuota.quotas', quota, '(0, 1]') for quota in each]
 
     def __call__(self, ctx: PairContext, flow: Tensor, weight: Tensor) -> Tensor:
@@ -79,13 +80,15 @@ class SpeedQuota:
 class InverseHistogram:
     """Speeds weigh in by how rare they are, up to a cap.
 
-    ``w(p) r_b / max r`` for ``p`` in bin ``b``, with ``r_b = min(max W / W_b, cap)``, ``W_b`` the weight of the bin and the maximum of
-    ``r`` over the bins that hold any. The rarest bin stays as it is, the most common one loses most and keeps at least ``1 / cap``; where
-    no cap is hit, all bins that hold any hold the same after. Mean weight after: at least ``1 / cap`` of the one before.
+    ``w(p) r_b / max r`` for ``p`` in bin ``b``, with ``r_b = min(max W / W_b, cap)``, ``W_b`` the weight of the bin and
+    the maximum of ``r`` over the bins that hold any. The rarest bin stays as it is, the most common one loses most and
+    keeps at least ``1 / cap``; where no cap is hit, all bins that hold any hold the same after. Mean weight after: at
+    least ``1 / cap`` of the one before.
 
     Args:
         edges: px, rising; bin ``b`` is ``edges[b - 1] <= |f| < edges[b]``, the first begins at 0 and the last is open.
-        cap: how much more a rare pixel may count than a common one, at least 1; keeps a handful of stray pixels from ruling a label.
+        cap: how much more a rare pixel may count than a common one, at least 1; keeps a handful of stray pixels from
+            ruling a label.
 
     Raises:
         ConfigError: a value out of range.
@@ -130,10 +133,11 @@ def _scaled(weight: Tensor, bins: Tensor, factors: Tensor) -> Tensor:
 class Novelty:
     """Count what the student does not see yet: ``w(p) (least + (1 - least) d(p) / (d(p) + half))``.
 
-    ``d`` is how far the label lies from what the network sees in one plain pass over the frames, as the student will: where the two
-    agree there is nothing to learn, and such pixels are most of a frame. It asks for a view that makes a plain pass,
-    :class:`~mmrefine.labeling.CascadeView` or :class:`~mmrefine.labeling.ArbitratedView` with ``scales`` that begin with 1 and go on. What
-    is new may be wrong: the better the view, the more this is worth. Ours, not the paper's.
+    ``d`` is how far the label lies from what the network sees in one plain pass over the frames, as the student will:
+    where the two agree there is nothing to learn, and such pixels are most of a frame. It asks for a view that makes a
+    plain pass, :class:`~mmrefine.labeling.CascadeView` or :class:`~mmrefine.labeling.ArbitratedView` with ``scales``
+    that begin with 1 and go on. What is new may be wrong: the better the view, the more this is worth. Ours, not the
+    paper's.
 
     Args:
         half: distance at which half of the weight above ``least`` is reached, px, above 0.
@@ -156,7 +160,8 @@ class Novelty:
             ConfigError: there was no plain pass.
         """
         if ctx.plain_fw is None:
-            raise ConfigError('labeler.balance: Novelty compares the label with a plain first pass, and labeler.view makes none beside the '
-                              'one that becomes the label; give CascadeView or ArbitratedView scales such as (1.0, 2.0)')
+            raise ConfigError('labeler.balance: Novelty compares the label with a plain first pass, and labeler.view '
+                              'makes none beside the one that becomes the label; give CascadeView or ArbitratedView '
+                              'scales such as (1.0, 2.0)')
         distance = (flow - ctx.plain_fw).norm(dim=1, keepdim=True)
         return weight * (self.least + (1 - self.least) * distance / (distance + self.half))
