@@ -185,6 +185,6 @@ def test_looks_that_all_leave_the_frame_are_still_a_motion():
     (dict(picture=float('nan')), 'picture.*nan'),
     (dict(radius=0), 'radius.*0'),
 ])
-def test_settings_that_cannot_be_meant_are_refused_by_value(settings, message):
+def test_invalid_settings_are_refused_by_value(settings, message):
     with pytest.raises(ConfigError, match=message):
         Arbiter(**settings)

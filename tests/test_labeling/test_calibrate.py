@@ -296,17 +296,17 @@ def test_values_that_other_settings_forbid_are_left_out(translation):
 
 
 @pytest.mark.parametrize('wrong, story', [
-    (dict(precision=0.), r'calibrate.precision must lie in \(0, 1\), such as 0.95, got 0.0'),
+    (dict(precision=0.), r'calibrate.precision must lie in \(0, 1\), got 0.0; 0.95 is a good start'),
     (dict(precision=1.), r'calibrate.precision .* got 1.0'),
     (dict(precision=95), r'calibrate.precision .* got 95'),
-    (dict(within=0.), r'calibrate.within must be above 0 px'),
+    (dict(within=0.), r'calibrate.within must be finite and above 0, got 0.0 px: no motion is known'),
     (dict(within=-1.), r'calibrate.within .* -1.0'),
     (dict(relative=-0.1), r'calibrate.relative .* -0.1'),
     (dict(pace=-1.), r'calibrate.pace .* -1.0'),
     (dict(warps=0), r'calibrate.warps .* got 0'),
     (dict(least=0.), r'calibrate.least .* got 0.0'),
 ])
-def test_values_that_cannot_be_meant_are_refused_by_key(wrong, story):
+def test_invalid_values_are_refused_by_key(wrong, story):
     with pytest.raises(ConfigError, match=story):
         calibrate(Planted(), labeler(CYCLE), noisy_frames(), **wrong)
 

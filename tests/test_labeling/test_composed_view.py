@@ -285,7 +285,7 @@ def test_all_that_decides_is_in_the_description_and_that_of_other_views_is_what_
     (dict(alpha=-.1), 'ComposedView.alpha.*-0.1'), (dict(beta=float('nan')), 'ComposedView.beta.*nan'),
     (dict(beta=0), 'ComposedView.beta must be finite and above 0, got 0 px'), (dict(scales=(1., 1.)), 'differ from one another'),
 ])
-def test_settings_that_cannot_be_meant_are_refused_by_value(settings, message):
+def test_invalid_settings_are_refused_by_value(settings, message):
     with pytest.raises(ConfigError, match=message):
         ComposedView(**settings)
 

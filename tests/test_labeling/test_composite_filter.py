@@ -141,11 +141,11 @@ def test_room_above_one_claim_is_for_what_shrinks():
 @pytest.mark.parametrize('build, said', [
     (lambda: CompositeFilter(alpha=-1), 'CompositeFilter.alpha must be finite and not negative, got -1'),
     (lambda: CompositeFilter(beta=NAN), 'CompositeFilter.beta .* got nan'),
-    (lambda: CompositeFilter(beta=0, soft=True), 'CompositeFilter.beta must be above 0 px with soft=True'),
-    (lambda: CompositeFilter(crowd=.5), 'CompositeFilter.crowd must be finite and at least 1, or None, got 0.5'),
+    (lambda: CompositeFilter(beta=0, soft=True), 'CompositeFilter.beta must be finite and above 0, got 0 px with soft=True'),
+    (lambda: CompositeFilter(crowd=.5), 'CompositeFilter.crowd must be finite and at least 1, got 0.5 .or None.'),
     (lambda: CompositeFilter(crowd=NAN), 'CompositeFilter.crowd .* got nan'),
 ])
-def test_values_that_cannot_be_meant_are_refused_by_key_and_value(build, said):
+def test_invalid_values_are_refused_by_key_and_value(build, said):
     with pytest.raises(ConfigError, match=said):
         build()
 
@@ -204,7 +204,7 @@ def test_only_the_pairs_that_have_a_third_frame_are_asked_and_judged(witness):
 def test_a_labeler_that_needs_a_third_frame_says_so(witness):
     labeler = FlowLabeler(view=ONE_LOOK, filters=[dict(type='CycleFilter'), COMPOSITE])
     assert labeler.needs_third and not FlowLabeler(view=ONE_LOOK, filters=[dict(type='CycleFilter')]).needs_third
-    with pytest.raises(ConfigError, match='has CompositeFilter, which needs a third frame .* give frames3, or leave the filter out'):
+    with pytest.raises(ConfigError, match='has CompositeFilter, which needs a third frame .* give thirds, or leave the filter out'):
         labeler.label_pairs(witness, PairBatch(grey(0), grey(1)))
     assert not witness.calls
 

@@ -117,17 +117,17 @@ def test_the_soft_cycle_weight_is_0_outside_the_frame():
     (lambda: CycleFilter(form='l1'), "CycleFilter.form .* got 'l1'"),
     (lambda: CycleFilter(magnitude='both'), "CycleFilter.magnitude .* got 'both'"),
     (lambda: ColorFilter(tolerance=-.5), 'ColorFilter.tolerance .* got -0.5'),
-    (lambda: SoftCycleFilter(beta=0), 'SoftCycleFilter.beta must be above 0 px'),
+    (lambda: SoftCycleFilter(beta=0), 'SoftCycleFilter.beta must be finite and above 0, got 0 px'),
     (lambda: SoftCycleFilter(alpha=float('inf')), 'SoftCycleFilter.alpha .* got inf'),
     (lambda: SoftCycleFilter(alpha='a'), "SoftCycleFilter.alpha must be finite and not negative, got 'a'"),
 ])
-def test_values_that_cannot_be_meant_are_refused_by_key_and_value(build, said):
+def test_invalid_values_are_refused_by_key_and_value(build, said):
     with pytest.raises(ConfigError, match=said):
         build()
 
 
 def test_every_registered_filter_gives_weights_of_one_channel_in_zero_to_one():
-    ctx = PairContext(*torch.rand(2, 2, 3, 8, 9).unbind(0), *torch.randn(4, 2, 2, 8, 9).unbind(0))
+    ctx = PairContext(*torch.rand(2, 2, 3, 8, 9).unbind(0), *torch.randn(6, 2, 2, 8, 9).unbind(0))
     before = [x.clone() for x in vars(ctx).values()]
     ours = [name for name, cls in FILTERS.module_dict.items() if 'mmrefine' in cls.__module__]
     for name in ours:

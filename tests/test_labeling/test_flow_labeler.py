@@ -296,7 +296,7 @@ def test_a_filter_that_would_broadcast_is_refused_by_name():
     (dict(floor='abc'), r"FlowLabeler.floor must lie in \[0, 1\], got 'abc'"),
     (dict(filters=[5]), 'a filter must be a dict with a type, .* got 5'),
 ])
-def test_settings_that_cannot_be_meant_are_refused_by_key_and_value(settings, said):
+def test_invalid_settings_are_refused_by_key_and_value(settings, said):
     with pytest.raises(ConfigError, match=said):
         FlowLabeler(view=ONE_LOOK, **settings)
 

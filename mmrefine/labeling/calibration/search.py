@@ -42,7 +42,7 @@ def check_promise(precision: float,
     Raises:
         ConfigError: a value out of range; names the key as ``<name>.<key>``.
     """
-    as_number(f'{name}.precision', precision, '(0, 1)', ', give one such as 0.95')
+    as_number(f'{name}.precision', precision, '(0, 1)', '; 0.95 is a good start')
     as_number(f'{name}.within', within, '(0, inf)', ' px: no motion is known without an error')
     as_number(f'{name}.relative', relative)
     as_number(f'{name}.pace', pace)

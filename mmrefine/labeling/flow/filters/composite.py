@@ -57,7 +57,7 @@ class CompositeFilter:
         why = ' px with soft=True: where nothing moves, no error could be weighed' if soft else ''
         self.alpha, self.soft = as_number('CompositeFilter.alpha', alpha), soft
         self.beta = as_number('CompositeFilter.beta', beta, '(0, inf)' if soft else '[0, inf)', why)
-        self.crowd = None if crowd is None else as_number('CompositeFilter.crowd', crowd, '[1, inf)', '; or None')
+        self.crowd = None if crowd is None else as_number('CompositeFilter.crowd', crowd, '[1, inf)', ' (or None)')
 
     def __call__(self, ctx: PairContext) -> Tensor:
         """Weight ``(B, 1, H, W)``, 0 or 1, in [0, 1] if ``soft``; 1 where there is no evidence."""

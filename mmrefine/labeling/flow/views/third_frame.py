@@ -28,7 +28,8 @@ def motion_to_third(view: View, teacher: FlowEstimator, batch: PairBatch,
     Raises:
         TeacherError: motion of the wrong size, or not finite.
     """
-    there = {i: frame for i, frame in enumerate(batch.thirds or ()) if frame is not None}
+    thirds = () if batch.thirds is None else batch.thirds
+    there = {i: frame for i, frame in enumerate(thirds) if frame is not None}
     if not there:
         return None, None
     pairs, third = list(there), torch.stack(list(there.values()))
