@@ -24,7 +24,7 @@ from mmrefine.fileio.flow_io import read_flow
 from mmrefine.fileio.images import read_image
 from mmrefine.geometry import cycle_error, resize, resize_flow
 from mmrefine.labeling import ArbitratedView, CascadeView
-from mmrefine.structures import FlowEstimator, PairBatch
+from mmrefine.structures import FlowEstimator, PairBatch, as_frames
 from mmrefine.synthetic import render_clip
 from mmrefine.synthetic.style import SOURCE, TARGET
 
@@ -137,7 +137,7 @@ def _rendered(count: int) -> Iterator[Pair]:
     for kind, (style, size, factor) in kinds.items():
         for i in range(count):
             clip = render_clip(40000 + i, 2, size, style)
-            frames = torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 255
+            frames = as_frames(clip.frames)
             truth, seen = torch.from_numpy(clip.flow_fw), (factor * size[0], factor * size[1])
             frames, truth = resize(frames, seen), resize_flow(truth, seen)
             yield Pair(f'{kind} {i}', frames[:1], frames[1:], truth, torch.ones_like(truth[:, :1], dtype=torch.bool))

@@ -21,7 +21,7 @@ from mmrefine.apis.commands import run_command
 from mmrefine.evaluation.labels.quality import quality_record, tally_truth
 from mmrefine.labeling import calibrate
 from mmrefine.registry import LABELERS
-from mmrefine.structures import FlowEstimator, PairBatch
+from mmrefine.structures import FlowEstimator, PairBatch, as_frames
 from mmrefine.synthetic import STYLES, RenderedClip, render_clip
 
 SETTINGS = dict(CycleFilter=dict(alpha=0.01, beta=0.5))  # where they differ from the defaults
@@ -66,7 +66,7 @@ def _labeler(scales: Sequence[float], filters: List[Dict[str, Any]]) -> Dict[str
 
 
 def _frames(clip: RenderedClip) -> Tuple[Tensor, Tensor]:
-    frames = torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 255
+    frames = as_frames(clip.frames)
     return frames[0], frames[1]
 
 

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from mmrefine.errors import InputError
-from mmrefine.evaluation import boundary_f, carry_mask, carry_points, jaccard, pck, pck_threshold, summarise
+from mmrefine.evaluation import boundary_f, carry_mask, carry_points, jaccard, summarise
+from mmrefine.evaluation.joints.pck import PCK_SHARE, object_sizes, tally_keypoints
 from mmrefine.fileio import Joints, read_badja, read_image
 from mmrefine.fileio.digest import digest_of_files
+from mmrefine.structures import as_frames
 
 MEASURES = ('J', 'F', 'J5', 'F5', 'PCK')
 SPAN = 5  # frames that J5 and F5 carry a mask
@@ -75,7 +77,7 @@ def score_clip(clip: Clip, flow_of: Flow) -> Dict[str, Optional[float]]:
     found: Dict[str, List[float]] = {measure: [] for measure in MEASURES[:-1]}
     carried: Dict[int, np.ndarray] = {}
     for t in range(1, len(clip.frames)):
-        before, now = (torch.from_numpy(clip.frames[i]).permute(2, 0, 1)[None].float() / 255 for i in (t - 1, t))
+        before, now = (as_frames([clip.frames[i]]) for i in (t - 1, t))
         forward, backward = flow_of(before, now)[0], flow_of(now, before)[0]
         spans[t - 1] = _soft(clip, t - 1)
         chain, *on_the_way = (carry_mask(mask, backward, forward) for mask in (chain, *spans.values()))
@@ -105,8 +107,9 @@ def _score(found: Dict[str, List[float]], region: str, edge: str, soft: Tensor, 
 
 def _pck(clip: Clip, first: int, carried: Dict[int, np.ndarray]) -> Optional[float]:
     """Of the joints seen in the first clicked frame and in the one where they are scored; None if there are none."""
-    seen = np.array([clip.joints[first].visible & clip.joints[t].visible for t in carried])
-    if not seen.any():
+    if not carried or not clip.joints[first].visible.any():
         return None
-    truth = np.stack([clip.joints[t].points for t in carried])
-    return pck(np.stack(list(carried.values())), truth, seen, np.array([pck_threshold(clip.masks[t]) for t in carried]))
+    clicked = [clip.joints[t] for t in (first, *carried)]
+    truth, visible = np.stack([joints.points for joints in clicked]), np.stack([joints.visible for joints in clicked])
+    sizes = object_sizes('mask', truth, visible, np.stack([clip.masks[t] for t in (first, *carried)]))
+    return tally_keypoints(np.stack([truth[0], *carried.values()]), truth, visible, sizes).scores().get(f'PCK@{PCK_SHARE:g}')

@@ -26,7 +26,7 @@ from mmrefine.fileio.digest import digest_of_bytes
 from mmrefine.labeling import calibrate
 from mmrefine.models import FlowRefiner
 from mmrefine.registry import LABELERS
-from mmrefine.structures import FlowEstimator, PairBatch
+from mmrefine.structures import FlowEstimator, PairBatch, as_frames
 from mmrefine.synthetic import STYLES, RenderedClip, render_clip
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -122,7 +122,7 @@ def main() -> int:
 
 
 def _frames(clip: RenderedClip) -> Tensor:
-    return torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 255
+    return as_frames(clip.frames)
 
 
 def _labels(teacher: RememberingTeacher, config: Dict[str, Any], clips: Sequence[RenderedClip]) -> List[Lesson]:

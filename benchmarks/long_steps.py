@@ -24,7 +24,7 @@ from mmrefine.apis import init_model
 from mmrefine.apis.commands import run_command
 from mmrefine.geometry import compose
 from mmrefine.labeling import ArbitratedView, CascadeView, ComposedView
-from mmrefine.structures import FlowEstimator, NamedFrame, PairBatch
+from mmrefine.structures import FlowEstimator, NamedFrame, PairBatch, as_frames
 from mmrefine.synthetic import exact_motion, render_clip
 from mmrefine.synthetic.style import SOURCE, TARGET
 
@@ -103,7 +103,7 @@ def _rendered(start: int, count: int) -> Iterator[Tuple[str, Tensor, Tensor]]:
     """A name, three frames ``(3, 3, H, W)`` in [0, 1], and the motion from the first to the last and back, ``(2, 2, H, W)`` px."""
     for kind, (style, size) in KINDS.items():
         for seed in range(start, start + count):
-            frames = torch.from_numpy(render_clip(seed, 3, size, style).frames).permute(0, 3, 1, 2).float() / 255
+            frames = as_frames(render_clip(seed, 3, size, style).frames)
             truth = [exact_motion(seed, *ends, size, style)[0] for ends in ((0, 2), (2, 0))]
             yield f'{kind} {seed - start}', frames, torch.from_numpy(np.stack(truth))
 

@@ -16,7 +16,7 @@ import torch
 from mmrefine.apis import init_model
 from mmrefine.apis.commands import run_command
 from mmrefine.labeling import CascadeView
-from mmrefine.structures import FlowEstimator, LookRequest, PairBatch
+from mmrefine.structures import FlowEstimator, LookRequest, PairBatch, as_frames
 from mmrefine.synthetic import render_clip
 
 CONFIG = Path(__file__).resolve().parents[1] / 'configs' / 'demo' / 'raft_small_target.py'
@@ -48,7 +48,7 @@ def _errors(model: FlowEstimator, view: CascadeView, clips: Sequence) -> Tuple[f
     """Mean motion, pooled EPE and the mean of the medians, px."""
     motions, errors, medians = [], [], []
     for clip in clips:
-        frames = torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 255
+        frames = as_frames(clip.frames)
         truth = torch.from_numpy(clip.flow_fw)
         look = view.look(model, PairBatch(frames[:-1], frames[1:]), LookRequest(backward=False))
         error = (look.flow_fw - truth).norm(dim=1)

@@ -5,9 +5,11 @@ import os
 import signal
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
-from typing import Callable, Dict
+from typing import Callable, Dict, List, Optional, Sequence
 
+import av
 import cv2
 import numpy as np
 import torch
@@ -86,4 +88,31 @@ def write_video(path: Path, count: int = 40, height: int = 48, width: int = 64) 
     for at in range(count):
         writer.write(np.ascontiguousarray(big[:, at:at + width, ::-1]))
     writer.release()
+    return path
+
+
+def moving_texture(count: int, height: int = 48, width: int = 64) -> List[np.ndarray]:
+    """Frames of a smooth texture that moves 2 px a frame."""
+    big = cv2.GaussianBlur(texture(height, width + 2 * count), (0, 0), 2.)
+    return [np.ascontiguousarray(big[:, 2 * at:2 * at + width]) for at in range(count)]
+
+
+def encode_video(path: Path, frames: Sequence[np.ndarray], codec: str, options: Dict[str, str], matrix: int = 5, full_range: bool = False,
+                 times: Optional[Sequence[int]] = None) -> Path:
+    """A video of the frames at 10 a second, a key frame each 12; ``times``: when each is shown, in tenths of a second."""
+    with av.open(str(path), 'w') as container:
+        pixels = options.pop('pix_fmt', 'yuv420p')
+        stream = container.add_stream(codec, rate=10, options=options)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt, stream.gop_size, stream.codec_context.thread_count = pixels, 12, 1
+        stream.codec_context.colorspace, stream.codec_context.color_range = matrix, 1 + full_range
+        if not stream.codec_context.bit_rate or codec == 'mpeg2video':
+            stream.codec_context.bit_rate = 4_000_000 if codec in ('mpeg2video', 'libvpx-vp9') else 0
+        for at, rgb in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(rgb, format='rgb24')
+            if not pixels.startswith('bgr'):
+                frame = frame.reformat(format=pixels, dst_colorspace=matrix, dst_color_range=1 + full_range)
+            frame.pts, frame.time_base = (at if times is None else times[at]), Fraction(1, 10)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
     return path

@@ -1,6 +1,7 @@
 """A record with every part of a report, its pictures on disk, and what reads a page."""
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
@@ -11,8 +12,9 @@ from mmrefine.fileio.images import write_image
 from mmrefine.report import group_record
 
 VOID = ('meta', 'img', 'input', 'br')
-BEFORE = {'EPE': 2.0, 'Fl': 10.0, 'scene/a/EPE': 1.0, 'scene/a/Fl': 5.0, 'scene/b/EPE': 4.0, 'scene/b/Fl': 20.0, 'pairs': 7,
-          'pairs_without_truth': 0}  # yapf: disable
+BEFORE = {'EPE': 2.0, 'Fl': 10.0, 'scene/a/EPE': 1.0, 'scene/a/Fl': 5.0, 'scene/b/EPE': 4.0, 'scene/b/Fl': 20.0,
+          'pairs': 7,
+          'pairs_without_truth': 0}
 AFTER = {**BEFORE, 'EPE': 1.5, 'scene/a/EPE': 0.5, 'Fl': 12.0}
 FREE = {'cycle_median': .4, 'pairs': 3, 'pairs_without_truth': 3}
 LONG_NAME = 'a_scene_with_a_name_that_is_longer_than_any_phone_is_wide_and_has_no_place_to_break'
@@ -27,6 +29,7 @@ class Page(HTMLParser):
         self.attributes: List[Tuple[str, Dict[str, Optional[str]]]] = []
         self.text, self.open = '', []  # type: str, List[str]
         self.feed(text)
+        self.text = re.sub('[ \n]+', ' ', self.text)  # as it is shown
 
     def handle_starttag(self, tag: str, attrs: List[Tuple[str, Optional[str]]]) -> None:
         self.tags.append(tag)
@@ -53,7 +56,7 @@ class Page(HTMLParser):
 def guard_record(verdict: str = 'student') -> Dict[str, Any]:
     """What the guard leaves in the record; the best candidate is better by 8 %, half way to the student."""
     found = [dict(iter=20, step=step, change_percent=change, interval_percent=[low, high], pairs=12, pairs_better=.75)
-             for step, change, low, high in ((.5, -8., -12., -4.), (1., -5., -16., 7.))]  # yapf: disable
+             for step, change, low, high in ((.5, -8., -12., -4.), (1., -5., -16., 7.))]
     return dict(
         verdict=verdict,
         reason='a sentence of the guard',
@@ -72,8 +75,10 @@ def picture(root: Path, path: str, size: Tuple[int, int] = (48, 72)) -> str:
 
 def pair_record(root: Path, key: str, before: float, after: float) -> Dict[str, Any]:
     """A pair with all its pictures."""
-    names = dict(frame='frame.jpg', flow_before='before.png', flow_after='after.png', truth='truth.png', labels='labels.jpg')
-    parts = {part: picture(root, f'pictures/refined/pairs/{key.replace("/", "_")}_{name}') for part, name in names.items()}
+    names = dict(frame='frame.jpg', flow_before='before.png', flow_after='after.png', truth='truth.png',
+                 labels='labels.jpg')
+    parts = {part: picture(root, f'pictures/refined/pairs/{key.replace("/", "_")}_{name}') for part,
+             name in names.items()}
     return dict(parts, key=key, scene=key.split('/')[0], max_motion=7.25, before=before, after=after)
 
 
@@ -82,14 +87,17 @@ def full_record(root: Path, verdict: str = 'student') -> Dict[str, Any]:
     refined = group_record(BEFORE, AFTER)
     refined['scenes'][LONG_NAME] = refined['scenes']['a']
     refined['changes'] = dict(
-        metric='EPE', decided_by='ground truth', pairs=7, better=5, worse=2, same=0, interval_percent=[-31., -19.], confidence=.95,
+        metric='EPE', decided_by='ground truth', pairs=7, better=5, worse=2, same=0, interval_percent=[-31., -19.],
+        confidence=.95,
         draws=2000, drawn_by='scene', wheel=picture(root, 'pictures/wheel.png', (40, 40)),
-        best=[pair_record(root, 'a/1', 2., 1.)], worst=[pair_record(root, f'{LONG_NAME}/2', 1., 1.2)])  # yapf: disable
+        best=[pair_record(root, 'a/1', 2., 1.)], worst=[pair_record(root, f'{LONG_NAME}/2', 1., 1.2)])
     steps = list(range(4, 400, 8))
     return dict(
         groups=dict(refined=refined, unseen=group_record(FREE, {**FREE, 'cycle_median': .5})),
-        labels=dict(store='labels', labels=7, kept=.5, scenes=dict(a=dict(kept=.875, mean_motion=3.25)), wheel='pictures/wheel.png',
-                    overlays=[dict(path=picture(root, 'pictures/refined/labels/a_1.jpg'), caption='a/1', max_motion=7.25)]),
+        labels=dict(store='labels', labels=7, kept=.5, scenes=dict(a=dict(kept=.875, mean_motion=3.25)),
+                    wheel='pictures/wheel.png',
+                    overlays=[dict(path=picture(root, 'pictures/refined/labels/a_1.jpg'), caption='a/1',
+                                   max_motion=7.25)]),
         guard=guard_record(verdict),
         settings=dict(max_iters=400),
         seeds=dict(seed=125),
@@ -98,4 +106,4 @@ def full_record(root: Path, verdict: str = 'student') -> Dict[str, Any]:
         command=f'tools/train.py config.py --work-dir {"w" * 150}',
         pictures=[dict(path=picture(root, 'pictures/refined/a 1.png', (300, 972)), caption=f'refined: {LONG_NAME}')],
         curves=dict(loss=dict(steps=steps, values=[5 + 1 / step for step in steps], mean_of=8),
-                    lr=dict(steps=steps, values=[1e-4 * (400 - step) for step in steps], mean_of=8)))  # yapf: disable
+                    lr=dict(steps=steps, values=[1e-4 * (400 - step) for step in steps], mean_of=8)))

@@ -17,7 +17,9 @@ from mmrefine.registry import DATASETS
 
 CONFIGS = sorted(path.relative_to(ROOT / 'configs').as_posix() for path in (ROOT / 'configs').glob('[!_]*/*.py'))
 REFINE = [name for name in CONFIGS if name.startswith('refine/')]
-GUARDED = [name for name in CONFIGS if name not in ('demo/raft_small_source.py', 'demo/raft_small_finish.py')]
+TRUTH = ['demo/raft_small_source.py', 'demo/raft_small_finish.py']  # they learn from the truth
+LABEL_FREE = ['baselines/raft_small_photometric.py']
+GUARDED = [name for name in CONFIGS if name not in TRUTH]
 STOCK = [name for name in REFINE if 'small' not in name and 'official' not in name]
 LOSSES = dict(raft=MaskedSequenceLoss, gma=MaskedSequenceLoss)
 # what a stock config says of training only
@@ -28,7 +30,7 @@ FOR_TRAINING = {'flow_loss', 'freeze_bn', 'freeze_net', 'init_cfg', 'train_cfg',
 def small(name, trees):
     """The config on the rendered trees, filled in."""
     where = {'data_root': str(trees['kitti' if 'kitti' in name else 'sintel'])}
-    if 'video' in name:
+    if 'video' in name or name in LABEL_FREE:
         where = {'video': str(trees['frames']), 'held_out': 0.}  # nothing to spare in three frames a scene
     elif 'demo' in name:
         data = 'train_dataloader.dataset'
@@ -44,28 +46,30 @@ def small(name, trees):
 
 
 def test_the_sweeps_below_see_every_config():
-    assert len(CONFIGS) == 17 and len(REFINE) == 13 and len(STOCK) == 10
+    assert len(CONFIGS) == 18 and len(REFINE) == 13 and len(STOCK) == 10
 
 
 @pytest.mark.parametrize('name', CONFIGS)
 def test_a_config_builds_its_network_and_its_data(name, trees):
     cfg = small(name, trees)
     model = init_model(cfg)
-    assert isinstance(model, FlowRefiner) and len(model.losses) == 1
+    assert isinstance(model, FlowRefiner) and len(model.losses) == (2 if name in ('demo/raft_small_source.py', *LABEL_FREE) else 1)
     if name in STOCK:
         wanted = LOSSES.get(name.split('/')[1].split('_')[0], MaskedPyramidLoss)
         assert [type(loss) for loss in model.losses.values()] == [wanted]
     hooks = {hook['type']: hook for hook in cfg.get('custom_hooks', [])}
     data = [cfg.train_dataloader.dataset]
-    if name not in ('demo/raft_small_source.py', 'demo/raft_small_finish.py'):  # they learn from the truth
-        guarded = name in GUARDED
-        assert set(hooks) == {'PseudoLabelHook', 'ReportHook', *(['RegressionGuardHook'] if guarded else [])}
-        if guarded:
-            assert hooks['RegressionGuardHook']['dataset']['held'] is True
+    if name in LABEL_FREE:
+        assert set(hooks) == {'ReportHook', 'RegressionGuardHook'} and 'labels' not in model.needs
+        data += hooks['ReportHook']['groups'].values()
+    elif name not in TRUTH:
+        assert set(hooks) == {'PseudoLabelHook', 'ReportHook', 'RegressionGuardHook'}
         data += [hooks['PseudoLabelHook']['dataset'], *hooks['ReportHook']['groups'].values()]
+    assert name not in GUARDED or hooks['RegressionGuardHook']['dataset']['held'] is True
     pairs = [len(DATASETS.build(dict(part)).pairs) for part in data]
     forward = 2 if 'kitti' in name else 4  # two scenes of one pair, of two pairs
-    both = forward * (2 if hooks and cfg.labeler.directions == 'both' else 1)
+    both = forward * (2 if data[0].get('directions') == 'both' else 1)
+    assert (both > forward) is bool(name in LABEL_FREE or hooks and cfg.labeler.directions == 'both')
     assert pairs == [both] + [forward] * (len(data) - 1)
     if name in REFINE:
         assert cfg.train_dataloader.dataset.seed == cfg.randomness.seed
@@ -120,7 +124,7 @@ def test_raft_on_sintel_trains_as_the_paper_says():
     assert cfg.param_scheduler == dict(
         type='OneCycleLR', eta_max=1e-4, total_steps=1100, pct_start=0.1, anneal_strategy='linear', by_epoch=False)
     assert cfg.model.train_iters == cfg.model.test_iters == 32 and cfg.model.losses[0].gamma == 0.85
-    assert cfg.model.get('freeze_bn', True) is True  # where we depart (PAPERS: 49 near-identical pairs)
+    assert cfg.model.get('freeze_bn', True) is True  # where we depart from the paper's code: 49 pairs are nearly the same
     steps = {part['type']: part for part in cfg.train_dataloader.dataset.pipeline}
     assert list(steps) == ['LoadLabel', 'RandomCrop', 'RandomFlip', 'ColorJitter', 'PackPair']
     assert tuple(steps['RandomCrop']['size']) == (256, 512)

@@ -73,7 +73,7 @@ def test_the_report_and_refined_pth_are_written_once(two):
     assert (two / 'run/refined.pth').exists()
     text = ''.join(path.read_text() for path in two.glob('run/*/*.log'))
     assert 'Failed to search registry' not in text  # every registry of the runner has a child of ours
-    assert text.count('The report: ') == 1 and text.count('Stage 1: 4 labels (2 made now)') == 1
+    assert text.count('The report: ') == 1 and text.count('of the first of 2 processes') == 1
 
 
 def test_scores_do_not_depend_on_the_number_of_processes(one, two):

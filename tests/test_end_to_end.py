@@ -97,7 +97,7 @@ def test_the_pictures_of_the_report_exist_and_are_pictures(work_dir):
 
 def test_the_log_says_how_far_labelling_is_and_what_the_rates_and_losses_are(work_dir):
     text = next(work_dir.glob('*/*.log')).read_text()
-    assert f'labels: {PAIRS}/{PAIRS} pairs, ' in text and ' pairs/s, 0 min 00 s left' in text
+    assert f'labels: {PAIRS}/{PAIRS} pairs, ' in text and ' a second, 0 min 00 s left' in text
     lines = [json.loads(line) for line in next(work_dir.glob('*/vis_data/scalars.json')).read_text().splitlines()]
     assert [line['step'] for line in lines] == [1, 2, 3]
     for line in lines:  # F11: a diagnostic must not be summed into the loss

@@ -3,17 +3,21 @@ from __future__ import annotations
 
 import ast
 import configparser
+import os
 import re
+import shutil
+import subprocess
+import sys
+import zipfile
 from importlib.metadata import distribution
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 
 import mmrefine
 
 ROOT = Path(__file__).resolve().parents[1]
-# traps of the platform that are pinned away; there is no F12
-TRAPS = [f'F{number}' for number in range(1, 17) if number != 12]
 
 
 def setup_cfg() -> configparser.ConfigParser:
@@ -32,7 +36,8 @@ def requirements(text):
 def test_pip_can_install_although_all_settings_are_in_setup_cfg():
     """F10: pip needs a pyproject.toml, which here says how to build and nothing else."""
     lines = (ROOT / 'pyproject.toml').read_text(encoding='utf-8').splitlines()
-    assert lines[0] == '[build-system]' and [line.split(' = ')[0] for line in lines[1:]] == ['requires', 'build-backend']
+    assert lines[0] == '[build-system]' and [line.split(' = ')[0] for line in lines[1:]] == ['requires',
+                                                                                             'build-backend']
     assert not (ROOT / 'setup.py').exists()  # nothing is compiled
     installed = distribution('mmrefine')
     assert installed.version == mmrefine.__version__
@@ -54,7 +59,8 @@ def test_the_pinned_versions_lie_in_the_ranges_that_are_meant_to_work():
 
 
 def test_every_file_can_be_read_by_python_3_9():
-    files = [path for folder in ('mmrefine', 'tools', 'tests', 'configs', 'benchmarks') for path in (ROOT / folder).rglob('*.py')]
+    files = [path for folder in ('mmrefine', 'tools', 'tests', 'configs', 'benchmarks')
+             for path in (ROOT / folder).rglob('*.py')]
     assert len(files) > 150
     for path in files:
         tree = ast.parse(path.read_text(encoding='utf-8'), filename=str(path), feature_version=(3, 9))
@@ -72,9 +78,46 @@ def annotations(tree):
             yield node.returns
 
 
-def test_every_trap_of_the_platform_is_named_by_a_test():
-    named = set()
-    for path in (ROOT / 'tests').rglob('test_*.py'):
-        if path != Path(__file__):
-            named |= set(re.findall(r'\bF\d+\b', path.read_text(encoding='utf-8')))
-    assert set(TRAPS) - {'F10'} <= named  # F10 is above
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory):
+    """A wheel of this project."""
+    folder = tmp_path_factory.mktemp('wheel')
+    for name in ('mmrefine', 'configs'):
+        shutil.copytree(ROOT / name, folder / 'source' / name, symlinks=True,
+                        ignore=shutil.ignore_patterns('__pycache__'))
+    for name in ('setup.cfg', 'pyproject.toml', 'README.md', 'LICENSE'):
+        shutil.copy(ROOT / name, folder / 'source' / name)
+    code = f'import setuptools.build_meta as build; build.build_wheel({str(folder)!r})'
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', code], cwd=folder / 'source', capture_output=True,
+                          text=True, timeout=300, env={**os.environ, 'PYTHONPATH': ''})
+    assert done.returncode == 0, done.stderr[-2000:]
+    path, = folder.glob('*.whl')
+    return path
+
+
+def test_a_wheel_carries_the_configs_the_demo_weights_and_the_command(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        entry_points = archive.read(next(name for name in names if name.endswith('entry_points.txt'))).decode()
+    assert 'mmrefine = mmrefine.cli:main' in entry_points
+    configs = {path.relative_to(ROOT / 'configs').as_posix() for path in (ROOT / 'configs').rglob('*.py')}
+    packed = {name.partition('.mim/configs/')[2] for name in names if '.mim/configs/' in name}
+    assert len(configs) > 20 and configs | {'demo/raft_small_source.pth'} == packed
+    assert not [name for name in names if name.startswith(('tests', 'configs', 'tools'))]
+
+
+def test_a_report_can_be_written_from_a_wheel(wheel, tmp_path):
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / 'site')
+    parts = [path.relative_to(ROOT) for path in (ROOT / 'mmrefine/report').rglob('*.*') if path.suffix in ('.j2',
+                                                                                                           '.css',
+                                                                                                           '.js')]
+    assert len(parts) > 8 and all((tmp_path / 'site' / part).is_file() for part in parts)
+    code = ('import mmrefine; from mmrefine.report import group_record, write_report; print(mmrefine.__file__); '
+            "write_report('run', dict(groups=dict(refined=group_record(dict(EPE=2.), dict(EPE=1.)))))")
+    done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, capture_output=True, text=True, timeout=300,
+                          env={**os.environ, 'PYTHONPATH': str(tmp_path / 'site')})
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert str(tmp_path / 'site') in done.stdout
+    page = (tmp_path / 'run/report.html').read_text(encoding='utf-8')
+    assert 'EPE on the refined videos fell from 2.000 to 1.000 px' in page and ':root { color-scheme' in page

@@ -13,7 +13,7 @@ from mmrefine.apis.commands import add_config_options, config_of, run_command
 from mmrefine.apis.leaderboard import write_leaderboard
 from mmrefine.apis.scores import test_checkpoint
 from mmrefine.errors import MMRefineError
-from mmrefine.evaluation.pooling import Judged
+from mmrefine.evaluation import Judged
 from mmrefine.fileio.atomic import write_failure, write_json
 from mmrefine.report import benchmark_table, score_table
 

@@ -2,7 +2,7 @@
 _base_ = ['./raft_small_source.py']
 
 load_from = 'work_dirs/raft_small_source/iter_7000.pth'
-model = dict(feature_losses=[])
+model = dict(losses=[dict(type='MaskedSequenceLoss', gamma=0.8)])
 max_iters = 12000
 optim_wrapper = dict(optimizer=dict(lr=5e-4))
 param_scheduler = [

@@ -1,14 +1,17 @@
-# Trains the demo teacher: RAFT-small on the rendered SOURCE look, whose motion is exact. README.md beside this file has the commands.
+# Trains the demo teacher: RAFT-small on the rendered SOURCE look, whose motion is exact. README.md beside this file has
+# the commands.
 _base_ = ['../_base_/default_runtime.py', '../_base_/models/raft_small.py']
 
 model = dict(
     train_iters=4,  # more of them cost most of a step; starts of every quality stand in for them
     test_iters=8,
-    losses=[dict(type='MaskedSequenceLoss', gamma=0.8)],
     train_start=dict(type='RandomStart', prob=0.5),
-    # Without it the encoder needs thousands of steps to begin to match; the temperature keeps the correlation, and with it the GRU, small.
-    # A network that matches is better finished without it: raft_small_finish.py.
-    feature_losses=[dict(type='ContrastiveFlowLoss', temperature=0.25)],
+    losses=[
+        dict(type='MaskedSequenceLoss', gamma=0.8),
+        # Without it the encoder needs thousands of steps to begin to match; the temperature keeps the correlation, and
+        # with it the GRU, small. A network that matches is better finished without it: raft_small_finish.py.
+        dict(type='ContrastiveFlowLoss', temperature=0.25),
+    ],
     estimator=dict(
         cxt_encoder=dict(  # it has no norm, and a large first state would saturate the GRU
             init_cfg=dict(
@@ -44,7 +47,8 @@ optim_wrapper = dict(
 # the rate stays where it is until the last 3000 steps, so any checkpoint of the long part can be finished by them
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=500),
-    dict(type='LinearLR', start_factor=1., end_factor=0.01, by_epoch=False, begin='{max_iters-3000}', end='{max_iters}'),
+    dict(
+        type='LinearLR', start_factor=1., end_factor=0.01, by_epoch=False, begin='{max_iters-3000}', end='{max_iters}'),
 ]
 default_hooks = dict(
     logger=dict(interval=100),

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 
-import numpy as np
 import torch
 from mmengine.config import Config
 from torch import Tensor, nn
@@ -22,6 +21,7 @@ from mmrefine.compat.official_checkpoints import convert_raft, convert_raft_chec
 from mmrefine.errors import CheckpointError, ConfigError, MMRefineError
 from mmrefine.fileio.atomic import save_checkpoint, write_bytes, write_failure
 from mmrefine.models import FlowRefiner, build_estimator
+from mmrefine.structures import as_frames
 from mmrefine.synthetic import render_clip
 
 __all__ = ['FORMS', 'Exported', 'export_model']
@@ -143,7 +143,7 @@ def _most(one: Tensor, other: Tensor) -> float:
 def _pair(size: Tuple[int, int]) -> List[Tensor]:
     """Two rendered frames ``(1, 3, H, W)`` in [0, 1] with motion in them."""
     frames = render_clip(0, 2, size, 'target').frames
-    return [torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1)[None].float() / 255 for frame in frames]
+    return [as_frames([frame]) for frame in frames]
 
 
 class _Pair(nn.Module):

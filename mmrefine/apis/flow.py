@@ -27,7 +27,7 @@ from mmrefine.fileio.video.reader import list_scenes, open_frames
 from mmrefine.fileio.video.writer import write_video
 from mmrefine.labeling import CascadeView, CycleFilter, PairContext, SoftCycleFilter
 from mmrefine.models import FrozenTeacher
-from mmrefine.structures import PairBatch
+from mmrefine.structures import PairBatch, as_frames
 from mmrefine.visualization import motion_view, sequence_scale
 
 __all__ = ['FORMATS', 'FlowFolder', 'flow_of_video']
@@ -154,7 +154,7 @@ class _Maker:
     @torch.no_grad()
     def __call__(self, frames: FrameSource, index: int) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Flow ``(H, W, 2)`` px, confidence ``(H, W)`` in [0, 1], and where the motion is hidden ``(H, W)`` bool."""
-        pair = [torch.from_numpy(frames[i]).to(self.device).permute(2, 0, 1)[None].float() / 255 for i in (index, index + 1)]
+        pair = [as_frames([frames[i]], self.device) for i in (index, index + 1)]
         names = [(str(frames.path), frames.name(i)) for i in (index, index + 1)]
         look = self.view.look(self.teacher, PairBatch(*pair, names=(names[:1], names[1:])))
         forward, backward = look.flow_fw.float(), look.flow_bw.float()

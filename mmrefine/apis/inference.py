@@ -15,7 +15,7 @@ from mmrefine.errors import ConfigError, InputError
 from mmrefine.labeling import FlowLabeler
 from mmrefine.models import FlowRefiner, load_estimator
 from mmrefine.registry import LABELERS, MODELS
-from mmrefine.structures import FlowEstimator, FlowLabel, NamedFrame, PairBatch
+from mmrefine.structures import FlowEstimator, FlowLabel, NamedFrame, PairBatch, as_frames
 
 __all__ = ['DEFAULT_LABELER', 'inference_flow', 'init_model', 'label_pair', 'usable_device']
 
@@ -155,8 +155,7 @@ def _pair(model: Any, frame1: Any, frame2: Any, where: str = '', names: Sequence
         raise InputError(f'{where}{names[0]} and {names[1]} must have one size, got {frame1.shape[:2]} and {frame2.shape[:2]} '
                          '(height, width)')
     device = next(model.parameters()).device
-    tensors = [torch.from_numpy(np.ascontiguousarray(frame)).to(device) for frame in (frame1, frame2)]
-    return [tensor.permute(2, 0, 1)[None].float() / 255 for tensor in tensors]
+    return [as_frames([frame], device) for frame in (frame1, frame2)]
 
 
 def _flow(model: FlowEstimator, frame1: Tensor, frame2: Tensor) -> np.ndarray:

@@ -11,7 +11,7 @@ from mmrefine.config.check import check_config
 from mmrefine.config.load import fill_in
 from mmrefine.engine.judging.judge import judge, open_group
 from mmrefine.errors import ConfigError
-from mmrefine.evaluation.pooling import Judged
+from mmrefine.evaluation import Judged
 
 __all__ = ['filled_for_test', 'test_checkpoint']
 

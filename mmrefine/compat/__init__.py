@@ -1,24 +1,27 @@
-"""Where the platform is mended: the only place that changes how a library behaves (DESIGN, traps in the platform).
+"""Where the platform is mended: the only place that changes how a library behaves.
 
-``import mmrefine`` calls :func:`setup_environment`.  It imports nothing heavy and mends the following; each entry names
-what is changed, why, and the test that fails, or may be deleted, when the entry can go.
+"(F7)" and the like, here and all over the project, are rows of the table in ``docs/platform.md``.
 
-* **``mmcv.ops`` beside mmcv-lite (F7).**  ``import mmflow.models`` needs ``mmcv.ops``, which needs compiled operators
-  that mmcv-lite does not have.  A finder in ``sys.meta_path`` answers the import with a module that holds
-  ``Correlation`` and ``DeformConv2d`` in plain PyTorch (``correlation.py``, ``deform_conv.py``), and with the two
-  version functions that mmcv's ``collect_env`` then asks for.  Where mmcv has its ``_ext``, nothing is replaced.
-  Can go when ``test_mmcv_lite_has_no_operators_of_its_own`` fails.
-* **Classes allowed in checkpoints (F8).**  PyTorch 2.6 loads with ``weights_only=True``, and mmengine 0.10.7 then
-  refuses its own checkpoints.  Just before ``mmengine.runner.checkpoint`` is imported, exactly the classes that such a
-  file holds are allow-listed (``checkpoints.py``): the log buffer, numpy's array and number parts, the one-cycle
-  schedule.  The file's ``getattr`` is answered by a function that knows six names only.  Safe loading stays on.
-  Can go when ``test_mmengine_cannot_resume_without_the_allow_list`` fails.
-* **Two warnings silenced by their text.**  ``pkg_resources is deprecated``: mmengine's ``mmflow::`` needs it, and
-  ``tools/doctor.py`` checks for setuptools<81 instead.  ``torch.meshgrid``: mmflow's RAFT calls it without an indexing.
+``import mmrefine`` calls :func:`setup_environment`, which imports nothing heavy and mends the following. Each entry
+says what is changed, why, and which test fails once the entry can go.
+
+* **``mmcv.ops`` beside mmcv-lite (F7).** ``import mmflow.models`` needs ``mmcv.ops``, which needs compiled operators
+  that mmcv-lite does not have. A finder in ``sys.meta_path`` answers the import with a module that holds
+  ``Correlation`` and ``DeformConv2d`` in plain PyTorch (``mmcv_ops.py``), and the two version functions that mmcv's
+  ``collect_env`` then asks for. Where mmcv has its ``_ext``, nothing is replaced. Can go when
+  ``test_mmcv_lite_has_no_operators_of_its_own`` fails.
+* **Classes allowed in checkpoints (F8).** PyTorch 2.6 loads with ``weights_only=True``, and mmengine 0.10.7 then
+  refuses its own checkpoints. Just before ``mmengine.runner.checkpoint`` is imported, exactly the classes that such a
+  file holds are allowed (``checkpoints.py``): the log buffer, numpy's array and number parts, the one-cycle schedule.
+  The file's ``getattr`` is answered by a function that knows six names only. Safe loading stays on. Can go when
+  ``test_mmengine_cannot_resume_without_the_allow_list`` fails.
+* **Two warnings silenced by their text.** ``pkg_resources is deprecated``: mmengine's ``mmflow::`` needs it, and
+  ``tools/doctor.py`` checks for setuptools<81 instead. ``torch.meshgrid``: mmflow's RAFT calls it without an indexing.
   Can go when ``test_the_silenced_warnings_still_exist`` fails.
 
-Beside that, with nothing changed in any library: ``stock.py`` (where the stock configs lie), ``doctor.py`` (what is
-wrong with an installation), ``official_raft.py`` (names of official weights), ``cpu.py`` (what the processor can do).
+Beside that, with nothing changed in any library: ``stock.py`` (where the stock configs are), ``installation.py`` (what
+is wrong with an installation), ``official_checkpoints.py`` (names of official weights), ``cpu.py`` (what the processor
+can do).
 """
 from mmrefine.compat.stand_ins import install_stand_ins, quiet_known_warnings
 

@@ -147,12 +147,12 @@ def _look_at_torchvision() -> Union[str, Tuple[str, str]]:
 
 
 def _look_at_extras() -> str:
-    told = []
+    lines = []
     for use, packages in EXTRAS.items():
         absent = [name for name in packages if _version_of(name) is None]
-        told.append(f'{use}: ' + (f'would need pip install {" ".join(absent)}' if absent else
-                                  ', '.join(f'{name} {_version_of(name)}' for name in packages)))
-    return '; '.join(told)
+        there = ', '.join(f'{name} {_version_of(name)}' for name in packages)
+        lines.append(f'{use}: ' + (f'would need pip install {" ".join(absent)}' if absent else there))
+    return '; '.join(lines)
 
 
 def _look_at_mmengine() -> Union[str, Tuple[str, str]]:

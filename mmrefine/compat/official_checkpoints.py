@@ -6,10 +6,10 @@
 ``torchvision``         ``raft_large`` and ``raft_small`` (``feature_encoder``, ``context_encoder``, ...)
 ======================  =============================================================================================
 
-The three compute the same: frames as RGB in [-1, 1], padding, correlation window (its first axis is added to x), mask and
-gate order agree, so only names differ and no tensor is permuted.  Checkpoints of mmflow's own ``RAFTEncoder`` have the
-``mmrefine`` names too, but were trained on BGR frames, and the small network without a ReLU (F13): renamed, they would run
-and be wrong, so they are refused where the config inside the checkpoint tells.
+The three compute the same: frames as RGB in [-1, 1], padding, correlation window (its first axis is added to x), mask
+and gate order agree, so only names differ and no tensor is permuted.  Checkpoints of mmflow's own ``RAFTEncoder`` have
+the ``mmrefine`` names too, but were trained on BGR frames, and the small network without a ReLU (F13): renamed, they
+would run and be wrong, so they are refused where the config inside the checkpoint tells.
 """
 from __future__ import annotations
 
@@ -221,8 +221,9 @@ def convert_raft_checkpoint(checkpoint: Mapping[str, Any],
         source: file name, for error messages and ``meta``.
 
     Returns:
-        what to save, and the layout found. For ``mmrefine`` that is ``state_dict`` and ``meta`` (``layout``, ``net_type``,
-        ``source``, ``source_layout``); the other two load bare weights, which the authors' code names ``module.*``.
+        what to save, and the layout found. For ``mmrefine`` that is ``state_dict`` and ``meta`` (``layout``,
+        ``net_type``, ``source``, ``source_layout``); the other two load bare weights, which the authors' code names
+        ``module.*``.
 
     Raises:
         CheckpointError: no known layout, an incomplete network, or one that mmflow trained in its own way (see above).

@@ -1,4 +1,4 @@
-"""Where mmflow's stock configs lie, without importing mmflow."""
+"""Where mmflow's stock configs are, without importing mmflow."""
 from __future__ import annotations
 
 from importlib.util import find_spec

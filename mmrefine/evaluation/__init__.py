@@ -1,13 +1,21 @@
 """Is it better than before? Errors and scores, with ground truth or without."""
-from mmrefine.evaluation.flow.errors import FlowTally, tally_flow
-from mmrefine.evaluation.joints.pck import carry_points, pck, pck_threshold
-from mmrefine.evaluation.labels.quality import quality_record, speed_stats, stored_cycle_error, tally_label, tally_truth
+from mmrefine.evaluation.flow.benchmark import judge_sample
+from mmrefine.evaluation.flow.errors import FlowTally, check_finite, tally_flow
+from mmrefine.evaluation.flow.label_free import LabelFreeTally, label_free_tallies
+from mmrefine.evaluation.flow.witnesses import limited_error, pair_witnesses
+from mmrefine.evaluation.guard.comparison import Comparison, compare, loss_against, mean_observation
+from mmrefine.evaluation.joints.pck import KeypointTally, carry_points
+from mmrefine.evaluation.labels.quality import quality_record, speed_stats, tally_label, tally_truth
+from mmrefine.evaluation.labels.sums import stored_cycle_error
 from mmrefine.evaluation.labels.verdict import verdict, verdict_lines
-from mmrefine.evaluation.masks.scores import boundary_f, carry_mask, jaccard, summarise
-from mmrefine.evaluation.metrics import FlowMetric, KeypointMetric, MaskMetric
+from mmrefine.evaluation.masks.scores import MaskTally, boundary_f, carry_mask, jaccard, summarise
+from mmrefine.evaluation.metrics import FlowMetric, KeypointMetric, MaskMetric, TallyMetric
+from mmrefine.evaluation.pooling import Judged, Result, Together
 
 __all__ = [
-    'FlowMetric', 'FlowTally', 'KeypointMetric', 'MaskMetric', 'boundary_f', 'carry_mask', 'carry_points', 'jaccard',
-    'pck', 'pck_threshold', 'quality_record', 'speed_stats', 'stored_cycle_error', 'summarise', 'tally_flow',
-    'tally_label', 'tally_truth', 'verdict', 'verdict_lines'
+    'Comparison', 'FlowMetric', 'FlowTally', 'Judged', 'KeypointMetric', 'KeypointTally', 'LabelFreeTally',
+    'MaskMetric', 'MaskTally', 'Result', 'TallyMetric', 'Together', 'boundary_f', 'carry_mask', 'carry_points',
+    'check_finite', 'compare', 'jaccard', 'judge_sample', 'label_free_tallies', 'limited_error', 'loss_against',
+    'mean_observation', 'pair_witnesses', 'quality_record', 'speed_stats', 'stored_cycle_error', 'summarise',
+    'tally_flow', 'tally_label', 'tally_truth', 'verdict', 'verdict_lines'
 ]

@@ -2,12 +2,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import reduce
+from operator import add
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, TypeVar
 
 from mmrefine.structures.contracts import Tally
 from mmrefine.structures.figures import Figure
 
-__all__ = ['Judged', 'Result', 'Sums', 'Together', 'pool_by_scene']
+__all__ = ['Judged', 'Result', 'Sums', 'Together', 'pool_by_scene', 'sum_by_scene']
 
 Result = Tuple[int, str, Any]
 S = TypeVar('S', bound='Sums')
@@ -17,7 +19,8 @@ class Sums:
     """A dataclass of sums and counts: two of them are added number by number."""
 
     def __add__(self: S, other: S) -> S:
-        return type(self)(*(getattr(self, part.name) + getattr(other, part.name) for part in fields(self)))  # type: ignore[arg-type]
+        names = [part.name for part in fields(self)]  # type: ignore[arg-type]
+        return type(self)(*(getattr(self, name) + getattr(other, name) for name in names))
 
 
 @dataclass(frozen=True)
@@ -75,16 +78,23 @@ def pool_by_scene(results: Iterable[Tuple[str, Any]]) -> Dict[str, float]:
     """Scores over everything (``'EPE'``) and over each scene (``'scene/<name>/EPE'``).
 
     Args:
-        results: (scene, :class:`~mmrefine.structures.contracts.Tally`) of each sample; within a scene they are added in this order.
+        results: (scene, :class:`~mmrefine.structures.contracts.Tally`) of each sample; within a scene they are added in
+            this order.
 
     Returns:
         flat dict of scores, scenes sorted by name; empty without results.
     """
+    total, by_scene = sum_by_scene(results)
+    scores: Dict[str, float] = {} if total is None else dict(total.scores())
+    for scene, tally in by_scene.items():
+        scores.update({f'scene/{scene}/{name}': value for name, value in tally.scores().items()})
+    return scores
+
+
+def sum_by_scene(results: Iterable[Tuple[str, Any]]) -> Tuple[Any, Dict[str, Any]]:
+    """The sum of all tallies, None without results, and that of each scene; see :func:`pool_by_scene`."""
     by_scene: Dict[str, Any] = {}
     for scene, tally in results:
         by_scene[scene] = by_scene[scene] + tally if scene in by_scene else tally
-    total, scores = None, {}
-    for scene in sorted(by_scene):
-        total = by_scene[scene] if total is None else total + by_scene[scene]
-        scores.update({f'scene/{scene}/{name}': value for name, value in by_scene[scene].scores().items()})
-    return {} if total is None else {**total.scores(), **scores}
+    by_scene = dict(sorted(by_scene.items()))
+    return (reduce(add, by_scene.values()) if by_scene else None), by_scene

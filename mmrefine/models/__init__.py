@@ -1,6 +1,7 @@
 """Networks that refine themselves, their frozen copies, and their losses."""
 from mmrefine.models.data_preprocessor import FramePreprocessor
-from mmrefine.models.losses import ContrastiveFlowLoss, MaskedPyramidLoss, MaskedSequenceLoss
+from mmrefine.models.losses import (ContrastiveFlowLoss, CycleLoss, MaskedPyramidLoss, MaskedSequenceLoss,
+                                    PhotometricLoss, SmoothnessLoss)
 from mmrefine.models.networks import OfficialRAFTEncoder
 from mmrefine.models.raft_fast.frame_memory import FrameMemory
 from mmrefine.models.refiners import (FlowReadout, FlowRefiner, RandomStart, build_estimator, estimator_state,
@@ -11,7 +12,8 @@ from mmrefine.models.teachers.stored_motion import StoredMotion
 from mmrefine.models.teachers.student import StudentAverage, StudentCopy
 
 __all__ = [
-    'ContrastiveFlowLoss', 'FlowReadout', 'FlowRefiner', 'FrameMemory', 'FramePreprocessor', 'FrozenTeacher', 'MaskedPyramidLoss',
-    'MaskedSequenceLoss', 'OfficialRAFTEncoder', 'OtherNetwork', 'RandomStart', 'StoredMotion', 'StudentAverage', 'StudentCopy',
+    'ContrastiveFlowLoss', 'CycleLoss', 'FlowReadout', 'FlowRefiner', 'FrameMemory', 'FramePreprocessor',
+    'FrozenTeacher', 'MaskedPyramidLoss', 'MaskedSequenceLoss', 'OfficialRAFTEncoder', 'OtherNetwork',
+    'PhotometricLoss', 'RandomStart', 'SmoothnessLoss', 'StoredMotion', 'StudentAverage', 'StudentCopy',
     'build_estimator', 'estimator_state', 'load_estimator', 'readout_for'
 ]

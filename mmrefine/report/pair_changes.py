@@ -1,7 +1,8 @@
-"""What refinement changed on each frame pair: how many fared better, how sure the overall change is, and which pairs to look at."""
+"""What refinement changed on each frame pair: how many got better, how sure the change is, which changed most."""
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Dict, Hashable, List, Optional, Sequence, Tuple
 
@@ -37,7 +38,7 @@ class PairChange:
 
     @property
     def change(self) -> float:
-        """Of the score, turned so that it is below 0 where the pair fares better."""
+        """Of the score, turned so that it is below 0 where the pair got better."""
         return -self.sign * (self.after - self.before)
 
 
@@ -58,8 +59,9 @@ def pair_changes(before: Sequence[Result], after: Sequence[Result], figure: Figu
     return changes
 
 
-def changes_record(changes: Sequence[PairChange], figure: Figure, confidence: float = CONFIDENCE, seed: int = 0) -> Dict[str, Any]:
-    """For the report: how many pairs fare better and worse, and the interval of the overall change. JSON-able.
+def changes_record(changes: Sequence[PairChange], figure: Figure, confidence: float = CONFIDENCE,
+                   seed: int = 0) -> Dict[str, Any]:
+    """For the report: how many pairs got better and worse, and the interval of the overall change. JSON-able.
 
     Args:
         changes: at least one.
@@ -67,26 +69,19 @@ def changes_record(changes: Sequence[PairChange], figure: Figure, confidence: fl
         confidence: of the interval, in (0, 1).
         seed: of its draws.
     """
-    better, worse = (sum(1 for one in changes if sign * one.change > 0) for sign in (-1, 1))
+    better, worse = (sum(sign * one.change > 0 for one in changes) for sign in (-1, 1))
     clusters, drawn_by = _clusters(changes)
     return dict(
-        metric=figure.name,
-        decided_by=figure.decided_by,
-        pairs=len(changes),
-        better=better,
-        worse=worse,
-        same=len(changes) - better - worse,
-        interval_percent=change_interval(changes, clusters, confidence, seed),
-        confidence=confidence,
-        draws=DRAWS,
-        drawn_by=drawn_by)
+        metric=figure.name, decided_by=figure.decided_by, pairs=len(changes), better=better, worse=worse,
+        same=len(changes) - better - worse, interval_percent=change_interval(changes, clusters, confidence, seed),
+        confidence=confidence, draws=DRAWS, drawn_by=drawn_by)
 
 
 def change_interval(changes: Sequence[PairChange], clusters: Sequence[Hashable], confidence: float = CONFIDENCE,
                     seed: int = 0) -> Optional[List[float]]:
-    """Bootstrap interval of ``100 (after / before - 1)``, where before and after are weighed means over the pairs.
+    """Bootstrap interval of ``100 (after / before - 1)``, where before and after are weighted means over the pairs.
 
-    Pairs of one cluster are drawn together: what is said of them is not independent.
+    Pairs of one cluster are drawn together, because they are not independent.
 
     Args:
         changes: the pairs.
@@ -95,46 +90,41 @@ def change_interval(changes: Sequence[PairChange], clusters: Sequence[Hashable],
         seed: of the draws.
 
     Returns:
-        [low, high] in %; None with fewer than two clusters, or where nothing was there before.
+        [low, high] in %; None with fewer than two clusters, or where all scores before are 0.
     """
     names = {name: i for i, name in enumerate(dict.fromkeys(clusters))}
     if len(names) < 2:
         return None
     member = np.array([names[name] for name in clusters])
-    before, after = (np.bincount(member, [one.weight * getattr(one, side) for one in changes]) for side in ('before', 'after'))
+    before, after = (np.bincount(member, [one.weight * score for one, score in zip(changes, scores)])
+                     for scores in ([one.before for one in changes], [one.after for one in changes]))
     rng = np.random.default_rng(seed)
     ratios = []
     for _ in range(DRAWS):  # one by one: all draws at once would not fit in memory for a long video
         drawn = rng.integers(0, len(names), len(names))
-        there = before[drawn].sum()
-        if there > 0:
-            ratios.append(after[drawn].sum() / there)
+        if before[drawn].sum() > 0:
+            ratios.append(after[drawn].sum() / before[drawn].sum())
     if not ratios:
         return None
-    low, high = np.quantile(ratios, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return [float(100 * (low - 1)), float(100 * (high - 1))]
+    ends = np.quantile(ratios, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return [float(100 * (end - 1)) for end in ends]
 
 
 def most_changed(changes: Sequence[PairChange], count: int) -> Dict[str, List[PairChange]]:
-    """The pairs to look at: those whose score improved most, ``best``, and those that lost most, ``worst``, the first the most.
+    """The pairs that improved most, ``best``, and those that got worse by most, ``worst``; the first changed most.
 
-    From different scenes as far as there are enough. Empty if no pair changed; a pair is in one list only. Where fewer than ``count``
-    fell, or rose, the lists are filled with those that come next.
+    From different scenes as far as there are enough. Empty if no pair changed; a pair is in one list only. Where fewer
+    than ``count`` got better, or worse, the lists are filled with those that come next.
     """
     moved = sorted((one for one in changes if one.change != 0), key=lambda one: (one.change, one.index))
     best = _varied(moved, min(count, (len(moved) + 1) // 2))
-    rest = [one for one in reversed(moved) if one not in best]
-    return dict(best=best, worst=_varied(rest, count))
+    return dict(best=best, worst=_varied([one for one in reversed(moved) if one not in best], count))
 
 
 def _varied(ranked: Sequence[PairChange], count: int) -> List[PairChange]:
     """The first of each scene, then others; in the order of ``ranked``."""
-    seen: Dict[str, int] = {}
-    turns = []
-    for place, one in enumerate(ranked):
-        turns.append((seen.get(one.scene, 0), place))
-        seen[one.scene] = seen.get(one.scene, 0) + 1
-    return [ranked[place] for place in sorted(place for _, place in sorted(turns)[:count])]
+    turns = sorted((turn, place) for place, turn in enumerate(_places(ranked)))
+    return [ranked[place] for place in sorted(place for _, place in turns[:count])]
 
 
 def _clusters(changes: Sequence[PairChange]) -> Tuple[List[Hashable], str]:
@@ -142,10 +132,15 @@ def _clusters(changes: Sequence[PairChange]) -> Tuple[List[Hashable], str]:
     if len({one.scene for one in changes}) > 3:
         return [one.scene for one in changes], 'scene'
     length = max(1, min(LONGEST_RUN, len(changes) // FEWEST_RUNS))
-    runs: List[Hashable] = []
-    seen: Dict[str, int] = {}
-    for one in changes:
-        place = seen.get(one.scene, 0)
-        seen[one.scene] = place + 1
-        runs.append((one.scene, place // length))
+    runs: List[Hashable] = [(one.scene, place // length) for one, place in zip(changes, _places(changes))]
     return runs, 'pair' if length == 1 else f'runs of {length} neighbouring pairs'
+
+
+def _places(changes: Sequence[PairChange]) -> List[int]:
+    """Of each pair how many of its scene come before it."""
+    seen: Counter = Counter()
+    places = []
+    for one in changes:
+        places.append(seen[one.scene])
+        seen[one.scene] += 1
+    return places

@@ -1,20 +1,25 @@
-"""Small plots as inline SVG: axes, ticks, a line or dots with bars. Colours come from the style of the page."""
+"""Small plots as inline SVG: axes, ticks, a line or dots with bars. The style of the page colours them."""
 from __future__ import annotations
 
 import math
-from html import escape
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
+
+from markupsafe import Markup
+
+from mmrefine.report.template import render
 
 WIDTH, HEIGHT = 360, 210  # of the drawing; it scales with the page
-LEFT, RIGHT, TOP, BOTTOM = 54, 12, 26, 40
+LEFT, RIGHT, TOP, BOTTOM = 54, 348, 26, 170  # of the plane between the axes
 
 
 class Dot(NamedTuple):
-    """A point with its interval; an end that is None has no bound. ``series`` picks the colour: 0 the first, else the second."""
+    """A point with the interval of y: [low, high]; an end that is None has no bound.
+
+    ``series`` picks the colour: 0 the first, else the second.
+    """
     x: float
     y: float
-    low: Optional[float]
-    high: Optional[float]
+    interval: Sequence[Optional[float]]
     marked: bool
     series: int = 0
 
@@ -24,105 +29,82 @@ class Axes(NamedTuple):
     x: Tuple[float, float]
     y: Tuple[float, float]
 
-    def at(self, x: float, y: float) -> Tuple[float, float]:
-        """Where a point lies in the drawing."""
-        across = (x - self.x[0]) / (self.x[1] - self.x[0])
-        up = (min(max(y, self.y[0]), self.y[1]) - self.y[0]) / (self.y[1] - self.y[0])
-        return LEFT + across * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM)
+    def across(self, x: float) -> float:
+        """Where a value of the x axis lies in the drawing."""
+        return LEFT + (x - self.x[0]) / (self.x[1] - self.x[0]) * (RIGHT - LEFT)
+
+    def down(self, y: float) -> float:
+        """Where a value of the y axis lies in the drawing; at the edge if it lies beyond."""
+        return BOTTOM - (min(max(y, self.y[0]), self.y[1]) - self.y[0]) / (self.y[1] - self.y[0]) * (BOTTOM - TOP)
 
 
 def nice_ticks(low: float, high: float, count: int = 4) -> List[float]:
-    """About ``count`` round numbers (1, 2 or 5 times a power of ten apart) of which the first is at most ``low``, the last at least
-    ``high``; two even where both are the same."""
+    """About ``count`` round numbers from at most ``low`` to at least ``high``, around both where they are the same.
+
+    They are 1, 2 or 5 times a power of ten apart.
+    """
     if not high > low:
         pad = abs(low) / 2 or 1.
         low, high = low - pad, high + pad
     rough = (high - low) / count
     power = 10.**math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * (1 - 1e-9))
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [i * step for i in range(first, last + 1)]
+    return [i * step for i in range(math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9) + 1)]
 
 
-def line_plot(title: str, xs: Sequence[float], ys: Sequence[float], x_name: str) -> str:
-    """A line through points; at least one point, all finite.
+def line_plot(title: str, points: Sequence[Tuple[float, float]], x_name: str) -> Markup:
+    """A line through points.
 
     Args:
-        title: with its unit; not escaped yet.
-        xs: growing.
-        ys: as many.
-        x_name: of the x axis; not escaped yet.
+        title: with its unit.
+        points: (x, y), at least one, all finite, from left to right.
+        x_name: of the x axis.
     """
-    x_ticks, y_ticks = nice_ticks(min(0, min(xs)), max(xs)), nice_ticks(min(ys), max(ys))
-    axes = Axes((x_ticks[0], x_ticks[-1]), (y_ticks[0], y_ticks[-1]))
-    points = [axes.at(x, y) for x, y in zip(xs, ys)]
+    xs, ys = zip(*points)
+    y_ticks = nice_ticks(min(ys), max(ys))
     factor, power = _power(y_ticks)
-    drawn = f'<polyline class="curve" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in points)}"/>'
-    if len(points) == 1:
-        drawn = f'<circle class="dot" cx="{points[0][0]:.1f}" cy="{points[0][1]:.1f}" r="3"/>'
-    told = f'{title}: {_number(ys[0])} at {x_name} {_number(xs[0])}, {_number(ys[-1])} at {_number(xs[-1])}'
-    return _drawing(told, title + power, x_name, _frame(axes, x_ticks, y_ticks, factor) + drawn)
+    label = f'{title}: {_number(ys[0])} at {x_name} {_number(xs[0])}, {_number(ys[-1])} at {_number(xs[-1])}'
+    x_ticks = nice_ticks(min(0, min(xs)), max(xs))
+    return _drawing(label, title + power, x_name, x_ticks, y_ticks, factor, line=points)
 
 
-def dot_plot(dots: Sequence[Dot], x_name: str, title: str, zero: str) -> str:
+def dot_plot(dots: Sequence[Dot], x_name: str, title: str, zero: str) -> Markup:
     """Dots with bars, and a dashed line at 0.
 
     Args:
         dots: at least one; x in [0, 100].
-        x_name: of the x axis; not escaped yet.
-        title: of the y axis with its unit; not escaped yet.
-        zero: what the dashed line stands for; not escaped yet.
+        x_name: of the x axis.
+        title: of the y axis with its unit.
+        zero: what the dashed line stands for.
     """
-    values = [0.] + [dot.y for dot in dots]
+    values = [0., *(dot.y for dot in dots)]
     room = 2 * (max(values) - min(values)) or 1.  # an interval without end must not make all else flat
-    ends = [end for dot in dots for end in (dot.low, dot.high) if end is not None]
+    ends = [end for dot in dots for end in dot.interval if end is not None]
     values += [min(max(end, min(values) - room), max(values) + room) for end in ends]
-    x_ticks, y_ticks = [0., 25., 50., 75., 100.], nice_ticks(min(values), max(values))
-    axes = Axes((0., 106.), (y_ticks[0], y_ticks[-1]))
-    _, level = axes.at(0, 0)
-    words = level - 4 if level > TOP + 14 else level + 13  # above the line, unless the title is there
-    drawn = [f'<line class="zero" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{level:.1f}" y2="{level:.1f}"/>',
-             f'<text x="{LEFT + 4}" y="{words:.1f}">{escape(zero)}</text>']  # yapf: disable
-    for dot in dots:
-        # students of the same share stand side by side
-        x, y = axes.at(dot.x + (2.5 if dot.series else 0), dot.y)
-        low, high = (axes.at(0, math.copysign(1e9, sign) if end is None else end)[1] for sign, end in ((-1, dot.low), (1, dot.high)))
-        marks = '' if dot.low is dot.high is None else f'<line class="bar" x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}"/>'
-        marks += f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>'
-        marks += f'<circle class="ring" cx="{x:.1f}" cy="{y:.1f}" r="6.5"/>' if dot.marked else ''
-        drawn.append(f'<g class="{"b" if dot.series else "a"}">{marks}</g>')
-    told = f'{title} by {x_name}: ' + ', '.join(f'{dot.y:.1f} at {dot.x:.0f}' for dot in dots)
-    return _drawing(told, title, x_name, _frame(axes, x_ticks, y_ticks) + ''.join(drawn))
+    label = f'{title} by {x_name}: ' + ', '.join(f'{dot.y:.1f} at {dot.x:.0f}' for dot in dots)
+    # students of the same share stand side by side
+    beside = [dot._replace(x=dot.x + (2.5 if dot.series else 0)) for dot in dots]
+    ticks = nice_ticks(min(values), max(values))
+    return _drawing(label, title, x_name, [0., 25., 50., 75., 100.], ticks, 1., right=106., dots=beside, zero=zero)
 
 
-def _frame(axes: Axes, x_ticks: Sequence[float], y_ticks: Sequence[float], factor: float = 1.) -> str:
-    bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
-    parts = []
-    for tick in y_ticks:
-        _, y = axes.at(axes.x[0], tick)
-        parts.append(f'<line class="rule" x1="{LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>'
-                     f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_number(tick / factor)}</text>')
-    for tick in x_ticks:
-        x, _ = axes.at(tick, axes.y[0])
-        parts.append(f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{bottom}" y2="{bottom + 4}"/>'
-                     f'<text x="{x:.1f}" y="{bottom + 17}" text-anchor="{"end" if x > right - 8 else "middle"}">{_number(tick)}</text>')
-    parts.append(f'<line class="axis" x1="{LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
-    return ''.join(parts)
+def _drawing(label: str, title: str, x_name: str, x_ticks: Sequence[float], y_ticks: Sequence[float], factor: float,
+             right: Optional[float] = None, line: Sequence[Tuple[float, float]] = (), dots: Sequence[Dot] = (),
+             zero: str = '') -> Markup:
+    axes = Axes((x_ticks[0], right or x_ticks[-1]), (y_ticks[0], y_ticks[-1]))
+    sizes: Any = dict(width=WIDTH, height=HEIGHT, left=LEFT, right=RIGHT, top=TOP, bottom=BOTTOM)
+    return render('plot.svg', axes=axes, label=label, title=title, x_name=x_name, line=line, dots=dots, zero=zero,
+                  x_ticks=[(axes.across(tick), _number(tick)) for tick in x_ticks],
+                  y_ticks=[(axes.down(tick), _number(tick / factor)) for tick in y_ticks], **sizes)
 
 
 def _power(ticks: Sequence[float]) -> Tuple[float, str]:
-    """The power of ten by which numbers are divided that would be long, and how it is written behind the title."""
+    """The power of ten by which numbers that would be long are divided, and how it is written behind the title."""
     largest = max(abs(tick) for tick in ticks)
     if largest == 0 or .01 <= largest < 1e5:
         return 1., ''
     power = math.floor(math.log10(largest) + 1e-9)
     return 10.**power, f' × 10{str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))}'
-
-
-def _drawing(told: str, title: str, x_name: str, drawn: str) -> str:
-    return (f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(told)}">'
-            f'<text class="on" x="0" y="14">{escape(title)}</text>{drawn}'
-            f'<text x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 6}" text-anchor="middle">{escape(x_name)}</text></svg>')
 
 
 def _number(value: float) -> str:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -11,9 +11,9 @@ from torch import Tensor
 __all__ = ['Labeled', 'LabelBatch', 'LabelUnit', 'as_frames', 'label_key']
 
 
-def as_frames(images: Sequence[np.ndarray], device: str = 'cpu') -> Tensor:
-    """Images ``(H, W, 3)`` uint8 of one size as a batch ``(B, 3, H, W)`` float32 in [0, 1]."""
-    return torch.from_numpy(np.stack(images)).to(device).permute(0, 3, 1, 2).float() / 255
+def as_frames(images: Union[np.ndarray, Sequence[np.ndarray]], device: Union[str, torch.device] = 'cpu') -> Tensor:
+    """Images ``(H, W, 3)`` uint8 RGB of one size as a batch ``(B, 3, H, W)`` float32 in [0, 1]."""
+    return torch.from_numpy(np.stack(list(images))).to(device).permute(0, 3, 1, 2).float() / 255
 
 
 def label_key(scene: str, first: str, last: str, stride: Optional[int] = None) -> str:

@@ -1,8 +1,8 @@
 """The seams: what stage 1, the guard and the report ask of their parts, whatever kind of motion they handle."""
 from __future__ import annotations
 
-from typing import (TYPE_CHECKING, Any, Callable, Collection, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple,
-                    TypeVar, runtime_checkable)
+from typing import (TYPE_CHECKING, Any, Callable, Collection, Dict, FrozenSet, List, Mapping, Optional, Protocol,
+                    Sequence, Tuple, TypeVar, runtime_checkable)
 
 import numpy as np
 
@@ -232,6 +232,24 @@ class Labeler(Protocol):
 
     def describe(self) -> Dict[str, Any]:
         """What decides over the labels beside teacher and frames; JSON-able, defaults included."""
+        ...
+
+
+class MotionLoss(Protocol):
+    """One term of what a network learns from. All losses have this one signature, with labels or without."""
+
+    @property
+    def needs(self) -> FrozenSet[str]:
+        """What the model must provide beside flows and frames: ``'labels'``, ``'features'``, ``'backward'``."""
+        ...
+
+    def __call__(self, outputs: Any, sample: Any) -> Tensor:
+        """A scalar.
+
+        Args:
+            outputs: what the network found and saw; :class:`~mmrefine.structures.FlowOutputs` of a flow network.
+            sample: the labels of the batch, if it has any; :class:`~mmrefine.structures.FlowTargets`.
+        """
         ...
 
 

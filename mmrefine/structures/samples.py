@@ -1,10 +1,14 @@
-"""A frame pair, or a whole video, on its way through MMEngine."""
+"""A frame pair, a batch of them in front of the losses, or a whole video, on its way through MMEngine."""
 from __future__ import annotations
 
-from typing import Dict
+from dataclasses import dataclass
+from typing import Dict, Optional, Sequence, Tuple
 
+import torch
 from mmengine.structures import BaseDataElement
 from torch import Tensor
+
+__all__ = ['ClipSample', 'FlowOutputs', 'FlowSample', 'FlowTargets']
 
 
 class FlowSample(BaseDataElement):
@@ -20,6 +24,64 @@ class FlowSample(BaseDataElement):
     pred_flow: Tensor
     regions: Dict[str, Tensor]
     subpixel_flow: Tensor
+
+
+@dataclass(frozen=True)
+class FlowTargets:
+    """The labels of a batch of frame pairs, or that there are none.
+
+    Args:
+        flow: ``(B, 2, H, W)`` px; may be anything, even nan, where ``weight`` is 0.
+        weight: ``(B, 1, H, W)`` in [0, 1].
+    """
+    flow: Optional[Tensor] = None
+    weight: Optional[Tensor] = None
+
+    @classmethod
+    def of(cls, samples: Sequence[FlowSample]) -> 'FlowTargets':
+        """The labels of samples, stacked; none unless every sample has ``flow`` and ``weight``."""
+        if not samples or any('flow' not in sample or 'weight' not in sample for sample in samples):
+            return cls()
+        return cls(torch.stack([sample.flow for sample in samples]).float(),
+                   torch.stack([sample.weight for sample in samples]).float())
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether there are any."""
+        return self.flow is not None and self.weight is not None
+
+    def label(self) -> Tuple[Tensor, Tensor]:
+        """Flow and weight.
+
+        Raises:
+            ValueError: there are none.
+        """
+        if self.flow is None or self.weight is None:
+            raise ValueError("a loss on labels, or train_start, needs data_samples with flow and weight; "
+                             'does the train pipeline load labels (LoadLabel) and pack them (PackPair)?')
+        return self.flow, self.weight
+
+
+@dataclass(frozen=True)
+class FlowOutputs:
+    """What a flow network found for a batch of frame pairs, and what it saw.
+
+    Args:
+        flows: ``(B, 2, H, W)`` px each, frame 1 -> frame 2, coarse to fine (pyramid levels, iterations); the last one
+            is the answer.
+        frames1: ``(B, 3, H, W)`` RGB in [0, 1], augmented as the network saw them.
+        frames2: the same shape.
+        flows_bw: as ``flows``, frame 2 -> frame 1; None unless a loss needs ``'backward'``.
+        features: of frame 1 and of frame 2, ``(B, C, h, w)`` each, on the padded frames; None unless a loss needs
+            ``'features'``.
+        padding: px that were added to the frames at the left, right, top and bottom before they were encoded.
+    """
+    flows: Sequence[Tensor]
+    frames1: Tensor
+    frames2: Tensor
+    flows_bw: Optional[Sequence[Tensor]] = None
+    features: Optional[Tuple[Tensor, Tensor]] = None
+    padding: Tuple[int, int, int, int] = (0, 0, 0, 0)
 
 
 class ClipSample(BaseDataElement):

@@ -4,4 +4,7 @@ from mmrefine.visualization.label_sheet import LabelRow, label_sheet
 from mmrefine.visualization.motion_view import motion_view
 from mmrefine.visualization.sheets import before_after_sheet, label_overlay
 
-__all__ = ['LabelRow', 'before_after_sheet', 'draw_wheel', 'flow_to_rgb', 'label_overlay', 'label_sheet', 'motion_view', 'sequence_scale']
+__all__ = [
+    'LabelRow', 'before_after_sheet', 'draw_wheel', 'flow_to_rgb', 'label_overlay', 'label_sheet', 'motion_view',
+    'sequence_scale'
+]

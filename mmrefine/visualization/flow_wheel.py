@@ -1,9 +1,9 @@
 """Motion as colour: the hue is the direction, the saturation is the length.
 
-The wheel is that of Baker et al., "A Database and Evaluation Methodology for Optical Flow", IJCV 2011: red is right, yellow
-down, cyan left and blue up, with more room where the eye tells more hues apart. We depart in two places: all pictures of a
-sequence share ONE scale (a scale of its own for each picture makes equal motions look different), and motion beyond the scale
-keeps the full colour instead of turning dark.
+The wheel is that of Baker et al., "A Database and Evaluation Methodology for Optical Flow", IJCV 2011: red is right,
+yellow down, cyan left and blue up, with more room where the eye sees more hues. We depart in two places: all pictures
+of a sequence share ONE scale (a scale of its own for each picture makes equal motions look different), and motion
+beyond the scale keeps the full colour instead of turning dark.
 """
 from __future__ import annotations
 

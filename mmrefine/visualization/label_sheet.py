@@ -7,10 +7,10 @@ from typing import Iterable
 import numpy as np
 
 from mmrefine.structures import FlowLabel
-from mmrefine.visualization.flow_wheel import UNKNOWN_GREY, draw_wheel, flow_to_rgb
-from mmrefine.visualization.sheets import GAP, SOFT, WORSE, panel, write_text
+from mmrefine.visualization.flow_wheel import flow_to_rgb
+from mmrefine.visualization.panels import error_picture, grey_picture, joined, label_arrays, legend, panel
 
-TILE_WIDTH, COLUMNS, HEAD = 320, 4, 84  # px, panels a row, px
+TILE_WIDTH = 320  # px
 # the error at which the picture is fully red; the same in all sheets, so that scenes can be compared
 FULL_ERROR = {'cycle error': (1., 'px'), 'colour residual': (30., 'grey levels')}
 
@@ -36,8 +36,8 @@ class LabelRow:
 def label_sheet(title: str, rows: Iterable[LabelRow], max_motion: float) -> np.ndarray:
     """A contact sheet of labels: frame, kept motion, weight and error of each pair, under a legend.
 
-    All motion shares one scale, and all errors of a kind share one over all sheets. Motion that was not kept is dark grey; weight goes
-    from black (0) to white (1), error from white (none) to red.
+    All motion shares one scale, and all errors of a kind share one over all sheets. Motion that was not kept is dark
+    grey; weight goes from black (0) to white (1), error from white (none) to red.
 
     Args:
         title: of the sheet.
@@ -53,47 +53,24 @@ def label_sheet(title: str, rows: Iterable[LabelRow], max_motion: float) -> np.n
     drawn = [_row(row, max_motion) for row in rows]
     if not drawn:
         raise ValueError(f'a sheet of labels needs at least one label, {title} has none')
-    gap = np.full((GAP, drawn[0].shape[1], 3), 255, dtype=np.uint8)
-    parts = [_head(title, drawn[0].shape[1], max_motion)]
-    for row in drawn:
-        parts += [row, gap]
-    return np.vstack(parts[:-1])
+    about = (f'colour: direction and length of the motion, full at {max_motion:.2f} px or more; white: no motion; '
+             'dark grey: not labelled or unknown')
+    return np.vstack([legend(drawn[0].shape[1], (title, about)), joined(drawn, 0)])
 
 
 def _row(row: LabelRow, max_motion: float) -> np.ndarray:
+    flow, weight = label_arrays(row.label)
     size = row.frame.shape[:2]
-    if tuple(row.label.weight.shape[1:]) != size or row.error.shape != size:
-        raise ValueError(f'{row.name}: label and error must have the size of the frame, {size}, got {tuple(row.label.weight.shape[1:])} '
-                         f'and {row.error.shape}')
+    if weight.shape != size or row.error.shape != size:
+        raise ValueError(f'{row.name}: label and error must have the size of the frame, {size}, got {weight.shape} and '
+                         f'{row.error.shape}')
     if row.error_name not in FULL_ERROR:
         raise ValueError(f'{row.name}: the error must be one of {", ".join(FULL_ERROR)}, got {row.error_name!r}')
     full, unit = FULL_ERROR[row.error_name]
-    weight = row.label.weight[0].cpu().numpy()
-    motion = flow_to_rgb(row.label.flow.permute(1, 2, 0).cpu().numpy(), max_motion, weight > 0)
-    grey = np.repeat(np.round(255 * weight).astype(np.uint8)[..., None], 3, axis=2)
     known = row.error[np.isfinite(row.error)]
     mean = f'mean {known.mean():.2f} {unit}' if known.size else 'unknown'
-    panels = [(row.name, row.frame), ('motion that was kept', motion), (f'weight: {row.label.kept:.1%} kept', grey),
-              (f'{row.error_name}: {mean} (red at {full:g})', _reddened(row.error, full))]
-    tiles = [panel(text, picture, TILE_WIDTH) for text, picture in panels]
-    gap = np.full((tiles[0].shape[0], GAP, 3), 255, dtype=np.uint8)
-    return np.hstack([part for tile in tiles for part in (tile, gap)][:-1])
-
-
-def _reddened(error: np.ndarray, full: float) -> np.ndarray:
-    known = np.isfinite(error)
-    share = np.minimum(np.where(known, error, 0) / full, 1)[..., None]
-    colors = np.round(255 - share * (255 - WORSE)).astype(np.uint8)
-    colors[~known] = UNKNOWN_GREY
-    return colors
-
-
-def _head(title: str, width: int, max_motion: float) -> np.ndarray:
-    head = np.full((HEAD, width, 3), 255, dtype=np.uint8)
-    size = HEAD - 2 * GAP
-    head[GAP:GAP + size, :size] = draw_wheel(size)
-    write_text(head, title, size + GAP, HEAD // 2 - 4)
-    legend = (f'colour: direction and length of the motion, full at {max_motion:.2f} px or more; white: no motion; dark grey: not labelled '
-              'or unknown')
-    write_text(head, legend, size + GAP, HEAD // 2 + 18, SOFT)
-    return head
+    panels = [(row.name, row.frame),
+              ('motion that was kept', flow_to_rgb(flow, max_motion, weight > 0)),
+              (f'weight: {row.label.kept:.1%} kept', grey_picture(weight)),
+              (f'{row.error_name}: {mean} (red at {full:g})', error_picture(row.error, full))]
+    return joined([panel(text, picture, TILE_WIDTH) for text, picture in panels], 1)

@@ -11,7 +11,7 @@ import torch
 from helpers_cli import DEMO_WEIGHTS, SIZE, error_of, rendered, status_of, video_of
 
 import mmrefine
-from mmrefine.apis import train as training
+from mmrefine.apis import runs as training
 from mmrefine.apis.named_models import config_root
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.compat.official_checkpoints import convert_raft_checkpoint

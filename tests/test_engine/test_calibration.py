@@ -120,7 +120,8 @@ def test_two_processes_use_the_same_thresholds_as_one(material, whole, tmp_path)
 
 def test_without_the_promise_the_thresholds_of_the_config_stay(material, tmp_path):
     runner, _ = labelled(material, tmp_path, calibrate=None)
-    assert not list(tmp_path.glob('*calibration*')) and 'calibration' not in runner.message_hub.runtime_info[LABELS_INFO]
+    assert not list(tmp_path.glob('*calibration*'))
+    assert 'calibration' not in runner.message_hub.runtime_info[LABELS_INFO]
 
 
 def test_a_single_pair_cannot_both_choose_and_judge(material, tmp_path):
@@ -132,7 +133,7 @@ def test_a_single_pair_cannot_both_choose_and_judge(material, tmp_path):
 @pytest.mark.parametrize('wrong, story', [
     (dict(precison=0.9),
      r"PseudoLabelHook.calibrate has no key 'precison'; it has precision, within, relative, warps, pace, seed, frames"),
-    (dict(precision=1.5), r'PseudoLabelHook.calibrate.precision must lie in \(0, 1\), such as 0.95, got 1.5'),
+    (dict(precision=1.5), r'PseudoLabelHook.calibrate.precision must lie in \(0, 1\), got 1.5; 0.95 is a good start'),
     (dict(frames=1), r'PseudoLabelHook.calibrate.frames must be a whole number, at least 2, got 1'),
     (dict(frames=2.5), r'calibrate.frames .* got 2.5'),
     (dict(seed=-1), r'calibrate.seed must be a whole number, at least 0, got -1'),

@@ -5,10 +5,13 @@ import json
 
 import pytest
 import torch
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
 from small_runs import in_two_processes
 
 from mmrefine.engine import judge
 from mmrefine.engine.judging.clips import carry_clip
+from mmrefine.errors import ConfigError
 from mmrefine.structures import ClipSample
 
 SIZE = (24, 40)
@@ -101,3 +104,36 @@ def test_two_processes_give_the_scores_of_one(tmp_path):
 
     assert in_two_processes(lambda rank: (tmp_path / f'{rank}.json').write_text(json.dumps(scores()))) == [0, 0]
     assert all(json.loads((tmp_path / f'{rank}.json').read_text()) == scores() for rank in range(2))
+
+
+class Carrier(BaseModel):
+    """Carries along what each video has, as a network that predicts videos would."""
+
+    def forward(self, inputs, data_samples=None, mode='predict'):
+        for frames, sample in zip(inputs, data_samples):
+            carry_clip(Shift(1.), frames, sample)
+        return data_samples
+
+
+def test_mmengines_val_loop_gives_what_judge_gives_to_the_bit(tmp_path):
+    data = [clip('a'), clip('b', frames=7, step=1), clip('c', frames=4)]
+    loader = dict(batch_size=2, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False), dataset=data)
+    runner = Runner(Carrier(), str(tmp_path), val_dataloader=loader, val_cfg=dict(), default_scope='mmrefine',
+                    val_evaluator=[dict(type='MaskMetric', prefix='m'), dict(type='KeypointMetric', prefix='k')],
+                    default_hooks=dict(checkpoint=None), experiment_name=tmp_path.name)
+    found, wanted = runner.val(), judge(Shift(1.), [clip('a'), clip('b', frames=7, step=1), clip('c', frames=4)])
+    assert {name.partition('/')[2]: value for name, value in found.items()} == wanted.scores()
+    assert wanted.headline.name == 'J&F' and 0 < wanted.scores()['J&F'] < 1
+
+
+def test_videos_without_truth_are_counted_and_carry_nothing():
+    data = [dict(clip(), data_samples=ClipSample(metainfo=dict(scene='a')))]
+    judged = judge(Shift(), data)
+    assert judged.scores() == dict(videos=1) and judged.headline is None and judged.figures == []
+
+
+def test_what_cannot_be_judged_is_refused():
+    with pytest.raises(ConfigError, match='list gives neither FlowSamples nor ClipSamples'):
+        judge(Shift(), [dict(inputs=torch.zeros(1))])
+    with pytest.raises(ConfigError, match='metrics must be MaskMetric, KeypointMetric or another TallyMetric, got DumpResults'):
+        judge(Shift(), [clip()], metrics=[dict(type='mmengine.DumpResults', out_file_path='x.pkl')])

@@ -30,7 +30,7 @@ class Pairs:
         self.sizes = sizes or [(6, 8)] * len(truths)
         scenes = scenes or ['one'] * len(truths)
         self.pairs = [dict(truth=None if truth is None else f'{i}.flo', scene=scene, key=f'{scene}/{i}')
-                      for i, (truth, scene) in enumerate(zip(truths, scenes))]  # yapf: disable
+                      for i, (truth, scene) in enumerate(zip(truths, scenes))]
 
     def __len__(self):
         return len(self.pairs)

@@ -114,7 +114,7 @@ def test_time_and_disk_grow_with_the_pixels_and_the_first_batch_counts_in_no_rat
     # (2 + 4) / 2 s for 100 px, 40 bytes for 100 px, 1100 px to come
     assert found == Forecast(pairs=12, pairs_left=9, seconds=pytest.approx(15 + 33),
                              disk_bytes=pytest.approx(120 + 440),
-                             disk_left=pytest.approx(440), peak_bytes=7.)  # yapf: disable
+                             disk_left=pytest.approx(440), peak_bytes=7.)
     assert found.minutes == pytest.approx(.8)
     alone = forecast(measured[:1], [(1, 200)])
     assert (alone.seconds, alone.disk_bytes, alone.peak_bytes) == (27., 150., None)
@@ -147,9 +147,8 @@ def test_sizes_read_as_people_say_them(size, wanted):
     assert size_text(size) == wanted
 
 
-@pytest.mark.parametrize('seconds, '
-                         'wanted', [(39.2, '40 s'), (60, '60 s'), (61, '2 min'), (720, '12 min'), (7141, '2 h 00 min'),
-                                             (11100, '3 h 05 min')])
+@pytest.mark.parametrize('seconds, wanted', [
+    (39.2, '40 s'), (60, '60 s'), (61, '2 min'), (720, '12 min'), (7141, '2 h 00 min'), (11100, '3 h 05 min')])
 def test_times_read_as_people_say_them(seconds, wanted):
     assert time_text(seconds) == wanted
 
@@ -182,9 +181,8 @@ def test_of_a_view_or_a_network_of_another_kind_no_pass_is_known(teacher, monkey
 
 def test_a_run_on_this_machine_forecasts_the_size_of_its_store(whole):
     files, lines = whole
-    found = [re.fullmatch(r'Stage 1: forecast: [\d.]+ (?:s|min), (?:[\d.]+ [MG]B memory, )?([\d.]+) kB disk for 12 pairs', line)
-             for line in lines]  # yapf: disable
-    found = [match for match in found if match]
+    pattern = r'Stage 1: forecast: [\d.]+ (?:s|min), (?:[\d.]+ [MG]B memory, )?([\d.]+) kB disk for 12 pairs'
+    found = [match for match in (re.fullmatch(pattern, line) for line in lines) if match]
     assert len(found) == 1
     assert 1e3 * float(found[0][1]) == pytest.approx(sum(map(len, files.values())), rel=.2)
 
@@ -194,16 +192,16 @@ def test_the_forecast_is_one_line_after_three_pairs(teacher, frames, tmp_path, w
     label(tmp_path, teacher, frames, Pretended(), log=lines.append)
     assert lines[0].startswith('Stage 1: forecast: 12 min, 2.1 GB '
                                'memory, ') and lines[0].endswith(' kB disk for 12 pairs')
-    assert len(lines) == 1
+    assert [line.split(' pairs')[0] for line in lines[1:]] == ['labels: 12/12']
     assert files_of(tmp_path) == whole[0]
 
 
 def test_a_disk_that_is_too_small_is_refused_and_the_store_goes_on_where_there_is_room(teacher, frames, tmp_path,
                                                                                        whole):
     lines = []
-    with pytest.raises(LabelStoreError,
-                       match=r'the labels of 9 pairs still to come take about \d+\.\d kB, and the disk has 12\.0 kB free; '
-                                              r'free some space or choose another work dir, .* what is finished is kept'):
+    message = (r'the labels of 9 pairs still to come take about \d+\.\d kB, and the disk has 12\.0 kB free; '
+               r'free some space or choose another work dir, .* what is finished is kept')
+    with pytest.raises(LabelStoreError, match=message):
         label(tmp_path, teacher, frames, Pretended(free=12_000), log=lines.append)
     assert len(lines) == 1 and 'forecast' in lines[0]        # it says what it refuses
     left = files_of(tmp_path)
@@ -241,14 +239,14 @@ def test_larger_frames_later_that_do_not_fit_into_memory_are_refused_with_what_t
     singles = [[unit] for unit in SEVEN]
     judged(needs, singles)
     assert lines == ['Stage 1: forecast: 19 s, 9.0 GB memory, 1.9 kB disk for 7 pairs']
-    with pytest.raises(ConfigError,
-                       match=r'labels: the largest batch still to come takes about 9\.0 GB of memory, and there are 8\.0 GB; '
-                                          r'lower model\.max_corr_bytes \(now 4294967296\) or labeler\.view\.scales \(now \(1\.0,\)'):
+    message = (r'labels: the largest batch still to come takes about 9\.0 GB of memory, and there are 8\.0 GB; lower '
+               r'model\.max_corr_bytes \(now 4294967296\) or labeler\.view\.scales \(now \(1\.0,\)')
+    with pytest.raises(ConfigError, match=message):
         judged(8e9, singles)
     with pytest.raises(ConfigError, match=r'there are 9\.0 GB'):
         judged(needs - 1, singles)
-    with pytest.raises(ConfigError,
-                       match=r'about 17\.0 GB .*lower batch_size of the labels \(a batch has up to 2 pairs\), model\.max'):
+    message = r'about 17\.0 GB .*lower batch_size of the labels \(a batch has up to 2 pairs\), model\.max'
+    with pytest.raises(ConfigError, match=message):
         judged(8e9, [*singles[:3], SEVEN[3:5], SEVEN[5:]])
     assert len(lines) == 4                                   # 8 times as many pixels in a batch: 3 + 7 * 2 GB
 
@@ -262,34 +260,34 @@ def test_a_peak_of_another_time_is_not_held_against_the_labels(teacher):
     machine.peaks = [51 * 10**9]
     assert outlook.share().peak_bytes == 51 * 10**9
     machine.has = None                                       # nobody knows
-    assert outlook.share().peak_bytes is None and outlook.share().line() == 'Stage 1: forecast: 7 s, 0.0 kB disk for 7 pairs'
+    assert outlook.share().peak_bytes is None
+    assert outlook.share().line() == 'Stage 1: forecast: 7 s, 0.0 kB disk for 7 pairs'
 
 
 def test_a_correlation_that_cannot_fit_is_refused_before_the_first_pair(teacher, frames, tmp_path, whole):
     alone = 4 * 96 * (96 + 24 + 6 + 1)                       # 8 x 12 cells, four levels
     room = 10**9 + 2 * alone
-    with pytest.raises(ConfigError,
-                       match=r'a pass of the teacher over frames of 64x96 px takes 97\.5 kB, and of memory there are 97\.5 kB left; '
-                                          r'lower model\.max_corr_bytes \(now 4294967296\)'):
+    message = (r'a pass of the teacher over frames of 64x96 px takes 97\.5 kB, and of memory there are 97\.5 kB left; '
+               r'lower model\.max_corr_bytes \(now 4294967296\)')
+    with pytest.raises(ConfigError, match=message):
         label(tmp_path, teacher, frames, Pretended(room=room - 1))
     assert sorted(files_of(tmp_path)) == ['fingerprint.json', 'wanted.json']
     assert label(tmp_path, teacher, frames, Pretended(room=room, peaks=(1, 1))).made == 12
     assert files_of(tmp_path) == whole[0]
 
 
-@pytest.mark.parametrize('pairs, batch, few, '
-                         'told',
-                         [(6, 1, 3, False), (7, 1, 3, True), (7, 2, 2, False), (8, 2, 2, True), (9, 8, 2, False),
-                                                     (1, 1, 1, False), (0, 1, 0, False)])
+@pytest.mark.parametrize('pairs, batch, few, logged', [
+    (6, 1, 3, False), (7, 1, 3, True), (7, 2, 2, False), (8, 2, 2, True), (9, 8, 2, False), (1, 1, 1, False),
+    (0, 1, 0, False)])
 def test_a_forecast_is_made_from_two_batches_of_three_pairs_at_least_and_only_if_more_are_left(teacher, pairs, batch,
-                                                                                               few, told):
+                                                                                               few, logged):
     batches, lines = [units('a', pairs)[i:i + batch] for i in range(0, pairs, batch)], []
     outlook = outlook_of(teacher, Pretended(), batches, lines.append, Scenes(a=(1, 1)))
     outlook.begin()
     assert outlook.few == few
     outlook.measured = [Measured(len(one), len(one), 1., 1) for one in batches[:few]]
     outlook.judge()
-    assert len(lines) == told
+    assert len(lines) == logged
 
 
 def test_two_processes_tell_once_what_both_take_and_both_refuse(teacher, frames, tmp_path, whole):

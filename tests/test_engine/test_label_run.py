@@ -256,7 +256,7 @@ def test_scenes_without_a_third_frame_give_the_labels_of_two_frames_and_say_so(t
     _, plain, _ = label(tmp_path / 'plain', teacher, labeler_of(), far)
     assert label_summary(store)['third'] == 0. and [store.stats(key)['third'] for key in store.keys()] == [0., 0.]
     found, wanted = ({name: data for name, data in files_of(tmp_path / folder).items() if name.endswith('.png')}
-                     for folder in ('checked', 'plain'))  # yapf: disable
+                     for folder in ('checked', 'plain'))
     assert found == wanted and len(found) == 2
 
 
@@ -318,7 +318,7 @@ def test_a_view_with_its_own_iterations_labels_as_a_network_that_has_as_many(tea
     label(tmp_path / 'has', other, labeler_of(view=view, directions='both'), pairs, **options)
     label(tmp_path / 'plain', teacher, labeler_of(view=view, directions='both'), pairs, **options)
     found, wanted, plain = ({name: data for name, data in files_of(tmp_path / folder).items() if name.endswith('.png')}
-                            for folder in ('asked', 'has', 'plain'))  # yapf: disable
+                            for folder in ('asked', 'has', 'plain'))
     assert found == wanted != plain and len(found) == 8
     prints = [label_fingerprint(teacher, labeler, pairs, '1')
               for labeler in (more, labeler_of(view=view, directions='both'))]
@@ -326,7 +326,8 @@ def test_a_view_with_its_own_iterations_labels_as_a_network_that_has_as_many(tea
 
 
 def test_a_network_that_does_not_iterate_refuses_iterations_of_the_view_by_its_key(pairs, tmp_path):
-    teacher = FrozenTeacher(FlowRefiner(estimator=Config.fromfile(stock_config_root() / '_base_/models/pwcnet.py').model))
+    config = Config.fromfile(stock_config_root() / '_base_/models/pwcnet.py')
+    teacher = FrozenTeacher(FlowRefiner(estimator=config.model))
     with pytest.raises(ConfigError, match=r'^labeler\.view\.iters=3: PWCNet does not iterate; leave it out'):
         label(tmp_path, teacher, labeler_of(view=dict(type='CascadeView', iters=3)), pairs)
 
@@ -383,7 +384,7 @@ MAKINGS = {
         dict(type='CycleFilter', alpha=.5, beta=2.), dict(type='CutGuard', least=0.),
         dict(type='DuplicateFrameGuard')]),
     'balanced': dict(directions='both', balance=dict(type='SpeedQuota')),
-}  # yapf: disable
+}
 
 
 @pytest.mark.parametrize('making', MAKINGS)
@@ -397,7 +398,7 @@ def test_the_sums_made_from_memory_are_those_of_the_labels_on_disk_and_so_is_the
         frames = [as_frames([pairs[i][name]]) for name in ('frame1', 'frame2')]
         wanted = look_at_pair(*frames, [store.read(key) for key in keys], [store.stats(key) for key in keys])
         assert [LabelSums.from_plain(store.quality(key)) for key in keys] == wanted
-        assert all((its.cycle is not None) == both for its in wanted)
+        assert all((one.cycle is not None) == both for one in wanted)
     record, plain = judge_labels(store, pairs), FramePairs(material / 'frames')
     without_truth = judge_labels(store, plain)
     with monkeypatch.context() as patch:  # neither labels nor frames are read again

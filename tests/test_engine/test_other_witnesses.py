@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 
+import mmrefine
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.engine.hooks.regression_guard_hook import GUARD_INFO
 from mmrefine.registry import DATASETS, HOOKS, MODELS, WITNESSES
@@ -89,7 +91,7 @@ def run(work_dir, before, after):
     runner = Runner(dict(type='Brightness', gain=before[0], offset=before[1]), str(work_dir), train_dataloader=loader,
                     train_cfg=dict(type='IterBasedTrainLoop', max_iters=2), default_scope='mmrefine', experiment_name=str(work_dir),
                     optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.)), default_hooks=dict(checkpoint=None),
-                    custom_hooks=[dict(type='WeightsHook'), dict(type='Learn', gain=after[0], offset=after[1]), guard])  # yapf: disable
+                    custom_hooks=[dict(type='WeightsHook'), dict(type='Learn', gain=after[0], offset=after[1]), guard])
     runner.train()
     record = json.loads(json.dumps(runner.message_hub.runtime_info[GUARD_INFO]))
     return record, load_checkpoint_file(work_dir / 'refined.pth')['state_dict']
@@ -114,3 +116,14 @@ def test_a_worse_student_is_refused_and_the_teacher_handed_back(tmp_path):
     assert record['verdict'] == 'teacher' and len(record['candidates']) == 2
     assert np.all([one['change_percent'] > 0 for one in record['candidates']])
     assert state['weight'].item() == GOOD[0] and state['bias'].item() == GOOD[1]
+
+
+def test_the_guard_knows_no_flow_but_through_its_witnesses():
+    package = Path(mmrefine.__file__).parent
+    files = [*(package / 'engine/guard').glob('*.py'), *(package / 'evaluation/guard').glob('*.py'),
+             package / 'engine/hooks/regression_guard_hook.py']
+    general = [path for path in files if path.name != 'flow_witnesses.py']
+    assert len(general) >= 5
+    for path in general:
+        imports = [line for line in path.read_text(encoding='utf-8').splitlines() if line.startswith(('from ', 'import '))]
+        assert not [line for line in imports if 'flow' in line.lower()], path

@@ -94,7 +94,7 @@ def test_a_student_that_is_better_is_handed_back(video, tmp_path, monkeypatch):
     log = next(tmp_path.glob('*/*.log')).read_text()
     for what in ('Guard: how the video moves, 4/4 frame pairs', 'Guard: the original network, 4/4 frame pairs',
                  'Guard: 2 candidates, 8/8 frame pairs', 'Guard: what was forgotten, 4/4 passes over rendered samples',
-                 'Report: group refined, after: 10/10 pairs'):  # yapf: disable
+                 'Report: group refined, after: 10/10 pairs'):
         assert f'{what}, ' in log and '0 min 00 s left' in log.partition(what)[2].partition('\n')[0], what
 
 
@@ -104,7 +104,7 @@ def test_a_student_that_is_worse_is_not(video, tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         run(cfg)
     log = next(tmp_path.glob('*/*.log')).read_text()
-    assert 'The network as it came, which the guard hands back, a checkpoint' in log and 'The refined network' not in log
+    assert 'The original network, which the guard hands back, a checkpoint' in log and 'The refined network' not in log
     assert load_checkpoint_file(tmp_path / 'refined.pth')['meta']['refined'] is False
     guard = report_of(tmp_path)['guard']
     assert guard['verdict'] == 'teacher' and 'handed back unchanged' in guard['reason']
@@ -212,7 +212,7 @@ def test_invalid_settings_are_refused(settings, said):
 
 
 @pytest.mark.parametrize('key, number', [('without_truth', 0), ('without_truth', 2.5), ('without_truth', True), ('batch_size', 0),
-                                         ('pictures', -1), ('extremes', -1)])  # yapf: disable
+                                         ('pictures', -1), ('extremes', -1)])
 def test_invalid_numbers_of_a_report_are_refused_before_training(key, number):
     with pytest.raises(ConfigError, match=f'ReportHook.{key} must be .* got {number}'):
         ReportHook({}, **{key: number})

@@ -125,7 +125,7 @@ def test_the_record_names_the_pictures_and_the_scores_of_each_pair(tmp_path):
     drawn = draw(tmp_path, data, 0, [1, 2])
     record = named_pairs(chosen, drawn)
     assert [(pair['key'], pair['before'], pair['after']) for name in ('best', 'worst') for pair in record[name]] == [
-        ('a/1', 2., 1.), ('b/2', 1., 4.)]  # yapf: disable
+        ('a/1', 2., 1.), ('b/2', 1., 4.)]
     assert (tmp_path / record['wheel']).is_file()
     assert named_pairs(dict(best=[], worst=[]), draw(tmp_path, data, 0, [])) == dict(best=[], worst=[])
 

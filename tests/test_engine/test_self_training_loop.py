@@ -50,7 +50,7 @@ def loop_over(data, max_iters, rounds=1, on_hook=None, batch_size=2, workers=0, 
     runner = FakeRunner(on_hook)
     loader = DataLoader(data, batch_size, sampler=DrawSampler(data, seed=0, shuffle=False, **sampler),
                         num_workers=workers,
-                        persistent_workers=workers > 0)  # yapf: disable
+                        persistent_workers=workers > 0)
     return SelfTrainingLoop(runner, loader, max_iters=max_iters, rounds=rounds)
 
 
@@ -64,7 +64,7 @@ def test_rounds_are_equal_and_the_last_takes_the_remainder(max_iters, rounds, en
         assert [loop.round_of(step) for step in range(begin, end)] == [k] * (end - begin)
     loop.run()
     assert loop.iter == max_iters and loop.runner.hooks == [
-        'before_train', *['before_train_epoch', 'after_train_epoch'] * rounds, 'after_train']  # yapf: disable
+        'before_train', *['before_train_epoch', 'after_train_epoch'] * rounds, 'after_train']
 
 
 @pytest.mark.parametrize('max_iters, rounds', [(0, 1), (3, 0), (3, 4), (2.5, 1)])

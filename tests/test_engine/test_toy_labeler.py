@@ -182,7 +182,7 @@ def test_the_hook_labels_and_the_training_reads_what_it_made(material, tmp_path,
     ('set_labels',
      r'train_dataloader\.dataset \(SimpleNamespace\) cannot be pointed at labels; give it a method set_labels\(root\)'),
     ('label_keys',
-     r'train_dataloader\.dataset \(SimpleNamespace\) does not say which labels it needs, .* give it a method label_keys'),
+     r'train_dataloader\.dataset \(SimpleNamespace\) does not say which labels it needs, .* a method label_keys'),
 ])
 def test_training_data_that_the_hook_cannot_check_are_refused_with_what_to_add(material, tmp_path, lacks, message,
                                                                                monkeypatch):

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from mmrefine.evaluation import tally_flow
+from mmrefine.evaluation import tally_flow, tally_label, tally_truth
 from mmrefine.evaluation.flow.benchmark import tally_benchmark, tally_spring
 from mmrefine.evaluation.flow.label_free import label_free_tallies
 from mmrefine.evaluation.joints.pck import KeypointTally, tally_keypoints
 from mmrefine.evaluation.masks.scores import MaskTally, tally_masks
 from mmrefine.evaluation.pooling import Judged, Together
 from mmrefine.report import figures_of, group_record
+from mmrefine.structures import FlowLabel
 from mmrefine.structures.figures import Figure
 
 SIZE = (6, 8)
@@ -31,6 +32,9 @@ def tallies():
     yield tally_masks(MASKS, MASKS)
     yield tally_keypoints(POINTS, POINTS, SEEN, np.ones(3), (0.1, 0.2))
     yield Together((tally_masks(MASKS, MASKS), KeypointTally()))
+    label = FlowLabel(FLOW, EVERYWHERE.float())
+    yield tally_label(label, dict(verified=1.), frames[0], frames[0], FlowLabel(-FLOW, EVERYWHERE.float())) + tally_truth(
+        label, FLOW, EVERYWHERE[0])
 
 
 @pytest.mark.parametrize('tally', list(tallies()), ids=lambda tally: type(tally).__name__)

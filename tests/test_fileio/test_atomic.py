@@ -64,16 +64,16 @@ def test_the_longest_file_name_can_be_written(tmp_path: Path) -> None:
 
 def test_json_is_strict_and_the_same_twice(tmp_path: Path) -> None:
     record = {'path': Path('a/b'), 'ü': (np.float32(0.5), np.arange(2), torch.tensor([3])), 'gone': float('nan'),
-              'far': [float('-inf')], 'flag': True}  # yapf: disable
+              'far': [float('-inf')], 'flag': True}
     write_json(tmp_path / 'a.json', record)
     write_json(tmp_path / 'b.json', record)
     assert (tmp_path / 'a.json').read_bytes() == (tmp_path / 'b.json').read_bytes()
     assert json.loads((tmp_path / 'a.json').read_text()) == {
-        'path': 'a/b', 'ü': [0.5, [0, 1], [3]], 'gone': None, 'far': [None], 'flag': True}  # yapf: disable
+        'path': 'a/b', 'ü': [0.5, [0, 1], [3]], 'gone': None, 'far': [None], 'flag': True}
 
 
 LAYOUTS = [{}, [], 3, 'a\nb', {'ü': {}}, {'a': {'b': {'c': [1, {'d': 'x\ny'}]}, 'e': []}, 'f': None}, [{'a': {'b': 1}}],
-           {'': {'': {'': {}}}}]  # yapf: disable
+           {'': {'': {'': {}}}}]
 
 
 @pytest.mark.parametrize('obj', LAYOUTS)

@@ -50,7 +50,7 @@ def test_a_pfm_file_starts_with_its_last_row_and_says_its_byte_order(tmp_path: P
     (0.4 / 64, 2**15),
     (-0.4 / 64, 2**15),       # cutting off would give 2^15 - 1
     (-0.6 / 64, 2**15 - 1),
-])  # yapf: disable
+])
 def test_kitti_stores_64ths_of_a_pixel_rounded_to_the_nearest(motion: float, raw: int) -> None:
     assert raw_kitti([[motion, 2.], [3., motion]]) == [[raw, 2**15 + 128, 1], [2**15 + 192, raw, 1]]
 

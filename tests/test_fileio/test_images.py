@@ -46,7 +46,7 @@ def test_a_jpeg_keeps_its_colours_in_place(tmp_path: Path) -> None:
     (np.full((4, 5), 7 * 256 + 200, np.uint16), (7, 7, 7)),
     (np.full((4, 5, 3), (3 * 256, 2 * 256, 256), np.uint16), (1, 2, 3)),
     (np.full((4, 5, 4), (3, 2, 1, 0), np.uint8), (1, 2, 3)),
-], ids=['grey', 'grey 16-bit', 'colour 16-bit', 'transparent'])  # yapf: disable
+], ids=['grey', 'grey 16-bit', 'colour 16-bit', 'transparent'])
 def test_any_png_becomes_8_bit_rgb(tmp_path: Path, picture: np.ndarray, wanted: tuple) -> None:
     (tmp_path / 'a.png').write_bytes(encoded('.png', picture))
     assert np.array_equal(read_image(tmp_path / 'a.png'), np.broadcast_to(np.uint8(wanted), (4, 5, 3)))

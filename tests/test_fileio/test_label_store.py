@@ -78,7 +78,7 @@ def test_a_few_different_weights_are_all_kept(tmp_path: Path, values: int, exact
 WEIGHTS = {'mask': lambda w: (w > .5).float(), 'floor': lambda w: torch.where(w > .5, 1., .3),
            'few': lambda w: (w * 9).round() / 9,
            'many': lambda w: w, 'none': torch.zeros_like, 'all': torch.ones_like,
-           'tiny': lambda w: w * 1e-4}  # yapf: disable
+           'tiny': lambda w: w * 1e-4}
 
 
 @pytest.mark.parametrize('kind', WEIGHTS)
@@ -147,7 +147,7 @@ def test_another_toolbox_reads_the_label_as_a_kitti_file(tmp_path: Path) -> None
 @pytest.mark.parametrize('key', ['a b/frame 1__frame '
                                  '2', 'día/кадр__フレーム', 'a/b/c/0__1', '.hidden/.0__.1', 'v1.5/f.001__f.002',
                                  'manifest.json/fingerprint__manifest', '100%/a%2f__b',
-                                 'x/' + 'n' * 244])  # yapf: disable
+                                 'x/' + 'n' * 244])
 def test_scenes_and_frames_may_be_called_almost_anything(tmp_path: Path, key: str) -> None:
     store = store_in(tmp_path / 'labels')
     if key.startswith('manifest.json'):
@@ -161,15 +161,13 @@ def test_scenes_and_frames_may_be_called_almost_anything(tmp_path: Path, key: st
 
 
 @pytest.mark.parametrize('key, message', [
-    ('../0__1', r"'\.\./0__1' is not a valid label key"), ('cat/../../0__1', 'is not a valid label '
-                                                                             'key'),
-                                                                             ('/etc/0__1', 'is not a valid label key'),
-    ('cat//0__1', 'is not a valid label '
-                  'key'), ('cat/./0__1', 'is not a valid label key'), ('0__1', 'a key is scene/frame1__frame2'),
+    ('../0__1', r"'\.\./0__1' is not a valid label key"), ('cat/../../0__1', 'is not a valid label key'),
+    ('/etc/0__1', 'is not a valid label key'), ('cat//0__1', 'is not a valid label key'),
+    ('cat/./0__1', 'is not a valid label key'), ('0__1', 'a key is scene/frame1__frame2'),
     ('cat/', 'is not a valid label key'), ('', 'is not a valid label key'), ('cat/0__1\0', 'is not a valid label key'),
     ('cat/0__1.weight', "clashes with the names of the store's own files"), ('cat/.mmrefine-0__1', 'clashes'),
     ('x/' + 'n' * 245, 'a name of 245 bytes, a file may have 244'), ('ü' * 123 + '/0__1', 'a name of 246 bytes'),
-])  # yapf: disable
+])
 def test_a_key_that_would_leave_the_store_or_break_it_is_refused(tmp_path: Path, key: str, message: str) -> None:
     store = store_in(tmp_path / 'labels')
     before = tree(tmp_path)
@@ -195,7 +193,7 @@ def test_the_manifest_holds_fingerprint_statistics_and_extras_and_the_files_are_
         'extra': {'frames': 3},
         'files': {name: sha256((tmp_path / name).read_bytes()).hexdigest()[:16]
                   for name in ('cat/0__1.png', 'cat/1__2.png', 'cat/1__2.weight.png')}, 'digest': manifest['digest'],
-        'pairs': {'cat/0__1': {'kept': 0.25}, 'cat/1__2': {'kept': 0.5, 'cycle_error_median': None}}}  # yapf: disable
+        'pairs': {'cat/0__1': {'kept': 0.25}, 'cat/1__2': {'kept': 0.5, 'cycle_error_median': None}}}
     assert sorted(tree(tmp_path)) == ['cat/0__1.png', 'cat/1__2.png', 'cat/1__2.weight.png', 'fingerprint.json',
                                       'manifest.json']
 
@@ -377,10 +375,10 @@ def test_a_store_of_another_format_is_refused_by_its_name(tmp_path: Path, number
     other = {name: value for name,
              value in store.manifest.items() if number > 2 or name not in ('files', 'digest')[:3 - number]}
     (tmp_path / 'manifest.json').write_text(json.dumps({**other, 'format': f'mmrefine-labels/{number}'}))
+    message = (rf'manifest\.json: is of the format mmrefine-labels/{number}, and this version reads only '
+               'mmrefine-labels/3; delete the folder, or set the store to a new one, and label again')
     for look in (LabelStore.open, store_in):
-        with pytest.raises(LabelStoreError,
-                           match=rf'manifest\.json: is of the format mmrefine-labels/{number}, and this version reads only '
-                                                  r'mmrefine-labels/3; delete the folder, or set the store to a new one, and label again'):
+        with pytest.raises(LabelStoreError, match=message):
             look(tmp_path)
 
 
@@ -395,7 +393,8 @@ def test_a_complete_store_that_does_not_say_its_kind_is_one_of_flow_and_keeps_it
     found = LabelStore.open(tmp_path)
     assert found.codec.kind == 'flow' and torch.equal(found.read('cat/0__1').weight, store.read('cat/0__1').weight)
     again = store_in(tmp_path)
-    assert again.is_complete() and again.has('cat/0__1') and tree(tmp_path) == wanted and not verify_store(tmp_path).faults
+    assert again.is_complete() and again.has('cat/0__1')
+    assert tree(tmp_path) == wanted and not verify_store(tmp_path).faults
 
 
 def test_a_store_of_a_kind_that_nobody_knows_is_refused_with_what_to_do(tmp_path: Path) -> None:
@@ -423,15 +422,16 @@ def test_what_judges_a_label_is_kept_with_it_and_then_beside_the_manifest(tmp_pa
     assert 'cat/0__1' in line and '0.30000000000000004' in line
     assert 'cycle' not in (tmp_path / 'manifest.json').read_text()
     found = LabelStore.open(tmp_path)
-    assert found.quality('cat/0__1') == quality == found.record('cat/0__1')['quality'] and found.quality('cat/1__2') is None
+    assert found.quality('cat/0__1') == quality == found.record('cat/0__1')['quality']
+    assert found.quality('cat/1__2') is None
     before = tree(tmp_path)
     store_in(tmp_path).finish(['cat/0__1'])
     assert tree(tmp_path) == before
 
 
-@pytest.mark.parametrize('damage',
-                         [lambda data: data[:-9], lambda data: data.replace(b'0.5', b'0.6'), lambda data: b'[]\n',
-                                    lambda data: data.replace(b'\n', b' \n', 1)])
+@pytest.mark.parametrize('damage', [
+    lambda data: data[:-9], lambda data: data.replace(b'0.5', b'0.6'), lambda data: b'[]\n',
+    lambda data: data.replace(b'\n', b' \n', 1)])
 def test_damage_to_what_judges_the_labels_costs_no_label_and_is_never_believed(tmp_path: Path, damage: object) -> None:
     store = store_in(tmp_path)
     store.write('cat/0__1', label(0), {}, {'weight': 0.5})

@@ -72,7 +72,7 @@ GREY = pack_png(picture(np.uint8, 1), 5)
     GREY[:33] + struct.pack('>I', 2) + b'tRNS\0\0' + struct.pack('>I', zlib.crc32(b'tRNS\0\0')) + GREY[33:],
     GREY[:41] + b'\0' + GREY[42:],                                            # no stream of zlib
     cv2.imencode('.jpg', picture(np.uint8))[1].tobytes(),
-])  # yapf: disable
+])
 def test_a_picture_of_another_kind_or_a_damaged_one_is_not_unpacked(data: bytes) -> None:
     assert unpack_png(GREY) is not None and unpack_png(data) is None
 

@@ -53,9 +53,8 @@ def test_a_whole_store_has_no_faults_and_its_labels_and_bytes_are_counted(store:
     assert check.size == sum(map(len, tree(store).values()))
 
 
-@pytest.mark.parametrize('name',
-                         [f'{SOFT}.png', f'{SOFT}.weight.png', f'{HARD}.png', 'manifest.json', 'fingerprint.json',
-                                  'quality.json'])
+@pytest.mark.parametrize('name', [
+    f'{SOFT}.png', f'{SOFT}.weight.png', f'{HARD}.png', 'manifest.json', 'fingerprint.json', 'quality.json'])
 def test_a_flipped_bit_is_found_wherever_it_is_and_only_its_file_is_named(store: Path, name: str) -> None:
     path = store / name
     places = sorted({*range(0, path.stat().st_size, 37), path.stat().st_size - 1})
@@ -125,7 +124,7 @@ def replace_by_another(path: Path) -> None:
     (f'{HARD}.json', lambda path: path.write_text('{}'),
      'dog/run/1__2.json: does not belong to the store: the manifest has taken it over; the same labelling run removes '
      'it'),
-])  # yapf: disable
+])
 def test_a_fault_is_named_by_its_file_and_kind(store: Path, name: str, damage: Callable[[Path], object],
                                                line: str) -> None:
     damage(store / name)
@@ -150,7 +149,7 @@ def test_a_folder_in_the_place_of_a_file_and_a_file_in_the_place_of_a_scene_are_
     (store / 'dog/run').write_text('x')
     assert faults(store) == [f'{SOFT}.png: cannot be read (Is a '
                              'directory)', f'{HARD}.png: cannot be read (Not a directory)',
-                             'dog/run: does not belong to the store; move it away']  # yapf: disable
+                             'dog/run: does not belong to the store; move it away']
 
 
 def test_a_fingerprint_of_another_run_is_told_by_name(store: Path) -> None:
@@ -205,7 +204,8 @@ def test_a_store_of_an_older_format_is_told_by_its_name_and_its_pictures_by_thei
     (store / 'manifest.json').write_text(json.dumps({**old, 'format': f'mmrefine-labels/{number}'}, indent=1) + '\n')
     (store / 'quality.json').unlink()
     line, = faults(store)
-    assert line == f'manifest.json: is of the format mmrefine-labels/{number}, and this version reads only mmrefine-labels/3'
+    assert line == (f'manifest.json: is of the format mmrefine-labels/{number}, and this version reads only '
+                    'mmrefine-labels/3')
     flip(store / f'{HARD}.png', 70)
     assert faults(store)[1].startswith(f'{HARD}.png: damaged: the checksum')
 

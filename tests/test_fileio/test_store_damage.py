@@ -24,7 +24,7 @@ OTHERS: Tuple[Any, ...] = (None, True, 0, 1.5, 'x', '\ud800', [], [1], {}, {'x':
 FILES = [('complete', 'fingerprint.json'), ('complete', 'manifest.json'), ('complete', 'quality.json'),
          ('unfinished', 'fingerprint.json'),
          ('unfinished', 'wanted.json'), ('unfinished', f'{KEYS[0]}.json'),
-         ('unfinished', f'{KEYS[1]}.json')]  # yapf: disable
+         ('unfinished', f'{KEYS[1]}.json')]
 
 
 def go_on(root: Path) -> LabelStore:

@@ -161,9 +161,10 @@ def test_other_fingerprints_are_refused_by_what_differs(tmp_path: Path, complete
 
 
 @pytest.mark.parametrize('at, stats, differ', [
-    (4, stats_of(KEYS[2]), '.png'), (1, stats_of(KEYS[2]), '.png, '
-                                                           '.weight.png'),
-                                                           (2, {'kept': 0.3}, 'statistics')])  # yapf: disable
+    (4, stats_of(KEYS[2]), '.png'),
+    (1, stats_of(KEYS[2]), '.png, .weight.png'),
+    (2, {'kept': 0.3}, 'statistics'),
+])
 def test_two_stores_that_disagree_on_a_pair_are_refused_by_its_name(tmp_path: Path, at: int, stats: Dict[str, float],
                                                                     differ: str) -> None:
     ours, other = made(tmp_path / 'ours', KEYS[:3]), made(tmp_path / 'other', KEYS[3:], complete=False)
@@ -179,8 +180,8 @@ def test_a_damaged_label_is_named_and_not_copied(tmp_path: Path) -> None:
     path = store / f'{KEYS[1]}.weight.png'
     data = path.read_bytes()
     path.write_bytes(data[:-5])
-    with pytest.raises(LabelStoreError,
-                       match=rf'{re.escape(str(path))}: truncated: .* \(digest \w+, wanted \w+\); bring this file back'):
+    message = rf'{re.escape(str(path))}: truncated: .* \(digest \w+, wanted \w+\); bring this file back'
+    with pytest.raises(LabelStoreError, match=message):
         merge_stores(tmp_path / 'out', [store])
     assert not LabelStore(tmp_path / 'out', FINGERPRINT).has(KEYS[1]) and not (tmp_path / 'out/manifest.json').exists()
     path.write_bytes(data)
@@ -237,8 +238,8 @@ def test_a_store_of_an_older_format_is_not_merged(tmp_path: Path) -> None:
     manifest = json.loads((made(tmp_path / 'old', KEYS) / 'manifest.json').read_text())
     old = {name: value for name, value in manifest.items() if name not in ('files', 'digest')}
     (tmp_path / 'old/manifest.json').write_text(json.dumps({**old, 'format': 'mmrefine-labels/1'}))
-    assert 'is of the format mmrefine-labels/1, and this version reads only mmrefine-labels/3' in refused(tmp_path,
-                                                                                                          [tmp_path / 'old'])
+    message = refused(tmp_path, [tmp_path / 'old'])
+    assert 'is of the format mmrefine-labels/1, and this version reads only mmrefine-labels/3' in message
 
 
 def test_the_summary_is_the_mean_over_all_and_over_each_scene() -> None:
@@ -260,7 +261,8 @@ def test_the_command_merges_and_tells_what_it_did(tmp_path: Path, monkeypatch: p
     assert tree(tmp_path / 'out') == whole(tmp_path)
     unfinished = str(made(tmp_path / 'unfinished', KEYS[:1], complete=False))
     assert label_store.main(['merge', f'{out}2', unfinished]) == 0
-    assert 'copied now; not complete yet; tools/make_labels.py with this store makes what is missing' in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert 'copied now; not complete yet; tools/make_labels.py with this store makes what is missing' in said
 
 
 def test_a_statistic_that_some_labels_lack_has_no_mean_where_they_are():
@@ -271,5 +273,6 @@ def test_a_statistic_that_some_labels_lack_has_no_mean_where_they_are():
 
 def test_stores_are_merged_and_checked_without_torch() -> None:
     tool = Path(__file__).parents[2] / 'tools/label_store.py'
-    code = f'import runpy, sys; runpy.run_path({str(tool)!r}); sys.exit("torch" in sys.modules or "cv2" not in sys.modules)'
+    code = (f'import runpy, sys; runpy.run_path({str(tool)!r}); '
+            'sys.exit("torch" in sys.modules or "cv2" not in sys.modules)')
     assert subprocess.run([sys.executable, '-c', code], timeout=60).returncode == 0

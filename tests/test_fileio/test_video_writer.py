@@ -3,10 +3,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
+from mmrefine.errors import MMRefineError
 from mmrefine.fileio import check_frames, open_frames
+from mmrefine.fileio.video import writer
 from mmrefine.fileio.video.writer import write_video
 
 
@@ -50,3 +53,28 @@ def test_what_a_killed_writer_left_is_removed_by_the_next_one_of_that_name(tmp_p
     with write_video(tmp_path / 'a.mp4', 10) as add:
         add(grey(1))
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ['.mmrefine-0123456789abcdef.b.mp4', 'a.mp4']
+
+
+@pytest.mark.parametrize('encoder, codec', [('libx264', 'h264'), ('libvpx-vp9', 'vp9')])
+def test_browsers_play_it_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: str, codec: str) -> None:
+    if encoder not in av.codecs_available:
+        pytest.skip(f'this FFmpeg has no {encoder}')
+    monkeypatch.setattr(writer, '_ENCODERS', [('none', {}), *(one for one in writer._ENCODERS if one[0] == encoder)])
+    with write_video(tmp_path / 'a.mp4', 30) as add:
+        for level in range(5):
+            add(grey(40 * level))
+    data = (tmp_path / 'a.mp4').read_bytes()
+    assert data.index(b'moov') < data.index(b'mdat')  # playable before it is loaded whole
+    with av.open(str(tmp_path / 'a.mp4')) as container:
+        context = container.streams.video[0].codec_context
+        assert (context.name, context.pix_fmt, context.colorspace, context.color_range) == (codec, 'yuv420p', 1, 1)
+
+
+def test_what_cannot_be_written_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / 'file').touch()
+    with pytest.raises(MMRefineError, match=r'a\.mp4: cannot be written'), write_video(tmp_path / 'file' / 'a.mp4', 10):
+        pass
+    monkeypatch.setattr(writer, '_ENCODERS', [('none', {})])
+    with pytest.raises(MMRefineError, match='neither H.264 nor VP9'), write_video(tmp_path / 'a.mp4', 10) as add:
+        add(grey(1))
+    assert [entry.name for entry in tmp_path.iterdir()] == ['file']

@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.compat.official_checkpoints import convert_raft
+from mmrefine.compat.stock import stock_config_root
 from mmrefine.errors import ConfigError, MMRefineError
 from mmrefine.fileio.flow_io import read_flow
 from mmrefine.fileio.images import read_image
@@ -215,6 +216,50 @@ def test_labels_and_losses_that_are_missing_are_named(build_raft, pair):
         build_raft(losses=[])(pair[:1], [FlowSample()], mode='loss')
     with pytest.raises(ValueError, match="got 'train'"):
         build_raft()(pair, mode='train')
+
+
+LABEL_FREE = [dict(type='PhotometricLoss'), dict(type='SmoothnessLoss'), dict(type='CycleLoss')]
+
+
+def test_losses_without_labels_learn_from_frames_alone(build_raft, pair):
+    refiner = build_raft(losses=LABEL_FREE).train()
+    results = refiner(pair, [FlowSample(), FlowSample()], mode='loss')
+    assert set(results) == {'loss_photometric', 'loss_smoothness', 'loss_cycle'}  # and nothing about a label
+    refiner.parse_losses(results)[0].backward()
+    gradients = [p.grad for p in refiner.parameters() if p.grad is not None]
+    assert len(gradients) > 50 and all(bool(g.isfinite().all()) for g in gradients) and any(g.any() for g in gradients)
+    assert all(torch.equal(value, refiner(pair, mode='loss')[name]) for name, value in results.items())
+
+
+def test_a_label_that_is_there_is_compared_with_though_no_loss_needs_it(build_raft, pair, label):
+    results = build_raft(losses=LABEL_FREE[:1])(pair, [label(70, 90), label(70, 90)], mode='loss')
+    assert results['label_share'] == 1. and results['epe_to_label'] > 0
+
+
+def test_the_losses_get_both_ways_where_one_asks_and_what_the_network_saw(build_raft, pair, label):
+    """The ways are those of two calls, and so are the features."""
+    refiner = build_raft(losses=[*LABEL_FREE, dict(type='ContrastiveFlowLoss')], train_iters=2).eval()
+    seen = []
+    refiner.losses['loss_cycle'].register_forward_hook(lambda module, args, output: seen.append(args[0]))
+    with torch.no_grad():
+        refiner(pair, [label(70, 90), label(70, 90)], mode='loss')
+        flows, back = refiner.estimate(pair[:, 0], pair[:, 1]), refiner.estimate(pair[:, 1], pair[:, 0])
+        features = refiner.estimator.encoder(torch.nn.functional.pad(
+            refiner.normalize(pair[:, 1]), seen[0].padding, mode='replicate'))
+    assert torch.equal(seen[0].frames1, pair[:, 0]) and torch.equal(seen[0].frames2, pair[:, 1])
+    assert len(seen[0].flows) == len(seen[0].flows_bw) == 2 and seen[0].padding == (3, 3, 1, 1)
+    outputs = seen[0]
+    ours = (outputs.flows[-1], outputs.flows_bw[-1], outputs.features[1])
+    for found, wanted in zip(ours, (flows[-1], back[-1], features)):
+        assert torch.allclose(found, wanted, atol=1e-4)
+
+
+def test_a_loss_that_no_network_of_the_kind_can_serve_is_named(build_raft):
+    pyramid = Config.fromfile(stock_config_root() / '_base_/models/liteflownet2/liteflownet2_pre_M6S6.py').model
+    with pytest.raises(ConfigError, match='ContrastiveFlowLoss needs features, and .* provides backward, labels'):
+        FlowRefiner(estimator=pyramid, losses=[dict(type='ContrastiveFlowLoss')])
+    with pytest.raises(ConfigError, match='L1Loss lacks `needs`, so it is not a loss'):
+        build_raft(losses=[dict(type=nn.L1Loss)])
 
 
 def test_frames_of_two_shapes_are_refused(build_raft):

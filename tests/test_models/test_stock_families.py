@@ -35,8 +35,8 @@ ANSWERS = {
     '_base_/models/liteflownet2/liteflownet2_pre_M6S6.py': 1,
     '_base_/models/liteflownet2/liteflownet2_pre_M6S6R6.py': 1,
 }
-# Networks that a label of the motion does not reach everywhere: IRR-PWC decodes occlusion, too. Distributed training must
-# be told (`find_unused_parameters`, see test_configs).
+# Networks that a label of the motion does not reach everywhere: IRR-PWC decodes occlusion, too. Distributed training
+# must be told (`find_unused_parameters`, see test_configs).
 PARTLY_TAUGHT = {'_base_/models/irrpwc.py'}
 HEIGHT, WIDTH = 57, 62  # odd and even padding to 64 x 64
 

@@ -20,8 +20,9 @@ def pairs(changes, scenes=None, before=1.):
 
 def judged(errors, scene='s', size=(2, 3)):
     """Flows that are off by so many px everywhere."""
-    return [(i, scene, tally_flow(torch.full((2, *size), 0.) + torch.tensor([error, 0.]).view(2, 1, 1), torch.zeros(2, *size),
-                                  torch.ones(1, *size) > 0)) for i, error in enumerate(errors)]  # yapf: disable
+    return [(i, scene, tally_flow(torch.full((2, *size), 0.) + torch.tensor([error, 0.]).view(2, 1, 1),
+                                  torch.zeros(2, *size),
+                                  torch.ones(1, *size) > 0)) for i, error in enumerate(errors)]
 
 
 def test_a_pair_is_compared_with_itself_and_weighs_its_pixels():

@@ -5,13 +5,16 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from jinja2 import UndefinedError
 from report_records import AFTER, BEFORE, FREE, Page, full_record, guard_record, pair_record
 
 from mmrefine.report import figures, group_record, headline, thin_curve, write_report
 from mmrefine.report.headlines import format_interval
-from mmrefine.report.html_style import STYLE
 from mmrefine.report.plots import Dot, dot_plot, line_plot, nice_ticks
+from mmrefine.report.template import FOLDER, change_class, render
+from mmrefine.structures.figures import Figure
 
+STYLE = (FOLDER / 'style.css').read_text(encoding='utf-8')
 SECTIONS = ['group-1', 'group-2', 'guard', 'pairs', 'labels', 'curves', 'pictures', 'made']
 
 
@@ -35,8 +38,8 @@ def test_every_picture_exists_beside_the_page_and_has_words_for_who_cannot_see_i
     sources = page.all('img', 'src')
     assert len(sources) == 2 * 5 + 2 + 1 + 1 + 1  # of two pairs, their wheels, an overlay with its wheel, a sheet
     assert all((tmp_path / unquote(source)).is_file() and not source.startswith('/') for source in sources)
-    assert {unquote(source) for source in sources} == {
-        path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob('*') if path.suffix in ('.png', '.jpg')}  # yapf: disable
+    pictures = [path for path in tmp_path.rglob('*') if path.suffix in ('.png', '.jpg')]
+    assert {unquote(source) for source in sources} == {path.relative_to(tmp_path).as_posix() for path in pictures}
     assert all(page.all('img', 'alt')) and len(page.all('img', 'alt')) == len(sources)
     assert all(page.all('svg', 'aria-label')) and len(page.all('svg', 'aria-label')) == 3
 
@@ -51,19 +54,58 @@ def test_every_link_leads_to_a_section_and_every_section_has_a_link(tmp_path):
 
 def test_strings_of_the_user_stay_text_in_the_new_sections_too(tmp_path):
     evil, safe = '<script>alert("1")</script>', full_record(tmp_path)
-    pair = dict(pair_record(tmp_path, 'a/1', 2., 1.), key=evil, scene=evil, truth='javascript:alert(1)', frame=f'"{evil}')
-    changes = dict(safe['groups']['refined']['changes'], best=[pair], worst=[], drawn_by=evil, decided_by=evil, wheel=f'"{evil}')
-    guard = dict(guard_record(), reason=evil, witnesses=dict(before={evil: 1.}, after={evil: 2.}), held_out=dict(pairs=evil, scenes=evil),
-                 more=evil, general=dict(pairs=evil, before=1., after=1.))  # yapf: disable
+    pair = dict(pair_record(tmp_path, 'a/1', 2., 1.), key=evil, scene=evil, truth='javascript:alert(1)',
+                frame=f'"{evil}')
+    changes = dict(safe['groups']['refined']['changes'], best=[pair], worst=[], drawn_by=evil, decided_by=evil,
+                   wheel=f'"{evil}')
+    guard = dict(guard_record(), reason=evil, witnesses=dict(before={evil: 1.}, after={evil: 2.}),
+                 held_out=dict(pairs=evil, scenes=evil), more=evil, looks=[dict(iter=evil)],
+                 score=dict(sample=evil, figures=[dict(name=evil, title=evil, unit=evil)]),
+                 general=dict(pairs=evil, before=1., after=1.))
     scenes = {**BEFORE, 'scene/"><img src=x onerror=alert(1)>/EPE': 1.}
     refined = dict(group_record(scenes, scenes), changes=changes)
     labels = dict(store=evil, wheel='javascript:alert(2)', overlays=[dict(path=evil, caption=evil)])
-    text, page = written(tmp_path, dict(safe, groups={'refined': refined, evil: dict(refined)}, guard=guard, labels=labels))
+    text, page = written(tmp_path, dict(safe, groups={'refined': refined, evil: dict(refined)}, guard=guard,
+                                        labels=labels))
     assert page.open == [] and page.tags.count('script') == 1 and text.count('<script') == 1  # ours
     assert not [name for _, values in page.attributes for name in values if name.startswith('on')]
     # nothing is left out because it is strange; the scene has a row in each group's table
     assert 'alert("1")' in page.text and page.text.count('"><img src=x onerror=alert(1)>') == 2
     assert all(':' not in source for source in page.all('img', 'src'))
+
+
+def clip_group():
+    """A group that another kind of motion is scored on: its figures are declared, and no one else knows them."""
+    declared = (Figure('hits', '%', 'higher', True, 'hits, first', 'main'),
+                Figure('lag <ms>', 'ms', 'lower', table='main'), Figure('size'))
+    scores = [{'hits': hits, 'lag <ms>': lag, 'size': 3., 'pairs': 4} for hits, lag in ((50., 8.), (60., 10.))]
+    return group_record(*scores, declared)
+
+
+def test_a_record_says_what_its_scores_are_called_and_which_way_is_better(tmp_path):
+    group = clip_group()
+    group['changes'] = dict(metric='hits', pairs=4, better=3, worse=1, interval_percent=[5., 30.])
+    record = dict(groups=dict(refined=group))
+    assert headline(record) == ('By ground truth: the first hits on the refined videos rose from 50.000 to 60.000 % '
+                                '(+20.0 %, interval +5.0 to +30.0 %).')
+    text, page = written(tmp_path, record)
+    assert '<b class="good">+20.0 %</b>' in text and 'hits, first: 50.000 → 60.000 %' in page.text
+    assert '<td class="good">+20.0 %</td>' in text and '<td class="bad">+25.0 %</td>' in text
+    assert 'lag &lt;ms&gt; <span class="unit">[ms]</span>' in text and 'size' in text.partition('More scores')[2]
+    assert '3 of 4 pairs have a higher first hits than before, 1 a lower one' in page.text
+    assert json.loads((tmp_path / 'report.json').read_text())['headline']['figures'][0]['better_when'] == 'higher'
+
+
+def test_a_page_that_asks_for_what_is_not_there_is_an_error():
+    with pytest.raises(UndefinedError, match="'pictures' is undefined"):
+        render('pictures.html')
+
+
+def test_a_change_that_is_shown_as_none_has_no_colour():
+    assert [change_class(change) for change in (-.04, .04, None, 0.)] == [''] * 4
+    good, bad = ' class="good"', ' class="bad"'
+    assert (change_class(-.06), change_class(.06), change_class(.06, 1)) == (good, bad, good)
+    assert change_class(5., 0) == ''  # neither way is better
 
 
 def test_a_report_of_an_older_version_is_still_rendered(tmp_path):
@@ -74,7 +116,8 @@ def test_a_report_of_an_older_version_is_still_rendered(tmp_path):
         del old['labels'][part]
     del old['groups']['refined']['changes']
     text, page = written(tmp_path, json.loads(json.dumps(dict(old, schema=1))))
-    assert page.open == [] and page.all('section', 'id') == ['group-1', 'group-2', 'guard', 'labels', 'pictures', 'made']
+    assert page.open == []
+    assert page.all('section', 'id') == ['group-1', 'group-2', 'guard', 'labels', 'pictures', 'made']
     assert 'script' not in page.tags and 'svg' not in page.tags and 'interval' not in page.text
     assert 'The guard was not run' in page.text and 'fell from 2.000 to 1.500 px (−25.0 %).' in page.text
 
@@ -90,30 +133,31 @@ def test_the_headline_begins_with_the_teacher_where_he_was_handed_back(tmp_path)
     kept = full_record(tmp_path, 'teacher')
     kept['groups']['refined'] = group_record(BEFORE, BEFORE)
     assert headline(kept) == (
-        'No student was surely better, so the guard hands back the network as it came, unchanged. By ground truth: EPE on the refined '
-        'videos stayed at 2.000 px. Without ground truth, on 12 frame pairs that were kept back: the label-free score of the best student '
-        'changed by −8.0 %, interval −12.0 to −4.0 %.')
+        'No student was surely better, so the guard hands back the original network, unchanged. By ground truth: EPE '
+        'on the refined videos stayed at 2.000 px. Without ground truth, on 12 frame pairs that were kept back: the '
+        'label-free score of the best student changed by −8.0 %, interval −12.0 to −4.0 %.')
     text, page = written(tmp_path, kept)
     badge = re.search('<span class="verdict amber">(.*?)</span>', text)
-    assert badge.group(1) == 'The guard hands back the network as it came' and badge.start() < text.index('class="headline"')
-    first = 'No student was surely better, so the guard hands back the network as it came, unchanged.'
-    assert f'<title>{first}</title>' in text and f'<p class="headline">{first}</p>\n<p class="lead">By ground truth: EPE' in text
-    assert 'The guard hands back the network as it came: a sentence of the guard.' in page.text
+    assert badge.group(1) == 'The guard hands back the original network'
+    assert badge.start() < text.index('class="headline"')
+    first = 'No student was surely better, so the guard hands back the original network, unchanged.'
+    assert f'<title>{first}</title>' in text
+    assert f'<p class="headline">{first}</p>\n<p class="lead">By ground truth: EPE' in text
+    assert 'The guard hands back the original network: a sentence of the guard.' in page.text
     assert json.loads((tmp_path / 'report.json').read_text())['headline']['verdict'] == 'teacher'
 
 
 def test_the_headline_of_an_accepted_student_has_both_intervals_and_how_far_the_way_was(tmp_path):
     assert headline(full_record(tmp_path)) == (
-        'By ground truth: EPE on the refined videos fell from 2.000 to 1.500 px (−25.0 %, interval −31.0 to −19.0 %). The guard accepts '
-        '50 % of the way to the student: without ground truth, on 12 frame pairs that were kept back, the label-free score changed by '
-        '−8.0 %, interval −12.0 to −4.0 %.')
+        'By ground truth: EPE on the refined videos fell from 2.000 to 1.500 px (−25.0 %, interval −31.0 to −19.0 %). '
+        'The guard accepts 50 % of the way to the student: without ground truth, on 12 frame pairs that were kept '
+        'back, the label-free score changed by −8.0 %, interval −12.0 to −4.0 %.')
 
 
 def test_one_pair_is_one_and_the_chosen_candidate_is_not_called_the_best(tmp_path):
-    record = full_record(tmp_path)
-    assert [figure['score'] for figure in figures(record) if figure['name'] == 'guard'] == ['label-free score of the chosen candidate']
-    kept = full_record(tmp_path, 'teacher')
-    assert [figure['score'] for figure in figures(kept) if figure['name'] == 'guard'] == ['label-free score of the best candidate']
+    record, kept = full_record(tmp_path), full_record(tmp_path, 'teacher')
+    scores = [figure['score'] for one in (record, kept) for figure in figures(one) if figure['name'] == 'guard']
+    assert scores == ['label-free score of the chosen candidate', 'label-free score of the best candidate']
     record['guard']['chosen']['pairs'] = record['guard']['held_out']['pairs'] = record['groups']['refined']['pairs'] = 1
     assert 'on 1 frame pair that was kept back, the label-free score changed' in headline(record)
     _, page = written(tmp_path, record)
@@ -126,13 +170,16 @@ def test_each_number_of_the_headline_has_its_unit_and_who_decided_it(tmp_path):
     found = {figure['name']: figure for figure in figures(full_record(tmp_path))}
     assert list(found) == ['refined', 'unseen', 'guard', 'general']
     assert {name: (figure['decided_by'], figure['unit']) for name, figure in found.items()} == dict(
-        refined=('ground truth', 'px'), unseen=('label-free score', 'px'), guard=('label-free score', ''), general=('ground truth', 'px'))
+        refined=('ground truth', 'px'), unseen=('label-free score', 'px'), guard=('label-free score', ''),
+        general=('ground truth', 'px'))
     assert found['refined']['pairs'] == 7 and found['refined']['better'] == pytest.approx(5 / 7)
     assert found['unseen']['change_percent'] == pytest.approx(25.) and found['unseen']['interval_percent'] is None
     assert found['guard']['before'] is None and found['guard']['change_percent'] == -8.
     _, page = written(tmp_path, full_record(tmp_path))
-    for text in ('EPE: 2.000 → 1.500 px', 'interval −31.0 to −19.0 %', 'decided by ground truth, 7 frame pairs, 71\u00a0% of them better',
-                 'cycle error, median: 0.400 → 0.500 px', 'decided by label-free score, 3 frame pairs', 'EPE: 0.500 → 0.510 px'):
+    for text in ('EPE: 2.000 → 1.500 px', 'interval −31.0 to −19.0 %',
+                 'decided by ground truth, 7 frame pairs, 71\u00a0% of them better',
+                 'cycle error, median: 0.400 → 0.500 px', 'decided by label-free score, 3 frame pairs',
+                 'EPE: 0.500 → 0.510 px'):
         assert text in page.text
 
 
@@ -143,8 +190,8 @@ def test_an_interval_of_another_score_than_the_headlines_is_not_shown(tmp_path):
 
 
 @pytest.mark.parametrize('interval, text', [
-    ([-12.04, -4.], '−12.0 to −4.0 %'), ([-1., 2.5], '−1.0 to +2.5 %'), ([-100., None], '−100.0 to no bound'), ([None, None], ''),
-    (None, ''), ([0., 0.], '0.0 to 0.0 %')])
+    ([-12.04, -4.], '−12.0 to −4.0 %'), ([-1., 2.5], '−1.0 to +2.5 %'), ([-100., None], '−100.0 to no bound'),
+    ([None, None], ''), (None, ''), ([0., 0.], '0.0 to 0.0 %')])
 def test_an_interval_is_written_with_minus_signs_and_says_where_it_has_no_bound(interval, text):
     assert format_interval(interval) == text
 
@@ -152,7 +199,8 @@ def test_an_interval_is_written_with_minus_signs_and_says_where_it_has_no_bound(
 def test_the_section_of_the_guard_has_a_row_a_dot_and_a_bar_for_each_candidate(tmp_path):
     text, page = written(tmp_path, full_record(tmp_path))
     assert text.count('class="dot"') == 2 and text.count('class="bar"') == 2 and text.count('class="ring"') == 1
-    assert re.search('<tr class="chosen"><td>20</td><td>50</td><td class="good">−8.0 %</td><td>−12.0 to −4.0 %</td><td>75</td></tr>', text)
+    row = '<td>20</td><td>50</td><td class="good">−8.0 %</td><td>−12.0 to −4.0 %</td><td>75</td>'
+    assert f'<tr class="chosen">{row}</tr>' in text
     assert 'The guard accepts the student: a sentence of the guard.' in page.text
     assert '12 frame pairs of 2 scenes, 10 % of the video, were kept back' in page.text
     assert '<td>0.500</td><td>0.600</td><td class="bad">+20.0 %</td>' in text  # a witness that speaks against it
@@ -169,7 +217,8 @@ def test_pairs_have_a_slider_with_a_name_that_is_hidden_until_the_script_can_mov
     assert '5 of 7 pairs have a lower EPE than before, 2 a higher one; decided by ground truth.' in page.text
     record = full_record(tmp_path)
     record['groups']['refined']['changes']['metric'] = 'cycle_median'
-    assert '5 of 7 pairs have a lower median cycle error than before, 2 a higher one' in written(tmp_path, record)[1].text
+    assert '5 of 7 pairs have a lower median cycle error than before, 2 a higher one' in (
+        written(tmp_path, record)[1].text)
 
 
 def test_a_group_that_did_not_change_says_so_and_shows_no_pairs(tmp_path):
@@ -192,7 +241,8 @@ def contrast(one, other):
 
 
 def test_the_measure_of_contrast_knows_black_on_white():
-    assert contrast('#000000', '#fff') == pytest.approx(21.) and contrast('#777777', '#ffffff') == pytest.approx(4.48, abs=.01)
+    assert contrast('#000000', '#fff') == pytest.approx(21.)
+    assert contrast('#777777', '#ffffff') == pytest.approx(4.48, abs=.01)
 
 
 @pytest.mark.parametrize('scheme', [0, 1])
@@ -204,7 +254,8 @@ def test_all_text_is_legible_in_light_and_dark(scheme):
 
 
 def test_all_badges_are_legible():
-    backs = re.findall(r'\.verdict\.\w+ { background: (#[0-9a-f]{6})', STYLE) + re.findall(r'--grey: (#[0-9a-f]{6})', STYLE)
+    backs = [back for pattern in (r'\.verdict\.\w+ { background: (#[0-9a-f]{6})', r'--grey: (#[0-9a-f]{6})')
+             for back in re.findall(pattern, STYLE)]
     assert len(backs) == 4 and all(contrast('#ffffff', back) >= 4.5 for back in backs)
 
 
@@ -217,7 +268,7 @@ def test_ticks_are_round_and_hold_the_data(low, high, ticks):
 
 
 def test_a_curve_lies_where_its_axes_say(tmp_path):
-    drawing = line_plot('loss <1>', [0, 10, 20], [0., 4., 1.], 'step')
+    drawing = line_plot('loss <1>', [(0, 0.), (10, 4.), (20, 1.)], 'step')
     points = re.search('points="([^"]*)"', drawing).group(1).split()
     # 54 px from the left and 170 down is the origin; 294 wide and 144 high is the plane
     assert points == ['54.0,170.0', '201.0,26.0', '348.0,134.0'] and 'loss &lt;1&gt;' in drawing
@@ -225,21 +276,23 @@ def test_a_curve_lies_where_its_axes_say(tmp_path):
 
 
 def test_small_numbers_share_a_power_of_ten_that_the_title_names():
-    drawing = line_plot('learning rate', [0, 10], [1e-4, 2e-4], 'step')
-    assert 'learning rate × 10⁻⁴' in drawing and '>1.5</text>' in drawing and 'e−' not in drawing.split('aria-label')[1].split('">', 1)[1]
+    drawing = line_plot('learning rate', [(0, 1e-4), (10, 2e-4)], 'step')
+    assert 'learning rate × 10⁻⁴' in drawing and '>1.5</text>' in drawing
+    assert 'e−' not in drawing.split('aria-label')[1].split('">', 1)[1]
 
 
 def test_an_interval_without_end_reaches_the_edge_and_does_not_flatten_the_rest():
-    drawing = dot_plot([Dot(100, -8., -100., None, True)], 'way [%]', 'change [%]', 'teacher')
+    drawing = dot_plot([Dot(100, -8., (-100., None), True)], 'way [%]', 'change [%]', 'teacher')
     bar = re.search(r'class="bar" x1="[\d.]+" x2="[\d.]+" y1="([\d.]+)" y2="([\d.]+)"', drawing)
     assert float(bar.group(2)) == 26. and float(bar.group(1)) == pytest.approx(170., abs=12)
     ticks = [float(tick.replace('−', '-')) for tick in re.findall(r'text-anchor="end">([−\d.]+)<', drawing)]
     assert min(ticks) >= -30
 
 
-@pytest.mark.parametrize('values, below', [((-8., -2.), True), ((-100., 1.), False), ((-8., 8.), False), ((2., 8.), False)])
+@pytest.mark.parametrize('values, below', [((-8., -2.), True), ((-100., 1.), False), ((-8., 8.), False),
+                                           ((2., 8.), False)])
 def test_what_the_dashed_line_stands_for_keeps_clear_of_the_title(values, below):
-    drawing = dot_plot([Dot(50, value, value, value, False) for value in values], 'way [%]', 'change [%]', 'teacher')
+    drawing = dot_plot([Dot(50, value, (value, value), False) for value in values], 'way [%]', 'change [%]', 'teacher')
     level = float(re.search(r'class="zero" [^>]*y1="([\d.]+)"', drawing).group(1))
     words = float(re.search(r'y="([\d.]+)">teacher<', drawing).group(1))  # where letters stand
     assert (words > level) is below and words - 10 > 14 + 2  # letters are 10 px high, the title stands at 14 px
@@ -280,6 +333,6 @@ def test_the_docs_name_every_key_of_report_json(tmp_path):
     record = json.loads((tmp_path / 'report.json').read_text())
     docs = (Path(__file__).parents[2] / 'docs/report.md').read_text()
     changes = record['groups']['refined']['changes']
-    for part in (record, record['headline'], record['headline']['figures'][0], record['groups']['refined'], changes, changes['best'][0],
-                 record['guard'], record['curves']['loss'], record['pictures'][0]):
+    for part in (record, record['headline'], record['headline']['figures'][0], record['groups']['refined'], changes,
+                 changes['best'][0], record['guard'], record['curves']['loss'], record['pictures'][0]):
         assert [key for key in part if f'`{key}`' not in docs] == []

@@ -27,11 +27,13 @@ def test_every_scene_weighs_the_same_whatever_its_error():
 def test_a_run_without_truth_is_summed_up_by_its_cycle_error():
     sides = [{'cycle_median': value, 'scene/a/cycle_median': value} for value in (0.4, 0.3)]
     lines = summary_table([dict(groups=dict(refined=group_record(*sides)))]).splitlines()
-    assert lines[0].split()[1:3] == ['cycle_median', 'before'] and lines[1].split() == ['a', '0.400', '0.300', '-25.0', '%']
+    assert lines[0].split()[1:3] == ['cycle_median', 'before'] and lines[1].split() == ['a', '0.400', '0.300', '-25.0',
+                                                                                        '%']
 
 
 def test_runs_are_told_apart_by_name_unless_they_are_named_after_their_scene():
-    lines = summary_table([report(dog=(1., 0.5)), report(dog=(1., 2.)), report(cat=(1., 1.))], ['first', 'second', 'cat']).splitlines()
+    lines = summary_table([report(dog=(1., 0.5)), report(dog=(1., 2.)), report(cat=(1., 1.))],
+                          ['first', 'second', 'cat']).splitlines()
     assert [line.split()[0] for line in lines[1:4]] == ['first/dog', 'second/dog', 'cat']
 
 
@@ -47,7 +49,7 @@ def test_a_written_report_is_read_back(tmp_path):
 
 
 @pytest.mark.parametrize('text, sentence', [
-    ('{"gro', 'is not JSON'), ('[1]', 'is not a report of mmrefine'), ('{}', 'has no "groups"')])
+    ('{"gro', 'is not valid JSON'), ('[1]', 'is not a report of mmrefine'), ('{}', 'has no "groups"')])
 def test_something_else_in_its_place_is_refused(tmp_path, text, sentence):
     (tmp_path / 'report.json').write_text(text)
     with pytest.raises(InputError, match=sentence) as error:
@@ -57,7 +59,7 @@ def test_something_else_in_its_place_is_refused(tmp_path, text, sentence):
 
 def test_the_scores_of_one_network_stand_in_one_block_a_group():
     scores = {'EPE': 1.5, 'Fl': 7.25, 'pairs': 3, 'pairs_without_truth': 0, 'scene/b/EPE': 2.,
-              'scene/a/EPE': 1., 'scene/a/Fl': 7.}  # yapf: disable
+              'scene/a/EPE': 1., 'scene/a/Fl': 7.}
     blocks = score_table(dict(refined=scores, unseen={'cycle_median': 0.1, 'pairs': 1})).split('\n\n')
     assert [line.split() for line in blocks[0].splitlines()] == [
         ['refined', '(3', 'pairs)'],
@@ -66,4 +68,5 @@ def test_the_scores_of_one_network_stand_in_one_block_a_group():
         ['b', '2.000', '-'],
         ['overall', '1.500', '7.250'],
     ]
-    assert blocks[1].splitlines()[0] == 'unseen (1 pairs)' and blocks[1].splitlines()[-1].split() == ['overall', '0.100']
+    assert blocks[1].splitlines()[0] == 'unseen (1 pairs)' and blocks[1].splitlines()[-1].split() == ['overall',
+                                                                                                      '0.100']

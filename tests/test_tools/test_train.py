@@ -16,6 +16,7 @@ from mmrefine.compat.stock import stock_config_root
 from mmrefine.fileio.images import read_image
 from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.models import build_estimator
+from mmrefine.synthetic import write_clips
 
 RAFT_SINTEL = ROOT / 'configs/refine/raft_sintel.py'
 SMALL_VIDEO = ROOT / 'configs/refine/raft_small_video.py'
@@ -46,6 +47,30 @@ def test_one_scene_is_labelled_trained_on_and_reported(alley):
     keys = LabelStore.open(alley / 'labels').keys()
     assert keys == sorted([f'alley_1/frame_000{a}__frame_000{b}' for a, b in ((1, 2), (2, 1), (2, 3), (3, 2))])
     assert report['settings']['max_iters'] == 2
+
+
+def test_training_without_labels_has_guard_report_and_checkpoint(weights, tmp_path):
+    """A folder of frames, and none of stage 1: no labels are asked for, and nothing is said about any."""
+    write_clips(tmp_path, range(3), 6, SIZE)
+    options = ['--cfg-options', f'video={tmp_path / "frames"}', f'load_from={weights["small"]}', f'crop_size={SIZE}', 'max_iters=2',
+               'held_out=0.2', 'num_workers=0', 'model.train_iters=2', 'model.test_iters=2', 'default_hooks.logger.interval=1',
+               'custom_hooks.0.pairs=2', 'custom_hooks.0.warps=1', 'custom_hooks.0.general=0', 'custom_hooks.1.pictures=1']
+    assert status_of('train', ROOT / 'configs/baselines/raft_small_photometric.py', '--work-dir', tmp_path / 'run', *options) == 0
+    report = report_of(tmp_path / 'run')
+    assert report['guard']['verdict'] in ('student', 'teacher') and report['guard']['held_out']['share'] == 0.2
+    assert report['labels'] == {} and not (tmp_path / 'run/labels').exists()
+    assert report['curves']['loss']['steps'] == [1, 2] and 'epe_to_label' not in report['curves']
+    assert (tmp_path / 'run/report.html').is_file()
+    lines = [json.loads(line) for line in next((tmp_path / 'run').glob('*/vis_data/scalars.json')).read_text().splitlines()]
+    for line in (line for line in lines if 'loss' in line):
+        assert line['loss'] == pytest.approx(line['loss_photometric'] + line['loss_smoothness']) and 'label_share' not in line
+    before, trained = (load_checkpoint_file(path) for path in (tmp_path / 'run/teacher.pth', tmp_path / 'run/iter_2.pth'))
+    moved = [key for key, value in before['state_dict'].items()
+             if not torch.equal(value, trained['state_dict'][f'estimator.{key}'])]
+    assert len(moved) > 50  # whatever the guard says of it
+    refined = load_checkpoint_file(tmp_path / 'run/refined.pth')
+    assert refined['meta']['refined'] is (report['guard']['verdict'] == 'student')
+    assert refined['state_dict'].keys() == before['state_dict'].keys()
 
 
 def test_the_refined_checkpoint_is_one_of_the_unmodified_stock_config(alley, trees):

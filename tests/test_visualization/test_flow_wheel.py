@@ -17,7 +17,8 @@ def turn(k):
 
 
 @pytest.mark.parametrize('step, expected', [
-    (0, (255, 0, 0)), (15, (255, 255, 0)), (21, (0, 255, 0)), (25, (0, 255, 255)), (36, (0, 0, 255)), (49, (255, 0, 255)),
+    (0, (255, 0, 0)), (15, (255, 255, 0)), (21, (0, 255, 0)), (25, (0, 255, 255)), (36, (0, 0, 255)),
+    (49, (255, 0, 255)),
     (7.5, (255, 128, 0)), (52, (255, 0, 128))])
 def test_the_pure_colors_lie_where_baker_et_al_put_them(step, expected):
     assert color(*turn(step)) == pytest.approx(expected, abs=1)

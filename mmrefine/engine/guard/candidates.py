@@ -23,7 +23,8 @@ class Candidate:
     Args:
         iter: optimiser steps after which the student was taken.
         step: how far it is from the teacher (0) to that student (1).
-        loss: mean over the samples of :func:`~mmrefine.evaluation.guard.comparison.loss_against`, below 0 if better than the teacher.
+        loss: mean over the samples of :func:`~mmrefine.evaluation.guard.comparison.loss_against`, below 0 if better
+            than the teacher.
         comparison: with its interval.
         witnesses: means over the samples, by name.
     """
@@ -35,7 +36,7 @@ class Candidate:
 
 
 def mixed_state(teacher: State, student: State, step: float) -> Dict[str, Tensor]:
-    """Weights between two networks: ``teacher + step (student - teacher)``; whole numbers, such as counters, are the student's.
+    """Weights between two networks: ``teacher + step (student - teacher)``; integers (counters) are the student's.
 
     Args:
         teacher: state dict.
@@ -50,8 +51,14 @@ def mixed_state(teacher: State, student: State, step: float) -> Dict[str, Tensor
     return mixed
 
 
-def rate(observer: Observer, network: Any, teacher: Sequence[Observation], iteration: int, step: float, confidence: float = 0.95,
-         seed: int = 0, progress: Optional[Callable[[int], None]] = None) -> Candidate:
+def rate(observer: Observer,
+         network: Any,
+         teacher: Sequence[Observation],
+         iteration: int,
+         step: float,
+         confidence: float = 0.95,
+         seed: int = 0,
+         progress: Optional[Callable[[int], None]] = None) -> Candidate:
     """What a network shows on the samples that are kept back, compared with what its teacher showed there.
 
     Args:
@@ -71,10 +78,13 @@ def rate(observer: Observer, network: Any, teacher: Sequence[Observation], itera
 
 
 def choose(rated: Sequence[Candidate]) -> Candidate:
-    """Of those that are surely better the one that is farthest from the teacher, of these the best; the best of all if none surely is.
+    """The candidate to judge by: of those that are surely better the farthest from the teacher, else the best of all.
 
-    Labels know more than the witnesses do: on real video students went on to improve by ground truth where the score had its best value
-    half way (docs/results.md). So the score decides how far one may go, and not where to stop short of it.
+    Of several that are as far from it, the best.
+
+    Labels know more than the witnesses do: on real video students went on to improve by ground truth where the score
+    had its best value half way (docs/results.md). So the score decides how far one may go, and not where to stop short
+    of it.
     """
     surely = [one for one in rated if one.comparison.is_better]
     farthest = max((one.step for one in surely), default=None)
@@ -84,22 +94,25 @@ def choose(rated: Sequence[Candidate]) -> Candidate:
 def candidate_record(rated: Sequence[Candidate], best: Candidate, teacher: Sequence[Observation],
                      sample_name: str = 'frame pair') -> Dict[str, Any]:
     """For the report: verdict, reason, the chosen candidate and all others. JSON-able."""
+    found = [
+        dict(iter=one.iter, step=one.step, **one.comparison.to_dict(), witnesses=dict(one.witnesses)) for one in rated
+    ]
     return dict(
         verdict='student' if best.comparison.is_better else 'teacher',
         reason=reason(best, sample_name),
         chosen=dict(iter=best.iter, step=best.step, **best.comparison.to_dict()),
         witnesses=dict(before=mean_observation(teacher), after=dict(best.witnesses)),
-        candidates=[dict(iter=one.iter, step=one.step, **one.comparison.to_dict(), witnesses=dict(one.witnesses)) for one in rated])
+        candidates=found)
 
 
 def reason(best: Candidate, sample_name: str = 'frame pair') -> str:
     """The verdict in one sentence."""
     found = best.comparison
     change, low, high = 100 * found.change, 100 * found.low, 100 * found.high
-    said = (f'on {kept_back(found.pairs, sample_name)} the label-free score changed by {change:+.1f} % '
-            f'(interval {low:+.1f} to {high:+.1f} %, {found.better:.0%} of the {sample_name.split()[-1]}s better)')
+    numbers = (f'on {kept_back(found.pairs, sample_name)} the label-free score changed by {change:+.1f} % '
+               f'(interval {low:+.1f} to {high:+.1f} %, {found.better:.0%} of the {sample_name.split()[-1]}s better)')
     whose = '' if best.step == 1 else f'{best.step:.0%} of the way to '
     whose += f'the student after {best.iter} steps'
     if found.is_better:
-        return f'{whose} is better than the original network and is handed back: {said}'
-    return f'no candidate is surely better, so the original network is handed back unchanged: for {whose}, {said}'
+        return f'{whose} is better than the original network and is handed back: {numbers}'
+    return f'no candidate is surely better, so the original network is handed back unchanged: for {whose}, {numbers}'

@@ -10,13 +10,12 @@ from torch import Tensor
 
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import ConfigError, NoLabelsError
-from mmrefine.evaluation.flow.errors import FlowTally, tally_flow
-from mmrefine.evaluation.flow.witnesses import FLOORS, WEIGHTS, limited_error, pair_witnesses
+from mmrefine.evaluation import FlowTally, limited_error, pair_witnesses, tally_flow
+from mmrefine.evaluation.flow.witnesses import FIGURES, FLOORS, WEIGHTS
 from mmrefine.geometry import SMALLEST_SIDE, KnownWarp
 from mmrefine.labeling import PairContext, VideoProfile
 from mmrefine.registry import WITNESSES
 from mmrefine.structures import FlowEstimator, as_frames
-from mmrefine.structures.figures import LABEL_FREE, Figure
 from mmrefine.synthetic import render_clip
 from mmrefine.values import as_count, is_number
 
@@ -26,10 +25,10 @@ RENDERED_SEED, RENDERED_SIZE = 80_000, (128, 192)  # far from the seeds of demo,
 
 @WITNESSES.register_module()
 class FlowWitnesses:
-    """Round trips, colours along the motion, and known warps of the first frame, on some frame pairs of what was kept back.
+    """Round trips, colours along the motion, and known warps of the first frame, on frame pairs that were kept back.
 
-    The warps move, and are as noisy, as the original network saw the video; they are the same for every network. Frames are read when
-    they are needed, so memory does not grow with the video.
+    The warps move, and are as noisy, as the original network saw the video; they are the same for every network. Frames
+    are read when they are needed, so memory does not grow with the video.
 
     Args:
         pairs: how many at most, spread evenly over the data set.
@@ -40,13 +39,7 @@ class FlowWitnesses:
         ConfigError: a number out of range.
     """
     sample_name = 'frame pair'
-    weights, floors = WEIGHTS, FLOORS
-    figures = (
-        Figure('cycle', '', 'lower', title='what a round trip misses, of the motion', decided_by=LABEL_FREE),
-        Figure('color', 'grey levels', 'lower', title='colour along the motion', decided_by=LABEL_FREE),
-        Figure('warp', 'px', 'lower', title='error on known warps', decided_by=LABEL_FREE),
-        Figure('motion', 'px', title='mean motion', decided_by=LABEL_FREE),
-    )
+    weights, floors, figures = WEIGHTS, FLOORS, FIGURES
 
     def __init__(self, pairs: int = 32, warps: int = 2, pace: float = 1.) -> None:
         self.pairs, self.warps = as_count('FlowWitnesses.pairs', pairs, 2), as_count('FlowWitnesses.warps', warps, 0)
@@ -71,7 +64,8 @@ class FlowWitnesses:
         errors = [limited_error(self._flow(network, warp.frames1, warp.frames2), warp.flow, warp.visible)
                   for warp in self._known_warps(self.chosen[index], frame1)]
         known = [error for error in errors if not math.isnan(error)]  # nan: nothing of that warp stays in view
-        return pair_witnesses(frame1, frame2, flow_fw, flow_bw, math.fsum(known) / len(known) if known else float('nan'))
+        warp = math.fsum(known) / len(known) if known else float('nan')
+        return pair_witnesses(frame1, frame2, flow_fw, flow_bw, warp)
 
     @torch.no_grad()
     def rendered(self, network: FlowEstimator, number: int) -> FlowTally:
@@ -81,8 +75,9 @@ class FlowWitnesses:
             MMRefineError: a flow that is not finite.
         """
         clip = render_clip(RENDERED_SEED + number, 2, RENDERED_SIZE, 'source')
-        frames, truth = torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 255, torch.from_numpy(clip.flow_fw)[0]
-        return tally_flow(self._flow(network, frames[:1], frames[1:])[0], truth, torch.ones_like(truth[:1], dtype=torch.bool))
+        frames, truth = as_frames(clip.frames), torch.from_numpy(clip.flow_fw)[0]
+        flow = self._flow(network, frames[:1], frames[1:])[0]
+        return tally_flow(flow, truth, torch.ones_like(truth[:1], dtype=torch.bool))
 
     def describe(self) -> Dict[str, Any]:
         """The settings."""
@@ -105,7 +100,7 @@ class FlowWitnesses:
 
     @torch.no_grad()
     def _motion_of_video(self, teacher: FlowEstimator, log: Callable[[str], None]) -> Optional[VideoProfile]:
-        """How the video moves, from some of the pairs; None if all are too small to warp. Every process finds the same."""
+        """How the video moves, from some of the pairs, the same in every process; None if all are too small to warp."""
         observed = self.chosen[::max(1, len(self.chosen) // OBSERVED)]
         observed = [i for i in observed if min(self._frames(i)[0].shape[-2:]) >= SMALLEST_SIDE]
         if not observed:

@@ -1,6 +1,8 @@
 """What networks show on the samples that the guard keeps back, whatever their witnesses are."""
 from __future__ import annotations
 
+from functools import reduce
+from operator import add
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from mmengine.dist import all_gather_object, get_dist_info
@@ -63,7 +65,7 @@ class Observer:
         return [found[index] for index in range(len(self))]
 
     def forgotten(self, teacher: Any, student: Any, count: int, log: Callable[[str], None]) -> Dict[str, Any]:
-        """What a student unlearned: the headline figure of both networks on rendered samples that have nothing to do with the video.
+        """What a student unlearned: the headline figure of both networks on rendered samples of another look.
 
         Args:
             teacher: the original network.
@@ -72,24 +74,21 @@ class Observer:
             log: called with a line now and then.
 
         Returns:
-            ``pairs``, ``before``, ``after`` and ``change_percent``; empty without samples.
+            ``pairs``, ``before``, ``after``, ``change_percent`` and ``figure`` (what was scored); empty without samples.
 
         Raises:
             MMRefineError: a prediction that is not finite.
         """
         progress = Progress('Guard: what was forgotten, {} passes over rendered samples', 2 * count, log)
-        scores: List[float] = []
+        tallies: List[Any] = []
         for network in (teacher, student):
-            total: Any = None
             for number in range(count):
-                tally = self.witnesses.rendered(network, number)
-                if tally is None:
-                    return {}
-                total = tally if total is None else total + tally
-                progress(len(scores) * count + number + 1)
-            if total is None:
-                return {}
-            headline = next(figure for figure in total.figures if figure.headline)
-            scores.append(total.scores()[headline.name])
-        before, after = scores
-        return dict(pairs=count, before=before, after=after, change_percent=100 * (after / before - 1))
+                tallies.append(self.witnesses.rendered(network, number))
+                progress(len(tallies))
+        if not tallies or tallies[0] is None:
+            return {}
+        totals = [reduce(add, tallies[:count]), reduce(add, tallies[count:])]
+        headline = next(figure for figure in totals[0].figures if figure.headline)
+        before, after = (total.scores()[headline.name] for total in totals)
+        return dict(pairs=count, before=before, after=after, change_percent=100 * (after / before - 1),
+                    figure=headline.to_dict())

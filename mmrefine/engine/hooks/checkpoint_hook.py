@@ -19,20 +19,22 @@ LAST_CHECKPOINT = 'last_checkpoint'  # the file in the work dir where MMEngine l
 
 @HOOKS.register_module()
 class AtomicCheckpointHook(CheckpointHook):
-    """MMEngine's hook, except that at any moment the work dir holds a whole checkpoint and a ``last_checkpoint`` that names it.
+    """MMEngine's hook, except that at any moment the work dir holds a whole checkpoint and a ``last_checkpoint`` that
+    names it.
 
-    MMEngine removes an old checkpoint before it writes the new one, and writes both files in place: a kill in between leaves nothing
-    to resume from. Here the new one is written first, under a hidden name, and takes its name in one step; then ``last_checkpoint``;
-    then the oldest goes. Beside the interval, the last step of a round is always saved, so that a resumed run labels the next round
-    with the very weights that the killed one had; so is the last one before Ctrl-C, if checkpoints count steps. A work dir that was moved
-    or copied goes on from its own checkpoint. For work dirs on a local file system.
+    MMEngine removes an old checkpoint before it writes the new one, and writes both files in place: a kill in between
+    leaves nothing to resume from. Here the new one is written first, under a hidden name, and takes its name in one
+    step; then ``last_checkpoint``; then the oldest goes. Beside the interval, the last step of a round is always saved,
+    so that a resumed run labels the next round with the very weights that the killed one had; so is the last one before
+    Ctrl-C, if checkpoints count steps. A work dir that was moved or copied goes on from its own checkpoint. For work
+    dirs on a local file system.
 
     Raises:
         CheckpointError: the disk is full or the folder cannot be written; what was there before is untouched.
     """
 
     def before_run(self, runner: Runner) -> None:
-        """Let ``last_checkpoint`` name the file in the work dir, which may have been moved or copied since it was written."""
+        """Let ``last_checkpoint`` name the file in the work dir, which may have been moved or copied since then."""
         if is_main_process():
             note = Path(runner.work_dir, LAST_CHECKPOINT)
             named = Path(os.fsdecode(note.read_bytes()).strip()) if note.is_file() else note
@@ -56,7 +58,9 @@ class AtomicCheckpointHook(CheckpointHook):
         """Save after an interval, after a round, and at the end."""
         super().after_train_iter(runner, batch_idx, data_batch, outputs)
         last_iter_of = getattr(runner.train_loop, 'last_iter_of', None)
-        if last_iter_of is not None and not self.by_epoch and self._saved_step != runner.iter + 1 == last_iter_of(runner.epoch):
+        if last_iter_of is None or self.by_epoch:
+            return
+        if self._saved_step != runner.iter + 1 == last_iter_of(runner.epoch):
             self._save_checkpoint(runner)
 
     def on_interrupt(self, runner: Runner) -> None:
@@ -65,7 +69,7 @@ class AtomicCheckpointHook(CheckpointHook):
             self._save_checkpoint_with_step(runner, runner.iter, meta=dict(epoch=runner.epoch, iter=runner.iter))
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: Dict[str, Any]) -> None:
-        doomed = self._doomed_by(runner, step)
+        outdated = self._outdated_by(runner, step)
         path = Path(self.out_dir, self.filename_tmpl.format(step))
         self._saved_step, self.last_ckpt = step, str(path)
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
@@ -83,7 +87,7 @@ class AtomicCheckpointHook(CheckpointHook):
                 _sync(temp)
                 os.replace(temp, path)
                 write_bytes(Path(runner.work_dir, LAST_CHECKPOINT), os.fsencode(path))
-                for old in doomed:
+                for old in outdated:
                     old.unlink(missing_ok=True)
         except OSError as error:
             raise CheckpointError(write_failure(path, error)) from error
@@ -91,16 +95,16 @@ class AtomicCheckpointHook(CheckpointHook):
             if is_main_process():
                 temp.unlink(missing_ok=True)
 
-    def _doomed_by(self, runner: Runner, step: int) -> List[Path]:
-        """The checkpoints that go once ``step`` is saved; the others are noted in the message hub, for a resumed run."""
+    def _outdated_by(self, runner: Runner, step: int) -> List[Path]:
+        """The checkpoints to remove once ``step`` is saved; the others are noted in the message hub, for resuming."""
         if self.max_keep_ckpts < 1:
             return []
         kept = [old for old in self.keep_ckpt_ids if old != step] + [step]
-        doomed, kept = kept[:-self.max_keep_ckpts], kept[-self.max_keep_ckpts:]
+        outdated, kept = kept[:-self.max_keep_ckpts], kept[-self.max_keep_ckpts:]
         self.keep_ckpt_ids.clear()
         self.keep_ckpt_ids.extend(kept)
         runner.message_hub.update_info('keep_ckpt_ids', kept)
-        return [Path(self.out_dir, self.filename_tmpl.format(old)) for old in doomed]
+        return [Path(self.out_dir, self.filename_tmpl.format(old)) for old in outdated]
 
 
 def _sync(path: Path) -> None:

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from torch import nn
 
 import mmrefine
 from mmrefine.compat.cpu import has_fast_bfloat16
+from mmrefine.engine.runtime.processes import model_of
 from mmrefine.engine.stage1.calibrated import calibrate_labeler, check_calibration
 from mmrefine.engine.stage1.run import judge_of, label_fingerprint, label_summary, make_labels, wanted_keys
 from mmrefine.errors import CheckpointError, ConfigError, StaleLabelsError
@@ -102,7 +101,7 @@ class PseudoLabelHook(Hook):
         Raises:
             CheckpointError: the checkpoint of a resumed run lacks what the source needs.
         """
-        self.teachers.start(_student_of(runner))
+        self.teachers.start(model_of(runner))
         if runner.iter > 0 and self.teachers.state_dict():
             if self._loaded is None:
                 raise CheckpointError(f'the checkpoint that is resumed has no {TEACHER_STATE!r}, which '
@@ -127,7 +126,7 @@ class PseudoLabelHook(Hook):
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
                          outputs: Optional[Dict[str, Any]] = None) -> None:
         """Show the source of the teachers what the step made of the student."""
-        self.teachers.update(_student_of(runner), runner.iter + 1)
+        self.teachers.update(model_of(runner), runner.iter + 1)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: Dict[str, Any]) -> None:
         """Keep what the source of the teachers needs to go on."""
@@ -144,7 +143,7 @@ class PseudoLabelHook(Hook):
         Raises:
             ConfigError: the training data need labels that would not be made, or do not say which they need.
         """
-        student, labeler = _student_of(runner), LABELERS.build(self.labeler)
+        student, labeler = model_of(runner), LABELERS.build(self.labeler)
         teacher: Any = self.teachers.frozen(student)
         dataset = DATASETS.build(dict(self.dataset, pipeline=[]))
         _check_labelled(runner.train_dataloader.dataset, dataset, labeler)
@@ -196,10 +195,6 @@ class PseudoLabelHook(Hook):
             raise StaleLabelsError(f'{root}: the labels were made by teacher {found}, but the run that is resumed '
                                    f'learned from labels of teacher {learned_from}; bring its labels back, or start '
                                    'again in a new work dir')
-
-
-def _student_of(runner: Runner) -> nn.Module:
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
 def _check_labelled(train_data: Any, source: LabelSource, labeler: Labeler) -> None:

@@ -7,13 +7,12 @@ from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.engine.guard.candidates import Candidate, State, candidate_record, choose, mixed_state, rate
-from mmrefine.engine.guard.flow_witnesses import FlowWitnesses
 from mmrefine.engine.guard.observer import Observer
+from mmrefine.engine.runtime.processes import model_of
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.evaluation.guard.comparison import Observation
@@ -34,22 +33,23 @@ FEW = 4  # samples; below, chance alone could look the same
 
 @HOOKS.register_module()
 class RegressionGuardHook(Hook):
-    """Compares teacher and student on frames that labels and training have not seen; unless the student is better, the teacher stays.
+    """Hands the teacher back unless the student is better on frames that labels and training have not seen.
 
     No ground truth is needed: see :class:`~mmrefine.engine.guard.flow_witnesses.FlowWitnesses` and
-    :mod:`mmrefine.evaluation.guard.comparison`. At the end of training the candidates are the student (and, with ``interval``, the best of
-    the networks on the way), each at several steps from the teacher's weights to its own. A candidate is surely better if the bootstrap
-    interval of its paired differences to the teacher lies below 0 as a whole; the interval is as wide as the number of candidates demands
-    (Bonferroni). Of those the one that went farthest wins (:func:`~mmrefine.engine.guard.candidates.choose`). If there is none, the
-    weights of the teacher are put back: ``refined.pth`` is then the original network, and log and report say so.
+    :mod:`mmrefine.evaluation.guard.comparison`. At the end of training the candidates are the student (and, with
+    ``interval``, the best of the networks on the way), each at several steps from the teacher's weights to its own. A
+    candidate is surely better if the bootstrap interval of its paired differences to the teacher lies below 0 as a
+    whole; the interval is as wide as the number of candidates demands (Bonferroni). Of those the one that went farthest
+    wins (:func:`~mmrefine.engine.guard.candidates.choose`). If there is none, the weights of the teacher are put back:
+    ``refined.pth`` is then the original network, and log and report say so.
 
     The winner and the teacher are also scored on rendered samples of a fixed look with exact truth: what was forgotten.
 
     The weights are those of the model's ``estimator``.
 
     Args:
-        dataset: the frames that are kept back: a data set config with ``held=True``; its ``held_out`` must be that of the data that are
-            labelled and trained on. With ``held_out=0`` there is no guard.
+        dataset: the frames that are kept back: a data set config with ``held=True``; its ``held_out`` must be that of
+            the data that are labelled and trained on. With ``held_out=0`` there is no guard.
         steps: from the teacher's weights (0) to the student's (1), each in (0, 1].
         interval: optimiser steps from one comparison on the way to the next; None: only at the end.
         patience: stop training after so many comparisons without a better score; None: never.
@@ -82,19 +82,21 @@ class RegressionGuardHook(Hook):
                  witnesses: Optional[Dict[str, Any]] = None) -> None:
         if not steps or not all(0 < step <= 1 for step in steps):
             raise ConfigError(f'RegressionGuardHook.steps must be one or more shares in (0, 1], got {steps!r}')
-        for key, value, least in (('interval', interval, 1), ('patience', patience, 1), ('pairs', pairs, 2), ('warps', warps, 0),
-                                  ('general', general, 0), ('seed', seed, 0)):
-            if value is not None or key not in ('interval', 'patience'):
-                as_count(f'RegressionGuardHook.{key}', value, least)
+        for key, value, least in (('pairs', pairs, 2), ('warps', warps, 0), ('general', general, 0), ('seed', seed, 0),
+                                  ('interval', 1 if interval is None else interval, 1),
+                                  ('patience', 1 if patience is None else patience, 1)):
+            as_count(f'RegressionGuardHook.{key}', value, least)
         if patience is not None and interval is None:
-            raise ConfigError('RegressionGuardHook.patience counts comparisons on the way, and without interval there are none; set interval')
+            raise ConfigError('RegressionGuardHook.patience counts comparisons on the way, and without interval there '
+                              'are none; set interval')
         if not is_number(pace) or not 0 <= pace < float('inf'):
             raise ConfigError(f'RegressionGuardHook.pace must be finite and not negative, got {pace!r}')
         if not is_number(confidence) or not 0 < confidence < 1:
             raise ConfigError(f'RegressionGuardHook.confidence must lie in (0, 1), got {confidence!r}')
         if witnesses is not None and (pairs, warps, pace) != (32, 2, 1.):
             raise ConfigError('RegressionGuardHook.witnesses has settings of its own; move pairs, warps and pace there')
-        self.witnesses: Witnesses = FlowWitnesses(pairs, warps, pace) if witnesses is None else WITNESSES.build(witnesses)
+        self.witnesses: Witnesses = WITNESSES.build(
+            dict(type='FlowWitnesses', pairs=pairs, warps=warps, pace=pace) if witnesses is None else witnesses)
         self.config, self.steps = dataset, sorted(set(steps))
         self.interval, self.patience = interval, patience
         self.confidence, self.general, self.seed, self.before = confidence, general, seed, before
@@ -108,19 +110,22 @@ class RegressionGuardHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Open the data: what is missing should not show after hours of training."""
         if self.off:
-            runner.logger.warning('Guard: off, as held_out is 0: nothing is kept back, and the student is handed back however it fares')
+            runner.logger.warning('Guard: off, as held_out is 0: nothing is kept back, and the student is handed back '
+                                  'however it fares')
             return
         self._dataset = DATASETS.build(dict(self.config, pipeline=[]))
         scenes = len(self._dataset.scene_names)
         name = self.witnesses.sample_name
         runner.logger.info(f'Guard: {counted(len(self._dataset), name)} of {counted(scenes, "scene")} kept back')
         if len(self._dataset) < FEW:
-            runner.logger.warning(f'Guard: fewer than {FEW} {name}s prove hardly anything, so the original network will most likely be '
-                                  'handed back; refine on a longer video or on more scenes, or keep back more of it (held_out)')
+            runner.logger.warning(
+                f'Guard: fewer than {FEW} {name}s prove hardly anything, so the original network will most likely be '
+                'handed back; refine on a longer video or on more scenes, or keep back more of it (held_out)')
         path = Path(runner.work_dir, BEST)
         if runner.iter > 0 and self.interval and path.is_file():
             found = load_checkpoint_file(path)
-            if found['meta']['iter'] <= runner.iter:  # else it lies ahead of the checkpoint that this run goes on from, and comes again
+            # one that lies ahead of the checkpoint that this run goes on from comes again
+            if found['meta']['iter'] <= runner.iter:
                 self._best = dict(found['meta'], state=found['state_dict'])
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
@@ -128,7 +133,7 @@ class RegressionGuardHook(Hook):
         done = runner.iter + 1
         if self.off or not self.interval or done % self.interval or done == runner.max_iters:
             return
-        model = _model_of(runner)
+        model = model_of(runner)
         model.eval()
         self._ready(runner, model)
         progress = self._progress(runner, f'the student after {done} steps')
@@ -137,10 +142,12 @@ class RegressionGuardHook(Hook):
             state = {key: value.detach().cpu().clone() for key, value in model.estimator.state_dict().items()}
             self._best = dict(loss=found.loss, iter=done, state=state)
             if is_main_process():
-                save_checkpoint(Path(runner.work_dir, BEST), dict(state_dict=state, meta=dict(loss=found.loss, iter=done)))
+                meta = dict(loss=found.loss, iter=done)
+                save_checkpoint(Path(runner.work_dir, BEST), dict(state_dict=state, meta=meta))
         looks = [look for look in runner.message_hub.runtime_info.get(LOOKS_INFO, []) if look['iter'] < done]
         runner.message_hub.update_info(LOOKS_INFO, [*looks, dict(iter=done, **found.comparison.to_dict())])
-        runner.logger.info(f'Guard: after {done} steps {100 * found.comparison.change:+.1f} % (best after {self._best["iter"]})')
+        runner.logger.info(f'Guard: after {done} steps {100 * found.comparison.change:+.1f} % '
+                           f'(best after {self._best["iter"]})')
         if self.patience is not None and done - self._best['iter'] >= self.patience * self.interval:
             runner.logger.info(f'Guard: no better score in {self.patience} comparisons, so training stops')
             runner.train_loop.stop_training = True
@@ -148,9 +155,10 @@ class RegressionGuardHook(Hook):
     def after_train(self, runner: Runner) -> None:
         """Choose, judge, and put the winner's weights into the model."""
         if self.off:
-            runner.message_hub.update_info(GUARD_INFO, dict(verdict='not run', reason='held_out is 0: nothing was kept back'))
+            reason = 'held_out is 0: nothing was kept back'
+            runner.message_hub.update_info(GUARD_INFO, dict(verdict='not run', reason=reason))
             return
-        model = _model_of(runner)
+        model = model_of(runner)
         model.eval()
         self._ready(runner, model)
         ends: Dict[int, State] = {runner.iter: {k: v.detach().clone() for k, v in model.estimator.state_dict().items()}}
@@ -174,7 +182,8 @@ class RegressionGuardHook(Hook):
             candidate_record(rated, best, self._seen, witnesses.sample_name),
             looks=runner.message_hub.runtime_info.get(LOOKS_INFO, []),
             general=self._observer.forgotten(self._teacher, model, self.general, runner.logger.info),
-            held_out=dict(pairs=len(self._observer), scenes=len(self._dataset.scene_names), share=self.config['held_out']),
+            held_out=dict(
+                pairs=len(self._observer), scenes=len(self._dataset.scene_names), share=self.config['held_out']),
             score=dict(
                 witnesses.describe(),
                 sample=witnesses.sample_name,
@@ -190,21 +199,20 @@ class RegressionGuardHook(Hook):
             return
         path = Path(runner.work_dir, self.before)
         if not path.is_file():
-            raise CheckpointError(f'{path}: the original network is gone, and the guard compares with it; put the file back, or start again '
-                                  'in a new work dir')
+            raise CheckpointError(f'{path}: the original network is gone, and the guard compares with it; put the file '
+                                  'back, or start again in a new work dir')
         self._teacher = copy.deepcopy(model)
         load_estimator(self._teacher, path)
         self._teacher.eval()
-        self.witnesses.prepare(self._dataset, self._teacher, str(next(model.parameters()).device), self.seed, runner.logger.info)
+        device = str(next(model.parameters()).device)
+        self.witnesses.prepare(self._dataset, self._teacher, device, self.seed, runner.logger.info)
         self._observer = Observer(self.witnesses)
         self._seen = self._observer.observe(self._teacher, self._progress(runner, 'the original network'))
 
     def _progress(self, runner: Runner, what: str, networks: int = 1) -> Progress:
-        return Progress(f'Guard: {what}, {{}} {self.witnesses.sample_name}s', networks * self._observer.share, runner.logger.info)
+        total = networks * self._observer.share
+        return Progress(f'Guard: {what}, {{}} {self.witnesses.sample_name}s', total, runner.logger.info)
 
-    def _rated(self, model: Any, iteration: int, step: float, confidence: float, progress: Callable[[int], None]) -> Candidate:
+    def _rated(self, model: Any, iteration: int, step: float, confidence: float,
+               progress: Callable[[int], None]) -> Candidate:
         return rate(self._observer, model, self._seen, iteration, step, confidence, self.seed, progress)
-
-
-def _model_of(runner: Runner) -> Any:
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model

@@ -15,15 +15,15 @@ import numpy as np
 import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 import mmrefine
 from mmrefine.compat.installation import library_versions
 from mmrefine.engine.hooks.pseudo_label_hook import LABELS_INFO
 from mmrefine.engine.hooks.regression_guard_hook import GUARD_INFO
-from mmrefine.engine.judging.judge import holds, judge, open_group
+from mmrefine.engine.judging.judge import judge, open_group, sample_type
 from mmrefine.engine.judging.pictures import WHEEL, Drawn, ReportPictures, named_pairs
+from mmrefine.engine.runtime.processes import model_of
 from mmrefine.engine.stage1.run import LabelRun, judge_of
 from mmrefine.errors import CheckpointError
 from mmrefine.fileio.store.label_store import LabelStore
@@ -42,55 +42,65 @@ RUN_INFO = 'mmrefine_run'
 
 @HOOKS.register_module()
 class ReportHook(Hook):
-    """Scores the network as it came and as it is now on the same pairs, and writes report.json, report.html and pictures.
+    """Judges the original and the refined network on the same data; writes report.json, report.html and pictures.
 
     Args:
-        groups: data set configs by name; ``refined`` are the videos that were refined, ``unseen`` others. Their pipelines end in
-            :class:`~mmrefine.datasets.transforms.PackPair`. Where there is no ground truth, label-free scores are reported.
-        before: file name in the work dir of the network as it came (:class:`~mmrefine.engine.WeightsHook` writes it).
+        groups: data set configs by name; ``refined`` are the videos that were refined, ``unseen`` others. Pipelines of
+            frame pairs end in :class:`~mmrefine.datasets.transforms.PackPair`; where these have no ground truth,
+            label-free scores are reported. Videos with masks or joints (``DavisClips``) are judged by what the network
+            carries along; ``dict(dataset=…, metrics=[…])`` names metrics of their own.
+        before: file name in the work dir of the original network (:class:`~mmrefine.engine.WeightsHook` writes it).
         batch_size: pairs per forward pass.
         pictures: before/after pictures per group, from pairs spread evenly over it.
         extremes: of each group so many pairs are shown that got better by most, and as many that got worse.
-        without_truth: of a group without ground truth at most so many pairs are judged, spread evenly, so that the report of a long video
-            takes no longer than that of a short one; None: all.
+        without_truth: of a group without ground truth at most so many pairs are judged, spread evenly, so that the
+            report of a long video takes no longer than that of a short one; None: all.
 
     Raises:
-        ConfigError: a number that cannot be meant.
+        ConfigError: a number out of range.
     """
     priority = 'LOWEST'
 
-    def __init__(self, groups: Mapping[str, Dict[str, Any]], before: str = 'teacher.pth', batch_size: int = 1, pictures: int = 4,
-                 extremes: int = 2, without_truth: Optional[int] = 100) -> None:
+    def __init__(self,
+                 groups: Mapping[str, Dict[str, Any]],
+                 before: str = 'teacher.pth',
+                 batch_size: int = 1,
+                 pictures: int = 4,
+                 extremes: int = 2,
+                 without_truth: Optional[int] = 100) -> None:
         for key, value, least in (('batch_size', batch_size, 1), ('pictures', pictures, 0), ('extremes', extremes, 0)):
             as_count(f'ReportHook.{key}', value, least)
         if without_truth is not None:
             as_count('ReportHook.without_truth', without_truth)
-        self.groups, self.before = groups, before
-        self.batch_size, self.pictures, self.extremes, self.without_truth = batch_size, pictures, extremes, without_truth
+        self.groups, self.before, self.batch_size = groups, before, batch_size
+        self.pictures, self.extremes, self.without_truth = pictures, extremes, without_truth
         self._groups: Dict[str, Any] = {}  # data set and metrics
         self._timings: Dict[str, float] = {}
         self._before: Dict[str, Any] = {}  # what the parts of a resumed run before this one knew
         self._started, self._labelled = 0., 0.
 
     def before_train(self, runner: Runner) -> None:
-        """Open the data and look for the network as it came: what is missing should not show after hours of training."""
+        """Open the data and look for the original network: what is missing should not show after hours of training."""
         self._groups = {name: open_group(config) for name, config in self.groups.items()}
         before = Path(runner.work_dir, self.before)
         if runner.iter > 0:
             self._timings['resumed_at_iter'] = runner.iter
             if not before.is_file():
-                raise CheckpointError(f'{before}: the network as it came is gone, and the report of this resumed run compares with it; '
-                                      'put the file back, or start again in a new work dir')
+                raise CheckpointError(f'{before}: the original network is gone, and the report of this resumed run '
+                                      'compares with it; put the file back, or start again in a new work dir')
         self._before = runner.message_hub.runtime_info.get(RUN_INFO) or dict(load_from=runner._load_from)
         runner.message_hub.update_info(RUN_INFO, self._before)
         self._started, self._labelled = time.monotonic(), 0.
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: Dict[str, Any]) -> None:
-        """A run that goes on from there adds its time to that of this one; the message hub is copied into the checkpoint by now."""
+        """Keep the time so far, to which a run that goes on from there adds its own.
+
+        The message hub has been copied into the checkpoint by now.
+        """
         checkpoint['message_hub']['runtime_info'][RUN_INFO] = {**self._before, **self._seconds()}
 
     def after_label(self, runner: Runner, run: LabelRun, store: LabelStore, round_: int) -> None:
-        """Keep the time of stage 1 apart."""
+        """Count the time of stage 1, which is no training."""
         self._labelled += run.seconds
 
     def _seconds(self) -> Dict[str, float]:
@@ -102,7 +112,7 @@ class ReportHook(Hook):
     def after_train(self, runner: Runner) -> None:
         """Judge both networks and write the report."""
         self._timings.update(self._seconds())
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = model_of(runner)
         model.eval()
         teacher = copy.deepcopy(model)
         load_estimator(teacher, Path(runner.work_dir, self.before))
@@ -123,8 +133,9 @@ class ReportHook(Hook):
             if is_main_process():
                 chosen = most_changed(changes, self.extremes)
                 drawn.append(Drawn())
-                if holds(dataset, FlowSample):
-                    pictures = ReportPictures(Path(runner.work_dir), name, dataset, teacher, model, device, self._store(runner))
+                if issubclass(sample_type(dataset), FlowSample):
+                    pictures = ReportPictures(
+                        Path(runner.work_dir), name, dataset, teacher, model, device, self._store(runner))
                     drawn[-1] = pictures.draw(self.pictures, [one for some in chosen.values() for one in some])
                 groups[name].get('changes', {}).update(named_pairs(chosen, drawn[-1]))
         if is_main_process():
@@ -162,7 +173,7 @@ class ReportHook(Hook):
             curves=_curves(runner))
 
     def _labels(self, runner: Runner) -> Dict[str, Any]:
-        """What stage 1 kept and how good it is; the message hub knows it in a resumed run too."""
+        """What stage 1 kept and how good it is; the message hub knows it in a resumed run, too."""
         info = runner.message_hub.runtime_info.get(LABELS_INFO)
         if not info:
             return {}
@@ -177,7 +188,7 @@ class ReportHook(Hook):
         if 'truth' not in quality and label_judge is not None:
             # the pairs to label need no truth, but those that are judged may have it
             for dataset, _ in self._groups.values():
-                if 'truth' not in quality and holds(dataset, FlowSample):
+                if 'truth' not in quality and issubclass(sample_type(dataset), FlowSample):
                     quality = label_judge.judge_with_truth(store, dataset, quality)
         return dict(found, quality=quality)
 
@@ -189,7 +200,7 @@ class ReportHook(Hook):
 
 
 def _command() -> str:
-    """How to say it again; of ``python -m`` Python tells only the file that it ran, which need not be executable."""
+    """The command line that was run; of ``python -m`` Python keeps only the file, which need not be executable."""
     spec = getattr(sys.modules.get('__main__'), '__spec__', None)
     if spec is None or not spec.name:
         return shlex.join(sys.argv)
@@ -198,6 +209,6 @@ def _command() -> str:
 
 
 def _curves(runner: Runner) -> Dict[str, Any]:
-    """What the message hub kept of every step; it does in a resumed run, too."""
-    histories = {name: runner.message_hub.log_scalars.get(f'train/{name}') for name in CURVES}
-    return {name: thin_curve(history.data[0], runner.iter) for name, history in histories.items() if history is not None}
+    """What the message hub kept of every step, in a resumed run of those before it, too."""
+    found = {name: runner.message_hub.log_scalars.get(f'train/{name}') for name in CURVES}
+    return {name: thin_curve(history.data[0], runner.iter) for name, history in found.items() if history is not None}

@@ -6,11 +6,11 @@ from typing import Any, Dict
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner, find_latest_checkpoint
 
 import mmrefine
 from mmrefine.engine.hooks.regression_guard_hook import GUARD_INFO
+from mmrefine.engine.runtime.processes import model_of
 from mmrefine.fileio.atomic import save_checkpoint
 from mmrefine.models import estimator_state
 from mmrefine.registry import HOOKS
@@ -20,13 +20,15 @@ from mmrefine.registry import HOOKS
 class WeightsHook(Hook):
     """Loads any checkpoint of the network strictly, and leaves the refined network as a stock checkpoint.
 
-    MMEngine's loader skips what it does not know; a network would then start from random weights without a word. Here ``load_from`` may
-    be a stock mmflow checkpoint, a ``refined.pth`` or a training checkpoint of this package, and must fit.
+    MMEngine's loader skips what it does not know; a network would then start from random weights without a word. Here
+    ``load_from`` may be a stock mmflow checkpoint, a ``refined.pth`` or a training checkpoint of this package, and must
+    fit.
 
     Args:
-        out: file name of the network that is handed back, in the work dir: a plain state dict plus meta, for the unmodified stock
-            config. ``meta['refined']`` is False if the guard handed back the network as it came.
-        before: file name of the network as it came, in the same form; written once the labels are accepted, read by the report.
+        out: file name of the network that is handed back, in the work dir: a plain state dict plus meta, for the
+            unmodified stock config. ``meta['refined']`` is False if the guard handed back the original network.
+        before: file name of the original network, in the same form; written once the labels are accepted, read by the
+            report.
     """
     priority = 'ABOVE_NORMAL'  # the files are there when the report is made
 
@@ -39,13 +41,13 @@ class WeightsHook(Hook):
         Raises:
             CheckpointError: it belongs to another network; names missing and unexpected keys.
         """
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = model_of(runner)
         source = runner._load_from or find_latest_checkpoint(runner.work_dir) or 'the checkpoint'
         state = estimator_state(model, checkpoint, source=str(source))
         checkpoint['state_dict'] = {f'estimator.{key}': value for key, value in state.items()}
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Keep the network as it came; after the labels, which may refuse the run, and not in a run that goes on from a later step."""
+        """Keep the original network; after the labels, which may refuse the run, and not where a run is resumed."""
         if runner.iter == 0:
             self._save(runner, self.before, refined=False)
 
@@ -53,13 +55,14 @@ class WeightsHook(Hook):
         """Write the network that is handed back."""
         kept = (runner.message_hub.runtime_info.get(GUARD_INFO) or {}).get('verdict') == 'teacher'
         path = self._save(runner, self.out, refined=not kept)
-        whose = 'The network as it came, which the guard hands back' if kept else 'The refined network'
-        runner.logger.info(f'{whose}, a checkpoint of the stock config: {path}')
+        what = 'The original network, which the guard hands back' if kept else 'The refined network'
+        runner.logger.info(f'{what}, a checkpoint of the stock config: {path}')
 
     def _save(self, runner: Runner, name: str, refined: bool) -> Path:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = model_of(runner)
         state = {key: value.detach().cpu().clone() for key, value in model.estimator.state_dict().items()}
         path = Path(runner.work_dir) / name
         if is_main_process():
-            save_checkpoint(path, dict(state_dict=state, meta=dict(mmrefine=mmrefine.__version__, iter=runner.iter, refined=refined)))
+            meta = dict(mmrefine=mmrefine.__version__, iter=runner.iter, refined=refined)
+            save_checkpoint(path, dict(state_dict=state, meta=meta))
         return path

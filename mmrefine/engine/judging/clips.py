@@ -9,10 +9,8 @@ from torch import Tensor
 
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import ConfigError
-from mmrefine.evaluation.joints.pck import carry_points
-from mmrefine.evaluation.masks.scores import VOID, carry_mask
-from mmrefine.evaluation.metrics.tally_metric import TallyMetric
-from mmrefine.evaluation.pooling import Judged, Result, Together
+from mmrefine.evaluation import Judged, Result, TallyMetric, Together, carry_mask, carry_points
+from mmrefine.evaluation.masks.scores import VOID
 from mmrefine.registry import METRICS
 from mmrefine.structures import ClipSample, FlowEstimator
 
@@ -24,22 +22,23 @@ def carry_clip(model: FlowEstimator,
                frames: Tensor,
                sample: ClipSample,
                device: str = 'cpu',
-               told: Optional[Callable[[int], None]] = None) -> None:
+               progress: Optional[Callable[[int], None]] = None) -> None:
     """Fill ``pred_masks`` and ``pred_points`` from the first frame that has any, frame by frame.
 
-    Masks follow the flow back to the frame before, except where the flow forward does not return (:func:`carry_mask`), and stay soft on
-    the way, one for each object; a pixel belongs to the object with the most of it, if that is more than a half. Points follow the flow
-    forward. Before their first frame, points are nan.
+    Masks follow the flow back to the frame before, except where the flow forward does not return (:func:`carry_mask`),
+    and stay soft on the way, one for each object; a pixel belongs to the object with the most of it, if that is more
+    than a half. Points follow the flow forward. Before their first frame, points are nan.
 
     Args:
         model: the network, in evaluation mode.
         frames: ``(T, 3, H, W)`` uint8 RGB.
         sample: with ``masks``, or ``points`` and ``visible``, or both; its predictions are set.
         device: where the network lives.
-        told: called with the number of steps that are done, of ``T - 1``.
+        progress: called with the number of frames that are done, of ``T - 1``.
     """
     masks, points = sample.get('masks'), sample.get('points')
     soft: List[Tensor] = []
+    start = len(frames)
     if masks is not None:
         first = masks[0]
         objects = int(first[first != VOID].max()) if bool((first != VOID).any()) else 0
@@ -51,19 +50,16 @@ def carry_clip(model: FlowEstimator,
         carried_points[start] = points[start]
     for t in range(1, len(frames)):
         before, now = (frames[i][None].to(device).float() / 255 for i in (t - 1, t))
-        if told is not None and t > 1:
-            told(t - 1)
-        if masks is None and t <= start:
-            continue
-        flow_fw = model.estimate(before, now)[-1][0].float().cpu()
+        if masks is not None or t > start:
+            flow_fw = model.estimate(before, now)[-1][0].float().cpu()
         if masks is not None:
             flow_bw = model.estimate(now, before)[-1][0].float().cpu()
             soft = [carry_mask(mask, flow_bw, flow_fw) for mask in soft]
             carried_masks.append(_ids(soft, masks[0]))
-        if points is not None and t > start:
+        if t > start:
             carried_points[t] = carry_points(carried_points[t - 1], flow_fw.to(carried_points.dtype))
-    if told is not None:
-        told(len(frames) - 1)
+        if progress is not None:
+            progress(t)
     if masks is not None:
         sample.pred_masks = torch.stack(carried_masks)
     if points is not None:
@@ -82,9 +78,10 @@ def judge_clips(model: FlowEstimator,
 
     Args:
         model: the network, in evaluation mode.
-        dataset: of :class:`~mmrefine.datasets.DavisClips` or its like.
+        dataset: of videos, such as :class:`~mmrefine.datasets.DavisClips`.
         device: where the network lives.
-        metrics: configs of clip metrics; None: ``MaskMetric`` and ``KeypointMetric`` as they are by default, each where there is truth.
+        metrics: configs of clip metrics; None: ``MaskMetric`` and ``KeypointMetric`` as they are by default, each where
+            there is truth.
         what: is judged, for the log.
         log: called with a line now and then; None: silent.
 
@@ -101,8 +98,8 @@ def judge_clips(model: FlowEstimator,
     for number in range(rank, len(dataset), world):
         item = dataset[number]
         frames, sample = item['inputs'], item['data_samples']
-        progress = Progress(f'{what}: video {number + 1} of {len(dataset)}, {sample.scene}: carried {{}} frames', len(frames) - 1,
-                            log or (lambda line: None))
+        video = f'{what}: video {number + 1} of {len(dataset)}, {sample.scene}'
+        progress = Progress(f'{video}: carried {{}} frames', len(frames) - 1, log or (lambda line: None))
         carry_clip(model, frames, sample, device, progress)
         mine.append((number, sample.scene, Together(tuple(judge.judge(sample) for judge in judges))))
     results = [result for part in all_gather_object(mine) for result in part]
@@ -112,7 +109,8 @@ def judge_clips(model: FlowEstimator,
 def _metric(config: Dict[str, Any]) -> TallyMetric:
     metric = METRICS.build({'_scope_': 'mmrefine', **config})
     if not isinstance(metric, TallyMetric):
-        raise ConfigError(f'metrics must be MaskMetric, KeypointMetric or another TallyMetric, got {type(metric).__name__}')
+        raise ConfigError('metrics must be MaskMetric, KeypointMetric or another TallyMetric, '
+                          f'got {type(metric).__name__}')
     return metric
 
 

@@ -6,11 +6,11 @@ from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 from mmrefine.engine.judging.clips import judge_clips
 from mmrefine.engine.judging.pairs import judge_pairs
 from mmrefine.errors import ConfigError
-from mmrefine.evaluation.pooling import Judged
+from mmrefine.evaluation import Judged
 from mmrefine.registry import DATASETS
 from mmrefine.structures import ClipSample, FlowSample
 
-__all__ = ['holds', 'judge', 'open_group']
+__all__ = ['judge', 'open_group', 'sample_type']
 
 Metrics = Optional[Sequence[Dict[str, Any]]]
 
@@ -24,9 +24,17 @@ def open_group(config: Mapping[str, Any]) -> Tuple[Any, Metrics]:
     return DATASETS.build(config.get('dataset', config)), config.get('metrics')
 
 
-def holds(dataset: Any, sample: type) -> bool:
-    """Whether the samples of a data set, which has at least one, are of a class."""
-    return isinstance(dataset[0].get('data_samples'), sample)
+def sample_type(dataset: Any) -> type:
+    """The class of the samples of a data set, from its first item.
+
+    Raises:
+        ConfigError: no such sample.
+    """
+    found = type(dataset[0].get('data_samples'))
+    if not issubclass(found, (FlowSample, ClipSample)):
+        raise ConfigError(f'{type(dataset).__name__} gives neither FlowSamples nor ClipSamples, so it cannot be '
+                          'judged; let its pipeline end in PackPair')
+    return found
 
 
 def judge(model: Any,
@@ -56,9 +64,6 @@ def judge(model: Any,
         ConfigError: samples of another class.
         MMRefineError: a prediction that is not finite or does not fit the truth.
     """
-    if holds(dataset, ClipSample):
+    if issubclass(sample_type(dataset), ClipSample):
         return judge_clips(model, dataset, device, metrics, what, log)
-    if holds(dataset, FlowSample):
-        return judge_pairs(model, dataset, device, batch_size, benchmark, at_most, what, log)
-    raise ConfigError(f'{type(dataset).__name__} gives neither FlowSamples nor ClipSamples, so it cannot be judged; let its pipeline '
-                      'end in PackPair')
+    return judge_pairs(model, dataset, device, batch_size, benchmark, at_most, what, log)

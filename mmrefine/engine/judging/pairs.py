@@ -9,10 +9,7 @@ from torch import Tensor
 
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.engine.stage1.batches import scene_batches
-from mmrefine.evaluation.flow.benchmark import judge_sample
-from mmrefine.evaluation.flow.errors import tally_flow
-from mmrefine.evaluation.flow.label_free import label_free_tallies
-from mmrefine.evaluation.pooling import Judged, Result
+from mmrefine.evaluation import Judged, Result, judge_sample, label_free_tallies, tally_flow
 from mmrefine.structures import FlowEstimator
 
 Batch = Tuple[Tensor, Tensor, List[Any], List[int]]
@@ -29,32 +26,36 @@ def judge_pairs(model: FlowEstimator,
                 log: Optional[Callable[[str], None]] = None) -> Judged:
     """What a network gets on each frame pair of a data set.
 
-    Where any pair has ground truth, only pairs with truth are judged, against it (EPE, Fl, 1/3/5 px); where none has, all are judged by
-    label-free scores (cycle error, colour residual). The pairs are shared over the processes in batches that do not depend on their
-    number, and every process gets the same result. Only a few numbers of each pair are kept, so memory hardly grows with the data set.
+    Where any pair has ground truth, only pairs with truth are judged, against it (EPE, Fl, 1/3/5 px); where none has,
+    all are judged by label-free scores (cycle error, colour residual). The pairs are shared over the processes in
+    batches that do not depend on their number, and every process gets the same result. Only a few numbers of each pair
+    are kept, so memory hardly grows with the data set.
 
     Args:
         model: the network, in evaluation mode.
         dataset: frame pairs whose pipeline ends in :class:`~mmrefine.datasets.transforms.PackPair`.
         device: where the network lives.
         batch_size: pairs per forward pass, all of one scene; frames of different sizes never share one.
-        benchmark: also give the other scores of the flow benchmarks, by part of the frame where the pipeline loads what the data set draws
-            (``LoadTruth(benchmark=True)``, docs/metrics.md).
+        benchmark: also give the other scores of the flow benchmarks, by part of the frame where the pipeline loads what
+            the data set draws (``LoadTruth(benchmark=True)``, docs/metrics.md).
         at_most: of a data set without any truth judge only so many pairs, spread evenly; None: all.
         what: is judged, for the log.
         log: called with a line now and then; None: silent.
 
     Returns:
-        a tally for each judged pair; counts are ``pairs``, ``pairs_without_truth`` and, if not all were judged, ``pairs_judged``.
+        a tally for each judged pair; counts are ``pairs``, ``pairs_without_truth`` and, if not all were judged,
+        ``pairs_judged``.
 
     Raises:
         MMRefineError: a flow that is not finite, where there is truth.
     """
     rank, world = get_dist_info()
     known = _with_truth(dataset)
-    batches = scene_batches([pair['scene'] for pair in dataset.pairs], known or _spread(len(dataset), at_most), batch_size)
+    scenes = [pair['scene'] for pair in dataset.pairs]
+    batches = scene_batches(scenes, known or _spread(len(dataset), at_most), batch_size)
     numbers = range(rank, len(batches), world)
-    progress = Progress(f'{what}: {{}} pairs', sum(len(batches[number]) for number in numbers), log or (lambda line: None))
+    total = sum(len(batches[number]) for number in numbers)
+    progress = Progress(f'{what}: {{}} pairs', total, log or (lambda line: None))
     done = 0
     mine: List[Tuple[int, List[Result]]] = []
     for number in numbers:
@@ -97,7 +98,8 @@ def _load(dataset: Any, indices: Sequence[int], device: str) -> Iterator[Batch]:
         yield frames[:, 0], frames[:, 1], [item['data_samples'] for _, item in items], [i for i, _ in items]
 
 
-def _against_truth(model: FlowEstimator, frames1: Tensor, frames2: Tensor, samples: Sequence[Any], benchmark: bool) -> List[Any]:
+def _against_truth(model: FlowEstimator, frames1: Tensor, frames2: Tensor, samples: Sequence[Any],
+                   benchmark: bool) -> List[Any]:
     flows = model.estimate(frames1, frames2)[-1].float()
     if benchmark:
         return [judge_sample(flow, sample.to_dict()) for flow, sample in zip(flows, samples)]

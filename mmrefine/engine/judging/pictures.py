@@ -31,8 +31,11 @@ class Drawn:
 
 
 @dataclass
-class Look:
-    """One pair, looked at by both networks: frames ``(H, W, 3)`` uint8, flows ``(H, W, 2)`` px; the truth is nan where it is unknown."""
+class PairFlows:
+    """The flows of both networks on one pair.
+
+    Frames are ``(H, W, 3)`` uint8, flows ``(H, W, 2)`` px; the truth is nan where it is unknown.
+    """
     key: str
     scene: str
     frame1: np.ndarray
@@ -41,14 +44,15 @@ class Look:
     after: np.ndarray
     truth: Optional[np.ndarray]
 
-    def small(self) -> 'Look':
+    def small(self) -> 'PairFlows':
         """The same, not wider than the pictures of single pairs; the flows stay px of the whole frame."""
         truth = None if self.truth is None else fit(self.truth)
-        return Look(self.key, self.scene, fit(self.frame1), fit(self.frame2), fit(self.before), fit(self.after), truth)
+        frame1, frame2, before, after = map(fit, (self.frame1, self.frame2, self.before, self.after))
+        return PairFlows(self.key, self.scene, frame1, frame2, before, after, truth)
 
 
 def fit(picture: np.ndarray, width: int = PAIR_WIDTH) -> np.ndarray:
-    """A picture or flow ``(H, W, C)`` at most ``width`` px wide; flows take the nearest pixel, so that edges stay edges."""
+    """A picture or flow ``(H, W, C)`` at most ``width`` px wide; flows take the nearest pixel, so edges stay edges."""
     if picture.shape[1] <= width:
         return picture
     height = max(1, round(picture.shape[0] * width / picture.shape[1]))
@@ -63,13 +67,19 @@ class ReportPictures:
         work_dir: where the report goes.
         group: name of the group.
         dataset: its pairs; the pipeline ends in :class:`~mmrefine.datasets.transforms.PackPair`.
-        teacher: the network as it came.
+        teacher: the original network.
         model: the refined network.
         device: where both live.
         store: of the labels, for those pairs that it has; None: no labels are drawn.
     """
 
-    def __init__(self, work_dir: Path, group: str, dataset: Any, teacher: FlowEstimator, model: FlowEstimator, device: str,
+    def __init__(self,
+                 work_dir: Path,
+                 group: str,
+                 dataset: Any,
+                 teacher: FlowEstimator,
+                 model: FlowEstimator,
+                 device: str,
                  store: Optional[LabelStore] = None) -> None:
         self.work_dir, self.group, self.dataset = work_dir, group, dataset
         self.teacher, self.model, self.device, self.store = teacher, model, device, store
@@ -92,56 +102,54 @@ class ReportPictures:
             scenes.setdefault(str(self.dataset.pairs[i]['scene']), []).append(i)
         by_index: Dict[int, List[Dict[str, Any]]] = {}
         for indices in scenes.values():  # of one scene at a time, and only those for sheets in full size
-            looks = {i: self._look(i) if i in sheets else self._look(i).small() for i in indices}
-            scale = sequence_scale(flow for look in looks.values() for flow in _typical(look))
-            for i, look in looks.items():
+            flows = {i: self._flows(i) if i in sheets else self._flows(i).small() for i in indices}
+            scale = sequence_scale(flow for pair in flows.values() for flow in _typical(pair))
+            for i, pair in flows.items():
                 if i in sheets:
-                    by_index[i] = [self._sheet(look, scale), self._overlay(look.small(), scale)]
+                    by_index[i] = [self._sheet(pair, scale), self._overlay(pair.small(), scale)]
                 if i in singles:
-                    drawn.pairs[i] = self._single(look.small(), scale)
-        for i in sheets:
-            sheet, overlay = by_index[i]
-            drawn.sheets.append(sheet)
-            drawn.overlays += [overlay] if overlay else []
+                    drawn.pairs[i] = self._single(pair.small(), scale)
+        drawn.sheets = [by_index[i][0] for i in sheets]
+        drawn.overlays = [by_index[i][1] for i in sheets if by_index[i][1]]
         if drawn.pairs or drawn.overlays:
             write_image(self.work_dir / WHEEL, draw_wheel(WHEEL_SIZE))
         return drawn
 
-    def _sheet(self, look: Look, scale: float) -> Dict[str, str]:
-        valid = None if look.truth is None else np.isfinite(look.truth).all(axis=2)
-        picture = before_after_sheet(look.frame1, look.before, look.after, scale, look.truth, valid, look.frame2)
-        return dict(path=self._write(f'{_name(look.key)}.png', picture), caption=f'{self.group}: {look.key}')
+    def _sheet(self, pair: PairFlows, scale: float) -> Dict[str, str]:
+        valid = None if pair.truth is None else np.isfinite(pair.truth).all(axis=2)
+        picture = before_after_sheet(pair.frame1, pair.before, pair.after, scale, pair.truth, valid, pair.frame2)
+        return dict(path=self._write(f'{_name(pair.key)}.png', picture), caption=f'{self.group}: {pair.key}')
 
-    def _single(self, look: Look, scale: float) -> Dict[str, Any]:
-        name = f'pairs/{_name(look.key)}'
+    def _single(self, pair: PairFlows, scale: float) -> Dict[str, Any]:
+        name = f'pairs/{_name(pair.key)}'
         parts: Dict[str, Any] = dict(
-            key=look.key,
-            scene=look.scene,
+            key=pair.key,
+            scene=pair.scene,
             max_motion=scale,
-            frame=self._write(f'{name}_frame.jpg', look.frame1),
-            flow_before=self._write(f'{name}_before.png', flow_to_rgb(look.before, scale)),
-            flow_after=self._write(f'{name}_after.png', flow_to_rgb(look.after, scale)))
-        if look.truth is not None:
-            parts['truth'] = self._write(f'{name}_truth.png', flow_to_rgb(look.truth, scale))
-        overlay = self._overlay(look, scale)
+            frame=self._write(f'{name}_frame.jpg', pair.frame1),
+            flow_before=self._write(f'{name}_before.png', flow_to_rgb(pair.before, scale)),
+            flow_after=self._write(f'{name}_after.png', flow_to_rgb(pair.after, scale)))
+        if pair.truth is not None:
+            parts['truth'] = self._write(f'{name}_truth.png', flow_to_rgb(pair.truth, scale))
+        overlay = self._overlay(pair, scale)
         return dict(parts, labels=overlay['path']) if overlay else parts
 
-    def _overlay(self, look: Look, scale: float) -> Dict[str, Any]:
-        """The kept label of a small look over its frame; nothing where there is no such label, or one of another kind or shape."""
-        if self.store is None or not self.store.has(look.key):
+    def _overlay(self, pair: PairFlows, scale: float) -> Dict[str, Any]:
+        """The kept label of a small pair over its frame; nothing where there is none of this kind and shape."""
+        if self.store is None or not self.store.has(pair.key):
             return {}
         try:
-            label = self.store.read(look.key)
-        except LabelStoreError:  # a label that is gone must not cost the report
+            label = self.store.read(pair.key)
+        except LabelStoreError:  # the report does without a label that is gone
             return {}
         if not isinstance(label, FlowLabel):
             return {}
         flow, weight = (fit(part.permute(1, 2, 0).numpy()) for part in (label.flow, label.weight))
-        if flow.shape[:2] != look.frame1.shape[:2]:
+        if flow.shape[:2] != pair.frame1.shape[:2]:
             return {}
         small = FlowLabel(*(torch.from_numpy(np.ascontiguousarray(part)).permute(2, 0, 1) for part in (flow, weight)))
-        path = self._write(f'labels/{_name(look.key)}.jpg', label_overlay(look.frame1, small, scale))
-        return dict(path=path, caption=look.key, max_motion=scale)
+        path = self._write(f'labels/{_name(pair.key)}.jpg', label_overlay(pair.frame1, small, scale))
+        return dict(path=path, caption=pair.key, max_motion=scale)
 
     def _write(self, name: str, picture: np.ndarray) -> str:
         path = Path(PICTURES, self.group, name)
@@ -149,27 +157,32 @@ class ReportPictures:
         return path.as_posix()
 
     @torch.no_grad()
-    def _look(self, index: int) -> Look:
+    def _flows(self, index: int) -> PairFlows:
         item = self.dataset[index]
         frames = item['inputs'][:, None].to(self.device).float() / 255
-        before, after = (_image(network.estimate(frames[0], frames[1])[-1][0].float()) for network in (self.teacher, self.model))
+        before, after = (_image(network.estimate(frames[0], frames[1])[-1][0].float())
+                         for network in (self.teacher, self.model))
         sample, truth = item['data_samples'], None
         if 'flow' in sample:
             truth = np.where(_image(sample.weight) > 0, _image(sample.flow), np.nan)
-        return Look(sample.key, sample.scene, _image(item['inputs'][0]), _image(item['inputs'][1]), before, after, truth)
+        frame1, frame2 = map(_image, item['inputs'])
+        return PairFlows(sample.key, sample.scene, frame1, frame2, before, after, truth)
 
 
 def named_pairs(chosen: Mapping[str, Sequence[PairChange]], drawn: Drawn) -> Dict[str, Any]:
     """The best and the worst pairs with their scores and pictures, for the record."""
     named: Dict[str, Any] = {
-        name: [dict(drawn.pairs.get(one.index, dict(scene=one.scene)), before=one.before, after=one.after) for one in changes]
+        name: [
+            dict(drawn.pairs.get(one.index, dict(scene=one.scene)), before=one.before, after=one.after)
+            for one in changes
+        ]
         for name, changes in chosen.items()
     }
     return dict(named, wheel=WHEEL) if drawn.pairs else named
 
 
-def _typical(look: Look) -> List[np.ndarray]:
-    return [look.before, look.after] if look.truth is None else [look.truth]
+def _typical(pair: PairFlows) -> List[np.ndarray]:
+    return [pair.before, pair.after] if pair.truth is None else [pair.truth]
 
 
 def _name(key: str) -> str:

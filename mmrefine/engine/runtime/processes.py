@@ -1,11 +1,13 @@
 """What the processes of a distributed run do together."""
 from __future__ import annotations
 
-from typing import Callable, Optional, TypeVar
+from typing import Any, Callable, Optional, TypeVar
 
 import torch
 import torch.distributed as torch_dist
 from mmengine.dist import all_gather_object, is_distributed
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
 
 from mmrefine.errors import MMRefineError
 
@@ -20,6 +22,11 @@ def join_processes(launcher: str) -> None:
     """
     if launcher == 'pytorch' and not torch.cuda.is_available() and not is_distributed():
         torch_dist.init_process_group('gloo')
+
+
+def model_of(runner: Runner) -> Any:
+    """The model of a run, without the wrapper that distributed training puts around it."""
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
 def together(action: Callable[[], T]) -> T:

@@ -8,25 +8,27 @@ __all__ = ['Progress']
 
 
 class Progress:
-    """Tells how far a loop is.
+    """Logs how far a loop is.
 
     Args:
         what: what is done and to how many of what, such as ``'flow: {} pairs'``; the name of a scene in it may have braces of its own.
         total: how many there are in all; None if nobody knows yet.
         log: called with a line.
-        every: seconds between two lines; what takes less than that says nothing before its end.
+        every: seconds between two lines.
         clock: seconds since some moment.
+        end: whether a loop that took less than that logs a line at its end all the same.
     """
 
     def __init__(self, what: str, total: Optional[int], log: Callable[[str], None] = print, every: float = 10.,
-                 clock: Callable[[], float] = time.monotonic) -> None:
+                 clock: Callable[[], float] = time.monotonic, *, end: bool = False) -> None:
         self.what, self.total, self.log, self.every, self.clock = what, total, log, every, clock
         self.started = self.last = clock()
+        self.end = end
 
     def __call__(self, done: int) -> None:
         """``done`` of them are done."""
         now = self.clock()
-        finished = done == self.total and self.last > self.started
+        finished = done == self.total and (self.end or self.last > self.started)
         if now - self.last < self.every and not finished:
             return
         self.last = now

@@ -36,7 +36,7 @@ def check_calibration(settings: Mapping[str, Any], name: str = 'calibrate') -> N
         name: of the dict in the config, for the message.
 
     Raises:
-        ConfigError: a key that does not exist, or a value that cannot be meant.
+        ConfigError: a key that does not exist, or a value that is invalid.
     """
     unknown = sorted(set(settings) - set(DEFAULTS))
     if unknown:
@@ -72,7 +72,7 @@ def calibrate_labeler(teacher: FrozenTeacher,
         log: called with lines of text.
 
     Raises:
-        ConfigError: settings that cannot be meant, or no filter can be tuned.
+        ConfigError: settings that are invalid, or no filter can be tuned.
         InputError: too few or too small frames.
         LabelStoreError: the file cannot be written.
         TeacherError: the motion cannot be used.

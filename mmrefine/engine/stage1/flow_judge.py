@@ -3,7 +3,6 @@ from __future__ import annotations
 
 from typing import Any, Collection, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Type
 
-import cv2
 import numpy as np
 import torch
 from mmengine.dist import all_gather_object, get_dist_info
@@ -14,6 +13,7 @@ from mmrefine.engine.runtime.processes import together
 from mmrefine.evaluation import speed_stats, verdict_lines
 from mmrefine.evaluation.labels.quality import LabelTally, add_truth, quality_record, tally_sums, tally_truth
 from mmrefine.evaluation.labels.sums import LabelSums, sum_label
+from mmrefine.evaluation.masks.scores import fill_from_nearest
 from mmrefine.fileio.codecs.flow import FlowCodec
 from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.labeling import CutGuard, DuplicateFrameGuard, PairContext, PairGuard, StillPairGuard
@@ -134,14 +134,8 @@ def look_at_pair(frames1: Tensor, frames2: Tensor, labels: Sequence[FlowLabel],
 
 def fill_gaps(label: FlowLabel) -> Tensor:
     """The motion ``(2, H, W)`` px of a label, where it has none that of the nearest pixel that has; 0 if none has."""
-    gaps = (label.weight[0] == 0).numpy()
-    if gaps.all() or not gaps.any():
-        return label.flow
-    _, nearest = cv2.distanceTransformWithLabels(gaps.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    flow = label.flow.flatten(1)
-    source = np.zeros(int(nearest.max()) + 1, np.int64)
-    source[nearest[~gaps]] = np.flatnonzero(~gaps)
-    return flow[:, torch.from_numpy(source[nearest].ravel())].view_as(label.flow)
+    kept = label.weight[0] != 0
+    return fill_from_nearest(label.flow, kept) if bool(kept.any()) else label.flow
 
 
 def _judge_pair(store: LabelStore, dataset: Any, index: int, unit: LabelUnit,
@@ -171,10 +165,10 @@ def _kept_sums(store: LabelStore, key: str, has_back: bool) -> Optional[LabelSum
 
 
 def _kinds(label: FlowLabel, stats: Mapping[str, Any], frames1: Tensor, frames2: Tensor) -> Dict[str, bool]:
-    """Whether a pair is a duplicate, a cut, or still, as far as anybody can tell."""
+    """Whether a pair is a duplicate, a cut, or still, as far as that is known."""
     guards: Dict[str, Type[PairGuard]] = dict(duplicates=DuplicateFrameGuard, cuts=CutGuard, still=StillPairGuard)
-    said = {kind: stats.get(f'passed_{guard.__name__}') for kind, guard in guards.items()}
-    kinds = {kind: passed == 0 for kind, passed in said.items() if passed is not None}
+    known = {kind: stats.get(f'passed_{guard.__name__}') for kind, guard in guards.items()}
+    kinds = {kind: passed == 0 for kind, passed in known.items() if passed is not None}
     if 'duplicates' not in kinds:
         kinds['duplicates'] = _is_refused(DuplicateFrameGuard(), frames1, frames2, label.flow)
     if 'cuts' not in kinds and bool((label.weight > 0).any()):

@@ -145,7 +145,7 @@ def make_labels(teacher: Teacher,
     todo = [batch for batch in ours if not run.has_made(batch)]
     log = log if rank == 0 else lambda line: None
     share = f' of the first of {world} processes' if world > 1 else ''
-    progress = Progress(f'labels: {{}} pairs{share}', sum(map(len, todo)), log, log_every)
+    progress = Progress(f'labels: {{}} pairs{share}', sum(map(len, todo)), log, log_every, end=True)
     outlook = Outlook(teacher, labeler, source, store, todo, machine or Machine(device), log)
     outlook.begin()
     few = todo[:outlook.few]

@@ -1,7 +1,7 @@
-"""The scores of the flow benchmarks by part of the frame: speed, matched or not, foreground, … (docs/metrics.md, PAPERS.md D.1).
+"""The scores of the flow benchmarks by part of the frame: speed, matched or not, foreground, … (docs/metrics.md).
 
-Each part is a :class:`FlowTally` of its own, so a part of many pairs is pooled over its pixels, as the official evaluators do it, and never
-a mean of means.
+Each part is a :class:`FlowTally` of its own, so a part of many pairs is pooled over its pixels, as the official
+evaluators do it, and never a mean of means.
 """
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ FIGURES = (
 class BenchmarkTally:
     """What one or many pairs add to the scores of the whole frame and of its parts.
 
-    A pair whose data set does not draw a region adds nothing to its parts. ``part_figures`` names the scores that each part gets.
+    A pair whose data set does not draw a region adds nothing to its parts. ``part_figures`` names the scores that each
+    part gets.
     """
     whole: FlowTally = FlowTally()
     parts: Mapping[str, FlowTally] = field(default_factory=dict)
@@ -56,8 +57,9 @@ class BenchmarkTally:
     @property
     def figures(self) -> Tuple[Figure, ...]:
         """Those of the whole frame, then those of its parts."""
-        parts = (replace(figure, name=f'{figure.name}_{part}', title=figure.title, headline=False, table='benchmark', part=part)
-                 for part in self.parts for figure in FIGURES if figure.name in self.part_figures)
+        figures = [figure for figure in FIGURES if figure.name in self.part_figures]
+        parts = (replace(figure, name=f'{figure.name}_{part}', headline=False, table='benchmark', part=part)
+                 for part in self.parts for figure in figures)
         return (*FIGURES, *parts)
 
     @property
@@ -66,7 +68,7 @@ class BenchmarkTally:
         return self.whole.pixels
 
     def scores(self) -> Dict[str, float]:
-        """All scores of the whole frame by name, and ``EPE_<part>``, ``Fl_<part>``, …; parts without a pixel are left out."""
+        """All scores of the whole frame by name, and ``EPE_<part>``, …; parts without a pixel are left out."""
         scores = {**self.whole.scores(), **self.whole.more_scores()}
         for part, tally in self.parts.items():
             found = {**tally.scores(), **tally.more_scores()}
@@ -79,8 +81,8 @@ def judge_sample(pred: Tensor, fields: Mapping[str, Any]) -> BenchmarkTally:
 
     Args:
         pred: ``(2, H, W)`` px.
-        fields: of a :class:`~mmrefine.structures.FlowSample`: ``subpixel_flow``, which is judged as Spring's, else ``flow``; ``weight``
-            (everywhere if absent), ``regions``, ``key``.
+        fields: of a :class:`~mmrefine.structures.FlowSample`: ``subpixel_flow``, which is judged as Spring's, else
+            ``flow``; ``weight`` (everywhere if absent), ``regions``, ``key``.
 
     Returns:
         the tally; empty without truth.
@@ -94,14 +96,12 @@ def judge_sample(pred: Tensor, fields: Mapping[str, Any]) -> BenchmarkTally:
     truth = target if subpixels is None else subpixels[0]
     if truth is None:
         return BenchmarkTally()
-    if pred.shape != truth.shape:
-        raise MMRefineError(f'pair {key}: the network\'s flow has shape {tuple(pred.shape)}, its truth {tuple(truth.shape)}; '
-                            'judge at the size of the truth, without resizing or cropping the frames')
     regions = fields.get('regions') or {}
-    for name, region in regions.items():
-        if region.shape != pred.shape[1:]:
-            raise MMRefineError(f'pair {key}: its region {name!r} has shape {tuple(region.shape)}, its truth {tuple(truth.shape)}; '
-                                'judge at the size of the truth, without resizing or cropping the frames')
+    parts = {'the network\'s flow': pred, **{f'its region {name!r}': region for name, region in regions.items()}}
+    for name, part in parts.items():
+        if part.shape[-2:] != truth.shape[-2:]:
+            raise MMRefineError(f'pair {key}: {name} has shape {tuple(part.shape)}, its truth {tuple(truth.shape)}; judge '
+                                'at the size of the truth, without resizing or cropping the frames')
     if subpixels is not None:
         return tally_spring(pred, subpixels, regions)
     weight = fields.get('weight')
@@ -109,19 +109,23 @@ def judge_sample(pred: Tensor, fields: Mapping[str, Any]) -> BenchmarkTally:
     return tally_benchmark(pred, truth, valid, regions)
 
 
-def tally_benchmark(pred: Tensor, target: Tensor, valid: Tensor, regions: Optional[Mapping[str, Tensor]] = None) -> BenchmarkTally:
+def tally_benchmark(pred: Tensor,
+                    target: Tensor,
+                    valid: Tensor,
+                    regions: Optional[Mapping[str, Tensor]] = None) -> BenchmarkTally:
     """Score one pair, the whole frame as :func:`~mmrefine.evaluation.tally_flow` does and its parts.
 
-    Speeds are those of the truth: ``s0-10`` below 10 px, ``s10-40`` from 10 to 40 px with both ends, ``s40+`` above. Where the data set
-    draws ``occluded`` (Sintel), a pixel is unmatched if it is occluded or its true motion ends outside of the frame: it is not to be seen
-    in the other frame. Where it draws ``noc`` and ``foreground`` (KITTI) there are also the parts ``noc_fg`` and ``noc_bg``.
+    Speeds are those of the truth: ``s0-10`` below 10 px, ``s10-40`` from 10 to 40 px with both ends, ``s40+`` above.
+    Where the data set draws ``occluded`` (Sintel), a pixel is unmatched if it is occluded or its true motion ends
+    outside of the frame: it is not to be seen in the other frame. Where it draws ``noc`` and ``foreground`` (KITTI)
+    there are also the parts ``noc_fg`` and ``noc_bg``.
 
     Args:
         pred: ``(2, H, W)`` px.
         target: ``(2, H, W)`` px; pixels that are not finite have no truth.
         valid: bool ``(1, H, W)``, true where there is truth.
-        regions: bool ``(H, W)`` by name: ``occluded``, those of :data:`REGION_PARTS`, or any other, with the parts ``<name>`` and
-            ``not_<name>``.
+        regions: bool ``(H, W)`` by name: ``occluded``, those of :data:`REGION_PARTS`, or any other, with the parts
+            ``<name>`` and ``not_<name>``.
 
     Raises:
         MMRefineError: the flow is not finite somewhere.
@@ -129,19 +133,19 @@ def tally_benchmark(pred: Tensor, target: Tensor, valid: Tensor, regions: Option
     check_finite(pred)
     pred, target, known = comparable(pred, target, valid)
     motion = target.norm(dim=0)
-    masks = dict(zip(SPEED_PARTS, _speeds(motion, motion <= SPEED_EDGES[1])))
-    drawn = _on_cpu(regions)
+    drawn = {name: region.detach().cpu() for name, region in (regions or {}).items()}
     if 'occluded' in drawn:
         drawn['unmatched'] = drawn.pop('occluded') | ~lands_inside(target[None])[0, 0]
-    return _tally(flow_errors(pred, target), motion, flow_angles(pred, target), known, {**masks, **_parts(drawn)}, PART_FIGURES)
+    masks = {**_speeds(motion, motion <= SPEED_EDGES[1]), **_parts(drawn)}
+    return _tally(flow_errors(pred, target), motion, flow_angles(pred, target), known, masks, PART_FIGURES)
 
 
 def tally_spring(pred: Tensor, subpixels: Tensor, regions: Optional[Mapping[str, Tensor]] = None) -> BenchmarkTally:
     """Score one pair of Spring, whose truth has four sub-pixels for each pixel.
 
-    As its evaluation does: the error is that to the nearest of the four, Fl's 5 % are of the longest of the four motions, the speed is
-    their mean length (``s10-40`` from 10 px to below 40 px), and a pixel of which one sub-pixel is unknown has no truth. The angle is
-    that to the nearest one too; Spring has no such figure.
+    As its evaluation does: the error is that to the nearest of the four, Fl's 5 % are of the longest of the four
+    motions, the speed is their mean length (``s10-40`` from 10 px to below 40 px), and a pixel of which one sub-pixel
+    is unknown has no truth. The angle is that to the nearest one too; Spring has no such figure.
 
     Args:
         pred: ``(2, H, W)`` px.
@@ -159,18 +163,14 @@ def tally_spring(pred: Tensor, subpixels: Tensor, regions: Optional[Mapping[str,
     angle = flow_angles(flows, truth).gather(0, nearest[None])[0]
     lengths = truth.norm(dim=1)
     motion = lengths.mean(dim=0)
-    masks = dict(zip(SPEED_PARTS, _speeds(motion, motion < SPEED_EDGES[1])))
-    return _tally(error, lengths.amax(dim=0), angle, known, {**masks, **_parts(_on_cpu(regions))}, SPRING_FIGURES)
+    masks = {**_speeds(motion, motion < SPEED_EDGES[1]), **_parts(regions or {})}
+    return _tally(error, lengths.amax(dim=0), angle, known, masks, SPRING_FIGURES)
 
 
-def _speeds(motion: Tensor, at_most_fast: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-    """The three bins; what belongs to 40 px itself differs between benchmarks."""
+def _speeds(motion: Tensor, not_fast: Tensor) -> Dict[str, Tensor]:
+    """The three bins; which of them 40 px itself belongs to differs between benchmarks."""
     slow = motion < SPEED_EDGES[0]
-    return slow, ~slow & at_most_fast, ~at_most_fast
-
-
-def _on_cpu(regions: Optional[Mapping[str, Tensor]]) -> Dict[str, Tensor]:
-    return {name: region.detach().cpu() for name, region in (regions or {}).items()}
+    return dict(zip(SPEED_PARTS, (slow, ~slow & not_fast, ~not_fast)))
 
 
 def _parts(drawn: Mapping[str, Tensor]) -> Dict[str, Tensor]:
@@ -187,6 +187,6 @@ def _parts(drawn: Mapping[str, Tensor]) -> Dict[str, Tensor]:
 def _tally(error: Tensor, motion: Tensor, angle: Tensor, known: Tensor, masks: Mapping[str, Tensor],
            part_figures: Tuple[str, ...]) -> BenchmarkTally:
     """The tally of the known pixels, and of those in each part."""
-    masks = {part: mask & known for part, mask in masks.items()}
+    masks = {part: mask.detach().cpu() & known for part, mask in masks.items()}
     tallies = {part: tally_pixels(error[mask], motion[mask], angle[mask]) for part, mask in masks.items()}
     return BenchmarkTally(tally_pixels(error[known], motion[known], angle[known]), tallies, part_figures)

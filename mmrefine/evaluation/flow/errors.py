@@ -1,4 +1,4 @@
-"""How far a flow lies from the truth, as sums and counts that can be pooled (PAPERS.md D.1).
+"""How far a flow lies from the truth, as sums and counts that can be pooled.
 
 A mean of means depends on how the pairs were batched, so nothing is divided before the last line.
 """
@@ -50,17 +50,18 @@ def check_finite(pred: Tensor, key: str = '') -> None:
     finite = pred.isfinite().all(dim=0)
     if not bool(finite.all()):
         lost = 1 - float(finite.float().mean())
-        raise MMRefineError(f'{f"pair {key}: " if key else ""}{lost:.1%} of the network\'s flow is not finite, so it cannot be '
-                            'judged; the weights have diverged, lower the learning rate or clip the gradient')
+        raise MMRefineError(f'{f"pair {key}: " if key else ""}{lost:.1%} of the network\'s flow is not finite, so it '
+                            'cannot be judged; the weights have diverged, lower the learning rate or clip the gradient')
 
 
 @dataclass(frozen=True)
 class FlowTally(Sums):
     """What one or many pairs add to the flow scores; tallies are added, never averaged.
 
-    ``pixels`` counts the pixels with truth, ``epe_sum`` is in px, ``pair_epe_sum`` adds each pair's own mean, ``angle_sum`` is in
-    degrees, ``curve_sum`` adds the weights of the thresholds that a pixel meets (WAUC, at most :data:`CURVE_WEIGHT` each). The others
-    count pixels: closer than 1, 3 and 5 px, Fl outliers, and farther than 1, 3 and 5 px.
+    ``pixels`` counts the pixels with truth, ``epe_sum`` is in px, ``pair_epe_sum`` adds each pair's own mean,
+    ``angle_sum`` is in degrees, ``curve_sum`` adds the weights of the thresholds that a pixel meets (WAUC, at most
+    :data:`CURVE_WEIGHT` each). The others count pixels: closer than 1, 3 and 5 px, Fl outliers, and farther than 1, 3
+    and 5 px.
     """
     figures: ClassVar[Tuple[Figure, ...]] = (
         Figure('EPE', 'px', 'lower', headline=True, table='main'),
@@ -92,8 +93,8 @@ class FlowTally(Sums):
     def scores(self) -> Dict[str, float]:
         """The scores by name; empty where no pixel has truth.
 
-        ``EPE`` (px, over pixels), ``EPE_per_pair`` (px, mean of the pairs' means), ``1px``, ``3px``, ``5px`` (% closer than
-        that) and ``Fl`` (% outliers).
+        ``EPE`` (px, over pixels), ``EPE_per_pair`` (px, mean of the pairs' means), ``1px``, ``3px``, ``5px`` (% closer
+        than that) and ``Fl`` (% outliers).
         """
         if self.pixels == 0:
             return {}
@@ -109,8 +110,8 @@ class FlowTally(Sums):
     def more_scores(self) -> Dict[str, float]:
         """The scores of the benchmarks that :meth:`scores` leaves out; empty where no pixel has truth.
 
-        ``1px_out``, ``3px_out``, ``5px_out`` (% farther than that; a pixel exactly that far counts neither here nor there), ``AAE``
-        (degrees) and ``WAUC`` (%).
+        ``1px_out``, ``3px_out``, ``5px_out`` (% farther than that; a pixel exactly that far counts neither here nor
+        there), ``AAE`` (degrees) and ``WAUC`` (%).
         """
         if self.pixels == 0:
             return {}
@@ -142,8 +143,8 @@ def flow_angles(pred: Tensor, target: Tensor) -> Tensor:
 def curve_weights(error: Tensor) -> Tensor:
     """What each pixel adds to the weighted area under the curve (WAUC), int64 of the same shape.
 
-    The sum of ``101 - i`` over the thresholds ``i / 20`` px, i = 1 … 100, that its error does not exceed: whole numbers, so the order in
-    which pixels are added does not matter.
+    The sum of ``101 - i`` over the thresholds ``i / 20`` px, i = 1 … 100, that its error does not exceed: whole
+    numbers, so the order in which pixels are added does not matter.
 
     Args:
         error: px, at least 0; double, or thresholds are missed by rounding.
@@ -157,8 +158,8 @@ def curve_weights(error: Tensor) -> Tensor:
 def tally_flow(pred: Tensor, target: Tensor, valid: Tensor) -> FlowTally:
     """Score one pair.
 
-    A pixel is "within t px" iff its error is < t, and an outlier iff its error is > 3 px and > 5 % of the true motion; all
-    strict, as RAFT and the KITTI devkit do.
+    A pixel is "within t px" iff its error is < t, and an outlier iff its error is > 3 px and > 5 % of the true motion;
+    all strict, as RAFT and the KITTI devkit do.
 
     Args:
         pred: ``(2, H, W)`` px.

@@ -1,7 +1,7 @@
 """Scores for videos without ground truth: does the motion come back, and do the colours fit?
 
-They hint, they do not prove: a flow of zero comes back too. A flow that improves on all of them and moves as much as before
-has very likely improved.
+They hint, they do not prove: a flow of zero comes back too. A flow that improves on all of them and moves as much as
+before has very likely improved.
 """
 from __future__ import annotations
 
@@ -52,8 +52,9 @@ class LabelFreeTally(Sums):
     def scores(self) -> Dict[str, float]:
         """The scores by name; nan where nothing lands in the frame.
 
-        ``cycle_median`` (px, mean over the pairs of their medians), ``cycle_mean`` (px), ``color_residual`` (grey levels of
-        255) and ``motion`` (px) run over the pixels that land in the frame; ``consistent`` and ``inside`` are % of all pixels.
+        ``cycle_median`` (px, mean over the pairs of their medians), ``cycle_mean`` (px), ``color_residual`` (grey
+        levels of 255) and ``motion`` (px) run over the pixels that land in the frame; ``consistent`` and ``inside`` are
+        % of all pixels.
         """
         none = float('nan')
         return {
@@ -69,8 +70,8 @@ class LabelFreeTally(Sums):
 def exposure_gain(frames1: Tensor, warped2: Tensor, inside: Tensor) -> Tensor:
     """How much brighter frame 2 is, per channel: the median of the pixels' ratios, over those that land in the frame.
 
-    Pixels that are almost black or almost saturated in either frame say nothing about exposure and are left out. Wrong motion in
-    less than half of the others hardly moves the median.
+    Pixels that are almost black or almost saturated in either frame say nothing about exposure and are left out. Wrong
+    motion in less than half of the others hardly moves the median.
 
     Args:
         frames1: ``(3, H, W)`` in [0, 1].
@@ -91,8 +92,8 @@ def exposure_gain(frames1: Tensor, warped2: Tensor, inside: Tensor) -> Tensor:
 def label_free_tallies(frames1: Tensor, frames2: Tensor, flow_fw: Tensor, flow_bw: Tensor) -> List[LabelFreeTally]:
     """Score a batch of pairs without their truth.
 
-    Consistent means UnFlow's own check, ``e^2 <= 0.01 (|f|^2 + |b(p + f(p))|^2) + 0.5``: another one than the labels', so
-    that a network is not judged by the filter that chose its lessons.
+    Consistent means UnFlow's own check, ``e^2 <= 0.01 (|f|^2 + |b(p + f(p))|^2) + 0.5``. It is not the check that
+    the labels have passed, so that a network is not judged by the filter that chose what it learned.
 
     Args:
         frames1: ``(B, 3, H, W)`` RGB in [0, 1].
@@ -113,7 +114,8 @@ def label_free_tallies(frames1: Tensor, frames2: Tensor, flow_fw: Tensor, flow_b
     ]
 
 
-def _tally(frame1: Tensor, warped2: Tensor, flow: Tensor, error: Tensor, inside: Tensor, consistent: int) -> LabelFreeTally:
+def _tally(frame1: Tensor, warped2: Tensor, flow: Tensor, error: Tensor, inside: Tensor,
+           consistent: int) -> LabelFreeTally:
     if not bool(inside.any()):
         return LabelFreeTally(pairs=1, pixels=inside.numel(), consistent=consistent)
     gain = exposure_gain(frame1, warped2, inside)

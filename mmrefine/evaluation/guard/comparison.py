@@ -46,10 +46,12 @@ class Comparison:
             pairs_better=round(self.better, 4))
 
 
-def loss_against(candidate: Observation, teacher: Observation, weights: Mapping[str, float], floors: Mapping[str, float]) -> float:
-    """How much worse a candidate is than its teacher on one pair: weighted mean of the logarithms of the ratios of their witnesses.
+def loss_against(candidate: Observation, teacher: Observation, weights: Mapping[str, float],
+                 floors: Mapping[str, float]) -> float:
+    """How much worse a candidate is than its teacher on one sample.
 
-    0 if they are alike, -0.1 if it is about a tenth better. A witness that says nothing (nan) is left out.
+    The weighted mean of the logarithms of the ratios of their witnesses: 0 if they are alike, -0.1 if the candidate is
+    about a tenth better. A witness that says nothing (nan) is left out.
 
     Args:
         candidate: witnesses by name, each at least 0 and the smaller the better.
@@ -78,10 +80,10 @@ def _mean(values: Sequence[float]) -> float:
 def compare(losses: Sequence[float], clusters: Sequence[Any], confidence: float = 0.95, seed: int = 0) -> Comparison:
     """The mean of paired losses with a bootstrap interval.
 
-    Pairs that belong together are drawn together: what is said of them is not independent, and an interval that takes it as such is too
-    narrow. A bootstrap of few clusters is too narrow as well: it knows no spread but that of the few. So the interval is stretched about
-    the mean by what Student's quantile with ``k - 1`` degrees of freedom has over the normal one, times ``sqrt(k / (k - 1))``, for ``k``
-    clusters: at 95 % 1.3 times for 7, 9 times for 2.
+    Pairs that belong together are drawn together: what is said of them is not independent, and an interval that takes
+    it as such is too narrow. A bootstrap of few clusters is too narrow as well: it knows no spread but that of the few.
+    So the interval is stretched about the mean by what Student's quantile with ``k - 1`` degrees of freedom has over
+    the normal one, times ``sqrt(k / (k - 1))``, for ``k`` clusters: at 95 % 1.3 times for 7, 9 times for 2.
 
     Args:
         losses: of each pair, logarithms, see :func:`loss_against`.
@@ -94,7 +96,8 @@ def compare(losses: Sequence[float], clusters: Sequence[Any], confidence: float 
     """
     values = np.asarray(losses, np.float64)
     if not len(values) or len(clusters) != len(values):
-        raise ValueError(f'a comparison needs one or more pairs and a cluster for each, got {len(values)} and {len(clusters)}')
+        raise ValueError('a comparison needs one or more pairs and a cluster for each, '
+                         f'got {len(values)} and {len(clusters)}')
     names = {name: i for i, name in enumerate(dict.fromkeys(clusters))}
     member = np.array([names[name] for name in clusters])
     sums, counts = np.bincount(member, values), np.bincount(member)
@@ -105,7 +108,8 @@ def compare(losses: Sequence[float], clusters: Sequence[Any], confidence: float 
     if len(sums) > 1:
         # with two or three clusters an end may lie beyond what a float can hold; infinite says the same
         with np.errstate(over='ignore'):
-            low, high = (float(end) for end in np.expm1(values.mean() + _stretch(len(sums), confidence) * (ends - values.mean())))
+            ends = values.mean() + _stretch(len(sums), confidence) * (ends - values.mean())
+            low, high = map(float, np.expm1(ends))
     return Comparison(float(np.expm1(values.mean())), low, high, len(values), float((values < 0).mean()))
 
 
@@ -117,10 +121,12 @@ def _stretch(clusters: int, confidence: float) -> float:
 
 @lru_cache(maxsize=None)
 def student_quantile(share: float, freedom: int) -> float:
-    """The value that Student's t with ``freedom`` degrees of freedom, at least 1, stays below with probability ``share``, in (0, 1).
+    """The value that Student's t stays below with probability ``share``, in (0, 1).
 
-    With ``t = sqrt(freedom) tan(angle)`` the density of the angle is ``cos(angle)^(freedom - 1)`` but for a factor, summed up here on a
-    fine grid.
+    ``freedom`` are its degrees of freedom, at least 1.
+
+    With ``t = sqrt(freedom) tan(angle)`` the density of the angle is ``cos(angle)^(freedom - 1)`` but for a factor,
+    summed up here on a fine grid.
     """
     angles = np.linspace(-math.pi / 2, math.pi / 2, 200001)
     density = np.abs(np.cos(angles))**(freedom - 1)

@@ -1,9 +1,9 @@
-"""How well points that a flow carried through a video match the clicked ones: PCK, the percentage of correct keypoints."""
+"""PCK, the percentage of correct keypoints: how well points that a flow carried along match the clicked ones."""
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Dict, Optional, Sequence, Tuple, Union
+from typing import Dict, Optional, Sequence, Tuple
 
 import numpy as np
 from torch import Tensor
@@ -16,44 +16,12 @@ BOX_SHARE = 0.6  # of the diagonal of the box around a person's joints: what JHM
 PCK_RULES = ('mask', 'joints', 'box')
 
 
-def pck(points: np.ndarray, truth: np.ndarray, visible: np.ndarray, threshold: Union[float, np.ndarray]) -> float:
-    """Share of the visible keypoints that are at most ``threshold`` off, all frames pooled: each keypoint counts once.
-
-    Args:
-        points: ``(T, N, 2)`` px (x, y), where N keypoints are said to be in T frames; nan is wrong.
-        truth: the same shape, where they are; where not visible, anything.
-        visible: ``(T, N)`` bool; only these count.
-        threshold: px of the same size of frame, at least 0; one for all frames, or ``(T,)``.
-
-    Returns:
-        PCK in [0, 1].
-
-    Raises:
-        ValueError: shapes that do not belong together, a threshold below 0, or no visible keypoint.
-    """
-    points, truth, visible = np.asarray(points, np.float64), np.asarray(truth, np.float64), np.asarray(visible, bool)
-    if visible.ndim != 2 or points.shape != (*visible.shape, 2) or truth.shape != points.shape:
-        raise ValueError('keypoints need points and truth (T, N, 2) and visible (T, N), '
-                         f'got {points.shape}, {truth.shape} and {visible.shape}')
-    limit = np.asarray(threshold, np.float64)
-    if limit.shape not in ((), visible.shape[:1]) or not (limit >= 0).all():
-        raise ValueError(f'a threshold must be one number of px, at least 0, or one for each of the {len(visible)} frames, got {threshold}')
-    if not visible.any():
-        raise ValueError('there is no visible keypoint to score')
-    off = np.linalg.norm(points - truth, axis=-1)
-    return float((off <= limit.reshape(-1, 1))[visible].mean())
-
-
-def pck_threshold(mask: np.ndarray, share: float = PCK_SHARE) -> float:
-    """BADJA's threshold: ``share * sqrt(|mask|)`` px, for a mask ``(H, W)`` bool of the object in that frame."""
-    return share * float(np.sqrt(np.count_nonzero(mask)))
-
-
 def object_sizes(rule: str, truth: np.ndarray, visible: np.ndarray, masks: Optional[np.ndarray] = None) -> np.ndarray:
-    """How large the object is in each frame, px ``(T,)``; a keypoint is right if it is no farther off than a share of it.
+    """How large the object is in each frame, px ``(T,)``; a keypoint may be off by a share of it.
 
-    ``'mask'``: the root of the mask's area (BADJA). ``'joints'``: 0.6 times the diagonal of the tight box around the visible joints
-    (JHMDB, per instance). ``'box'``: the longer side of the tight box around the mask (JHMDB, PCK_max). 0 where there is nothing.
+    ``'mask'``: the root of the mask's area (BADJA). ``'joints'``: 0.6 times the diagonal of the tight box around the
+    visible joints (JHMDB, per instance). ``'box'``: the longer side of the tight box around the mask (JHMDB, PCK_max).
+    0 where there is nothing.
 
     Args:
         rule: one of :data:`PCK_RULES`.
@@ -65,21 +33,24 @@ def object_sizes(rule: str, truth: np.ndarray, visible: np.ndarray, masks: Optio
         ValueError: another rule, or no masks where they are needed.
     """
     if rule not in PCK_RULES:
-        raise ValueError(f'the size of an object is told from one of {", ".join(PCK_RULES)}, got {rule!r}')
+        raise ValueError(f'the size of an object is taken from one of {", ".join(PCK_RULES)}, got {rule!r}')
     if rule == 'joints':
         boxes = [points[seen] for points, seen in zip(np.asarray(truth, np.float64), np.asarray(visible, bool))]
         return np.array([BOX_SHARE * float(np.hypot(*np.ptp(box, axis=0))) if len(box) else 0. for box in boxes])
     if masks is None:
         raise ValueError(f'the rule {rule!r} needs the masks of the object')
     if rule == 'mask':
-        return np.array([pck_threshold(mask, 1.) for mask in masks])
+        return np.sqrt([np.count_nonzero(mask) for mask in masks])
     found = [np.argwhere(mask) for mask in masks]
     return np.array([float(np.ptp(pixels, axis=0).max() + 1) if len(pixels) else 0. for pixels in found])
 
 
 @dataclass(frozen=True)
 class KeypointTally:
-    """What one or many videos add to PCK: by joint, how often it was to be found, and for each share how often it was right."""
+    """What one or many videos add to PCK.
+
+    By joint: how often it was to be found, and for each share how often it was right.
+    """
     shares: Tuple[float, ...] = ()
     seen: Tuple[int, ...] = ()
     right: Tuple[Tuple[int, ...], ...] = ()
@@ -104,7 +75,10 @@ class KeypointTally:
         return KeypointTally(self.shares, _sums(self.seen, other.seen), tuple(map(_sums, self.right, other.right)))
 
     def scores(self) -> Dict[str, float]:
-        """``PCK@<share>``, over all keypoints, and ``PCK@<share>_joints``, the mean over the joints; empty if none was to be found."""
+        """``PCK@<share>``, over all keypoints, and ``PCK@<share>_joints``, the mean over the joints.
+
+        Empty if no keypoint was to be found.
+        """
         if not self.size:
             return {}
         scores = {}
@@ -117,7 +91,9 @@ class KeypointTally:
 
 def tally_keypoints(pred: np.ndarray, truth: np.ndarray, visible: np.ndarray, sizes: np.ndarray,
                     shares: Sequence[float] = (PCK_SHARE, )) -> KeypointTally:
-    """Score one video. Joints are carried from the first frame that has any; only those seen there count, in the frames after it.
+    """Score one video.
+
+    Joints are carried from the first frame that has any; only those seen there count, in the frames after it.
 
     Args:
         pred: ``(T, N, 2)`` px (x, y); nan is wrong.
@@ -130,7 +106,8 @@ def tally_keypoints(pred: np.ndarray, truth: np.ndarray, visible: np.ndarray, si
         ValueError: shapes that do not belong together, or a share below 0.
     """
     pred, truth, visible = np.asarray(pred, np.float64), np.asarray(truth, np.float64), np.asarray(visible, bool)
-    if visible.ndim != 2 or pred.shape != (*visible.shape, 2) or truth.shape != pred.shape or np.shape(sizes) != visible.shape[:1]:
+    if (visible.ndim != 2 or pred.shape != (*visible.shape, 2) or truth.shape != pred.shape
+            or np.shape(sizes) != visible.shape[:1]):
         raise ValueError('keypoints need predictions and truth (T, N, 2), visible (T, N) and sizes (T,), '
                          f'got {pred.shape}, {truth.shape}, {visible.shape} and {np.shape(sizes)}')
     if not all(share >= 0 for share in shares):

@@ -4,34 +4,35 @@ A record of a scene, and of all of them together::
 
     {"verdict": "amber", "reason": "…", "findings": {"fast": "amber"},
      "labels": 20, "kept": 0.61, "verified": 0.61,
-     "speed": {"bins_px": ["0-0.5", …], "share": […], "kept": […]},      shares of the pixels; null if the store does not say
-     "regions": [[…], […], […]],                                         kept share of 3 x 3 parts of the frame, row by row
+     "speed": {"bins_px": ["0-0.5", …], "share": […], "kept": […]},  of the pixels; null if the store does not say it
+     "regions": [[…], […], […]],                                     kept share of 3 x 3 parts of the frame
      "cycle_error": {"of": "pixels", "edges_px": […], "share": […], "mean": 0.08, "known": 0.97},
      "color_residual": 2.1,
      "duplicates": {"pairs": 1, "judged": 20, "weight": 0.04}, "cuts": {…}, "still": {…},
      "truth": {"labels": 20, "EPE": 0.31, "precision": 0.96, "coverage": 0.61,
                "speed": {"bins_px": […], "share": […], "EPE": […], "precision": […], "coverage": […]}}}
 
-A share of nothing is null. Everything is weighed by the label weight, as the losses do it; ``verified`` is the mean weight before a
-floor or a balance changed it, if the store says it. The speeds of pixels that were not kept are gone from a store, so
-:func:`speed_stats` counts them when a label is made, by the teacher's motion.
+A share of nothing is null. Everything is weighed by the label weight, as the losses do it; ``verified`` is the mean
+weight before a floor or a balance changed it, if the store says it. The speeds of pixels that were not kept are gone
+from a store, so :func:`speed_stats` counts them when a label is made, by the teacher's motion.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Dict, Iterable, List, Mapping, Optional, Tuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mmrefine.evaluation.labels.sums import (CYCLE_EDGES, LabelSums, bins_of, count_by, region_pixels,
-                                             stored_cycle_error, sum_label)
+from mmrefine.evaluation.labels.sums import CYCLE_EDGES, LabelSums, bins_of, count_by, region_pixels, sum_label
 from mmrefine.evaluation.labels.verdict import SPEED_BINS, SPEED_EDGES, overall_verdict, verdict
+from mmrefine.evaluation.pooling import Sums, sum_by_scene
 from mmrefine.geometry.stillness import STILL_SHARE
 from mmrefine.structures import FlowLabel
+from mmrefine.structures.figures import LABEL_FREE, Figure
 
-__all__ = ['LabelTally', 'add_truth', 'quality_record', 'speed_stats', 'stored_cycle_error', 'tally_label', 'tally_sums', 'tally_truth']
+__all__ = ['LabelTally', 'add_truth', 'quality_record', 'speed_stats', 'tally_label', 'tally_sums', 'tally_truth']
 
 PRECISE_PX = 1.
 KINDS = ('duplicates', 'cuts', 'still')
@@ -41,7 +42,8 @@ SPEED_PREFIX = 'speed_'
 def speed_stats(label: FlowLabel) -> Dict[str, float]:
     """Statistics for the store, while the motion that was not kept is still known.
 
-    For each speed bin, as shares of the frame: ``speed_<bin>_pixels`` that move so fast, and ``speed_<bin>_kept``, their weight.
+    For each speed bin, as shares of the frame: ``speed_<bin>_pixels`` that move so fast, and ``speed_<bin>_kept``,
+    their weight.
     """
     bins = _speed_bins(label.flow)
     size = bins.size
@@ -58,14 +60,23 @@ def _zeros(bins: int) -> Any:
 
 
 @dataclass
-class LabelTally:
+class LabelTally(Sums):
     """What one or many labels add to the record: sums, which are added and never averaged.
 
-    ``pixels`` of the frames and the ``weight`` on them, also by region and by speed; ``speed_known`` counts the pixels of labels whose
-    store says their speeds. ``cycle`` is the weight by cycle error, ``cycle_pairs`` the pairs by the median that their statistics say.
-    ``kinds`` has a row (pairs, judged, weight, weight of the judged) for each of ``KINDS``. The ``truth`` arrays are by true speed:
-    pixels, weight, weighted error, weight within 1 px.
+    ``pixels`` of the frames and the ``weight`` on them, also by region and by speed; ``speed_known`` counts the pixels
+    of labels whose store says their speeds. ``cycle`` is the weight by cycle error, ``cycle_pairs`` the pairs by the
+    median that their statistics say. ``kinds`` has a row (pairs, judged, weight, weight of the judged) for each of
+    ``KINDS``. The ``truth`` arrays are by true speed: pixels, weight, weighted error, weight within 1 px.
     """
+    figures: ClassVar[Tuple[Figure, ...]] = (
+        Figure('kept', '', 'higher', headline=True, title='mean weight of a pixel', decided_by=LABEL_FREE),
+        Figure('verified', '', 'higher', title='mean weight before a floor or a balance', decided_by=LABEL_FREE),
+        Figure('cycle_error', 'px', 'lower', title='cycle error, mean', decided_by=LABEL_FREE),
+        Figure('color_residual', 'grey levels', 'lower', title='colour residual', decided_by=LABEL_FREE),
+        Figure('EPE', 'px', 'lower'),
+        Figure('precision', '', 'higher', title='share of the weight within 1 px'),
+        Figure('coverage', '', 'higher', title='weight where the truth is known'),
+    )
     labels: int = 0
     pixels: int = 0
     weight: float = 0.
@@ -85,8 +96,23 @@ class LabelTally:
     truth_labels: int = 0
     truth: np.ndarray = field(default_factory=lambda: np.zeros((4, len(SPEED_BINS))))
 
-    def __add__(self, other: 'LabelTally') -> 'LabelTally':
-        return LabelTally(*(getattr(self, part.name) + getattr(other, part.name) for part in fields(self)))
+    @property
+    def size(self) -> int:
+        """Pixels of the frames."""
+        return self.pixels
+
+    def scores(self) -> Dict[str, float]:
+        """The figures of which anything is known, rounded to 6 decimals."""
+        pixels, weight, error, within = self.truth.sum(axis=1)
+        found = dict(
+            kept=_ratio(self.weight, self.pixels),
+            verified=_ratio(self.verified, self.verified_known),
+            cycle_error=_ratio(self.cycle_sum, self.cycle.sum()),
+            color_residual=_ratio(self.color_sum, self.color_weight),
+            EPE=_ratio(error, weight),
+            precision=_ratio(within, weight),
+            coverage=_ratio(weight, pixels))
+        return {name: value for name, value in found.items() if value is not None}
 
 
 def tally_label(label: FlowLabel,
@@ -95,7 +121,7 @@ def tally_label(label: FlowLabel,
                 frame2: Tensor,
                 back: Optional[FlowLabel] = None,
                 kinds: Optional[Mapping[str, bool]] = None) -> LabelTally:
-    """Look at one label: :func:`tally_sums` of :func:`~mmrefine.evaluation.labels.sums.sum_label`.
+    """The tally of one label: :func:`tally_sums` of :func:`~mmrefine.evaluation.labels.sums.sum_label`.
 
     Args:
         label: the label as it is stored.
@@ -103,8 +129,8 @@ def tally_label(label: FlowLabel,
         frame1: ``(3, H, W)`` RGB in [0, 1].
         frame2: the same shape.
         back: the label of the reversed pair, if there is one.
-        kinds: whether the pair is one of ``duplicates``, ``cuts``, ``still``; those that are not known are left out. ``still`` is
-            told from the speeds in ``stats`` if it is not given.
+        kinds: whether the pair is one of ``duplicates``, ``cuts``, ``still``; those that are not known are left out.
+            ``still`` follows from the speeds in ``stats`` if it is not given.
     """
     return tally_sums(sum_label(label, frame1, frame2, back, kinds), stats)
 
@@ -144,13 +170,15 @@ def tally_truth(label: FlowLabel, truth: Tensor, valid: Tensor) -> LabelTally:
         ValueError: the truth has another size than the label.
     """
     if truth.shape != label.flow.shape:
-        raise ValueError(f'the truth must have the shape of the label, {tuple(label.flow.shape)}, got {tuple(truth.shape)}')
+        raise ValueError(f'the truth must have the shape of the label, {tuple(label.flow.shape)}, '
+                         f'got {tuple(truth.shape)}')
     known = (valid & truth.isfinite().all(dim=0)).numpy()
     if not known.any():
         return LabelTally()
     error = (label.flow - truth).double().norm(dim=0).numpy()[known]
     weight, bins = label.weight[0].double().numpy()[known], _speed_bins(truth)[known]
-    sums = [count_by(bins, values, len(SPEED_BINS)) for values in (None, weight, weight * error, weight * (error < PRECISE_PX))]
+    columns = (None, weight, weight * error, weight * (error < PRECISE_PX))
+    sums = [count_by(bins, column, len(SPEED_BINS)) for column in columns]
     return LabelTally(truth_labels=1, truth=np.stack(sums))
 
 
@@ -163,16 +191,9 @@ def quality_record(results: Iterable[Tuple[str, LabelTally]]) -> Dict[str, Any]:
     Returns:
         the record over all labels, with those of the scenes by name under ``scenes``; see the top of this module.
     """
-    by_scene: Dict[str, LabelTally] = {}
-    for scene, tally in results:
-        by_scene[scene] = by_scene[scene] + tally if scene in by_scene else tally
-    scenes = {}
-    everything = LabelTally()
-    for scene in sorted(by_scene):
-        everything = everything + by_scene[scene]
-        figures = _figures(by_scene[scene])
-        scenes[scene] = {**verdict(figures), **figures}
-    overall = _figures(everything)
+    total, by_scene = sum_by_scene(results)
+    overall, scenes = _record(total or LabelTally()), {name: _record(tally) for name, tally in by_scene.items()}
+    scenes = {name: {**verdict(scene), **scene} for name, scene in scenes.items()}
     return {**overall_verdict(overall, scenes), **overall, 'scenes': scenes}
 
 
@@ -183,50 +204,46 @@ def add_truth(record: Mapping[str, Any], results: Iterable[Tuple[str, LabelTally
         record: as :func:`quality_record` gives it.
         results: (scene, tally) of :func:`tally_truth`, for labels of its scenes.
     """
-    by_scene: Dict[str, LabelTally] = {}
-    for scene, tally in results:
-        by_scene[scene] = by_scene.get(scene, LabelTally()) + tally
+    total, by_scene = sum_by_scene(results)
     scenes = {name: {**scene, **_truth(by_scene.get(name, LabelTally()))} for name, scene in record['scenes'].items()}
-    everything = LabelTally()
-    for scene in sorted(by_scene):
-        everything = everything + by_scene[scene]
-    return {**{key: value for key, value in record.items() if key != 'scenes'}, **_truth(everything), 'scenes': scenes}
+    overall = {key: value for key, value in record.items() if key != 'scenes'}
+    return {**overall, **_truth(total or LabelTally()), 'scenes': scenes}
 
 
-def _figures(tally: LabelTally) -> Dict[str, Any]:
-    known = tally.speed_known > 0
+def _record(tally: LabelTally) -> Dict[str, Any]:
+    known, scores = tally.speed_known > 0, tally.scores()
     return dict(
         labels=tally.labels,
-        kept=_ratio(tally.weight, tally.pixels) or 0.,
-        verified=_ratio(tally.verified, tally.verified_known),
+        kept=scores.get('kept', 0.),
+        verified=scores.get('verified'),
         speed=dict(
             bins_px=list(SPEED_BINS),
             share=_ratios(tally.speed_pixels, tally.speed_known) if known else None,
             kept=_ratios(tally.speed_weight, tally.speed_pixels) if known else None),
         regions=[_ratios(tally.region_weight[i:i + 3], tally.region_pixels[i:i + 3]) for i in (0, 3, 6)],
         cycle_error=_cycle(tally),
-        color_residual=_ratio(tally.color_sum, tally.color_weight),
-        **{kind: dict(pairs=int(row[0]), judged=int(row[1]), weight=_ratio(row[2], row[3])) for kind, row in zip(KINDS, tally.kinds)},
+        color_residual=scores.get('color_residual'),
+        **{kind: dict(pairs=int(pairs), judged=int(judged), weight=_ratio(weight, of))
+           for kind, (pairs, judged, weight, of) in zip(KINDS, tally.kinds)},
         **_truth(tally))
 
 
 def _cycle(tally: LabelTally) -> Dict[str, Any]:
     """The histogram over pixels where the way back is stored, else over the pairs' medians."""
     total = float(tally.cycle.sum())
-    exact = total > 0
-    counts = tally.cycle if exact else tally.cycle_pairs
+    counts = tally.cycle if total > 0 else tally.cycle_pairs
     return dict(
-        of='pixels' if exact else 'pairs',
+        of='pixels' if total > 0 else 'pairs',
         edges_px=list(CYCLE_EDGES),
         share=_ratios(counts, counts.sum()) if counts.sum() > 0 else None,
-        mean=_ratio(tally.cycle_sum, total),
+        mean=tally.scores().get('cycle_error'),
         known=_ratio(total, tally.weight))
 
 
 def _truth(tally: LabelTally) -> Dict[str, Any]:
     if tally.truth_labels == 0:
         return {}
-    pixels, weight, error, within = tally.truth
+    scores, (pixels, weight, error, within) = tally.scores(), tally.truth
     speed = dict(
         bins_px=list(SPEED_BINS),
         share=_ratios(pixels, pixels.sum()),
@@ -235,10 +252,8 @@ def _truth(tally: LabelTally) -> Dict[str, Any]:
         coverage=_ratios(weight, pixels))
     return dict(truth=dict(
         labels=tally.truth_labels,
-        EPE=_ratio(error.sum(), weight.sum()),
-        precision=_ratio(within.sum(), weight.sum()),
-        coverage=_ratio(weight.sum(), pixels.sum()),
-        speed=speed))  # yapf: disable
+        **{name: scores.get(name) for name in ('EPE', 'precision', 'coverage')},
+        speed=speed))
 
 
 def _add_speeds(tally: LabelTally, stats: Mapping[str, Any]) -> None:

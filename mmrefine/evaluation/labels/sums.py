@@ -1,4 +1,7 @@
-"""What only the pixels of a label and its two frames can say of its quality, as sums: a few numbers that a store keeps with the label."""
+"""What only the pixels of a label and its two frames can say of its quality, as sums.
+
+A store keeps these few numbers with the label.
+"""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -11,7 +14,7 @@ from mmrefine.geometry import backwarp, color_residual, cycle_error
 from mmrefine.structures import FlowLabel
 
 CYCLE_EDGES = (0., 0.05, 0.1, 0.25, 0.5, 1., 2.)  # px; the last bin is open
-VERSION = 1  # of what is summed, and how; sums of another version are not believed
+VERSION = 1  # of what is summed, and how; sums of another version are made again
 
 
 @dataclass(frozen=True)
@@ -22,10 +25,11 @@ class LabelSums:
         size: (height, width) of the frame, px.
         weight: of all pixels.
         regions: weight of 3 x 3 parts of the frame, row by row.
-        color: weighted change of colour along the motion in grey levels, and the weight of the pixels of which it is known.
-        cycle: weight by error of the round trip over both stored labels (``CYCLE_EDGES``), and last the weighted error in px; None if the
-            way back is not labelled.
-        kinds: whether the pair is one of ``duplicates``, ``cuts``, ``still``, as far as somebody looked.
+        color: weighted change of colour along the motion in grey levels, and the weight of the pixels of which it is
+            known.
+        cycle: weight by error of the round trip over both stored labels (``CYCLE_EDGES``), and last the weighted error
+            in px; None if the way back is not labelled.
+        kinds: whether the pair is one of ``duplicates``, ``cuts``, ``still``, as far as that is known.
     """
     size: Tuple[int, int]
     weight: float
@@ -62,7 +66,7 @@ def sum_label(label: FlowLabel,
               frame2: Tensor,
               back: Optional[FlowLabel] = None,
               kinds: Optional[Mapping[str, bool]] = None) -> LabelSums:
-    """Look at one label.
+    """The sums of one label.
 
     Args:
         label: the label as it is stored.
@@ -98,7 +102,8 @@ def stored_cycle_error(label: FlowLabel, back: FlowLabel) -> Tensor:
         back: frame 2 -> frame 1.
 
     Returns:
-        ``(H, W)`` px; nan where the pixel is not labelled, or one of the four pixels around the place where it lands is not.
+        ``(H, W)`` px; nan where the pixel is not labelled, or one of the four pixels around the place where it lands is
+        not.
     """
     flow, labelled = label.flow[None], (back.weight[None] > 0).float()
     error = cycle_error(flow, back.flow[None])[0, 0]

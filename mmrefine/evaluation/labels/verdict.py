@@ -1,7 +1,8 @@
 """Are the labels of a scene worth training on: green, amber or red, and one sentence that says why.
 
-All thresholds are here. A figure beyond its amber threshold is worth a look, beyond the red one the scene teaches little, or the wrong
-thing. They speak of what enters training: a cut that a guard has refused has no weight, so it costs nothing.
+All thresholds are here. A figure beyond its amber threshold is worth a look, beyond the red one the scene teaches
+little, or the wrong thing. They speak of what enters training: a cut that a guard has refused has no weight, so it
+costs nothing.
 
 ========== ==================================================== ================ ================
 rule       figure                                               amber            red
@@ -20,7 +21,7 @@ residual   colour change along the kept motion, grey levels     over 10         
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from mmrefine.geometry.stillness import STILL_MOTION
 
@@ -30,7 +31,7 @@ LEVELS = (GREEN, AMBER, RED)
 SPEED_EDGES = (0., STILL_MOTION, 2., 8., 32.)
 SPEED_BINS = tuple(f'{low:g}-{high:g}' for low, high in zip(SPEED_EDGES, SPEED_EDGES[1:])) + (f'{SPEED_EDGES[-1]:g}+', )
 POPULATED = 0.01  # share of the pixels from which on a speed counts
-REGIONS = tuple(f'{row} {column}'.strip() for row in ('top', 'middle', 'bottom') for column in ('left', 'centre', 'right'))
+REGIONS = tuple(f'{row} {column}' for row in ('top', 'middle', 'bottom') for column in ('left', 'centre', 'right'))
 FINE = 'nothing speaks against these labels'
 
 Quality = Mapping[str, Any]
@@ -62,30 +63,24 @@ class Rule:
         return RED if sign * value > sign * self.red else AMBER if sign * value > sign * self.amber else GREEN
 
 
-def _speeds(quality: Quality) -> Optional[Tuple[Sequence[float], int, int]]:
-    """Kept shares by speed, and the numbers of the fastest and of the best kept speed among those that enough pixels have."""
-    speed = quality['speed']
-    there = [i for i, share in enumerate(speed['share'] or ()) if share >= POPULATED]
-    if len(there) < 2:
-        return None
-    best = max(there, key=lambda i: speed['kept'][i])
-    return speed['kept'], there[-1], best
+def _speeds(quality: Quality) -> Optional[Tuple[Tuple[float, str], Tuple[float, str]]]:
+    """Kept share and px of the fastest and of the best kept speed that enough pixels have; None if fewer than two are."""
+    shares, kept = (quality['speed'][name] or () for name in ('share', 'kept'))
+    there = [(keep, name) for share, keep, name in zip(shares, kept, SPEED_BINS) if share >= POPULATED]
+    return (there[-1], max(there, key=lambda speed: speed[0])) if len(there) > 1 else None
 
 
 def _fast(quality: Quality) -> Optional[float]:
     speeds = _speeds(quality)
-    if speeds is None or speeds[0][speeds[2]] == 0:
-        return None
-    kept, fastest, best = speeds
-    return kept[fastest] / kept[best]
+    return None if speeds is None or speeds[1][0] == 0 else speeds[0][0] / speeds[1][0]
 
 
 def _fast_sentence(quality: Quality) -> str:
     speeds = _speeds(quality)
     assert speeds is not None  # or there was no figure
-    kept, fastest, best = speeds
-    return (f'only slow motion is kept: {_percent(kept[fastest])} of the pixels that move by {SPEED_BINS[fastest]} px, '
-            f'{_percent(kept[best])} of those that move by {SPEED_BINS[best]} px')
+    (fast_kept, fast), (best_kept, best) = speeds
+    return (f'only slow motion is kept: {_percent(fast_kept)} of the pixels that move by {fast} px, '
+            f'{_percent(best_kept)} of those that move by {best} px')
 
 
 def _cells(quality: Quality) -> List[float]:
@@ -122,31 +117,37 @@ def _pairs(quality: Quality, name: str) -> str:
     return f'{quality[name]["pairs"]} of {quality[name]["judged"]} pairs'
 
 
-# in the order in which they are told: a cause before what follows from it
+def _weight_of(quality: Quality, name: str) -> str:
+    return f'{_percent(quality[name]["weight"])} of the labels'
+
+
+# in the order in which they are reported: a cause before what follows from it
 RULES: Dict[str, Rule] = {
     'cuts': Rule(_weight('cuts'), 0.01, 0.1,
-                 lambda q: f'{_pairs(q, "cuts")} look like cuts between two shots and give {_percent(q["cuts"]["weight"])} of the labels'),
+                 lambda q: f'{_pairs(q, "cuts")} look like cuts between two shots and give {_weight_of(q, "cuts")}'),
     'duplicates': Rule(_weight('duplicates'), 0.01, 0.25,
-                       lambda q: f'{_pairs(q, "duplicates")} show one frame twice and give {_percent(q["duplicates"]["weight"])} of the '
-                       'labels'),
+                       lambda q: f'{_pairs(q, "duplicates")} show one frame twice and give '
+                       f'{_weight_of(q, "duplicates")}'),
     'still': Rule(_share_of_still, 0.5, 0.95, lambda q: f'nothing moves in {_pairs(q, "still")}'),
     'kept': Rule(_kept, 0.1, 0.01, lambda q: f'only {_percent(_kept(q))} of the motion was kept', low_is_bad=True),
     'fast': Rule(_fast, 1 / 10, 1 / 50, _fast_sentence, low_is_bad=True),
     'region': Rule(_region, 1 / 10, 1 / 100, _region_sentence, low_is_bad=True),
     'residual': Rule(lambda q: q['color_residual'], 10., 20.,
-                     lambda q: f'colours change by {q["color_residual"]:.1f} grey levels along the motion that was kept'),
-}  # yapf: disable
+                     lambda q: f'colours change by {q["color_residual"]:.1f} grey levels along the motion that was '
+                     'kept'),
+}
 
 
 def verdict(quality: Quality) -> Dict[str, Any]:
     """What to think of a scene, or of a whole store.
 
     Args:
-        quality: ``kept``, ``verified``, ``speed``, ``regions``, ``color_residual``, ``duplicates``, ``cuts`` and ``still`` of a record, see
-            :mod:`mmrefine.evaluation.labels.quality`.
+        quality: ``kept``, ``verified``, ``speed``, ``regions``, ``color_residual``, ``duplicates``, ``cuts`` and
+            ``still`` of a record, see :mod:`mmrefine.evaluation.labels.quality`.
 
     Returns:
-        ``verdict``: the worst colour of the rules; ``reason``: one sentence, that of the first rule with this colour; ``findings``:
+        ``verdict``: the worst colour of the rules; ``reason``: one sentence, that of the first rule with this colour;
+            ``findings``:
         rule -> its colour, for those that are not green.
     """
     levels = {name: rule.level(quality) for name, rule in RULES.items()}
@@ -163,15 +164,17 @@ def overall_verdict(quality: Quality, scenes: Mapping[str, Quality]) -> Dict[str
     found = verdict(quality)
     red = [name for name, scene in scenes.items() if scene['verdict'] == RED]
     if found['verdict'] == GREEN and red:
-        found.update(verdict=AMBER, reason=f'{len(red)} of {len(scenes)} scenes are red, the first is {red[0]}: {scenes[red[0]]["reason"]}')
+        reason = f'{len(red)} of {len(scenes)} scenes are red, the first is {red[0]}: {scenes[red[0]]["reason"]}'
+        found.update(verdict=AMBER, reason=reason)
     return found
 
 
 def verdict_lines(quality: Quality) -> List[Tuple[str, str]]:
-    """Lines for the log and their colours: how many scenes have which colour, then one for each scene that is not green."""
+    """Lines for the log and their colours: how many scenes have which colour, then each scene that is not green."""
     colors = [scene['verdict'] for scene in quality['scenes'].values()]
     counts = ', '.join(f'{colors.count(level)} {level}' for level in LEVELS if level in colors)
-    lines = [(f'labels are {quality["verdict"]}: {quality["reason"]} ({len(colors)} scenes: {counts})', quality['verdict'])]
+    overall = f'labels are {quality["verdict"]}: {quality["reason"]} ({len(colors)} scenes: {counts})'
+    lines = [(overall, quality['verdict'])]
     for name, scene in quality['scenes'].items():
         if scene['verdict'] != GREEN:
             lines.append((f'labels of scene {name} are {scene["verdict"]}: {scene["reason"]}', scene['verdict']))

@@ -1,4 +1,4 @@
-"""How well masks that a flow carried through a video match the drawn ones: DAVIS J and F (PAPERS.md D.3)."""
+"""How well masks that a flow carried through a video match the drawn ones: DAVIS J and F."""
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass
@@ -29,8 +29,8 @@ def jaccard(pred: np.ndarray, target: np.ndarray) -> float:
 def boundary_f(pred: np.ndarray, target: np.ndarray, tolerance: float = BOUNDARY_SHARE) -> float:
     """F: harmonic mean of the shares of each mask's boundary that lie near the other's.
 
-    As in the official evaluation, near means within a disk of ``ceil(tolerance * diagonal)`` px (8 px at 480p), without matching
-    boundary pixels one to one.
+    As in the official evaluation, near means within a disk of ``ceil(tolerance * diagonal)`` px (8 px at 480p), without
+    matching boundary pixels one to one.
 
     Args:
         pred: ``(H, W)`` bool.
@@ -68,8 +68,8 @@ def _pair(pred: np.ndarray, target: np.ndarray) -> Sequence[np.ndarray]:
 def summarise(per_frame: Sequence[float]) -> Dict[str, float]:
     """Mean, recall (share of frames > 0.5) and decay of the scores of one object.
 
-    The official protocol leaves out the first frame (it is given) and the last one; that is for the caller. Decay is the mean
-    over the first quarter minus the mean over the last, quarters sharing their end frames.
+    The official protocol leaves out the first frame (it is given) and the last one; that is for the caller. Decay is
+    the mean over the first quarter minus the mean over the last, quarters sharing their end frames.
 
     Args:
         per_frame: J or F of each scored frame, in order.
@@ -91,10 +91,10 @@ def summarise(per_frame: Sequence[float]) -> Dict[str, float]:
 
 @dataclass(frozen=True)
 class MaskTally(Sums):
-    """What one or many objects add to DAVIS' scores: sums of each object's own statistics, as DAVIS averages over objects.
+    """What one or many objects add to DAVIS' scores: sums of each object's statistics, as DAVIS averages over objects.
 
-    Neither long videos nor those of many objects weigh differently than that; recall and decay are no figures of single frames, so the
-    object is the smallest thing that can be pooled.
+    Neither long videos nor those of many objects weigh differently than that; recall and decay are no figures of single
+    frames, so the object is the smallest thing that can be pooled.
     """
     figures: ClassVar[Tuple[Figure, ...]] = (
         *(Figure(f'{letter}_{name}', '', better, title=f'{letter} {name}') for letter in 'JF'
@@ -115,7 +115,10 @@ class MaskTally(Sums):
         return self.objects
 
     def scores(self) -> Dict[str, float]:
-        """``J_mean``, ``J_recall``, ``J_decay``, ``F_mean``, …, and ``J&F``, the mean of the two means; empty without objects."""
+        """``J_mean``, ``J_recall``, ``J_decay``, ``F_mean``, …, and ``J&F``, the mean of the two means.
+
+        Empty without objects.
+        """
         if self.objects == 0:
             return {}
         names = [f'{letter}_{statistic}' for letter in 'JF' for statistic in ('mean', 'recall', 'decay')]
@@ -126,8 +129,8 @@ class MaskTally(Sums):
 def tally_masks(pred: np.ndarray, truth: np.ndarray) -> MaskTally:
     """Score one video, each of its objects by itself.
 
-    The objects are 1 to the highest id of the first drawn mask. The first frame, which is given, and the last one are not scored. An
-    object that is not in a prediction is predicted empty there.
+    The objects are 1 to the highest id of the first drawn mask. The first frame, which is given, and the last one are
+    not scored. An object that is not in a prediction is predicted empty there.
 
     Args:
         pred: ``(T, H, W)`` ids, or bool for one object.
@@ -137,7 +140,8 @@ def tally_masks(pred: np.ndarray, truth: np.ndarray) -> MaskTally:
         ValueError: other shapes, fewer than 3 frames, or a predicted id that is no object.
     """
     if pred.shape != truth.shape or pred.ndim != 3 or len(pred) < 3:
-        raise ValueError(f'masks of a video must be two arrays (T, H, W) of at least 3 frames, got {pred.shape} and {truth.shape}')
+        raise ValueError('masks of a video must be two arrays (T, H, W) of at least 3 frames, '
+                         f'got {pred.shape} and {truth.shape}')
     first = truth[0].astype(np.int64)
     objects = int(first[first != VOID].max(initial=0))
     highest = int(pred.max(initial=0))
@@ -154,10 +158,11 @@ def tally_masks(pred: np.ndarray, truth: np.ndarray) -> MaskTally:
 def carry_mask(mask: Tensor, flow_bw: Tensor, flow_fw: Optional[Tensor] = None) -> Tensor:
     """A mask of frame t as seen in frame t + 1: ``m'(x) = m(x + flow_bw(x))``, bilinear; 0 comes in from outside.
 
-    What comes into view behind an object has no place in frame t: the way back of such a pixel ends on the object, so the object leaves a
-    trail, and the more exact the flow the cleaner the trail. With ``flow_fw``, pixels whose round trip misses by more than
-    ``0.025 (|f| + |b|) + 0.5`` px, or leaves the frame, take the value of the nearest pixel that does return. Where less than a half of
-    the frame returns, the check says nothing, and every pixel follows its own way back.
+    What comes into view behind an object has no place in frame t: the way back of such a pixel ends on the object, so
+    the object leaves a trail, and the more exact the flow the cleaner the trail. With ``flow_fw``, pixels whose round
+    trip misses by more than ``0.025 (|f| + |b|) + 0.5`` px, or leaves the frame, take the value of the nearest pixel
+    that does return. Where less than a half of the frame returns, the check says nothing, and every pixel follows its
+    own way back.
 
     Args:
         mask: ``(H, W)`` float in [0, 1], of frame t.
@@ -176,14 +181,19 @@ def carry_mask(mask: Tensor, flow_bw: Tensor, flow_fw: Optional[Tensor] = None) 
     returns = cycle_consistent(flow_bw[None], flow_fw[None], RETURN_ALPHA, RETURN_BETA)[0, 0]
     if returns.all() or returns.float().mean() < LEAST_RETURNING:
         return carried
-    return _from_nearest(carried, returns)
+    return fill_from_nearest(carried, returns)
 
 
-def _from_nearest(values: Tensor, known: Tensor) -> Tensor:
-    """Each value that is not known replaced by the nearest one that is."""
+def fill_from_nearest(values: Tensor, known: Tensor) -> Tensor:
+    """Each value ``(..., H, W)`` that is not known replaced by that of the nearest pixel where it is.
+
+    Args:
+        values: ``(..., H, W)``.
+        known: bool ``(H, W)``, true somewhere.
+    """
     hidden = (~known).cpu().numpy().astype(np.uint8)
-    _, labels = cv2.distanceTransformWithLabels(hidden, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL)
-    where = np.zeros(labels.max() + 1, np.int64)
+    _, nearest = cv2.distanceTransformWithLabels(hidden, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL)
+    source = np.zeros(nearest.max() + 1, np.int64)
     sources = np.flatnonzero(hidden == 0)
-    where[labels.ravel()[sources]] = sources
-    return values.flatten()[torch.from_numpy(where[labels]).to(values.device)]
+    source[nearest.ravel()[sources]] = sources
+    return values.flatten(-2)[..., torch.from_numpy(source[nearest]).to(values.device)]

@@ -1,5 +1,6 @@
 """Metrics that MMEngine's evaluator can run."""
 from mmrefine.evaluation.metrics.clip_metrics import KeypointMetric, MaskMetric
 from mmrefine.evaluation.metrics.flow_metric import FlowMetric
+from mmrefine.evaluation.metrics.tally_metric import TallyMetric
 
-__all__ = ['FlowMetric', 'KeypointMetric', 'MaskMetric']
+__all__ = ['FlowMetric', 'KeypointMetric', 'MaskMetric', 'TallyMetric']

@@ -17,7 +17,8 @@ from mmrefine.values import is_number
 class MaskMetric(TallyMetric):
     """DAVIS' J and F: mean, recall and decay of ``pred_masks`` against ``masks``, over objects (docs/metrics.md).
 
-    A sample is a whole video (:class:`~mmrefine.structures.ClipSample`), because what is carried depends on all frames before.
+    A sample is a whole video (:class:`~mmrefine.structures.ClipSample`), because what is carried depends on all frames
+    before.
 
     Args: as :class:`TallyMetric` has them.
     """
@@ -50,7 +51,8 @@ class KeypointMetric(TallyMetric):
         if rule not in PCK_RULES:
             raise ConfigError(f'KeypointMetric.rule must be one of {", ".join(PCK_RULES)}, got {rule!r}')
         if not shares or not all(is_number(share) and share >= 0 for share in shares):
-            raise ConfigError(f'KeypointMetric.shares must be numbers of at least 0, such as (0.1, 0.2), got {shares!r}')
+            raise ConfigError('KeypointMetric.shares must be numbers of at least 0, such as (0.1, 0.2), '
+                              f'got {shares!r}')
         self.rule, self.shares = rule, tuple(shares)
 
     def tally(self, fields: Mapping[str, Any]) -> KeypointTally:

@@ -11,12 +11,14 @@ from mmrefine.structures.contracts import Tally
 
 @METRICS.register_module()
 class FlowMetric(TallyMetric):
-    """Compares ``pred_flow`` with the truth, overall, per scene, and by the parts that the data set draws (docs/metrics.md).
+    """Compares ``pred_flow`` with the truth, overall, per scene, and by part of the frame (docs/metrics.md).
 
-    Sums and counts are kept apart until the end, where mmflow's metrics average per-batch means (F6 in docs/platform.md).
+    Sums and counts are kept apart until the end, where mmflow's metrics average per-batch means (F6 in
+    docs/platform.md).
 
-    The truth is ``flow`` where ``weight > 0``, with ``regions``; or ``subpixel_flow``, which is judged as Spring's. Pairs without it, or
-    without one valid pixel, are counted in ``pairs_without_truth`` and in nothing else; if no pair has truth there are only the counts.
+    The truth is ``flow`` where ``weight > 0``, with ``regions``; or ``subpixel_flow``, which is judged as Spring's.
+    Pairs without it, or without one valid pixel, are counted in ``pairs_without_truth`` and in nothing else; if no pair
+    has truth there are only the counts.
 
     Args: as :class:`TallyMetric` has them.
     """

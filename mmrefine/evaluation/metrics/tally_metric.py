@@ -19,7 +19,8 @@ class TallyMetric(BaseMetric):
     Args:
         collect_device: ``'cpu'`` or ``'gpu'``, where the processes' results meet.
         prefix: put before each name, ``<prefix>/EPE``.
-        collect_dir: where they meet on the CPU; default: ``.dist_test`` in the folder that the processes were started in.
+        collect_dir: where they meet on the CPU; default: ``.dist_test`` in the folder that the processes were started
+            in.
     """
     sample_name = 'sample'
 
@@ -51,7 +52,8 @@ class TallyMetric(BaseMetric):
         try:
             return self.tally(fields)
         except ValueError as error:
-            raise MMRefineError(f'{self.sample_name} {fields.get("key", fields.get("scene", "without a key"))}: {error}') from error
+            name = fields.get('key', fields.get('scene', 'without a key'))
+            raise MMRefineError(f'{self.sample_name} {name}: {error}') from error
 
     def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:
         """Add one tally for each sample; ``data_batch`` is not used. Raises what :meth:`judge` does."""

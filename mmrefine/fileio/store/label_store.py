@@ -3,7 +3,7 @@
 ::
 
     fingerprint.json                     what the labels were made from; written first
-    <scene>/<frame1>__<frame2><suffix>   the files of a label, as the codec of its kind writes them; the first always is
+    <scene>/<frame1>__<frame2><suffix>   the files of a label, as the codec of its kind writes them; there always is the first
     <scene>/<frame1>__<frame2>.json      statistics, digests and sizes; written last: it says that the label is whole
     manifest.json                        kind, fingerprint, all statistics, digests; it says that the store is complete
     quality.json                         what the quality of each label is judged by, only if the labels came with it
@@ -111,7 +111,7 @@ class LabelStore(LabelReader):
             quality: what :meth:`quality` shall give back.
 
         Raises:
-            LabelStoreError: a key that is no key, a full disk, or a folder that cannot be written.
+            LabelStoreError: a key that is not valid, a full disk, or a folder that cannot be written.
             StaleLabelsError: meanwhile the folder holds labels of another making.
         """
         self.put(key, self.codec.encode(label), stats, quality)
@@ -154,7 +154,7 @@ class LabelStore(LabelReader):
         path = self.root / MANIFEST
         wanted = sorted(set(keys))
         for key in wanted:
-            self._path(key, STATS)  # refuses what is no key before it waits
+            self._path(key, STATS)  # refuses what is not a valid key before it waits
         with self._locked(path):
             self._manifest = self._quality = None  # another process may have written new ones
             known = list(self.manifest['pairs']) if self.is_complete() else []
@@ -169,7 +169,7 @@ class LabelStore(LabelReader):
             self._sweep(manifest['pairs'])
 
     def _folded(self, keys: Iterable[str], extra: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
-        """The manifest of these labels; what judges them is in its file by then."""
+        """The manifest of these labels; what they are judged by is written to a file of its own first."""
         stats, quality = Packed(), Packed()  # there may be thousands
         soft: List[str] = []
         files: Dict[str, str] = {}
@@ -227,5 +227,5 @@ class LabelStore(LabelReader):
 
 
 def _plain(obj: Mapping[str, Any]) -> Dict[str, Any]:
-    """``obj`` as whoever reads it from its file will find it."""
+    """``obj`` as it will be read back from a file."""
     return dict(json.loads(json_bytes(obj)))

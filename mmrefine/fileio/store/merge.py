@@ -44,7 +44,7 @@ def merge_stores(out: PathLike, inputs: Sequence[PathLike]) -> MergedStore:
 
     Raises:
         StaleLabelsError: the stores have different fingerprints; says which and what differs.
-        LabelStoreError: two stores differ in a label, which is named; a store is damaged or none; ``out`` cannot be
+        LabelStoreError: two stores differ in a label, which is named; a folder is damaged or not a store; ``out`` cannot be
             written.
     """
     if not inputs:

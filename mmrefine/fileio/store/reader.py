@@ -60,7 +60,7 @@ class LabelReader:
         Raises:
             LabelStoreError: the manifest is damaged.
         """
-        self._path(key, STATS)  # refuses what is no key
+        self._path(key, STATS)  # refuses what is not a valid key
         if self._is_folded(key):
             return True
         try:

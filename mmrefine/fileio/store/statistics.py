@@ -22,10 +22,10 @@ def summarize(pairs: Iterable[Tuple[str, Mapping[str, Optional[float]]]]) -> Dic
     for key, stats in pairs:
         scene = key.rpartition('/')[0]
         labels[scene] += 1
-        its = columns.setdefault(scene, {})
+        of_scene = columns.setdefault(scene, {})
         for name, value in stats.items():
             if value is not None:  # it was not finite
-                its.setdefault(name, array('d')).append(value)
+                of_scene.setdefault(name, array('d')).append(value)
 
     def means(scenes: List[str]) -> Dict[str, float]:
         count, found = sum(labels[scene] for scene in scenes), {}

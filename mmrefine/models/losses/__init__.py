@@ -1,6 +1,13 @@
-"""Losses on flows take ``(flows, target, weight)``, those on features ``(feat1, feat2, target, weight)``; each gives one scalar."""
+"""Losses ``loss(outputs, sample) -> scalar``: on labels, on features, and without any label (``MotionLoss``)."""
+from mmrefine.models.losses.build import build_losses
 from mmrefine.models.losses.contrastive_loss import ContrastiveFlowLoss
+from mmrefine.models.losses.cycle_loss import CycleLoss
+from mmrefine.models.losses.photometric_loss import PhotometricLoss
 from mmrefine.models.losses.pyramid_loss import MaskedPyramidLoss
 from mmrefine.models.losses.sequence_loss import MaskedSequenceLoss
+from mmrefine.models.losses.smoothness_loss import SmoothnessLoss
 
-__all__ = ['ContrastiveFlowLoss', 'MaskedPyramidLoss', 'MaskedSequenceLoss']
+__all__ = [
+    'ContrastiveFlowLoss', 'CycleLoss', 'MaskedPyramidLoss', 'MaskedSequenceLoss', 'PhotometricLoss', 'SmoothnessLoss',
+    'build_losses'
+]

@@ -1,13 +1,14 @@
 """The loss of networks that answer once per pyramid level (PWC-Net, FlowNet, LiteFlowNet, ...)."""
 from __future__ import annotations
 
-from typing import List, Optional, Sequence
+from typing import ClassVar, FrozenSet, List, Optional, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from mmrefine.models.losses.arguments import check_flows_and_label
+from mmrefine.models.losses.arguments import checked_label
 from mmrefine.registry import MODELS
+from mmrefine.structures import FlowOutputs, FlowTargets
 
 # PWC-Net sums over each level's own pixels with 0.32, 0.08, 0.02, 0.01, 0.005 (levels 6 to 2, of 4^6 to 4^2 px a cell).
 # As weights of a MEAN over pixels that is 0.32/4^6 : 0.08/4^5 : 0.02/4^4 : 0.01/4^3 : 0.005/4^2:
@@ -33,6 +34,7 @@ class MaskedPyramidLoss(nn.Module):
     Raises:
         ValueError: no weights, a negative one, ``q`` outside (0, 1], or ``eps`` that is not positive.
     """
+    needs: ClassVar[FrozenSet[str]] = frozenset({'labels'})
 
     def __init__(self,
                  weights: Sequence[float] = PWC_WEIGHTS,
@@ -51,26 +53,18 @@ class MaskedPyramidLoss(nn.Module):
         self.eps = eps
         self.loss_weight = loss_weight
 
-    def forward(self, flows: Sequence[Tensor], target: Tensor, weight: Tensor) -> Tensor:
-        """The weighted sum over all levels.
-
-        Args:
-            flows: the levels' flows ``(B, 2, H, W)`` px, full size, coarse to fine.
-            target: ``(B, 2, H, W)`` px; may be anything, even nan, where ``weight`` is 0.
-            weight: ``(B, 1, H, W)`` in [0, 1]; all zero gives 0 and zero gradient, never nan.
-
-        Returns:
-            a scalar, px (px^q for the robust norm).
+    def forward(self, outputs: FlowOutputs, sample: FlowTargets) -> Tensor:
+        """The weighted sum over all levels, px (px^q for the robust norm); a label without weight gives 0 and zero
+        gradient.
 
         Raises:
-            ValueError: shapes that do not fit together, or no flow at all.
+            ValueError: shapes that do not fit together, no flow at all, or no label.
         """
-        check_flows_and_label(flows, target, weight)
-        weight = weight.float()
+        target, weight = checked_label(outputs, sample)
         total = weight.sum().clamp(min=1.)
         silent = weight == 0
-        loss = flows[-1].new_zeros((), dtype=torch.float32)
-        for level_weight, flow in zip(self.level_weights(len(flows)), flows):
+        loss = target.new_zeros((), dtype=torch.float32)
+        for level_weight, flow in zip(self.level_weights(len(outputs.flows)), outputs.flows):
             error = (flow.float() - target).masked_fill(silent, 0.)
             loss = loss + level_weight * (weight * self._norm(error)).sum() / total
         return self.loss_weight * loss

@@ -1,13 +1,14 @@
 """The loss of networks that refine one flow again and again (RAFT, GMA)."""
 from __future__ import annotations
 
-from typing import Sequence
+from typing import ClassVar, FrozenSet
 
 import torch
 from torch import Tensor, nn
 
-from mmrefine.models.losses.arguments import check_flows_and_label
+from mmrefine.models.losses.arguments import checked_label
 from mmrefine.registry import MODELS
+from mmrefine.structures import FlowOutputs, FlowTargets
 
 
 @MODELS.register_module()
@@ -25,11 +26,9 @@ class MaskedSequenceLoss(nn.Module):
     Raises:
         ValueError: ``gamma`` outside (0, 1], or ``max_flow`` that is not positive.
     """
+    needs: ClassVar[FrozenSet[str]] = frozenset({'labels'})
 
-    def __init__(self,
-                 gamma: float = 0.8,
-                 max_flow: float = 400.,
-                 loss_weight: float = 1.) -> None:
+    def __init__(self, gamma: float = 0.8, max_flow: float = 400., loss_weight: float = 1.) -> None:
         super().__init__()
         if not 0 < gamma <= 1:
             raise ValueError(f'gamma must lie in (0, 1], got {gamma}')
@@ -39,27 +38,19 @@ class MaskedSequenceLoss(nn.Module):
         self.max_flow = max_flow
         self.loss_weight = loss_weight
 
-    def forward(self, flows: Sequence[Tensor], target: Tensor, weight: Tensor) -> Tensor:
-        """The weighted sum over all iterates.
-
-        Args:
-            flows: K iterates ``(B, 2, H, W)`` px, the last one is the answer.
-            target: ``(B, 2, H, W)`` px; may be anything, even nan, where ``weight`` is 0.
-            weight: ``(B, 1, H, W)`` in [0, 1]; all zero gives 0 and zero gradient, never nan.
-
-        Returns:
-            a scalar, px.
+    def forward(self, outputs: FlowOutputs, sample: FlowTargets) -> Tensor:
+        """The weighted sum over all iterates, px; a label without weight gives 0 and zero gradient, never nan.
 
         Raises:
-            ValueError: shapes that do not fit together, or no flow at all.
+            ValueError: shapes that do not fit together, no flow at all, or no label.
         """
-        check_flows_and_label(flows, target, weight)
+        target, weight = checked_label(outputs, sample)
         length = torch.hypot(target[:, :1], target[:, 1:])
-        weight = weight.float() * (length < self.max_flow)
+        weight = weight * (length < self.max_flow)
         total = weight.sum().clamp(min=1.)
         silent = weight == 0
-        loss = flows[-1].new_zeros((), dtype=torch.float32)
-        for back, flow in enumerate(reversed(flows)):
+        loss = target.new_zeros((), dtype=torch.float32)
+        for back, flow in enumerate(reversed(outputs.flows)):
             error = (flow.float() - target).masked_fill(silent, 0.).abs()
             loss = loss + self.gamma**back * (weight * error).sum() / total
         return self.loss_weight * loss

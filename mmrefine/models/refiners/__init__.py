@@ -4,4 +4,6 @@ from mmrefine.models.refiners.flow import FlowRefiner
 from mmrefine.models.refiners.random_start import RandomStart
 from mmrefine.models.refiners.readout import FlowReadout, readout_for
 
-__all__ = ['FlowReadout', 'FlowRefiner', 'RandomStart', 'build_estimator', 'estimator_state', 'load_estimator', 'readout_for']
+__all__ = [
+    'FlowReadout', 'FlowRefiner', 'RandomStart', 'build_estimator', 'estimator_state', 'load_estimator', 'readout_for'
+]

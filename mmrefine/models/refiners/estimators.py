@@ -23,8 +23,8 @@ _PREFIX = 'estimator.'
 def build_estimator(estimator: Union[Mapping[str, Any], nn.Module]) -> nn.Module:
     """A flow estimator from its (stock) config, or the module itself.
 
-    The nested types of a stock config carry no scope, so the whole dict is built under the scope ``mmflow`` (F16); parts
-    of ours are reachable from there as ``mmrefine.<name>``. ``SyncBN`` becomes plain batch norm unless the run is
+    The nested types of a stock config carry no scope, so the whole dict is built under the scope ``mmflow`` (F16);
+    parts of ours are reachable from there as ``mmrefine.<name>``. ``SyncBN`` becomes plain batch norm unless the run is
     distributed (F15). Nested ``init_cfg=dict(type='Pretrained', ...)`` (the stages of FlowNet2 and MaskFlowNet) is left
     out: a refinement starts from a checkpoint of the whole network, and a download in between would replace it.
 
@@ -76,9 +76,9 @@ def _drop_pretrained(cfg: Dict[str, Any], where: str) -> None:
 class FrameNormalizer:
     """RGB frames in [0, 1] as a network's own data preprocessor would have fed them.
 
-    mmflow reads images as BGR grey levels, so a network sees BGR unless its ``data_preprocessor`` says ``bgr_to_rgb=True``
-    (weights of the official RAFT want that), and grey levels unless it has a ``mean`` and ``std``. Noise and other
-    augmentation of that preprocessor stay out: the pipeline owns augmentation.
+    mmflow reads images as BGR grey levels, so a network sees BGR unless its ``data_preprocessor`` says
+    ``bgr_to_rgb=True`` (weights of the official RAFT want that), and grey levels unless it has a ``mean`` and ``std``.
+    Noise and other augmentation of that preprocessor stay out: the pipeline owns augmentation.
 
     Args:
         data_preprocessor: of the built estimator; None is one that changes nothing.

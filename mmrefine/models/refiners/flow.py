@@ -1,61 +1,59 @@
-"""A stock flow network that learns from weighted labels."""
+"""A stock flow network that learns: from weighted labels, or without any."""
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Union
 
 import torch
-import torch.nn.functional as F
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmrefine.errors import ConfigError, MMRefineError
 from mmrefine.geometry import FramePad
-from mmrefine.models.refiners.loss_parts import built_losses
+from mmrefine.models.losses import build_losses
 from mmrefine.models.refiners.pair_estimator import PairEstimator
 from mmrefine.registry import MODELS
-from mmrefine.structures import FlowSample
+from mmrefine.structures import FlowOutputs, FlowSample, FlowTargets
 
 Outputs = Union[Dict[str, Tensor], List[FlowSample], List[Tensor]]
 
 
 @MODELS.register_module()
 class FlowRefiner(PairEstimator):
-    """Any flow estimator of mmflow, with losses that listen to the weight of a label.
+    """Any flow estimator of mmflow, with losses of ours.
 
-    The network itself stays as it is: its own ``loss()`` never sees the valid mask (F1) and its ``predict()`` forgets all
-    samples but the first (F2), so it is only asked for ``mode='tensor'``, and the answer is read out here. Keys of the
-    state dict are the stock keys behind ``estimator.``.
+    The network itself stays as it is: its own ``loss()`` never sees the valid mask (F1) and its ``predict()`` forgets
+    all samples but the first (F2), so it is only asked for ``mode='tensor'``, and the answer is read out here. Keys of
+    the state dict are the stock keys behind ``estimator.``.
 
     Args:
         estimator: a stock model config (see :func:`~mmrefine.models.refiners.build_estimator`), or a built network.
-        losses: configs of losses ``(flows, target, weight) -> scalar``; they are added up. May be empty for a network that
-            only predicts.
-        feature_losses: configs of losses ``(feat1, feat2, target, weight) -> scalar`` on the matching features, added too; only RAFT
-            and GMA have one feature grid to put them on.
+        losses: configs of losses ``(outputs, sample) -> scalar`` (:class:`~mmrefine.structures.contracts.MotionLoss`);
+            they are added up. Each says what it needs: labels, the matching features (only RAFT and GMA have one
+            feature grid), the way back. May be empty for a network that only predicts.
         train_start: config of where their iterations begin in mode 'loss', ``(target, weight) -> flow``, such as
             :class:`~mmrefine.models.RandomStart`. Default: zero.
         train_iters: iterations of RAFT and GMA in mode 'loss'. Default: what the estimator's config says.
         test_iters: iterations elsewhere. Default: the estimator's ``test_cfg.iters``, else its decoder's.
-        freeze_bn: keep the statistics of batch norm as they are while training, as RAFT's finetuning does; unlike mmflow's
-            switch this one survives ``.train()`` (F3).
-        max_corr_bytes: RAFT and GMA compare each cell with each. Where that takes more memory than this and no gradient is wanted,
-            the frames of a batch and the two directions take turns, and what does not fit alone is compared on demand: the same
-            flows, slower. The default holds one direction of a frame of 872 x 2048 px.
-        exit_below: px; :meth:`estimate_both` stops iterating once no pair of the batch moves by this much on average in an iteration.
-            Default: never.
+        freeze_bn: keep the statistics of batch norm as they are while training, as RAFT's finetuning does; unlike
+            mmflow's switch this one survives ``.train()`` (F3).
+        max_corr_bytes: RAFT and GMA compare each cell with each. Where that takes more memory than this and no gradient
+            is wanted, the frames of a batch and the two directions take turns, and what does not fit alone is compared
+            on demand: the same flows, slower. The default holds one direction of a frame of 872 x 2048 px.
+        exit_below: px; :meth:`estimate_both` stops iterating once no pair of the batch moves by this much on average in
+            an iteration. Default: never.
         data_preprocessor: config of what comes before; default :class:`~mmrefine.models.FramePreprocessor`.
         init_cfg: MMEngine's, for the refiner as a whole.
 
     Raises:
-        ConfigError: an estimator of no known family, or iterations, ``exit_below`` and the like for one that has none.
+        ConfigError: an estimator of no known family, or iterations, ``exit_below`` and the like for one that has none;
+            a loss that needs what this network cannot provide.
     """
 
     def __init__(self,
                  estimator: Union[Mapping[str, Any], nn.Module],
                  losses: Sequence[Mapping[str, Any]] = (),
-                 feature_losses: Sequence[Mapping[str, Any]] = (),
                  train_start: Optional[Mapping[str, Any]] = None,
                  train_iters: Optional[int] = None,
                  test_iters: Optional[int] = None,
@@ -65,10 +63,8 @@ class FlowRefiner(PairEstimator):
                  data_preprocessor: Optional[dict] = None,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(estimator, test_iters, max_corr_bytes, exit_below, data_preprocessor, init_cfg)
-        self.losses, self.feature_losses = built_losses(losses), built_losses(feature_losses)
-        if feature_losses and not self.accepts_flow_init:
-            raise ConfigError(f'model.feature_losses: {type(self.estimator).__name__} has no single feature grid; '
-                              'leave them out (only RAFT and GMA take them)')
+        provided = {'labels', 'backward'} | ({'features'} if self.accepts_flow_init else set())
+        self.losses, self.needs = build_losses(losses, provided)
         self.train_start: Optional[nn.Module] = None
         if train_start is not None:
             if not self.accepts_flow_init:
@@ -100,16 +96,16 @@ class FlowRefiner(PairEstimator):
 
         Args:
             inputs: ``(B, 2, 3, H, W)`` RGB in [0, 1], frame 1 and frame 2.
-            data_samples: one per pair; ``flow`` and ``weight`` are wanted in mode 'loss'.
+            data_samples: one per pair; with ``flow`` and ``weight`` where a loss or ``train_start`` needs labels.
             mode: 'loss', 'predict' or 'tensor'.
 
         Returns:
             'loss': ``loss_*`` by loss, and diagnostics whose names hold no "loss" (F11): ``epe_to_label`` (px, weighted
-            mean of the final flow) and ``label_share`` (mean weight). 'predict': the samples, each with ``pred_flow``
-            ``(2, H, W)`` px. 'tensor': flows ``(B, 2, H, W)`` px, coarse to fine.
+            mean of the final flow) and ``label_share`` (mean weight), where all samples have labels. 'predict': the
+            samples, each with ``pred_flow`` ``(2, H, W)`` px. 'tensor': flows ``(B, 2, H, W)`` px, coarse to fine.
 
         Raises:
-            ValueError: another mode, or no labels in mode 'loss'.
+            ValueError: another mode, or no labels in mode 'loss' where they are needed.
             MMRefineError: a loss that is nan or infinite.
         """
         frames1, frames2 = inputs[:, 0], inputs[:, 1]
@@ -121,11 +117,49 @@ class FlowRefiner(PairEstimator):
             return self.estimate(frames1, frames2)
         raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', got {mode!r}")
 
+    def _loss(self, frames1: Tensor, frames2: Tensor, samples: List[FlowSample]) -> Dict[str, Tensor]:
+        if not self.losses:
+            raise ConfigError('model.losses is empty, so there is nothing to learn from; '
+                              "add dict(type='MaskedSequenceLoss') (RAFT, GMA) or dict(type='MaskedPyramidLoss')")
+        sample = FlowTargets.of(samples)
+        if 'labels' in self.needs:
+            sample.label()
+        start = None if self.train_start is None else self.train_start(*sample.label())
+        outputs = self._outputs(frames1, frames2, start)
+        # autocast must not touch sums over all pixels
+        with torch.autocast(frames1.device.type, enabled=False):
+            results = {name: loss(outputs, sample) for name, loss in self.losses.items()}
+        for name in results:
+            if not bool(torch.isfinite(results[name])):
+                raise MMRefineError(
+                    f'{name} is {results[name].item():g}: training has diverged or started from broken weights; '
+                    'lower optim_wrapper.optimizer.lr, set optim_wrapper.clip_grad=dict(max_norm=1.0), '
+                    'and check the checkpoint it started from')
+        if sample.has_labels:
+            results.update(_diagnostics(outputs.flows[-1], *sample.label()))
+        return results
+
+    def _outputs(self, frames1: Tensor, frames2: Tensor, start: Optional[Tensor]) -> FlowOutputs:
+        """What the losses need, and no more."""
+        pad = FramePad(frames1.shape[-2], frames1.shape[-1], self.readout.divisor, self.readout.least)
+        padding = (pad.left, pad.right, pad.top, pad.bottom)
+        if 'backward' not in self.needs:
+            with self._features() as features:
+                flows = self._flows(frames1, frames2, start, self.train_iters)
+            return FlowOutputs(flows, frames1, frames2, None, (features[0], features[1]) if features else None, padding)
+        if start is not None:
+            start = torch.cat([start, torch.zeros_like(start)])  # the way back starts from rest
+        with self._features() as features:
+            flows = self._flows(torch.cat([frames1, frames2]), torch.cat([frames2, frames1]), start, self.train_iters)
+        there, back = zip(*(flow.chunk(2) for flow in flows))
+        found = (features[0].chunk(2)[0], features[1].chunk(2)[0]) if features else None
+        return FlowOutputs(there, frames1, frames2, back, found, padding)
+
     @contextlib.contextmanager
     def _features(self) -> Iterator[List[Tensor]]:
-        """Listens in on the encoder, whose features mmflow does not hand out: those of frame 1 and of frame 2, in a list."""
+        """Collects the encoder's features, which mmflow does not return: those of frame 1 and of frame 2, in a list."""
         features: List[Tensor] = []
-        if not self.feature_losses:
+        if 'features' not in self.needs:
             yield features
             return
 
@@ -139,39 +173,6 @@ class FlowRefiner(PairEstimator):
         finally:
             handle.remove()
 
-    def _padded_label(self, target: Tensor, weight: Tensor) -> Tuple[Tensor, Tensor]:
-        """A label on the padded frames that the features belong to; what was added has no weight."""
-        pad = FramePad(target.shape[-2], target.shape[-1], self.readout.divisor, self.readout.least)
-        return pad.pad(target), F.pad(weight, [pad.left, pad.right, pad.top, pad.bottom])
-
-    def _loss(self, frames1: Tensor, frames2: Tensor, samples: List[FlowSample]) -> Dict[str, Tensor]:
-        if not self.losses:
-            raise ConfigError('model.losses is empty, so there is nothing to learn from; '
-                              "add dict(type='MaskedSequenceLoss') (RAFT, GMA) or dict(type='MaskedPyramidLoss')")
-        target, weight = _labels(samples)
-        start = None if self.train_start is None else self.train_start(target, weight)
-        with self._features() as features:
-            flows = self._flows(frames1, frames2, start, self.train_iters)
-        results = {}
-        # autocast must not touch sums over all pixels
-        with torch.autocast(target.device.type, enabled=False):
-            for name, loss in self.losses.items():
-                results[name] = loss(flows, target, weight)
-            for name, loss in self.feature_losses.items():
-                results[name] = loss(*features, *self._padded_label(target, weight))
-        for name in results:
-            if not bool(torch.isfinite(results[name])):
-                raise MMRefineError(
-                    f'{name} is {results[name].item():g}: training has diverged or started from broken weights; '
-                    'lower optim_wrapper.optimizer.lr, set optim_wrapper.clip_grad=dict(max_norm=1.0), '
-                    'and check the checkpoint it started from')
-        with torch.no_grad():
-            off_x, off_y = (flows[-1].float() - target).masked_fill(weight == 0, 0.).split(1, dim=1)
-            error = torch.hypot(off_x, off_y)
-            results['epe_to_label'] = (weight * error).sum() / weight.sum().clamp(min=1e-6)
-            results['label_share'] = weight.mean()
-        return results
-
     def _predict(self, frames1: Tensor, frames2: Tensor,
                  samples: Optional[List[FlowSample]]) -> List[FlowSample]:
         flow = self.estimate(frames1, frames2)[-1].float()
@@ -183,9 +184,9 @@ class FlowRefiner(PairEstimator):
         return samples
 
 
-def _labels(samples: Sequence[FlowSample]) -> Tuple[Tensor, Tensor]:
-    """The stacked labels of a batch: ``(B, 2, H, W)`` px and ``(B, 1, H, W)``."""
-    if not samples or any('flow' not in s or 'weight' not in s for s in samples):
-        raise ValueError("mode 'loss' needs data_samples with flow and weight; "
-                         'does the train pipeline load labels (LoadLabel) and pack them (PackPair)?')
-    return (torch.stack([s.flow for s in samples]).float(), torch.stack([s.weight for s in samples]).float())
+@torch.no_grad()
+def _diagnostics(flow: Tensor, target: Tensor, weight: Tensor) -> Dict[str, Tensor]:
+    """How far the final flow is from the label, and how much label there is."""
+    off_x, off_y = (flow.float() - target).masked_fill(weight == 0, 0.).split(1, dim=1)
+    error = torch.hypot(off_x, off_y)
+    return dict(epe_to_label=(weight * error).sum() / weight.sum().clamp(min=1e-6), label_share=weight.mean())

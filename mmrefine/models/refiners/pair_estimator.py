@@ -82,10 +82,11 @@ class PairEstimator(BaseModel):
         Args:
             frames1: ``(B, 3, H, W)`` RGB in [0, 1], any H and W.
             frames2: the same shape.
-            flow_init_fw: ``(B, 2, H, W)`` px to start from, from ``frames1`` to ``frames2``; only where ``accepts_flow_init``.
+            flow_init_fw: ``(B, 2, H, W)`` px to start from, from ``frames1`` to ``frames2``; only where
+                ``accepts_flow_init``.
             flow_init_bw: the same the other way. One without the other: the other starts from rest.
-            names: for each frame of ``frames1`` and of ``frames2`` what names its picture, hashable: frames of one name are encoded
-                once. Default: each of the ``2 B`` frames is encoded.
+            names: for each frame of ``frames1`` and of ``frames2`` what names its picture, hashable: frames of one name
+                are encoded once. Default: each of the ``2 B`` frames is encoded.
             memory: where to look for named frames of earlier calls (with the same weights), and to keep them.
             iters: as for :meth:`estimate`.
 
@@ -93,7 +94,8 @@ class PairEstimator(BaseModel):
             forward and backward flow, each ``(B, 2, H, W)`` px.
 
         Raises:
-            ValueError: frames of different shapes, ``flow_init_*`` for a network that cannot use it, or names that do not fit.
+            ValueError: frames of different shapes, ``flow_init_*`` for a network that cannot use it, or names that do
+                not fit.
             ConfigError: as for :meth:`estimate`.
         """
         rest = frames1.new_zeros(len(frames1), 2, *frames1.shape[-2:])
@@ -170,7 +172,7 @@ class PairEstimator(BaseModel):
         return pad, pad.pad(self.normalize(frames1)), pad.pad(self.normalize(frames2))
 
     def _in_cells(self, flow_init: Tensor, pad: FramePad) -> Tensor:
-        """A flow to start from on the feature grid, in cells of (as a rule) 8 px; a cell starts from the mean of its pixels."""
+        """A flow to start from on the feature grid, in cells (as a rule 8 px); each takes the mean of its pixels."""
         decoder: Any = self.estimator.decoder
         # the decoder scales its answer up by this many px a cell
         cell = 2**(decoder.num_levels - 1)
@@ -196,7 +198,8 @@ class PairEstimator(BaseModel):
         if self.exit_below is None:
             return
         if not self.exit_below > 0:
-            raise ConfigError(f'model.exit_below must be above 0 px, or None to run all iterations, got {self.exit_below}')
+            raise ConfigError('model.exit_below must be above 0 px, or None to run all iterations, '
+                              f'got {self.exit_below}')
         if not is_known(self.estimator):
-            raise ConfigError(f'model.exit_below={self.exit_below}: {type(self.estimator).__name__} is not run by our own iterations; '
-                              'leave it out (only RAFT and GMA of mmflow take it)')
+            raise ConfigError(f'model.exit_below={self.exit_below}: {type(self.estimator).__name__} is not run by our '
+                              'own iterations; leave it out (only RAFT and GMA of mmflow take it)')

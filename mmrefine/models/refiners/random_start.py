@@ -13,13 +13,14 @@ from mmrefine.registry import MODELS
 class RandomStart(nn.Module):
     """Starts the iterations of RAFT or GMA from the label, moved and bent at random, as often as ``prob`` says.
 
-    A network that has only ever started from zero may learn to answer in its first iteration and to do nothing in the others: then
-    more iterations do not help, and neither does a start from a known flow (the second look of
-    :class:`~mmrefine.labeling.CascadeView`, the next frame of a video). Starts of every quality, from several cells away to nearly
-    right, make each iteration learn to move any flow closer.
+    A network that has only ever started from zero may learn to answer in its first iteration and to do nothing in the
+    others: then more iterations do not help, and neither does a start from a known flow (the second look of
+    :class:`~mmrefine.labeling.CascadeView`, the next frame of a video). Starts of every quality, from several cells
+    away to nearly right, make each iteration learn to move any flow closer.
 
-    ``start = a label + u (shift + bend)``: per pair, ``a`` is 1 or, in a quarter of them, uniform in [0, 1]; ``u`` in [0, 1] is
-    squared, so that nearly right starts are the most frequent; ``shift`` is one vector and ``bend`` a smooth field.
+    ``start = a label + u (shift + bend)``: per pair, ``a`` is 1 or, in a quarter of them, uniform in [0, 1]; ``u`` in
+    [0, 1] is squared, so that nearly right starts are the most frequent; ``shift`` is one vector and ``bend`` a smooth
+    field.
 
     Args:
         prob: share of the pairs that start so, in [0, 1]; the others start from zero, as a network does in use.

@@ -29,8 +29,7 @@ def check_dtype(dtype: str) -> str:
 
 
 class FrozenTeacher(nn.Module):
-    """A copy of a refiner that can neither learn nor change mode (F3 in docs/platform.md). Implements
-    ``FlowEstimator``.
+    """A copy of a refiner that can neither learn nor change mode. Implements ``FlowEstimator``.
 
     Args:
         refiner: the student as it is now; it is copied, so later training does not touch the teacher.
@@ -55,7 +54,7 @@ class FrozenTeacher(nn.Module):
 
     def train(self, mode: bool = True) -> 'FrozenTeacher':
         """Stay in evaluation mode, whatever is asked."""
-        return super().train(False)  # MMEngine calls .train() every iteration (F3 in docs/platform.md)
+        return super().train(False)  # MMEngine calls .train() every iteration, F3 in docs/platform.md
 
     @torch.no_grad()
     def estimate(self,

@@ -1,0 +1,213 @@
+"""What one pass over a video file finds: when each frame is shown, where decoding can begin, and what is damaged."""
+from __future__ import annotations
+
+import bisect
+import os
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Callable, Dict, List, Optional, Set, Tuple
+
+import av
+
+from mmrefine.errors import InputError
+from mmrefine.fileio.video.stream import Decoded, Messages, Unreadable, VideoStream
+
+# of the files that were looked at last; a file that has changed is looked at again
+_CACHED_INDEXES = 16
+_CACHE: 'OrderedDict[Tuple[str, int, int, int], VideoIndex]' = OrderedDict()
+
+
+@dataclass(frozen=True)
+class VideoIndex:
+    """The frames of a video file in order of presentation.
+
+    Args:
+        size: (height, width) of every frame after rotation, px.
+        stamps: timestamp of each frame in units of the stream, rising; None if the file has none that can be relied on.
+        seconds: the same in s from the first frame.
+        checksums: of each frame; None for a frame that cannot be decoded at all.
+        starts: timestamps of the key frames, rising: (when it is shown, when it is decoded).
+        corrupt: number of each frame that cannot be trusted -> why, in a few words.
+        rate: frames a second on average, as the file says; None if it does not.
+        promised: number of frames that the file says it has; 0 if it does not.
+        interlaced: whether any frame consists of two half pictures of different moments.
+    """
+    size: Tuple[int, int]
+    stamps: Optional[List[int]]
+    seconds: List[float]
+    checksums: List[Optional[int]]
+    starts: List[Tuple[int, int]]
+    corrupt: Dict[int, str]
+    rate: Optional[float]
+    promised: int
+    interlaced: bool
+
+
+def index_video(path: Path, step: Callable[[int], None] = lambda done: None) -> VideoIndex:
+    """Decode a video file once; that of an unchanged file is remembered.
+
+    Decoders repair what they cannot read, so that a damaged frame comes out as a mosaic without an error. A frame is corrupt if FFmpeg
+    flags it, fails to decode it or complains while it does, and so is what follows in order of decoding up to the next key frame.
+
+    Args:
+        path: the file.
+        step: called with the number of frames that were decoded.
+
+    Raises:
+        InputError: not a video, one that is cut off, of fewer than two frames, or of frames of several sizes.
+    """
+    if not path.is_file():
+        raise InputError(f'{path}: there is no such file; check the path')
+    state = os.stat(path)
+    key = (os.path.abspath(path), state.st_ino, state.st_size, state.st_mtime_ns)
+    if key not in _CACHE:
+        _CACHE[key] = _Pass(path, step).index()
+        while len(_CACHE) > _CACHED_INDEXES:
+            _CACHE.popitem(last=False)
+    return _CACHE[key]
+
+
+def frame_name(number: int) -> str:
+    """The name of a frame of a video, as labels and flow files have it."""
+    return f'frame_{number:06d}'
+
+
+@dataclass
+class _Packet:
+    """One packet: when its frame is shown (None: not known) and decoded, whether decoding can begin with it, and what is wrong with it."""
+    shown: Optional[int]
+    decoded: Optional[int]
+    is_key: bool
+    failure: Optional[str] = None
+
+
+@dataclass
+class _Pass:
+    """One pass over a file."""
+    path: Path
+    step: Callable[[int], None]
+    packets: List[_Packet] = field(default_factory=list)
+    stamps: List[Optional[int]] = field(default_factory=list)
+    checksums: List[int] = field(default_factory=list)
+    flagged: Dict[Optional[int], str] = field(default_factory=dict)
+    size: Tuple[int, int] = (0, 0)
+    interlaced: bool = False
+    cut: Optional[str] = None
+
+    def index(self) -> VideoIndex:
+        with Messages() as messages:
+            try:
+                stream = VideoStream(self.path)
+            except Unreadable as error:
+                raise self._unusable(self._reason()) from error
+            try:
+                messages.take()  # what is said while a file is opened is of no frame
+                self._read(stream, messages)
+                promised, rate = stream.stream.frames - self._left_out, stream.stream.average_rate
+                base = stream.stream.time_base
+            finally:
+                stream.close()
+        if self.cut or len(self.checksums) < 2:
+            raise self._unusable(f'truncated: {self.cut}' if self.cut else '')
+        stamps = [stamp for stamp in self.stamps if stamp is not None]
+        if len(stamps) < len(self.stamps) or any(one >= two for one, two in zip(stamps, stamps[1:])) or base is None:
+            return self._without_stamps(None if rate is None else float(rate), promised)
+        return self._with_stamps(stamps, float(base), None if rate is None else float(rate), promised)
+
+    def _read(self, stream: VideoStream, messages: Messages) -> None:
+        self._left_out = 0
+        last_is_whole, end = True, 0
+        for packet in stream.packets():
+            said = messages.take()
+            if packet.size:
+                last_is_whole = not packet.is_corrupt
+                end = max(end, (packet.pts or 0) + (packet.duration or 0))
+                self._left_out += packet.is_discard
+                self.packets.append(_Packet(_time_of(packet), packet.dts, packet.is_keyframe))
+            elif said or not last_is_whole:
+                self.cut = self._shortage(stream, end, said or 'the last packet is incomplete')
+            frames, failure = stream.decode(packet)
+            failure = messages.take() or failure or (said if packet.size else None)
+            if failure and packet.size and not packet.is_discard:
+                self.packets[-1].failure = failure
+            for frame in frames:
+                self._add(frame, stream)
+            self.step(len(self.checksums))
+
+    def _shortage(self, stream: VideoStream, end: int, said: str) -> Optional[str]:
+        """``said`` of the end of the file, if the file promises more than there was."""
+        promised, duration = stream.stream.frames - self._left_out, stream.container.duration
+        lasted = end * float(stream.stream.time_base or 0) * av.time_base
+        start = stream.container.start_time or 0
+        is_short = promised > len(self.packets) - self._left_out or (duration or 0) + start > lasted + 0.01 * av.time_base
+        return said if is_short else None
+
+    def _add(self, frame: av.VideoFrame, stream: VideoStream) -> None:
+        turned = round(frame.rotation / 90) % 2
+        size = (frame.width, frame.height) if turned else (frame.height, frame.width)
+        if self.checksums and size != self.size:
+            raise InputError(f'{self.path}: the picture size changes from {self.size[1]} x {self.size[0]} to {size[1]} x {size[0]} at '
+                             f'frame {len(self.checksums)}; cut the video there')
+        self.size = size
+        self.stamps.append(frame.pts)
+        self.checksums.append(Decoded(frame, frame).checksum())
+        self.interlaced |= frame.interlaced_frame
+        if frame.is_corrupt:
+            self.flagged[frame.pts] = 'flagged as damaged by the decoder'
+
+    def _with_stamps(self, stamps: List[int], base: float, rate: Optional[float], promised: int) -> VideoIndex:
+        corrupt = self._damage(set(stamps), stamps[0])
+        checksums: Dict[int, Optional[int]] = dict.fromkeys(corrupt)
+        checksums.update(zip(stamps, self.checksums))
+        every = sorted(checksums)
+        starts = sorted((packet.shown, packet.shown if packet.decoded is None else packet.decoded) for packet in self.packets
+                        if packet.is_key and packet.shown is not None and not packet.failure)
+        return VideoIndex(self.size, every, [round((stamp - every[0]) * base, 6) for stamp in every], [checksums[one] for one in every],
+                          starts, {bisect.bisect(every, stamp) - 1: why for stamp, why in sorted(corrupt.items())}, rate, promised,
+                          self.interlaced)
+
+    def _without_stamps(self, rate: Optional[float], promised: int) -> VideoIndex:
+        count = len(self.checksums)
+        corrupt = {number: self.flagged[stamp] for number, stamp in enumerate(self.stamps) if stamp in self.flagged}
+        return VideoIndex(self.size, None, [round(number / (rate or 25.), 6) for number in range(count)], list(self.checksums), [], corrupt,
+                          rate, promised, self.interlaced)
+
+    def _damage(self, there: Set[int], first: int) -> Dict[int, str]:
+        """Timestamps of what is damaged or predicted from it, from the first good frame on; also of packets that gave no frame."""
+        found: Dict[int, str] = {}
+        spreads = from_before = False
+        key = first
+        for packet in self.packets:  # in order of decoding
+            stamp = packet.shown
+            if stamp is None or stamp < first:
+                continue
+            if packet.is_key:
+                spreads, from_before, key = False, spreads, stamp
+            why = packet.failure or self.flagged.get(stamp)
+            # frames that are shown before their key frame are predicted from what was before it, too
+            if why or spreads or (from_before and stamp < key):
+                if stamp in there or packet.failure or spreads:
+                    found[stamp] = why or 'predicted from a damaged frame'
+            spreads = spreads or bool(why)
+        return found
+
+    def _reason(self) -> str:
+        """Why FFmpeg cannot open the file, if that is known."""
+        with open(self.path, 'rb') as file:
+            head = file.read(8)
+        if head[4:] == b'ftyp':  # mp4 and mov, whose index most cameras write last
+            return 'truncated: its index is missing or cut off'
+        return '' if head else 'the file is empty'
+
+    def _unusable(self, found: str) -> InputError:
+        count = len(self.checksums)
+        short = count < 2 and not found
+        found = found or ('too short' if count else 'damaged, or of an unknown kind')
+        return InputError(f'{self.path}: the video cannot be used ({found}), {count} frame{"s" * (count != 1)} can be decoded; '
+                          f'{"motion needs at least 2, " * short}copy it again'
+                          f'{", or convert what is left of it (ffmpeg -i)" * (count > 1)}')
+
+
+def _time_of(packet: av.Packet) -> Optional[int]:
+    return packet.dts if packet.pts is None else packet.pts

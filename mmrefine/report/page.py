@@ -1,0 +1,118 @@
+"""The report as one static page: no network, readable on a phone, with script only where there is a slider to move."""
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping
+
+from markupsafe import Markup
+
+from mmrefine.evaluation.labels.quality import SPEED_PREFIX
+from mmrefine.report.formats import format_value, title_in_text
+from mmrefine.report.headlines import VIDEOS, figures, sample_name, sentences
+from mmrefine.report.known_figures import figure_of, figures_of, label_figures, main_figures, witness_figures
+from mmrefine.report.plots import Dot, dot_plot, line_plot
+from mmrefine.report.record import change_percent
+from mmrefine.report.template import FOLDER, render
+from mmrefine.structures.figures import Figure
+
+VERDICTS = {
+    'student': ('green', 'The guard accepts the student'),
+    'teacher': ('amber', 'The guard hands back the original network'),
+    'not run': ('', 'The guard was not run'),
+}
+# of the guard; what else a record says of it is shown as it is
+GUARD_PARTS = ('verdict', 'reason', 'chosen', 'witnesses', 'candidates', 'looks', 'general', 'held_out', 'score')
+CURVES = {'loss': 'training loss', 'epe_to_label': 'distance to the labels [px]', 'lr': 'learning rate',
+          'grad_norm': 'norm of the gradient'}
+
+
+def render_page(record: Mapping[str, Any]) -> str:
+    """The whole page; every string of the record is escaped.
+
+    Args:
+        record: a complete record of strict JSON values, see :mod:`mmrefine.report.record`. The paths of pictures are
+            relative to the folder of the page.
+    """
+    guard = record['guard']
+    verdict = str(guard.get('verdict', 'not run'))
+    color, decision = VERDICTS.get(verdict, ('', verdict))
+    groups = [(str(name), group) for name, group in record['groups'].items()]
+    sections = [(f'group-{i}', _title(name), _group(name, group)) for i, (name, group) in enumerate(groups, 1)]
+    changed = [(_title(name), group['changes'], figure_of(str(group['changes'].get('metric')), group))
+               for name, group in groups if (group.get('changes') or {}).get('pairs')]
+    sections += [
+        ('guard', 'Regression guard', _guard(guard, decision)),
+        ('pairs', 'Frame pairs that changed most',
+         render('pairs.html', groups=changed, change_percent=change_percent, title_in_text=title_in_text)),
+        ('labels', 'Labels', _labels(record['labels'])),
+        ('curves', 'Training', _curves(record.get('curves', {}))),
+        ('pictures', 'Pictures', render('pictures.html', pictures=record['pictures'])),
+        ('made', 'How it was made', render('made.html', record=record)),
+    ]
+    style, script = (Markup((FOLDER / name).read_text(encoding='utf-8')) for name in ('style.css', 'slider.js'))
+    page = render('page.html', sentences=sentences(record), color=color, decision=decision, figures=figures(record),
+                  sample=sample_name(guard), sections=[one for one in sections if one[2]], style=style, script=script)
+    return f'{page}\n'
+
+
+def _title(group: str) -> str:
+    title = VIDEOS.get(group, group)
+    return title[:1].upper() + title[1:]
+
+
+def _group(name: str, group: Mapping[str, Any]) -> Markup:
+    shown = figures_of(group)
+    main = main_figures(group)
+    return render('scores.html', name=name, group=group, main=main, more=[one for one in shown if one not in main])
+
+
+def _guard(guard: Mapping[str, Any], decision: str) -> Markup:
+    candidates: List[Dict[str, Any]] = guard.get('candidates') or []
+    chosen = guard.get('chosen') or {}
+    students = list(dict.fromkeys(one.get('iter') for one in candidates))
+    dots = [Dot(100 * one['step'], one['change_percent'], one.get('interval_percent') or (None, None),
+                _same(one, chosen), students.index(one.get('iter')))
+            for one in candidates if one.get('change_percent') is not None and one.get('step') is not None]
+    axes = 'way from teacher to student [%]', 'change of the label-free score [%]'
+    reason = ': '.join([decision, *([str(guard['reason'])] if guard.get('reason') else [])])
+    return render(
+        'guard.html', guard=guard, reason=reason[:1].upper() + reason[1:] + ('' if reason.endswith('.') else '.'),
+        candidates=[(one, _same(one, chosen)) for one in candidates], students=students, sample=sample_name(guard),
+        plot=dot_plot(dots, *axes, 'teacher') if dots else '',
+        witnesses=witness_figures(guard), change_percent=change_percent,
+        forgetting=next((figure for figure in figures(dict(guard=guard)) if figure['name'] == 'general'), None),
+        rest={key: value for key, value in guard.items() if key not in GUARD_PARTS})
+
+
+def _same(candidate: Mapping[str, Any], chosen: Mapping[str, Any]) -> bool:
+    return all(candidate.get(key) == chosen.get(key) for key in ('iter', 'step'))
+
+
+def _labels(labels: Mapping[str, Any]) -> Markup:
+    if not labels:
+        return Markup('')
+    scenes = labels.get('scenes') or {}
+    overall = {key: value for key, value in labels.items() if not isinstance(value, (Mapping, list, str))}
+    lines = [*scenes.items(), *([('overall', overall)] if overall else [])]
+    columns = label_figures(name for stats in [overall, *scenes.values()] for name in stats
+                            if not name.startswith(SPEED_PREFIX))
+    rows = [(name, [_statistic(stats.get(column.name), column) for column in columns]) for name, stats in lines]
+    edges = [f'{edge:g}' for edge in (labels.get('quality') or {}).get('cycle_error', {}).get('edges_px', ())]
+    bins = [f'{low}–{high}' for low, high in zip(edges, edges[1:])] + [f'{low}+' for low in edges[-1:]]
+    return render('labels.html', labels=labels, columns=columns, rows=rows, overall=bool(overall), cycle_bins=bins)
+
+
+def _statistic(value: Any, figure: Figure) -> str:
+    """A store keeps shares in [0, 1]."""
+    return format_value(100 * value if figure.unit == '%' and isinstance(value, float) else value)
+
+
+def _curves(curves: Mapping[str, Any]) -> Markup:
+    """A plot of each curve that has points."""
+    plots, steps = [], 1
+    for name, curve in curves.items():
+        both = zip(curve.get('steps') or [], curve.get('values') or [])
+        points = [point for point in both if None not in point]
+        if points:
+            plots.append(line_plot(CURVES.get(name, name.replace('_', ' ')), points, 'optimiser step'))
+            steps = max(steps, curve.get('mean_of', 1))
+    return render('curves.html', plots=plots, steps=steps)

@@ -1,0 +1,201 @@
+"""Losses that need no label: colours, smoothness, the round trip."""
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from mmrefine.models import CycleLoss, PhotometricLoss, SmoothnessLoss
+from mmrefine.structures import FlowOutputs, FlowTargets
+
+TINY = 1e-3  # the epsilon of the Charbonnier penalty
+LOSSES = [
+    pytest.param(PhotometricLoss('color'), id='color'),
+    pytest.param(PhotometricLoss('census'), id='census'),
+    pytest.param(SmoothnessLoss(order=1), id='first order'),
+    pytest.param(SmoothnessLoss(order=2), id='second order'),
+    pytest.param(CycleLoss(), id='cycle'),
+]
+
+
+def value_of(loss, flows, frames1=None, frames2=None, flows_bw=None):
+    frames1 = torch.zeros(1, 3, *flows[-1].shape[-2:]) if frames1 is None else frames1
+    outputs = FlowOutputs(flows, frames1, frames1 if frames2 is None else frames2, flows_bw)
+    return loss(outputs, FlowTargets())
+
+
+def constant(x, y, height=10, width=12):
+    return torch.tensor([x, y]).view(1, 2, 1, 1).expand(1, 2, height, width).clone()
+
+
+def grey(values):
+    """Frames ``(1, 3, H, W)`` of equal channels."""
+    return values.view(1, 1, *values.shape[-2:]).expand(1, 3, -1, -1).clone()
+
+
+# colours
+def test_frames_of_two_levels_differ_by_the_penalty_of_their_difference():
+    """(0.3^2 + 0.001^2)^0.45 at every pixel, whatever the motion, as long as it stays inside."""
+    dark, bright = torch.full((1, 3, 10, 12), 0.2), torch.full((1, 3, 10, 12), 0.5)
+    wanted = (0.3**2 + TINY**2)**0.45
+    for flow in (constant(0., 0.), constant(3., -2.)):
+        assert value_of(PhotometricLoss('color', gamma=1.), [flow], dark, bright) == pytest.approx(wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize('residual, least', [('color', TINY**0.9), ('census', 0.01**0.4)])
+def test_the_true_motion_is_the_minimum_and_costs_what_the_penalty_costs_at_zero(residual, least):
+    image = torch.rand(1, 3, 24, 30)
+    loss = PhotometricLoss(residual)
+    # frame 2 is frame 1 moved by (2, 1); the pixels that came in are not asked for
+    frames2 = image.roll((1, 2), dims=(2, 3))
+    seen = [frames[..., :-1, :-2] for frames in (image, frames2)]
+    costs = {(x, y): float(value_of(loss, [constant(float(x), float(y), 23, 28)], *seen))
+             for x in (0, 1, 2, 3) for y in (0, 1, 2)}
+    assert min(costs, key=costs.get) == (2, 1)
+    assert value_of(loss, [constant(0., 0., 24, 30)], image) == pytest.approx(least, rel=1e-3)
+
+
+def test_census_is_the_formula_written_out():
+    torch.manual_seed(1)
+    frames1, frames2 = torch.rand(1, 3, 8, 7), torch.rand(1, 3, 8, 7)
+    levels = [255 * (0.299 * f[0, 0] + 0.587 * f[0, 1] + 0.114 * f[0, 2]).double() for f in (frames1, frames2)]
+    total = 0.
+    for y in (3, 4):  # x = 3 is the only column whose window fits
+        distance = 0.
+        for dy in range(-3, 4):
+            for dx in range(-3, 4):
+                first, second = (float(level[y + dy, 3 + dx] - level[y, 3]) for level in levels)
+                s = (first / math.sqrt(0.81 + first**2) - second / math.sqrt(0.81 + second**2))**2
+                distance += s / (0.1 + s)
+        total += (distance + 0.01)**0.4 / 2
+    found = value_of(PhotometricLoss('census'), [constant(0., 0., 8, 7)], frames1, frames2)
+    assert found == pytest.approx(total, rel=1e-4)
+
+
+def test_a_brighter_frame_is_the_same_to_census_and_another_to_colour():
+    image = 0.7 * torch.rand(1, 3, 16, 16)
+    still = [constant(0., 0., 16, 16)]
+    assert value_of(PhotometricLoss('census'), still, image, image + 0.2) == pytest.approx(0.01**0.4, rel=1e-3)
+    wanted = (0.2**2 + TINY**2)**0.45
+    assert value_of(PhotometricLoss('color'), still, image, image + 0.2) == pytest.approx(wanted, rel=1e-3)
+
+
+def test_only_pixels_that_land_inside_count():
+    """The motion leads the right half out of the frame; what is there changes nothing."""
+    flow = torch.zeros(1, 2, 8, 10)
+    flow[:, 0, :, 5:] = 20.
+    frames1, frames2 = torch.rand(1, 3, 8, 10), torch.rand(1, 3, 8, 10)
+    loss = PhotometricLoss('color')
+    before = value_of(loss, [flow], frames1, frames2)
+    frames1[..., 5:] = 0.
+    assert torch.equal(value_of(loss, [flow], frames1, frames2), before)
+    half = value_of(loss, [flow[..., :5]], frames1[..., :5], frames2[..., :5])
+    assert before == pytest.approx(float(half), rel=1e-5)
+
+
+# smoothness
+def test_a_ramp_costs_its_slope_in_first_order_and_nothing_in_second():
+    """u grows by 3 px a pixel along x: the mean over u and v, half of the sum over x and y."""
+    flow = torch.zeros(1, 2, 10, 12)
+    flow[:, 0] = 3. * torch.arange(12.)
+    wanted = ((math.hypot(3., TINY) + TINY) / 2 + TINY) / 2
+    assert value_of(SmoothnessLoss(order=1), [flow]) == pytest.approx(wanted, rel=1e-5)
+    assert value_of(SmoothnessLoss(order=2), [flow]) == pytest.approx(TINY, rel=1e-5)
+    bent = 2. * torch.arange(12.).view(1, 1, 1, 12)**2 * torch.tensor([1., 0.]).view(1, 2, 1, 1).expand(1, 2, 10, 1)
+    wanted = ((math.hypot(4., TINY) + TINY) / 2 + TINY) / 2  # f(x-1) - 2 f(x) + f(x+1) = 2 * 2
+    assert value_of(SmoothnessLoss(order=2), [bent]) == pytest.approx(wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize('order', [1, 2])
+def test_smoothness_knows_no_axis(order):
+    torch.manual_seed(2)
+    flow, frames, loss = torch.randn(1, 2, 9, 12), torch.rand(1, 3, 9, 12), SmoothnessLoss(order, edge=2.)
+    turned = value_of(loss, [flow.transpose(2, 3)], frames.transpose(2, 3))
+    assert value_of(loss, [flow], frames) == pytest.approx(float(turned), rel=1e-5)
+    assert value_of(loss, [-flow.flip(3)], frames.flip(3)) == pytest.approx(float(turned), rel=1e-5)
+
+
+def test_an_edge_of_the_picture_lets_the_motion_go_by_its_contrast():
+    """A step of 4 px on an edge of 0.1 grey costs exp(-20 * 0.1) of what it costs elsewhere."""
+    flow, image = torch.zeros(1, 2, 4, 2), torch.zeros(4, 2)
+    flow[:, 0, :, 1], image[:, 1] = 4., 0.1
+    loss = SmoothnessLoss(edge=20.)
+    elsewhere = value_of(loss, [flow]) - TINY / 2
+    assert value_of(loss, [flow], grey(image)) - TINY / 2 == pytest.approx(math.exp(-2.) * float(elsewhere), rel=1e-4)
+
+
+# the round trip
+def test_a_motion_that_comes_back_costs_nothing_and_any_other_its_miss():
+    flow = constant(2., -1.)
+    assert value_of(CycleLoss(), [flow], flows_bw=[-flow]) == pytest.approx(TINY**0.9, rel=1e-4)
+    wanted = ((3.**2 + TINY**2)**0.45 + TINY**0.9) / 2  # 3 px along x, none along y, the same both ways
+    assert value_of(CycleLoss(), [flow], flows_bw=[constant(1., 1.)]) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_the_round_trip_is_the_same_either_way():
+    torch.manual_seed(3)
+    there, back = torch.randn(2, 1, 2, 9, 12)
+    assert torch.equal(value_of(CycleLoss(), [there], flows_bw=[back]), value_of(CycleLoss(), [back], flows_bw=[there]))
+    with pytest.raises(ValueError, match='CycleLoss needs the way back'):
+        value_of(CycleLoss(), [there])
+
+
+# all of them
+@pytest.mark.parametrize('loss', LOSSES)
+def test_earlier_iterates_count_less_and_loss_weight_scales_the_loss(loss):
+    torch.manual_seed(4)
+    flows, back = torch.randn(2, 2, 1, 2, 9, 12)
+    frames1, frames2 = torch.rand(2, 1, 3, 9, 12)
+    first, last = (value_of(loss, [flow], frames1, frames2, [way]) for flow, way in zip(flows, back))
+    both = value_of(loss, list(flows), frames1, frames2, list(back))
+    assert both == pytest.approx(0.8 * float(first) + float(last), rel=1e-5)
+    settings = dict(residual=loss.residual) if isinstance(loss, PhotometricLoss) else {}
+    settings.update(dict(order=loss.order) if isinstance(loss, SmoothnessLoss) else {})
+    tenfold = type(loss)(**settings, gamma=0.8, loss_weight=10.)
+    assert value_of(tenfold, list(flows), frames1, frames2, list(back)) == pytest.approx(10 * float(both), rel=1e-5)
+
+
+@pytest.mark.parametrize('loss', LOSSES)
+def test_the_gradient_is_that_of_the_formula(loss):
+    """In float64, at motion that ends between pixels and inside."""
+    torch.manual_seed(5)
+    frames1, frames2 = torch.rand(2, 1, 3, 9, 10, dtype=torch.float64)
+    rest = torch.tensor([0.4, -0.3], dtype=torch.float64).view(1, 2, 1, 1)
+    there, back = (sign * rest + 0.05 * torch.rand(1, 2, 9, 10, dtype=torch.float64) for sign in (1, -1))
+    there.requires_grad_(), back.requires_grad_()
+
+    def value(flow_fw, flow_bw):
+        return value_of(loss, [flow_fw], frames1, frames2, [flow_bw])
+
+    assert torch.autograd.gradcheck(value, (there, back), atol=1e-5, rtol=1e-3)
+
+
+@pytest.mark.parametrize('loss', [part for part in LOSSES if 'order' not in part.id])
+def test_motion_that_leaves_gives_zero_and_zero_gradient(loss):
+    flow, back = constant(50., 0.).requires_grad_(), constant(50., 0.).requires_grad_()
+    value = value_of(loss, [flow], torch.rand(1, 3, 10, 12), torch.rand(1, 3, 10, 12), [back])
+    value.backward()
+    assert value == 0 and not flow.grad.any() and (back.grad is None or not back.grad.any())
+
+
+@pytest.mark.parametrize('order', [1, 2])
+def test_edges_everywhere_leave_zero_and_zero_gradient(order):
+    """exp(-150) is 0 in float32; stripes of period 4 change over one pixel or over two, in both directions."""
+    stripes = (torch.arange(12) // 2 % 2).float() if order == 2 else (torch.arange(12) % 2).float()
+    flow = torch.randn(1, 2, 12, 12, requires_grad=True)
+    value = value_of(SmoothnessLoss(order), [flow], grey((stripes[:, None] + stripes) % 2))
+    value.backward()
+    assert value == 0 and not flow.grad.any()
+
+
+@pytest.mark.parametrize('build, found', [
+    (lambda: PhotometricLoss(gamma=0.), r'gamma must lie in \(0, 1\], got 0'),
+    (lambda: CycleLoss(gamma=1.5), 'got 1.5'),
+    (lambda: PhotometricLoss('ssim'), "residual must be 'census' or 'color', got 'ssim'"),
+    (lambda: SmoothnessLoss(order=3), 'order must be 1 or 2, got 3'),
+    (lambda: SmoothnessLoss(edge=-1.), 'edge must be at least 0, got -1'),
+])
+def test_settings_that_are_invalid_are_named(build, found):
+    with pytest.raises(ValueError, match=found):
+        build()
