@@ -3,7 +3,7 @@
 ::
 
     MMRefineError
-    |-- ConfigError        a config says something that cannot be meant
+    |-- ConfigError        a config says something invalid
     |-- InputError         a frame, video or folder that cannot be used
     |-- CheckpointError    a checkpoint that is missing, broken or of another model
     |-- LabelStoreError    a label store that cannot be read or written
@@ -21,7 +21,7 @@ class MMRefineError(Exception):
 
 
 class ConfigError(MMRefineError, ValueError):
-    """A config key that does not exist, or a value that cannot be meant."""
+    """A config key that does not exist, or an invalid value."""
 
 
 class InputError(MMRefineError):

@@ -47,7 +47,8 @@ optim_wrapper = dict(
 # the rate stays where it is until the last 3000 steps, so any checkpoint of the long part can be finished by them
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=500),
-    dict(type='LinearLR', start_factor=1., end_factor=0.01, by_epoch=False, begin='{max_iters-3000}', end='{max_iters}'),
+    dict(
+        type='LinearLR', start_factor=1., end_factor=0.01, by_epoch=False, begin='{max_iters-3000}', end='{max_iters}'),
 ]
 default_hooks = dict(
     logger=dict(interval=100),

@@ -7,6 +7,6 @@ from mmrefine.structures.samples import ClipSample, FlowOutputs, FlowSample, Flo
 
 __all__ = [
     'ClipSample', 'FlowEstimator', 'FlowLabel', 'FlowOutputs', 'FlowSample', 'FlowTargets', 'LabelBatch', 'LabelCodec',
-    'LabelJudge', 'LabelSource', 'LabelUnit', 'Labeled', 'Labeler', 'MotionLoss', 'Teacher', 'TeacherSource', 'as_frames',
-    'label_key'
+    'LabelJudge', 'LabelSource', 'LabelUnit', 'Labeled', 'Labeler', 'MotionLoss', 'Teacher', 'TeacherSource',
+    'as_frames', 'label_key'
 ]

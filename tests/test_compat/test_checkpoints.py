@@ -59,7 +59,8 @@ def runner(work_dir, resume_from=None):
         optim_wrapper=dict(optimizer=dict(type='AdamW', lr=0.1)),
         # the schedule of mmflow's RAFT and GMA; it stores a function by name
         param_scheduler=dict(type='OneCycleLR', eta_max=0.1, total_steps=20, by_epoch=False),
-        default_hooks=dict(checkpoint=CheckpointHook(by_epoch=False, interval=3), logger=dict(type='LoggerHook', interval=1)),
+        default_hooks=dict(
+            checkpoint=CheckpointHook(by_epoch=False, interval=3), logger=dict(type='LoggerHook', interval=1)),
         log_processor=dict(by_epoch=False),
         experiment_name=f'{os.path.basename(work_dir)}_{resume_from is not None}',
         log_level='ERROR',

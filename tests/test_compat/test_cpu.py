@@ -4,7 +4,8 @@ import pytest
 from mmrefine.compat.cpu import has_fast_bfloat16
 
 
-@pytest.mark.parametrize('capability, fast', [('AVX2', False), ('DEFAULT', False), ('AVX512', True), ('AVX512_VNNI', True)])
+@pytest.mark.parametrize('capability, fast', [
+    ('AVX2', False), ('DEFAULT', False), ('AVX512', True), ('AVX512_VNNI', True)])
 def test_a_cpu_is_fast_with_bfloat16_where_it_has_wide_vectors(monkeypatch, capability, fast):
     monkeypatch.setattr('torch.backends.cpu.get_cpu_capability', lambda: capability)
     assert has_fast_bfloat16('cpu') is fast

@@ -58,7 +58,8 @@ def test_every_part_is_looked_at_and_a_problem_has_a_remedy():
     ('mmcv', SimpleNamespace(__version__='2.2.0'), 'mmcv', r'2\.2\.0 .*wanted 2\.0\.x', doctor.GET_MMCV),
     ('mmcv.ops', ImportError('_ext.so: undefined symbol: _ZN2at'), 'operators', 'undefined symbol', doctor.GET_MMCV),
     ('mmflow', SimpleNamespace(__version__='0.5.2'), 'mmflow', r'0\.5\.2, wanted 1\.0\.0rc0', doctor.GET_MMFLOW),
-    ('mmflow', ModuleNotFoundError("No module named 'mmflow'"), 'mmflow', "No module named 'mmflow'", doctor.GET_MMFLOW),
+    ('mmflow', ModuleNotFoundError("No module named 'mmflow'"), 'mmflow', "No module named 'mmflow'",
+     doctor.GET_MMFLOW),
 ])
 def test_a_broken_or_outdated_part_is_named_with_its_remedy(monkeypatch, name, module, check, found, remedy):
     replace_import(monkeypatch, name, module)
@@ -71,7 +72,8 @@ def test_a_broken_or_outdated_part_is_named_with_its_remedy(monkeypatch, name, m
 def test_what_is_not_installed_along_is_named_with_what_needs_it_and_is_no_fault(monkeypatch):
     replace_versions(monkeypatch, h5py='3.1', onnx='1.2', onnxscript=None, onnxruntime=None)
     check = checks_by_name()['extras']
-    assert check.ok and check.found == '.flo5 files: h5py 3.1; export --to onnx: would need pip install onnxscript onnxruntime'
+    assert check.ok and check.found == ('.flo5 files: h5py 3.1; '
+                                        'export --to onnx: would need pip install onnxscript onnxruntime')
 
 
 def test_a_broken_torchvision_is_to_be_removed(monkeypatch):

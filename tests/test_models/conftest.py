@@ -19,7 +19,8 @@ SMALL_RAFT: Dict[str, Any] = dict(
     cxt_channels=64,
     h_channels=96,
     encoder=dict(type='RAFTEncoder', in_channels=3, out_channels=128, net_type='Small', norm_cfg=dict(type='IN')),
-    cxt_encoder=dict(type='RAFTEncoder', in_channels=3, out_channels=160, net_type='Small', norm_cfg=dict(type='SyncBN')),
+    cxt_encoder=dict(
+        type='RAFTEncoder', in_channels=3, out_channels=160, net_type='Small', norm_cfg=dict(type='SyncBN')),
     decoder=dict(
         type='RAFTDecoder',
         net_type='Small',

@@ -249,7 +249,8 @@ def test_the_losses_get_both_ways_where_one_asks_and_what_the_network_saw(build_
     assert torch.equal(seen[0].frames1, pair[:, 0]) and torch.equal(seen[0].frames2, pair[:, 1])
     assert len(seen[0].flows) == len(seen[0].flows_bw) == 2 and seen[0].padding == (3, 3, 1, 1)
     outputs = seen[0]
-    for found, wanted in ((outputs.flows[-1], flows[-1]), (outputs.flows_bw[-1], back[-1]), (outputs.features[1], features)):
+    ours = (outputs.flows[-1], outputs.flows_bw[-1], outputs.features[1])
+    for found, wanted in zip(ours, (flows[-1], back[-1], features)):
         assert torch.allclose(found, wanted, atol=1e-4)
 
 
@@ -257,7 +258,7 @@ def test_a_loss_that_no_network_of_the_kind_can_serve_is_named(build_raft):
     pyramid = Config.fromfile(stock_config_root() / '_base_/models/liteflownet2/liteflownet2_pre_M6S6.py').model
     with pytest.raises(ConfigError, match='ContrastiveFlowLoss needs features, and .* provides backward, labels'):
         FlowRefiner(estimator=pyramid, losses=[dict(type='ContrastiveFlowLoss')])
-    with pytest.raises(ConfigError, match='L1Loss has no attribute `needs`, so it is not a loss'):
+    with pytest.raises(ConfigError, match='L1Loss lacks `needs`, so it is not a loss'):
         build_raft(losses=[dict(type=nn.L1Loss)])
 
 

@@ -49,7 +49,8 @@ def test_bfloat16_is_near_and_answers_in_float32(build_raft, frames):
     exact, rounded = FrozenTeacher(student), FrozenTeacher(student, dtype='bfloat16')
     seen = []
     rounded.refiner.estimator.encoder.register_forward_hook(lambda _, __, features: seen.append(features.dtype))
-    for ask in (lambda teacher: torch.cat(teacher.estimate_both(*frames)), lambda teacher: teacher.estimate(*frames)[-1]):
+    for ask in (lambda teacher: torch.cat(teacher.estimate_both(*frames)),
+                lambda teacher: teacher.estimate(*frames)[-1]):
         wanted, found = ask(exact), ask(rounded)
         assert found.dtype == torch.float32 and not torch.equal(found, wanted)
         assert float((found - wanted).abs().mean()) < .1 * float(wanted.abs().mean())
@@ -61,7 +62,8 @@ def test_bfloat16_is_near_and_answers_in_float32(build_raft, frames):
 def test_it_names_what_changes_its_answers_beside_the_weights(build_raft):
     student = build_raft()
     plain = FrozenTeacher(student)
-    assert plain.describe() == dict(network='RAFT', iters=student.test_iters, frames=vars(student.normalize)) and not plain.depends_on_batch
+    assert plain.describe() == dict(network='RAFT', iters=student.test_iters, frames=vars(student.normalize))
+    assert not plain.depends_on_batch
     student.exit_below = .05
     other = FrozenTeacher(student, dtype='bfloat16')
     assert other.describe() == dict(plain.describe(), dtype='bfloat16', exit_below=.05) and other.depends_on_batch

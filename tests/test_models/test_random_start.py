@@ -1,4 +1,4 @@
-"""Starts of every quality: how far from the label they lie, how often they are drawn, and that training begins there."""
+"""Starts of every quality: how far from the label, how often they are drawn, and that training begins there."""
 from __future__ import annotations
 
 import pytest
@@ -44,7 +44,8 @@ def test_a_shift_is_one_vector_for_the_pair_no_longer_than_said_in_every_directi
 
 def test_a_bend_is_smooth_and_has_the_deviation_that_was_asked_for():
     torch.manual_seed(0)
-    start = RandomStart(prob=1., shift=0., bend=4., knots=5)(torch.zeros(PAIRS, 2, 40, 40), torch.ones(PAIRS, 1, 40, 40))
+    target, weight = torch.zeros(PAIRS, 2, 40, 40), torch.ones(PAIRS, 1, 40, 40)
+    start = RandomStart(prob=1., shift=0., bend=4., knots=5)(target, weight)
     # u^4 has the mean 1/5; the knots lie at the centres of 8 px blocks, between which cubic interpolation damps
     assert start.pow(2).mean().sqrt().item() == pytest.approx(4 / 5**0.5, rel=0.3)
     step = (start[..., 1:] - start[..., :-1]).pow(2).mean().sqrt()
@@ -65,7 +66,8 @@ def test_a_value_out_of_range_is_named(key, value):
 def test_training_begins_at_the_start_and_prediction_at_zero(build_raft, label):
     refiner = build_raft(train_start=dict(type='RandomStart', prob=1., shift=0., bend=0.))
     seen = []
-    refiner.estimator.decoder.corr_lookup.register_forward_hook(lambda module, inputs, output: seen.append(inputs[1].clone()))
+    refiner.estimator.decoder.corr_lookup.register_forward_hook(
+        lambda module, inputs, output: seen.append(inputs[1].clone()))
     torch.manual_seed(3)
     refiner(torch.rand(8, 2, 3, 64, 64), [label(64, 64, flow=16.) for _ in range(8)], mode='loss')
     first = seen[0].flatten(1)

@@ -96,7 +96,7 @@ class AtomicCheckpointHook(CheckpointHook):
                 temp.unlink(missing_ok=True)
 
     def _outdated_by(self, runner: Runner, step: int) -> List[Path]:
-        """The checkpoints to remove once ``step`` is saved; the others are noted in the message hub, for a resumed run."""
+        """The checkpoints to remove once ``step`` is saved; the others are noted in the message hub, for resuming."""
         if self.max_keep_ckpts < 1:
             return []
         kept = [old for old in self.keep_ckpt_ids if old != step] + [step]

@@ -28,8 +28,8 @@ def build_losses(configs: Sequence[Mapping[str, Any]],
         kind = type(loss).__name__
         wanted = getattr(loss, 'needs', None)
         if wanted is None:
-            raise ConfigError(f'model.losses: {kind} has no attribute `needs`, so it is not a loss(outputs, sample); add the '
-                              'set of what it needs beside flows and frames, such as frozenset({"labels"})')
+            raise ConfigError(f'model.losses: {kind} lacks `needs`, so it is not a loss(outputs, sample); add '
+                              'the set of what it needs beside flows and frames, such as frozenset({"labels"})')
         if not wanted <= provided:
             lacking, there = (", ".join(sorted(names)) for names in (wanted - provided, provided))
             raise ConfigError(f'model.losses: {kind} needs {lacking}, and this network provides {there}; leave it out')

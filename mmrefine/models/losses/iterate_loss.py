@@ -52,5 +52,5 @@ def charbonnier(difference: Tensor, epsilon: float = 1e-3, power: float = 0.5) -
 
 
 def mean_where(values: Tensor, counts: Tensor) -> Tensor:
-    """Mean of ``values`` ``(B, 1, H, W)`` where ``counts`` (bool, same shape); 0 with zero gradient where none counts."""
+    """Mean of ``values`` ``(B, 1, H, W)`` where ``counts`` (bool) holds; 0 with zero gradient where none does."""
     return values.masked_fill(~counts, 0.).sum() / counts.sum().clamp(min=1)

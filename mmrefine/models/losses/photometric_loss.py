@@ -24,8 +24,8 @@ class PhotometricLoss(IterateLoss):
     ``residual='census'``: ``r = (h + 0.01)^0.4``, where ``h`` counts the comparisons in a window of 7 px that turn out
     differently in the two frames, softly: each neighbour's grey level (0 to 255) minus the centre's is ``d``,
     ``c = d / sqrt(0.81 + d^2)``, ``s = (c1 - c2)^2``, ``h = sum s / (0.1 + s)``. Pixels whose window leaves the frame
-    are left out. After UnFlow, with the penalty of Jonschkowski et al., What Matters in Unsupervised Optical Flow, ECCV 2020. A
-    change of brightness changes little.
+    are left out. After UnFlow, with the penalty of Jonschkowski et al., What Matters in Unsupervised Optical Flow,
+    ECCV 2020. A change of brightness changes little.
 
     Only one direction is compared; a data set with ``directions='both'`` brings the other. We depart from both papers
     in that occluded pixels count: beside what leaves the frame nothing is masked.

@@ -157,7 +157,7 @@ class FlowRefiner(PairEstimator):
 
     @contextlib.contextmanager
     def _features(self) -> Iterator[List[Tensor]]:
-        """Listens in on the encoder, whose features mmflow does not return: those of frame 1 and of frame 2, in a list."""
+        """Collects the encoder's features, which mmflow does not return: those of frame 1 and of frame 2, in a list."""
         features: List[Tensor] = []
         if 'features' not in self.needs:
             yield features

@@ -170,7 +170,7 @@ class PairEstimator(BaseModel):
         return pad, pad.pad(self.normalize(frames1)), pad.pad(self.normalize(frames2))
 
     def _in_cells(self, flow_init: Tensor, pad: FramePad) -> Tensor:
-        """A flow to start from on the feature grid, in cells (as a rule 8 px); a cell starts from the mean of its pixels."""
+        """A flow to start from on the feature grid, in cells (as a rule 8 px); each takes the mean of its pixels."""
         decoder: Any = self.estimator.decoder
         # the decoder scales its answer up by this many px a cell
         cell = 2**(decoder.num_levels - 1)
@@ -199,5 +199,5 @@ class PairEstimator(BaseModel):
             raise ConfigError('model.exit_below must be above 0 px, or None to run all iterations, '
                               f'got {self.exit_below}')
         if not is_known(self.estimator):
-            raise ConfigError(f'model.exit_below={self.exit_below}: {type(self.estimator).__name__} is not run by our own '
-                              'iterations; leave it out (only RAFT and GMA of mmflow take it)')
+            raise ConfigError(f'model.exit_below={self.exit_below}: {type(self.estimator).__name__} is not run by our '
+                              'own iterations; leave it out (only RAFT and GMA of mmflow take it)')
