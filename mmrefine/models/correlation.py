@@ -10,8 +10,10 @@ from torch import Tensor
 
 # float32: half precision would move the matches by more than the cycle threshold of a label
 _BYTES = 4
-# gathered features that wait for their scalar products; more than a cache holds is slower, not faster
+# gathered features that wait for their scalar products: on a CPU more than a cache holds is slower, not faster
 _CHUNK_BYTES = 8 * 2**20
+# a GPU would spend its time on starting kernels for so little: it takes what the limit leaves, up to this
+_GPU_CHUNK_BYTES = 2 * 2**30
 
 
 def corr_bytes(queries: int, size: Tuple[int, int], levels: int) -> List[int]:
@@ -47,6 +49,9 @@ class Correlation:
         cells = batch * height * width
         sizes = corr_bytes(cells, self.size, levels)
         self.first_kept = next(level for level in range(levels + 1) if sum(sizes[level:]) <= max_bytes)
+        self.chunk = _CHUNK_BYTES
+        if feat1.device.type != 'cpu':
+            self.chunk = max(_CHUNK_BYTES, min(max_bytes - sum(sizes[self.first_kept:]), _GPU_CHUNK_BYTES))
         # the products are divided by sqrt(C)
         feat1, feat2 = feat1.float() / channels**0.5, feat2.float()
         self.queries = feat1.permute(0, 2, 3, 1).reshape(cells, channels) if self.first_kept else None
@@ -101,7 +106,7 @@ class Correlation:
         feat2 = feat2.view(-1, channels)
         side = 2 * self.radius + 2
         # whole rows of cells, at least one
-        rows = max(1, _CHUNK_BYTES // (_BYTES * side**2 * channels * self.size[1]))
+        rows = max(1, self.chunk // (_BYTES * side**2 * channels * self.size[1]))
         step = rows * self.size[1]
         for begin in range(0, batch * cells, step):
             here = slice(begin, begin + step)
