@@ -1,10 +1,11 @@
 """Labels, training steps, memory and parity on a GPU, each beside its rivals in the same run.
 
-Rivals: the stock network of mmflow, asked plainly (two calls for the two ways of a pair, iterates made large at each iteration); with
-``--official`` the code of RAFT's authors with the same weights, as it is and, where the package localcorr is installed, with its kernels
-in place of the whole correlation. All take turns, pair by pair of a rendered video; two rounds warm up and do not count. Networks
-without ``--weights`` have random ones: enough for time and memory, not for parity. TF32 is left as PyTorch has it, but for the row of
-parity that says otherwise. On a machine without a GPU there is nothing to measure, which is said in one sentence.
+Rivals: the stock network of mmflow, asked plainly (two calls for the two ways of a pair, iterates made large at each
+iteration); with ``--official`` the code of RAFT's authors with the same weights, as it is and, where the package
+localcorr is installed, with its kernels in place of the whole correlation. All take turns, pair by pair of a rendered
+video; two rounds warm up and do not count. Networks without ``--weights`` have random ones: enough for time and memory,
+not for parity. TF32 is left as PyTorch has it, but for the row of parity that says otherwise.
+Without a GPU there is nothing to measure, which is said in one sentence.
 
     python benchmarks/gpu.py
     python benchmarks/gpu.py --official ../RAFT --weights raft-small=raft-small.pth --out gpu.md
@@ -18,22 +19,20 @@ import copy
 import functools
 import importlib.util
 import re
-import statistics
-import sys
-import warnings
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import torch
+from authors_raft import official_raft, one_batch, two_calls, with_localcorr
+from gpu_timing import Measured, masks
 from torch import Tensor, nn
 
 import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
 from mmrefine.apis import init_model, open_model
 from mmrefine.apis.commands import run_command
-from mmrefine.compat.official_raft import convert_raft
 from mmrefine.errors import ConfigError
 from mmrefine.fileio import write_bytes, write_json
-from mmrefine.geometry import FramePad, cycle_consistent
+from mmrefine.geometry import FramePad
 from mmrefine.models import FlowRefiner, FrozenTeacher
 from mmrefine.structures import FlowSample
 from mmrefine.synthetic import render_clip
@@ -55,22 +54,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--parts', nargs='+', choices=PARTS, default=PARTS)
     parser.add_argument('--networks', nargs='+', choices=list(NETWORKS), default=list(NETWORKS))
-    parser.add_argument('--weights', nargs='+', default=[], metavar='NETWORK=FILE', help='such as raft-small=raft-small.pth')
+    parser.add_argument('--weights', nargs='+', default=[], metavar='NETWORK=FILE',
+                        help='such as raft-small=raft-small.pth')
     parser.add_argument('--official', type=Path, help="the folder of the RAFT authors' code, which has core/raft.py")
-    parser.add_argument('--sizes', nargs='+', type=_size, default=[(436, 1024), (1088, 1920)], metavar='HxW', help='of frames to label, px')
+    parser.add_argument('--sizes', nargs='+', type=_size, default=[(436, 1024), (1088, 1920)], metavar='HxW',
+                        help='of frames to label, px')
     parser.add_argument('--iters', type=int, default=12, help='of a label')
     parser.add_argument('--train-iters', nargs='+', type=int, default=[8, 12], help='of a training step')
     parser.add_argument('--pairs', type=int, default=5, help='that count; of steps twice as many')
     parser.add_argument('--out', type=Path, help='where to write the tables (.md), or the numbers (.json)')
     args = parser.parse_args()
+    weights = dict(_named(text) for text in args.weights)
+    if args.official and not (args.official / 'core' / 'raft.py').is_file():
+        raise ConfigError(f'--official {args.official}: has no core/raft.py; '
+                          'name the folder of a checkout of princeton-vl/RAFT')
     if not torch.cuda.is_available():
         print(f'No GPU was found by PyTorch {torch.__version__}, so there is nothing to measure on this machine.')
         return 0
-    weights = dict(_named(text) for text in args.weights)
-    if args.official and not (args.official / 'core' / 'raft.py').is_file():
-        raise ConfigError(f'--official {args.official}: has no core/raft.py; name the folder of a checkout of princeton-vl/RAFT')
-    lines = [f'# {torch.cuda.get_device_name(0)}', '', f'torch {torch.__version__}, CUDA {torch.version.cuda}; {_tf32()}; '
-             f'labels with {args.iters} iterations', *_left_out(args)]
+    lines = [f'# {torch.cuda.get_device_name(0)}', '', f'torch {torch.__version__}, CUDA {torch.version.cuda}; '
+             f'{_tf32()}; labels with {args.iters} iterations', *_left_out(args)]
     print('\n'.join(lines), flush=True)
     found: Dict[str, List[Row]] = {}
     for part in args.parts:
@@ -96,7 +98,7 @@ def _labels(name: str, refiner: FlowRefiner, args: argparse.Namespace) -> List[R
     for size in args.sizes:
         frames = _frames(args.pairs + WARM_UP + 1, size).cuda()
         ways = _ways_of_asking(name, refiner, size, args)
-        measured = {way: _Measured() for way in ways}
+        measured = {way: Measured() for way in ways}
         for i in range(args.pairs + WARM_UP):
             plain: Optional[Flows] = None
             for way, ask in ways.items():
@@ -105,7 +107,8 @@ def _labels(name: str, refiner: FlowRefiner, args: argparse.Namespace) -> List[R
                 if flows is not None and plain is not None:
                     measured[way].compare(flows, plain)
         for way, one in measured.items():
-            rows.append({'network': name, 'size': f'{size[0]}x{size[1]}', 'way of asking': way, **one.row(measured[PLAIN])})
+            rows.append({'network': name, 'size': f'{size[0]}x{size[1]}', 'way of asking': way,
+                         **one.row(measured[PLAIN])})
     return rows
 
 
@@ -122,12 +125,12 @@ def _ways_of_asking(name: str, refiner: FlowRefiner, size: Tuple[int, int], args
     if args.official:
         pad = FramePad(*size, 8)
         for dtype, mixed in (('float32', False), ('float16', True)):
-            official = _official(args.official, name, refiner, mixed).eval()
-            ways[f"authors' code, two calls, {dtype}"] = lambda i, a, b, ask=official: _two_calls(ask, pad, a, b, iters)
-            ways[f"authors' code, one batch, {dtype}"] = lambda i, a, b, ask=official: _one_batch(ask, pad, a, b, iters)
+            official = official_raft(args.official, name == 'raft-small', refiner, mixed).eval()
+            ways[f"authors' code, two calls, {dtype}"] = lambda i, a, b, ask=official: two_calls(ask, pad, a, b, iters)
+            ways[f"authors' code, one batch, {dtype}"] = lambda i, a, b, ask=official: one_batch(ask, pad, a, b, iters)
             if importlib.util.find_spec('localcorr'):
-                local = lambda i, a, b, ask=official: _with_localcorr(lambda: _one_batch(ask, pad, a, b, iters))  # noqa: E731
-                ways[f"authors' code with localcorr, one batch, {dtype}"] = local
+                ways[f"authors' code with localcorr, one batch, {dtype}"] = (
+                    lambda i, a, b, ask=official: with_localcorr(lambda: one_batch(ask, pad, a, b, iters)))
     limits = {'': refiner.max_corr_bytes}
     if 8 * (size[0] * size[1] / 64)**2 * 4 / 3 > refiner.max_corr_bytes:  # float32 pyramids of both ways
         limits[', max_corr_bytes unlimited'] = UNLIMITED
@@ -154,18 +157,20 @@ def _training(name: str, refiner: FlowRefiner, args: argparse.Namespace) -> List
                 ours, stock = copy.deepcopy(refiner).cuda().train(), copy.deepcopy(refiner).cuda().train()
                 ours.train_iters = stock.estimator.decoder.iters = iters
                 normal = torch.cat([stock.normalize(inputs[:, 0]), stock.normalize(inputs[:, 1])], dim=1)
-                steps[f'stock network, {dtype}'] = _step(stock.estimator, dtype, lambda net=stock.estimator, x=normal: _sequence_loss(
-                    net(x, mode='tensor'), target, weight))
-                steps[f'mmrefine, {dtype}'] = _step(ours, dtype, lambda net=ours: net.parse_losses(net(inputs, samples, mode='loss'))[0])
+                steps[f'stock network, {dtype}'] = _step(
+                    stock.estimator, dtype,
+                    lambda net=stock.estimator, x=normal: _sequence_loss(net(x, mode='tensor'), target, weight))
+                steps[f'mmrefine, {dtype}'] = _step(
+                    ours, dtype, lambda net=ours: net.parse_losses(net(inputs, samples, mode='loss'))[0])
                 if args.official:
                     mixed = dtype != 'float32'
-                    official = _official(args.official, name, refiner, mixed).train()
+                    official = official_raft(args.official, name == 'raft-small', refiner, mixed).train()
                     official.freeze_bn()
                     # as its authors do: float16 with a scaled loss
                     steps[f"authors' code, {'float16' if mixed else dtype}"] = _step(
                         official, 'float16' if mixed else dtype, lambda net=official: _sequence_loss(
                             net(255 * inputs[:, 0], 255 * inputs[:, 1], iters=iters), target, weight))
-            measured = {way: _Measured() for way in steps}
+            measured = {way: Measured() for way in steps}
             for i in range(2 * args.pairs + WARM_UP):
                 for way, step in steps.items():
                     measured[way].run(step, counts=i >= WARM_UP)
@@ -193,7 +198,8 @@ def _step(network: nn.Module, dtype: str, loss_of: Callable[[], Tensor]) -> Call
 
 
 def _sequence_loss(flows: Sequence[Tensor], target: Tensor, weight: Tensor) -> Tensor:
-    return sum(.85**(len(flows) - 1 - i) * (weight * (flow.float() - target).abs()).mean() for i, flow in enumerate(flows))
+    last = len(flows) - 1
+    return sum(.85**(last - i) * (weight * (flow.float() - target).abs()).mean() for i, flow in enumerate(flows))
 
 
 def _parity(name: str, refiner: FlowRefiner, args: argparse.Namespace) -> List[Row]:
@@ -201,17 +207,21 @@ def _parity(name: str, refiner: FlowRefiner, args: argparse.Namespace) -> List[R
     size, pairs = args.sizes[0], 3
     frames = _frames(pairs + 1, size)
     on_cpu = _asked(refiner.cpu(), 'float32', frames, args.iters)
-    wanted = _masks(on_cpu)
+    wanted = masks(on_cpu)
     rows = []
-    for way, dtype, tf32 in (('float32, TF32 off', 'float32', False), ('float32', 'float32', True), ('bfloat16', 'bfloat16', True)):
-        with torch.backends.cudnn.flags(allow_tf32=tf32 and torch.backends.cudnn.allow_tf32, deterministic=False, benchmark=False):
+    ways = (('float32 without TF32', 'float32', False), ('float32 with TF32', 'float32', True),
+            ('bfloat16', 'bfloat16', True))
+    for way, dtype, tf32 in ways:
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=False, allow_tf32=tf32):
             first, second = (_asked(copy.deepcopy(refiner).cuda(), dtype, frames.cuda(), args.iters) for _ in range(2))
         off = torch.cat([(a - b).norm(dim=1).flatten() for a, b in zip(first, on_cpu)])
-        found = _masks(first)
+        found = masks(first)
         rows.append({'network': name, 'size': f'{size[0]}x{size[1]}', 'on the GPU': way,
                      'masks equal': f'{float((found == wanted).double().mean()):.3%}',
-                     'kept, CPU': f'{float(wanted.double().mean()):.1%}', 'kept, GPU': f'{float(found.double().mean()):.1%}',
-                     'off by, median': f'{float(off.median()):.1e} px', 'below 0.01 px': f'{float((off < .01).double().mean()):.2%}',
+                     'kept, CPU': f'{float(wanted.double().mean()):.1%}',
+                     'kept, GPU': f'{float(found.double().mean()):.1%}',
+                     'off by, median': f'{float(off.median()):.1e} px',
+                     'below 0.01 px': f'{float((off < .01).double().mean()):.2%}',
                      'at most': f'{float(off.max()):.1e} px',
                      'twice the same': 'yes' if all(torch.equal(a, b) for a, b in zip(first, second)) else 'no'})
     return rows
@@ -223,90 +233,6 @@ def _asked(refiner: FlowRefiner, dtype: str, frames: Tensor, iters: int) -> Flow
     answers = [teacher.estimate_both(frames[i:i + 1], frames[i + 1:i + 2], iters=iters) for i in range(len(frames) - 1)]
     forward, backward = (torch.cat(flows).cpu() for flows in zip(*answers))
     return forward, backward
-
-
-class _Measured:
-    """Times, memory and differences of one way of doing things."""
-
-    def __init__(self) -> None:
-        self.milliseconds: List[float] = []
-        self.peak = 0
-        self.equal: List[float] = []
-        self.off: List[float] = []
-        self.failed = False
-
-    def run(self, call: Callable[[], Any], counts: bool) -> Any:
-        """What ``call`` gives; None once it ran out of memory."""
-        if self.failed:
-            return None
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        torch.cuda.synchronize()
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        start.record()
-        try:
-            answer = call()
-        except torch.cuda.OutOfMemoryError:
-            self.failed = True
-            torch.cuda.empty_cache()
-            return None
-        end.record()
-        torch.cuda.synchronize()
-        if counts:
-            self.milliseconds.append(start.elapsed_time(end))
-            self.peak = max(self.peak, torch.cuda.max_memory_allocated() - before)
-        return answer
-
-    def compare(self, flows: Flows, plain: Flows) -> None:
-        """Take in how far the flows of a pair, both ways, are from those of plain calls."""
-        self.equal.append(float((_masks(flows) == _masks(plain)).double().mean()))
-        off = torch.cat([(a.float() - b.float()).norm(dim=1).flatten() for a, b in zip(flows, plain)])
-        self.off.append(float(off.sort().values[int(.99 * len(off))]))
-
-    def row(self, rival: '_Measured') -> Row:
-        """The columns of a table."""
-        if self.failed or rival.failed:
-            return {'ms': 'out of memory' if self.failed else f'{statistics.median(self.milliseconds):.1f}'}
-        median = statistics.median(self.milliseconds)
-        row = {'ms': f'{median:.1f}', 'times as fast': f'{statistics.median(rival.milliseconds) / median:.2f}',
-               'peak memory, MiB': f'{self.peak / 2**20:.0f}'}
-        if self.equal:
-            row.update({'masks equal': f'{statistics.mean(self.equal):.2%}', 'off by, 99 %': f'{max(self.off):.1e} px'})
-        return row
-
-
-def _official(folder: Path, name: str, refiner: FlowRefiner, mixed: bool) -> nn.Module:
-    """The authors' network with the weights of ours, on the GPU."""
-    if str(folder / 'core') not in sys.path:
-        sys.path.insert(0, str(folder / 'core'))
-        warnings.filterwarnings('ignore', message='.*torch.cuda.amp.autocast.*', category=FutureWarning)
-    from raft import RAFT
-    network = RAFT(argparse.Namespace(small=name == 'raft-small', mixed_precision=mixed, dropout=0, alternate_corr=False))
-    network.load_state_dict(convert_raft(refiner.estimator.state_dict(), 'princeton')[0], strict=True)
-    return network.cuda()
-
-
-@torch.no_grad()
-def _two_calls(network: nn.Module, pad: FramePad, a: Tensor, b: Tensor, iters: int) -> Flows:
-    a, b = pad.pad(255 * a), pad.pad(255 * b)
-    return tuple(pad.crop(network(*pair, iters=iters, test_mode=True)[1]) for pair in ((a, b), (b, a)))
-
-
-@torch.no_grad()
-def _one_batch(network: nn.Module, pad: FramePad, a: Tensor, b: Tensor, iters: int) -> Flows:
-    both, turned = pad.pad(255 * torch.cat([a, b])), pad.pad(255 * torch.cat([b, a]))
-    return pad.crop(network(both, turned, iters=iters, test_mode=True)[1]).chunk(2)
-
-
-def _with_localcorr(call: Callable[[], Flows]) -> Flows:
-    """What the authors' code gives when its correlation is computed in windows, by kernels of localcorr."""
-    import raft
-    from localcorr import get_localcorr_block
-    kept, raft.CorrBlock = raft.CorrBlock, lambda one, other, radius: get_localcorr_block(one, other, num_levels=4, radius=radius)
-    try:
-        return call()
-    finally:
-        raft.CorrBlock = kept
 
 
 def _network(name: str, weights: Optional[str]) -> FlowRefiner:
@@ -324,11 +250,6 @@ def _like(refiner: FlowRefiner, max_corr_bytes: int) -> FlowRefiner:
 def _frames(count: int, size: Tuple[int, int]) -> Tensor:
     """``(count, 3, H, W)`` RGB in [0, 1]."""
     return torch.from_numpy(render_clip(20000, count, size, 'target').frames).permute(0, 3, 1, 2).float() / 255
-
-
-def _masks(flows: Flows) -> Tensor:
-    forward, backward = (flow.float() for flow in flows)
-    return torch.stack([cycle_consistent(forward, backward, .01, .5), cycle_consistent(backward, forward, .01, .5)])
 
 
 def _table(rows: List[Row]) -> List[str]:
@@ -358,7 +279,8 @@ def _size(text: str) -> Tuple[int, int]:
 def _named(text: str) -> Tuple[str, str]:
     name, _, path = text.partition('=')
     if name not in NETWORKS or not path:
-        raise ConfigError(f'--weights {text}: is invalid; NETWORK=FILE is expected, with {" or ".join(NETWORKS)} as the network')
+        raise ConfigError(f'--weights {text}: is invalid; NETWORK=FILE is expected, '
+                          f'with {" or ".join(NETWORKS)} as the network')
     return name, path
 
 
