@@ -10,7 +10,7 @@ from typing import Callable, Tuple
 import torch
 from torch import Tensor, nn
 
-from mmrefine.compat.official_raft import convert_raft
+from mmrefine.compat.official_checkpoints import convert_raft
 from mmrefine.geometry import FramePad
 from mmrefine.models import FlowRefiner
 

@@ -27,7 +27,6 @@ from authors_raft import official_raft, one_batch, two_calls, with_localcorr
 from gpu_timing import Measured, masks
 from torch import Tensor, nn
 
-import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
 from mmrefine.apis import init_model, open_model
 from mmrefine.apis.commands import run_command
 from mmrefine.errors import ConfigError

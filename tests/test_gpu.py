@@ -6,16 +6,11 @@ from __future__ import annotations
 
 import copy
 import json
-import sys
 import warnings
-from pathlib import Path
 
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))  # whatever import mode pytest runs in
-
-from small_runs import KEYS, ROOT, material, run, same_state, small_config  # noqa: E402, F401
+from small_runs import KEYS, ROOT, run, same_state, small_config
 
 with warnings.catch_warnings():
     # what libraries say at their import on a newer torch is not held against a test
@@ -26,11 +21,11 @@ with warnings.catch_warnings():
 
     from mmrefine.apis import label_pair, open_model
 
-from mmrefine.compat.stock import stock_config_root  # noqa: E402
-from mmrefine.fileio import LabelStore  # noqa: E402
-from mmrefine.models import FlowRefiner, FrozenTeacher  # noqa: E402
-from mmrefine.structures import FlowSample  # noqa: E402
-from mmrefine.synthetic import render_clip  # noqa: E402
+from mmrefine.compat.stock import stock_config_root
+from mmrefine.fileio import LabelStore
+from mmrefine.models import FlowRefiner, FrozenTeacher
+from mmrefine.structures import FlowSample
+from mmrefine.synthetic import render_clip
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(),
                                 reason='PyTorch finds no GPU, or MMREFINE_TEST_GPU=1 is not set')
@@ -125,7 +120,7 @@ def test_a_training_step_has_the_loss_of_the_cpu_and_changes_the_network(demo, c
     assert losses['cuda'] == pytest.approx(losses['cpu'], rel=within) and losses['cpu'] > 0
 
 
-def test_both_stages_run_on_the_gpu(material, tmp_path):  # noqa: F811
+def test_both_stages_run_on_the_gpu(material, tmp_path):
     runner = run(small_config(material, tmp_path, max_iters=4, load_from=str(DEMO)))
     assert next(runner.model.parameters()).device.type == 'cuda'
     assert LabelStore.open(tmp_path / 'labels').keys() == sorted(KEYS)

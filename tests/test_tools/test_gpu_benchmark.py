@@ -1,16 +1,12 @@
 """The benchmark on a GPU: what it says where there is none, and how it reads its options."""
 import importlib.util
 import sys
-from pathlib import Path
 
 import pytest
 import torch
+from small_trees import ROOT
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # whatever import mode pytest runs in
-
-from small_trees import ROOT  # noqa: E402
-
-from mmrefine.errors import ConfigError  # noqa: E402
+from mmrefine.errors import ConfigError
 
 
 @pytest.fixture
