@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Tuple, Union
 
 from mmengine.config import Config
 
-from mmrefine.config.load import fill_in
+from mmrefine.config.load import fill_in, name_of
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import ConfigError, InputError, MMRefineError
 from mmrefine.fileio.atomic import write_failure, write_json
@@ -96,7 +96,7 @@ def skipping(cfg: Config, out: Union[str, Path], skip_corrupt: bool, log: Callab
     for keys, part in list(_frame_pairs(plain, ())):
         root = _at(filled, keys).get('data_root')
         if not isinstance(root, (str, Path)):
-            raise ConfigError(f'{cfg.filename or "config"}: {".".join(map(str, keys))} has no data_root; name the folder or video there')
+            raise ConfigError(f'{name_of(cfg)}: {".".join(map(str, keys))} has no data_root; name the folder or video there')
         wanted = _at(filled, keys).get('scenes', 'all')
         if str(root) not in looked_at:
             check_out(out, root)
