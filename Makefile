@@ -20,8 +20,9 @@ $(STAMP): setup.cfg constraints.txt pyproject.toml
 demo: $(STAMP)
 	$(RUN) tools/demo.py
 
+# one process for each core, each with one thread: small tensors gain nothing from more
 test: $(STAMP)
-	$(RUN) -m pytest
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --dist loadfile
 
 # what a contributor runs before a commit
 check: $(STAMP)
@@ -29,7 +30,7 @@ check: $(STAMP)
 	$(RUN) -m flake8 mmrefine tools tests configs benchmarks
 	$(RUN) -m isort --check-only --quiet mmrefine tools tests benchmarks
 	$(RUN) -m mypy
-	$(RUN) -m pytest
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --dist loadfile
 
 clean:
 	rm -rf $(VENV) build *.egg-info

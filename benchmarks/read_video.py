@@ -3,8 +3,9 @@
 Example:
     python benchmarks/read_video.py clip.mp4 other.mkv
 
-OpenCV opens a file without decoding it and jumps to a frame by its number, which lands beside it in some files: frames that differ from
-reading in order are counted as wrong. Ours decodes the whole file once when it is opened; that time stands in a column of its own.
+OpenCV opens a file without decoding it and jumps to a frame by its number, which lands beside it in some files: frames
+that differ from reading in order are counted as wrong. Ours decodes the whole file once when it is opened; that time
+stands in a column of its own.
 """
 from __future__ import annotations
 
@@ -43,7 +44,8 @@ def order(kind: str, count: int, most: int) -> List[int]:
         return list(range(min(count, most)))
     if kind == 'random':
         return [draw.randrange(count) for _ in range(most)]
-    return [number for _ in range(most // 2) for number in (lambda first: (first, first + 1))(draw.randrange(count - 1))]
+    firsts = [draw.randrange(count - 1) for _ in range(most // 2)]
+    return [number for first in firsts for number in (first, first + 1)]
 
 
 def measure(source: Callable[[], object], numbers: Sequence[int], wanted: Dict[int, int]) -> Iterator[float]:

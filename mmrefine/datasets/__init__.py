@@ -2,8 +2,12 @@
 from mmrefine.datasets import transforms  # noqa: F401  registers the transforms
 from mmrefine.datasets.benchmarks.clips import DavisClips
 from mmrefine.datasets.benchmarks.flow_pairs import KittiPairs, SintelPairs, SpringPairs
-from mmrefine.datasets.frame_pairs import FramePairs, LazySources
+from mmrefine.datasets.frame_pairs import FramePairs
 from mmrefine.datasets.held_out import split_pairs
 from mmrefine.datasets.samplers import DrawSampler
+from mmrefine.datasets.scenes import LazySources, VideoScenes
 
-__all__ = ['DavisClips', 'DrawSampler', 'FramePairs', 'KittiPairs', 'LazySources', 'SintelPairs', 'SpringPairs', 'split_pairs']
+__all__ = [
+    'DavisClips', 'DrawSampler', 'FramePairs', 'KittiPairs', 'LazySources', 'SintelPairs', 'SpringPairs',
+    'VideoScenes', 'split_pairs'
+]

@@ -27,9 +27,9 @@ class Split(NamedTuple):
 def split_pairs(pairs: Sequence[Mapping[str, Any]], share: float, step: int = 1) -> Split:
     """Keep back a share of a video; the same pairs give the same split.
 
-    Of :data:`LEAST_SCENES` scenes or more whole scenes are kept back, at least one, spread evenly over the list. Of fewer, the end
-    of each scene of :data:`LEAST_PAIRS` pairs or more, at least one pair; the pairs that reach across the cut belong to neither side.
-    Shorter scenes are all learned from.
+    Of :data:`LEAST_SCENES` scenes or more whole scenes are kept back, at least one, spread evenly over the list. Of
+    fewer, the end of each scene of :data:`LEAST_PAIRS` pairs or more, at least one pair; the pairs that reach across
+    the cut belong to neither side. Shorter scenes are all learned from.
 
     Args:
         pairs: with ``scene``, ``index``, the number of the earlier frame, and ``step`` if they differ in it.
@@ -47,7 +47,8 @@ def split_pairs(pairs: Sequence[Mapping[str, Any]], share: float, step: int = 1)
     if len(scenes) >= LEAST_SCENES:
         count = min(max(1, round(share * len(scenes))), len(scenes) - 1)
         chosen = {scenes[int((k + 0.5) * len(scenes) / count)] for k in range(count)}
-        return Split([pair for pair in pairs if pair['scene'] not in chosen], [pair for pair in pairs if pair['scene'] in chosen], {})
+        sides = [[pair for pair in pairs if (pair['scene'] in chosen) is is_held] for is_held in (False, True)]
+        return Split(sides[0], sides[1], {})
     ends: Dict[str, int] = {}
     for scene in scenes:
         indices = sorted({pair['index'] for pair in pairs if pair['scene'] == scene})
@@ -55,8 +56,9 @@ def split_pairs(pairs: Sequence[Mapping[str, Any]], share: float, step: int = 1)
             held = min(max(1, round(share * len(indices))), len(indices) - step - 1)
             ends[scene] = indices[-held]
     if not ends:
-        raise ConfigError(f'held_out={share:g}: no scene has the {max(LEAST_PAIRS, 2 * step + 2)} frame pairs that it takes to keep some '
-                          'back for the guard; give it longer scenes, or set held_out=0, which leaves the guard out')
+        raise ConfigError(f'held_out={share:g}: no scene has the {max(LEAST_PAIRS, 2 * step + 2)} frame pairs that it '
+                          'takes to keep some back for the guard; give it longer scenes, or set held_out=0, which '
+                          'leaves the guard out')
     last = {scene: ends.get(scene, math.inf) for scene in scenes}
     return Split([pair for pair in pairs if pair['index'] + pair.get('step', step) < last[pair['scene']]],
                  [pair for pair in pairs if pair['index'] >= last[pair['scene']]], ends)

@@ -17,9 +17,9 @@ __all__ = ['DrawSampler']
 class DrawSampler(Sampler):
     """Numbered draws: ``(index, draw)``, where the draw alone decides the index and, in the dataset, the augmentation.
 
-    Draws are counted over all ranks and for ever; each pass over the data has its own permutation of it. Rank r of n takes
-    the draws start + r, start + r + n, ...: the same draws whatever n and the number of workers. Every new iterator begins
-    at ``start``.
+    Draws are counted over all ranks and for ever; each pass over the data has its own permutation of it. Rank r of n
+    takes the draws start + r, start + r + n, ...: the same draws whatever n and the number of workers. Every new
+    iterator begins at ``start``.
 
     Args:
         dataset: what is drawn from; only its length counts.

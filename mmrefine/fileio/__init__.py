@@ -14,7 +14,8 @@ from mmrefine.fileio.video.reader import FolderFrames, FrameSource, VideoFrames,
 
 __all__ = [
     'CorruptFrame', 'FolderFrames', 'FrameCheck', 'FrameSource', 'Joints', 'LabelStore', 'VideoFrames', 'atomic_write',
-    'check_frames', 'decode_kitti', 'digest_of', 'digest_of_state', 'encode_flo', 'encode_kitti', 'list_scenes', 'merge_stores',
+    'check_frames', 'decode_kitti', 'digest_of', 'digest_of_state', 'encode_flo', 'encode_kitti', 'list_scenes',
+    'merge_stores',
     'name_ranges', 'open_frames', 'read_badja', 'read_flow', 'read_ids', 'read_image', 'read_mask', 'save_checkpoint',
     'verify_store', 'write_bytes', 'write_failure', 'write_flow', 'write_image', 'write_json', 'write_submission'
 ]

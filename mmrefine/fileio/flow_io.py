@@ -23,7 +23,8 @@ FLOW_SUFFIXES = ('.flo', '.png', '.pfm', '.flo5')
 KITTI_MAX_MOTION = 511.  # px; what 16 bits hold, 2^15 / 64 = 512, less a margin that every reader agrees on
 UNKNOWN = 1e9  # px; a component beyond it means "unknown" (Middlebury); writers use ten times as much
 
-# how hard a flow is packed: the last level of zlib that costs little to write (`benchmarks/store_size.py` prints size and speed)
+# how hard a flow is packed: the last level of zlib that costs little to write (`benchmarks/store_size.py` prints size
+# and speed)
 PACKING = 5
 
 _PFM_HEADER = re.compile(rb'(PF|Pf)\s+(\d+)\s+(\d+)\s+(\S+)[ \t\r]*\n')
@@ -32,8 +33,8 @@ _PFM_HEADER = re.compile(rb'(PF|Pf)\s+(\d+)\s+(\d+)\s+(\S+)[ \t\r]*\n')
 def read_flow(path: PathLike) -> Tuple[np.ndarray, np.ndarray]:
     """The flow at ``path`` by its suffix: ``(H, W, 2)`` float32 px, and ``(H, W)`` bool where it is known.
 
-    Unknown is: KITTI's third channel 0; elsewhere nan, inf or more than 1e9 px. Spring's ``.flo5`` truth has twice the rows
-    and columns of its frames, with vectors in px of the frames; it comes back as it is stored.
+    Unknown is: KITTI's third channel 0; elsewhere nan, inf or more than 1e9 px. Spring's ``.flo5`` truth has twice the
+    rows and columns of its frames, with vectors in px of the frames; it comes back as it is stored.
 
     Raises:
         InputError: a missing or damaged file, an unknown suffix, or ``.flo5`` without h5py.
@@ -59,7 +60,8 @@ def write_flow(path: PathLike, flow: np.ndarray, valid: Optional[np.ndarray] = N
 
     Args:
         flow: ``(H, W, 2)`` px.
-        valid: ``(H, W)`` bool; ``None``: wherever the flow is finite. The rest becomes unknown in the way of the format.
+        valid: ``(H, W)`` bool; ``None``: wherever the flow is finite. The rest becomes unknown in the way of the
+            format.
 
     Raises:
         InputError: an unknown suffix, or ``.flo5`` without h5py.
@@ -95,21 +97,25 @@ def encode_flo(flow: np.ndarray, valid: Optional[np.ndarray] = None) -> bytes:
     """
     flow, valid = _checked_flow(flow, valid)
     height, width = valid.shape
-    return b'PIEH' + struct.pack('<ii', width, height) + np.where(valid[..., None], flow, np.float32(10 * UNKNOWN)).astype('<f4').tobytes()
+    pixels = np.where(valid[..., None], flow, np.float32(10 * UNKNOWN)).astype('<f4')
+    return b'PIEH' + struct.pack('<ii', width, height) + pixels.tobytes()
 
 
-def encode_kitti(flow: np.ndarray, valid: Optional[np.ndarray] = None, packing: int = PACKING, bridge: bool = False) -> bytes:
+def encode_kitti(flow: np.ndarray,
+                 valid: Optional[np.ndarray] = None,
+                 packing: int = PACKING,
+                 bridge: bool = False) -> bytes:
     """A flow as a 16-bit PNG in KITTI's layout: R = 64 u + 2^15, G = 64 v + 2^15, B = valid.
 
-    Rounded to the nearest 1/64 px, where the development kit truncates (a bias of -1/128 px). Motion beyond ±511 px in either
-    axis, or not finite, becomes invalid instead of wrapping around; an invalid pixel is 0 in all three.
+    Rounded to the nearest 1/64 px, where the development kit truncates (a bias of -1/128 px). Motion beyond ±511 px in
+    either axis, or not finite, becomes invalid instead of wrapping around; an invalid pixel is 0 in all three.
 
     Args:
         flow: ``(H, W, 2)`` px.
         valid: ``(H, W)`` bool; ``None``: wherever the layout can hold the flow.
         packing: level of zlib, from 0 to 9; no part of the format.
-        bridge: let the first two channels of an invalid pixel repeat the pixel above it instead of being 0: a flow with holes takes a
-            twentieth less room, and whoever looks at the third channel sees no difference.
+        bridge: let the first two channels of an invalid pixel repeat the pixel above it instead of being 0: a flow with
+            holes takes a twentieth less room, and whoever looks at the third channel sees no difference.
     """
     steps = _kitti_steps(flow, valid)
     return pack_png(_bridged(steps) if bridge else steps, packing)
@@ -153,7 +159,8 @@ def fits_kitti(flow: np.ndarray) -> np.ndarray:
 
 
 def round_kitti(flow: np.ndarray, valid: Optional[np.ndarray] = None) -> Tuple[np.ndarray, np.ndarray]:
-    """What ``decode_kitti`` will make of ``encode_kitti(flow, valid)``, to the bit, without packing and unpacking it."""
+    """What ``decode_kitti`` will make of ``encode_kitti(flow, valid)``, to the bit, without packing and unpacking
+    it."""
     return _from_steps(_kitti_steps(flow, valid))
 
 

@@ -60,7 +60,8 @@ def read_mask(path: PathLike) -> np.ndarray:
     damage = find_damage(data)
     pixels = None if damage else cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
-        raise InputError(f'{path}: cannot be read as a mask ({damage or "unknown format or damaged data"}); copy or export it again')
+        raise InputError(f'{path}: cannot be read as a mask ({damage or "unknown format or damaged data"}); copy or '
+                         'export it again')
     return np.asarray((pixels.reshape(*pixels.shape[:2], -1)[..., :3] > 0).any(axis=-1))
 
 
@@ -98,8 +99,8 @@ def read_input(path: PathLike) -> bytes:
 def find_damage(data: bytes) -> Optional[str]:
     """Why the bytes cannot be a whole picture, in a few words; ``None`` if nothing speaks against it.
 
-    PNG: every chunk with its checksum up to IEND. JPEG: its segments up to the end-of-image mark (the marks of an embedded
-    preview do not count). BMP, PPM, WebP: the length that the header promises. Nothing else is looked at.
+    PNG: every chunk with its checksum up to IEND. JPEG: its segments up to the end-of-image mark (the marks of an
+        embedded preview do not count). BMP, PPM, WebP: the length that the header promises. Nothing else is looked at.
     """
     if data.startswith(_PNG):
         return _png_damage(data)

@@ -37,7 +37,8 @@ def render_page(record: Mapping[str, Any]) -> str:
     color, decision = VERDICTS.get(verdict, ('', verdict))
     groups = [(str(name), group) for name, group in record['groups'].items()]
     sections = [(f'group-{i}', _title(name), _group(name, group)) for i, (name, group) in enumerate(groups, 1)]
-    changed = [(_title(name), group['changes'], figure_of(str(group['changes'].get('metric')), group))
+    changed = [(_title(name), group['changes'], figure_of(str(group['changes'].get('metric')), group),
+                'videos' if 'videos' in group else 'pairs')
                for name, group in groups if (group.get('changes') or {}).get('pairs')]
     sections += [
         ('guard', 'Regression guard', _guard(guard, decision)),
@@ -55,8 +56,7 @@ def render_page(record: Mapping[str, Any]) -> str:
 
 
 def _title(group: str) -> str:
-    title = VIDEOS.get(group, group)
-    return title[:1].upper() + title[1:]
+    return VIDEOS[group].capitalize() if group in VIDEOS else group
 
 
 def _group(name: str, group: Mapping[str, Any]) -> Markup:

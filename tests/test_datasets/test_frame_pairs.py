@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from mmengine.registry import DefaultScope
 
-from mmrefine.datasets import FramePairs, frame_pairs
+from mmrefine.datasets import FramePairs, scenes
 from mmrefine.errors import ConfigError, InputError
 from mmrefine.fileio import write_flow, write_image
 from mmrefine.labeling import FlowLabeler
@@ -224,7 +224,7 @@ def test_construction_decodes_nothing(clips, monkeypatch):
     def fail(path):
         raise AssertionError(f'{path} was opened')
 
-    monkeypatch.setattr(frame_pairs, 'open_frames', fail)
+    monkeypatch.setattr(scenes, 'open_frames', fail)
     data = FramePairs(clips)
     assert len(data) == 6
     with pytest.raises(AssertionError, match='ant was opened'):
@@ -232,10 +232,10 @@ def test_construction_decodes_nothing(clips, monkeypatch):
 
 
 def test_of_many_scenes_only_the_last_few_keep_frames(clips, monkeypatch):
-    monkeypatch.setattr(frame_pairs, '_WARM_SCENES', 2)
+    monkeypatch.setattr(scenes, '_WARM_SCENES', 2)
     opened = []
-    real = frame_pairs.open_frames
-    monkeypatch.setattr(frame_pairs, 'open_frames', lambda path: opened.append(path.name) or real(path))
+    real = scenes.open_frames
+    monkeypatch.setattr(scenes, 'open_frames', lambda path: opened.append(path.name) or real(path))
     data = FramePairs(clips)
     for _ in range(2):
         for index, item in enumerate(data):

@@ -12,7 +12,7 @@ from mmrefine.errors import InputError
 
 
 def readers():
-    return [thread for thread in threading.enumerate() if thread.name == 'read-ahead']
+    return [thread for thread in threading.enumerate() if thread.name.startswith('read-ahead')]
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ class Counted:
         for number in range(self.count):
             with self.changed:
                 self.fetched.append(number)
-                self.threads.add(threading.current_thread().name)
+                self.threads.add(threading.current_thread().name.partition('_')[0])
                 self.changed.notify_all()
             yield number
         if self.error is not None:

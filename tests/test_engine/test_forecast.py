@@ -1,5 +1,7 @@
 """What stage 1 says that it will take, and what it refuses."""
 import re
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,14 +11,14 @@ import mmrefine.engine.runtime.machine as machine_module
 import mmrefine.models.raft_fast.two_way as two_way
 from mmrefine.datasets import FramePairs
 from mmrefine.engine import label_fingerprint, make_labels
-from mmrefine.engine.runtime.machine import Machine, cgroup_limit, proc_entry
+from mmrefine.engine.runtime.machine import Machine, cgroup_limit, resident_peak
 from mmrefine.engine.stage1.forecast import Forecast, Measured, combined, expected_peak, forecast, size_text, time_text
 from mmrefine.engine.stage1.outlook import Outlook, pass_bytes
 from mmrefine.errors import ConfigError, LabelStoreError
 from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.labeling import FlowLabeler
 from mmrefine.models import FlowRefiner, FrozenTeacher, load_estimator
-from mmrefine.structures import LabelUnit
+from mmrefine.structures import LabelUnit, PairBatch
 from mmrefine.synthetic import write_clips
 
 PAIRS = 12
@@ -166,14 +168,14 @@ def test_the_reckoned_correlation_is_what_the_network_keeps_in_memory(material, 
     monkeypatch.setattr(two_way, 'Correlation', Watched)
     teacher, labeler = teacher_of(material, max_corr_bytes=limit), labeler_of((1., 2.))
     clip = torch.rand(3, 3, 61, 95, generator=torch.Generator().manual_seed(0))
-    labeler.label_pairs(teacher, clip[:2], clip[1:])
+    labeler.label_pairs(teacher, PairBatch(clip[:2], clip[1:]))
     assert pass_bytes(teacher, labeler, (61, 95), 2) == max(kept)
 
 
 def test_of_a_view_or_a_network_of_another_kind_no_pass_is_known(teacher, monkeypatch):
     labeler = labeler_of()
     assert pass_bytes(teacher, labeler, SIZE, 1) > 0
-    monkeypatch.setattr(labeler, 'view', lambda *args: None)
+    monkeypatch.setattr(labeler.view, 'pass_sizes', lambda size: [])
     assert pass_bytes(teacher, labeler, SIZE, 1) == 0
     monkeypatch.setattr(two_way, 'is_known', lambda network: False)
     assert pass_bytes(teacher, labeler_of(), SIZE, 1) == 0
@@ -305,16 +307,16 @@ def test_two_processes_tell_once_what_both_take_and_both_refuse(teacher, frames,
 
 
 def test_what_is_free_and_what_the_process_has_is_what_it_can_have_within_its_group(monkeypatch):
-    entries = dict(MemAvailable=600, VmRSS=100, VmHWM=250)
-    monkeypatch.setattr(machine_module, 'proc_entry', lambda file, entry: entries.get(entry))
+    process = SimpleNamespace(memory_info=lambda: SimpleNamespace(rss=100))
+    monkeypatch.setattr(machine_module.psutil, 'Process', lambda: process)
+    monkeypatch.setattr(machine_module.psutil, 'virtual_memory', lambda: SimpleNamespace(available=600))
+    monkeypatch.setattr(machine_module, 'resident_peak', lambda: 250)
     limit = [None]
     monkeypatch.setattr(machine_module, 'cgroup_limit', lambda: limit[0])
     machine = Machine()
     assert (machine.resident(), machine.peak(), machine.capacity(), machine.capacity(3)) == (100, 250, 700, 300)
     limit[0] = 360
     assert (machine.capacity(), machine.capacity(3)) == (360, 120)
-    del entries['MemAvailable']
-    assert machine.capacity() is None
 
 
 def test_on_a_gpu_its_memory_counts(monkeypatch):
@@ -348,10 +350,12 @@ def test_the_limit_of_the_control_group_is_the_least_above_the_process(tmp_path,
     assert cgroup_limit(proc, tree(tmp_path / 'cgroup', files)) == wanted
 
 
-def test_entries_of_proc_are_in_bytes_and_may_be_missing(tmp_path):
-    proc = tree(tmp_path, {'meminfo': 'MemTotal:  9 kB\nMemAvailable:    12 kB\n'})
-    assert proc_entry('meminfo', 'MemAvailable', proc) == 12 * 1024
-    assert proc_entry('meminfo', 'Available', proc) is None and proc_entry('self/status', 'VmRSS', proc) is None
+def test_the_peak_is_in_bytes_at_least_what_the_process_has_and_may_be_unknown(tmp_path):
+    assert resident_peak(tree(tmp_path, {'self/status': 'VmPeak:  9 kB\nVmHWM:    12 kB\n'})) == 12 * 1024
+    assert resident_peak(tree(tmp_path, {'self/status': 'VmPeak:  9 kB\n'})) is None and resident_peak(tmp_path / 'none') is None
+    if Path('/proc/self/status').exists():
+        machine = Machine()
+        assert 2**20 < machine.resident() <= machine.peak()
 
 
 def test_free_space_of_a_folder_that_is_not_there_is_unknown(tmp_path):

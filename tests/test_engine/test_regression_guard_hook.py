@@ -76,6 +76,11 @@ def report_of(work_dir: Path):
     return json.loads((work_dir / 'report.json').read_text())
 
 
+def page_of(work_dir: Path) -> str:
+    """The page as a browser reads it: line breaks are spaces."""
+    return ' '.join((work_dir / 'report.html').read_text(encoding='utf-8').split())
+
+
 def assert_same_weights(one, other):
     assert one.keys() == other.keys()
     for key, value in one.items():
@@ -113,7 +118,7 @@ def test_a_student_that_is_worse_is_not(video, tmp_path, caplog):
     refined = report_of(tmp_path)['groups']['refined']
     assert refined['before'] == refined['after']
     assert (refined['pairs'], refined['pairs_judged'], refined['changes']['pairs']) == (10, 3, 3)
-    assert '10 frame pairs. No pair has ground truth. 3 of them, spread evenly, are scored.' in (tmp_path / 'report.html').read_text()
+    assert '10 frame pairs. No pair has ground truth. 3 of them, spread evenly, are scored.' in page_of(tmp_path)
     assert report_of(tmp_path)['headline']['figures'][0]['pairs'] == 3
 
 
@@ -153,7 +158,7 @@ def test_the_best_network_on_the_way_is_found_again(video, tmp_path):
     assert load_checkpoint_file(tmp_path / 'guard_best.pth')['meta']['iter'] == guard['chosen']['iter']
     changes = {look['iter']: look['change_percent'] for look in guard['looks']}
     assert list(changes) == [1, 2, 3, 4] and changes[2] < -5 and min(changes, key=changes.get) == guard['chosen']['iter']
-    page = (tmp_path / 'report.html').read_text(encoding='utf-8')
+    page = page_of(tmp_path)
     assert f'{changes[2]:+.1f}'.replace('-', '−') in page and ' after 2, ' in page
 
 

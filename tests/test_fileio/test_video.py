@@ -76,7 +76,8 @@ def test_a_jump_that_lands_beside_its_target_still_gives_the_frame(
     assert equal_in(source, frames, [30, 31, 25, 39, 2, 20]) and jumps
 
 
-def test_a_frame_that_comes_out_otherwise_after_a_jump_is_read_from_further_ahead(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_frame_that_comes_out_otherwise_after_a_jump_is_read_from_further_ahead(
+        clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     frames, source = decode(clip), open_frames(clip)
     true_frames = VideoStream.frames
 
@@ -121,7 +122,8 @@ def test_names_count_from_zero_and_sort_as_the_frames(clip: Path) -> None:
 def test_the_digest_is_that_of_the_file(clip: Path, tmp_path: Path) -> None:
     (tmp_path / f'other{clip.suffix}').write_bytes(clip.read_bytes())
     (tmp_path / f'tail{clip.suffix}').write_bytes(clip.read_bytes() + b'\0')
-    digests = [open_frames(path).digest() for path in (clip, tmp_path / f'other{clip.suffix}', tmp_path / f'tail{clip.suffix}')]
+    copies = [tmp_path / f'{name}{clip.suffix}' for name in ('other', 'tail')]
+    digests = [open_frames(path).digest() for path in (clip, *copies)]
     assert digests[0] == digests[1] != digests[2]
 
 
@@ -178,7 +180,8 @@ def test_a_cut_video_is_refused_with_the_number_of_frames_left(clip: Path, tmp_p
     path.write_bytes(data[:int(share * len(data))])
     left = len(decode(path))
     assert (left > 0) == (clip.suffix == '.avi')  # an mp4 keeps its index at the end
-    with pytest.raises(InputError, match=rf'cut\{clip.suffix}: the video cannot be used \(truncated: .*\), {left} frames can be decoded;'):
+    with pytest.raises(InputError, match=rf'cut\{clip.suffix}: the video cannot be used \(truncated: .*\), {left} frames '
+                       'can be decoded;'):
         open_frames(path)
 
 
@@ -202,12 +205,14 @@ def test_a_video_that_changes_under_the_reader_is_noticed(tmp_path: Path) -> Non
         source[4]
 
 
-# container, encoder, its options: key frames each 12; frames in another order than shown, half pictures, 10 bits, no timestamps (B-frames
-# in AVI), jumps that land late (transport streams), frames that refer to what is before their key frame (open GOP)
+# container, encoder, its options: key frames each 12; frames in another order than shown, half pictures, 10 bits, no
+# timestamps (B-frames in AVI), jumps that land late (transport streams), frames that refer to what is before their key
+# frame (open GOP)
 CODECS = {
     'h264.mp4': ('libx264', {}), 'h264.mkv': ('libx264', {}), 'h264.ts': ('libx264', {}), 'h264.flv': ('libx264', {}),
     'unstamped.avi': ('libx264', {}), 'open.ts': ('libx264', {'x264-params': 'open-gop=1:keyint=12:bframes=3'}),
-    'refresh.mp4': ('libx264', {'x264-params': 'intra-refresh=1:keyint=12'}), 'vp9.webm': ('libvpx-vp9', {}), 'mpeg2.mpg': ('mpeg2video', {}),
+    'refresh.mp4': ('libx264', {'x264-params': 'intra-refresh=1:keyint=12'}), 'vp9.webm': ('libvpx-vp9', {}),
+    'mpeg2.mpg': ('mpeg2video', {}),
     'av1.mp4': ('libsvtav1', {'svtav1-params': 'lp=1'}), 'ten.mkv': ('libx264', {'pix_fmt': 'yuv420p10le'}),
     'raw.avi': ('rawvideo', {'pix_fmt': 'bgr24'}), 'fields.ts': ('libx264', {'x264-params': 'interlaced=1:tff=1'}),
     'fields.mpg': ('mpeg2video', {'flags': '+ilme+ildct', 'field_order': 'tt'}),
@@ -215,13 +220,15 @@ CODECS = {
 
 
 @pytest.mark.parametrize('name', CODECS)
-def test_every_container_and_codec_gives_the_frames_in_any_order_and_the_colours_that_went_in(tmp_path: Path, name: str) -> None:
+def test_every_container_and_codec_gives_the_frames_in_any_order_and_the_colours_that_went_in(
+        tmp_path: Path, name: str) -> None:
     codec, options = CODECS[name]
     if codec not in av.codecs_available:
         pytest.skip(f'this FFmpeg has no {codec}')
     frames = moving_texture(30)
     source = open_frames(encode_video(tmp_path / name, frames, codec, dict(options)))
-    assert len(source) == 30 and source.size == frames[0].shape[:2] and source.index.interlaced == name.startswith('fields')
+    assert len(source) == 30 and source.size == frames[0].shape[:2]
+    assert source.index.interlaced == name.startswith('fields')
     read = list(source)
     rows = slice(None, None, 2) if source.index.interlaced else slice(None)  # the lines that deinterlacing keeps
     assert max(np.abs(one[rows].astype(int) - two[rows]).mean() for one, two in zip(read, frames)) < 4
@@ -244,7 +251,8 @@ def test_what_was_filmed_between_lines_is_filled_in_and_the_rest_left_alone(tmp_
     woven = [frame.copy() for frame in frames[::2]]
     for at, frame in enumerate(woven):
         frame[1::2] = frames[2 * at + 1][1::2]  # the second half picture is a moment later
-    source = open_frames(encode_video(tmp_path / 'fields.mp4', woven, 'libx264', {'crf': '1', 'x264-params': 'interlaced=1:tff=1'}))
+    options = {'crf': '1', 'x264-params': 'interlaced=1:tff=1'}
+    source = open_frames(encode_video(tmp_path / 'fields.mp4', woven, 'libx264', options))
     assert check_frames(source.path).interlaced and len(source) == 12
 
     def combing(frame: np.ndarray) -> float:

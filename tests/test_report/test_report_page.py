@@ -8,7 +8,7 @@ import pytest
 from jinja2 import UndefinedError
 from report_records import AFTER, BEFORE, FREE, Page, full_record, guard_record, pair_record
 
-from mmrefine.report import figures, group_record, headline, thin_curve, write_report
+from mmrefine.report import figures, format_table, group_record, headline, thin_curve, write_report
 from mmrefine.report.headlines import format_interval
 from mmrefine.report.plots import Dot, dot_plot, line_plot, nice_ticks
 from mmrefine.report.template import FOLDER, change_class, render
@@ -78,7 +78,7 @@ def clip_group():
     """A group that another kind of motion is scored on: its figures are declared, and no one else knows them."""
     declared = (Figure('hits', '%', 'higher', True, 'hits, first', 'main'),
                 Figure('lag <ms>', 'ms', 'lower', table='main'), Figure('size'))
-    scores = [{'hits': hits, 'lag <ms>': lag, 'size': 3., 'pairs': 4} for hits, lag in ((50., 8.), (60., 10.))]
+    scores = [{'hits': hits, 'lag <ms>': lag, 'size': 3., 'videos': 4} for hits, lag in ((50., 8.), (60., 10.))]
     return group_record(*scores, declared)
 
 
@@ -92,7 +92,8 @@ def test_a_record_says_what_its_scores_are_called_and_which_way_is_better(tmp_pa
     assert '<b class="good">+20.0 %</b>' in text and 'hits, first: 50.000 → 60.000 %' in page.text
     assert '<td class="good">+20.0 %</td>' in text and '<td class="bad">+25.0 %</td>' in text
     assert 'lag &lt;ms&gt; <span class="unit">[ms]</span>' in text and 'size' in text.partition('More scores')[2]
-    assert '3 of 4 pairs have a higher first hits than before, 1 a lower one' in page.text
+    assert '3 of 4 videos have a higher first hits than before, 1 a lower one' in page.text
+    assert 'refined on. 4 videos.' in page.text and '(4 videos)\n' in format_table(record)
     assert json.loads((tmp_path / 'report.json').read_text())['headline']['figures'][0]['better_when'] == 'higher'
 
 

@@ -21,10 +21,11 @@ __all__ = ['DavisClips']
 
 @DATASETS.register_module()
 class DavisClips(Dataset):
-    """DAVIS-2016 and 2017: ``<data_root>/JPEGImages/480p/<video>/00000.jpg`` and ``Annotations/480p/<video>/00000.png``.
+    """The videos of DAVIS-2016 and 2017 with their masks.
 
-    An item is a video: ``inputs`` uint8 ``(T, 3, H, W)`` RGB and ``data_samples``, a :class:`~mmrefine.structures.ClipSample` with
-    ``masks``, and with ``points`` and ``visible`` where there are joints.
+    Frames are ``<data_root>/JPEGImages/480p/<video>/00000.jpg``, masks ``Annotations/480p/<video>/00000.png``. An item
+    is a video: ``inputs`` uint8 ``(T, 3, H, W)`` RGB and ``data_samples``, a :class:`~mmrefine.structures.ClipSample`
+    with ``masks``, and with ``points`` and ``visible`` where there are joints.
 
     Args:
         data_root: the folder that holds ``JPEGImages`` and ``Annotations``.
@@ -54,13 +55,15 @@ class DavisClips(Dataset):
             raise InputError(f'{self.badja}: there is no such folder of joints; correct badja or leave it out')
         if image_set is not None:
             if videos != 'all':
-                raise ConfigError(f'DavisClips takes videos={videos!r} or image_set={image_set!r}, not both; leave one out')
+                raise ConfigError(f'DavisClips takes videos={videos!r} or image_set={image_set!r}, not both; leave one '
+                                  'out')
             videos = _names(root / 'ImageSets' / f'{image_set}.txt')
         found = [path.name for path in list_folder(self.frames) if path.is_dir()]
         self.videos = found if videos == 'all' else [videos] if isinstance(videos, str) else list(videos)
         missing = [name for name in self.videos if name not in found]
         if missing or not self.videos:
-            raise ConfigError(f'{self.frames}: {f"there is no video {missing[0]!r}" if missing else "there are no videos"}, it holds '
+            raise ConfigError(f'{self.frames}: '
+                              f'{f"there is no video {missing[0]!r}" if missing else "there are no videos"}, it holds '
                               f'{len(found)}; correct data_root, videos or image_set')
 
     @property
@@ -81,11 +84,13 @@ class DavisClips(Dataset):
         files, drawn = (list_images(folder / name) for folder in (self.frames, self.annotations))
         if len(files) < 3 or [path.stem for path in files] != [path.stem for path in drawn]:
             raise InputError(f'{self.frames / name}: needs 3 or more frames, each with an annotation of its name in '
-                             f'{self.annotations / name}, found {len(files)} and {len(drawn)}; download the archive again')
+                             f'{self.annotations / name}, found {len(files)} and {len(drawn)}; download the archive '
+                             'again')
         frames, masks = np.stack([read_image(path) for path in files]), np.stack([read_ids(path) for path in drawn])
         if frames.shape[:3] != masks.shape:
-            raise InputError(f'{self.annotations / name}: the annotations are {masks.shape[1]}x{masks.shape[2]} (height x width), the '
-                             f'frames {frames.shape[1]}x{frames.shape[2]}; take both of one resolution')
+            raise InputError(f'{self.annotations / name}: the annotations are {masks.shape[1]}x{masks.shape[2]} '
+                             f'(height x width), the frames {frames.shape[1]}x{frames.shape[2]}; take both of one '
+                             'resolution')
         sample = ClipSample(metainfo=dict(scene=name, size=masks.shape[1:]), masks=torch.from_numpy(masks))
         clicked = None if self.badja is None else self.badja / f'{name}.json'
         if clicked is not None and clicked.is_file():

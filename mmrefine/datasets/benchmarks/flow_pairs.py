@@ -8,7 +8,8 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Union
 
 import numpy as np
 
-from mmrefine.datasets.frame_pairs import FramePairs, Opener
+from mmrefine.datasets.frame_pairs import FramePairs
+from mmrefine.datasets.scenes import Opener
 from mmrefine.errors import ConfigError, InputError
 from mmrefine.fileio.digest import digest_of_files
 from mmrefine.fileio.images import read_image
@@ -24,9 +25,11 @@ _KITTI_PAIR = ('10', '11')
 
 @DATASETS.register_module()
 class SintelPairs(FramePairs):
-    """MPI Sintel: ``<data_root>/training/<pass>/<scene>/frame_0001.png``, truth ``training/flow/<scene>/frame_0001.flo``.
+    """The frame pairs of MPI Sintel.
 
-    Regions, where they are there: ``occluded`` (``training/occlusions/<scene>/frame_0001.png``) and ``invalid`` (``training/invalid/…``).
+    Frames are ``<data_root>/training/<pass>/<scene>/frame_0001.png``, their truth
+    ``training/flow/<scene>/frame_0001.flo``. Regions, where they are there: ``occluded``
+    (``training/occlusions/<scene>/frame_0001.png``) and ``invalid`` (``training/invalid/…``).
 
     Args:
         data_root: the folder that holds ``training`` and ``test``.
@@ -39,7 +42,11 @@ class SintelPairs(FramePairs):
         InputError: no such folder.
     """
 
-    def __init__(self, data_root: Union[str, Path], pass_name: str = 'final', split: str = 'training', **kwargs: Any) -> None:
+    def __init__(self,
+                 data_root: Union[str, Path],
+                 pass_name: str = 'final',
+                 split: str = 'training',
+                 **kwargs: Any) -> None:
         _check_choice('SintelPairs.pass_name', pass_name, ('final', 'clean', 'albedo'))
         folder = _split_folder('SintelPairs', data_root, split, ('training', 'test'))
         truth = folder / 'flow'
@@ -54,10 +61,12 @@ class SintelPairs(FramePairs):
 
 @DATASETS.register_module()
 class KittiPairs(FramePairs):
-    """KITTI 2015: ``<data_root>/training/image_2/000000_10.png`` and ``_11.png``, truth ``training/flow_occ/000000_10.png``.
+    """The frame pairs of KITTI 2015.
 
-    The scene is '000000'; frames of different scenes may differ in size. Regions, where they are there: ``noc``, where
-    ``training/flow_noc/000000_10.png`` has truth, and ``foreground``, the objects of ``training/obj_map/000000_10.png``.
+    Frames are ``<data_root>/training/image_2/000000_10.png`` and ``_11.png``, their truth
+    ``training/flow_occ/000000_10.png``. The scene is '000000'; frames of different scenes may differ in size. Regions,
+    where they are there: ``noc``, where ``training/flow_noc/000000_10.png`` has truth, and ``foreground``, the objects
+    of ``training/obj_map/000000_10.png``.
 
     Args:
         data_root: the folder that holds ``training`` and ``testing``.
@@ -92,8 +101,8 @@ class KittiPairs(FramePairs):
             raise InputError(f'{self.data_root}: holds no frames named like 000000_10.png; correct data_root or split')
         for scene, files in self._files.items():
             if len(files) < 2:
-                raise InputError(f'{self.data_root}: scene {scene} holds only {files[0].name}, motion needs at least 2 frames; '
-                                 'download the archive again')
+                raise InputError(f'{self.data_root}: scene {scene} holds only {files[0].name}, motion needs at least 2 '
+                                 'frames; download the archive again')
         return {scene: functools.partial(_KittiFrames, self.data_root, files) for scene, files in self._files.items()}
 
     def _names_of(self, scene: str) -> List[str]:
@@ -110,10 +119,11 @@ class KittiPairs(FramePairs):
 
 @DATASETS.register_module()
 class SpringPairs(FramePairs):
-    """Spring: ``<data_root>/train/0001/frame_left/frame_left_0001.png``, truth ``0001/flow_FW_left/flow_FW_left_0001.flo5``.
+    """The frame pairs of Spring.
 
-    The truth of a reversed pair is in ``flow_BW_left``. Regions, where they are there, in ``0001/maps``: ``detail``, ``unmatched``,
-    ``nonrigid``, ``sky``. Reading the truth needs h5py.
+    Frames are ``<data_root>/train/0001/frame_left/frame_left_0001.png``, their truth
+    ``0001/flow_FW_left/flow_FW_left_0001.flo5``. The truth of a reversed pair is in ``flow_BW_left``. Regions, where
+    they are there, in ``0001/maps``: ``detail``, ``unmatched``, ``nonrigid``, ``sky``. Reading the truth needs h5py.
 
     Args:
         data_root: the folder that holds ``train`` and ``test``.
@@ -133,7 +143,8 @@ class SpringPairs(FramePairs):
 
     def _find_scenes(self) -> Mapping[str, Opener]:
         name = f'frame_{self.camera}'
-        scenes: Dict[str, Opener] = {path.name: path / name for path in list_folder(self.data_root) if (path / name).is_dir()}
+        folders = list_folder(self.data_root)
+        scenes: Dict[str, Opener] = {path.name: path / name for path in folders if (path / name).is_dir()}
         if not scenes:
             raise InputError(f'{self.data_root}: holds no scenes with a folder {name}; correct data_root or split')
         return scenes
@@ -145,11 +156,12 @@ class SpringPairs(FramePairs):
                 number = pair['key'].rpartition('/')[2].partition('__')[0].rpartition('_')[2]
                 folder, way = self.data_root / scene, f'{"BW" if pair["reverse"] else "FW"}_{self.camera}'
                 truth = folder / f'flow_{way}' / f'flow_{way}_{number}.flo5'
-                maps = (('detail', f'detailmap_flow_{way}'), ('unmatched', f'matchmap_flow_{way}'), ('nonrigid', f'rigidmap_{way}'),
-                        ('sky', f'skymap_{self.camera}'))
+                maps = (('detail', f'detailmap_flow_{way}'), ('unmatched', f'matchmap_flow_{way}'),
+                        ('nonrigid', f'rigidmap_{way}'), ('sky', f'skymap_{self.camera}'))
                 if truth.is_file():
                     pair['truth'] = truth
-                    pair['region_files'] = _existing({name: folder / 'maps' / part / f'{part}_{number}.png' for name, part in maps})
+                    pair['region_files'] = _existing(
+                        {name: folder / 'maps' / part / f'{part}_{number}.png' for name, part in maps})
             yield pair
 
 
@@ -173,8 +185,8 @@ class _KittiFrames(FrameSource):
     def _load(self, index: int) -> np.ndarray:
         frame = read_image(self.files[index])
         if frame.shape[:2] != self.size:
-            raise InputError(f'{self.path}: frames of one scene differ in size, {self.files[0].name} is {self.size[1]} x '
-                             f'{self.size[0]} and {self.files[index].name} is {frame.shape[1]} x {frame.shape[0]}; '
+            raise InputError(f'{self.path}: frames of one scene differ in size, {self.files[0].name} is {self.size[1]} '
+                             f'x {self.size[0]} and {self.files[index].name} is {frame.shape[1]} x {frame.shape[0]}; '
                              'download the archive again')
         return frame
 
@@ -193,5 +205,6 @@ def _split_folder(name: str, data_root: Union[str, Path], split: Any, choices: t
     _check_choice(f'{name}.split', split, choices)
     folder = Path(data_root) / split
     if not folder.is_dir():
-        raise InputError(f'{folder}: there is no such folder; {name}.data_root is the folder that holds {" and ".join(choices)}')
+        raise InputError(f'{folder}: there is no such folder; {name}.data_root is the folder that holds '
+                         f'{" and ".join(choices)}')
     return folder

@@ -17,7 +17,8 @@ __all__ = ['Eraser']
 class Eraser(BaseTransform):
     """Cover rectangles of frame 2 with its mean colour, as RAFT's augmentation does; what moved there still moved.
 
-    Required keys: frame2, rng. Changed keys: frame2; flow and weight stay, so the student learns to guess hidden motion.
+    Required keys: frame2, rng. Changed keys: frame2; flow and weight stay, so the student learns to guess hidden
+    motion.
 
     Args:
         prob: how often, in [0, 1].

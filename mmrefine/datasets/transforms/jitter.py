@@ -20,8 +20,9 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 class ColorJitter(BaseTransform):
     """Change brightness, contrast, saturation and hue, in random order; usually both frames alike.
 
-    Factors are ``U(1 - a, 1 + a)``: brightness blends with black, contrast with the mean grey level, saturation with the
-    grey picture; the hue turns by ``U(-hue, hue)``. A strength of 0 leaves the bytes as they are. Flow and weight stay.
+    Factors are ``U(1 - a, 1 + a)``: brightness blends with black, contrast with the mean grey level, saturation with
+    the grey picture; the hue turns by ``U(-hue, hue)``. A strength of 0 leaves the bytes as they are. Flow and weight
+    stay.
 
     Required keys: frame1, frame2, rng. Changed keys: frame1, frame2.
 

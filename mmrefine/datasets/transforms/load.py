@@ -44,11 +44,12 @@ class LoadLabel(BaseTransform):
         key = results['key']
         root = self.store if self.store is not None else results.get('labels')
         if root is None:
-            raise ConfigError(f'{key}: LoadLabel knows no label store; set LoadLabel.store or the labels of the dataset')
+            raise ConfigError(f'{key}: LoadLabel knows no label store; set LoadLabel.store or the labels of the '
+                              'dataset')
         store = self._open(Path(root))
         if not store.has(key):
-            raise LabelStoreError(f'{root}: there is no label for {key}; label with the same data_root, scenes, step and '
-                                  'directions as you train, or leave its scene out')
+            raise LabelStoreError(f'{root}: there is no label for {key}; label with the same data_root, scenes, step '
+                                  'and directions as you train, or leave its scene out')
         label = store.read(key)
         size, wanted = tuple(label.flow.shape[-2:]), results['frame1'].shape[:2]
         if size != wanted:
@@ -72,12 +73,13 @@ class LoadLabel(BaseTransform):
 class LoadTruth(BaseTransform):
     """Read the pair's ground truth; where it says nothing, weight and flow are 0.
 
-    Spring's truth has four sub-pixels for each pixel of its frames; the flow is that of the upper left one, as in its authors' loader.
+    Spring's truth has four sub-pixels for each pixel of its frames; the flow is that of the upper left one, as in its
+    authors' loader.
 
     Required keys: frame1, key, truth. Optional keys: region_files. Added keys: flow ``(H, W, 2)`` float32 px, weight
-    ``(H, W, 1)`` float32, 0 or 1. With ``benchmark`` also: regions, a dict of ``(H, W)`` bool, what the data set has of occluded, invalid,
-    noc, foreground, …; and, where the truth has sub-pixels, subpixel_flow ``(4, H, W, 2)`` float32 px, nan where unknown. No augmentation
-    moves these two.
+    ``(H, W, 1)`` float32, 0 or 1. With ``benchmark`` also: regions, a dict of ``(H, W)`` bool, what the data set has of
+    occluded, invalid, noc, foreground, …; and, where the truth has sub-pixels, subpixel_flow ``(4, H, W, 2)`` float32
+    px, nan where unknown. No augmentation moves these two.
 
     Args:
         required: whether a pair without truth is an error. If not, it passes without flow and weight.
@@ -96,8 +98,8 @@ class LoadTruth(BaseTransform):
         key, path = results['key'], results.get('truth')
         if path is None:
             if self.required:
-                raise InputError(f'{key}: there is no ground truth for this pair, and LoadTruth.required is True; set the '
-                                 'truth_root of the dataset, choose scenes that have truth, or set required=False')
+                raise InputError(f'{key}: there is no ground truth for this pair, and LoadTruth.required is True; set '
+                                 'the truth_root of the dataset, choose scenes that have truth, or set required=False')
             return results
         flow, valid = read_flow(path)
         wanted = results['frame1'].shape[:2]
@@ -107,10 +109,11 @@ class LoadTruth(BaseTransform):
                 more['subpixel_flow'] = np.stack(_subpixels(np.where(valid[..., None], flow, np.float32(np.nan))))
             flow, valid = flow[::2, ::2], valid[::2, ::2]
         if flow.shape[:2] != wanted:
-            raise InputError(f'{path}: the ground truth of {key} is {flow.shape[0]}x{flow.shape[1]} (height x width), its frames '
-                             f'are {wanted[0]}x{wanted[1]}; check that truth_root belongs to data_root')
+            raise InputError(f'{path}: the ground truth of {key} is {flow.shape[0]}x{flow.shape[1]} (height x width), '
+                             f'its frames are {wanted[0]}x{wanted[1]}; check that truth_root belongs to data_root')
         if self.benchmark:
-            more['regions'] = {name: _read_region(name, file, wanted, key) for name, file in results.get('region_files', {}).items()}
+            files = results.get('region_files', {})
+            more['regions'] = {name: _read_region(name, file, wanted, key) for name, file in files.items()}
         return {**results, 'flow': flow, 'weight': valid[..., None].astype(np.float32), **more}
 
 
@@ -122,8 +125,8 @@ def _read_region(name: str, path: Path, size: Tuple[int, int], key: str) -> np.n
         # Spring draws some maps with sub-pixels: a pixel belongs to what at least half of its four do
         region = np.mean(_subpixels(region), axis=0) >= 0.5
     if region.shape != size:
-        raise InputError(f'{path}: {name} of {key} is {region.shape[0]}x{region.shape[1]} (height x width), its frames are '
-                         f'{size[0]}x{size[1]}; download the ground truth again')
+        raise InputError(f'{path}: {name} of {key} is {region.shape[0]}x{region.shape[1]} (height x width), its frames '
+                         f'are {size[0]}x{size[1]}; download the ground truth again')
     return region
 
 

@@ -21,20 +21,21 @@ def move_pair(results: Dict[str, Any],
               mirror_y: bool = False) -> Dict[str, Any]:
     """A frame pair after a resize, then a cut, then a mirroring; its flow says the same of the moved frames.
 
-    With corner centres kept, pixel x goes to ``x (w - 1) / (W - 1)``, ``x - left`` or ``W - 1 - x``, and the x of the flow is
-    multiplied by ``(w - 1) / (W - 1)``, 1 or -1; y likewise. Flow is resampled as ``sum(w f) / sum(w)`` over the same
-    bilinear neighbours that give the weight, so motion of weight 0 cannot leak into what is learned.
+    With corner centres kept, pixel x goes to ``x (w - 1) / (W - 1)``, ``x - left`` or ``W - 1 - x``, and the x of the
+    flow is multiplied by ``(w - 1) / (W - 1)``, 1 or -1; y likewise. Flow is resampled as ``sum(w f) / sum(w)`` over
+    the same bilinear neighbours that give the weight, so motion of weight 0 cannot leak into what is learned.
 
     Args:
-        results: ``frame1``, ``frame2`` ``(H, W, 3)``; maybe ``flow`` ``(H, W, 2)`` px, ``weight`` ``(H, W, 1)``. Not changed.
+        results: ``frame1``, ``frame2`` ``(H, W, 3)``; maybe ``flow`` ``(H, W, 2)`` px, ``weight`` ``(H, W, 1)``. Not
+            changed.
         size: ``(height, width)`` to resize to.
         window: ``(top, left, height, width)`` to keep, inside the resized frame.
         mirror_x: left becomes right.
         mirror_y: top becomes bottom.
 
     Returns:
-        a copy of ``results`` with the four arrays moved and ``size`` set to the new ``(height, width)``; where nothing has
-        weight, the flow is 0.
+        a copy of ``results`` with the four arrays moved and ``size`` set to the new ``(height, width)``; where nothing
+        has weight, the flow is 0.
     """
     moved = dict(results)
     if size is not None and tuple(size) != results['frame1'].shape[:2]:

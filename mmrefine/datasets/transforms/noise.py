@@ -15,7 +15,8 @@ __all__ = ['SensorNoise']
 
 @TRANSFORMS.register_module()
 class SensorNoise(BaseTransform):
-    """Adds noise to both frames, independently: a network that has seen clean frames only takes the grain of real ones for texture.
+    """Adds noise to both frames, independently: a network that has seen clean frames only takes the grain of real ones
+    for texture.
 
     The standard deviation is drawn once per pair, from U(0, ``std``). Flow and weight stay.
 

@@ -18,8 +18,8 @@ class PackPair(BaseTransform):
     """Turn a frame pair into what the model's data preprocessor takes.
 
     Required keys: frame1, frame2, key, scene. Optional keys: flow, weight (1 everywhere if flow comes without); what
-    ``LoadTruth(benchmark=True)`` adds to them.
-    Returns only: inputs, uint8 ``(2, 3, H, W)`` RGB; data_samples, a FlowSample with ``flow``, ``weight`` and key, scene, size.
+    ``LoadTruth(benchmark=True)`` adds to them. Returns only: inputs, uint8 ``(2, 3, H, W)`` RGB; data_samples, a
+    FlowSample with ``flow``, ``weight`` and key, scene, size.
     """
 
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:

@@ -20,10 +20,11 @@ __all__ = ['SelfWarp']
 class SelfWarp(BaseTransform):
     """Now and then, replaces a pair by a frame and a warped copy of it, whose motion is exact by construction.
 
-    ``frame1(p) = frame(p + f(p))``, ``frame2 = frame``: no inversion, so ``f`` is the exact motion wherever it lands inside. ``f`` is a
-    similarity and a smooth field over the whole frame, and others inside of a few ellipses, so it has edges. A pseudo-label can only
-    repeat what the teacher knows; these pairs show the student the look of the video with a truth that nobody had to measure. They
-    lack what real pairs have (occlusion, light, independent noise), so they accompany labels and do not replace them.
+    ``frame1(p) = frame(p + f(p))``, ``frame2 = frame``: no inversion, so ``f`` is the exact motion wherever it lands
+    inside. ``f`` is a similarity and a smooth field over the whole frame, and others inside of a few ellipses, so it
+    has edges. A pseudo-label can only repeat what the teacher knows; these pairs show the student the look of the video
+    with a truth that nobody had to measure. They lack what real pairs have (occlusion, light, independent noise), so
+    they accompany labels and do not replace them.
 
     Required keys: frame1, frame2, flow, weight, rng. Changed keys: the first four, or nothing.
 
@@ -33,8 +34,8 @@ class SelfWarp(BaseTransform):
         turn: largest rotation either way, degrees.
         zoom: largest scale change either way, log2.
         ellipses: fewest and most regions with a motion of their own.
-        noise: standard deviation of noise added to each frame independently, grey levels of 255; without it the network could match
-            the grain instead of the picture.
+        noise: standard deviation of noise added to each frame independently, grey levels of 255; without it the network
+            could match the grain instead of the picture.
 
     Raises:
         ConfigError: a value out of range.
@@ -70,6 +71,7 @@ class SelfWarp(BaseTransform):
         warped = cv2.remap(frame, end_x, end_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         inside = (end_x >= 0) & (end_x <= width - 1) & (end_y >= 0) & (end_y <= height - 1)
         return {
-            **results, 'frame1': grainy(warped, self.noise, rng), 'frame2': grainy(frame, self.noise, rng), 'flow': flow,
+            **results, 'frame1': grainy(warped, self.noise, rng), 'frame2': grainy(frame, self.noise, rng),
+            'flow': flow,
             'weight': inside[..., None].astype(np.float32)
         }

@@ -70,15 +70,17 @@ class RandomCrop(BaseTransform):
 
     Args:
         size: ``(height, width)`` px.
-        density: draw this many windows, True for 8, and take one by the label weight in it; for sparse labels. False or 1 is a plain
-            random window. If none of the windows has weight, the first is taken.
-        pick: ``'proportional'``: each window has a chance proportional to its weight; ``'best'``: the heaviest, the first of equals.
-        floor: share of the crops in [0, 1] that take any of the windows, whatever its weight; above 0, every window of the frame
-            comes up at least ``floor`` times as often as in a plain random crop.
-        fit: cut out less where the smallest frame of the data set is smaller, so that every crop fits and all are of one size.
+        density: draw this many windows, True for 8, and take one by the label weight in it; for sparse labels. False or
+            1 is a plain random window. If none of the windows has weight, the first is taken.
+        pick: ``'proportional'``: each window has a chance proportional to its weight; ``'best'``: the heaviest, the
+            first of equals.
+        floor: share of the crops in [0, 1] that take any of the windows, whatever its weight; above 0, every window of
+            the frame comes up at least ``floor`` times as often as in a plain random crop.
+        fit: cut out less where the smallest frame of the data set is smaller, so that every crop fits and all are of
+            one size.
 
     Raises:
-        ConfigError: a value that cannot be meant.
+        ConfigError: an invalid value.
         InputError: the frame is smaller than the crop.
     """
 
@@ -90,7 +92,8 @@ class RandomCrop(BaseTransform):
                  floor: float = 0.) -> None:
         self.size = as_size('RandomCrop.size', size)
         if not isinstance(density, int) or (density < 1 and density is not False):
-            raise ConfigError(f'RandomCrop.density must be True, False or a number of windows, at least 1, got {density!r}')
+            raise ConfigError('RandomCrop.density must be True, False or a number of windows, at least 1, got '
+                              f'{density!r}')
         if pick not in ('proportional', 'best'):
             raise ConfigError(f"RandomCrop.pick must be 'proportional' or 'best', got {pick!r}")
         self.windows = (_CANDIDATES if density else 1) if isinstance(density, bool) else density
@@ -105,8 +108,8 @@ class RandomCrop(BaseTransform):
         tall, wide = self._window(results)
         if height < tall or width < wide:
             raise InputError(
-                f'{results.get("key", "frame pair")}: the frames are {height}x{width} (height x width) and RandomCrop.size is '
-                f'{self.size[0]}x{self.size[1]}; crop less, set fit=True, or scale up before with '
+                f'{results.get("key", "frame pair")}: the frames are {height}x{width} (height x width) and '
+                f'RandomCrop.size is {self.size[0]}x{self.size[1]}; crop less, set fit=True, or scale up before with '
                 f'RandomScaleStretch(crop_size={self.size})')
         count = self.windows if 'weight' in results else 1
         tops = rng.integers(0, height - tall, size=count, endpoint=True)

@@ -5,14 +5,14 @@ import os
 import signal
 import threading
 import time
-from types import TracebackType
-from typing import Any, Callable, Dict, Optional, Tuple, Type
+from typing import Any, Callable, Dict, Optional, Tuple
 
 import torch
 from mmengine.dist import all_reduce, get_world_size, is_main_process
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# Launchers and `timeout` pass on what the terminal has sent to all processes already; a person's second Ctrl-C takes longer.
+# Launchers and `timeout` pass on what the terminal has sent to all processes already; a person's second Ctrl-C takes
+# longer.
 SAME_STOP = 1.  # s
 NOTE = b'\nstopping: this step is finished and saved first; once more stops at once\n'
 
@@ -20,9 +20,9 @@ NOTE = b'\nstopping: this step is finished and saved first; once more stops at o
 class HeldInterrupts:
     """Within ``with``, a signal that would stop the program is noted; a second of the same kind stops it at once.
 
-    Only handlers that are Python functions are replaced: where a signal is ignored, or ends the process, it still does. Outside the main
-    thread, where Python takes no signals, nothing is. Processes that are forked within, such as those that load data, leave Ctrl-C, which a
-    terminal sends to them too, to this one.
+    Only handlers that are Python functions are replaced: where a signal is ignored, or ends the process, it still does.
+    Outside the main thread, where Python takes no signals, nothing is. Processes that are forked within, such as those
+    that load data, leave Ctrl-C, which a terminal sends to them too, to this one.
     """
 
     def __init__(self) -> None:
@@ -39,12 +39,13 @@ class HeldInterrupts:
                     signal.signal(number, self._hold)
         return self
 
-    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
+    def __exit__(self, *error: object) -> None:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
     def pending(self) -> int:
-        """The number of the signal that was noted, 0 if none was; the same in all processes, whichever of them it was sent to."""
+        """The number of the signal that was noted, 0 if none was; the same in all processes, whichever of them it
+        was sent to."""
         number = self._noted[0] if self._noted else 0
         if get_world_size() == 1:
             return number

@@ -7,14 +7,15 @@ import time
 from pathlib import Path
 from typing import Iterator, Optional
 
+import psutil
 import torch
 
 
 class Machine:
     """Clock, memory and disk as one process sees them; tests put another one in its place.
 
-    Memory is that of the GPU if ``device`` is one, else the machine's. Bytes everywhere; None where the system does not tell (no
-    Linux, or a device of another kind).
+    Memory is that of the GPU if ``device`` is one, else the machine's. Bytes everywhere; None where it is not known
+    (the peak without Linux, everything on a device of another kind).
 
     Args:
         device: where the network lives.
@@ -43,41 +44,46 @@ class Machine:
         """What this process has now."""
         if self.device.type == 'cuda':
             return int(torch.cuda.memory_allocated(self.device))
-        return proc_entry('self/status', 'VmRSS') if self.device.type == 'cpu' else None
+        return int(psutil.Process().memory_info().rss) if self.device.type == 'cpu' else None
 
     def peak(self) -> Optional[int]:
         """The most that this process had since it began, or since somebody reset it."""
         if self.device.type == 'cuda':
             return int(torch.cuda.max_memory_allocated(self.device))
-        return proc_entry('self/status', 'VmHWM') if self.device.type == 'cpu' else None
+        return resident_peak() if self.device.type == 'cpu' else None
 
     def capacity(self, processes: int = 1) -> Optional[int]:
         """The most that this process can have, what it has included, if as many others like it work here.
 
-        That is what is free plus what it has, and no more than the limit of its control group (containers, job schedulers), which
-        all processes on the machine share.
+        That is what is free plus what it has, and no more than the limit of its control group (containers, job
+        schedulers), which all processes on the machine share.
         """
         if self.device.type == 'cuda':
             return int(torch.cuda.mem_get_info(self.device)[0]) + int(torch.cuda.memory_reserved(self.device))
-        free, resident = proc_entry('meminfo', 'MemAvailable'), self.resident()
-        if free is None or resident is None:
+        resident = self.resident()
+        if resident is None:
             return None
         limit = cgroup_limit()
-        room = free // processes + resident
+        room = psutil.virtual_memory().available // processes + resident
         return room if limit is None else min(room, limit // processes)
 
 
-def proc_entry(file: str, entry: str, proc: Path = Path('/proc')) -> Optional[int]:
-    """``entry`` of a file of Linux that says ``Entry:  123 kB``, in bytes; None where there is none."""
+def resident_peak(proc: Path = Path('/proc')) -> Optional[int]:
+    """Most memory, in bytes, that this process had at a time, as Linux counts it; None on other systems.
+
+    psutil does not tell it; ``getrusage`` does, but for a process that another one started, it may be the peak of that
+    one.
+    """
     try:
-        found = re.search(rf'^{entry}:\s+(\d+) kB', (proc / file).read_text(), re.MULTILINE)
+        found = re.search(r'^VmHWM:\s+(\d+) kB', (proc / 'self/status').read_text(), re.MULTILINE)
     except OSError:
         return None
     return None if found is None else 1024 * int(found[1])
 
 
 def cgroup_limit(proc: Path = Path('/proc'), mount: Path = Path('/sys/fs/cgroup')) -> Optional[int]:
-    """Least memory limit, in bytes, of this process's control group (version 1 or 2) and those above it; None without one."""
+    """Least memory limit, in bytes, of this process's control group (version 1 or 2) and those above it; None
+    without one."""
     try:
         lines = (proc / 'self/cgroup').read_text().splitlines()
     except OSError:

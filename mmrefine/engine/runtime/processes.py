@@ -15,10 +15,11 @@ T = TypeVar('T')
 
 
 def join_processes(launcher: str) -> None:
-    """Join the process group of ``launcher='pytorch'`` where there is no GPU; anything else is left to MMEngine's runner.
+    """Join the process group of ``launcher='pytorch'`` where there is no GPU; anything else is left to MMEngine's
+    runner.
 
-    MMEngine selects a CUDA device before it joins, which fails without one; it leaves a group alone that exists already. RANK,
-    WORLD_SIZE, MASTER_ADDR and MASTER_PORT come from the environment, as torchrun sets them.
+    MMEngine selects a CUDA device before it joins, which fails without one; it leaves a group alone that exists
+    already. RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT come from the environment, as torchrun sets them.
     """
     if launcher == 'pytorch' and not torch.cuda.is_available() and not is_distributed():
         torch_dist.init_process_group('gloo')
@@ -30,7 +31,8 @@ def model_of(runner: Runner) -> Any:
 
 
 def together(action: Callable[[], T]) -> T:
-    """Run ``action`` in every process; if one of them fails, all fail with its error instead of waiting for it for ever.
+    """Run ``action`` in every process; if one of them fails, all fail with its error instead of waiting for it for
+    ever.
 
     Returns:
         what ``action`` returned in this process. No process goes on before all are done.

@@ -11,7 +11,8 @@ class Progress:
     """Logs how far a loop is.
 
     Args:
-        what: what is done and to how many of what, such as ``'flow: {} pairs'``; the name of a scene in it may have braces of its own.
+        what: what is done and to how many of what, such as ``'flow: {} pairs'``; the name of a scene in it may have
+            braces of its own.
         total: how many there are in all; None if nobody knows yet.
         log: called with a line.
         every: seconds between two lines.
@@ -34,12 +35,13 @@ class Progress:
         self.last = now
         rate = done / max(now - self.started, 1e-9)
         if self.total is None:
-            self.log(f'{self._said(str(done))}, {rate:.2f} a second')
+            self.log(f'{self._counted(str(done))}, {rate:.2f} a second')
             return
         left = round((self.total - done) / max(rate, 1e-9))
-        self.log(f'{self._said(f"{done}/{self.total}")}, {rate:.2f} a second, {left // 60} min {left % 60:02d} s left')
+        self.log(f'{self._counted(f"{done}/{self.total}")}, {rate:.2f} a second, {left // 60} min {left % 60:02d} s '
+                 'left')
 
-    def _said(self, count: str) -> str:
+    def _counted(self, count: str) -> str:
         before, _, after = self.what.rpartition('{}')
         return before + count + after
 

@@ -15,7 +15,8 @@ FRAME_SIZE = (1080, 1920)  # (height, width) px of the frames that were clicked 
 
 
 class Joints(NamedTuple):
-    """The joints of one frame: ``points`` ``(N, 2)`` float64 px (x, y), ``visible`` ``(N,)`` bool; elsewhere a point means nothing."""
+    """The joints of one frame: ``points`` ``(N, 2)`` float64 px (x, y), ``visible`` ``(N,)`` bool; elsewhere a point
+    means nothing."""
     points: np.ndarray
     visible: np.ndarray
 
@@ -40,7 +41,8 @@ def read_badja(path: PathLike, size: Tuple[int, int] = FRAME_SIZE) -> Dict[str, 
     except ValueError as error:
         raise InputError(f'{path}: is not JSON ({error}); download the joints of BADJA again') from error
     if not isinstance(entries, list) or not entries:
-        raise InputError(f'{path}: must be a list of frames with joints, as BADJA has it, got {_kind(entries)}; name another file')
+        raise InputError(f'{path}: must be a list of frames with joints, as BADJA has it, got {_kind(entries)}; name '
+                         'another file')
     scale = np.array([size[1] / FRAME_SIZE[1], size[0] / FRAME_SIZE[0]])
     found: Dict[str, Joints] = {}
     for i, entry in enumerate(entries):

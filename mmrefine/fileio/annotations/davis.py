@@ -14,8 +14,8 @@ from mmrefine.fileio.images import find_damage, read_input
 def read_ids(path: PathLike) -> np.ndarray:
     """The ids of the objects in an annotation of DAVIS: ``(H, W)`` uint8, 0 is background, 255 void.
 
-    A picture of black and white only (DAVIS-2016) shows one object, id 1. Else grey levels are ids, and colours are those of the palette
-    that DAVIS took from PASCAL, whose bits tell the id.
+    A picture of black and white only (DAVIS-2016) shows one object, id 1. Else grey levels are ids, and colours are
+    those of the palette that DAVIS took from PASCAL, whose bits tell the id.
 
     Raises:
         InputError: a missing, truncated, damaged or unknown file, or colours of another palette.
@@ -24,7 +24,8 @@ def read_ids(path: PathLike) -> np.ndarray:
     damage = find_damage(data)
     pixels: Any = None if damage else cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint8:
-        raise InputError(f'{path}: cannot be read as a mask of objects ({damage or "not a picture of 8 bits"}); copy or export it again')
+        raise InputError(f'{path}: cannot be read as a mask of objects ({damage or "not a picture of 8 bits"}); copy '
+                         'or export it again')
     pixels = pixels.reshape(*pixels.shape[:2], -1)[..., :3]
     if not ((pixels > 0) & (pixels < 255)).any() and (pixels == pixels[..., :1]).all():
         return (pixels[..., 0] > 0).astype(np.uint8)
@@ -35,7 +36,8 @@ def read_ids(path: PathLike) -> np.ndarray:
         # id bits 0, 1, 2 are the highest bits of red, green, blue, id bits 3, 4, 5 the next, …
         ids |= (pixels[..., 2 - bit % 3] >> (7 - bit // 3) & 1) << bit
     if not np.array_equal(_palette()[ids], pixels):
-        raise InputError(f'{path}: has colours that are not in the palette of DAVIS, so they tell no ids; export it with its palette')
+        raise InputError(f'{path}: has colours that are not in the palette of DAVIS, so they tell no ids; export it '
+                         'with its palette')
     return ids
 
 

@@ -14,6 +14,7 @@ from mmrefine.fileio.video.index import frame_name, index_video
 
 __all__ = ['CorruptFrame', 'FrameCheck', 'check_frames', 'name_ranges']
 
+
 @dataclass(frozen=True)
 class CorruptFrame:
     """A frame that cannot be trusted.
@@ -35,9 +36,11 @@ class FrameCheck:
     Args:
         frames: how many there are, the corrupt ones included.
         corrupt: those that cannot be trusted, in order.
-        times: seconds of each frame from the start of the video, which need not lie evenly; empty for a folder of pictures.
+        times: seconds of each frame from the start of the video, which need not lie evenly; empty for a folder of
+            pictures.
         rate: frames a second on average as the video says; None for a folder.
-        interlaced: whether frames of the video consist of two half pictures of different moments, which reading fills in.
+        interlaced: whether frames of the video consist of two half pictures of different moments, which reading fills
+            in.
     """
     frames: int
     corrupt: List[CorruptFrame]
@@ -49,8 +52,8 @@ class FrameCheck:
 def check_frames(path: PathLike, step: Callable[[int], None] = lambda done: None) -> FrameCheck:
     """Read every frame of a folder of pictures or of a video file once, and list those that are corrupt.
 
-    A picture is corrupt if it cannot be read, or is cut off; a frame of a video if the decoder flags it, fails or complains while it
-    makes it, or if it was predicted from such a frame, up to the next key frame.
+    A picture is corrupt if it cannot be read, or is cut off; a frame of a video if the decoder flags it, fails or
+    complains while it makes it, or if it was predicted from such a frame, up to the next key frame.
 
     Args:
         path: folder or file, as for :func:`~mmrefine.fileio.open_frames`.
@@ -62,17 +65,18 @@ def check_frames(path: PathLike, step: Callable[[int], None] = lambda done: None
     path = Path(path)
     check = _check_folder(path, step) if path.is_dir() else _check_video(path, step)
     if check.frames < 2:
-        raise InputError(f'{path}: holds {check.frames} frame{"s" * (check.frames != 1)}, and motion needs at least 2; add the others, or '
-                         'name another folder or video')
+        raise InputError(f'{path}: holds {check.frames} frame{"s" * (check.frames != 1)}, and motion needs at least 2; '
+                         'add the others, or name another folder or video')
     if check.frames - len(check.corrupt) < 2:
         story = f'{check.corrupt[0].name}: {check.corrupt[0].reason}'
-        raise InputError(f'{path}: {len(check.corrupt)} of {check.frames} frames are corrupt ({story}), and motion needs at least 2 good '
-                         'ones; copy or export it again')
+        raise InputError(f'{path}: {len(check.corrupt)} of {check.frames} frames are corrupt ({story}), and motion '
+                         'needs at least 2 good ones; copy or export it again')
     return check
 
 
 def name_ranges(corrupt: Sequence[CorruptFrame], most: int = 5) -> str:
-    """``frame_000007 (number 7: …), frame_000012 to frame_000019 (numbers 12 to 19: …)``, and how many more runs there are."""
+    """``frame_000007 (number 7: …), frame_000012 to frame_000019 (numbers 12 to 19: …)``, and how many more runs
+    there are."""
     runs: List[List[CorruptFrame]] = []
     for frame in corrupt:
         if runs and runs[-1][-1].number + 1 == frame.number:

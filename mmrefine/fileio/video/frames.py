@@ -21,10 +21,11 @@ _HEADER_BYTES = 1 << 16
 
 
 class FrameSource(ABC):
-    """The frames of one scene: ``len(source)``, ``source[i]`` is ``(H, W, 3)`` uint8 RGB, all of one size, at least two.
+    """The frames of one scene: ``len(source)``, ``source[i]`` is ``(H, W, 3)`` uint8 RGB, all of one size, at least
+    two.
 
-    Any order of access gives the same pixels. The last few frames are kept, no more. It can be pickled and forked: a worker
-    opens its own files.
+    Any order of access gives the same pixels. The last few frames are kept, no more. It can be pickled and forked: a
+    worker opens its own files.
 
     Args:
         path: the folder or file, as the user named it.
@@ -85,7 +86,8 @@ class FolderFrames(FrameSource):
         skip: names of frames that nobody will ask for, because they are corrupt; they keep their numbers.
 
     Raises:
-        InputError: no such folder, fewer than two pictures, two pictures of one name, different sizes, a broken picture.
+        InputError: no such folder, fewer than two pictures, two pictures of one name, different sizes, a broken
+            picture.
     """
 
     def __init__(self, path: PathLike, skip: Sequence[str] = ()) -> None:
@@ -103,8 +105,8 @@ class FolderFrames(FrameSource):
                                  'keep one format')
             seen[file.stem] = file
         if len(self._good) < 2:
-            raise InputError(f'{self.path}: only {len(self._good)} of {len(self.files)} frames are left without those to skip, and motion '
-                             'needs at least 2; copy or export the others again')
+            raise InputError(f'{self.path}: only {len(self._good)} of {len(self.files)} frames are left without those '
+                             'to skip, and motion needs at least 2; copy or export the others again')
         self.size = read_image(self._good[0]).shape[:2]
         self._check_sizes()
 

@@ -1,7 +1,6 @@
 """What one pass over a video file finds: when each frame is shown, where decoding can begin, and what is damaged."""
 from __future__ import annotations
 
-import bisect
 import os
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -27,7 +26,7 @@ class VideoIndex:
         stamps: timestamp of each frame in units of the stream, rising; None if the file has none that can be relied on.
         seconds: the same in s from the first frame.
         checksums: of each frame; None for a frame that cannot be decoded at all.
-        starts: timestamps of the key frames, rising: (when it is shown, when it is decoded).
+        starts: timestamps of the key frames, rising.
         corrupt: number of each frame that cannot be trusted -> why, in a few words.
         rate: frames a second on average, as the file says; None if it does not.
         promised: number of frames that the file says it has; 0 if it does not.
@@ -37,7 +36,7 @@ class VideoIndex:
     stamps: Optional[List[int]]
     seconds: List[float]
     checksums: List[Optional[int]]
-    starts: List[Tuple[int, int]]
+    starts: List[int]
     corrupt: Dict[int, str]
     rate: Optional[float]
     promised: int
@@ -47,8 +46,9 @@ class VideoIndex:
 def index_video(path: Path, step: Callable[[int], None] = lambda done: None) -> VideoIndex:
     """Decode a video file once; that of an unchanged file is remembered.
 
-    Decoders repair what they cannot read, so that a damaged frame comes out as a mosaic without an error. A frame is corrupt if FFmpeg
-    flags it, fails to decode it or complains while it does, and so is what follows in order of decoding up to the next key frame.
+    Decoders repair what they cannot read, so that a damaged frame comes out as a mosaic without an error. A frame is
+    corrupt if FFmpeg flags it, fails to decode it or complains while it does, and so is what follows in order of
+    decoding up to the next key frame.
 
     Args:
         path: the file.
@@ -75,9 +75,8 @@ def frame_name(number: int) -> str:
 
 @dataclass
 class _Packet:
-    """One packet: when its frame is shown (None: not known) and decoded, whether decoding can begin with it, and what is wrong with it."""
+    """One packet: when its frame is shown, if known, whether decoding can begin with it, and what is wrong with it."""
     shown: Optional[int]
-    decoded: Optional[int]
     is_key: bool
     failure: Optional[str] = None
 
@@ -90,7 +89,9 @@ class _Pass:
     packets: List[_Packet] = field(default_factory=list)
     stamps: List[Optional[int]] = field(default_factory=list)
     checksums: List[int] = field(default_factory=list)
-    flagged: Dict[Optional[int], str] = field(default_factory=dict)
+    keys: List[bool] = field(default_factory=list)
+    flagged: Dict[Optional[int], str] = field(default_factory=dict)  # timestamp -> why
+    doubts: Dict[int, str] = field(default_factory=dict)  # the same by number in order of output, which may come late
     size: Tuple[int, int] = (0, 0)
     interlaced: bool = False
     cut: Optional[str] = None
@@ -105,15 +106,25 @@ class _Pass:
                 messages.take()  # what is said while a file is opened is of no frame
                 self._read(stream, messages)
                 promised, rate = stream.stream.frames - self._left_out, stream.stream.average_rate
-                base = stream.stream.time_base
+                base = float(stream.stream.time_base or 0)
             finally:
                 stream.close()
         if self.cut or len(self.checksums) < 2:
             raise self._unusable(f'truncated: {self.cut}' if self.cut else '')
-        stamps = [stamp for stamp in self.stamps if stamp is not None]
-        if len(stamps) < len(self.stamps) or any(one >= two for one, two in zip(stamps, stamps[1:])) or base is None:
-            return self._without_stamps(None if rate is None else float(rate), promised)
-        return self._with_stamps(stamps, float(base), None if rate is None else float(rate), promised)
+        checksums: Dict[int, Optional[int]]
+        frames = self._in_order()
+        if frames is None:  # frames are known by their number alone
+            base, checksums, why = 1 / float(rate or 25), dict(enumerate(self.checksums)), self._damage_by_number()
+        else:
+            why = self._damage(set(frames), min(frames))
+            checksums = {**dict.fromkeys(why), **frames}
+        every = sorted(checksums)
+        starts = sorted(packet.shown for packet in self.packets
+                        if packet.is_key and packet.shown is not None and not packet.failure)
+        seconds = [round((stamp - every[0]) * base, 6) for stamp in every]
+        corrupt = {number: why[stamp] for number, stamp in enumerate(every) if stamp in why}
+        return VideoIndex(self.size, None if frames is None else every, seconds, [checksums[stamp] for stamp in every],
+                          starts, corrupt, None if rate is None else float(rate), promised, self.interlaced)
 
     def _read(self, stream: VideoStream, messages: Messages) -> None:
         self._left_out = 0
@@ -124,13 +135,14 @@ class _Pass:
                 last_is_whole = not packet.is_corrupt
                 end = max(end, (packet.pts or 0) + (packet.duration or 0))
                 self._left_out += packet.is_discard
-                self.packets.append(_Packet(_time_of(packet), packet.dts, packet.is_keyframe))
+                self.packets.append(_Packet(packet.dts if packet.pts is None else packet.pts, packet.is_keyframe))
             elif said or not last_is_whole:
                 self.cut = self._shortage(stream, end, said or 'the last packet is incomplete')
             frames, failure = stream.decode(packet)
-            failure = messages.take() or failure or (said if packet.size else None)
+            failure = messages.take() or failure or said or ('an incomplete packet' if packet.is_corrupt else None)
             if failure and packet.size and not packet.is_discard:
                 self.packets[-1].failure = failure
+                self.doubts[len(self.checksums)] = failure
             for frame in frames:
                 self._add(frame, stream)
             self.step(len(self.checksums))
@@ -140,41 +152,46 @@ class _Pass:
         promised, duration = stream.stream.frames - self._left_out, stream.container.duration
         lasted = end * float(stream.stream.time_base or 0) * av.time_base
         start = stream.container.start_time or 0
-        is_short = promised > len(self.packets) - self._left_out or (duration or 0) + start > lasted + 0.01 * av.time_base
-        return said if is_short else None
+        is_late = (duration or 0) + start > lasted + 0.01 * av.time_base
+        return said if is_late or promised > len(self.packets) - self._left_out else None
 
     def _add(self, frame: av.VideoFrame, stream: VideoStream) -> None:
         turned = round(frame.rotation / 90) % 2
         size = (frame.width, frame.height) if turned else (frame.height, frame.width)
         if self.checksums and size != self.size:
-            raise InputError(f'{self.path}: the picture size changes from {self.size[1]} x {self.size[0]} to {size[1]} x {size[0]} at '
-                             f'frame {len(self.checksums)}; cut the video there')
+            raise InputError(f'{self.path}: the picture size changes from {self.size[1]} x {self.size[0]} to {size[1]} '
+                             f'x {size[0]} at frame {len(self.checksums)}; cut the video there')
         self.size = size
         self.stamps.append(frame.pts)
         self.checksums.append(Decoded(frame, frame).checksum())
         self.interlaced |= frame.interlaced_frame
+        self.keys.append(frame.key_frame)
         if frame.is_corrupt:
-            self.flagged[frame.pts] = 'flagged as damaged by the decoder'
+            self.flagged[frame.pts] = self.doubts[len(self.keys) - 1] = 'flagged as damaged by the decoder'
 
-    def _with_stamps(self, stamps: List[int], base: float, rate: Optional[float], promised: int) -> VideoIndex:
-        corrupt = self._damage(set(stamps), stamps[0])
-        checksums: Dict[int, Optional[int]] = dict.fromkeys(corrupt)
-        checksums.update(zip(stamps, self.checksums))
-        every = sorted(checksums)
-        starts = sorted((packet.shown, packet.shown if packet.decoded is None else packet.decoded) for packet in self.packets
-                        if packet.is_key and packet.shown is not None and not packet.failure)
-        return VideoIndex(self.size, every, [round((stamp - every[0]) * base, 6) for stamp in every], [checksums[one] for one in every],
-                          starts, {bisect.bisect(every, stamp) - 1: why for stamp, why in sorted(corrupt.items())}, rate, promised,
-                          self.interlaced)
+    def _in_order(self) -> Optional[Dict[int, int]]:
+        """Checksum by timestamp; None if the timestamps cannot be relied on.
 
-    def _without_stamps(self, rate: Optional[float], promised: int) -> VideoIndex:
-        count = len(self.checksums)
-        corrupt = {number: self.flagged[stamp] for number, stamp in enumerate(self.stamps) if stamp in self.flagged}
-        return VideoIndex(self.size, None, [round(number / (rate or 25.), 6) for number in range(count)], list(self.checksums), [], corrupt,
-                          rate, promised, self.interlaced)
+        Damage can make a decoder hand out a frame too late, after one that is shown later; such a frame is lost.
+        """
+        found: Dict[int, int] = {}
+        latest: Optional[int] = None
+        for stamp, checksum in zip(self.stamps, self.checksums):
+            if stamp is not None and (latest is None or stamp > latest):
+                found[stamp], latest = checksum, stamp
+        return found if len(found) == len(self.stamps) or (self.doubts and None not in self.stamps) else None
+
+    def _damage_by_number(self) -> Dict[int, str]:
+        """The damage of frames without timestamps."""
+        found: Dict[int, str] = {}
+        for number, is_key in enumerate(self.keys):
+            if number in self.doubts or (number - 1 in found and not is_key):
+                found[number] = self.doubts.get(number, 'predicted from a damaged frame')
+        return found
 
     def _damage(self, there: Set[int], first: int) -> Dict[int, str]:
-        """Timestamps of what is damaged or predicted from it, from the first good frame on; also of packets that gave no frame."""
+        """Timestamps of what is damaged or predicted from it, from the first good frame on; also of packets that
+        gave no frame."""
         found: Dict[int, str] = {}
         spreads = from_before = False
         key = first
@@ -204,10 +221,6 @@ class _Pass:
         count = len(self.checksums)
         short = count < 2 and not found
         found = found or ('too short' if count else 'damaged, or of an unknown kind')
-        return InputError(f'{self.path}: the video cannot be used ({found}), {count} frame{"s" * (count != 1)} can be decoded; '
-                          f'{"motion needs at least 2, " * short}copy it again'
-                          f'{", or convert what is left of it (ffmpeg -i)" * (count > 1)}')
-
-
-def _time_of(packet: av.Packet) -> Optional[int]:
-    return packet.dts if packet.pts is None else packet.pts
+        return InputError(f'{self.path}: the video cannot be used ({found}), {count} frame{"s" * (count != 1)} can be '
+                          f'decoded; {"motion needs at least 2, " * short}copy it '
+                          f'again{", or convert what is left of it (ffmpeg -i)" * (count > 1)}')

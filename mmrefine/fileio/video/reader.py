@@ -18,9 +18,11 @@ from mmrefine.fileio.video.stream import Decoded, Unreadable, VideoStream
 
 __all__ = ['FolderFrames', 'FrameSource', 'VIDEO_SUFFIXES', 'VideoFrames', 'list_scenes', 'open_frames']
 
-VIDEO_SUFFIXES = ('.mp4', '.m4v', '.mov', '.3gp', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.ts', '.ogv', '.wmv', '.flv')
+VIDEO_SUFFIXES = ('.mp4', '.m4v', '.mov', '.3gp', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.ts', '.ogv', '.wmv',
+                  '.flv')
 
-# key frames to go back beyond the nearest one, in turn, until a frame comes out as in the first pass; None: to the start of the file
+# key frames to go back beyond the nearest one, in turn, until a frame comes out as in the first pass; None: to the
+# start of the file
 _AHEAD = (0, 1, 3, None)
 
 
@@ -29,7 +31,8 @@ def open_frames(path: PathLike, skip: Sequence[str] = ()) -> FrameSource:
 
     Args:
         path: folder or file.
-        skip: names of corrupt frames (:func:`~mmrefine.fileio.check_frames`), which keep their numbers and are never asked for.
+        skip: names of corrupt frames (:func:`~mmrefine.fileio.check_frames`), which keep their numbers and are never
+            asked for.
 
     Raises:
         InputError: nothing there, neither of the two, fewer than two frames, frames of several sizes, broken files.
@@ -46,8 +49,9 @@ def open_frames(path: PathLike, skip: Sequence[str] = ()) -> FrameSource:
 def list_scenes(root: PathLike) -> Dict[str, Path]:
     """Scene name -> folder or file for ``open_frames``, sorted by name.
 
-    A video is one scene named after its stem; so is a folder of pictures. Any other folder is looked through: each folder of
-    pictures and each video below it is a scene, named by its place ("day1/clip2"). Hidden entries are left out.
+    A video is one scene named after its stem; so is a folder of pictures. Any other folder is looked through: each
+    folder of pictures and each video below it is a scene, named by its place ("day1/clip2"). Hidden entries are left
+    out.
 
     Raises:
         InputError: nothing there, no scene in it, two scenes of one name, or a folder that mixes frames and videos.
@@ -77,10 +81,11 @@ def is_video(path: Path) -> bool:
 class VideoFrames(FrameSource):
     """The frames of a video file, upright, streamed; ``frame_000000`` is the first.
 
-    Opening decodes the whole video once, unless that was just done (:func:`~mmrefine.fileio.video.index.index_video`): the frame count
-    of a container is only a promise. Reading in order never jumps. Any other frame is found by its timestamp, decoding from a key frame
-    before it; a checksum says whether it is the one that reading in order gives, and if not, decoding begins further ahead. Frames that
-    are flagged as interlaced are filled in. Memory stays constant.
+    Opening decodes the whole video once, unless that was just done (:func:`~mmrefine.fileio.video.index.index_video`):
+    the frame count of a container is only a promise. Reading in order never jumps. Any other frame is found by its
+    timestamp, decoding from a key frame before it; a checksum says whether it is the one that reading in order gives,
+    and if not, decoding begins further ahead. Frames that are flagged as interlaced are filled in. Memory stays
+    constant.
 
     Raises:
         InputError: a missing, truncated or unreadable video, or one with fewer than two frames.
@@ -90,11 +95,15 @@ class VideoFrames(FrameSource):
         super().__init__(path)
         self.index = index_video(self.path)
         self.size = self.index.size
-        self._close()
+        self._stream: Optional[VideoStream] = None
+        self._frames: Iterator[Decoded] = iter(())
+        self._decoded: Dict[int, Any] = {}
+        self._next = 0  # the frame that decoding onwards gives
         self._pid = os.getpid()
         self._ahead = 0  # place in _AHEAD that worked last time
         if self.index.promised > len(self):
-            warnings.warn(f'{self.path}: promises {self.index.promised} frames, {len(self)} can be decoded; these are used', stacklevel=2)
+            warnings.warn(f'{self.path}: promises {self.index.promised} frames, {len(self)} can be decoded; these are '
+                          'used', stacklevel=2)
 
     def __len__(self) -> int:
         return len(self.index.checksums)
@@ -110,8 +119,9 @@ class VideoFrames(FrameSource):
 
     def _load(self, index: int) -> np.ndarray:
         if self.index.checksums[index] is None:
-            raise InputError(f'{self.path}: frame {index} ({self.name(index)}) cannot be decoded ({self.index.corrupt[index]}); copy the '
-                             'video again, or leave the frame out (skip, --skip-corrupt)')
+            raise InputError(f'{self.path}: frame {index} ({self.name(index)}) cannot be decoded '
+                             f'({self.index.corrupt[index]}); copy the video again, or leave the frame out (skip, '
+                             '--skip-corrupt)')
         if self._stream is not None and self._pid != os.getpid():
             self._close()  # after a fork both processes would move the same place in the file
         if not self._goes_on(index) or not self._read_to(index):
@@ -122,8 +132,8 @@ class VideoFrames(FrameSource):
             else:
                 self._ahead = 0
                 self._close()
-                raise InputError(f'{self.path}: frame {index} is not what it was when the video was opened; leave the file alone while it '
-                                 'is in use, and start again')
+                raise InputError(f'{self.path}: frame {index} is not what it was when the video was opened; leave the '
+                                 'file alone while it is in use, and start again')
         assert self._stream is not None
         return self._stream.rgb(self._decoded[index])
 
@@ -134,27 +144,29 @@ class VideoFrames(FrameSource):
         return index in self._decoded or (self._next <= index and self._start_of(index) <= self._next)
 
     def _start_of(self, index: int) -> int:
-        """The number of the key frame from which a frame is best decoded; deinterlacing needs the frame before as well."""
+        """The number of the key frame from which a frame is best decoded; deinterlacing needs the frame before as
+        well."""
         stamps, first = self.index.stamps, max(index - self.index.interlaced, 0)
-        at = bisect.bisect(self.index.starts, (stamps[first] + 1,)) - 1 if stamps else -1
-        return 0 if stamps is None or at < 0 else bisect.bisect_left(stamps, self.index.starts[at][0])
+        at = bisect.bisect(self.index.starts, stamps[first]) - 1 if stamps else -1
+        return 0 if stamps is None or at < 0 else bisect.bisect_left(stamps, self.index.starts[at])
 
     def _jump(self, index: int, ahead: Optional[int]) -> None:
         """Stand at the key frame ``ahead`` key frames before that of a frame; at the start of the file for None."""
         stamps = self.index.stamps
         key = None
         if stamps is not None and ahead is not None:
-            place = bisect.bisect(self.index.starts, (stamps[self._start_of(index)] + 1,)) - 1 - ahead
+            place = bisect.bisect(self.index.starts, stamps[self._start_of(index)]) - 1 - ahead
             key = self.index.starts[place] if place > 0 else None
         if self._stream is None or key is None:
             self._close()
             try:
                 self._stream = VideoStream(self.path)
             except Unreadable as error:
-                raise InputError(f'{self.path}: can no longer be read; leave the file alone while it is in use, and start again') from error
+                raise InputError(f'{self.path}: can no longer be read; leave the file alone while it is in use, and '
+                                 'start again') from error
             self._pid = os.getpid()
         if key is not None:
-            self._stream.seek(key[0])
+            self._stream.seek(key)
         self._frames, self._next = self._stream.frames(self.index.interlaced, after_seek=key is not None), 0
         self._decoded.clear()
 
@@ -166,7 +178,7 @@ class VideoFrames(FrameSource):
             if frame is None:
                 return False
             at = self._next if stamps is None else bisect.bisect_left(stamps, frame.raw.pts or 0)
-            self._next = at + 1
+            self._next = max(self._next, at + 1)  # damage can make a frame come late
             if at > index:
                 return False
             if at >= index - 1 and at < len(self):
@@ -179,12 +191,9 @@ class VideoFrames(FrameSource):
         return True
 
     def _close(self) -> None:
-        if getattr(self, '_stream', None) is not None:
+        if self._stream is not None:
             self._stream.close()
-        self._stream: Optional[VideoStream] = None
-        self._frames: Iterator[Decoded] = iter(())
-        self._decoded: Dict[int, Any] = {}
-        self._next = 0  # the frame that decoding onwards gives
+        self._stream, self._frames, self._decoded = None, iter(()), {}
 
 
 def _videos(folder: Path) -> List[Path]:

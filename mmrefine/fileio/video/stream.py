@@ -1,12 +1,11 @@
 """An open video file: its frames as FFmpeg decodes them, with their timestamps."""
 from __future__ import annotations
 
-import contextlib
 import threading
 import zlib
 from collections import deque
 from pathlib import Path
-from typing import Deque, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Deque, Iterator, List, NamedTuple, Optional, Tuple
 
 import av
 import av.logging
@@ -18,8 +17,10 @@ from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 from mmrefine.errors import InputError
 
 # AVColorSpace of a frame -> the matrix that turns it into RGB; what is not flagged is BT.601, as FFmpeg takes it
-_MATRICES = {1: Colorspace.ITU709, 4: Colorspace.FCC, 5: Colorspace.ITU601, 6: Colorspace.ITU601, 7: Colorspace.SMPTE240M}
-_BT2020 = (9, 10)
+_MATRICES = {1: Colorspace.ITU709, 4: Colorspace.FCC, 5: Colorspace.ITU601, 6: Colorspace.ITU601,
+             7: Colorspace.SMPTE240M}
+if hasattr(Colorspace, 'BT2020'):  # younger than the others
+    _MATRICES.update({9: Colorspace.BT2020, 10: Colorspace.BT2020})
 _FULL_RANGE = 2
 # where PyAV lets the conversion to RGB have threads, which do not survive a fork
 _ONE_THREAD = {'threads': 1} if 'threads' in (VideoReformatter.reformat.__doc__ or '') else {}
@@ -40,7 +41,7 @@ class Decoded(NamedTuple):
         plane = self.raw.planes[0]
         if plane.line_size < plane.width:  # stored upside down, or several pixels in a byte
             return zlib.crc32(self.raw.to_ndarray(format='rgb24').tobytes())
-        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:plane.height:4, :plane.width]
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:plane.height:4, :plane.width]
         return zlib.crc32(rows.tobytes())
 
 
@@ -73,7 +74,8 @@ class VideoStream:
         self.container.close()
 
     def packets(self) -> Iterator[av.Packet]:
-        """The packets from here on in order of decoding; the last one is empty and makes the decoder give what it holds."""
+        """The packets from here on in order of decoding; the last one is empty and makes the decoder give what it
+        holds."""
         return self.container.demux(self.stream)
 
     @staticmethod
@@ -82,7 +84,7 @@ class VideoStream:
         try:
             return packet.decode(), None
         except (av.FFmpegError, EOFError) as error:
-            return [], error.strerror or str(error)
+            return [], getattr(error, 'strerror', None) or str(error)
 
     def seek(self, timestamp: int) -> None:
         """Go on at a key frame near ``timestamp``, most often the last one before it."""
@@ -92,9 +94,10 @@ class VideoStream:
         """The frames from here on in order of presentation; what cannot be decoded is left out.
 
         Args:
-            deinterlace: fill in the missing lines of frames that are flagged as interlaced (yadif, which looks at the frame before
-                and the frame after).
-            after_seek: begin with a key packet, and, if ``deinterlace``, leave out the first frame, whose neighbour is unknown.
+            deinterlace: fill in the missing lines of frames that are flagged as interlaced (yadif, which looks at the
+                frame before and the frame after).
+            after_seek: begin with a key packet, and, if ``deinterlace``, leave out the first frame, whose neighbour is
+                unknown.
         """
         raw = self._decoded(after_seek)
         if not deinterlace:
@@ -106,11 +109,11 @@ class VideoStream:
 
     def rgb(self, frame: av.VideoFrame) -> np.ndarray:
         """``(H, W, 3)`` uint8 RGB, upright; brightness range and colour matrix as the frame is flagged."""
-        space = frame.colorspace
-        matrix = Colorspace.BT2020 if space in _BT2020 and hasattr(Colorspace, 'BT2020') else _MATRICES.get(space)
+        matrix = _MATRICES.get(frame.colorspace)
         picture = self._reformatter.reformat(
             frame, format='rgb24', src_colorspace=matrix, dst_colorspace=None if matrix is None else Colorspace.DEFAULT,
-            src_color_range=_FULL_RANGE if frame.color_range == _FULL_RANGE else None, interpolation=Interpolation.BICUBIC, **_ONE_THREAD)
+            src_color_range=_FULL_RANGE if frame.color_range == _FULL_RANGE else None,
+            interpolation=Interpolation.BICUBIC, **_ONE_THREAD)
         return np.ascontiguousarray(np.rot90(picture.to_ndarray(), round(frame.rotation / 90)))
 
     def _decoded(self, after_seek: bool) -> Iterator[av.VideoFrame]:
@@ -136,7 +139,7 @@ class VideoStream:
     def _pulled(graph: Graph, pushed: Deque[av.VideoFrame]) -> Iterator[Decoded]:
         while pushed:
             try:
-                shown = graph.pull()
+                shown = graph.vpull()
             except (BlockingIOError, EOFError):
                 return
             yield Decoded(pushed.popleft(), shown)
@@ -147,7 +150,8 @@ class Unreadable(Exception):
 
 
 class Messages:
-    """What FFmpeg complains about in this thread while a ``with`` lasts. Levels are global in FFmpeg; they are as before when all are left."""
+    """What FFmpeg complains about in this thread while a ``with`` lasts. Levels are global in FFmpeg; they are as
+    before when all are left."""
     _lock = threading.Lock()
     _users = 0
     _before: Tuple[Optional[int], bool] = (None, True)
@@ -159,12 +163,12 @@ class Messages:
                 av.logging.set_level(av.logging.ERROR)
                 av.logging.set_skip_repeated(False)  # two frames may be damaged in the same way
             Messages._users += 1
-        self._exit = contextlib.ExitStack()
-        self._logs = self._exit.enter_context(av.logging.Capture())
+        self._capture = av.logging.Capture()
+        self._logs = self._capture.__enter__()
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self._exit.close()
+    def __exit__(self, *error: Any) -> None:
+        self._capture.__exit__(*error)
         with Messages._lock:
             Messages._users -= 1
             if Messages._users == 0:

@@ -6,7 +6,7 @@ import os
 import secrets
 from fractions import Fraction
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Callable, Dict, Iterator, List, Optional, Tuple, cast
 
 import av
 import numpy as np
@@ -20,17 +20,22 @@ from mmrefine.fileio.atomic import TEMP_PREFIX, PathLike, write_failure
 __all__ = ['write_video']
 
 # what browsers play, in order of preference: encoder -> its options (quality, and speed before size)
-_ENCODERS: List[Tuple[str, Dict[str, str]]] = [('libx264', {'crf': '18', 'preset': 'veryfast'}), ('libopenh264', {}),
-                                               ('libvpx-vp9', {'crf': '24', 'b': '0', 'deadline': 'realtime', 'cpu-used': '6'})]
+_ENCODERS: List[Tuple[str, Dict[str, str]]] = [
+    ('libx264', {'crf': '18', 'preset': 'veryfast'}),
+    ('libopenh264', {}),
+    ('libvpx-vp9', {'crf': '24', 'b': '0', 'deadline': 'realtime', 'cpu-used': '6'}),
+]
 _BT709 = 1  # of primaries and of the transfer curve
 
 
 @contextlib.contextmanager
 def write_video(path: PathLike, rate: float) -> Iterator[Callable[[np.ndarray], None]]:
-    """Hand out a function that adds a frame ``(H, W, 3)`` uint8 RGB, all of one size, to a video; few frames are in memory.
+    """Hand out a function that adds a frame ``(H, W, 3)`` uint8 RGB, all of one size, to a video; few frames are in
+    memory.
 
-    H.264 where PyAV's FFmpeg can write it, else VP9; 4:2:0 with BT.709 colours, playable before it is loaded whole. Sides are cut to
-    even numbers, as the format wants them. What a killed writer of the same name left behind is removed.
+    H.264 where PyAV's FFmpeg can write it, else VP9; 4:2:0 with BT.709 colours, playable before it is loaded whole.
+    Sides are cut to even numbers, as the format wants them. What a killed writer of the same name left behind is
+    removed.
 
     Args:
         path: ends in ``.mp4``.
@@ -50,7 +55,8 @@ def write_video(path: PathLike, rate: float) -> Iterator[Callable[[np.ndarray], 
         if stream is None:
             stream = _add_stream(container, path, rate, size)
         if (stream.height, stream.width) != size:
-            raise ValueError(f'{path}: all frames of a video have one size, {(stream.height, stream.width)}, got {size}')
+            raise ValueError(f'{path}: all frames of a video have one size, {(stream.height, stream.width)}, got '
+                             f'{size}')
         rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]), format='rgb24')
         with _written(path):
             container.mux(stream.encode(rgb.reformat(format='yuv420p', dst_colorspace=Colorspace.ITU709,
@@ -87,7 +93,8 @@ def _written(path: Path) -> Iterator[None]:
 
 def _add_stream(container: OutputContainer, path: Path, rate: float, size: Tuple[int, int]) -> VideoStream:
     name, options = _encoder(path)
-    stream: VideoStream = container.add_stream(name, rate=Fraction(rate).limit_denominator(1001), options=options)
+    exact = Fraction(rate).limit_denominator(1001)
+    stream = cast(VideoStream, container.add_stream(name, rate=exact, options=options))
     (stream.height, stream.width), stream.pix_fmt = size, 'yuv420p'
     context = stream.codec_context
     context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG

@@ -26,11 +26,12 @@ def corr_bytes(queries: int, size: Tuple[int, int], levels: int) -> List[int]:
 
 
 class Correlation:
-    """Scalar products of features over a pyramid of grids, read in windows (RAFT, Teed & Deng 2020, 3.2); without gradients.
+    """Scalar products of features over a pyramid of grids, read in windows (RAFT, Teed & Deng 2020, 3.2); without
+    gradients.
 
-    The whole pyramid is made at once if it fits into ``max_bytes``. If not, its coarse levels are kept as far as they fit and the
-    fine ones are computed at every lookup, only inside the windows, some rows of cells at a time: slower, in little memory, the same
-    numbers but for the order of float32 sums.
+    The whole pyramid is made at once if it fits into ``max_bytes``. If not, its coarse levels are kept as far as they
+    fit and the fine ones are computed at every lookup, only inside the windows, some rows of cells at a time: slower,
+    in little memory, the same numbers but for the order of float32 sums.
 
     Args:
         feat1: features of the frames that look, ``(B, C, H, W)``.
@@ -38,10 +39,17 @@ class Correlation:
         levels: of the pyramid.
         radius: of the windows, cells of each level.
         max_bytes: see above.
-        mirrored: the second half of the batch looks where the first half looks from, so that one matrix product serves both.
+        mirrored: the second half of the batch looks where the first half looks from, so that one matrix product serves
+            both.
     """
 
-    def __init__(self, feat1: Tensor, feat2: Tensor, levels: int, radius: int, max_bytes: int, mirrored: bool = False) -> None:
+    def __init__(self,
+                 feat1: Tensor,
+                 feat2: Tensor,
+                 levels: int,
+                 radius: int,
+                 max_bytes: int,
+                 mirrored: bool = False) -> None:
         batch, channels, height, width = feat1.shape
         self.size, self.radius = (height, width), radius
         cells = batch * height * width
@@ -75,11 +83,12 @@ class Correlation:
             flow: ``(B, 2, H, W)`` cells.
 
         Returns:
-            ``(B, levels * (2 * radius + 1) ** 2, H, W)`` float32, channels last in memory; within a level the x of the window changes
-            slower than its y.
+            ``(B, levels * (2 * radius + 1) ** 2, H, W)`` float32, channels last in memory; within a level the x of the
+            window changes slower than its y.
         """
         batch, _, height, width = flow.shape
-        y, x = torch.meshgrid(torch.arange(height, device=flow.device), torch.arange(width, device=flow.device), indexing='ij')
+        y, x = torch.meshgrid(
+            torch.arange(height, device=flow.device), torch.arange(width, device=flow.device), indexing='ij')
         centers = (flow + torch.stack([x, y])).permute(0, 2, 3, 1).reshape(-1, 2)
         levels, side = len(self.fine) + len(self.kept), 2 * self.radius + 1
         found = centers.new_empty(len(centers), levels, side, side)
@@ -121,7 +130,8 @@ def _columns(features: Tensor) -> Tensor:
 
 
 class _Level:
-    """For each cell that looks one grid ``(w, h)``, the height changing faster, with zeros before all grids and behind them."""
+    """For each cell that looks one grid ``(w, h)``, the height changing faster, with zeros before all grids and
+    behind them."""
 
     def __init__(self, cells: int, height: int, width: int, side: int, device: torch.device) -> None:
         self.height, self.width, self.side = height, width, side
@@ -143,7 +153,8 @@ class _Level:
 
 
 def _fill_mirrored(levels: Sequence[_Level], feat1: Tensor, feat2: Tensor) -> None:
-    """All levels of both directions: ``feat1 (B, W * H, C)`` looks at ``feat2 (B, C, W * H)``, then they change sides."""
+    """All levels of both directions: ``feat1 (B, W * H, C)`` looks at ``feat2 (B, C, W * H)``, then they change
+    sides."""
     half, cells, _ = feat1.shape
     volumes = levels[0].grids.view(2 * half, cells, cells)
     torch.matmul(feat1, feat2, out=volumes[:half])
@@ -169,8 +180,8 @@ def _halved(rows: Tensor) -> Tensor:
 
 
 class _Around:
-    """Windows around ``centers (N, 2)`` on a grid: all points of a window share one fraction, so ``side = 2 * radius + 2`` cells on
-    each axis serve them all.
+    """Windows around ``centers (N, 2)`` on a grid: all points of a window share one fraction, so
+    ``side = 2 * radius + 2`` cells on each axis serve them all.
 
     Attributes:
         x: ``(N, side)`` cells, inside the grid or not.
@@ -192,7 +203,7 @@ class _Around:
     def interpolate(self, values: Tensor, out: Tensor) -> None:
         """``values (N, side, side)``, x first, at the points between them, to ``out (N, side - 1, side - 1)``."""
         along_x = torch.lerp(values[:, :-1], values[:, 1:], self.fraction)
-        # apart from ``out``, whose rows are far from one another
+        # in memory of its own: the rows of ``out`` are far from one another
         out.copy_((along_x[:, :, :-1] * self.near).addcmul_(along_x[:, :, 1:], self.far))
 
 

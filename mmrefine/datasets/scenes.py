@@ -1,0 +1,211 @@
+"""The scenes of a data root: their frames, which of them are used, and which are kept back for the guard."""
+from __future__ import annotations
+
+import copy
+import difflib
+from collections import OrderedDict
+from functools import partial
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from mmrefine.datasets.held_out import split_pairs
+from mmrefine.errors import ConfigError
+from mmrefine.fileio.video.frames import list_images
+from mmrefine.fileio.video.reader import FrameSource, list_scenes, open_frames
+
+__all__ = ['LazySources', 'Opener', 'SceneNames', 'VideoScenes']
+
+SceneNames = Union[str, Sequence[str]]
+Opener = Union[Path, Callable[[], FrameSource]]
+
+# scenes that keep a few decoded frames each
+_WARM_SCENES = 16
+
+
+class LazySources(Mapping[str, FrameSource]):
+    """Scene name -> its frames, opened when first asked for.
+
+    Of thousands of scenes only the last few keep decoded frames and open files.
+
+    Args:
+        openers: scene name -> path of a folder or video file, or a picklable function without arguments.
+    """
+
+    def __init__(self, openers: Mapping[str, Opener]) -> None:
+        self._openers = dict(openers)
+        self._opened: Dict[str, FrameSource] = {}
+        self._warm: 'OrderedDict[str, None]' = OrderedDict()
+
+    def __getitem__(self, scene: str) -> FrameSource:
+        if scene not in self._opened:
+            opener = self._openers[scene]
+            self._opened[scene] = opener() if callable(opener) else open_frames(opener)
+        self._warm[scene] = None
+        self._warm.move_to_end(scene)
+        if len(self._warm) > _WARM_SCENES:
+            cooled, _ = self._warm.popitem(last=False)
+            # a copy of a source knows what opening found out, and holds no frames
+            self._opened[cooled] = copy.copy(self._opened[cooled])
+        return self._opened[scene]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._openers)
+
+    def __len__(self) -> int:
+        return len(self._openers)
+
+
+class VideoScenes(Dataset):
+    """What data sets of frame pairs and of clips share: videos as scenes, frames by scene and number, a share kept
+    back, labels.
+
+    Subclasses list their records, hand them to :meth:`_keep_back`, and add ``units`` and ``__getitem__``
+    (``LabelSource``).
+
+    Args:
+        data_root: a video file; a folder of frames; or a folder of such folders and video files, one a scene.
+        scenes: 'all', the name of a scene, or a list of names.
+        labels: root of the label store; see :meth:`set_labels`.
+        hold_out: name or list of names of scenes to leave out of ``scenes``.
+        skip: scene -> names of its corrupt frames, which are not used.
+
+    Attributes:
+        scene_names: the scenes in use, in order.
+        sources: scene -> FrameSource, opened when used.
+
+    Raises:
+        ConfigError: unknown scenes; nothing left after hold_out.
+        InputError: a missing folder.
+    """
+
+    def __init__(self,
+                 data_root: Union[str, Path],
+                 scenes: SceneNames = 'all',
+                 labels: Optional[Union[str, Path]] = None,
+                 hold_out: Optional[SceneNames] = None,
+                 skip: Optional[Mapping[str, Sequence[str]]] = None) -> None:
+        self.data_root = Path(data_root)
+        self.labels = labels
+        found = self._find_scenes()
+        self.scene_names = _chosen(self.data_root, list(found), scenes, hold_out)
+        self._found = {name: found[name] for name in self.scene_names}
+        self._skip = {scene: frozenset(names) for scene, names in (skip or {}).items()}
+        self._frame_names: Dict[str, List[str]] = {}
+        self._ends: Dict[str, int] = {}
+        self._smallest: Optional[Tuple[int, int]] = None
+        self.sources = LazySources({name: self._opener(name) for name in self.scene_names})
+
+    @property
+    def metainfo(self) -> Dict[str, Any]:
+        """What MMEngine's evaluator and checkpoints record of a dataset."""
+        return dict(dataset=type(self).__name__, scenes=list(self.scene_names))
+
+    def set_labels(self, root: Union[str, Path]) -> None:
+        """Take the labels from the label store at ``root`` from now on; call it before the data are read."""
+        self.labels = str(root)
+
+    def digests(self) -> Dict[str, str]:
+        """Scene -> hash of the contents of its frames; reads every file once."""
+        return {name: self.sources[name].digest() for name in self.scene_names}
+
+    def smallest_size(self) -> Tuple[int, int]:
+        """(least height, least width) over the frames of all scenes, px; opens every scene when first asked."""
+        if self._smallest is None:
+            heights, widths = zip(*(self.size(name) for name in self.scene_names))
+            self._smallest = (min(heights), min(widths))
+        return self._smallest
+
+    def size(self, scene: str) -> Tuple[int, int]:
+        """(height, width) of the frames of a scene, px."""
+        return self.sources[scene].size
+
+    def frame(self, scene: str, number: int) -> np.ndarray:
+        """A frame ``(H, W, 3)`` uint8 RGB.
+
+        Raises:
+            InputError: it cannot be read, or is of another size than the first one of its scene.
+        """
+        return self.sources[scene][number]
+
+    def frame_name(self, scene: str, number: int) -> str:
+        """The name of a frame, unique in its scene."""
+        return self.frame_names(scene)[number]
+
+    def frame_names(self, scene: str) -> List[str]:
+        """The names of all frames of a scene, in order."""
+        if scene not in self._frame_names:
+            self._frame_names[scene] = self._names_of(scene)
+        return self._frame_names[scene]
+
+    def usable(self, scene: str, number: int) -> bool:
+        """Whether a frame exists, is not to be skipped, and is not kept back for the guard."""
+        names = self.frame_names(scene)
+        return 0 <= number < self._ends.get(scene, len(names)) and names[number] not in self._skip.get(scene, ())
+
+    def _keep_back(self, records: Sequence[Mapping[str, Any]], share: float, held: bool,
+                   reach: int) -> List[Mapping[str, Any]]:
+        """The records that are used, see :func:`~mmrefine.datasets.split_pairs`; scenes without any are no longer in
+        use.
+
+        Args:
+            records: with ``scene``, ``index``, the number of the first frame, and ``step``, frames from the first to
+                the last.
+            share: of the video that is kept back, in [0, 1).
+            held: whether these are the records that are kept back; else those that are left.
+            reach: the greatest ``step``.
+
+        Raises:
+            ConfigError: nothing can be kept back, or ``held`` and a share of 0.
+        """
+        split = split_pairs(records, share, reach)
+        if held and not split.held:
+            raise ConfigError(f'held=True asks for the pairs that are kept back, and held_out={share!r} keeps none '
+                              'back; set held_out to a share above 0')
+        self._ends = {} if held else split.ends
+        used = list(split.held if held else split.rest)
+        self.scene_names = [name for name in self.scene_names if any(record['scene'] == name for record in used)]
+        return used
+
+    def _opener(self, scene: str) -> Opener:
+        found, skip = self._found[scene], sorted(self._skip.get(scene, ()))
+        return partial(open_frames, found, skip) if skip and isinstance(found, Path) else found
+
+    def _find_scenes(self) -> Mapping[str, Opener]:
+        """All scenes of the data."""
+        return list_scenes(self.data_root)
+
+    def _names_of(self, scene: str) -> List[str]:
+        """The names of a scene's frames; of a folder without opening it, which would decode a frame of each scene."""
+        path = self._found[scene]
+        if isinstance(path, Path) and path.is_dir():
+            names = [file.stem for file in list_images(path)]
+            if len(names) > 1:
+                return names
+        source = self.sources[scene]
+        return [source.name(number) for number in range(len(source))]
+
+
+def _chosen(root: Path, found: List[str], scenes: SceneNames, hold_out: Optional[SceneNames]) -> List[str]:
+    """The scenes in use, in the order of ``found``."""
+    wanted = found if isinstance(scenes, str) and scenes == 'all' else _named(root, found, 'scenes', scenes)
+    left_out = [] if hold_out is None else _named(root, found, 'hold_out', hold_out)
+    chosen = [name for name in found if name in set(wanted) - set(left_out)]
+    if not chosen:
+        raise ConfigError(f'{root}: hold_out={hold_out!r} leaves no scene of {len(wanted)}; hold out fewer')
+    return chosen
+
+
+def _named(root: Path, found: List[str], key: str, names: SceneNames) -> List[str]:
+    """``names`` as a list of scenes that exist; ``key`` is the config key for the message."""
+    names = [names] if isinstance(names, str) else names
+    if not isinstance(names, (list, tuple)) or not names or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{key} must be 'all', the name of a scene or a list of names, got {names!r}")
+    for name in names:
+        if name not in found:
+            near = difflib.get_close_matches(name, found, n=3) or found[:3]
+            raise ConfigError(f'{root}: {key} names {name!r}, which is not among its {len(found)} scene(s); '
+                              f'did you mean {", ".join(near)}?')
+    return list(names)
