@@ -22,7 +22,8 @@ def test_every_link_and_every_named_file_exists(page):
     links = [page.parent / target for target in LINK.findall(text)]
     named = [ROOT / target for target in PATH.findall(text)]
     missing = [str(path) for path in links if not path.exists()]
-    missing += [str(path) for path in named if not path.exists() and not (page.parent / path.relative_to(ROOT)).exists()]
+    missing += [str(path) for path in named if not path.exists()
+                and not (page.parent / path.relative_to(ROOT)).exists()]
     assert not missing
 
 
