@@ -24,8 +24,7 @@ from mmrefine.fileio.flow_io import read_flow
 from mmrefine.fileio.images import read_image
 from mmrefine.geometry import cycle_error, resize, resize_flow
 from mmrefine.labeling import ArbitratedView, CascadeView
-from mmrefine.labeling.flow.views.arbitration import reversed_ways
-from mmrefine.structures import FlowEstimator, as_frames
+from mmrefine.structures import FlowEstimator, PairBatch, as_frames
 from mmrefine.synthetic import render_clip
 from mmrefine.synthetic.style import SOURCE, TARGET
 
@@ -75,23 +74,21 @@ def main() -> int:
 @torch.no_grad()
 def _errors(model: FlowEstimator, pair: Pair) -> tuple:
     """EPE of each rule, px, and the share of the first look in ours."""
-    first, second = torch.cat([pair.frames1, pair.frames2]), torch.cat([pair.frames2, pair.frames1])
-    teacher = _Remembering(model)
-    view = ArbitratedView()
-    ours = view(teacher, first, second)
-    looks = torch.stack(list(view.looks(teacher, first, second).values()))
-    trips = torch.stack([cycle_error(look, reversed_ways(look)) for look in looks])
+    batch, teacher, view = PairBatch(pair.frames1, pair.frames2), _Remembering(model), ArbitratedView()
+    ours = view.look(teacher, batch)
+    looks = torch.stack(list(view.motions(teacher, batch).values()))
+    trips = torch.stack([cycle_error(look, look.flip(0)) for look in looks])
     flows = {
-        '1x': CascadeView(scales=(1., ))(teacher, first, second),
-        '2x': CascadeView(scales=(2., ))(teacher, first, second),
-        '1x, 2x': CascadeView(scales=(1., 2.))(teacher, first, second),
+        '1x': CascadeView(scales=(1., )).look(teacher, batch).both_ways(),
+        '2x': CascadeView(scales=(2., )).look(teacher, batch).both_ways(),
+        '1x, 2x': CascadeView(scales=(1., 2.)).look(teacher, batch).both_ways(),
         'least cycle': looks.gather(0, trips.argmin(dim=0, keepdim=True).expand_as(looks[:1]))[0],
         'mean': looks.mean(dim=0),
-        'ours': ours,
+        'ours': ours.both_ways(),
     }
     errors = {rule: (flow[:1] - pair.truth).norm(dim=1, keepdim=True) for rule, flow in flows.items()}
     errors['oracle'] = (looks[:, :1] - pair.truth).norm(dim=2, keepdim=True).amin(dim=0)
-    return {rule: error[pair.known].mean().item() for rule, error in errors.items()}, view.last_shares[0]['from_1x']
+    return {rule: error[pair.known].mean().item() for rule, error in errors.items()}, ours.shares_fw[0]['from_1x']
 
 
 class _Remembering:

@@ -21,7 +21,7 @@ from mmrefine.apis.commands import run_command
 from mmrefine.evaluation.labels.quality import quality_record, tally_truth
 from mmrefine.labeling import calibrate
 from mmrefine.registry import LABELERS
-from mmrefine.structures import FlowEstimator, as_frames
+from mmrefine.structures import FlowEstimator, PairBatch, as_frames
 from mmrefine.synthetic import STYLES, RenderedClip, render_clip
 
 SETTINGS = dict(CycleFilter=dict(alpha=0.01, beta=0.5))  # where they differ from the defaults
@@ -76,7 +76,7 @@ def _truth(teacher: FlowEstimator, config: Dict[str, Any], pairs: Sequence[Tuple
     part = LABELERS.build(config)
     results = []
     for (one, two), clip in zip(pairs, clips):
-        label = part.label_pairs(teacher, one[None], two[None])[0].forward
+        label = part.label_pairs(teacher, PairBatch(one[None], two[None]))[0].forward
         truth = torch.from_numpy(clip.flow_fw[0])
         results.append(('all', tally_truth(label, truth, torch.ones_like(truth[0], dtype=torch.bool))))
     found = quality_record(results)['truth']

@@ -38,6 +38,7 @@ from mmrefine.errors import CheckpointError
 from mmrefine.fileio import digest_of, digest_of_state, list_scenes, open_frames, write_image, write_json
 from mmrefine.fileio.digest import digest_of_bytes
 from mmrefine.registry import TEACHER_VIEWS
+from mmrefine.structures import LookRequest, PairBatch
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / 'configs' / 'refine' / 'raft_small_video.py'
@@ -193,8 +194,8 @@ def _scores_of(args: argparse.Namespace, clip: Clip, network: str, cfg: Config, 
     def make() -> Flow:
         if view is None:
             return lambda frames1, frames2: model.estimate(frames1, frames2)[-1]
-        look = TEACHER_VIEWS.build(view)
-        return lambda frames1, frames2: look(model, frames1, frames2)
+        part, forward = TEACHER_VIEWS.build(view), LookRequest(backward=False)
+        return lambda frames1, frames2: part.look(model, PairBatch(frames1, frames2), forward).flow_fw
 
     # by weights and not by name: what the guard hands back is often the teacher or the student
     return _remembered(args, clip, network, [digest_of_state(model.estimator.state_dict()), model.test_iters, view], make)

@@ -26,7 +26,7 @@ from mmrefine.engine import judge
 from mmrefine.fileio.atomic import write_json
 from mmrefine.fileio.digest import digest_of, digest_of_bytes
 from mmrefine.registry import DATASETS, TEACHER_VIEWS
-from mmrefine.structures import FlowEstimator
+from mmrefine.structures import FlowEstimator, LookRequest, PairBatch
 from mmrefine.synthetic import STYLES, write_clips
 
 CONFIG = Path(__file__).resolve().parents[1] / 'configs' / 'demo' / 'raft_small_target.py'
@@ -109,7 +109,7 @@ class _BothLooks:
 
     def estimate(self, frames1: Tensor, frames2: Tensor, flow_init: Optional[Tensor] = None) -> List[Tensor]:
         """The view's motion, as the only iterate."""
-        return [self.view(self.network, frames1, frames2)]
+        return [self.view.look(self.network, PairBatch(frames1, frames2), LookRequest(backward=False)).flow_fw]
 
 
 def _teacher(cfg: Any, student: Dict[str, Any]) -> Dict[str, Any]:

@@ -37,6 +37,7 @@ from mmrefine.fileio import save_checkpoint
 from mmrefine.fileio.digest import digest_of, digest_of_bytes
 from mmrefine.labeling import FlowLabeler
 from mmrefine.models import FlowRefiner
+from mmrefine.structures import PairBatch
 from mmrefine.synthetic import STYLES, write_clips
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -140,7 +141,7 @@ def _lessons(teacher: FlowRefiner, data: FramePairs, scales: Sequence[float]) ->
     lessons = []
     for i in range(len(data)):
         frames = [torch.from_numpy(data[i][name]).permute(2, 0, 1).float() / 255 for name in ('frame1', 'frame2')]
-        label = labeler.label_pairs(teacher, *(frame[None] for frame in frames))[0].forward
+        label = labeler.label_pairs(teacher, PairBatch(*(frame[None] for frame in frames)))[0].forward
         lessons.append(Lesson(*frames, label.flow, label.weight))
     return lessons
 

@@ -26,7 +26,7 @@ from mmrefine.fileio.digest import digest_of_bytes
 from mmrefine.labeling import calibrate
 from mmrefine.models import FlowRefiner
 from mmrefine.registry import LABELERS
-from mmrefine.structures import FlowEstimator, as_frames
+from mmrefine.structures import FlowEstimator, PairBatch, as_frames
 from mmrefine.synthetic import STYLES, RenderedClip, render_clip
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -132,7 +132,7 @@ def _labels(teacher: RememberingTeacher, config: Dict[str, Any], clips: Sequence
         frames = _frames(clip)
         # the next frame after the pair, at the end the one before it, as stage 1 has it
         thirds = torch.cat([frames[2:], frames[-3:-2]])
-        made = labeler.label_pairs(teacher, frames[:-1], frames[1:], thirds)
+        made = labeler.label_pairs(teacher, PairBatch(frames[:-1], frames[1:], thirds))
         labels += [Lesson(frame1, frame2, label.forward.flow, label.forward.weight)
                    for frame1, frame2, label in zip(frames[:-1], frames[1:], made)]  # yapf: disable
     return labels

@@ -23,8 +23,8 @@ from torch import Tensor
 from mmrefine.apis import init_model
 from mmrefine.apis.commands import run_command
 from mmrefine.geometry import compose
-from mmrefine.labeling import ArbitratedView, CascadeView, ComposedView, Middle
-from mmrefine.structures import FlowEstimator, as_frames
+from mmrefine.labeling import ArbitratedView, CascadeView, ComposedView
+from mmrefine.structures import FlowEstimator, NamedFrame, PairBatch, as_frames
 from mmrefine.synthetic import exact_motion, render_clip
 from mmrefine.synthetic.style import SOURCE, TARGET
 
@@ -84,16 +84,18 @@ def _errors(model: FlowEstimator, frames: Tensor, truth: Tensor) -> Tuple[Dict[s
     flows: Dict[str, Tensor] = {}
     for name, view in ((' 1x', CascadeView(scales=(1., ))), ('', ArbitratedView())):
         pairs = ((first, last), (first, middle), (middle, last))
-        direct, one, two = (view(model, torch.cat([a, b]), torch.cat([b, a])) for a, b in pairs)
+        direct, one, two = (view.look(model, PairBatch(*pair)).both_ways() for pair in pairs)
         there, back = compose(one[:1], two[:1]), compose(two[1:], one[1:])
         chained, inside = (torch.cat(both) for both in zip(there, back))
         flows['direct' + name] = direct
         flows['chain' + (' of' + name if name else '')] = torch.where(inside, chained, direct)
     for name, refine in (('all', True), ('all, no refine', False)):
-        composed = ComposedView(refine=refine)
-        flows[name] = composed.both(model, first, last, None, [[Middle(middle[0])]])
+        look = ComposedView(refine=refine).look(model, PairBatch(first, last, middles=[[NamedFrame(middle[0])]]))
+        flows[name] = look.both_ways()
         if refine:
-            share = float(np.mean([sum(its[key] for key in its if key.startswith('from_composed')) for its in composed.last_shares]))
+            shares = (*look.shares_fw, *look.shares_bw)
+            share = float(np.mean([sum(found[key] for key in found if key.startswith('from_composed'))
+                                   for found in shares]))
     return {rule: (flows[rule] - truth).norm(dim=1) for rule in RULES}, share
 
 

@@ -32,7 +32,7 @@ from mmrefine.fileio.flow_io import read_flow, write_flow
 from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.fileio.video.reader import open_frames
 from mmrefine.labeling import CascadeView, FlowLabeler
-from mmrefine.structures import FlowLabel, as_frames
+from mmrefine.structures import FlowLabel, PairBatch, as_frames
 from mmrefine.synthetic import render_clip
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -122,7 +122,7 @@ def _asked(args: argparse.Namespace) -> List[Pair]:
                 model.test_iters = args.iters
             with torch.no_grad():
                 one, two = as_frames([frames[i]], 'cpu'), as_frames([frames[i + 1]], 'cpu')
-                both = CascadeView(scales=args.scales).both(model, one, two)
+                both = CascadeView(scales=args.scales).look(model, PairBatch(one, two)).both_ways()
             with atomic_write(kept) as file:
                 np.savez(file, both=both.numpy())
         with np.load(kept) as found:
@@ -161,7 +161,7 @@ def _labels(pairs: Sequence[Pair], config: Dict) -> List[Labels]:
     labeler = FlowLabeler(view=dict(type='CascadeView', scales=(1., )), directions='both', **config)
     labels = []
     for pair in pairs:
-        made = labeler.label_pairs(_Replay(pair), as_frames([pair.frame1], 'cpu'), as_frames([pair.frame2], 'cpu'))[0]
+        made = labeler.label_pairs(_Replay(pair), PairBatch(as_frames([pair.frame1], 'cpu'), as_frames([pair.frame2], 'cpu')))[0]
         assert made.backward is not None
         labels.append((made.forward, made.backward))
     return labels

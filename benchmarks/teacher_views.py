@@ -16,7 +16,7 @@ import torch
 from mmrefine.apis import init_model
 from mmrefine.apis.commands import run_command
 from mmrefine.labeling import CascadeView
-from mmrefine.structures import FlowEstimator, as_frames
+from mmrefine.structures import FlowEstimator, LookRequest, PairBatch, as_frames
 from mmrefine.synthetic import render_clip
 
 CONFIG = Path(__file__).resolve().parents[1] / 'configs' / 'demo' / 'raft_small_target.py'
@@ -50,7 +50,8 @@ def _errors(model: FlowEstimator, view: CascadeView, clips: Sequence) -> Tuple[f
     for clip in clips:
         frames = as_frames(clip.frames)
         truth = torch.from_numpy(clip.flow_fw)
-        error = (view(model, frames[:-1], frames[1:]) - truth).norm(dim=1)
+        look = view.look(model, PairBatch(frames[:-1], frames[1:]), LookRequest(backward=False))
+        error = (look.flow_fw - truth).norm(dim=1)
         motions.append(truth.norm(dim=1).mean().item())
         errors.append(error.mean().item())
         medians.append(error.median().item())

@@ -6,12 +6,13 @@ import types
 from collections import abc
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, Dict, Iterator, Mapping, Tuple, Union, get_args, get_origin, get_type_hints
+from typing import Any, Dict, Iterator, Mapping, Sequence, Tuple, Union, get_args, get_origin, get_type_hints
 
 from mmrefine.errors import ConfigError
 
 __all__ = [
-    'as_count', 'as_range', 'as_share', 'as_size', 'as_strength', 'brief', 'check_values', 'functions_of', 'is_number', 'misfits'
+    'as_choice', 'as_count', 'as_number', 'as_range', 'as_share', 'as_size', 'as_strength', 'brief', 'check_values', 'functions_of',
+    'is_number', 'misfits'
 ]
 
 # what a value must be, and several of them, by the type in the annotation
@@ -154,6 +155,31 @@ def as_count(name: str, value: Any, least: int = 1) -> int:
     if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
         raise ConfigError(f'{name} must be a whole number, at least {least}, got {value!r}')
     return int(value)
+
+
+def as_number(name: str, value: Any, allowed: str = '[0, inf)', why: str = '') -> float:
+    """A number in an interval.
+
+    Args:
+        name: see above.
+        value: of the config.
+        allowed: the interval, such as ``'(0, 1]'``: square brackets for an end that is allowed, round ones for one that is not.
+        why: what follows in the message, such as a reason.
+    """
+    low, high = (float(end) for end in allowed[1:-1].split(','))
+    if (is_number(value) and (low <= value if allowed[0] == '[' else low < value)
+            and (value <= high if allowed[-1] == ']' else value < high)):
+        return float(value)
+    least = 'not negative' if allowed[0] == '[' and low == 0 else f'{"at least" if allowed[0] == "[" else "above"} {low:g}'
+    wanted = f'be finite and {least}' if high == float('inf') else f'lie in {allowed}'
+    raise ConfigError(f'{name} must {wanted}, got {value!r}{why}')
+
+
+def as_choice(name: str, value: Any, choices: Sequence[str]) -> str:
+    """One of some words."""
+    if value not in choices:
+        raise ConfigError(f'{name} must be {" or ".join(map(repr, choices))}, got {value!r}')
+    return str(value)
 
 
 def as_share(name: str, value: Any) -> float:

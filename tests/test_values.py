@@ -157,7 +157,7 @@ def test_a_value_that_cannot_be_meant_is_named(check, said):
     (FILTERS, 'CycleFilter', 'a filter must be a dict with a type, one of'),
     (DENSIFIERS, dict(type='EdgeAwareDensify', reach=1.5), 'EdgeAwareDensify.reach must be a whole number, such as 16, got 1.5'),
     (BALANCERS, dict(type='SpeedQuota', quotas='x'), "SpeedQuota.quotas must be a number or a list of numbers, such as 0.25, got 'x'"),
-    (BALANCERS, dict(type='Novelty', half=0), 'Novelty.half must be finite and above 0 px, got 0'),
+    (BALANCERS, dict(type='Novelty', half=0), 'Novelty.half must be finite and above 0, got 0 px'),
 ])  # yapf: disable
 def test_a_part_of_stage_1_that_cannot_be_built_is_the_fault_of_its_config(registry, config, said):
     with pytest.raises(ConfigError) as refused:

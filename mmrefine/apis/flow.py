@@ -26,9 +26,8 @@ from mmrefine.fileio.video.frames import FrameSource
 from mmrefine.fileio.video.reader import list_scenes, open_frames
 from mmrefine.fileio.video.writer import write_video
 from mmrefine.labeling import CascadeView, CycleFilter, PairContext, SoftCycleFilter
-from mmrefine.labeling.flow.views.both_ways import look_both_ways
 from mmrefine.models import FrozenTeacher
-from mmrefine.structures import as_frames
+from mmrefine.structures import PairBatch, as_frames
 from mmrefine.visualization import motion_view, sequence_scale
 
 __all__ = ['FORMATS', 'FlowFolder', 'flow_of_video']
@@ -157,7 +156,8 @@ class _Maker:
         """Flow ``(H, W, 2)`` px, confidence ``(H, W)`` in [0, 1], and where the motion is hidden ``(H, W)`` bool."""
         pair = [as_frames([frames[i]], self.device) for i in (index, index + 1)]
         names = [(str(frames.path), frames.name(i)) for i in (index, index + 1)]
-        forward, backward = look_both_ways(self.view, self.teacher, pair[0], pair[1], (names[:1], names[1:])).float().chunk(2)
+        look = self.view.look(self.teacher, PairBatch(*pair, names=(names[:1], names[1:])))
+        forward, backward = look.flow_fw.float(), look.flow_bw.float()
         if not bool(torch.isfinite(forward).all() and torch.isfinite(backward).all()):
             raise TeacherError(f'{frames.path}: the motion from {names[0][1]} to {names[1][1]} is nan or infinite; check that the '
                                'checkpoint is sound and belongs to the model')

@@ -10,12 +10,12 @@ from mmengine.config import Config
 from torch import Tensor
 
 from mmrefine.config.check import check_config
-from mmrefine.config.load import load_config
+from mmrefine.config.load import building, load_config, name_of
 from mmrefine.errors import ConfigError, InputError
-from mmrefine.labeling import FlowLabeler, Middle
+from mmrefine.labeling import FlowLabeler
 from mmrefine.models import FlowRefiner, load_estimator
 from mmrefine.registry import LABELERS, MODELS
-from mmrefine.structures import FlowEstimator, FlowLabel, as_frames
+from mmrefine.structures import FlowEstimator, FlowLabel, NamedFrame, PairBatch, as_frames
 
 __all__ = ['DEFAULT_LABELER', 'inference_flow', 'init_model', 'label_pair', 'usable_device']
 
@@ -52,10 +52,11 @@ def init_model(config: Union[str, Path, Config],
         cfg = load_config(config)
     model = cfg.get('model')
     if not isinstance(model, dict) or 'type' not in model:
-        raise ConfigError(f'{cfg.filename or "config"}: has no model with a type; name the config of a flow network')
+        raise ConfigError(f'{name_of(cfg)}: has no model with a type; name the config of a flow network')
     if str(model['type']).rpartition('.')[2] != 'FlowRefiner':
         model = dict(type='FlowRefiner', estimator=model)
-    refiner: FlowRefiner = MODELS.build({'_scope_': 'mmrefine', **model})
+    with building(cfg):
+        refiner: FlowRefiner = MODELS.build({'_scope_': 'mmrefine', **model})
     if checkpoint is not None:
         load_estimator(refiner, checkpoint)
     refiner.cfg = cfg
@@ -133,14 +134,15 @@ def label_pair(model: FlowEstimator,
         TeacherError: the motion is nan or infinite.
     """
     part: Any = labeler if isinstance(labeler, FlowLabeler) else LABELERS.build(labeler or DEFAULT_LABELER)
-    frames = _pair(model, frame1, frame2)
+    frames, thirds = _pair(model, frame1, frame2), None  # type: ignore
     if part.needs_third:
         if frame3 is None:
             raise ConfigError('labeler.filters has a filter that needs a third frame (such as CompositeFilter), and label_pair was given '
                               'two; give it frame3, the next frame of the scene or the one before, or leave the filter out')
-        frames += _pair(model, frame1, frame3, names=('frame1', 'frame3'))[1:]
-    between = [[Middle(_pair(model, frame1, frame, names=('frame1', f'middles[{i}]'))[1][0]) for i, frame in enumerate(middles)]]
-    return part.label_pairs(model, *frames, middles=between if part.needs_middle else None)[0].forward
+        thirds = list(_pair(model, frame1, frame3, names=('frame1', 'frame3'))[1])
+    between = [NamedFrame(_pair(model, frame1, frame, names=('frame1', f'middles[{i}]'))[1][0])
+               for i, frame in enumerate(middles)]
+    return part.label_pairs(model, PairBatch(*frames, thirds=thirds, middles=[between]))[0].forward
 
 
 def _pair(model: Any, frame1: Any, frame2: Any, where: str = '', names: Sequence[str] = ('frame1', 'frame2')) -> List[Tensor]:

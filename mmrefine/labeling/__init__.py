@@ -3,26 +3,26 @@ from mmrefine.labeling.calibration.result import Calibration
 from mmrefine.labeling.calibration.search import calibrate, check_promise
 from mmrefine.labeling.calibration.sweep import tunable_filters
 from mmrefine.labeling.calibration.thresholds import Threshold
-from mmrefine.labeling.calibration.video_profile import VideoLook
+from mmrefine.labeling.calibration.video_profile import VideoProfile
 from mmrefine.labeling.flow.filters.appearance import CensusFilter, GainRobustColorFilter, LabFilter
 from mmrefine.labeling.flow.filters.composite import CompositeFilter
-from mmrefine.labeling.flow.filters.consistency import (ColorFilter, CycleFilter, InFrameFilter, PairContext,
-                                                        SoftCycleFilter)
+from mmrefine.labeling.flow.filters.consistency import ColorFilter, CycleFilter, InFrameFilter, SoftCycleFilter
 from mmrefine.labeling.flow.filters.evidence import TextureFilter
 from mmrefine.labeling.flow.filters.pair_guards import (CutGuard, DuplicateFrameGuard, ExposureJumpGuard, PairGuard,
                                                         StillPairGuard)
 from mmrefine.labeling.flow.labeler import FlowLabeler, PairLabels
-from mmrefine.labeling.flow.views.arbitration import Arbiter
-from mmrefine.labeling.flow.views.both_ways import Middle
-from mmrefine.labeling.flow.views.cascade import ArbitratedView, CascadeView
+from mmrefine.labeling.flow.views.arbiter import Arbiter
+from mmrefine.labeling.flow.views.arbitrated import ArbitratedView
+from mmrefine.labeling.flow.views.cascade import CascadeView
 from mmrefine.labeling.flow.views.composed import ComposedView
 from mmrefine.labeling.flow.weights.densify import EdgeAwareDensify
 from mmrefine.labeling.flow.weights.rebalance import InverseHistogram, Novelty, SpeedQuota, SpeedThreshold
+from mmrefine.structures import PairContext
 
 __all__ = [
-    'Arbiter', 'ArbitratedView', 'Calibration', 'CascadeView', 'CensusFilter', 'ColorFilter', 'ComposedView', 'CompositeFilter',
-    'CutGuard', 'CycleFilter', 'DuplicateFrameGuard', 'EdgeAwareDensify', 'ExposureJumpGuard', 'FlowLabeler', 'GainRobustColorFilter',
-    'InFrameFilter', 'InverseHistogram', 'LabFilter', 'Middle', 'Novelty', 'PairContext', 'PairGuard', 'PairLabels', 'SoftCycleFilter',
-    'SpeedQuota', 'SpeedThreshold', 'StillPairGuard', 'TextureFilter', 'Threshold', 'VideoLook', 'calibrate', 'check_promise',
-    'tunable_filters'
+    'Arbiter', 'ArbitratedView', 'Calibration', 'CascadeView', 'CensusFilter', 'ColorFilter', 'ComposedView',
+    'CompositeFilter', 'CutGuard', 'CycleFilter', 'DuplicateFrameGuard', 'EdgeAwareDensify', 'ExposureJumpGuard',
+    'FlowLabeler', 'GainRobustColorFilter', 'InFrameFilter', 'InverseHistogram', 'LabFilter', 'Novelty', 'PairContext',
+    'PairGuard', 'PairLabels', 'SoftCycleFilter', 'SpeedQuota', 'SpeedThreshold', 'StillPairGuard', 'TextureFilter',
+    'Threshold', 'VideoProfile', 'calibrate', 'check_promise', 'tunable_filters'
 ]

@@ -57,8 +57,8 @@ class LabelBatch:
 
     Args:
         units: in order.
-        frames: for each unit its frames and those that ``Labeler.extra_frames`` asked for, number in the scene -> ``(H,
-            W, 3)`` uint8 RGB.
+        frames: for each unit its frames and those that ``Labeler.extra_frames`` asked for, number in the scene ->
+            ``(H, W, 3)`` uint8 RGB.
         names: for each unit the names of these frames by number.
         device: where the labels are computed.
     """

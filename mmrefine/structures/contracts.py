@@ -8,6 +8,7 @@ import numpy as np
 
 from mmrefine.structures.batches import LabelBatch, Labeled, LabelUnit
 from mmrefine.structures.figures import Figure
+from mmrefine.structures.pairs import Look, LookRequest, Names, PairBatch, PairContext
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,6 +44,54 @@ class FlowEstimator(Protocol):
         Returns:
             flows ``(B, 2, H, W)`` px, full size; the last one is the answer.
         """
+        ...
+
+
+@runtime_checkable
+class TwoWayEstimator(Protocol):
+    """A ``FlowEstimator`` that can be asked for both directions at once, for less than two passes."""
+
+    def estimate_both(self,
+                      frames1: Tensor,
+                      frames2: Tensor,
+                      flow_init_fw: Optional[Tensor] = None,
+                      flow_init_bw: Optional[Tensor] = None,
+                      names: Optional[Names] = None) -> Tuple[Tensor, Tensor]:
+        """The last flows from ``frames1`` to ``frames2`` and back, each ``(B, 2, H, W)`` px.
+
+        Frames that have ``names`` may be encoded once along a video; names change nothing else. ``iters=`` as for
+        ``FlowEstimator``.
+        """
+        ...
+
+
+class Guard(Protocol):
+    """Decides over frame pairs as a whole."""
+
+    def passes(self, ctx: PairContext) -> Tensor:
+        """Which pairs may be used: bool ``(B,)``."""
+        ...
+
+
+class View(Protocol):
+    """How a flow teacher is asked about frame pairs: in which sizes, how often, and what its answers come to."""
+
+    @property
+    def uses_middles(self) -> bool:
+        """Whether it looks at the frames between the two of a pair."""
+        ...
+
+    def look(self, teacher: FlowEstimator, batch: PairBatch, request: LookRequest = LookRequest()) -> Look:
+        """What the teacher saw of the pairs: all that filters and weights need to know of it.
+
+        Raises:
+            TeacherError: the teacher gave no flow, or one of another size than it was shown.
+            ConfigError: iterations for a network that does not iterate.
+        """
+        ...
+
+    def pass_sizes(self, size: Tuple[int, int]) -> List[Tuple[int, int]]:
+        """The sizes (height, width) px in which the teacher is shown frames of ``size``; empty if that is not known."""
         ...
 
 

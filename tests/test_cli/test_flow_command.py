@@ -19,6 +19,7 @@ import mmrefine.apis.flow as flowing
 from mmrefine.apis import flow_of_video, inference_flow, open_model
 from mmrefine.fileio import open_frames, read_flow, read_image
 from mmrefine.geometry import cycle_error, cycle_tolerance
+from mmrefine.structures import Look
 
 FRAMES = 10
 OPTIONS = ('--model', 'demo', '--iters', '2')
@@ -224,13 +225,13 @@ def test_what_is_wrong_is_one_sentence(folder, tmp_path, monkeypatch, capsys, ar
 
 
 def test_weights_that_give_nan_are_refused_by_pair(folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(flowing, 'look_both_ways', lambda view, teacher, one, two, names: torch.full((2, 2, 47, 61), float('nan')))
+    monkeypatch.setattr(flowing.CascadeView, 'look', lambda view, teacher, batch: Look(*torch.full((2, 1, 2, 47, 61), float('nan'))))
     assert 'the motion from frame_0001 to frame_0002 is nan or infinite' in error_of(capsys, 'flow', folder, *OPTIONS, '--out', tmp_path)
     assert not (tmp_path / 'flow').exists()
 
 
 def test_a_command_that_failed_before_its_first_flow_does_not_lock_the_folder(folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(flowing, 'look_both_ways', lambda view, teacher, one, two, names: torch.full((2, 2, 47, 61), float('nan')))
+    monkeypatch.setattr(flowing.CascadeView, 'look', lambda view, teacher, batch: Look(*torch.full((2, 1, 2, 47, 61), float('nan'))))
     assert 'is nan' in error_of(capsys, 'flow', folder, *OPTIONS, '--out', tmp_path)
     assert 'is nan' in error_of(capsys, 'flow', folder, *OPTIONS, '--format', 'flo', '--out', tmp_path)
     assert json.loads((tmp_path / 'flow.json').read_text())['settings']['format'] == 'flo'

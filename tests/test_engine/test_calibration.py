@@ -133,7 +133,7 @@ def test_a_single_pair_cannot_both_choose_and_judge(material, tmp_path):
 @pytest.mark.parametrize('wrong, story', [
     (dict(precison=0.9),
      r"PseudoLabelHook.calibrate has no key 'precison'; it has precision, within, relative, warps, pace, seed, frames"),
-    (dict(precision=1.5), r'PseudoLabelHook.calibrate.precision must lie in \(0, 1\), such as 0.95, got 1.5'),
+    (dict(precision=1.5), r'PseudoLabelHook.calibrate.precision must lie in \(0, 1\), got 1.5; 0.95 is a good start'),
     (dict(frames=1), r'PseudoLabelHook.calibrate.frames must be a whole number, at least 2, got 1'),
     (dict(frames=2.5), r'calibrate.frames .* got 2.5'),
     (dict(seed=-1), r'calibrate.seed must be a whole number, at least 0, got -1'),

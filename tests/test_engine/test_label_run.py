@@ -230,9 +230,9 @@ def test_every_pair_is_checked_by_the_frame_after_it_or_the_one_before(teacher, 
     labeler, thirds = labeler_of(filters=COMPOSITE, directions='both'), []
     original = labeler.label_pairs
 
-    def watched(asked, frames1, frames2, frames3, names, middles):
-        thirds.extend(frames3)
-        return original(asked, frames1, frames2, frames3, names, middles)
+    def watched(asked, batch):
+        thirds.extend(batch.thirds)
+        return original(asked, batch)
 
     monkeypatch.setattr(labeler, 'label_pairs', watched)
     _, store, _ = label(tmp_path / 'checked', teacher, labeler, pairs, batch_size=2)

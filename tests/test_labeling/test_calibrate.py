@@ -14,9 +14,10 @@ import mmrefine.labeling.calibration.video_profile as video_look_module
 from mmrefine.errors import ConfigError, InputError, NoLabelsError, TeacherError
 from mmrefine.evaluation.labels.quality import quality_record, tally_truth
 from mmrefine.geometry import cycle_error, jpeg_loss, jpeg_quality, known_warp
-from mmrefine.labeling import (Calibration, CycleFilter, FlowLabeler, PairContext, TextureFilter, Threshold, VideoLook,
-                               calibrate, tunable_filters)
+from mmrefine.labeling import (Calibration, CycleFilter, FlowLabeler, PairContext, TextureFilter, Threshold,
+                               VideoProfile, calibrate, tunable_filters)
 from mmrefine.registry import FILTERS
+from mmrefine.structures import PairBatch
 from mmrefine.synthetic import render_clip
 
 HEIGHT, WIDTH, SHIFT = 60, 80, 3.
@@ -93,15 +94,15 @@ def test_every_row_of_the_table_is_what_a_labeler_with_these_thresholds_keeps_by
     hides[:, :20] = 5.  # wrong, and the way back agrees: only colour tells
     teacher, config, pairs = Planted(planted() / 2, hides), labeler(CYCLE, COLOR, dict(type='InFrameFilter')), noisy_frames()
     found = calibrate(teacher, config, pairs, warps=1, relative=0.)
-    look = VideoLook.of([_context(teacher, *pair) for pair in pairs])
+    look = VideoProfile.of([_context(teacher, *pair) for pair in pairs])
     assert len(found.table) == 17 * 17
     for row in found.table[::47]:
         part = FlowLabeler(**{k: v for k, v in _with(config, row['thresholds']).items() if k != 'type'})
         for number, names in ((0, ('chosen_precision', 'chosen_coverage')), (1, ('precision', 'coverage'))):
             made = look.warp(np.random.default_rng((0, number, 0)), pairs[number][0], 1.5)
-            label = part.label_pairs(teacher, made.frames1, made.frames2)[0].forward
+            label = part.label_pairs(teacher, PairBatch(made.frames1, made.frames2))[0].forward
             truth = quality_record([('a', tally_truth(label, made.flow[0], torch.ones(HEIGHT, WIDTH, dtype=torch.bool)))])['truth']
-            kept = part.label_pairs(teacher, *(frame[None] for frame in pairs[number]))[0].forward.weight.mean()
+            kept = part.label_pairs(teacher, PairBatch(*(frame[None] for frame in pairs[number])))[0].forward.weight.mean()
             assert [row[name] for name in names] == pytest.approx([truth['precision'], float(kept)], abs=1e-5)
 
 
@@ -161,7 +162,7 @@ def test_the_warps_move_and_change_as_the_video_does_in_the_eyes_of_the_teacher(
     one = torch.full((3, 64, 96), 0.4)
     torch.manual_seed(0)
     two = one + (7 + 4 * torch.randn(3, 64, 96)) / 255
-    look = VideoLook.of([_context(Planted(), one, two)])
+    look = VideoProfile.of([_context(Planted(), one, two)])
     assert set(look.speeds) == {SHIFT} and look.qualities == [None]
     assert look.noise == pytest.approx(4, abs=0.4) and look.drifts[0] == pytest.approx(7, abs=0.3)
     warps = [look.warp(np.random.default_rng(seed), one) for seed in range(20)]
@@ -181,7 +182,7 @@ def test_the_warps_leave_as_much_unexplained_as_the_video_with_noise_that_does_n
     one = torch.from_numpy(clip.frames[0]).permute(2, 0, 1).float() / 255
     one = one if quality is None else jpeg_loss(one[None], quality)[0]
     still, noise = torch.zeros(1, 2, 96, 128), torch.randn(1, 3, 96, 128, generator=torch.Generator().manual_seed(0))
-    look = VideoLook.of([PairContext(one[None], one[None] + 6 / 255 * noise, still + 0.5, still - 0.5)])
+    look = VideoProfile.of([PairContext(one[None], one[None] + 6 / 255 * noise, still + 0.5, still - 0.5)])
     assert look.noise > 5 and look.qualities == [quality]
     warps = [look.warp(np.random.default_rng(seed), one) for seed in range(6)]
     shown = [video_look_module._unexplained(made.frames1, made.frames2, made.flow, made.visible)[1] for made in warps]
@@ -295,17 +296,17 @@ def test_values_that_other_settings_forbid_are_left_out(translation):
 
 
 @pytest.mark.parametrize('wrong, story', [
-    (dict(precision=0.), r'calibrate.precision must lie in \(0, 1\), such as 0.95, got 0.0'),
+    (dict(precision=0.), r'calibrate.precision must lie in \(0, 1\), got 0.0; 0.95 is a good start'),
     (dict(precision=1.), r'calibrate.precision .* got 1.0'),
     (dict(precision=95), r'calibrate.precision .* got 95'),
-    (dict(within=0.), r'calibrate.within must be above 0 px'),
+    (dict(within=0.), r'calibrate.within must be finite and above 0, got 0.0 px: no motion is known'),
     (dict(within=-1.), r'calibrate.within .* -1.0'),
     (dict(relative=-0.1), r'calibrate.relative .* -0.1'),
     (dict(pace=-1.), r'calibrate.pace .* -1.0'),
     (dict(warps=0), r'calibrate.warps .* got 0'),
     (dict(least=0.), r'calibrate.least .* got 0.0'),
 ])
-def test_values_that_cannot_be_meant_are_refused_by_key(wrong, story):
+def test_invalid_values_are_refused_by_key(wrong, story):
     with pytest.raises(ConfigError, match=story):
         calibrate(Planted(), labeler(CYCLE), noisy_frames(), **wrong)
 

@@ -159,14 +159,14 @@ def test_a_pair_of_which_nothing_stays_inside_gets_no_weight_from_any_colour_fil
     (lambda: LabFilter(tolerance=-1), 'LabFilter.tolerance must be finite and not negative, got -1'),
     (lambda: CensusFilter(tolerance=float('nan')), 'CensusFilter.tolerance .* got nan'),
     (lambda: CensusFilter(tie=-.1), 'CensusFilter.tie .* got -0.1'),
-    (lambda: CensusFilter(radius=0), 'CensusFilter.radius must be a whole number of px, at least 1, got 0'),
+    (lambda: CensusFilter(radius=0), 'CensusFilter.radius must be a whole number, at least 1, got 0'),
     (lambda: CensusFilter(radius=1.5), 'CensusFilter.radius .* got 1.5'),
     (lambda: GainRobustColorFilter(tolerance=-2), 'GainRobustColorFilter.tolerance .* got -2'),
     (lambda: GainRobustColorFilter(scope='global'), "GainRobustColorFilter.scope must be 'frame' or 'local', got 'global'"),
-    (lambda: GainRobustColorFilter(max_gain=.5), 'GainRobustColorFilter.max_gain must be at least 1, got 0.5'),
+    (lambda: GainRobustColorFilter(max_gain=.5), 'GainRobustColorFilter.max_gain must be finite and at least 1, got 0.5'),
     (lambda: GainRobustColorFilter(max_offset=-3), 'GainRobustColorFilter.max_offset .* got -3'),
     (lambda: GainRobustColorFilter(radius=True), 'GainRobustColorFilter.radius .* got True'),
 ])
-def test_values_that_cannot_be_meant_are_refused_by_key_and_value(build, said):
+def test_invalid_values_are_refused_by_key_and_value(build, said):
     with pytest.raises(ConfigError, match=said):
         build()

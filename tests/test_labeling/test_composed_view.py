@@ -9,7 +9,8 @@ import torch
 
 from mmrefine.errors import ConfigError
 from mmrefine.geometry import backwarp, compose, resize_flow
-from mmrefine.labeling import ArbitratedView, ComposedView, FlowLabeler, Middle, calibrate
+from mmrefine.labeling import ArbitratedView, ComposedView, FlowLabeler, calibrate
+from mmrefine.structures import NamedFrame, PairBatch
 from mmrefine.synthetic import exact_motion, render_clip
 
 SIZE = (40, 56)
@@ -57,12 +58,16 @@ def shifts(steps, direct=noise):
 
 
 def middles(frames, *numbers):
-    return [[Middle(frames[i]) for i in numbers]]
+    return [[NamedFrame(frames[i]) for i in numbers]]
 
 
 def ask(view, teacher, first, second, between=None, names=None):
-    more = (names, between) if between is not None else (names, )
-    return view.both(teacher, teacher.frames[first][None], teacher.frames[second][None], *more)
+    return view.look(teacher, PairBatch(teacher.frames[first][None], teacher.frames[second][None], None, names, between))
+
+
+def ask_flow(*args):
+    """The motion ``(2, 2, H, W)`` px there and back."""
+    return ask(*args).both_ways()
 
 
 @pytest.fixture(scope='module')
@@ -90,7 +95,7 @@ def test_of_exact_short_steps_and_a_wrong_long_one_the_label_is_the_true_long_on
     wrong = torch.zeros(2, 64, 96) if direct == 'nothing moves' else noise((64, 96))
     teacher = Knowing(world.frames, {**world.motions, (0, 2): wrong, (2, 0): wrong})
     labeler = FlowLabeler(view=dict(type='ComposedView', radius=4, **PLAIN), directions='both')
-    label, = labeler.label_pairs(teacher, world.frames[0][None], world.frames[2][None], middles=middles(world.frames, 1))
+    label, = labeler.label_pairs(teacher, PairBatch(world.frames[0][None], world.frames[2][None], middles=middles(world.frames, 1)))
     found = torch.stack([label.forward.flow, label.backward.flow])
     chains = [compose(*(world.motions[step][None] for step in steps))[0] for steps in (((0, 1), (1, 2)), ((2, 1), (1, 0)))]
     assert world.seen.float().mean() > .6
@@ -105,41 +110,42 @@ def test_of_exact_short_steps_and_a_wrong_long_one_the_label_is_the_true_long_on
 def test_where_the_chain_leaves_a_frame_and_for_pairs_without_one_in_between_the_motion_is_the_direct_one_to_the_bit():
     frames = coded(3)
     teacher = Knowing(frames, shifts([(30, 0), (-28, 0)]))
-    direct = ask(ArbitratedView(**PLAIN), teacher, 0, 2)
+    direct = ask_flow(ArbitratedView(**PLAIN), teacher, 0, 2)
     view = ComposedView(**PLAIN)
-    found = ask(view, teacher, 0, 2, middles(frames, 1))
+    look = ask(view, teacher, 0, 2, middles(frames, 1))
+    found = look.both_ways()
     # forward 30 px to the right, backward 28 px to the right
     for way, reach in ((0, 56 - 30), (1, 56 - 28)):
         assert torch.equal(found[way, ..., reach:], direct[way, ..., reach:])
         assert not torch.equal(found[way, ..., :reach], direct[way, ..., :reach])
     torch.testing.assert_close(found[0, 0, :, :26].mean(), torch.tensor(2.), rtol=0, atol=.2)
-    assert view.last_shares[0]['from_composed'] == pytest.approx(26 / 56, abs=.01)
+    assert look.shares_fw[0]['from_composed'] == pytest.approx(26 / 56, abs=.01)
     for between in (None, [[]]):
-        assert torch.equal(ask(view, teacher, 0, 2, between), direct)
-        assert [shares['from_composed'] for shares in view.last_shares] == [0., 0.]
+        look = ask(view, teacher, 0, 2, between)
+        assert torch.equal(look.both_ways(), direct)
+        assert look.shares_fw[0]['from_composed'] == look.shares_bw[0]['from_composed'] == 0.
 
 
 def test_several_frames_in_between_make_a_chain_of_as_many_steps_and_the_way_back_is_mirrored():
     frames = coded(4)
     teacher = Knowing(frames, shifts([(3, 1), (4, 0), (2, -2)]))
-    found = ask(ComposedView(**PLAIN), teacher, 0, 3, middles(frames, 1, 2))
+    found = ask_flow(ComposedView(**PLAIN), teacher, 0, 3, middles(frames, 1, 2))
     torch.testing.assert_close(found[0, :, 4:-4, :40], constant(9, -1)[:, 4:-4, :40], rtol=0, atol=.05)
     torch.testing.assert_close(found[1, :, 4:-4, 16:], constant(-9, 1)[:, 4:-4, 16:], rtol=0, atol=.05)
-    turned = ask(ComposedView(**PLAIN), teacher, 3, 0, middles(frames, 2, 1))
+    turned = ask_flow(ComposedView(**PLAIN), teacher, 3, 0, middles(frames, 2, 1))
     torch.testing.assert_close(turned.roll(1, dims=0), found)
 
 
 def test_pairs_of_a_batch_with_and_without_frames_in_between_each_get_what_they_get_alone():
     frames = coded(4)
     teacher = Knowing(frames, shifts([(3, 1), (4, 0), (2, -2)]))
-    view, between = ComposedView(**PLAIN), [[Middle(frames[1]), Middle(frames[2])], [], [Middle(frames[2])]]
+    view, between = ComposedView(**PLAIN), [[NamedFrame(frames[1]), NamedFrame(frames[2])], [], [NamedFrame(frames[2])]]
     first, second = [0, 2, 1], [3, 3, 3]
-    together = view.both(teacher, torch.stack([frames[i] for i in first]), torch.stack([frames[i] for i in second]), None, between)
-    shares = view.last_shares
+    together = view.look(teacher, PairBatch(*(torch.stack([frames[i] for i in ends]) for ends in (first, second)), middles=between))
     for i in range(3):
         alone = ask(view, teacher, first[i], second[i], between[i:i + 1])
-        assert torch.equal(alone, together[[i, i + 3]])
-        assert view.last_shares == [shares[i], shares[i + 3]]
+        assert torch.equal(alone.both_ways(), together.both_ways()[[i, i + 3]])
+        assert (alone.shares_fw[0], alone.shares_bw[0]) == (together.shares_fw[i], together.shares_bw[i])
 
 
 def test_a_step_that_does_not_come_back_leaves_the_say_to_the_direct_look():
@@ -150,7 +156,7 @@ def test_a_step_that_does_not_come_back_leaves_the_say_to_the_direct_look():
     for back in (-5, 1, 5):
         motions[2, 1] = constant(back, 0)
         view = ComposedView(trust=0., **PLAIN)
-        found = ask(view, Knowing(frames, motions), 0, 2, middles(frames, 1))
+        found = ask_flow(view, Knowing(frames, motions), 0, 2, middles(frames, 1))
         shares.append((found[0, 0, :, :30].mean().item() - 1) / 9)  # of the way from the direct motion to the chain
     # round trips of 0, 6 and 10 px against 0.2 * 10 + 1 px: beliefs of 1, exp(-4) and exp(-11)
     assert shares[0] == pytest.approx(.5, abs=.01) and shares[1] < .05 and shares[2] < 1e-3
@@ -159,18 +165,16 @@ def test_a_step_that_does_not_come_back_leaves_the_say_to_the_direct_look():
 def test_the_look_after_the_chain_starts_where_the_chain_ends_or_else_where_the_direct_look_does():
     frames = coded(3)
     teacher = Knowing(frames, shifts([(10, 0), (8, 0)]), accepts_flow_init=True)
-    view = ComposedView(**PLAIN)
-    ask(view, teacher, 0, 2, middles(frames, 1))
+    found = ask(ComposedView(**PLAIN), teacher, 0, 2, middles(frames, 1)).shares_fw[0]
     (direct, *steps, again), starts = teacher.asked, teacher.starts
     assert direct == again == [(0, 2), (2, 0)] and steps == [[(0, 1), (1, 0)], [(1, 2), (2, 1)]]
     assert starts[:3] == [None] * 3
     torch.testing.assert_close(starts[3][0, :, :, :38], constant(18, 0)[:, :, :38])
     assert torch.equal(starts[3][0, :, :, 38:], teacher.motions[0, 2][:, :, 38:])
-    assert list(view.last_shares[0]) == ['from_1x', 'from_composed', 'from_composed_1x']
-    assert sum(view.last_shares[0].values()) == pytest.approx(1)
-    without = ComposedView(refine=False, **PLAIN)
-    ask(without, teacher, 0, 2, middles(frames, 1))
-    assert len(teacher.asked) == 7 and list(without.last_shares[0]) == ['from_1x', 'from_composed']
+    assert list(found) == ['from_1x', 'from_composed', 'from_composed_1x']
+    assert sum(found.values()) == pytest.approx(1)
+    without = ask(ComposedView(refine=False, **PLAIN), teacher, 0, 2, middles(frames, 1)).shares_fw[0]
+    assert len(teacher.asked) == 7 and list(without) == ['from_1x', 'from_composed']
 
 
 def test_the_steps_and_the_look_after_the_chain_have_the_iterations_of_their_scales():
@@ -206,11 +210,11 @@ def test_the_shares_of_the_direct_looks_and_of_the_chain_add_up_to_the_label():
             return [resize_flow(flow, frames1.shape[-2:])]
 
     frames = coded(3)
-    view = ComposedView(scales=(1., 2.))
-    found = ask(view, Scaled(frames, shifts([(3, 1), (4, 0)])), 0, 2, middles(frames, 1))
-    assert found.shape == (2, 2, *SIZE)
-    assert list(view.last_shares[0]) == ['from_1x', 'from_2x', 'from_2x_flipped', 'from_composed']
-    assert all(sum(shares.values()) == pytest.approx(1, abs=1e-6) for shares in view.last_shares)
+    look = ask(ComposedView(scales=(1., 2.)), Scaled(frames, shifts([(3, 1), (4, 0)])), 0, 2, middles(frames, 1))
+    assert look.flow_fw.shape == look.flow_bw.shape == (1, 2, *SIZE)
+    for shares in (*look.shares_fw, *look.shares_bw):
+        assert list(shares) == ['from_1x', 'from_2x', 'from_2x_flipped', 'from_composed']
+        assert sum(shares.values()) == pytest.approx(1, abs=1e-6)
 
 
 def test_along_a_video_each_step_is_asked_once_and_the_labels_are_those_without_remembering():
@@ -220,17 +224,17 @@ def test_along_a_video_each_step_is_asked_once_and_the_labels_are_those_without_
     remembering, forgetting = (Knowing(frames, shifts(steps), memory=memory) for memory in (object(), None))
     view, found = ComposedView(**PLAIN), []
     for teacher in (remembering, forgetting):
-        flows = [ask(view, teacher, i, i + 2, [[Middle(frames[i + 1], names[i + 1])]], ([names[i]], [names[i + 2]])) for i in range(3)]
+        flows = [ask_flow(view, teacher, i, i + 2, [[NamedFrame(frames[i + 1], names[i + 1])]], ([names[i]], [names[i + 2]])) for i in range(3)]
         found.append(torch.stack(flows))
         asked = [keys[0] for keys in teacher.asked if keys[0][1] == keys[0][0] + 1]
         # without a memory the teacher might have changed meanwhile
         assert asked == ([(i, i + 1) for i in range(4)] if teacher is remembering else [(0, 1), (1, 2), (1, 2), (2, 3), (2, 3), (3, 4)])
     assert torch.equal(*found)
     other = Knowing(frames, shifts([(2, 1), (3, 0), (2, -2), (1, 1)]), memory=object())
-    flow = ask(view, other, 0, 2, [[Middle(frames[1], names[1])]], ([names[0]], [names[2]]))
+    flow = ask_flow(view, other, 0, 2, [[NamedFrame(frames[1], names[1])]], ([names[0]], [names[2]]))
     torch.testing.assert_close(flow[0, :, 4:-4, :40], constant(5, 1)[:, 4:-4, :40], rtol=0, atol=.05)
     with pytest.raises(ValueError, match=r"'scene/0' or 'scene/1' was given to two different pictures"):
-        ask(view, other, 0, 2, [[Middle(frames[3], names[1])]], ([names[0]], [names[2]]))
+        ask(view, other, 0, 2, [[NamedFrame(frames[3], names[1])]], ([names[0]], [names[2]]))
 
 
 def test_a_motion_that_is_nan_in_a_step_is_not_believed():
@@ -239,8 +243,8 @@ def test_a_motion_that_is_nan_in_a_step_is_not_believed():
     motions[1, 2][:, 10:20, 10:20] = float('nan')
     motions[2, 1][:, 30:, :20] = float('nan')
     teacher = Knowing(frames, motions)
-    found = ask(ComposedView(**PLAIN), teacher, 0, 2, middles(frames, 1))
-    direct = ask(ArbitratedView(**PLAIN), teacher, 0, 2)
+    found = ask_flow(ComposedView(**PLAIN), teacher, 0, 2, middles(frames, 1))
+    direct = ask_flow(ArbitratedView(**PLAIN), teacher, 0, 2)
     assert found.isfinite().all()
     assert torch.equal(found[0, :, 10:20, 7:17], direct[0, :, 10:20, 7:17])
 
@@ -258,7 +262,7 @@ def test_filters_and_a_calibration_work_with_a_view_that_composes():
     labeler = dict(type='FlowLabeler', view=dict(type='ComposedView', **PLAIN),
                    filters=[dict(type='CycleFilter'), dict(type='CompositeFilter')])
     label, = FlowLabeler(**{key: value for key, value in labeler.items() if key != 'type'}).label_pairs(
-        Still(), frames[0][None], frames[2][None], frames[3][None], middles=middles(frames, 1))
+        Still(), PairBatch(frames[0][None], frames[2][None], [frames[3]], middles=middles(frames, 1)))
     assert label.stats['third'] == 1 and label.forward.weight.min() == 1
     found = calibrate(Still(), dict(labeler, filters=[dict(type='CycleFilter')]), list(zip(frames, frames[1:])), warps=2)
     assert np.isfinite(list(found.thresholds.values())).all()
@@ -279,17 +283,17 @@ def test_all_that_decides_is_in_the_description_and_that_of_other_views_is_what_
 
 @pytest.mark.parametrize('settings, message', [
     (dict(alpha=-.1), 'ComposedView.alpha.*-0.1'), (dict(beta=float('nan')), 'ComposedView.beta.*nan'),
-    (dict(beta=0), 'ComposedView.beta must be above 0 px, got 0'), (dict(scales=(1., 1.)), 'differ from one another'),
+    (dict(beta=0), 'ComposedView.beta must be finite and above 0, got 0 px'), (dict(scales=(1., 1.)), 'differ from one another'),
 ])
-def test_settings_that_cannot_be_meant_are_refused_by_value(settings, message):
+def test_invalid_settings_are_refused_by_value(settings, message):
     with pytest.raises(ConfigError, match=message):
         ComposedView(**settings)
 
 
 @pytest.mark.parametrize('between, found', [
-    ([[], []], r'1 pairs .*\[\[\], \[\]\]'), ([[Middle(torch.zeros(3, 9, 9))]], r'\(3, 40, 56\) each, got \[\[\(3, 9, 9\)\]\]')])
+    ([[], []], r'1 pairs .*\[\[\], \[\]\]'), ([[NamedFrame(torch.zeros(3, 9, 9))]], r'\(3, 40, 56\) each, got \[\[\(3, 9, 9\)\]\]')])
 def test_frames_in_between_of_another_shape_or_number_of_pairs_are_refused(between, found):
     frames = coded(3)
     labeler = FlowLabeler(view=dict(type='ComposedView', **PLAIN))
     with pytest.raises(ValueError, match=found):
-        labeler.label_pairs(Knowing(frames, shifts([(1, 0), (1, 0)])), frames[0][None], frames[2][None], middles=between)
+        labeler.label_pairs(Knowing(frames, shifts([(1, 0), (1, 0)])), PairBatch(frames[0][None], frames[2][None], middles=between))

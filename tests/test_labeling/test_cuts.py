@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from mmrefine.apis import init_model
-from mmrefine.labeling import CutGuard, ExposureJumpGuard, FlowLabeler, Middle, PairContext, PairGuard
+from mmrefine.labeling import CutGuard, ExposureJumpGuard, FlowLabeler, PairContext, PairGuard
 from mmrefine.registry import FILTERS
+from mmrefine.structures import NamedFrame, PairBatch
 from mmrefine.synthetic import render_clip
 
 DEMO = Path(__file__).parents[2] / 'configs' / 'demo'
@@ -40,8 +41,8 @@ def flash(frame):
 
 def label_of(teacher, first, second, third=None, between=None, view=ONE_LOOK, filters=(CYCLE, COMPOSITE), **settings):
     labeler = FlowLabeler(view=view, filters=list(filters), directions='both', **settings)
-    middles = None if between is None else [[Middle(frame) for frame in between]]
-    return labeler.label_pairs(teacher, first[None], second[None], [third], middles=middles)[0]
+    middles = None if between is None else [[NamedFrame(frame) for frame in between]]
+    return labeler.label_pairs(teacher, PairBatch(first[None], second[None], [third], middles=middles))[0]
 
 
 def same(one, two):
@@ -75,7 +76,7 @@ def test_the_third_frame_before_a_pair_counts_as_little_where_the_cut_is_between
 def test_each_pair_of_a_batch_has_its_own_witness_or_none(teacher, video):
     labeler = FlowLabeler(view=ONE_LOOK, filters=[CYCLE, CUT, COMPOSITE])
     thirds = [video[LAST + 1], None, video[2]]
-    together = labeler.label_pairs(teacher, video[[0, 0, 0]], video[[1, 1, 1]], thirds)
+    together = labeler.label_pairs(teacher, PairBatch(video[[0, 0, 0]], video[[1, 1, 1]], thirds))
     assert [labels.stats['third'] for labels in together] == [0., 0., 1.]
     assert together[0].forward.kept == together[1].forward.kept > together[2].forward.kept
 
@@ -98,8 +99,9 @@ def test_a_long_step_goes_by_no_frame_of_another_shot_or_light(teacher, video, g
 
 def test_pairs_of_a_batch_that_compose_do_not_mind_one_that_may_not(teacher, video):
     labeler = FlowLabeler(view=COMPOSED, filters=[CYCLE, CUT])
-    between = [[Middle(video[LAST + 1])], [Middle(video[1])]]
-    found, wanted = (labeler.label_pairs(teacher, video[[0, 0]], video[[2, 2]], middles=[its, between[1]]) for its in (between[0], []))
+    between = [[NamedFrame(video[LAST + 1])], [NamedFrame(video[1])]]
+    found, wanted = (labeler.label_pairs(teacher, PairBatch(video[[0, 0]], video[[2, 2]], middles=[first, between[1]]))
+                     for first in (between[0], []))
     for one, two in zip(found, wanted):
         assert torch.equal(one.forward.flow, two.forward.flow) and one.stats == two.stats
     assert found[0].stats['from_composed'] == 0 < found[1].stats['from_composed']

@@ -260,16 +260,16 @@ def test_on_a_real_networks_motion_filled_pixels_come_closer_to_the_truth_and_ed
 
 
 @pytest.mark.parametrize('settings, said', [
-    (dict(reach=0), 'EdgeAwareDensify.reach must be a whole number of px, at least 1, got 0'),
+    (dict(reach=0), 'EdgeAwareDensify.reach must be a whole number, at least 1, got 0'),
     (dict(reach=2.), 'EdgeAwareDensify.reach .* got 2.0'),
     (dict(fade=1.), r'EdgeAwareDensify.fade must lie in \(0, 1\), got 1.0'),
     (dict(least=0.), r'EdgeAwareDensify.least must lie in \(0, 1\), got 0.0'),
-    (dict(color=0), 'EdgeAwareDensify.color must be above 0, got 0'),
-    (dict(spread=-1), 'EdgeAwareDensify.spread must be finite and not negative, got -1'),
+    (dict(color=0), 'EdgeAwareDensify.color must be finite and above 0, got 0'),
+    (dict(spread=-1), 'EdgeAwareDensify.spread must be finite and above 0, got -1'),
     (dict(source=1.), r'EdgeAwareDensify.source must lie in \[0, 1\), got 1.0'),
     (dict(agree=-2.), 'EdgeAwareDensify.agree .* got -2.0'),
     (dict(agree=None), 'EdgeAwareDensify.agree must be a distance in px unless EdgeAwareDensify.fill is True, got None'),
 ])
-def test_values_that_cannot_be_meant_are_refused_by_key_and_value(settings, said):
+def test_invalid_values_are_refused_by_key_and_value(settings, said):
     with pytest.raises(ConfigError, match=said):
         EdgeAwareDensify(**settings)

@@ -27,9 +27,9 @@ def context(fw=(0, 0), bw=(0, 0), frames1=None, frames2=None, size=5):
 
 
 def test_swapping_a_context_turns_time_around():
-    ctx = PairContext(*(torch.full((1, ), float(i)) for i in range(6)))
-    assert [float(x) for x in vars(ctx.swapped()).values()] == [1., 0., 3., 2., 5., 4.]
-    assert list(vars(PairContext(*(torch.zeros(1) for _ in range(4))).swapped()).values())[4:] == [None, None]
+    ctx = PairContext(*(torch.full((1, ), float(i)) for i in range(8)))
+    assert [float(x) for x in vars(ctx.reversed()).values()] == [1., 0., 3., 2., 5., 4., 7., 6.]
+    assert list(vars(PairContext(*(torch.zeros(1) for _ in range(4))).reversed()).values())[4:] == [None] * 4
 
 
 def test_the_cycle_filter_hands_all_its_settings_to_the_cycle_check():
@@ -51,7 +51,7 @@ def test_the_cycle_filter_meets_the_reference_on_a_real_pair(shared_data):
     fw, bw = (torch.from_numpy(oracle[f'flow_{d}'])[None] for d in ('fw', 'bw'))
     frames = torch.zeros(1, 3, *fw.shape[-2:])
     ctx = PairContext(frames, frames, fw, bw)
-    for direction, name in ((ctx, 'fw'), (ctx.swapped(), 'bw')):
+    for direction, name in ((ctx, 'fw'), (ctx.reversed(), 'bw')):
         inside = InFrameFilter()(direction)[0, 0].bool()
         wanted = torch.from_numpy(oracle[f'consistent_{name}'])
         assert torch.equal(CycleFilter()(direction)[0, 0].bool()[inside], wanted[inside])
@@ -117,17 +117,17 @@ def test_the_soft_cycle_weight_is_0_outside_the_frame():
     (lambda: CycleFilter(form='l1'), "CycleFilter.form .* got 'l1'"),
     (lambda: CycleFilter(magnitude='both'), "CycleFilter.magnitude .* got 'both'"),
     (lambda: ColorFilter(tolerance=-.5), 'ColorFilter.tolerance .* got -0.5'),
-    (lambda: SoftCycleFilter(beta=0), 'SoftCycleFilter.beta must be above 0 px'),
+    (lambda: SoftCycleFilter(beta=0), 'SoftCycleFilter.beta must be finite and above 0, got 0 px'),
     (lambda: SoftCycleFilter(alpha=float('inf')), 'SoftCycleFilter.alpha .* got inf'),
     (lambda: SoftCycleFilter(alpha='a'), "SoftCycleFilter.alpha must be finite and not negative, got 'a'"),
 ])
-def test_values_that_cannot_be_meant_are_refused_by_key_and_value(build, said):
+def test_invalid_values_are_refused_by_key_and_value(build, said):
     with pytest.raises(ConfigError, match=said):
         build()
 
 
 def test_every_registered_filter_gives_weights_of_one_channel_in_zero_to_one():
-    ctx = PairContext(*torch.rand(2, 2, 3, 8, 9).unbind(0), *torch.randn(4, 2, 2, 8, 9).unbind(0))
+    ctx = PairContext(*torch.rand(2, 2, 3, 8, 9).unbind(0), *torch.randn(6, 2, 2, 8, 9).unbind(0))
     before = [x.clone() for x in vars(ctx).values()]
     ours = [name for name, cls in FILTERS.module_dict.items() if 'mmrefine' in cls.__module__]
     for name in ours:

@@ -10,6 +10,7 @@ from mmengine.registry import DefaultScope
 from mmrefine.errors import ConfigError, TeacherError
 from mmrefine.labeling import FlowLabeler
 from mmrefine.registry import FILTERS, LABELERS
+from mmrefine.structures import Look, PairBatch
 
 ONE_LOOK = dict(type='CascadeView', scales=(1., ))
 
@@ -66,7 +67,7 @@ class ThreeChannelFilter:
 def test_both_directions_are_asked_as_one_batch():
     frames1, frames2 = frames(2)
     teacher = Scripted(motion(0, 0, 2), motion(0, 0, 2))
-    FlowLabeler(view=ONE_LOOK).label_pairs(teacher, frames1, frames2)
+    FlowLabeler(view=ONE_LOOK).label_pairs(teacher, PairBatch(frames1, frames2))
     (seen1, seen2), = teacher.calls
     assert torch.equal(seen1, torch.cat([frames1, frames2]))
     assert torch.equal(seen2, torch.cat([frames2, frames1]))
@@ -74,7 +75,7 @@ def test_both_directions_are_asked_as_one_batch():
 
 def test_each_pair_gets_its_own_forward_motion():
     flow_fw, flow_bw = torch.randn(2, 3, 2, 4, 6).unbind(0)
-    pairs = FlowLabeler(view=ONE_LOOK).label_pairs(Scripted(flow_fw, flow_bw), *frames(3))
+    pairs = FlowLabeler(view=ONE_LOOK).label_pairs(Scripted(flow_fw, flow_bw), PairBatch(*frames(3)))
     assert len(pairs) == 3
     for pair, flow in zip(pairs, flow_fw):
         assert torch.equal(pair.forward.flow, flow) and pair.forward.kept == 1.
@@ -86,7 +87,7 @@ def test_weights_of_filters_multiply():
         view=ONE_LOOK,
         filters=[dict(type='HalfFilter'), dict(type='HalfFilter', value=.4),
                  dict(type='InFrameFilter')])
-    pair, = labeler.label_pairs(Scripted(motion(1, 0), motion(-1, 0)), *frames())
+    pair, = labeler.label_pairs(Scripted(motion(1, 0), motion(-1, 0)), PairBatch(*frames()))
     torch.testing.assert_close(pair.forward.weight[0],
                                torch.tensor([[.2, .2, .2, 1., 1., 0.]] * 4))
 
@@ -98,8 +99,8 @@ def test_the_backward_label_is_the_forward_label_of_the_pair_turned_around():
         view=ONE_LOOK, directions='both', floor=.25,
         filters=[dict(type='BrightFilter'), dict(type='CycleFilter', beta=1.5),
                  dict(type='ColorFilter', tolerance=70.)])
-    there = FlowLabeler(**settings).label_pairs(Scripted(flow_fw, flow_bw), frames1, frames2)
-    back = FlowLabeler(**settings).label_pairs(Scripted(flow_bw, flow_fw), frames2, frames1)
+    there = FlowLabeler(**settings).label_pairs(Scripted(flow_fw, flow_bw), PairBatch(frames1, frames2))
+    back = FlowLabeler(**settings).label_pairs(Scripted(flow_bw, flow_fw), PairBatch(frames2, frames1))
     for a, b in zip(there, back):
         assert torch.equal(a.backward.flow, b.forward.flow)
         assert torch.equal(a.backward.weight, b.forward.weight)
@@ -120,7 +121,7 @@ def test_stats_are_exact_on_a_hand_made_pair():
     frames2[..., 5] += 10 / 255
     labeler = FlowLabeler(
         view=ONE_LOOK, filters=[dict(type='CycleFilter'), dict(type='HalfFilter', value=.5)])
-    pair, = labeler.label_pairs(Scripted(flow_fw, flow_bw), frames1, frames2)
+    pair, = labeler.label_pairs(Scripted(flow_fw, flow_bw), PairBatch(frames1, frames2))
     assert pair.stats == pytest.approx(
         dict(
             kept=2 * .5 / 6,                                 # columns 1 and 2, half believed
@@ -138,18 +139,18 @@ def test_mean_motion_is_weighted_by_what_was_kept():
     flow = motion(0, 0)
     flow[0, 0, :, :3], flow[0, 0, :, 3:] = 2., -4.           # px, left and right half
     labeler = FlowLabeler(view=ONE_LOOK, filters=[dict(type='HalfFilter', value=.5)])
-    pair, = labeler.label_pairs(Scripted(flow, flow), *frames())
+    pair, = labeler.label_pairs(Scripted(flow, flow), PairBatch(*frames()))
     assert pair.stats['mean_motion'] == pytest.approx((.5 * 2 + 1. * 4) / 1.5, abs=1e-6)
 
 
 def test_stats_of_a_pair_of_which_nothing_stays_inside_are_zero_and_finite():
     labeler = FlowLabeler(view=ONE_LOOK, filters=[dict(type='CycleFilter')], floor=.5)
-    pair, = labeler.label_pairs(Scripted(motion(50, 0), motion(-50, 0)), *frames())
+    pair, = labeler.label_pairs(Scripted(motion(50, 0), motion(-50, 0)), PairBatch(*frames()))
     assert set(pair.stats.values()) == {0.}
 
 
 def test_stats_are_plain_floats_for_json():
-    pair, = FlowLabeler(view=ONE_LOOK).label_pairs(Scripted(motion(1, 0), motion(-1, 0)), *frames())
+    pair, = FlowLabeler(view=ONE_LOOK).label_pairs(Scripted(motion(1, 0), motion(-1, 0)), PairBatch(*frames()))
     assert len(pair.stats) == 7
     assert json.loads(json.dumps(pair.stats, allow_nan=False)) == pair.stats
     assert all(type(value) is float for value in pair.stats.values())
@@ -160,7 +161,7 @@ def test_the_floor_lifts_what_failed_but_lands_inside_and_lowers_nothing():
     labeler = FlowLabeler(
         view=ONE_LOOK, floor=.1,
         filters=[dict(type='HalfFilter', value=0.), dict(type='InFrameFilter')])
-    pair, = labeler.label_pairs(Scripted(motion(1, 0), motion(-1, 0)), *frames())
+    pair, = labeler.label_pairs(Scripted(motion(1, 0), motion(-1, 0)), PairBatch(*frames()))
     torch.testing.assert_close(pair.forward.weight[0],
                                torch.tensor([[.1, .1, .1, 1., 1., 0.]] * 4))
     assert pair.stats['verified'] == pytest.approx(2 / 6, abs=1e-6)
@@ -170,7 +171,7 @@ def test_the_floor_lifts_what_failed_but_lands_inside_and_lowers_nothing():
 @pytest.mark.parametrize('soft, weight', [(.3, .3), (.05, .1), (0., .1)])
 def test_a_soft_weight_above_the_floor_stays_and_one_below_is_lifted_to_it(soft, weight):
     labeler = FlowLabeler(view=ONE_LOOK, floor=.1, filters=[dict(type='HalfFilter', value=soft)])
-    pair, = labeler.label_pairs(Scripted(motion(0, 0), motion(0, 0)), *frames())
+    pair, = labeler.label_pairs(Scripted(motion(0, 0), motion(0, 0)), PairBatch(*frames()))
     torch.testing.assert_close(pair.forward.weight[0], torch.tensor([[weight] * 3 + [1.] * 3] * 4))
 
 
@@ -178,7 +179,7 @@ def test_a_soft_weight_above_the_floor_stays_and_one_below_is_lifted_to_it(soft,
 def test_a_pair_of_which_too_little_is_verified_is_not_believed_at_all(min_kept, believed):
     labeler = FlowLabeler(
         view=ONE_LOOK, min_kept=min_kept, floor=.2, filters=[dict(type='HalfFilter', value=.5)])
-    pair, = labeler.label_pairs(Scripted(motion(0, 0), motion(0, 0)), *frames())
+    pair, = labeler.label_pairs(Scripted(motion(0, 0), motion(0, 0)), PairBatch(*frames()))
     assert pair.forward.kept == (.75 if believed else 0.)
     assert pair.stats['verified'] == .75 and pair.stats['kept'] == pair.forward.kept
 
@@ -187,7 +188,7 @@ def test_min_kept_judges_each_pair_of_a_batch_alone():
     frames1, frames2 = torch.zeros(2, 3, 4, 6), torch.zeros(2, 3, 4, 6)
     frames1[1] = 1.
     labeler = FlowLabeler(view=ONE_LOOK, min_kept=.5, filters=[dict(type='BrightFilter')])
-    dark, bright = labeler.label_pairs(Scripted(motion(0, 0, 2), motion(0, 0, 2)), frames1, frames2)
+    dark, bright = labeler.label_pairs(Scripted(motion(0, 0, 2), motion(0, 0, 2)), PairBatch(frames1, frames2))
     assert (dark.forward.kept, bright.forward.kept) == (0., 1.)
 
 
@@ -197,11 +198,11 @@ def test_the_same_pair_gives_the_same_labels_alone_and_in_a_batch():
     labeler = FlowLabeler(
         view=ONE_LOOK, directions='both',
         filters=[dict(type='SoftCycleFilter'), dict(type='ColorFilter', tolerance=60.)])
-    together = labeler.label_pairs(Scripted(flow_fw, flow_bw), frames1, frames2)
-    again = labeler.label_pairs(Scripted(flow_fw, flow_bw), frames1, frames2)
+    together = labeler.label_pairs(Scripted(flow_fw, flow_bw), PairBatch(frames1, frames2))
+    again = labeler.label_pairs(Scripted(flow_fw, flow_bw), PairBatch(frames1, frames2))
     for i in range(3):
         one = slice(i, i + 1)
-        alone, = labeler.label_pairs(Scripted(flow_fw[one], flow_bw[one]), frames1[one], frames2[one])
+        alone, = labeler.label_pairs(Scripted(flow_fw[one], flow_bw[one]), PairBatch(frames1[one], frames2[one]))
         for other in (again[i], alone):
             for name in ('forward', 'backward'):
                 a, b = getattr(together[i], name), getattr(other, name)
@@ -212,7 +213,7 @@ def test_the_same_pair_gives_the_same_labels_alone_and_in_a_batch():
 
 def test_labels_hold_no_graph_even_from_a_teacher_that_learns():
     flow = motion(0, 0).requires_grad_()
-    pair, = FlowLabeler(view=ONE_LOOK).label_pairs(Scripted(flow * 2, flow * 2), *frames())
+    pair, = FlowLabeler(view=ONE_LOOK).label_pairs(Scripted(flow * 2, flow * 2), PairBatch(*frames()))
     assert not pair.forward.flow.requires_grad
 
 
@@ -227,32 +228,65 @@ def test_broken_motion_names_direction_pair_and_share_of_the_frame(value, where,
     # not kept by any filter, and refused all the same
     labeler = FlowLabeler(view=ONE_LOOK, filters=[dict(type='CycleFilter')])
     with pytest.raises(TeacherError, match=f'{said} of the batch .* 25.00% of the frame'):
-        labeler.label_pairs(teacher, *frames(2))
+        labeler.label_pairs(teacher, PairBatch(*frames(2)))
 
 
 def test_motion_of_the_wrong_size_from_a_teacher_is_refused():
     with pytest.raises(TeacherError, match=r'\(2, 2, 3, 6\).*\(2, 2, 4, 6\)'):
         FlowLabeler(view=ONE_LOOK).label_pairs(
-            Scripted(motion(0, 0, height=3), motion(0, 0, height=3)), *frames())
+            Scripted(motion(0, 0, height=3), motion(0, 0, height=3)), PairBatch(*frames()))
 
 
-def test_motion_of_the_wrong_size_from_a_view_is_refused():
+class OwnView:
+    """A view of one's own: what it is given, whatever is asked; writes that down."""
+    uses_middles = False
+
+    def __init__(self, look):
+        self.found, self.asked = look, []
+
+    def look(self, teacher, batch, request):
+        self.asked.append((batch, request))
+        return self.found
+
+    def pass_sizes(self, size):
+        return []
+
+
+@pytest.mark.parametrize('batch, size', [(2, (4, 6)), (1, (3, 6))])
+@pytest.mark.parametrize('direction', ['forward', 'backward'])
+def test_motion_of_the_wrong_size_from_a_view_is_refused(direction, batch, size):
+    wrong, right = torch.zeros(batch, 2, *size), torch.zeros(1, 2, 4, 6)
     labeler = FlowLabeler(view=ONE_LOOK)
-    labeler.view = lambda teacher, frames1, frames2: torch.zeros(1, 2, 4, 6)
-    with pytest.raises(TeacherError, match=r'shape \(1, 2, 4, 6\), wanted \(2, 2, 4, 6\)'):
-        labeler.label_pairs(None, *frames())
+    labeler.view = OwnView(Look(wrong, right) if direction == 'forward' else Look(right, wrong))
+    said = rf'gave {direction} motion of shape \({batch}, 2, {size[0]}, 6\), wanted \(1, 2, 4, 6\)'
+    with pytest.raises(TeacherError, match=said):
+        labeler.label_pairs(None, PairBatch(*frames()))
+
+
+def test_a_view_is_asked_once_for_what_the_parts_of_the_labeler_need_and_its_look_is_the_label():
+    pair, flow_fw, flow_bw = PairBatch(*frames()), torch.randn(1, 2, 4, 6), torch.randn(1, 2, 4, 6)
+    look = Look(flow_fw, flow_bw, shares_fw=[dict(from_a=.25)], shares_bw=[dict(from_a=.75)], plain_fw=flow_fw, plain_bw=flow_bw)
+    for parts, plain, guards in ((dict(), False, 0), (dict(balance=dict(type='Novelty')), True, 0),
+                                 (dict(filters=[dict(type='CutGuard'), dict(type='StillPairGuard')]), False, 1)):
+        labeler = FlowLabeler(view=ONE_LOOK, directions='both', **parts)
+        labeler.view = OwnView(look)
+        label, = labeler.label_pairs(None, pair)
+        (batch, request), = labeler.view.asked
+        assert batch is pair and (request.backward, request.plain, len(request.guards)) == (True, plain, guards)
+        assert torch.equal(label.forward.flow, flow_fw[0]) and torch.equal(label.backward.flow, flow_bw[0])
+        assert (label.stats['from_a'], label.stats_backward['from_a']) == (.25, .75)
 
 
 def test_frames_of_different_sizes_are_refused_with_both_shapes():
     with pytest.raises(ValueError, match=r'\(1, 3, 4, 6\) and \(1, 3, 4, 5\)'):
-        FlowLabeler(view=ONE_LOOK).label_pairs(None, torch.rand(1, 3, 4, 6), torch.rand(1, 3, 4, 5))
+        PairBatch(torch.rand(1, 3, 4, 6), torch.rand(1, 3, 4, 5))
 
 
 def test_a_filter_that_would_broadcast_is_refused_by_name():
     labeler = FlowLabeler(view=ONE_LOOK, filters=[dict(type='ThreeChannelFilter')])
     with pytest.raises(ValueError, match=r'ThreeChannelFilter .*\(1, 1, 4, 6\), got \(1, 3, 4, 6\)'
                        ):
-        labeler.label_pairs(Scripted(motion(0, 0), motion(0, 0)), *frames())
+        labeler.label_pairs(Scripted(motion(0, 0), motion(0, 0)), PairBatch(*frames()))
 
 
 @pytest.mark.parametrize('settings, said', [
@@ -262,7 +296,7 @@ def test_a_filter_that_would_broadcast_is_refused_by_name():
     (dict(floor='abc'), r"FlowLabeler.floor must lie in \[0, 1\], got 'abc'"),
     (dict(filters=[5]), 'a filter must be a dict with a type, .* got 5'),
 ])
-def test_settings_that_cannot_be_meant_are_refused_by_key_and_value(settings, said):
+def test_invalid_settings_are_refused_by_key_and_value(settings, said):
     with pytest.raises(ConfigError, match=said):
         FlowLabeler(view=ONE_LOOK, **settings)
 
@@ -314,14 +348,14 @@ def test_a_label_grows_before_the_floor_is_laid_and_is_balanced_at_last():
     flow[0, 0, :, 3:] = 4.
     grey = torch.full((1, 3, 4, 6), .5)
     settings = dict(view=ONE_LOOK, floor=.1, filters=[dict(type='HalfFilter', value=0.)])
-    pair, = FlowLabeler(**settings, densify=GROWN).label_pairs(Scripted(flow, -flow), grey, grey)
+    pair, = FlowLabeler(**settings, densify=GROWN).label_pairs(Scripted(flow, -flow), PairBatch(grey, grey))
     torch.testing.assert_close(pair.forward.weight[0], torch.tensor([[.1, .25, .5, 1., 1., 1.]] * 4))
     assert pair.forward.flow[0].tolist() == [[1., 4., 4., 4., 4., 4.]] * 4
     assert pair.stats['verified'] == .5 and pair.stats['densified'] == .625       # (3 + .5 + .25) / 6
     assert pair.stats['kept'] == pytest.approx((3 + .5 + .25 + .1) / 6, abs=1e-6) and 'unbalanced' not in pair.stats
     assert pair.stats['mean_motion'] == pytest.approx((3.75 * 4 + .1 * 1) / 3.85, abs=1e-6)
     slow = dict(type='SpeedThreshold', least_motion=2., slow=.5)
-    both, = FlowLabeler(**settings, densify=GROWN, balance=slow).label_pairs(Scripted(flow, -flow), grey, grey)
+    both, = FlowLabeler(**settings, densify=GROWN, balance=slow).label_pairs(Scripted(flow, -flow), PairBatch(grey, grey))
     torch.testing.assert_close(both.forward.weight[0], torch.tensor([[.05, .25, .5, 1., 1., 1.]] * 4))
     assert both.stats['unbalanced'] == pair.stats['kept'] and both.stats['kept'] == pytest.approx(3.8 / 6, abs=1e-6)
     assert both.stats['verified'] == .5
@@ -332,7 +366,7 @@ def test_a_pair_that_is_not_believed_does_not_grow(refused):
     """Growth does not count towards ``min_kept``, and a guard's word stands."""
     settings = dict(dict(view=ONE_LOOK, filters=[dict(type='HalfFilter', value=0.)], densify=GROWN), **refused)
     grey = torch.full((1, 3, 4, 6), .5)
-    pair, = FlowLabeler(**settings).label_pairs(Scripted(motion(0, 0), motion(0, 0)), grey, grey)
+    pair, = FlowLabeler(**settings).label_pairs(Scripted(motion(0, 0), motion(0, 0)), PairBatch(grey, grey))
     assert pair.forward.kept == 0.
 
 

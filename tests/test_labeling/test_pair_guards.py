@@ -10,6 +10,7 @@ from mmrefine.errors import ConfigError
 from mmrefine.geometry import backwarp
 from mmrefine.labeling import (CutGuard, DuplicateFrameGuard, ExposureJumpGuard, FlowLabeler, PairContext, PairGuard,
                                StillPairGuard)
+from mmrefine.structures import PairBatch
 
 HEIGHT, WIDTH = 48, 64
 
@@ -196,7 +197,7 @@ def labels_of(filters, **settings):
     fw = torch.cat([motion(2, 0), motion(0, 0)])
     labeler = FlowLabeler(view=dict(type='CascadeView', scales=(1., )), filters=filters, **settings)
     frames1, frames2 = torch.cat([photo(0), photo(1)]), torch.cat([photo(2), photo(1)])
-    return labeler.label_pairs(Scripted(fw, -fw), frames1, frames2)
+    return labeler.label_pairs(Scripted(fw, -fw), PairBatch(frames1, frames2))
 
 
 def test_the_labeler_says_which_guard_refused_a_pair():
@@ -231,14 +232,14 @@ def test_a_guard_must_say_which_pairs_pass():
 
 
 @pytest.mark.parametrize('build, said', [
-    (lambda: StillPairGuard(least_motion=0), 'StillPairGuard.least_motion must be above 0 px, got 0'),
+    (lambda: StillPairGuard(least_motion=0), 'StillPairGuard.least_motion must be finite and above 0, got 0 px'),
     (lambda: StillPairGuard(least_motion=-1), 'StillPairGuard.least_motion .* got -1'),
     (lambda: StillPairGuard(share=0), r'StillPairGuard.share must lie in \(0, 1\], got 0'),
-    (lambda: DuplicateFrameGuard(tolerance=0), 'DuplicateFrameGuard.tolerance must be above 0 grey levels, got 0'),
+    (lambda: DuplicateFrameGuard(tolerance=0), 'DuplicateFrameGuard.tolerance must be finite and above 0, got 0 grey levels'),
     (lambda: DuplicateFrameGuard(tolerance=float('inf')), 'DuplicateFrameGuard.tolerance .* got inf'),
-    (lambda: CutGuard(least=1.5), r'CutGuard.least must be a correlation in \[0, 1\], got 1.5'),
+    (lambda: CutGuard(least=1.5), r'CutGuard.least must lie in \[0, 1\], got 1.5'),
     (lambda: ExposureJumpGuard(max_gain=1.), 'ExposureJumpGuard.max_gain must be finite and above 1, got 1.0'),
 ])
-def test_values_that_cannot_be_meant_are_refused_by_key_and_value(build, said):
+def test_invalid_values_are_refused_by_key_and_value(build, said):
     with pytest.raises(ConfigError, match=said):
         build()

@@ -7,13 +7,24 @@ import torch
 from mmrefine.errors import ConfigError, TeacherError
 from mmrefine.geometry import pixel_grid, resize, resize_flow
 from mmrefine.labeling import ArbitratedView, CascadeView, ComposedView
+from mmrefine.structures import LookRequest, PairBatch
+
+
+def forward(view, teacher, frames1, frames2):
+    """The motion forward, ``(B, 2, H, W)`` px, where nobody needs the way back."""
+    return view.look(teacher, PairBatch(frames1, frames2), LookRequest(backward=False)).flow_fw
+
+
+def both_ways(view, teacher, frames1, frames2, names=None):
+    """The motion forward, then backward, ``(2 B, 2, H, W)`` px."""
+    return view.look(teacher, PairBatch(frames1, frames2, names=names)).both_ways()
 
 
 class ScaledTeacher:
     """Knows the motion of frames of ``base`` size; at another size it sees the same motion there.
 
     The motion is affine, ``f = M p + t`` px at base size, so a right resize keeps it exact. Each
-    call adds ``drift`` px (of the size it was shown) to tell the looks apart.
+    call adds ``drift`` px (of the size it was shown) to tell the passes from one another.
     """
 
     def __init__(self, base, accepts_flow_init=True, drift=(0., 0., 0.)):
@@ -38,7 +49,7 @@ def pair(height=9, width=12, batch=2):
 def test_at_scale_one_the_view_is_the_last_answer_of_the_teacher_bit_for_bit():
     frames1, frames2 = pair()
     teacher = ScaledTeacher((9, 12))
-    flow = CascadeView(scales=(1., ))(teacher, frames1, frames2)
+    flow = forward(CascadeView(scales=(1., )), teacher, frames1, frames2)
     (seen1, seen2, start, answer), = teacher.calls
     assert torch.equal(seen1, frames1) and torch.equal(seen2, frames2) and start is None
     assert torch.equal(flow, answer.expand(2, -1, -1, -1))
@@ -47,7 +58,7 @@ def test_at_scale_one_the_view_is_the_last_answer_of_the_teacher_bit_for_bit():
 @pytest.mark.parametrize('scales', [(2., ), (1., 2.), (.5, 1., 1.5), (3., )])
 def test_motion_seen_at_another_size_comes_back_in_pixels_of_the_frames(scales):
     teacher = ScaledTeacher((9, 12))
-    flow = CascadeView(scales=scales)(teacher, *pair())
+    flow = forward(CascadeView(scales=scales), teacher, *pair())
     torch.testing.assert_close(flow, teacher.truth.expand(2, -1, -1, -1), rtol=0, atol=1e-5)
     assert len(teacher.calls) == len(scales)
 
@@ -61,22 +72,22 @@ def test_a_constant_motion_at_twice_the_size_is_divided_by_the_corner_distances(
         def estimate(self, frames1, frames2, flow_init=None):
             return [torch.full((len(frames1), 2, *frames1.shape[-2:]), 7.)]
 
-    flow = CascadeView(scales=(2., ))(Seven(), *pair(18, 18))
+    flow = forward(CascadeView(scales=(2., )), Seven(), *pair(18, 18))
     torch.testing.assert_close(flow, torch.full((2, 2, 18, 18), 3.4), rtol=0, atol=1e-6)
 
 
 def test_frames_are_shown_at_the_rounded_size():
     teacher = ScaledTeacher((9, 13))
     frames1, frames2 = pair(9, 13)
-    CascadeView(scales=(1.5, ))(teacher, frames1, frames2)
+    forward(CascadeView(scales=(1.5, )), teacher, frames1, frames2)
     (seen1, seen2, _, _), = teacher.calls
     assert torch.equal(seen1, resize(frames1, (14, 20)))     # round(13.5), round(19.5): to even
     assert torch.equal(seen2, resize(frames2, (14, 20)))
 
 
-def test_each_look_starts_from_the_last_one_in_pixels_of_its_own_size():
+def test_each_pass_starts_from_the_last_one_in_pixels_of_its_own_size():
     teacher = ScaledTeacher((9, 12), drift=(.5, -.25, 0.))
-    CascadeView(scales=(1., 2., 3.))(teacher, *pair())
+    forward(CascadeView(scales=(1., 2., 3.)), teacher, *pair())
     first, second, third = teacher.calls
     assert first[2] is None
     torch.testing.assert_close(second[2], resize_flow(first[3], (18, 24)).expand(2, -1, -1, -1))
@@ -88,7 +99,7 @@ def test_each_look_starts_from_the_last_one_in_pixels_of_its_own_size():
 def test_without_a_warm_start_the_teacher_gets_none_and_is_asked_once_at_the_last_size(
         accepts, warm):
     teacher = ScaledTeacher((9, 12), accepts_flow_init=accepts)
-    flow = CascadeView(scales=(1., 2.), warm_start=warm)(teacher, *pair())
+    flow = forward(CascadeView(scales=(1., 2.), warm_start=warm), teacher, *pair())
     (seen1, _, start, _), = teacher.calls
     assert start is None and seen1.shape[-2:] == (18, 24)
     torch.testing.assert_close(flow, teacher.truth.expand(2, -1, -1, -1), rtol=0, atol=1e-5)
@@ -104,7 +115,7 @@ def test_a_flow_of_another_size_is_refused_with_both_sizes():
 
     # a resize would hide it
     with pytest.raises(TeacherError, match=r'Eighth.*\(2, 2, 2, 3\).*\(2, 2, 18, 24\)'):
-        CascadeView(scales=(2., ))(Eighth(), *pair())
+        forward(CascadeView(scales=(2., )), Eighth(), *pair())
 
 
 def test_a_teacher_without_an_answer_is_refused():
@@ -116,11 +127,11 @@ def test_a_teacher_without_an_answer_is_refused():
             return []
 
     with pytest.raises(TeacherError, match='Silent.*gave no flow'):
-        CascadeView()(Silent(), *pair())
+        forward(CascadeView(), Silent(), *pair())
 
 
 @pytest.mark.parametrize('scales', [(), (1., 0.), (-2., ), (float('inf'), ), (float('nan'), )])
-def test_scales_that_cannot_be_meant_are_refused_by_value(scales):
+def test_invalid_scales_are_refused_by_value(scales):
     with pytest.raises(ConfigError) as caught:
         CascadeView(scales=scales)
     assert 'CascadeView.scales' in str(caught.value) and repr(scales) in str(caught.value)
@@ -155,39 +166,38 @@ class CountingBoth(Counting):
     (ArbitratedView, 40, [(12, 40, False), (24, 40, True), (24, 40, False)]),
     (ArbitratedView, (None, 40), [(12, False), (24, 40, True), (24, 40, False)]),  # mirrored as many as not mirrored
 ])
-def test_each_look_has_the_iterations_of_its_scale_and_without_a_number_those_of_the_network(teacher, view, iters, asked):
+def test_each_pass_has_the_iterations_of_its_scale_and_without_a_number_those_of_the_network(teacher, view, iters, asked):
     teacher = teacher()
-    view(scales=(1., 2.), iters=iters).both(teacher, *pair())
+    both_ways(view(scales=(1., 2.), iters=iters), teacher, *pair())
     assert teacher.asked == asked
 
 
 @pytest.mark.parametrize('accepts', [True, False])
 @pytest.mark.parametrize('view, settings, plain', [
-    # who looks at 1x with the iterations of the student anyway is not asked again
+    # whoever passes over 1x with the iterations of the student anyway is not asked again
     (CascadeView, dict(scales=(1., 2.), iters=(None, 9)), [(12, False)]),
     (ArbitratedView, dict(scales=(1., 2.), iters=(None, 9), flip=False), [(12, False)]),
     (CascadeView, dict(scales=(1., 2.), iters=9), [(12, False)]),
     (CascadeView, dict(scales=(1., ), iters=9), [(12, False)]),
     (ArbitratedView, dict(scales=(1., 2.), iters=9, flip=False), [(12, False)]),
     (ArbitratedView, dict(scales=(1., ), iters=9, flip=False), [(12, False)]),
-    # no look at the frames' own size at all
+    # no pass at the frames' own size at all
     (CascadeView, dict(scales=(2., ), iters=9), []),
     (ArbitratedView, dict(scales=(1.5, 2.), iters=9, flip=False), []),
 ])
-def test_the_plain_look_has_the_iterations_of_the_student(view, settings, plain, accepts):
-    teacher, view = Counting(accepts), view(**settings)
-    view.wants_plain = True
-    flow = view.both(teacher, *pair())
+def test_the_plain_pass_has_the_iterations_of_the_student(view, settings, plain, accepts):
+    teacher, view, batch = Counting(accepts), view(**settings), PairBatch(*pair())
+    look = view.look(teacher, batch, LookRequest(plain=True))
     assert [asked for asked in teacher.asked if len(asked) == 2] == plain
-    if plain:  # the look that was the nth moves by n px
-        assert torch.equal(view.last_plain, torch.full_like(flow, teacher.asked.index((12, False)) + 1.))
+    if plain:  # the pass that was the nth moves by n px
+        nth = torch.full_like(look.flow_fw, teacher.asked.index((12, False)) + 1.)
+        assert torch.equal(look.plain_fw, nth) and torch.equal(look.plain_bw, nth)
     else:
-        assert view.last_plain is None
+        assert look.plain_fw is None and look.plain_bw is None
     asked = len(teacher.asked)
-    view.wants_plain = False
-    view.both(teacher, *pair())
+    look = view.look(teacher, batch)
     if settings['iters'] == 9:
-        assert view.last_plain is None and all(len(one) == 3 for one in teacher.asked[asked:])
+        assert look.plain_fw is None and all(len(one) == 3 for one in teacher.asked[asked:])
 
 
 @pytest.mark.parametrize('view', [CascadeView, ArbitratedView, ComposedView])
@@ -198,7 +208,7 @@ def test_the_plain_look_has_the_iterations_of_the_student(view, settings, plain,
     ((8, ), r'iters must be one number or one for each of the 2 scales, got \(8,\)'),
     ([8, 8, 8], r'iters must be one number or one for each of the 2 scales, got \[8, 8, 8\]'),
 ])
-def test_iterations_that_cannot_be_meant_are_refused_by_value(view, iters, said):
+def test_invalid_iterations_are_refused_by_value(view, iters, said):
     with pytest.raises(ConfigError, match=f'^{view.__name__}.{said}'):
         view(scales=(1., 2.), iters=iters)
 
@@ -235,43 +245,50 @@ PLAIN = dict(flip=False, warm_start=False)
 
 @pytest.mark.parametrize('names', [None, (['a'], ['b'])])
 @pytest.mark.parametrize('wrong_at, origin', [(1., 'from_2x'), (2., 'from_1x')])
-def test_where_one_look_is_wrong_the_motion_is_that_of_the_others(wrong_at, origin, names):
+def test_where_one_pass_is_wrong_the_motion_is_that_of_the_others(wrong_at, origin, names):
     frames1, frames2 = moving_pair()
     teacher = TwoEyed(frames1, (3., 2.), wrong_at, 5.)
     view = ArbitratedView(radius=4, **PLAIN)
-    flow = view.both(teacher, frames1, frames2, names)
+    look = view.look(teacher, PairBatch(frames1, frames2, names=names))
+    flow = look.both_ways()
     assert teacher.sizes == [(48, 64), (72, 96), (96, 128)] and teacher.starts == [None, None, None]
     expected = torch.tensor([[3., 2.], [-3., -2.]]).view(2, 2, 1, 1)
     # height and width do not grow by quite the same factor, hence 2 %
     for columns in (slice(10, 24), slice(40, -10)):
         torch.testing.assert_close(flow[..., 10:-10, columns], expected.expand_as(flow)[..., 10:-10, columns], rtol=.02, atol=.05)
-    assert [list(shares) for shares in view.last_shares] == [['from_1x', 'from_1.5x', 'from_2x']] * 2
-    for shares in view.last_shares:
+    for shares in (*look.shares_fw, *look.shares_bw):
+        assert list(shares) == ['from_1x', 'from_1.5x', 'from_2x']
         assert sum(shares.values()) == pytest.approx(1) and shares[origin] > shares['from_2x' if wrong_at == 2. else 'from_1x']
-    called = view(teacher, torch.cat([frames1, frames2]), torch.cat([frames2, frames1]))
-    assert torch.equal(called, flow)
+    turned = view.look(teacher, PairBatch(frames2, frames1, names=names and names[::-1]))
+    torch.testing.assert_close(turned.flow_bw, look.flow_fw)
+    torch.testing.assert_close(turned.flow_fw, look.flow_bw)
 
 
-def test_a_batch_of_one_direction_gets_the_same_motion_at_twice_the_price():
+def test_one_direction_alone_gets_the_same_motion_at_the_price_of_both():
     frames1, frames2 = moving_pair()
-    view = ArbitratedView(radius=4, **PLAIN)
-    both = view.both(TwoEyed(frames1, (3., 2.), 2., 5.), frames1, frames2)
-    shares = view.last_shares
-    assert torch.equal(view(TwoEyed(frames1, (3., 2.), 2., 5.), frames1, frames2), both[:1])
-    assert view.last_shares == shares[:1]
+    view, batch = ArbitratedView(radius=4, **PLAIN), PairBatch(*moving_pair())
+    (both, one), (asked, again) = zip(*[(view.look(teacher, batch, LookRequest(backward=backward)), teacher.sizes)
+                                        for teacher, backward in ((TwoEyed(frames1, (3., 2.), 2., 5.), True),
+                                                                  (TwoEyed(frames1, (3., 2.), 2., 5.), False))])
+    assert torch.equal(one.flow_fw, both.flow_fw) and one.shares_fw == both.shares_fw and asked == again
 
 
+@pytest.mark.parametrize('backward', [True, False])
 @pytest.mark.parametrize('scale', [1., 2.])
-def test_with_one_look_the_arbitrated_view_is_the_cascade_bit_for_bit(scale):
+def test_with_one_pass_the_arbitrated_view_is_the_cascade_bit_for_bit(scale, backward):
     frames1, frames2 = moving_pair(31, 45)
-    for one, two in ((frames1, frames2), (torch.cat([frames1, frames2]), torch.cat([frames2, frames1]))):
-        view = ArbitratedView(scales=(scale, ), flip=False)
-        found = view(TwoEyed(frames1, (3., 2.), scale, 5.), one, two)
-        assert torch.equal(found, CascadeView(scales=(scale, ))(TwoEyed(frames1, (3., 2.), scale, 5.), one, two))
-        assert view.last_shares == [{f'from_{scale:g}x': 1.}] * len(one)
+    batch, request = PairBatch(frames1, frames2), LookRequest(backward=backward)
+    found, wanted = (view.look(TwoEyed(frames1, (3., 2.), scale, 5.), batch, request)
+                     for view in (ArbitratedView(scales=(scale, ), flip=False), CascadeView(scales=(scale, ))))
+    assert torch.equal(found.flow_fw, wanted.flow_fw)
+    if backward:
+        assert torch.equal(found.flow_bw, wanted.flow_bw)
+    else:
+        assert found.flow_bw.isnan().all() and wanted.flow_bw.isnan().all()
+    assert [*found.shares_fw, *found.shares_bw] == [{f'from_{scale:g}x': 1.}] * (1 + backward)
 
 
-def test_looks_that_agree_change_nothing():
+def test_passes_that_agree_change_nothing():
 
     class Still:
         accepts_flow_init = True
@@ -280,26 +297,26 @@ def test_looks_that_agree_change_nothing():
             return [torch.zeros(len(frames1), 2, *frames1.shape[-2:])]
 
     frames1, frames2 = moving_pair()
-    assert torch.equal(ArbitratedView().both(Still(), frames1, frames2), torch.zeros(2, 2, 48, 64))
+    assert torch.equal(both_ways(ArbitratedView(), Still(), frames1, frames2), torch.zeros(2, 2, 48, 64))
 
 
 @pytest.mark.parametrize('accepts', [True, False])
-def test_the_last_scale_starts_from_the_first_look_and_only_with_a_teacher_that_takes_a_start(accepts):
+def test_the_last_scale_starts_from_the_first_pass_and_only_with_a_teacher_that_takes_a_start(accepts):
     frames1, frames2 = moving_pair()
     teacher = TwoEyed(frames1, (3., 2.), 1.5, 5., accepts)
-    ArbitratedView(flip=True).both(teacher, frames1, frames2)
+    both_ways(ArbitratedView(flip=True), teacher, frames1, frames2)
     assert teacher.sizes == [(48, 64), (72, 96), (96, 128), (96, 128)]
     starts = teacher.starts
     assert starts[0] is None and starts[1] is None and starts[3] is None
     if not accepts:
         assert starts[2] is None
         return
-    # not from the look at 1.5x, which is wrong in the left half
+    # not from the pass at 1.5x, which is wrong in the left half
     first = torch.tensor([[3., 2.], [-3., -2.]]).view(2, 2, 1, 1)
     torch.testing.assert_close(starts[2], 127 / 63 * first.expand_as(starts[2]), rtol=.02, atol=0)
 
 
-def test_a_mirrored_look_sees_mirrored_frames_and_is_mirrored_back():
+def test_a_mirrored_pass_sees_mirrored_frames_and_is_mirrored_back():
     frames1, frames2 = moving_pair()
     seen = []
 
@@ -309,15 +326,15 @@ def test_a_mirrored_look_sees_mirrored_frames_and_is_mirrored_back():
         def estimate(self, frames1, frames2, flow_init=None):
             seen.append(frames1)
             way = 1. if len(seen) == 1 else -1.
-            # the first look is wrong everywhere, and does not come back; mirrored, motion to the right is one to the left
+            # the first pass is wrong everywhere, and does not come back; mirrored, motion to the right is one to the left
             motion = torch.tensor([[3., 2.], [-3., -2.]]) * torch.tensor([way, 1.]) + (4. if len(seen) == 1 else 0.)
             return [motion.view(2, 2, 1, 1).expand(2, 2, *frames1.shape[-2:])]
 
-    view = ArbitratedView(scales=(1., ))
-    flow = view.both(Mirror(), frames1, frames2)
+    look = ArbitratedView(scales=(1., )).look(Mirror(), PairBatch(frames1, frames2))
+    flow = look.both_ways()
     assert torch.equal(seen[1], torch.cat([frames1, frames2]).flip(-1))
     torch.testing.assert_close(flow, torch.tensor([[3., 2.], [-3., -2.]]).view(2, 2, 1, 1).expand_as(flow), rtol=0, atol=.02)
-    assert all(shares['from_1x_flipped'] > .99 for shares in view.last_shares)
+    assert all(shares['from_1x_flipped'] > .99 for shares in (*look.shares_fw, *look.shares_bw))
 
 
 @pytest.mark.parametrize('settings, message', [
@@ -325,6 +342,6 @@ def test_a_mirrored_look_sees_mirrored_frames_and_is_mirrored_back():
     (dict(scales=(1., 2., 1.)), r'ArbitratedView.scales must differ.*\(1.0, 2.0, 1.0\)'),
     (dict(trust=-1.), 'ArbitratedView.trust.*-1.0'),
 ])
-def test_an_arbitrated_view_that_cannot_be_meant_is_refused_by_value(settings, message):
+def test_an_invalid_arbitrated_view_is_refused_by_value(settings, message):
     with pytest.raises(ConfigError, match=message):
         ArbitratedView(**settings)

@@ -86,7 +86,7 @@ def test_the_labelled_frame_is_looked_at_not_the_other():
     flat = grey(torch.full((SIZE, SIZE), 90.))
     rest = torch.zeros(1, 2, SIZE, SIZE)
     ctx = PairContext(flat, waves(20., 20.), rest, rest)
-    assert float(TextureFilter()(ctx).max()) == 0 and float(TextureFilter()(ctx.swapped())[..., 4:-4, 4:-4].min()) == 1
+    assert float(TextureFilter()(ctx).max()) == 0 and float(TextureFilter()(ctx.reversed())[..., 4:-4, 4:-4].min()) == 1
 
 
 def test_strength_turns_with_the_frame_and_doubles_with_the_contrast():
@@ -99,10 +99,10 @@ def test_strength_turns_with_the_frame_and_doubles_with_the_contrast():
 
 @pytest.mark.parametrize('settings, said', [
     (dict(least=-1), 'TextureFilter.least must be finite and not negative, got -1'),
-    (dict(least=3., full=3.), 'TextureFilter.full must be above least=3.0, got 3.0'),
+    (dict(least=3., full=3.), 'TextureFilter.full must be finite and above 3, got 3.0; it must be above least'),
     (dict(full=float('inf')), 'TextureFilter.full .* got inf'),
-    (dict(radius=0), 'TextureFilter.radius must be a whole number of px, at least 1, got 0'),
+    (dict(radius=0), 'TextureFilter.radius must be a whole number, at least 1, got 0'),
 ])
-def test_values_that_cannot_be_meant_are_refused_by_key_and_value(settings, said):
+def test_invalid_values_are_refused_by_key_and_value(settings, said):
     with pytest.raises(ConfigError, match=said):
         TextureFilter(**settings)

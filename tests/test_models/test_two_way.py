@@ -307,7 +307,7 @@ def test_the_exit_is_measured_in_pixels_and_waits_for_the_last_of_the_batch(smal
         steps.clear()
 
 
-def test_an_exit_that_cannot_be_meant_is_refused(build_raft):
+def test_an_invalid_exit_is_refused(build_raft):
     with pytest.raises(ConfigError, match='exit_below must be above 0 px, .* got 0'):
         build_raft(exit_below=0)
     with pytest.raises(ConfigError, match='exit_below=0.1: PWCNet is not run by our own iterations'):

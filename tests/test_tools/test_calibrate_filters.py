@@ -31,7 +31,7 @@ def test_it_prints_a_table_and_options_that_the_config_takes(trees, weights, opt
 
 
 @pytest.mark.parametrize('wrong, story', [
-    (['--precision', '1.2'], 'calibrate.precision must lie in (0, 1), such as 0.95, got 1.2'),
+    (['--precision', '1.2'], 'calibrate.precision must lie in (0, 1), got 1.2; 0.95 is a good start'),
     (['--warps', '0'], 'calibrate.warps must be a whole number, at least 1, got 0'),
     (['--frames', '1'], 'calibrate.frames must be a whole number, at least 2, got 1'),
     (['--device', 'tpu'], "device 'tpu': PyTorch knows no such device; name cpu"),

@@ -1,4 +1,4 @@
-# Ours: the teacher looks twice, the second time at twice the size and from where the first look ended; its motion is kept
+# Ours: the teacher makes two passes, the second at twice the size and from where the first ended; its motion is kept
 # where it returns within 0.5 px + 1 % of its length. It sees more than the student, so there is something to learn.
 labeler = dict(
     type='FlowLabeler',

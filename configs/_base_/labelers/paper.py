@@ -1,4 +1,4 @@
-# Refine's labels as its reference code makes them: one look, a tight cycle check, an exact match of colours.
+# Refine's labels as its reference code makes them: one pass, a tight cycle check, an exact match of colours.
 labeler = dict(
     type='FlowLabeler',
     view=dict(type='CascadeView', scales=(1., )),

@@ -13,7 +13,7 @@ from mmrefine.errors import ConfigError, NoLabelsError
 from mmrefine.evaluation import FlowTally, limited_error, pair_witnesses, tally_flow
 from mmrefine.evaluation.flow.witnesses import FIGURES, FLOORS, WEIGHTS
 from mmrefine.geometry import SMALLEST_SIDE, KnownWarp
-from mmrefine.labeling import PairContext, VideoLook
+from mmrefine.labeling import PairContext, VideoProfile
 from mmrefine.registry import WITNESSES
 from mmrefine.structures import FlowEstimator, as_frames
 from mmrefine.synthetic import render_clip
@@ -46,7 +46,7 @@ class FlowWitnesses:
         if not is_number(pace) or not 0 <= pace < float('inf'):
             raise ConfigError(f'FlowWitnesses.pace must be finite and not negative, got {pace!r}')
         self.pace = pace
-        self.video: Optional[VideoLook] = None
+        self.video: Optional[VideoProfile] = None
 
     def prepare(self, dataset: Any, teacher: FlowEstimator, device: str, seed: int, log: Callable[[str], None]) -> None:
         """See :meth:`~mmrefine.structures.contracts.Witnesses.prepare`; ``seed`` is that of the warps."""
@@ -99,7 +99,7 @@ class FlowWitnesses:
         return [as_frames([item[name]]) for name in ('frame1', 'frame2')]
 
     @torch.no_grad()
-    def _motion_of_video(self, teacher: FlowEstimator, log: Callable[[str], None]) -> Optional[VideoLook]:
+    def _motion_of_video(self, teacher: FlowEstimator, log: Callable[[str], None]) -> Optional[VideoProfile]:
         """How the video moves, from some of the pairs, the same in every process; None if all are too small to warp."""
         observed = self.chosen[::max(1, len(self.chosen) // OBSERVED)]
         observed = [i for i in observed if min(self._frames(i)[0].shape[-2:]) >= SMALLEST_SIDE]
@@ -115,7 +115,7 @@ class FlowWitnesses:
                 yield PairContext(frame1, frame2, flow_fw, flow_bw)
 
         try:
-            return VideoLook.of(contexts())
+            return VideoProfile.of(contexts())
         except NoLabelsError:
             # all motion leaves the frame: warps that hardly move and have no noise still show what a network can do
-            return VideoLook([1.], 0., [0.], 0.)
+            return VideoProfile([1.], 0., [0.], 0.)

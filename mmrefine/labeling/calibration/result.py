@@ -14,25 +14,31 @@ from mmrefine.errors import ConfigError
 class Calibration:
     """Thresholds for the filters of a labeler, chosen on some known warps and judged on others.
 
-    Precision is the share of the weight that is right, coverage the mean weight on the video. A share of nothing is None.
+    Precision is the share of the weight that is right, coverage the mean weight on the video. A share of nothing is
+    None.
 
     Args:
         thresholds: what to set, by the key below the labeler's config: ``filters.0.beta`` -> px.
         target: the precision that was asked for.
         within: px; a motion is right if its error is less than this,
         relative: or less than this share of the true motion.
-        reached: whether any thresholds reach the target on the warps that choose. If not, ``thresholds`` are the most precise ones.
+        reached: whether any thresholds reach the target on the warps that choose. If not, ``thresholds`` are the most
+            precise ones.
         precision: on the warps that judge.
-        precision_error: standard error of ``precision``, from how much the frames differ; None with less than two of them.
+        precision_error: standard error of ``precision``, from how much the frames differ; None with less than two of
+            them.
         coverage: on the frame pairs that judge.
-        chosen_precision: on the warps that chose, on which it is a little too good, as these thresholds were chosen for it.
+        chosen_precision: on the warps that chose, on which it is a little too good, as these thresholds were chosen for
+            it.
         chosen_coverage: on the frame pairs that chose.
         before: ``thresholds``, ``precision`` and ``coverage`` of the labeler as it was, on what judges.
-        table: a row for each setting, from the strictest to the loosest: ``thresholds``, and precision and coverage as above.
+        table: a row for each setting, from the strictest to the loosest: ``thresholds``, and precision and coverage as
+            above.
         note: the outcome in words.
-        material: what the warps were made of: numbers of ``frames``, ``warps`` and ``pixels``, the ``seed``, the ``motion`` of the
-            video (px: median, 95th percentile), its ``noise`` and ``drift`` (grey levels), the ``grain`` of each frame of a warp before
-            its compression (grey levels), the JPEG ``qualities`` of the frames, and the ``hidden`` share of the warps.
+        material: what the warps were made of: numbers of ``frames``, ``warps`` and ``pixels``, the ``seed``, the
+            ``motion`` of the video (px: median, 95th percentile), its ``noise`` and ``drift`` (grey levels), the
+            ``grain`` of each frame of a warp before its compression (grey levels), the JPEG ``qualities`` of the
+            frames, and the ``hidden`` share of the warps.
     """
     thresholds: Dict[str, float]
     target: float
@@ -60,7 +66,8 @@ class Calibration:
         for key, value in self.thresholds.items():
             _, number, name = key.split('.')
             if int(number) >= len(config['filters']):
-                raise ConfigError(f'labeler.{key} was calibrated, but this labeler has {len(config["filters"])} filters; calibrate again')
+                raise ConfigError(f'labeler.{key} was calibrated, but this labeler has {len(config["filters"])} '
+                                  'filters; calibrate again')
             config['filters'][int(number)][name] = value
         return config
 
@@ -86,12 +93,14 @@ class Calibration:
         return {key: value for key, value in self.to_dict().items() if key != 'table'}
 
     def lines(self, rows: int = 12) -> List[str]:
-        """A table of the settings that nothing beats in both precision and coverage, the chosen one marked, and the note below it.
+        """A table of the settings that nothing beats in both precision and coverage, the chosen one marked, and the
+        note below it.
 
         Args:
             rows: how many at most, spread evenly, the chosen one among them.
         """
-        front = [row for row in self.table if row['thresholds'] == self.thresholds or not any(_beats(other, row) for other in self.table)]
+        front = [row for row in self.table
+                 if row['thresholds'] == self.thresholds or not any(_beats(other, row) for other in self.table)]
         front.sort(key=lambda row: row['chosen_coverage'])
         mine = next(i for i, row in enumerate(front) if row['thresholds'] == self.thresholds)
         kept = {int(i) for i in np.linspace(0, len(front) - 1, min(rows - 1, len(front)))} | {mine}

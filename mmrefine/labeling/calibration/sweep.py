@@ -10,15 +10,16 @@ from torch import Tensor
 
 from mmrefine.errors import ConfigError
 from mmrefine.labeling.calibration.thresholds import Threshold
-from mmrefine.labeling.flow.filters.consistency import PairContext
 from mmrefine.labeling.flow.filters.pair_guards import PairGuard
 from mmrefine.registry import FILTERS, LABELERS
+from mmrefine.structures import PairContext
 
 STEPS, SETTINGS = 16, 5000  # values of a threshold; of all thresholds together
 
 
 def tunable_filters(labeler: Mapping[str, Any]) -> List[Tuple[int, Threshold]]:
-    """Which filters of a labeler's config have a threshold to choose: their numbers in ``filters`` and what they declare.
+    """Which filters of a labeler's config have a threshold to choose: their numbers in ``filters`` and what they
+    declare.
 
     Raises:
         ConfigError: there is none.
@@ -28,8 +29,10 @@ def tunable_filters(labeler: Mapping[str, Any]) -> List[Tuple[int, Threshold]]:
     tuned = [(i, threshold) for i, threshold in found if isinstance(threshold, Threshold)]
     if not tuned:
         names = ', '.join(str(config['type']) for config in configs) or 'none'
-        known = sorted(name for name, part in FILTERS.module_dict.items() if isinstance(getattr(part, 'threshold', None), Threshold))
-        raise ConfigError(f'labeler.filters has no filter with a threshold to calibrate, got {names}; add one of {", ".join(known)}')
+        known = sorted(name for name, part in FILTERS.module_dict.items()
+                       if isinstance(getattr(part, 'threshold', None), Threshold))
+        raise ConfigError(f'labeler.filters has no filter with a threshold to calibrate, got {names}; add one of '
+                          f'{", ".join(known)}')
     return tuned
 
 
@@ -37,7 +40,8 @@ class Sweep:
     """All settings of the filters of a labeler, and what each of them keeps.
 
     Attributes:
-        settings: the thresholds of each setting by their key below the labeler's config, from the strictest to the loosest.
+        settings: the thresholds of each setting by their key below the labeler's config, from the strictest to the
+            loosest.
         before: the number of the setting that is the labeler's own.
     """
 
@@ -55,15 +59,17 @@ class Sweep:
             mine = described[number][threshold.key]
             values = sorted({*threshold.values(steps), mine}, reverse=threshold.strictest > threshold.loosest)
             options = [(value, threshold.settings(value, described[number])) for value in values]
-            built = [(value, its, _built(dict(config, **its))) for value, its in options]
-            usable = [(value, its, part) for value, its, part in built if part is not None]
+            built = [(value, changed, _built(dict(config, **changed))) for value, changed in options]
+            usable = [(value, changed, part) for value, changed, part in built if part is not None]
             self.tuned.append([part for _, _, part in usable])
-            choices.append([{f'filters.{number}.{key}': v for key, v in its.items()} for _, its, _ in usable])
+            choices.append([{f'filters.{number}.{key}': v for key, v in changed.items()} for _, changed, _ in usable])
             own.append([value for value, _, _ in usable].index(mine))
-        self.settings = [{key: value for part in parts_ for key, value in part.items()} for parts_ in itertools.product(*choices)]
+        self.settings = [{key: value for choice in chosen for key, value in choice.items()}
+                         for chosen in itertools.product(*choices)]
         self.before = int(np.ravel_multi_index(own, [len(choice) for choice in choices]))
 
-    def sums(self, ctx: PairContext, right: Tensor, pixels: Tensor, groups: Tensor, count: int) -> Tuple[np.ndarray, np.ndarray]:
+    def sums(self, ctx: PairContext, right: Tensor, pixels: Tensor, groups: Tensor,
+             count: int) -> Tuple[np.ndarray, np.ndarray]:
         """For each setting the weight that is kept of the given pixels of one pair, and what of it is right.
 
         Args:
@@ -88,8 +94,9 @@ class Sweep:
             kept = (kept[:, None] * weights).flatten(0, 1)
         hits = kept * right.flatten()[pixels]
         members = [groups == group for group in range(count)]
-        both = [torch.stack([(part[:, some] @ last[:, some].T).flatten() for some in members], dim=1).numpy() for part in (kept, hits)]
-        return both[0], both[1]
+        weight, right_weight = (torch.stack([(part[:, some] @ last[:, some].T).flatten() for some in members], dim=1)
+                                for part in (kept, hits))
+        return weight.numpy(), right_weight.numpy()
 
 
 def _built(config: Dict[str, Any]) -> Any:

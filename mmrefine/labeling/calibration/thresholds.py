@@ -7,7 +7,8 @@ from typing import Any, Dict, List, Mapping, Tuple
 
 @dataclass(frozen=True)
 class Threshold:
-    """What a filter class declares as ``threshold`` if its strictness can be chosen, see :func:`~mmrefine.labeling.calibration.search`.
+    """What a filter class declares as ``threshold`` if its strictness can be chosen, see
+    :func:`~mmrefine.labeling.calibration.search`.
 
     Args:
         key: the parameter that is the threshold.

@@ -11,24 +11,27 @@ from torch import Tensor
 from mmrefine.errors import NoLabelsError
 from mmrefine.geometry import (KnownWarp, backwarp, box_mean, cycle_error, jpeg_loss, jpeg_quality, lands_inside,
                                random_warp)
-from mmrefine.labeling.flow.filters.consistency import PairContext
+from mmrefine.structures import PairContext
 
 PATCHES = (2, 6)  # that move over a warp
-GRAIN_FRAMES, GRAIN_SIDE, HALVINGS = 8, 256, 7  # frames and px (whole blocks of 8) that the grain is found on, and how exactly
+# frames and px (whole blocks of 8) that the grain is found on, and how exactly
+GRAIN_FRAMES, GRAIN_SIDE, HALVINGS = 8, 256, 7
 SMOOTH_RADIUS = 2  # px
-TWO_FRAMES = 1.2  # times the noise of a frame is that of a difference: of the other frame bilinear sampling leaves 2/3 on the mean
+# times the noise of a frame is that of a difference: of the other frame bilinear sampling leaves 2/3 on the mean
+TWO_FRAMES = 1.2
 SPARED = 0.25  # of the way to quality 100: what a frame lost to its compression is not there to be lost again
 
 
 @dataclass(frozen=True)
-class VideoLook:
+class VideoProfile:
     """What warps of a video's frames are made like.
 
     Args:
         speeds: speeds of all pairs, as often as they occur, px.
         noise: standard deviation of what the motion leaves unexplained of the colours, grey levels of 255.
         drifts: change of brightness of each pair, grey levels of 255, at least 0.
-        grain: standard deviation of the noise to put on each frame of a warp, before it is compressed, grey levels of 255.
+        grain: standard deviation of the noise to put on each frame of a warp, before it is compressed, grey levels of
+            255.
         qualities: JPEG quality of each pair's first frame, None where it has none.
     """
     speeds: List[float]
@@ -38,11 +41,13 @@ class VideoLook:
     qualities: List[Optional[int]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, contexts: Iterable[PairContext]) -> VideoLook:
-        """The look of a video by its pairs, one in each context; colours are compared where the motion comes back within 1 px.
+    def of(cls, contexts: Iterable[PairContext]) -> VideoProfile:
+        """The profile of a video by its pairs, one in each context; colours are compared where the motion comes back
+        within 1 px.
 
-        Where hardly any does, they are compared wherever it lands inside. Speeds are capped at a quarter of the frame's shorter side: no
-        frame is warped off itself, whatever the teacher believes. With the grain, warps leave as much unexplained as the video.
+        Where hardly any does, they are compared wherever it lands inside. Speeds are capped at a quarter of the frame's
+        shorter side: no frame is warped off itself, whatever the teacher believes. With the grain, warps leave as much
+        unexplained as the video.
 
         Raises:
             NoLabelsError: all motion leaves the frame.
@@ -60,8 +65,8 @@ class VideoLook:
             qualities.append(jpeg_quality(ctx.frames1[0]))
             parts.append(_middle(ctx.frames1[0]))
         if not noises:
-            raise NoLabelsError('the motion of the teacher leaves the frame everywhere, in each pair that was given to calibrate with; '
-                                'check that the checkpoint belongs to the model')
+            raise NoLabelsError('the motion of the teacher leaves the frame everywhere, in each pair that was given to '
+                                'calibrate with; check that the checkpoint belongs to the model')
         noise = float(np.median(noises))
         some = sorted({int(i) for i in np.linspace(0, len(parts) - 1, GRAIN_FRAMES)})
         grain = _grain([(parts[i], qualities[i]) for i in some], speeds, noise)
@@ -70,10 +75,10 @@ class VideoLook:
     def warp(self, rng: np.random.Generator, frame: Tensor, pace: float = 1.) -> KnownWarp:
         """A frame ``(3, H, W)`` and a warp of it, as the same camera and the same compression would have recorded both.
 
-        The background moves as fast as any pixel of the video, and so does each patch; all of them 1 to ``pace`` times as fast as the
-        teacher saw it. The noise of the frame is taken out, and both frames get noise of their own and are compressed on their own, about
-        as strongly as ``frame`` was: noise that moves along, and no blocks that stay, would make the warp easier than the video. The
-        brightness of frame 2 drifts.
+        The background moves as fast as any pixel of the video, and so does each patch; all of them 1 to ``pace`` times
+        as fast as the teacher saw it. The noise of the frame is taken out, and both frames get noise of their own and
+        are compressed on their own, about as strongly as ``frame`` was: noise that moves along, and no blocks that
+        stay, would make the warp easier than the video. The brightness of frame 2 drifts.
         """
         faster = float(rng.uniform(min(1., pace), max(1., pace)))
 
@@ -127,14 +132,16 @@ def _middle(frame: Tensor) -> Tensor:
 
 
 def _smooth(frame: Tensor, noise: float) -> Tensor:
-    """A frame ``(3, H, W)`` without noise: around each pixel as much of the difference to the mean stays as is not noise (Wiener)."""
+    """A frame ``(3, H, W)`` without noise: around each pixel as much of the difference to the mean stays as is not
+    noise (Wiener)."""
     image, least = frame[None], (noise / TWO_FRAMES / 255)**2
     mean = box_mean(image, SMOOTH_RADIUS)
     spread = (box_mean(image * image, SMOOTH_RADIUS) - mean * mean).mean(dim=1, keepdim=True)
     return (mean + (1 - least / spread.clamp(min=1e-9)).clamp(min=0) * (image - mean))[0]
 
 
-def _recorded(rng: np.random.Generator, made: KnownWarp, grain: float, drift: float, quality: Optional[int]) -> KnownWarp:
+def _recorded(rng: np.random.Generator, made: KnownWarp, grain: float, drift: float,
+              quality: Optional[int]) -> KnownWarp:
     """A warp as a file has it, of frames that had the quality; grain and drift in grey levels of 255."""
 
     def one(frames: Tensor, shift: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""The image encoder of RAFT as its authors trained it, for use inside mmflow's ``RAFT`` (F13)."""
+"""The image encoder of RAFT as its authors trained it, for use inside mmflow's ``RAFT`` (F13 in docs/platform.md)."""
 from __future__ import annotations
 
 from typing import List, Optional, Tuple, Union
@@ -24,7 +24,8 @@ _INIT = dict(type='Kaiming', layer=['Conv2d'], mode='fan_out', nonlinearity='rel
 class _Block(BaseModule):
     """A residual block whose branch ends in a ReLU: ``relu(shortcut(x) + relu(norm(conv(...))))``.
 
-    mmflow's bottleneck leaves that last ReLU of the branch out (F13), and neither of its blocks can do without a norm.
+    mmflow's bottleneck leaves that last ReLU of the branch out (F13 in docs/platform.md), and neither of its blocks can
+    do without a norm.
 
     Args:
         kernels: side of each convolution of the branch, px.
@@ -68,7 +69,8 @@ class _Block(BaseModule):
 
 def _add_norm(module: nn.Module, norm_cfg: Optional[dict], channels: int,
               postfix: int) -> Optional[str]:
-    """Add a norm under mmflow's name (``bn1``, ``in1``, ...) and return that name; nothing and ``None`` without a config."""
+    """Add a norm under mmflow's name (``bn1``, ``in1``, ...) and return that name; nothing and ``None`` without a
+    config."""
     if norm_cfg is None:
         return None
     name, norm = build_norm_layer(norm_cfg, channels, postfix=postfix)
@@ -80,9 +82,9 @@ def _add_norm(module: nn.Module, norm_cfg: Optional[dict], channels: int,
 class OfficialRAFTEncoder(BaseModule):
     """RAFT's feature or context encoder, 1/8 of the frame size, as published by the authors.
 
-    It differs from mmflow's ``RAFTEncoder`` in the ReLU that ends the branch of each bottleneck (so in the small network
-    only) and in that it can go without a norm (F13); parameters have the same names.
-    In a config of mmflow's ``RAFT`` it is ``encoder=dict(type='mmrefine.OfficialRAFTEncoder', ...)``.
+    It differs from mmflow's ``RAFTEncoder`` in the ReLU that ends the branch of each bottleneck (so in the small
+    network only) and in that it can go without a norm (F13 in docs/platform.md); parameters have the same names. In a
+    config of mmflow's ``RAFT`` it is ``encoder=dict(type='mmrefine.OfficialRAFTEncoder', ...)``.
     Source: Teed & Deng, RAFT, ECCV 2020, figure 3 and appendix.
 
     Args:

@@ -13,10 +13,11 @@ Features = Tuple[Tensor, ...]
 class FrameMemory:
     """Remembers what an encoder made of the frames that it saw last, by the name that the caller gave them.
 
-    A name stands for one picture: whoever turns or cuts a frame gives it another name (sizes are told apart here). Each hit is
-    compared with the picture itself, so a name that was used twice is an error and never a wrong answer. Every frame is encoded
-    alone: what comes out does not depend on what else was in the batch or in the memory, to the bit. A memory belongs to one
-    encoder, whose weights and precision stay.
+    A name stands for one picture: whoever turns or cuts a frame gives it another name (the memory itself distinguishes
+    sizes). Each hit is compared with the picture itself, so a name that was used twice is an error and never a wrong
+    answer. Every frame is encoded
+    alone: what comes out does not depend on what else was in the batch or in the memory, to the bit. A memory belongs
+        to one encoder, whose weights and precision stay.
 
     Args:
         frames: how many to remember beyond a call: two neighbours of a video in three sizes make 6.
@@ -49,14 +50,15 @@ class FrameMemory:
             key = (name, size, frames.shape[1:], frames.dtype, frames.device)
             frame = frames[i:i + 1]
             if key not in self._known:
-                # a copy: a slice would keep the whole batch alive and see what becomes of it, and how it lies in memory shows in
-                # the last bit of what is computed from it
+                # a copy: a slice would keep the whole batch alive and see what becomes of it, and how it lies in memory
+                # shows in the last bit of what is computed from it
                 alone = frame.clone(memory_format=torch.contiguous_format)
                 self._known[key] = (alone, encoder(alone))
             known, features = self._known[key]
             if not torch.equal(known, frame):
-                raise ValueError(f'the frame name {name!r} was given to two different pictures of {frame.shape[-2]}x{frame.shape[-1]} px; '
-                                 'name each picture differently (a flipped frame is another picture), or leave names out')
+                raise ValueError(f'the frame name {name!r} was given to two different pictures of '
+                                 f'{frame.shape[-2]}x{frame.shape[-1]} px; name each picture differently (a flipped '
+                                 'frame is another picture), or leave names out')
             self._known.move_to_end(key)
             found.append(features)
         while len(self._known) > self.frames:

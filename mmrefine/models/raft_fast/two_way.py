@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Hashable, List, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +11,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from mmrefine.models.raft_fast.correlation import Correlation, corr_bytes
 from mmrefine.models.raft_fast.frame_memory import Features, FrameMemory
 from mmrefine.models.raft_fast.update_gates import UpdateGates
-
-Names = Tuple[Sequence[Hashable], Sequence[Hashable]]
+from mmrefine.structures.pairs import Names
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,8 @@ class TwoWaySettings:
         iters: iterations, at most.
         max_corr_bytes: for the correlation pyramids that are in memory at a time; see
             :class:`~mmrefine.models.raft_fast.correlation.Correlation` for what becomes of one that does not fit alone.
-        exit_below: px; stop once no pair of the batch, in neither direction, moves by this much on average in an iteration.
+        exit_below: px; stop once no pair of the batch, in neither direction, moves by this much on average in an
+            iteration.
     """
     iters: int
     max_corr_bytes: int
@@ -31,9 +31,10 @@ class TwoWaySettings:
 
 
 def runs_two_way(network: nn.Module) -> bool:
-    """Whether :func:`both_flows` gives what this network gives now: one of :func:`is_known`, and no norm learns from its batches."""
-    return is_known(network) and not any(
-        isinstance(module, _NormBase) and module.training and module.track_running_stats for module in network.modules())
+    """Whether :func:`both_flows` gives what this network gives now: one of :func:`is_known`, and no norm learns from
+    its batches."""
+    norms = (module for module in network.modules() if isinstance(module, _NormBase))
+    return is_known(network) and not any(norm.training and norm.track_running_stats for norm in norms)
 
 
 def is_known(network: nn.Module) -> bool:
@@ -57,12 +58,27 @@ def is_known(network: nn.Module) -> bool:
     return stock and (lookup.mode, lookup.padding_mode, lookup.align_corners) == ('bilinear', 'zeros', True)
 
 
-def pyramid_bytes(network: nn.Module, frames: Tensor) -> int:
-    """Bytes of the correlation pyramid that the network itself makes for padded frames ``(B, C, H, W)``."""
-    decoder: Any = network.decoder
-    cell = 2**(decoder.num_levels - 1)
-    size = (frames.shape[-2] // cell, frames.shape[-1] // cell)
-    return sum(corr_bytes(len(frames) * size[0] * size[1], size, decoder.num_levels))
+def pyramid_bytes(network: nn.Module, size: Tuple[int, int]) -> List[int]:
+    """Bytes of the correlation pyramid that the network itself makes for a pair of frames, level by level, fine to
+    coarse.
+
+    Args:
+        network: one of :func:`is_known`.
+        size: (height, width) px of the padded frames.
+    """
+    levels = network.decoder.num_levels
+    height, width = (side // 2**(levels - 1) for side in size)
+    return corr_bytes(height * width, (height, width), levels)
+
+
+def peak_bytes(network: nn.Module, size: Tuple[int, int], pairs: int, max_corr_bytes: int) -> int:
+    """Bytes of the correlation pyramids that are in memory at once for ``pairs`` pairs, each in one direction; see
+    above."""
+    levels = pyramid_bytes(network, size)
+    if sum(levels) <= max_corr_bytes:  # as many at a time as fit
+        return min(pairs, max_corr_bytes // sum(levels)) * sum(levels)
+    # one by one, without its fine levels
+    return next(sum(levels[i:]) for i in range(len(levels) + 1) if sum(levels[i:]) <= max_corr_bytes)
 
 
 def both_flows(network: nn.Module,
@@ -103,7 +119,8 @@ def both_flows(network: nn.Module,
     return _in_groups(network, matching, other, context, start, settings, mirrored=True)[-1]
 
 
-def one_way_flows(network: nn.Module, frames1: Tensor, frames2: Tensor, start: Optional[Tensor], settings: TwoWaySettings) -> List[Tensor]:
+def one_way_flows(network: nn.Module, frames1: Tensor, frames2: Tensor, start: Optional[Tensor],
+                  settings: TwoWaySettings) -> List[Tensor]:
     """What the network itself gives, all iterates, within ``settings.max_corr_bytes``; see :func:`both_flows`."""
     matching1, context = _encode(network, frames1)
     encoder: Any = network.encoder
@@ -129,13 +146,15 @@ def _in_groups(network: Any,
                every: bool = False) -> List[Tensor]:
     """All at once if their pyramid fits; else as many at a time as fit; one by one where even one alone does not."""
     height, width = matching.shape[-2:]
-    fit = max(settings.max_corr_bytes // sum(corr_bytes(height * width, (height, width), network.decoder.num_levels)), 1)
+    alone = sum(corr_bytes(height * width, (height, width), network.decoder.num_levels))
+    fit = max(settings.max_corr_bytes // alone, 1)
     if fit >= len(matching):
         return _iterate(network, matching, other, context, start, settings, mirrored, every)
     parts = []
     for begin in range(0, len(matching), fit):
         of = slice(begin, begin + fit)
-        parts.append(_iterate(network, matching[of], other[of], context[of], None if start is None else start[of], settings, every=every))
+        begins = None if start is None else start[of]
+        parts.append(_iterate(network, matching[of], other[of], context[of], begins, settings, every=every))
     return [torch.cat(flows) for flows in zip(*parts)]
 
 
@@ -151,8 +170,10 @@ def _iterate(network: Any,
     decoder = network.decoder
     device = matching.device.type
     with torch.autocast(device, enabled=False):
-        corr = Correlation(matching, other, decoder.num_levels, decoder.corr_lookup.r, settings.max_corr_bytes, mirrored)
-        flow = matching.new_zeros(len(matching), 2, *matching.shape[-2:], dtype=torch.float32) if start is None else start.float()
+        radius = decoder.corr_lookup.r
+        corr = Correlation(matching, other, decoder.num_levels, radius, settings.max_corr_bytes, mirrored)
+        rest = matching.new_zeros(len(matching), 2, *matching.shape[-2:], dtype=torch.float32)
+        flow = rest if start is None else start.float()
     # the windows come channels last in memory: a mixture would be copied at every convolution and at every sum
     flow = flow.contiguous(memory_format=torch.channels_last)
     hidden, context = (part.contiguous(memory_format=torch.channels_last)

@@ -9,11 +9,13 @@ from torch import Tensor, nn
 
 
 class UpdateGates:
-    """The gated update of RAFT's hidden state (Teed & Deng 2020, 3.3), its share of the context computed once; without gradients.
+    """The gated update of RAFT's hidden state (Teed & Deng 2020, 3.3), its share of the context computed once; without
+    gradients.
 
-    ``z, r = sigmoid(conv(h, context, motion))``, ``q = tanh(conv(r h, context, motion))``, ``h <- (1 - z) h + z q``. A convolution of
-    channels side by side is the sum of the convolutions of each, and the context never changes: its part is computed here. The two
-    gates that read the same channels become one convolution. The numbers are those of the module but for the order of sums.
+    ``z, r = sigmoid(conv(h, context, motion))``, ``q = tanh(conv(r h, context, motion))``, ``h <- (1 - z) h + z q``. A
+    convolution of channels side by side is the sum of the convolutions of each, and the context never changes: its part
+    is computed here. The two gates that read the same channels become one convolution. The numbers are those of the
+    module but for the order of sums.
 
     Args:
         gru: mmflow's ``ConvGRU``; it is only read.
@@ -26,8 +28,8 @@ class UpdateGates:
         for stage in zip(gru.conv_z, gru.conv_r, gru.conv_q):
             z, r, q = (part.conv for part in stage)
             self.stages.append([_Part([z, r], hidden, context), _Part([q], hidden, context)])
-        # hidden state and motion side by side, written in place, as the convolutions read them: in half precision under autocast,
-        # which would cast all of it for each of them
+        # hidden state and motion side by side, written in place, as the convolutions read them: in half precision under
+        # autocast, which would cast all of it for each of them
         part = self.stages[0][0]
         self.beside = torch.empty((len(context), part.weight.shape[1], *context.shape[-2:]), dtype=part.weight.dtype,
                                   device=context.device, memory_format=torch.channels_last)  # yapf: disable

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from mmrefine.errors import ConfigError
 from mmrefine.geometry import FramePad
 from mmrefine.models.raft_fast.frame_memory import FrameMemory
-from mmrefine.models.raft_fast.two_way import (Names, TwoWaySettings, both_flows, is_known, one_way_flows,
-                                               pyramid_bytes, runs_two_way)
+from mmrefine.models.raft_fast.two_way import (TwoWaySettings, both_flows, is_known, one_way_flows, pyramid_bytes,
+                                               runs_two_way)
 from mmrefine.models.refiners.estimators import FrameNormalizer, build_estimator
 from mmrefine.models.refiners.readout import readout_for, takes_flow_init
+from mmrefine.structures.pairs import Names
 
 
 class PairEstimator(BaseModel):
@@ -132,7 +133,8 @@ class PairEstimator(BaseModel):
     def _over_the_limit(self, padded: Tensor) -> bool:
         if torch.is_grad_enabled() or not self.accepts_flow_init or not runs_two_way(self.estimator):
             return False
-        return pyramid_bytes(self.estimator, padded) > self.max_corr_bytes
+        size = (padded.shape[-2], padded.shape[-1])
+        return len(padded) * sum(pyramid_bytes(self.estimator, size)) > self.max_corr_bytes
 
     def _output(self, inputs: Tensor, start: Optional[Tensor], iters: Optional[int]) -> Any:
         """What the network itself returns."""

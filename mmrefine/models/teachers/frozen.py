@@ -8,13 +8,13 @@ from typing import Any, ContextManager, Dict, List, Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-from mmrefine.errors import ConfigError
 from mmrefine.fileio.digest import digest_of_state
 from mmrefine.geometry import FramePad
-from mmrefine.models.raft_fast.correlation import corr_bytes
 from mmrefine.models.raft_fast.frame_memory import FrameMemory
-from mmrefine.models.raft_fast.two_way import Names, runs_two_way
+from mmrefine.models.raft_fast.two_way import peak_bytes, runs_two_way
 from mmrefine.models.refiners import FlowRefiner
+from mmrefine.structures.pairs import Names
+from mmrefine.values import as_choice
 
 _DTYPES = {'float32': None, 'bfloat16': torch.bfloat16}
 
@@ -25,9 +25,7 @@ def check_dtype(dtype: str) -> str:
     Raises:
         ConfigError: it is not.
     """
-    if dtype not in _DTYPES:
-        raise ConfigError(f'the dtype of the teacher must be {" or ".join(map(repr, _DTYPES))}, got {dtype!r}')
-    return dtype
+    return as_choice('the dtype of the teacher', dtype, list(_DTYPES))
 
 
 class FrozenTeacher(nn.Module):
@@ -113,18 +111,11 @@ class FrozenTeacher(nn.Module):
             pairs: shown at a time; a pair that is asked both ways counts twice.
         """
         refiner = self.refiner
-        network: Any = refiner.estimator
-        if not runs_two_way(network):
+        if not runs_two_way(refiner.estimator):
             return 0
-        cell = 2**(network.decoder.num_levels - 1)
         pad = FramePad(*size, refiner.readout.divisor, refiner.readout.least)
-        grid = ((size[0] + pad.top + pad.bottom) // cell, (size[1] + pad.left + pad.right) // cell)
-        levels = corr_bytes(grid[0] * grid[1], grid, network.decoder.num_levels)
-        limit, alone = refiner.max_corr_bytes, sum(levels)
-        if alone <= limit:  # as many at a time as fit
-            return min(pairs, limit // alone) * alone
-        # one by one, without its fine levels
-        return next(sum(levels[level:]) for level in range(len(levels) + 1) if sum(levels[level:]) <= limit)
+        padded = (size[0] + pad.top + pad.bottom, size[1] + pad.left + pad.right)
+        return peak_bytes(refiner.estimator, padded, pairs, refiner.max_corr_bytes)
 
     def memory_settings(self) -> List[str]:
         """Which config keys to lower so that it takes less memory."""

@@ -13,9 +13,9 @@ from mmrefine.fileio.digest import digest_of, digest_of_files
 from mmrefine.fileio.flow_io import FLOW_SUFFIXES, read_flow
 from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.fileio.store.layout import MANIFEST
-from mmrefine.models.raft_fast.two_way import Names
 from mmrefine.models.teachers.stateless import StatelessSource
 from mmrefine.registry import TEACHERS
+from mmrefine.structures.pairs import Names
 
 __all__ = ['StoredMotion', 'StoredTeacher']
 

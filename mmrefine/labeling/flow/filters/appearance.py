@@ -1,22 +1,24 @@
-"""Three more ways to ask whether a pixel still looks the same; :class:`~mmrefine.labeling.ColorFilter` is the paper's."""
+"""Three more ways to ask whether a pixel still looks the same; :class:`~mmrefine.labeling.ColorFilter` is the
+paper's."""
 from __future__ import annotations
 
 from torch import Tensor
 
-from mmrefine.errors import ConfigError
 from mmrefine.geometry import (backwarp, census_residual, lab_residual, lands_inside, match_exposure,
                                match_local_exposure)
 from mmrefine.labeling.calibration.thresholds import Threshold
-from mmrefine.labeling.flow.filters.consistency import PairContext, check_radius, check_tolerances
 from mmrefine.registry import FILTERS
+from mmrefine.structures import PairContext
+from mmrefine.values import as_choice, as_count, as_number
 
 
 @FILTERS.register_module()
 class LabFilter:
     """Keep what an eye would call the same colour: 1 where the CIE Lab distance is less than ``tolerance``.
 
-    ``c(p) < tolerance`` with ``c`` of :func:`~mmrefine.geometry.lab_residual`: an error counts as much in the dark as in the light,
-    and a change of hue at equal brightness counts. A pixel that leaves the frame is not kept. Ours, not the paper's.
+    ``c(p) < tolerance`` with ``c`` of :func:`~mmrefine.geometry.lab_residual`: an error counts as much in the dark as
+    in the light, and a change of hue at equal brightness counts. A pixel that leaves the frame is not kept. Ours, not
+    the paper's.
 
     Args:
         tolerance: CIE76 units (100 from black to white); a just noticeable difference is about 2.3 (Mahy et al. 1994).
@@ -28,8 +30,7 @@ class LabFilter:
     threshold = Threshold('tolerance', strictest=0.5, loosest=50.)
 
     def __init__(self, tolerance: float = 2.3) -> None:
-        check_tolerances('LabFilter', tolerance=tolerance)
-        self.tolerance = tolerance
+        self.tolerance = as_number('LabFilter.tolerance', tolerance)
 
     def __call__(self, ctx: PairContext) -> Tensor:
         """Weight ``(B, 1, H, W)``, 0 or 1."""
@@ -40,9 +41,9 @@ class LabFilter:
 class CensusFilter:
     """Keep what keeps its surroundings: 1 where few neighbours change from brighter to darker than the pixel.
 
-    ``c(p) <= tolerance`` with ``c`` of :func:`~mmrefine.geometry.census_residual`. Blind to exposure, gamma and white balance; needs
-    texture, since in flat areas the noise of the camera decides over most comparisons. A pixel that leaves the frame is not kept.
-    Ours, not the paper's.
+    ``c(p) <= tolerance`` with ``c`` of :func:`~mmrefine.geometry.census_residual`. Blind to exposure, gamma and white
+    balance; needs texture, since in flat areas the noise of the camera decides over most comparisons. A pixel that
+    leaves the frame is not kept. Ours, not the paper's.
 
     Args:
         tolerance: share of the comparisons that may differ, in [0, 1]; two windows of noise differ in half of them.
@@ -56,9 +57,8 @@ class CensusFilter:
     threshold = Threshold('tolerance', strictest=0.02, loosest=0.6)
 
     def __init__(self, tolerance: float = 0.3, radius: int = 3, tie: float = 0.1) -> None:
-        check_tolerances('CensusFilter', tolerance=tolerance, tie=tie)
-        check_radius('CensusFilter', radius)
-        self.tolerance, self.radius, self.tie = tolerance, radius, tie
+        self.tolerance, self.tie = as_number('CensusFilter.tolerance', tolerance), as_number('CensusFilter.tie', tie)
+        self.radius = as_count('CensusFilter.radius', radius)
 
     def __call__(self, ctx: PairContext) -> Tensor:
         """Weight ``(B, 1, H, W)``, 0 or 1."""
@@ -70,20 +70,21 @@ class CensusFilter:
 class GainRobustColorFilter:
     """Keep what looks the same once the light is: :class:`ColorFilter` after gain and offset of frame 2 are removed.
 
-    ``255 mean_RGB | E I2(p + f(p)) - I1(p) | < tolerance`` with ``E`` of :func:`~mmrefine.geometry.match_exposure` (one for the
-    frame) or :func:`~mmrefine.geometry.match_local_exposure` (one around each pixel). A pixel that leaves the frame is not kept.
-    Ours, not the paper's.
+    ``255 mean_RGB | E I2(p + f(p)) - I1(p) | < tolerance`` with ``E`` of :func:`~mmrefine.geometry.match_exposure` (one
+    for the frame) or :func:`~mmrefine.geometry.match_local_exposure` (one around each pixel). A pixel that leaves the
+    frame is not kept. Ours, not the paper's.
 
     Args:
         tolerance: mean absolute difference over RGB, grey levels of 255, on the scale of frame 1.
-        scope: ``'frame'`` for auto-exposure, flicker and white balance; ``'local'`` also for shadows and passing light, at the price
-            of believing any flat area that lands on a flat one of similar colour.
+        scope: ``'frame'`` for auto-exposure, flicker and white balance; ``'local'`` also for shadows and passing light,
+            at the price of believing any flat area that lands on a flat one of similar colour.
         radius: for ``'local'``, the window has ``2 radius + 1`` px on a side.
         max_gain: what is beyond is no change of light and counts as one of colour; at least 1.
         max_offset: the same for a shift, grey levels of 255.
 
     Raises:
-        ConfigError: a negative tolerance or offset, a gain below 1, a radius below 1, or a ``scope`` that does not exist.
+        ConfigError: a negative tolerance or offset, a gain below 1, a radius below 1, or a ``scope`` that does not
+            exist.
     """
 
     threshold = Threshold('tolerance', strictest=0.5, loosest=50.)
@@ -95,14 +96,11 @@ class GainRobustColorFilter:
                  max_gain: float = 2.,
                  max_offset: float = 64.) -> None:
         name = 'GainRobustColorFilter'
-        check_tolerances(name, tolerance=tolerance, max_gain=max_gain, max_offset=max_offset)
-        check_radius(name, radius)
-        if max_gain < 1:
-            raise ConfigError(f'{name}.max_gain must be at least 1, got {max_gain!r}')
-        if scope not in ('frame', 'local'):
-            raise ConfigError(f"{name}.scope must be 'frame' or 'local', got {scope!r}")
-        self.tolerance, self.scope, self.radius = tolerance, scope, radius
-        self.max_gain, self.max_offset = max_gain, max_offset
+        self.tolerance = as_number(f'{name}.tolerance', tolerance)
+        self.scope = as_choice(f'{name}.scope', scope, ('frame', 'local'))
+        self.radius = as_count(f'{name}.radius', radius)
+        self.max_gain = as_number(f'{name}.max_gain', max_gain, '[1, inf)')
+        self.max_offset = as_number(f'{name}.max_offset', max_offset)
 
     def __call__(self, ctx: PairContext) -> Tensor:
         """Weight ``(B, 1, H, W)``, 0 or 1."""

@@ -6,53 +6,58 @@ from typing import Optional
 import torch
 from torch import Tensor
 
-from mmrefine.errors import ConfigError
 from mmrefine.geometry import backwarp, composite_error, composite_tolerance, landing_claims
-from mmrefine.labeling.flow.filters.consistency import PairContext, check_tolerances
 from mmrefine.registry import FILTERS
+from mmrefine.structures import PairContext
+from mmrefine.values import as_number
 
 
 @FILTERS.register_module()
 class CompositeFilter:
-    """Drop motion that a third frame contradicts: 0 where the way over frame 2 and the direct way end apart, else 1.
+    """Drop motion that a third frame contradicts: 0 where the way over frame 2 ends elsewhere than the direct way, else
+    1.
 
     ``e(p) = | f12(p) + f23(p + f12(p)) - f13(p) |`` (:func:`~mmrefine.geometry.composite_error`) against
-    ``t = alpha (|f12(p)| + |f23(p + f12(p))| + |f13(p)|) + beta``; dropped where ``e > t``, or weighed ``exp(-(e / t)^2)`` with
-    ``soft``: 0.37 where the hard filter draws its line. ``f12`` is the label; it costs two more estimates per pair, for both
-    directions together. A motion that is wrong there and back passes a cycle check, and hardly passes this one. Ours, not the paper's.
+    ``t = alpha (|f12(p)| + |f23(p + f12(p))| + |f13(p)|) + beta``; dropped where ``e > t``, or weighed
+    ``exp(-(e / t)^2)`` with ``soft``: 0.37 where the hard filter draws its line. ``f12`` is the label; it costs two
+    more estimates per pair, for both directions together. A motion that is wrong there and back passes a cycle check,
+    and hardly passes this one. Ours, not the paper's.
 
     Only evidence lowers a weight; a pixel is not judged, and keeps 1,
 
     * where a motion leaves the frame: ``p + f12(p)``, ``p + f13(p)``, or the end of the way over frame 2;
-    * where it may be hidden in the third frame, so that ``f13`` or ``f23`` is a guess: where more than ``crowd`` pixels claim the
-      place at which ``f13`` ends, or that at which ``f23`` does (:func:`~mmrefine.geometry.landing_claims`). Of two pixels that
-      land on one place one is hidden, and which one the motion does not tell. The motions back from the third frame would tell some
-      more, for two more estimates; what enters the frame and covers a pixel is seen by neither;
-    * where the pair has no third frame, or one that a guard of the labeler refuses: one from beyond a cut (``CutGuard``), or in another
-      light (``ExposureJumpGuard``).
+    * where it may be hidden in the third frame, so that ``f13`` or ``f23`` is a guess: where more than ``crowd`` pixels
+      claim the place at which ``f13`` ends, or that at which ``f23`` does (:func:`~mmrefine.geometry.landing_claims`).
+      Of two pixels that land on one place one is hidden, and which one the motion does not tell. The motions back from
+      the third frame would tell some more, for two more estimates; what enters the frame and covers a pixel is seen by
+      neither;
+    * where the pair has no third frame, or one that a guard of the labeler refuses: one from beyond a cut
+      (``CutGuard``), or in another light (``ExposureJumpGuard``).
 
     It lets pass what leaves the frame, so it stands beside a cycle filter and does not replace it.
 
     Args:
         alpha: tolerance that grows with the motion, no unit.
-        beta: tolerance at rest, px; above 0 if ``soft``. Wider than that of a cycle, since the errors of three motions add up.
+        beta: tolerance at rest, px; above 0 if ``soft``. Wider than that of a cycle, since the errors of three motions
+            add up.
         soft: weigh instead of drop.
-        crowd: claims from which on a pixel is not judged, at least 1; above 1 leaves room for what shrinks. None judges every pixel,
-            hidden or not: it finds more wrong motion and drops more that is right.
+        crowd: claims from which on a pixel is not judged, at least 1; above 1 leaves room for what shrinks. None judges
+            every pixel, hidden or not: it finds more wrong motion and drops more that is right.
 
     Raises:
         ConfigError: a negative tolerance, ``soft`` with ``beta`` 0, or a ``crowd`` below 1.
     """
     needs_third = True
 
-    def __init__(self, alpha: float = 0.02, beta: float = 1.0, soft: bool = False, crowd: Optional[float] = 1.25) -> None:
-        check_tolerances('CompositeFilter', alpha=alpha, beta=beta)
-        if soft and beta == 0:
-            raise ConfigError('CompositeFilter.beta must be above 0 px with soft=True, got 0: where nothing moves, no error could be '
-                              'weighed')
-        if crowd is not None and not 1 <= crowd < float('inf'):
-            raise ConfigError(f'CompositeFilter.crowd must be finite and at least 1, or None, got {crowd!r}')
-        self.alpha, self.beta, self.soft, self.crowd = alpha, beta, soft, crowd
+    def __init__(self,
+                 alpha: float = 0.02,
+                 beta: float = 1.0,
+                 soft: bool = False,
+                 crowd: Optional[float] = 1.25) -> None:
+        why = ' px with soft=True: where nothing moves, no error could be weighed' if soft else ''
+        self.alpha, self.soft = as_number('CompositeFilter.alpha', alpha), soft
+        self.beta = as_number('CompositeFilter.beta', beta, '(0, inf)' if soft else '[0, inf)', why)
+        self.crowd = None if crowd is None else as_number('CompositeFilter.crowd', crowd, '[1, inf)', ' (or None)')
 
     def __call__(self, ctx: PairContext) -> Tensor:
         """Weight ``(B, 1, H, W)``, 0 or 1, in [0, 1] if ``soft``; 1 where there is no evidence."""

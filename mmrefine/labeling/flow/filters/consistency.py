@@ -1,67 +1,24 @@
-"""Which motion may become a label.
+"""Which motion may become a label: what comes back, looks the same, and stays in the frame.
 
 A filter gives each pixel a weight in [0, 1]; the weights of several filters multiply.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Optional
-
 import torch
 from torch import Tensor
 
-from mmrefine.errors import ConfigError
 from mmrefine.geometry import color_residual, cycle_consistent, cycle_error, cycle_tolerance, lands_inside
 from mmrefine.labeling.calibration.thresholds import Threshold
 from mmrefine.registry import FILTERS
-from mmrefine.values import is_number
-
-
-@dataclass(frozen=True)
-class PairContext:
-    """What a filter may look at.
-
-    Args:
-        frames1: ``(B, 3, H, W)`` RGB in [0, 1], the frame that is labelled.
-        frames2: the same shape, the frame that its motion leads to.
-        flow_fw: ``(B, 2, H, W)`` px, frame 1 -> frame 2: the label to be.
-        flow_bw: ``(B, 2, H, W)`` px, frame 2 -> frame 1.
-        third1: ``(B, 2, H, W)`` px, frame 1 -> a third frame of the scene, the same for both
-            directions; nan all over for a pair that has none. None if no filter asked for it
-            (``needs_third = True``) or no pair has one.
-        third2: the same, frame 2 -> the third frame.
-    """
-    frames1: Tensor
-    frames2: Tensor
-    flow_fw: Tensor
-    flow_bw: Tensor
-    third1: Optional[Tensor] = None
-    third2: Optional[Tensor] = None
-
-    def swapped(self) -> PairContext:
-        """The same pair backwards in time."""
-        return PairContext(self.frames2, self.frames1, self.flow_bw, self.flow_fw, self.third2,
-                           self.third1)
-
-
-def check_tolerances(name: str, **tolerances: float) -> None:
-    """Refuse settings of the filter ``name`` that are no numbers, negative, infinite or nan, by key and value."""
-    for key, value in tolerances.items():
-        if not is_number(value) or not 0 <= value < float('inf'):
-            raise ConfigError(f'{name}.{key} must be finite and not negative, got {value!r}')
-
-
-def check_radius(name: str, radius: int) -> None:
-    """Refuse a window of the filter ``name`` that has no neighbours."""
-    if isinstance(radius, bool) or not isinstance(radius, int) or radius < 1:
-        raise ConfigError(f'{name}.radius must be a whole number of px, at least 1, got {radius!r}')
+from mmrefine.structures import PairContext
+from mmrefine.values import as_choice, as_number
 
 
 @FILTERS.register_module()
 class CycleFilter:
     """Keep what comes back: 1 where :func:`~mmrefine.geometry.cycle_consistent`, else 0.
 
-    Source: Refine (PAPERS.md A.2). The defaults are what its reference code uses for labels.
+    Source: Refine (Sun et al. 2024). The defaults are what its reference code uses for labels.
 
     Args:
         alpha: tolerance that grows with the motion, no unit.
@@ -80,13 +37,9 @@ class CycleFilter:
                  beta: float = 0.1,
                  form: str = 'norm',
                  magnitude: str = 'unwarped') -> None:
-        check_tolerances('CycleFilter', alpha=alpha, beta=beta)
-        if form not in ('norm', 'squared'):
-            raise ConfigError(f"CycleFilter.form must be 'norm' or 'squared', got {form!r}")
-        if magnitude not in ('unwarped', 'warped'):
-            raise ConfigError(
-                f"CycleFilter.magnitude must be 'unwarped' or 'warped', got {magnitude!r}")
-        self.alpha, self.beta, self.form, self.magnitude = alpha, beta, form, magnitude
+        self.alpha, self.beta = as_number('CycleFilter.alpha', alpha), as_number('CycleFilter.beta', beta)
+        self.form = as_choice('CycleFilter.form', form, ('norm', 'squared'))
+        self.magnitude = as_choice('CycleFilter.magnitude', magnitude, ('unwarped', 'warped'))
 
     def __call__(self, ctx: PairContext) -> Tensor:
         """Weight ``(B, 1, H, W)``, 0 or 1."""
@@ -115,11 +68,9 @@ class SoftCycleFilter:
     threshold = Threshold('beta', strictest=0.02, loosest=4., tied=('alpha', ))
 
     def __init__(self, alpha: float = 0.01, beta: float = 0.5) -> None:
-        check_tolerances('SoftCycleFilter', alpha=alpha, beta=beta)
-        if beta == 0:
-            raise ConfigError('SoftCycleFilter.beta must be above 0 px, got 0: where nothing '
-                              'moves, no error could be weighed')
-        self.alpha, self.beta = alpha, beta
+        self.alpha = as_number('SoftCycleFilter.alpha', alpha)
+        self.beta = as_number('SoftCycleFilter.beta', beta, '(0, inf)',
+                              ' px: where nothing moves, no error could be weighed')
 
     def __call__(self, ctx: PairContext) -> Tensor:
         """Weight ``(B, 1, H, W)`` in [0, 1]."""
@@ -132,7 +83,7 @@ class ColorFilter:
     """Keep what still looks the same: 1 where the colour changes by less than ``tolerance``.
 
     ``c(p) < tolerance`` with ``c`` of :func:`~mmrefine.geometry.color_residual`; a pixel that
-    leaves the frame is not kept. Source: Refine (PAPERS.md A.2), 0.005 on a scale of length 1.
+    leaves the frame is not kept. Source: Refine (Sun et al. 2024), 0.005 on a scale of length 1.
 
     Args:
         tolerance: mean absolute difference over RGB, grey levels of 255.
@@ -144,8 +95,7 @@ class ColorFilter:
     threshold = Threshold('tolerance', strictest=0.5, loosest=50.)
 
     def __init__(self, tolerance: float = 1.275) -> None:
-        check_tolerances('ColorFilter', tolerance=tolerance)
-        self.tolerance = tolerance
+        self.tolerance = as_number('ColorFilter.tolerance', tolerance)
 
     def __call__(self, ctx: PairContext) -> Tensor:
         """Weight ``(B, 1, H, W)``, 0 or 1."""

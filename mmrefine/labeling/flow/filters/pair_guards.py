@@ -2,27 +2,29 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmrefine.errors import ConfigError
 from mmrefine.geometry import backwarp, box_mean, lands_inside, luma
 from mmrefine.geometry.stillness import STILL_MOTION, STILL_SHARE, moving_share
-from mmrefine.labeling.flow.filters.consistency import PairContext, check_tolerances
 from mmrefine.registry import FILTERS
+from mmrefine.structures import Guard, PairContext
+from mmrefine.values import as_number
 
 
 class PairGuard(ABC):
     """A filter that gives every pixel of a pair 1, or every pixel 0.
 
-    The labeler counts whom it let pass as ``passed_<class name>`` in the statistics of a label, and lifts no pixel of a refused pair
-    to its ``floor``.
+    The labeler notes which pairs it lets pass as ``passed_<class name>`` in the statistics of a label, and lifts no
+    pixel of a refused pair to its ``floor``.
 
-    ``tells_shots`` says whether neither frame of a refused pair tells anything of the other. Such a guard is asked about the third
-    frame of a :class:`~mmrefine.labeling.CompositeFilter` and the steps of a :class:`~mmrefine.labeling.ComposedView`, too, which do
-    without what it refuses; it judges by the frames and ``flow_fw`` alone, since a third frame is not asked for the way back.
+    ``tells_shots`` says whether neither frame of a refused pair tells anything of the other. Such a guard is asked
+    about the third frame of a :class:`~mmrefine.labeling.CompositeFilter` and the steps of a
+    :class:`~mmrefine.labeling.ComposedView`, too, which do without what it refuses; it judges by the frames and
+    ``flow_fw`` alone, since a third frame is not asked for the way back.
     """
     tells_shots = False
 
@@ -36,12 +38,20 @@ class PairGuard(ABC):
         return weight * self.passes(ctx).view(-1, 1, 1, 1)
 
 
+def all_pass(guards: Sequence[Guard], ctx: PairContext) -> Tensor:
+    """Which pairs every one of some guards lets pass: bool ``(B,)``."""
+    passed = torch.ones(len(ctx.frames1), dtype=torch.bool, device=ctx.frames1.device)
+    for guard in guards:
+        passed = passed & guard.passes(ctx)
+    return passed
+
+
 @FILTERS.register_module()
 class StillPairGuard(PairGuard):
     """Refuse a pair in which nothing moves: a student learns nothing from it but to stand still.
 
-    Refused if less than ``share`` of the pixels move by at least ``least_motion``. One thing that moves before a still background is
-    enough to pass.
+    Refused if less than ``share`` of the pixels move by at least ``least_motion``. One thing that moves before a still
+    background is enough to pass.
 
     Args:
         least_motion: px, above 0.
@@ -52,12 +62,9 @@ class StillPairGuard(PairGuard):
     """
 
     def __init__(self, least_motion: float = STILL_MOTION, share: float = STILL_SHARE) -> None:
-        check_tolerances('StillPairGuard', least_motion=least_motion)
-        if least_motion == 0:
-            raise ConfigError('StillPairGuard.least_motion must be above 0 px, got 0: every pair would pass; drop the filter instead')
-        if not 0 < share <= 1:
-            raise ConfigError(f'StillPairGuard.share must lie in (0, 1], got {share!r}')
-        self.least_motion, self.share = least_motion, share
+        self.least_motion = as_number('StillPairGuard.least_motion', least_motion, '(0, inf)',
+                                      ' px: with 0 every pair would pass; drop the filter instead')
+        self.share = as_number('StillPairGuard.share', share, '(0, 1]')
 
     def passes(self, ctx: PairContext) -> Tensor:
         """Which pairs move: bool ``(B,)``."""
@@ -66,14 +73,15 @@ class StillPairGuard(PairGuard):
 
 @FILTERS.register_module()
 class DuplicateFrameGuard(PairGuard):
-    """Refuse a pair whose second frame is the first once more, be it compressed again: its motion is 0 although the camera moved.
+    """Refuse a pair whose second frame is the first once more, be it compressed again: its motion is 0 although the
+    camera moved.
 
-    Refused if the mean brightness of no 8x8 block changes by ``tolerance`` or more. Compression hardly touches the means of blocks,
-    while whatever moves changes some; frames are compared where they are, without motion.
+    Refused if the mean brightness of no 8x8 block changes by ``tolerance`` or more. Compression hardly touches the
+    means of blocks, while whatever moves changes some; frames are compared where they are, without motion.
 
     Args:
-        tolerance: grey levels of 255, above 0. JPEG at quality 75 changes a block by up to 2.5, half a pixel of motion in a real
-            video some block by 20.
+        tolerance: grey levels of 255, above 0. JPEG at quality 75 changes a block by up to 2.5, half a pixel of motion
+            in a real video some block by 20.
 
     Raises:
         ConfigError: a tolerance that is not above 0.
@@ -82,10 +90,8 @@ class DuplicateFrameGuard(PairGuard):
     BLOCK = 8  # px; that of JPEG
 
     def __init__(self, tolerance: float = 3.) -> None:
-        check_tolerances('DuplicateFrameGuard', tolerance=tolerance)
-        if tolerance == 0:
-            raise ConfigError('DuplicateFrameGuard.tolerance must be above 0 grey levels, got 0: every pair would pass')
-        self.tolerance = tolerance
+        self.tolerance = as_number('DuplicateFrameGuard.tolerance', tolerance, '(0, inf)',
+                                   ' grey levels: with 0 every pair would pass; drop the filter instead')
 
     def passes(self, ctx: PairContext) -> Tensor:
         """Which pairs have two frames: bool ``(B,)``."""
@@ -96,15 +102,17 @@ class DuplicateFrameGuard(PairGuard):
 
 @FILTERS.register_module()
 class CutGuard(PairGuard):
-    """Refuse a pair of two different shots: its motion explains nothing. So it does with frames beside the pair (``tells_shots``).
+    """Refuse a pair of two different shots: its motion explains nothing. So it does with frames beside the pair
+    (``tells_shots``).
 
     Refused if the structure of frame 1 and that of frame 2 seen along the motion correlate by less than ``least``:
-    ``r = (sum h1 h2 + N n^2) / sqrt((sum h1^2 + N n^2) (sum h2^2 + N n^2))`` over the N pixels that land inside, ``h`` the brightness
-    less its mean over 15x15 px, ``n`` 2 grey levels of noise, so that two flat frames are no cut. Light and fades are in the mean and
-    in the scale, which do not count.
+    ``r = (sum h1 h2 + N n^2) / sqrt((sum h1^2 + N n^2) (sum h2^2 + N n^2))`` over the N pixels that land inside, ``h``
+    the brightness less its mean over 15x15 px, ``n`` 2 grey levels of noise, so that two flat frames are no cut. Light
+    and fades are in the mean and in the scale, which do not count.
 
     Args:
-        least: correlation in [0, 1]. Real pairs with RAFT's motion have 0.75 and more, cuts between them less than 0.05.
+        least: correlation in [0, 1]. Real pairs with RAFT's motion have 0.75 and more, cuts between them less than
+            0.05.
 
     Raises:
         ConfigError: a correlation out of range.
@@ -114,9 +122,7 @@ class CutGuard(PairGuard):
     RADIUS, NOISE = 7, 2.  # px, grey levels
 
     def __init__(self, least: float = 0.3) -> None:
-        if not 0 <= least <= 1:
-            raise ConfigError(f'CutGuard.least must be a correlation in [0, 1], got {least!r}')
-        self.least = least
+        self.least = as_number('CutGuard.least', least, '[0, 1]')
 
     def passes(self, ctx: PairContext) -> Tensor:
         """Which pairs are one shot: bool ``(B,)``; not one of which nothing lands inside."""
@@ -133,12 +139,12 @@ class CutGuard(PairGuard):
 
 @FILTERS.register_module()
 class ExposureJumpGuard(PairGuard):
-    """Refuse a pair between whose frames the light jumps: a flash, or an exposure that adapts too fast. So it does with frames beside
-    the pair (``tells_shots``).
+    """Refuse a pair between whose frames the light jumps: a flash, or an exposure that adapts too fast. So it does with
+    frames beside the pair (``tells_shots``).
 
-    Refused if ``max(g, 1 / g) > max_gain``, ``g`` the median over the pixels that land inside of ``(Y2 + 1) / (Y1 + 1)``, with the
-    brightness Y in grey levels of 255; the 1 is for black. Light that changes on less than half of the frame does not count. A pair
-    of which nothing lands inside passes: it has no weight to lose.
+    Refused if ``max(g, 1 / g) > max_gain``, ``g`` the median over the pixels that land inside of
+    ``(Y2 + 1) / (Y1 + 1)``, with the brightness Y in grey levels of 255; the 1 is for black. Light that changes on less
+    than half of the frame does not count. A pair of which nothing lands inside passes: it has no weight to lose.
 
     Args:
         max_gain: above 1; 1.25 is a third of a stop.
@@ -149,9 +155,7 @@ class ExposureJumpGuard(PairGuard):
     tells_shots = True
 
     def __init__(self, max_gain: float = 1.25) -> None:
-        if not 1 < max_gain < float('inf'):
-            raise ConfigError(f'ExposureJumpGuard.max_gain must be finite and above 1, got {max_gain!r}')
-        self.max_gain = max_gain
+        self.max_gain = as_number('ExposureJumpGuard.max_gain', max_gain, '(1, inf)')
 
     def passes(self, ctx: PairContext) -> Tensor:
         """Which pairs are taken in the same light: bool ``(B,)``."""

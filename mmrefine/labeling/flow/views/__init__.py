@@ -1,1 +1,1 @@
-"""How the teacher looks at a pair."""
+"""How the teacher is asked about a pair."""

@@ -1,4 +1,4 @@
-"""What several looks at the same pair come to together, pixel by pixel and without truth."""
+"""What several passes over the same pair come to together, pixel by pixel and without truth."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -8,23 +8,24 @@ import torch
 from torch import Tensor
 
 from mmrefine.geometry import box_mean, census_residual, cycle_error
-from mmrefine.labeling.flow.filters.consistency import check_radius, check_tolerances
+from mmrefine.values import as_count, as_number
 
 
 @dataclass(frozen=True)
 class Arbiter:
-    """The weighted geometric median of several looks: ``argmin_m sum_k w_k(p) |f_k(p) - m|``.
+    """The weighted geometric median of what several passes saw: ``argmin_m sum_k w_k(p) |f_k(p) - m|``.
 
-    Where most looks agree the answer is with them, however far off another one is; where each is off a little to another side it lies
-    between them and is better than any. How much a look counts is what speaks for it::
+    Where most passes agree the answer is with them, however far off another one is; where each is off a little to
+    another side it lies between them and is better than any. How much a pass counts is what speaks for it::
 
         w_k(p) = (r / r_k)^trust  exp(-picture (c_k(p) - c(p)))
 
-    For the whole pair, ``r_k`` is the median cycle error of look k, both directions at once, over the pixels that land inside the frame,
-    and ``r`` the least of them: a look that goes astray does not come back. Of a single pixel the cycle error says too little; it prefers
-    the smoother motion, and what is wrong both ways comes back. For the pixel, ``c_k`` is the mean over a window of
-    :func:`~mmrefine.geometry.census_residual`, and ``c`` the least of them: does the look explain the picture? A pixel that leaves the
-    frame with any of the looks has no say in that. Ours, not the paper's.
+    For the whole pair, ``r_k`` is the median cycle error of pass k, both directions at once, over the pixels that land
+    inside the frame, and ``r`` the least of them: motion that goes astray does not come back. Of a single pixel the
+    cycle error says too little; it prefers the smoother motion, and what is wrong both ways comes back. For the pixel,
+    ``c_k`` is the mean over a window of :func:`~mmrefine.geometry.census_residual`, and ``c`` the least of them: does
+    the motion explain the picture? A pixel that leaves the frame with any of the passes has no say in that. Ours, not
+    the paper's.
 
     Args:
         trust: power of the ratio of cycle errors, no unit, at least 0; 0 does without.
@@ -40,41 +41,46 @@ class Arbiter:
 
     # px; median round trips that are shorter than this do not differ
     STILL = 0.02
-    # px; looks that are closer than this agree, and their mean counts
+    # px; motions that are closer than this agree, and their mean counts
     AGREE = 0.5
 
     def __post_init__(self) -> None:
-        check_tolerances('ArbitratedView', trust=self.trust, picture=self.picture)
-        check_radius('ArbitratedView', self.radius)
+        as_number('ArbitratedView.trust', self.trust)
+        as_number('ArbitratedView.picture', self.picture)
+        as_count('ArbitratedView.radius', self.radius)
 
-    def settle(self, frames1: Tensor, frames2: Tensor, looks: Tensor, belief: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
-        """What the looks come to.
+    def settle(self,
+               frames1: Tensor,
+               frames2: Tensor,
+               motions: Tensor,
+               belief: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
+        """What the passes come to.
 
         Args:
             frames1: ``(2 B, 3, H, W)`` RGB in [0, 1]: the first frames of B pairs, then the second frames.
             frames2: the second frames, then the first.
-            looks: ``(K, 2 B, 2, H, W)`` px of the frames, forward motion, then backward.
-            belief: ``(K, 2 B, 1, H, W)``, not negative: what else is known of each look, a factor of its weight; None: nothing.
+            motions: ``(K, 2 B, 2, H, W)`` px of the frames, forward, then backward, as each of K passes saw them.
+            belief: ``(K, 2 B, 1, H, W)``, not negative: a further factor of the weight of each pass; None: 1.
 
         Returns:
-            the motion ``(2 B, 2, H, W)`` px, nan where no look is finite; and the share that each look has in it, ``(K, 2 B, 1, H, W)``
-            in [0, 1], which add up to 1: the motion is the mean of the looks with these shares.
+            the motion ``(2 B, 2, H, W)`` px, nan where no pass is finite; and the share that each pass has in it,
+            ``(K, 2 B, 1, H, W)`` in [0, 1], which add up to 1: the motion is the mean of the passes with these shares.
         """
-        finite = looks.isfinite().all(dim=2, keepdim=True)
-        weights = self._by_round_trips(looks) * self._by_the_picture(frames1, frames2, looks) * finite
+        finite = motions.isfinite().all(dim=2, keepdim=True)
+        weights = self._by_round_trips(motions) * self._by_the_picture(frames1, frames2, motions) * finite
         weights = weights if belief is None else weights * belief
-        median, shares = geometric_median(looks.masked_fill(~finite, 0.), weights, self.AGREE)
+        median, shares = geometric_median(motions.masked_fill(~finite, 0.), weights, self.AGREE)
         return median.masked_fill(~finite.any(dim=0), float('nan')), shares
 
-    def _by_round_trips(self, looks: Tensor) -> Tensor:
-        medians = torch.stack([median_round_trip(look) for look in looks]).clamp(min=self.STILL)
+    def _by_round_trips(self, motions: Tensor) -> Tensor:
+        medians = torch.stack([median_round_trip(motion) for motion in motions]).clamp(min=self.STILL)
         # nobody comes back at all: inf / inf
         return (medians.amin(dim=0) / medians).nan_to_num(nan=1.).pow(self.trust)
 
-    def _by_the_picture(self, frames1: Tensor, frames2: Tensor, looks: Tensor) -> Tensor:
+    def _by_the_picture(self, frames1: Tensor, frames2: Tensor, motions: Tensor) -> Tensor:
         if self.picture == 0:
-            return torch.ones_like(looks[:, :, :1])
-        residuals = torch.stack([census_residual(frames1, frames2, look) for look in looks])
+            return torch.ones_like(motions[:, :, :1])
+        residuals = torch.stack([census_residual(frames1, frames2, motion) for motion in motions])
         compared = residuals.isfinite().all(dim=0)
         means = torch.stack([box_mean(residual.masked_fill(~compared, 0.), self.radius) for residual in residuals])
         return torch.exp(-self.picture * (means - means.amin(dim=0)))
@@ -90,7 +96,8 @@ def geometric_median(points: Tensor, weights: Tensor, soft: float, steps: int = 
         steps: of the iteration, at least 1.
 
     Returns:
-        ``(B, C, H, W)``, and the share of each point in it, ``(K, B, 1, H, W)``: the answer is their mean with these shares.
+        ``(B, C, H, W)``, and the share of each point in it, ``(K, B, 1, H, W)``: the answer is their mean with these
+        shares.
     """
     weights = torch.where(weights.sum(dim=0) > 0, weights, torch.ones_like(weights))
     shares = weights / weights.sum(dim=0)
@@ -110,17 +117,12 @@ def median_round_trip(both: Tensor) -> Tensor:
     Returns:
         ``(2 B, 1, 1, 1)`` px, once for each direction; the lower one of two; ``inf`` where no pixel lands inside.
     """
-    errors = cycle_error(both, reversed_ways(both))
     count = len(both) // 2
+    errors = cycle_error(both, both.roll(count, dims=0))
     medians = both.new_full((count, ), float('inf'))
     for i in range(count):
-        its = errors[i::count]
-        its = its[its.isfinite()]
-        if its.numel():
-            medians[i] = its.median()
+        inside = errors[i::count]
+        inside = inside[inside.isfinite()]
+        if inside.numel():
+            medians[i] = inside.median()
     return medians.repeat(2).view(-1, 1, 1, 1)
-
-
-def reversed_ways(both: Tensor) -> Tensor:
-    """A batch of both directions, forward then backward, turned round: ``(2 B, ...)`` as given."""
-    return both.roll(len(both) // 2, dims=0)

@@ -1,0 +1,27 @@
+"""Descriptions of parts: their settings as configs, defaults included."""
+from __future__ import annotations
+
+import inspect
+from typing import Any, Dict
+
+
+def full_config(part: Any, config: Dict[str, Any]) -> Dict[str, Any]:
+    """The config of a part with the defaults of its class filled in, JSON-able.
+
+    Settings that the class lists as ``described_if_set`` are left out where they are None.
+    """
+    given = {key: value for key, value in config.items() if key not in ('type', '_scope_')}
+    bound = inspect.signature(type(part)).bind(**given)
+    bound.apply_defaults()
+    unset = [key for key in getattr(part, 'described_if_set', ()) if bound.arguments[key] is None]
+    set_ = {key: _plain(value) for key, value in bound.arguments.items() if key not in unset}
+    return dict(type=type(part).__name__, **set_)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    # 1 and 1.0 mean the same label, so they must not differ in a fingerprint
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
