@@ -73,11 +73,12 @@ def test_a_frame_pair_goes_through_the_files_of_the_readme_in_their_order(materi
 TOOLS = sorted([*ROOT.glob('tools/*.py'), *ROOT.glob('benchmarks/*.py')])
 MODULE = re.compile(r'(?<![\w-])mmrefine(?:\.\w+)+')
 OPTION = re.compile(r'(?<![\w-])--[a-z][\w-]*')
-COMMAND = re.compile(r'(?:(?:tools|benchmarks)/\w+\.py|\bmmrefine (?:refine|labels|flow|report|export|doctor)\b)[^`|;#&]*')
+COMMAND = re.compile(
+    r'(?:(?:tools|benchmarks)/\w+\.py|\bmmrefine (?:refine|labels|flow|report|export|doctor)\b)[^`|;#&]*')
 
 
 def options_of(path):
-    """The options of a script, without running it; those that it makes of keys in a table or shares with others, too."""
+    """The options of a script, without running it, also those made of keys in a table or shared with other scripts."""
     tree = ast.parse(path.read_text(encoding='utf-8'))
     words = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     options = {word for word in words if word.startswith('--')}
