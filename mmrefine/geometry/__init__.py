@@ -20,8 +20,8 @@ __all__ = [
     'SMALLEST_SIDE', 'Draws', 'Ellipse', 'FramePad', 'KnownWarp', 'Patch', 'Similarity', 'backwarp', 'box_mean',
     'census_residual', 'chain_error', 'color_residual', 'compose', 'compose_all', 'composite_error',
     'composite_tolerance', 'cycle_consistent', 'cycle_error', 'cycle_tolerance', 'jpeg_loss', 'jpeg_quality',
-    'known_warp', 'lab', 'lab_residual', 'landing_claims', 'landing_points', 'lands_inside', 'luma', 'match_exposure',
-    'match_local_exposure', 'pieced_motion', 'pixel_grid',
-    'query_grid', 'query_windows', 'random_ellipse', 'random_similarity', 'random_warp', 'resize', 'resize_flow',
-    'sample', 'sample_scaled', 'smooth_motion', 'texture_strength'
+    'known_warp', 'lab', 'lab_residual', 'landing_claims', 'landing_points', 'lands_inside', 'luma',
+    'match_exposure', 'match_local_exposure', 'pieced_motion', 'pixel_grid', 'query_grid', 'query_windows',
+    'random_ellipse', 'random_similarity', 'random_warp', 'resize', 'resize_flow', 'sample', 'sample_scaled',
+    'smooth_motion', 'texture_strength'
 ]
