@@ -163,7 +163,9 @@ def test_each_pair_of_a_batch_is_judged_alone(guard):
 
 
 def test_the_guards_part_real_pairs_from_real_cuts_and_copies(shared_data):
-    """Three real videos, frames at a quarter of their size; at rest, since neighbouring frames of slow videos overlap."""
+    """Three real videos, frames at a quarter of their size;
+    at rest, since neighbouring frames of slow videos overlap.
+    """
     folders = sorted((shared_data / 'davis' / 'JPEGImages' / '480p').iterdir())
     videos = [[_read(path) for path in sorted(folder.iterdir())[10:12]] for folder in folders]
     assert len(videos) == 8
