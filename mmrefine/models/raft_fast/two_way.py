@@ -66,9 +66,10 @@ def pyramid_bytes(network: nn.Module, size: Tuple[int, int]) -> List[int]:
         network: one of :func:`is_known`.
         size: (height, width) px of the padded frames.
     """
-    levels = network.decoder.num_levels
-    height, width = (side // 2**(levels - 1) for side in size)
-    return corr_bytes(height * width, (height, width), levels)
+    decoder: Any = network.decoder
+    cell = 2**(decoder.num_levels - 1)
+    height, width = size[0] // cell, size[1] // cell
+    return corr_bytes(height * width, (height, width), decoder.num_levels)
 
 
 def peak_bytes(network: nn.Module, size: Tuple[int, int], pairs: int, max_corr_bytes: int) -> int:
