@@ -12,10 +12,12 @@ import zipfile
 from importlib.metadata import distribution
 from pathlib import Path
 
+import numpy as np
 import pytest
 from packaging.requirements import Requirement
 
 import mmrefine
+from mmrefine.fileio.images import write_image
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -121,3 +123,26 @@ def test_a_report_can_be_written_from_a_wheel(wheel, tmp_path):
     assert str(tmp_path / 'site') in done.stdout
     page = (tmp_path / 'run/report.html').read_text(encoding='utf-8')
     assert 'EPE on the refined videos fell from 2.000 to 1.000 px' in page and ':root { color-scheme' in page
+
+
+def test_the_configs_of_a_wheel_are_inherited_by_name(wheel, tmp_path):
+    site, mine = tmp_path / 'site', tmp_path / 'mine'
+    install = [sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps', '--no-index', '--no-compile', '--target', site, wheel]
+    subprocess.run(install, check=True, timeout=300, capture_output=True)
+    for i in range(2):
+        write_image(mine / 'frames' / f'{i}.png', np.random.default_rng(i).integers(0, 255, (40, 56, 3), dtype=np.uint8))
+    (mine / 'mine.py').write_text("_base_ = ['mmrefine::demo/raft_small_video.py']\nteacher = {{_base_.model}}\n")
+    environment = {**os.environ, 'PYTHONPATH': str(site), 'PYTHONWARNINGS': 'ignore'}
+
+    def answer(*argv):
+        done = subprocess.run([sys.executable, *argv], cwd=mine, capture_output=True, text=True, timeout=300, env=environment)
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done.stdout
+
+    code = "import mmrefine; from mmengine.config import Config; cfg = Config.fromfile('mine.py'); print(mmrefine.__file__, cfg.teacher.type)"
+    assert answer('-c', code) == f'{site / "mmrefine/__init__.py"} FlowRefiner\n'
+    # weights that the wheel carries, too
+    assert 'frames: 1 pairs (1 made now)' in answer('-m', 'mmrefine', 'flow', 'frames', '--model', 'mine.py', '--iters', '1', '--no-video')
+    options = ['--cfg-options', 'video=frames', 'held_out=0', 'model.test_iters=1']
+    scores = answer(ROOT / 'tools/test.py', 'mine.py', site / 'mmrefine/.mim/configs/demo/raft_small_source.pth', *options)
+    assert 'refined' in scores

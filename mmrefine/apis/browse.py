@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 
-from mmrefine.config.load import fill_in
+from mmrefine.config.load import complete, hooks_of, name_of
 from mmrefine.errors import ConfigError, LabelStoreError, MMRefineError
 from mmrefine.evaluation import stored_cycle_error
 from mmrefine.fileio.atomic import write_failure
@@ -45,13 +45,9 @@ def browse_labels(cfg: Config, out: Optional[Union[str, Path]] = None, pairs: in
     if pairs < 1:
         raise ConfigError(f'--pairs must be at least 1, got {pairs}')
     each = cfg.get('scene') == 'each'
-    plain = Config(cfg.to_dict(), filename=cfg.filename)
-    if each:
-        plain.scene = 'all'
-    plain = fill_in(plain)
-    configs = [hook for hook in plain.get('custom_hooks') or [] if hook.get('type') == 'PseudoLabelHook']
+    configs = hooks_of(complete(cfg), 'PseudoLabelHook')
     if not configs:
-        raise ConfigError(f'{cfg.filename or "config"}: there is no PseudoLabelHook in custom_hooks, so it has no labels')
+        raise ConfigError(f'{name_of(cfg)}: there is no PseudoLabelHook in custom_hooks, so it has no labels')
     hook = HOOKS.build(configs[0])
     dataset = DATASETS.build(hook.dataset)
     units = dataset.units

@@ -18,6 +18,7 @@ import mmrefine
 from mmrefine.apis.named_models import load_named, official_kind, open_model
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.compat.official_checkpoints import convert_raft, convert_raft_checkpoint
+from mmrefine.config.load import name_of
 from mmrefine.errors import CheckpointError, ConfigError, MMRefineError
 from mmrefine.fileio.atomic import save_checkpoint, write_bytes, write_failure
 from mmrefine.models import FlowRefiner, build_estimator
@@ -85,7 +86,7 @@ def export_model(checkpoint: Union[str, Path],
     cfg = load_named(model)
     kind = official_kind(cfg)
     if to in ('official', 'torchvision') and kind is None:
-        raise ConfigError(f'{cfg.filename or "config"}: its network is not the official RAFT, whose encoder and colours differ from '
+        raise ConfigError(f'{name_of(cfg)}: its network is not the official RAFT, whose encoder and colours differ from '
                           "mmflow's, so its weights would run there and be wrong; use --to mmflow, or name the config it was refined with "
                           '(--model raft_small, --model raft_official)')
     refiner = open_model(cfg, checkpoint)

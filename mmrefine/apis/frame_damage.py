@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Tuple, Union
 
 from mmengine.config import Config
 
-from mmrefine.config.load import fill_in
+from mmrefine.config.load import fill_in, name_of
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import ConfigError, InputError, MMRefineError
 from mmrefine.fileio.atomic import write_failure, write_json
@@ -52,6 +52,9 @@ def check_scenes(scenes: Mapping[str, Path], out: Union[str, Path], skip_corrupt
         MMRefineError: the list cannot be written.
     """
     checks = {name: check_frames(path, Progress(f'looking at {name}: {{}} frames', None, log)) for name, path in scenes.items()}
+    for name, check in checks.items():
+        if check.interlaced:
+            log(f'{scenes[name]}: is interlaced; the missing lines of each frame are filled in (yadif)')
     bad = {name: check for name, check in checks.items() if check.corrupt}
     file = Path(out) / CORRUPT_FILE
     if not bad:
@@ -93,7 +96,7 @@ def skipping(cfg: Config, out: Union[str, Path], skip_corrupt: bool, log: Callab
     for keys, part in list(_frame_pairs(plain, ())):
         root = _at(filled, keys).get('data_root')
         if not isinstance(root, (str, Path)):
-            raise ConfigError(f'{cfg.filename or "config"}: {".".join(map(str, keys))} has no data_root; name the folder or video there')
+            raise ConfigError(f'{name_of(cfg)}: {".".join(map(str, keys))} has no data_root; name the folder or video there')
         wanted = _at(filled, keys).get('scenes', 'all')
         if str(root) not in looked_at:
             check_out(out, root)

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from torch import Tensor
 
 from mmrefine.config.check import check_config
-from mmrefine.config.load import load_config
+from mmrefine.config.load import building, load_config, name_of
 from mmrefine.errors import ConfigError, InputError
 from mmrefine.labeling import FlowLabeler
 from mmrefine.models import FlowRefiner, load_estimator
@@ -52,10 +52,11 @@ def init_model(config: Union[str, Path, Config],
         cfg = load_config(config)
     model = cfg.get('model')
     if not isinstance(model, dict) or 'type' not in model:
-        raise ConfigError(f'{cfg.filename or "config"}: has no model with a type; name the config of a flow network')
+        raise ConfigError(f'{name_of(cfg)}: has no model with a type; name the config of a flow network')
     if str(model['type']).rpartition('.')[2] != 'FlowRefiner':
         model = dict(type='FlowRefiner', estimator=model)
-    refiner: FlowRefiner = MODELS.build({'_scope_': 'mmrefine', **model})
+    with building(cfg):
+        refiner: FlowRefiner = MODELS.build({'_scope_': 'mmrefine', **model})
     if checkpoint is not None:
         load_estimator(refiner, checkpoint)
     refiner.cfg = cfg

@@ -8,7 +8,7 @@ from typing import Any, Callable, Iterator, NamedTuple, Optional, Union
 from mmengine.config import Config
 
 from mmrefine.apis.inference import init_model, usable_device
-from mmrefine.apis.scores import filled_for_test
+from mmrefine.config.load import complete, name_of
 from mmrefine.engine.judging.submission import LEADERBOARDS, submission_files
 from mmrefine.errors import ConfigError, MMRefineError
 from mmrefine.fileio.atomic import write_failure
@@ -50,10 +50,10 @@ def write_leaderboard(cfg: Config,
     if benchmark not in LEADERBOARDS:
         raise ConfigError(f'there is a leaderboard of {" and ".join(LEADERBOARDS)}, got {benchmark!r}')
     board = LEADERBOARDS[benchmark]
-    cfg = filled_for_test(cfg)
+    cfg = complete(cfg)
     root = next(_roots(cfg.to_dict(), board.dataset), None)
     if root is None:
-        raise ConfigError(f'{cfg.filename or "config"}: names no {board.dataset}, whose data_root would lead to the test set of '
+        raise ConfigError(f'{name_of(cfg)}: names no {board.dataset}, whose data_root would lead to the test set of '
                           f'{benchmark}; take a config of that benchmark, or inherit from one in configs/_base_/datasets')
     datasets = {part: DATASETS.build(dict(type=board.dataset, data_root=root, **settings)) for part, settings in board.parts.items()}
     device = usable_device(device)

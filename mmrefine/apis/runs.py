@@ -13,8 +13,8 @@ from mmrefine.apis.brief_runner import BriefRunner
 from mmrefine.apis.browse import browse_labels
 from mmrefine.apis.video_run import mark_finished, prepare_run
 from mmrefine.compat.checkpoints import load_checkpoint_file
-from mmrefine.config.check import check_config
-from mmrefine.config.load import fill_in
+from mmrefine.compat.config_names import carried_file
+from mmrefine.config.load import building, complete, hooks_of, name_of
 from mmrefine.engine import PseudoLabelHook, join_processes
 from mmrefine.errors import CheckpointError, ConfigError, MMRefineError
 from mmrefine.registry import DATASETS
@@ -58,7 +58,7 @@ def refine(video: Union[str, Path],
         print(f'{cfg.work_dir}: this run is finished already\n' + (f'guard: {reason}\n' if reason else '') + format_table(finished_report))
     reports = [finished_report] if finished_report else train(cfg, brief=True)
     if not reports:
-        raise ConfigError(f'{cfg.filename or "config"}: makes no report; give it a ReportHook in custom_hooks, or use train()')
+        raise ConfigError(f'{name_of(cfg)}: makes no report; give it a ReportHook in custom_hooks, or use train()')
     mark_finished(cfg.work_dir)
     return dict(reports[0], scenes=reports) if cfg.get('scene') == 'each' else reports[0]
 
@@ -138,7 +138,7 @@ def make_labels(cfg: Config, part: Tuple[int, int] = (1, 1), brief: bool = False
         runner = _build(one, brief)
         hooks = [hook for hook in runner.hooks if isinstance(hook, PseudoLabelHook)]
         if not hooks:
-            raise ConfigError(f'{cfg.filename or "config"}: there is no PseudoLabelHook in custom_hooks, so it labels nothing')
+            raise ConfigError(f'{name_of(cfg)}: there is no PseudoLabelHook in custom_hooks, so it labels nothing')
         runner.load_or_resume()
         for hook in hooks:
             root = hook.store_root(runner.work_dir, 0)
@@ -150,7 +150,7 @@ def make_labels(cfg: Config, part: Tuple[int, int] = (1, 1), brief: bool = False
 def _runs_of(cfg: Config) -> Iterator[Config]:
     """The runs that a config asks for, filled in and checked."""
     if not cfg.get('work_dir'):
-        raise ConfigError(f'{cfg.filename or "config"}: there is no work_dir; pass --work-dir')
+        raise ConfigError(f'{name_of(cfg)}: there is no work_dir; pass --work-dir')
     if cfg.get('scene') != 'each':
         yield _prepared(cfg)
         return
@@ -161,14 +161,9 @@ def _runs_of(cfg: Config) -> Iterator[Config]:
 
 
 def _scenes_of(cfg: Config) -> List[str]:
-    """The scenes of the data that the config labels, whatever scene it names."""
-    everything = Config(cfg.to_dict(), filename=cfg.filename)
-    everything.scene = 'all'
-    everything = fill_in(everything)
-    check_config(everything)
-    for hook in everything.get('custom_hooks') or []:
-        if hook.get('type') == 'PseudoLabelHook':
-            return list(DATASETS.build(hook['dataset']).scene_names)
+    """The scenes of the data that a config with ``scene='each'`` labels."""
+    for hook in hooks_of(complete(cfg), 'PseudoLabelHook'):
+        return list(DATASETS.build(hook['dataset']).scene_names)
     raise ConfigError(f"{cfg.filename}: scene='each' needs a PseudoLabelHook in custom_hooks, whose data set has the scenes")
 
 
@@ -183,18 +178,17 @@ def _prepared(cfg: Config) -> Config:
         CheckpointError: ``load_from`` cannot be read.
         ConfigError: labels from random weights were asked for.
     """
-    cfg = fill_in(cfg)
-    check_config(cfg)
+    cfg = complete(cfg)
     if cfg.get('resume'):
         latest = find_latest_checkpoint(cfg.work_dir) if Path(cfg.work_dir, 'last_checkpoint').is_file() else None
         cfg.resume = latest is not None
         if latest is not None:
             cfg.load_from = None
-    labels = any(hook.get('type') == 'PseudoLabelHook' for hook in cfg.get('custom_hooks') or [])
-    if labels and not cfg.get('load_from') and not cfg.resume:
-        raise ConfigError(f'{cfg.filename or "config"}: load_from is not set, so the labels would come from random weights; '
+    if hooks_of(cfg, 'PseudoLabelHook') and not cfg.get('load_from') and not cfg.resume:
+        raise ConfigError(f'{name_of(cfg)}: load_from is not set, so the labels would come from random weights; '
                           'add --cfg-options load_from=<checkpoint of the network>')
     if cfg.get('load_from') and not str(cfg.load_from).startswith(('http://', 'https://')):
+        cfg.load_from = str(carried_file(cfg.load_from))
         if not Path(cfg.load_from).is_file():
             raise CheckpointError(f'{cfg.load_from}: there is no such checkpoint (load_from of {cfg.filename}); '
                                   'put it there, or pass --cfg-options load_from=…')
@@ -206,8 +200,9 @@ def _prepared(cfg: Config) -> Config:
 
 def _train_one(cfg: Config, brief: bool) -> Optional[Dict[str, Any]]:
     runner = _build(cfg, brief)
-    _with_config_errors(cfg, lambda: runner.train_loop)  # opens no data, but builds data set and sampler
-    _with_config_errors(cfg, lambda: _build_optimizer(runner))
+    with building(cfg):
+        runner.train_loop  # opens no data, but builds data set and sampler
+        _build_optimizer(runner)
     runner.train()
     return read_report(runner.work_dir)
 
@@ -223,15 +218,6 @@ def _build_optimizer(runner: Runner) -> None:
 def _build(cfg: Config, brief: bool = False) -> Runner:
     """The runner; values that its parts refuse are the config's fault."""
     join_processes(cfg.get('launcher', 'none'))
-    return _with_config_errors(cfg, lambda: (BriefRunner if brief else Runner).from_cfg(cfg))
+    with building(cfg):
+        return (BriefRunner if brief else Runner).from_cfg(cfg)
 
-
-def _with_config_errors(cfg: Config, build: Callable[[], Any]) -> Any:
-    try:
-        return build()
-    except MMRefineError:
-        raise
-    except (ValueError, TypeError, KeyError, AssertionError) as error:  # MMEngine says much of it with assert
-        text = ' '.join(str(error).split())
-        raise ConfigError(f'{cfg.filename or "config"}: a part of it cannot be built ({type(error).__name__}: {text}); '
-                          'correct that value') from error

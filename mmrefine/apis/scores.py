@@ -7,13 +7,12 @@ from typing import Callable, Dict, Optional, Union
 from mmengine.config import Config
 
 from mmrefine.apis.inference import init_model, usable_device
-from mmrefine.config.check import check_config
-from mmrefine.config.load import fill_in
+from mmrefine.config.load import complete, hooks_of, name_of
 from mmrefine.engine.judging.judge import judge, open_group
 from mmrefine.errors import ConfigError
 from mmrefine.evaluation import Judged
 
-__all__ = ['filled_for_test', 'test_checkpoint']
+__all__ = ['test_checkpoint']
 
 
 def test_checkpoint(cfg: Config,
@@ -36,11 +35,11 @@ def test_checkpoint(cfg: Config,
         ConfigError: the config reports nothing.
         CheckpointError: a checkpoint that is missing, broken, unsafe, or of another network.
     """
-    cfg = filled_for_test(cfg)
-    hooks = [hook for hook in cfg.get('custom_hooks') or [] if hook.get('type') == 'ReportHook']
+    cfg = complete(cfg)
+    hooks = hooks_of(cfg, 'ReportHook')
     clips = cfg.get('clip_groups') or {}
     if not hooks and not clips:
-        raise ConfigError(f'{cfg.filename or "config"}: there is no ReportHook in custom_hooks, whose groups could be scored, and no '
+        raise ConfigError(f'{name_of(cfg)}: there is no ReportHook in custom_hooks, whose groups could be scored, and no '
                           'clip_groups')
     device = usable_device(device)
     model = init_model(cfg, checkpoint, device)
@@ -50,17 +49,3 @@ def test_checkpoint(cfg: Config,
         dataset, metrics = open_group(group)
         judged[name] = judge(model, dataset, device, batch_size, benchmark=True, metrics=metrics, what=name, log=log)
     return judged
-
-
-def filled_for_test(cfg: Config) -> Config:
-    """A checked copy with its references filled in; ``scene='each'`` becomes ``'all'``, as nothing is trained by scene.
-
-    Raises:
-        ConfigError: unknown keys, or references that lead nowhere.
-    """
-    cfg = Config(cfg.to_dict(), filename=cfg.filename)
-    if cfg.get('scene') == 'each':
-        cfg.scene = 'all'
-    cfg = fill_in(cfg)
-    check_config(cfg)
-    return cfg

@@ -9,8 +9,7 @@ from mmengine.config import Config
 
 import mmrefine
 from mmrefine.apis.inference import init_model, usable_device
-from mmrefine.config.check import check_config
-from mmrefine.config.load import fill_in
+from mmrefine.config.load import complete, name_of
 from mmrefine.engine.stage1.calibrated import calibrate_labeler, check_calibration
 from mmrefine.engine.stage1.run import label_fingerprint
 from mmrefine.errors import ConfigError
@@ -40,17 +39,13 @@ def calibrate_filters(cfg: Config, checkpoint: Optional[Union[str, Path]] = None
         NoLabelsError: no thresholds keep anything worth counting.
     """
     check_calibration(settings)
-    raw = Config(cfg.to_dict(), filename=cfg.filename)
-    if raw.get('scene') == 'each':
-        raw.scene = 'all'
-    cfg = fill_in(raw)
-    check_config(cfg)
+    raw, cfg = cfg, complete(cfg)
     numbers = [i for i, hook in enumerate(cfg.get('custom_hooks') or []) if hook.get('type') == 'PseudoLabelHook']
     if not numbers:
-        raise ConfigError(f'{cfg.filename or "config"}: there is no PseudoLabelHook in custom_hooks, so it has no filters to calibrate')
+        raise ConfigError(f'{name_of(cfg)}: there is no PseudoLabelHook in custom_hooks, so it has no filters to calibrate')
     weights = checkpoint or cfg.get('load_from')
     if not weights:
-        raise ConfigError(f'{cfg.filename or "config"}: load_from is not set, and random weights cannot be calibrated for; '
+        raise ConfigError(f'{name_of(cfg)}: load_from is not set, and random weights cannot be calibrated for; '
                           'name a checkpoint after the config')
     hook = HOOKS.build(cfg.custom_hooks[numbers[0]].to_dict())
     device = usable_device(device)

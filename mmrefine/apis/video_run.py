@@ -9,11 +9,12 @@ from mmengine.config import Config
 
 from mmrefine.apis.frame_damage import skipping
 from mmrefine.apis.model_names import NAMED_MODELS
-from mmrefine.apis.named_models import find_weights, load_named, readable_weights
-from mmrefine.compat.checkpoints import state_dict_of
-from mmrefine.config.load import override
+from mmrefine.apis.named_models import find_weights, load_named, official_kind
+from mmrefine.compat.checkpoints import load_checkpoint_file
+from mmrefine.compat.official_checkpoints import stock_names
+from mmrefine.config.load import name_of, override
 from mmrefine.errors import ConfigError, InputError, MMRefineError
-from mmrefine.fileio.atomic import json_bytes, save_checkpoint, write_bytes, write_failure
+from mmrefine.fileio.atomic import write_failure, write_json
 from mmrefine.fileio.digest import digest_of_state
 from mmrefine.values import brief
 
@@ -21,7 +22,6 @@ __all__ = ['RUN_FILE', 'default_out', 'mark_finished', 'prepare_run']
 
 # in the folder of results: the settings of its run, and whether it is finished
 RUN_FILE = 'run.json'
-START_FILE = 'start.pth'
 # what may change between two halves of one run; video and weights are compared apart
 _FREE = ('video', 'work_dir', 'resume', 'load_from', 'launcher', 'num_workers', 'experiment_name', 'log_level')
 
@@ -41,7 +41,7 @@ def prepare_run(video: Union[str, Path],
                 log: Callable[[str], None] = print) -> Tuple[Config, bool]:
     """The config of a run on a video, ready for :func:`~mmrefine.apis.train` or :func:`~mmrefine.apis.make_labels`.
 
-    Every frame is looked at; official weights are renamed to ``<out>/start.pth``; the settings are kept in ``<out>/run.json``.
+    Every frame is read; the settings are kept in ``<out>/run.json``.
 
     Args:
         video: a video file, a folder of frames, or a folder of such folders and files.
@@ -65,7 +65,7 @@ def prepare_run(video: Union[str, Path],
     values = {**(overrides or {}), 'video': str(video)}
     cfg = load_named(model)
     if 'video' not in cfg:
-        raise ConfigError(f'{cfg.filename or "config"}: has no key video, so it is not for a video of yours (mmrefine flow and export take '
+        raise ConfigError(f'{name_of(cfg)}: has no key video, so it is not for a video of yours (mmrefine flow and export take '
                           f'it); take one of {", ".join(NAMED_MODELS)}, or a config that inherits from configs/_base_/datasets/video.py')
     cfg = override(cfg, values)
     folder = Path(out) if out is not None else default_out(video)
@@ -74,16 +74,11 @@ def prepare_run(video: Union[str, Path],
     address = str(checkpoint or cfg.get('load_from') or '')
     if address.startswith(('http://', 'https://')):  # MMEngine fetches it, and the loader of the run judges it
         cfg.load_from = digest = address
-        weights = None
     else:
-        start = find_weights(cfg, checkpoint)
-        weights, renamed = readable_weights(cfg, start)
-        digest = digest_of_state(state_dict_of(weights, str(start)))
-        cfg.load_from = str(folder / START_FILE if renamed else start)
+        cfg.load_from = str(find_weights(cfg, checkpoint))
+        digest = digest_of_state(stock_names(load_checkpoint_file(cfg.load_from), official_kind(cfg), cfg.load_from))
     settings = dict(video=str(Path(video).resolve()), weights=digest, config=_settings(cfg))
     finished = resume and _check_folder(folder, settings)
-    if weights is not None and cfg.load_from == str(folder / START_FILE):
-        save_checkpoint(cfg.load_from, weights)
     cfg.resume = bool(resume or cfg.get('resume'))
     _write(folder, settings, finished)
     return cfg, finished
@@ -125,7 +120,7 @@ def _has_made_something(folder: Path) -> bool:
     The record is older than all of them, so that a killed run has one. A run that failed before it made anything leaves its record too,
     and may be begun again with the settings that its error asked for.
     """
-    return any(path.name == 'report.json' or path.suffix in ('.png', '.pth') and path.name != START_FILE for path in folder.rglob('*'))
+    return any(path.name == 'report.json' or path.suffix in ('.png', '.pth') for path in folder.rglob('*'))
 
 
 def _differences(old: Any, new: Any, key: str = '') -> Iterator[Tuple[str, Any, Any]]:
@@ -154,6 +149,6 @@ def _read(folder: Path) -> Optional[Dict[str, Any]]:
 
 def _write(folder: Path, settings: Mapping[str, Any], finished: bool) -> None:
     try:
-        write_bytes(folder / RUN_FILE, json_bytes(dict(settings=dict(settings), finished=finished)))
+        write_json(folder / RUN_FILE, dict(settings=dict(settings), finished=finished))
     except OSError as error:
         raise MMRefineError(write_failure(folder / RUN_FILE, error)) from error

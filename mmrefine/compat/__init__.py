@@ -15,6 +15,9 @@ says what is changed, why, and which test fails once the entry can go.
   file holds are allowed (``checkpoints.py``): the log buffer, numpy's array and number parts, the one-cycle schedule.
   The file's ``getattr`` is answered by a function that knows six names only. Safe loading stays on. Can go when
   ``test_mmengine_cannot_resume_without_the_allow_list`` fails.
+* **``mmrefine::`` in a config's ``_base_`` (F17).** mmengine takes the names of its own packages only. Right after
+  ``mmengine.config`` is imported, its ``Config`` is taught to find ours (``config_names.py``). Can go when
+  ``test_mmengine_does_not_know_the_name_of_mmrefine`` fails.
 * **Two warnings silenced by their text.** ``pkg_resources is deprecated``: mmengine's ``mmflow::`` needs it, and
   ``tools/doctor.py`` checks for setuptools<81 instead. ``torch.meshgrid``: mmflow's RAFT calls it without an indexing.
   Can go when ``test_the_silenced_warnings_still_exist`` fails.

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -24,7 +24,7 @@ from mmrefine.compat.checkpoints import state_dict_of
 from mmrefine.errors import CheckpointError
 
 __all__ = [
-    'LAYOUTS', 'Layout', 'convert_raft', 'convert_raft_checkpoint', 'detect_raft', 'raft_names'
+    'LAYOUTS', 'Layout', 'convert_raft', 'convert_raft_checkpoint', 'detect_raft', 'raft_names', 'stock_names'
 ]
 
 LAYOUTS = ('mmrefine', 'princeton', 'torchvision')
@@ -241,3 +241,31 @@ def convert_raft_checkpoint(checkpoint: Mapping[str, Any],
         return dict(state_dict=state, meta=meta), layout
     prefix = 'module.' if to == 'princeton' else ''
     return {prefix + name: tensor for name, tensor in state.items()}, layout
+
+
+def stock_names(checkpoint: Mapping[str, Any], net_type: Optional[str], source: str) -> Dict[str, Tensor]:
+    """The weights in a checkpoint of a network of ours, those of an official RAFT file under our names.
+
+    Args:
+        checkpoint: bare weights, or a training checkpoint, of any flow network.
+        net_type: ``'Basic'`` or ``'Small'`` if the network that wants them is one of the two official RAFTs, else None.
+        source: file name, for error messages.
+
+    Raises:
+        CheckpointError: no weights, or those of an official RAFT for a network that is another.
+    """
+    state = state_dict_of(dict(checkpoint), source)
+    prefix = _strip(state)
+    try:
+        layout = detect_raft(name[len(prefix):] for name in state)
+    except CheckpointError:
+        return state  # of another family, whose loader knows what is wrong with it
+    if layout.name == 'mmrefine':
+        return state
+    if layout.net_type != net_type:
+        model = 'raft_small' if layout.net_type == 'Small' else 'raft_official'
+        raise CheckpointError(
+            f'{source}: holds the official {layout.net_type} RAFT ({layout.name} names), and the network of the config is '
+            f'another; take a config that inherits from configs/_base_/models/{model}.py, or add --model {model}')
+    weights: Dict[str, Tensor] = convert_raft_checkpoint(checkpoint, 'mmrefine', source)[0]['state_dict']
+    return weights

@@ -1,6 +1,6 @@
-"""What happens when a library that we stand on gets imported: operators stood in for, classes allow-listed.
+"""What happens when a library that we stand on gets imported: operators stood in for, classes and names allowed.
 
-Nothing is imported here: a finder at the head of ``sys.meta_path`` waits for two names, so ``import mmrefine`` stays
+Nothing is imported here: a finder at the head of ``sys.meta_path`` waits for three names, so ``import mmrefine`` stays
 instant and works (for ``tools/doctor.py``) in an environment that is broken.
 """
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 import sys
 import warnings
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 from typing import Optional, Sequence
 
@@ -41,8 +41,16 @@ def _no_compiler() -> str:
     return 'n/a'
 
 
+class _ConfigLoader(SourceFileLoader):
+    """Loads mmengine's config module, and lets it know the configs of mmrefine (F17)."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        super().exec_module(module)
+        _accept_own_names(module)
+
+
 class _PlatformFinder(MetaPathFinder):
-    """Steps in at the import of ``mmcv.ops`` (F7) and of mmengine's checkpoint module (F8)."""
+    """Steps in at the import of ``mmcv.ops`` (F7) and of mmengine's checkpoint (F8) and config (F17) modules."""
 
     def find_spec(self,
                   fullname: str,
@@ -52,6 +60,11 @@ class _PlatformFinder(MetaPathFinder):
             return ModuleSpec(fullname, _StandInLoader(), origin='mmrefine.compat.mmcv_ops')
         if fullname == 'mmengine.runner.checkpoint':
             _allow_checkpoint_classes()
+        if fullname == 'mmengine.config.config':
+            spec = PathFinder.find_spec(fullname, path)
+            if spec is not None and spec.origin is not None:
+                spec.loader = _ConfigLoader(fullname, spec.origin)
+            return spec
         return None  # the ordinary finders go on
 
 
@@ -59,15 +72,21 @@ def _allow_checkpoint_classes() -> None:
     importlib.import_module('mmrefine.compat.checkpoints').allow_checkpoint_classes()
 
 
-def install_stand_ins() -> None:
-    """Make ``mmcv.ops`` importable beside mmcv-lite, and mmengine able to resume; calling it twice changes nothing.
+def _accept_own_names(module: ModuleType) -> None:
+    importlib.import_module('mmrefine.compat.config_names').accept_own_names(getattr(module, 'Config'))
 
-    A full mmcv, or an ``mmcv.ops`` that is imported already, is left alone.
+
+def install_stand_ins() -> None:
+    """Make ``mmcv.ops`` importable beside mmcv-lite, mmengine able to resume, and ``mmrefine::`` a name of configs.
+
+    A full mmcv, or an ``mmcv.ops`` that is imported already, is left alone; calling it twice changes nothing.
     """
     if not any(isinstance(finder, _PlatformFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _PlatformFinder())
     if 'mmengine.runner.checkpoint' in sys.modules:
         _allow_checkpoint_classes()
+    if hasattr(sys.modules.get('mmengine.config.config'), 'Config'):
+        _accept_own_names(sys.modules['mmengine.config.config'])
 
 
 def is_stand_in(module: ModuleType) -> bool:

@@ -64,6 +64,8 @@ def config_problems(cfg: Config) -> List[str]:
     # a stock config: mmflow's own classes, which only its network is taken from
     if plain.get('default_scope') not in (None, 'mmrefine'):
         return []
+    if 'default_scope' not in plain and 'estimator' not in (plain.get('model') or {}):
+        plain.pop('model', None)  # a stock config of a network alone: mmflow's business, as an estimator is
     problems = [*_top_level_problems(plain), *_value_problems(plain, '', Runner, plain)]
     for where, part in _dicts(plain, ''):
         problems += _problems(plain, where, part) if isinstance(part.get('type'), str) else _untyped_problems(plain, where, part)

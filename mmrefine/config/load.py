@@ -2,40 +2,82 @@
 from __future__ import annotations
 
 import difflib
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 from mmengine.config import Config
 
-from mmrefine.compat.stock import stock_config_root
-from mmrefine.config.check import REFERENCE, RUNNER_KEYS, UNTYPED, config_problems, value_at
-from mmrefine.errors import ConfigError
+from mmrefine.compat.config_names import config_file
+from mmrefine.config.check import REFERENCE, RUNNER_KEYS, UNTYPED, check_config, config_problems, value_at
+from mmrefine.errors import ConfigError, MMRefineError
 from mmrefine.values import brief
 
-__all__ = ['fill_in', 'load_config', 'override']
+__all__ = ['building', 'complete', 'fill_in', 'hooks_of', 'load_config', 'name_of', 'override']
 
 
 def load_config(path: Union[str, Path], overrides: Optional[Mapping[str, Any]] = None) -> Config:
     """The config of a file with overrides merged in and all keys checked; references are not filled in, see :func:`fill_in`.
 
     Args:
-        path: a config file, or ``mmflow::<name>`` for a stock config.
+        path: a config file, ``mmrefine::<name>`` for a config that comes with mmrefine, or ``mmflow::<name>`` for a
+            stock config.
         overrides: values by dotted key, as ``--cfg-options`` gives them.
 
     Raises:
         ConfigError: no such file, a file that cannot be read as a config, unknown classes and keys (all of them at once).
     """
-    file = Path(path)
-    if str(path).startswith('mmflow::'):
-        file = stock_config_root() / str(path).partition('::')[2]
+    file = config_file(str(path)) if '::' in str(path) else Path(path)
     if not file.is_file():
         raise ConfigError(f'{path}: there is no such config file; see the configs/ folder for those that exist')
     try:
         cfg = Config.fromfile(str(file))
     except Exception as error:  # whatever a config file may raise: it is code
-        raise ConfigError(f'{path}: cannot be read as a config ({type(error).__name__}: {_one_line(error)}); '
-                          'correct the file') from error
+        reason = ' '.join(str(error).split())
+        if isinstance(error, ConfigError):  # a name in _base_ that leads nowhere
+            raise ConfigError(f'{path}: _base_ is invalid: {reason}') from error
+        raise ConfigError(f'{path}: cannot be read as a config ({type(error).__name__}: {reason}); correct the file') from error
     return override(cfg, overrides)
+
+
+def name_of(cfg: Config) -> str:
+    """What a message calls a config: its file, if it has one."""
+    return str(cfg.filename or 'config')
+
+
+def complete(cfg: Config) -> Config:
+    """A checked copy with its references filled in; ``scene='each'`` is read as ``'all'``.
+
+    Raises:
+        ConfigError: references that lead nowhere, unknown keys, or values of another type.
+    """
+    cfg = Config(cfg.to_dict(), filename=cfg.filename)
+    if cfg.get('scene') == 'each':
+        cfg.scene = 'all'
+    cfg = fill_in(cfg)
+    check_config(cfg)
+    return cfg
+
+
+@contextmanager
+def building(cfg: Config) -> Iterator[None]:
+    """While the parts of a config are built: what their constructors and MMEngine refuse is a mistake in the config.
+
+    Raises:
+        ConfigError: names the file, and says what was refused.
+    """
+    try:
+        yield
+    except MMRefineError:
+        raise
+    except (AssertionError, KeyError, TypeError, ValueError) as error:  # MMEngine asserts much of it
+        raise ConfigError(f'{name_of(cfg)}: a part of it cannot be built ({type(error).__name__}: {" ".join(str(error).split())}); '
+                          'correct that value') from error
+
+
+def hooks_of(cfg: Config, kind: str) -> List[Any]:
+    """The configs of the custom hooks of a type, such as ``'PseudoLabelHook'``."""
+    return [hook for hook in cfg.get('custom_hooks') or [] if hook.get('type') == kind]
 
 
 def override(cfg: Config, overrides: Optional[Mapping[str, Any]] = None) -> Config:
@@ -60,7 +102,7 @@ def override(cfg: Config, overrides: Optional[Mapping[str, Any]] = None) -> Conf
                                 f"_base_ = '{cfg.filename or '<this config>'}'")
     problems += config_problems(cfg)
     if problems:
-        raise ConfigError(f'{cfg.filename or "config"}: ' + '; '.join(dict.fromkeys(problems)))
+        raise ConfigError(f'{name_of(cfg)}: ' + '; '.join(dict.fromkeys(problems)))
     return cfg
 
 
@@ -153,14 +195,10 @@ def fill_in(cfg: Config) -> Config:
 
     result = {key: filled(value, key) if key != 'estimator' else value for key, value in plain.items()}
     if problems:
-        raise ConfigError(f'{cfg.filename or "config"}: ' + '; '.join(_first_of_each_remedy(problems)))
+        raise ConfigError(f'{name_of(cfg)}: ' + '; '.join(_first_of_each_remedy(problems)))
     return Config(result, filename=cfg.filename)
 
 
 def _first_of_each_remedy(problems: Sequence[str]) -> List[str]:
     """One key that is not set is reported once, however many places need it."""
     return list({problem.partition(' needs ')[2] or problem: problem for problem in reversed(problems)}.values())[::-1]
-
-
-def _one_line(error: BaseException) -> str:
-    return ' '.join(str(error).split())

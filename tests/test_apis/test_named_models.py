@@ -8,10 +8,11 @@ import pytest
 import torch
 from small_trees import ROOT
 
-from mmrefine.apis import inference_flow, open_model
+from mmrefine.apis import inference_flow, init_model, make_labels, open_model
 from mmrefine.apis.model_names import NAMED_MODELS
-from mmrefine.apis.named_models import config_root, find_config, find_weights, load_named, model_lines, official_kind
+from mmrefine.apis.named_models import find_config, find_weights, load_named, model_lines, official_kind
 from mmrefine.compat.checkpoints import load_checkpoint_file
+from mmrefine.compat.config_names import own_config_root
 from mmrefine.compat.official_checkpoints import convert_raft_checkpoint
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import CheckpointError, ConfigError
@@ -35,7 +36,7 @@ def test_every_name_leads_to_a_config_for_a_video_whose_network_is_what_it_says(
 
 def test_a_config_is_found_by_its_path_from_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert config_root() == ROOT / 'configs'
+    assert own_config_root() == ROOT / 'configs'
     for text in ('configs/refine/pwcnet_sintel.py', 'refine/pwcnet_sintel.py'):
         assert find_config(text) == ROOT / 'configs/refine/pwcnet_sintel.py'
     (tmp_path / 'mine.py').write_text('')
@@ -75,6 +76,21 @@ def test_official_weights_are_renamed_on_the_fly(layout, tmp_path):
     for other, hint in (('raft_official', 'raft_small'), ('raft', 'raft_small')):
         with pytest.raises(CheckpointError, match=f'holds the official Small RAFT .{layout} names.* add --model {hint}'):
             open_model(other, tmp_path / 'official.pth')
+
+
+def test_load_from_takes_an_official_file_as_the_command_does(trees, tmp_path):
+    save_checkpoint(tmp_path / 'official.pth', convert_raft_checkpoint(load_checkpoint_file(DEMO_WEIGHTS), 'princeton')[0])
+    values = {'video': str(trees['video']), 'held_out': 0., 'model.test_iters': 1, 'labeler.view.scales': (1., ), 'labeler.balance': None}
+    stores = []
+    for name, path in (('ours', DEMO_WEIGHTS), ('official', tmp_path / 'official.pth')):
+        cfg = load_named('demo', {**values, 'load_from': str(path)})
+        cfg.work_dir = str(tmp_path / name)
+        store, = make_labels(cfg)
+        stores.append({file.relative_to(store): file.read_bytes() for file in store.rglob('*.png')})
+    assert stores[0] == stores[1] and len(stores[0]) > 1
+    models = [init_model(load_named('demo'), path) for path in (DEMO_WEIGHTS, tmp_path / 'official.pth')]
+    states = [model.state_dict() for model in models]
+    assert states[0].keys() == states[1].keys() and all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
 
 def test_weights_of_another_network_are_refused_with_their_file(tmp_path):

@@ -12,8 +12,8 @@ from helpers_cli import DEMO_WEIGHTS, error_of, status_of
 
 from mmrefine.apis import export as exporting
 from mmrefine.apis import export_model, open_model
-from mmrefine.apis.named_models import config_root
 from mmrefine.compat.checkpoints import load_checkpoint_file
+from mmrefine.compat.config_names import own_config_root
 from mmrefine.compat.official_checkpoints import convert_raft, detect_raft
 from mmrefine.fileio.atomic import save_checkpoint
 from mmrefine.report import write_report
@@ -91,7 +91,7 @@ def test_onnx_gives_the_flow_of_the_network(tmp_path, capfd):
     for name in exporting.ONNX_PACKAGES:
         pytest.importorskip(name)
     config = tmp_path / 'quick.py'
-    config.write_text(f"_base_ = '{config_root()}/demo/raft_small_video.py'\nmodel = dict(test_iters=2)\n")
+    config.write_text(f"_base_ = '{own_config_root()}/demo/raft_small_video.py'\nmodel = dict(test_iters=2)\n")
     done = export_model(DEMO_WEIGHTS, 'onnx', tmp_path / 'out.onnx', config, (61, 83))
     assert not capfd.readouterr().err  # torch's exporter speaks of operators that are not asked for
     assert 0 <= done.difference <= exporting.NEARLY and (tmp_path / 'out.onnx').stat().st_size > 10**6

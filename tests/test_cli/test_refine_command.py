@@ -12,8 +12,8 @@ from helpers_cli import DEMO_WEIGHTS, SIZE, error_of, rendered, status_of, video
 
 import mmrefine
 from mmrefine.apis import runs as training
-from mmrefine.apis.named_models import config_root
 from mmrefine.compat.checkpoints import load_checkpoint_file
+from mmrefine.compat.config_names import own_config_root
 from mmrefine.compat.official_checkpoints import convert_raft_checkpoint
 from mmrefine.config.load import load_config
 from mmrefine.engine import SelfTrainingLoop
@@ -162,7 +162,7 @@ def test_quick_is_for_a_cpu_and_a_set_value_wins(monkeypatch, tmp_path):
     assert seen == {'resume': True, 'skip_corrupt': False, 'max_iters': 50, 'batch_size': 4, 'model.train_iters': 8, 'model.test_iters': 12,
                     'num_workers': 0, 'optim_wrapper.type': 'BFloat16OptimWrapper'}  # yapf: disable
     for name in ('raft_small', 'raft', 'raft_official'):
-        config = config_root() / 'refine' / f'{name}_video.py'
+        config = own_config_root() / 'refine' / f'{name}_video.py'
         values = {key: value for key, value in seen.items() if key not in ('resume', 'skip_corrupt')}
         assert load_config(config, dict(values, video='a.mp4')).model.test_iters == 12
     assert status_of('refine', 'a.mp4', '--quick', '--model', 'demo') == 0
@@ -209,7 +209,7 @@ def test_what_is_wrong_is_one_sentence_before_anything_is_made(tmp_path, monkeyp
 
 
 def test_a_run_can_be_prepared_from_a_config_object(video, tmp_path):
-    cfg = load_config(config_root() / 'demo/raft_small_video.py')
+    cfg = load_config(own_config_root() / 'demo/raft_small_video.py')
     prepared, finished = training.prepare_run(video, cfg, tmp_path, DEMO_WEIGHTS)
     assert (prepared.video, prepared.work_dir, prepared.load_from, finished) == (str(video), str(tmp_path), str(DEMO_WEIGHTS), False)
     with pytest.raises(ConfigError, match='has no key .nothing.'):

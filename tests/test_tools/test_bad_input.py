@@ -199,7 +199,7 @@ def test_a_broken_video(failed, tmp_path):
     (tmp_path / 'video.avi').write_bytes(data[:len(data) // 2])
     found = failed(SMALL_VIDEO, video=tmp_path / 'video.avi')
     assert found.startswith(f'{tmp_path / "video.avi"}: the video cannot be used')
-    assert f'(truncated: its RIFF part ends at byte {len(data)}' in found
+    assert '(truncated: ' in found
 
 
 def test_a_missing_checkpoint(failed, tmp_path):

@@ -12,8 +12,10 @@ from mmengine.logging import print_log
 from mmengine.model import revert_sync_batchnorm
 from torch import Tensor, nn
 
-from mmrefine.compat.checkpoints import load_checkpoint_file, state_dict_of
+from mmrefine.compat.checkpoints import load_checkpoint_file
+from mmrefine.compat.official_checkpoints import stock_names
 from mmrefine.errors import CheckpointError, ConfigError
+from mmrefine.models.networks import OfficialRAFTEncoder
 from mmrefine.registry import MODELS
 
 # what stands before the stock keys in a training checkpoint of ours
@@ -108,7 +110,8 @@ def load_estimator(refiner: nn.Module, path: Union[str, Path]) -> None:
 
     Args:
         refiner: a :class:`FlowRefiner`.
-        path: a stock mmflow checkpoint, a ``refined.pth``, or a training checkpoint of a FlowRefiner.
+        path: a stock mmflow checkpoint, a ``refined.pth``, a training checkpoint of a FlowRefiner, or an official RAFT
+            file (of its authors or of torchvision), whose weights are renamed.
 
     Raises:
         CheckpointError: a file that is missing, broken or unsafe, or weights of another network; it names the keys.
@@ -128,10 +131,11 @@ def estimator_state(refiner: nn.Module, checkpoint: Mapping[str, Any], source: s
     Raises:
         CheckpointError: weights of another network; it names keys.
     """
-    state = state_dict_of(dict(checkpoint), source)
+    network = refiner.get_submodule('estimator')
+    encoder = getattr(network, 'encoder', None)
+    state = stock_names(checkpoint, encoder.net_type if isinstance(encoder, OfficialRAFTEncoder) else None, source)
     if any(key.startswith(_PREFIX) for key in state):
         state = {key[len(_PREFIX):]: value for key, value in state.items() if key.startswith(_PREFIX)}
-    network = refiner.get_submodule('estimator')
     wanted = network.state_dict()
     missing, unexpected, reshaped = _differences(state, wanted)
     if missing or unexpected or reshaped:
