@@ -115,7 +115,7 @@ def both_flows(network: nn.Module,
         memory = FrameMemory(0) if memory is None else memory
         features = memory.encode(lambda frame: _encode(network, frame), frames, [*names[0], *names[1]], size)
     matching, context = features
-    # frame 2 looks at frame 1
+    # the other way, frame 2 is compared with frame 1
     other = matching.roll(len(frames1), dims=0)
     return _in_groups(network, matching, other, context, start, settings, mirrored=True)[-1]
 
