@@ -33,15 +33,16 @@ def refiner_of(family):
     network = model.get('estimator', model)
     refiner = FlowRefiner(estimator=network, test_iters=None if family == 'pwc' else ITERS).eval()
     if family == 'gma':
-        torch.nn.init.constant_(refiner.estimator.decoder.aggregator.gamma,
-                                1.)  # 0 at the start: attention would not show
+        # 0 at the start: attention would not show
+        torch.nn.init.constant_(refiner.estimator.decoder.aggregator.gamma, 1.)
     return refiner
 
 
 @pytest.fixture
 def build_calm(build_raft):
-    """Builds a small RAFT whose random weights move no more than such small frames could: float32 sums depend on their
-    order."""
+    """Builds a small RAFT whose random weights move no more than such small frames could:
+    float32 sums depend on their order.
+    """
 
     def build(**settings):
         refiner = build_raft(test_iters=ITERS, **settings).eval()
@@ -209,8 +210,8 @@ def test_asked_for_a_number_of_iterations_it_gives_what_a_network_with_that_numb
     for flows in (found, teacher.estimate_both(*pair, *given, iters=ITERS + 2)):
         assert all(torch.equal(ours, theirs) for ours, theirs in zip(flows, wanted_both))
     # and nothing stays of it
-    assert refiner.test_iters == ITERS and all(
-        torch.equal(*two) for two in zip(each_by_itself(refiner, *pair, *given), usual))
+    assert (refiner.test_iters == ITERS
+            and all(torch.equal(*two) for two in zip(each_by_itself(refiner, *pair, *given), usual)))
 
 
 def test_a_number_of_iterations_holds_along_a_video_within_a_limit_and_for_a_network_that_goes_its_own_way(small):
