@@ -15,7 +15,7 @@ import mmrefine.labeling  # noqa: F401  (registers)
 from mmrefine.errors import ConfigError, InputError
 from mmrefine.registry import BALANCERS, DENSIFIERS, FILTERS, LABELERS, TEACHER_VIEWS
 from mmrefine.structures import FlowEstimator
-from mmrefine.values import as_count, as_range, as_share, as_size, brief, check_values, misfits
+from mmrefine.values import as_choice, as_count, as_number, as_range, as_share, as_size, brief, check_values, misfits
 
 VIEW = dict(type='CascadeView')
 
@@ -131,14 +131,28 @@ def test_a_long_value_is_cut():
     (lambda: as_count('a.b', 1.5), 'a.b must be a whole number, at least 1, got 1.5'),
     (lambda: as_count('a.b', True), 'a.b must be a whole number, at least 1, got True'),
     (lambda: as_count('a.b', 'x', 0), "a.b must be a whole number, at least 0, got 'x'"),
+    (lambda: as_number('a.b', -1), 'a.b must be finite and not negative, got -1'),
+    (lambda: as_number('a.b', float('inf')), 'a.b must be finite and not negative, got inf'),
+    (lambda: as_number('a.b', float('nan')), 'a.b must be finite and not negative, got nan'),
+    (lambda: as_number('a.b', True), 'a.b must be finite and not negative, got True'),
+    (lambda: as_number('a.b', 0, '(0, inf)', ' px'), 'a.b must be finite and above 0, got 0 px'),
+    (lambda: as_number('a.b', .5, '[1, inf)'), 'a.b must be finite and at least 1, got 0.5'),
+    (lambda: as_number('a.b', 0, '(0, 1]'), r'a.b must lie in \(0, 1\], got 0'),
+    (lambda: as_number('a.b', 1, '[0, 1)'), r'a.b must lie in \[0, 1\), got 1'),
+    (lambda: as_choice('a.b', 'x', ('y', 'z')), "a.b must be 'y' or 'z', got 'x'"),
     (lambda: as_share('a.b', 'x'), r"a.b must lie in \[0, 1\], got 'x'"),
     (lambda: as_share('a.b', float('nan')), r'a.b must lie in \[0, 1\], got nan'),
     (lambda: as_range('a.b', 5), r'a.b must be \(lowest, highest\), got 5'),
     (lambda: as_size('a.b', 5), r'a.b must be \(height, width\) in px, each at least 2, got 5'),
 ])
-def test_a_value_that_cannot_be_meant_is_named(check, said):
+def test_an_invalid_value_is_named(check, said):
     with pytest.raises(ConfigError, match=f'^{said}$'):
         check()
+
+
+def test_an_end_in_square_brackets_is_allowed_and_any_number_becomes_a_float():
+    assert [as_number('a', 0), as_number('a', 1, '(0, 1]'), as_number('a', 1, '[1, 2)')] == [0., 1., 1.]
+    assert type(as_number('a', 1)) is float and as_choice('a', 'y', ('y', 'z')) == 'y'
 
 
 @pytest.mark.parametrize('registry, config, said', [

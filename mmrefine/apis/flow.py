@@ -154,14 +154,14 @@ class _Maker:
     @torch.no_grad()
     def __call__(self, frames: FrameSource, index: int) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Flow ``(H, W, 2)`` px, confidence ``(H, W)`` in [0, 1], and where the motion is hidden ``(H, W)`` bool."""
-        pair = [as_frames([frames[i]], self.device) for i in (index, index + 1)]
+        one, two = (as_frames([frames[i]], self.device) for i in (index, index + 1))
         names = [(str(frames.path), frames.name(i)) for i in (index, index + 1)]
-        look = self.view.look(self.teacher, PairBatch(*pair, names=(names[:1], names[1:])))
+        look = self.view.look(self.teacher, PairBatch(one, two, names=(names[:1], names[1:])))
         forward, backward = look.flow_fw.float(), look.flow_bw.float()
         if not bool(torch.isfinite(forward).all() and torch.isfinite(backward).all()):
             raise TeacherError(f'{frames.path}: the motion from {names[0][1]} to {names[1][1]} is nan or infinite; check that the '
                                'checkpoint is sound and belongs to the model')
-        ctx = PairContext(pair[0], pair[1], forward, backward)
+        ctx = PairContext(one, two, forward, backward)
         sure, back = self.sure(ctx)[0, 0], self.comes_back(ctx)[0, 0]
         return forward[0].permute(1, 2, 0).contiguous().cpu().numpy(), sure.cpu().numpy(), back.cpu().numpy() == 0
 
