@@ -1,7 +1,7 @@
 """Which look is right: EPE of single looks, of the cascade and of rules that choose between looks without truth,
 on pairs with truth.
 
-    python benchmarks/arbitration.py --checkpoint checkpoints/raft-small-mmrefine.pth --pairs ../shared/data/flow_pairs
+    python benchmarks/arbitration.py --checkpoint checkpoints/raft-small-mmrefine.pth --pairs PAIRS
 
 Pairs: every `A-img0.ppm A-img1.ppm A-gt.flo` below --pairs, and any `frame_0001.png frame_0002.png frame_0001.flo` and
 `frame10.png frame11.png flow10.flo`; and always rendered ones, slow and fast, some of them enlarged three times. EPE in

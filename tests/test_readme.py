@@ -124,7 +124,7 @@ def test_every_module_class_and_option_that_a_page_names_exists(page, options):
         program = next(name for name in options if command.startswith(name))
         for line in command.splitlines()[:1]:
             missing += [f'{option} of {program}' for option in OPTION.findall(line) if option not in options[program]]
-    everything = set().union(*options.values()) | {'--part'}
+    everything = set().union(*options.values())
     missing += [option for option in OPTION.findall(joined) if option not in everything]
     assert not missing
 
