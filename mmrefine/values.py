@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterator, Mapping, Sequence, Tuple, Union, get_arg
 from mmrefine.errors import ConfigError
 
 __all__ = [
-    'as_choice', 'as_count', 'as_number', 'as_range', 'as_share', 'as_size', 'as_strength', 'brief', 'check_values', 'functions_of',
+    'as_choice', 'as_count', 'as_number', 'as_range', 'as_share', 'as_size', 'brief', 'check_values', 'functions_of',
     'is_number', 'misfits'
 ]
 
@@ -184,14 +184,7 @@ def as_choice(name: str, value: Any, choices: Sequence[str]) -> str:
 
 def as_share(name: str, value: Any) -> float:
     """A share or a chance, in [0, 1]."""
-    return as_strength(name, value, 1)
-
-
-def as_strength(name: str, value: Any, highest: float) -> float:
-    """The half-width of a uniform range, in [0, highest]."""
-    if not is_number(value) or not 0 <= value <= highest:
-        raise ConfigError(f'{name} must lie in [0, {highest:g}], got {value!r}')
-    return float(value)
+    return as_number(name, value, '[0, 1]')
 
 
 def as_range(name: str, value: Any) -> Tuple[float, float]:
@@ -199,7 +192,7 @@ def as_range(name: str, value: Any) -> Tuple[float, float]:
     try:
         lowest, highest = (float(end) for end in value)
     except (TypeError, ValueError):
-        raise ConfigError(f'{name} must be (lowest, highest), got {value!r}') from None
+        lowest = highest = float('nan')
     if not lowest <= highest:
         raise ConfigError(f'{name} must be (lowest, highest), got {value!r}')
     return lowest, highest

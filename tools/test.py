@@ -12,9 +12,8 @@ from typing import List, Optional
 from mmrefine.apis.commands import add_config_options, config_of, run_command
 from mmrefine.apis.leaderboard import write_leaderboard
 from mmrefine.apis.scores import test_checkpoint
-from mmrefine.errors import MMRefineError
 from mmrefine.evaluation import Judged
-from mmrefine.fileio.atomic import write_failure, write_json
+from mmrefine.fileio.atomic import write_errors, write_json
 from mmrefine.report import benchmark_table, score_table
 
 
@@ -40,10 +39,8 @@ def main(argv: Optional[List[str]] = None) -> int:
     table = benchmark_table(scores, figures)
     print(*([table, ''] if table else []), score_table(scores, figures), sep='\n')
     if args.out:
-        try:
+        with write_errors(args.out):
             write_json(args.out, dict(config=args.config, checkpoint=args.checkpoint, groups=scores))
-        except OSError as error:
-            raise MMRefineError(write_failure(args.out, error)) from error
     return 0
 
 

@@ -21,9 +21,5 @@ class BriefRunner(Runner):
         logger = super().build_logger(log_level, log_file, **kwargs)
         for handler in logger.handlers:
             if not isinstance(handler, logging.FileHandler):
-                handler.addFilter(_is_no_page)
+                handler.addFilter(lambda record: not str(record.msg).startswith(_PAGES))
         return logger
-
-
-def _is_no_page(record: logging.LogRecord) -> bool:
-    return not str(record.msg).startswith(_PAGES)

@@ -10,9 +10,9 @@ import torch
 from mmengine.config import Config
 
 from mmrefine.config.load import complete, hooks_of, name_of
-from mmrefine.errors import ConfigError, LabelStoreError, MMRefineError
+from mmrefine.errors import ConfigError, LabelStoreError
 from mmrefine.evaluation import stored_cycle_error
-from mmrefine.fileio.atomic import write_failure
+from mmrefine.fileio.atomic import write_errors
 from mmrefine.fileio.images import write_image
 from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.geometry import color_residual
@@ -66,10 +66,8 @@ def browse_labels(cfg: Config, out: Optional[Union[str, Path]] = None, pairs: in
         # one scale for all pictures of the scene; every fourth pixel of every fourth row tells it
         scale = sequence_scale(_kept_motion(store.read(key))[::4, ::4] for key in keys)
         sheet = label_sheet(title, (_row(store, dataset[i], units[i].backward_key) for i in chosen), scale)
-        try:
+        with write_errors(path):
             write_image(path, sheet)
-        except OSError as error:
-            raise MMRefineError(write_failure(path, error)) from error
         sheets.append(path)
     return sheets
 

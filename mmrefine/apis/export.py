@@ -7,6 +7,7 @@ import tempfile
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 
@@ -20,7 +21,7 @@ from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.compat.official_checkpoints import convert_raft, convert_raft_checkpoint
 from mmrefine.config.load import name_of
 from mmrefine.errors import CheckpointError, ConfigError, MMRefineError
-from mmrefine.fileio.atomic import save_checkpoint, write_bytes, write_failure
+from mmrefine.fileio.atomic import save_checkpoint, write_bytes, write_errors
 from mmrefine.models import FlowRefiner, build_estimator
 from mmrefine.structures import as_frames
 from mmrefine.synthetic import render_clip
@@ -160,12 +161,7 @@ class _Pair(nn.Module):
 
 
 def _check_onnx() -> None:
-    missing = []
-    for name in ONNX_PACKAGES:
-        try:
-            importlib.import_module(name)
-        except ImportError:
-            missing.append(name)
+    missing = [name for name in ONNX_PACKAGES if find_spec(name) is None]
     if missing:
         raise ConfigError(f'--to onnx needs {", ".join(missing)}, which mmrefine does not install by itself; run: pip install '
                           f'{" ".join(missing)}')
@@ -207,8 +203,6 @@ def _export_onnx(refiner: FlowRefiner, path: Path, size: Tuple[int, int]) -> flo
     difference = _most(wanted, torch.from_numpy(found))
     if difference > NEARLY:
         raise MMRefineError(f'{path}: not written, because ONNX Runtime gives a flow that differs by {difference:g} px; use --to mmflow')
-    try:
+    with write_errors(path, CheckpointError):
         write_bytes(path, data)
-    except OSError as error:
-        raise CheckpointError(write_failure(path, error)) from error
     return difference

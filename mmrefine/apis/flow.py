@@ -1,10 +1,9 @@
 """The motion of a whole video, on disk: flow, how sure it is, what is hidden, and a video to look at."""
 from __future__ import annotations
 
-import importlib
 import io
-import json
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
@@ -17,10 +16,11 @@ from mmrefine.apis.frame_damage import check_out, check_scenes
 from mmrefine.apis.inference import usable_device
 from mmrefine.apis.named_models import open_model
 from mmrefine.engine.runtime.progress import Progress
-from mmrefine.errors import ConfigError, InputError, MMRefineError, TeacherError
-from mmrefine.fileio.atomic import remove_leftovers, write_bytes, write_failure, write_json
+from mmrefine.errors import ConfigError, InputError, TeacherError
+from mmrefine.fileio.atomic import remove_leftovers, write_bytes, write_errors, write_json
 from mmrefine.fileio.flow_io import read_flow, write_flow
 from mmrefine.fileio.images import read_image, read_input, write_image
+from mmrefine.fileio.records import read_record
 from mmrefine.fileio.video.frame_check import FrameCheck
 from mmrefine.fileio.video.frames import FrameSource
 from mmrefine.fileio.video.reader import list_scenes, open_frames
@@ -118,7 +118,7 @@ def flow_of_video(video: Union[str, Path],
     """
     if format not in FORMATS:
         raise ConfigError(f'the format of flow files must be one of {", ".join(FORMATS)}, got {format!r}')
-    if format == 'flo5' and not _is_installed('h5py'):
+    if format == 'flo5' and find_spec('h5py') is None:
         raise ConfigError('--format flo5 needs h5py, which is not installed; take --format flo, which holds the same motion, or run: '
                           'pip install h5py')
     device = usable_device(device)
@@ -156,7 +156,7 @@ class _Maker:
         """Flow ``(H, W, 2)`` px, confidence ``(H, W)`` in [0, 1], and where the motion is hidden ``(H, W)`` bool."""
         pair = [as_frames([frames[i]], self.device) for i in (index, index + 1)]
         names = [(str(frames.path), frames.name(i)) for i in (index, index + 1)]
-        look = self.view.look(self.teacher, PairBatch(*pair, names=(names[:1], names[1:])))
+        look = self.view.look(self.teacher, PairBatch(pair[0], pair[1], names=(names[:1], names[1:])))
         forward, backward = look.flow_fw.float(), look.flow_bw.float()
         if not bool(torch.isfinite(forward).all() and torch.isfinite(backward).all()):
             raise TeacherError(f'{frames.path}: the motion from {names[0][1]} to {names[1][1]} is nan or infinite; check that the '
@@ -180,7 +180,7 @@ def _flow_of_scene(scene: str, path: Path, check: FrameCheck, folder: Path, make
     if record is None:
         record = dict(settings=settings, video=str(path), scene=scene, size=list(frames.size), pairs=len(pairs), rate=check.rate,
                       times={frames.name(i): time for i, time in enumerate(check.times)}, max_motion=None, complete=False)
-        _write_json(folder / RECORD, record)
+        _save(folder, record)
     remove_leftovers(folder)
     sample = [pairs[i] for i in sorted({int(i) for i in np.linspace(0, len(pairs) - 1, min(SAMPLE, len(pairs)))})]
     todo = [pair for pair in pairs if not pair.is_there()]
@@ -190,26 +190,29 @@ def _flow_of_scene(scene: str, path: Path, check: FrameCheck, folder: Path, make
     _make(first, frames, maker, progress)
     if record['max_motion'] is None:
         record['max_motion'] = sequence_scale(_read_flow(pair.flow)[::4, ::4] for pair in sample)
-        _write_json(folder / RECORD, record)
+        _save(folder, record)
     _make([pair for pair in todo if pair not in first], frames, maker, lambda done: progress(len(first) + done))
     out_video = folder / VIDEO if draw else None
     if out_video is not None and (made or not out_video.is_file()):
         _draw(out_video, pairs, frames, record['max_motion'], check.rate or FOLDER_RATE, scene, log)
     if not record['complete']:
-        _write_json(folder / RECORD, dict(record, complete=True))
+        _save(folder, dict(record, complete=True))
     return FlowFolder(scene, folder, len(pairs), made, record['max_motion'], out_video)
+
+
+def _save(folder: Path, record: Mapping[str, Any]) -> None:
+    with write_errors(folder / RECORD):
+        write_json(folder / RECORD, record)
 
 
 def _make(pairs: Iterable[_Pair], frames: FrameSource, maker: _Maker, step: Callable[[int], None]) -> None:
     """The files of these pairs."""
     for done, pair in enumerate(pairs, start=1):
         flow, sure, hidden = maker(frames, pair.index)
-        try:
+        with write_errors(pair.flow):
             _write_flow(pair.flow, flow)
             write_image(pair.confidence, np.round(255 * sure).astype(np.uint8))
             write_image(pair.occlusion, np.where(hidden, 255, 0).astype(np.uint8))
-        except OSError as error:
-            raise MMRefineError(write_failure(pair.flow, error)) from error
         step(done)
 
 
@@ -248,14 +251,10 @@ def _record(folder: Path, settings: Mapping[str, Any]) -> Optional[Dict[str, Any
     Raises:
         ConfigError: the files there were made otherwise; names what differs.
     """
-    path = folder / RECORD
-    if not path.is_file():
+    record = read_record(folder / RECORD, 'a record of mmrefine flow', ('settings', ), 'choose another --out')
+    if record is None:
         return None
-    try:
-        record: Dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
-        old = record['settings']
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f'{path}: is not a record of mmrefine flow ({type(error).__name__}); choose another --out') from error
+    old = record['settings']
     changes = [f'{key} was {old.get(key)}, is {value}' for key, value in settings.items() if old.get(key) != value]
     if changes and not any((folder / 'flow').glob('*')):
         return None  # of a command that failed before its first flow, which must not stand in the way of the next
@@ -263,18 +262,3 @@ def _record(folder: Path, settings: Mapping[str, Any]) -> Optional[Dict[str, Any
         raise ConfigError(f'{folder}: holds flow that was made otherwise ({"; ".join(changes)}); choose another --out, or delete that '
                           'folder')
     return record
-
-
-def _is_installed(package: str) -> bool:
-    try:
-        importlib.import_module(package)
-    except ImportError:
-        return False
-    return True
-
-
-def _write_json(path: Path, record: Mapping[str, Any]) -> None:
-    try:
-        write_json(path, record)
-    except OSError as error:
-        raise MMRefineError(write_failure(path, error)) from error

@@ -8,8 +8,8 @@ from mmengine.config import Config
 
 from mmrefine.config.load import fill_in, name_of
 from mmrefine.engine.runtime.progress import Progress
-from mmrefine.errors import ConfigError, InputError, MMRefineError
-from mmrefine.fileio.atomic import write_failure, write_json
+from mmrefine.errors import ConfigError, InputError
+from mmrefine.fileio.atomic import write_errors, write_json
 from mmrefine.fileio.video.frame_check import FrameCheck, check_frames, name_ranges
 from mmrefine.fileio.video.reader import list_scenes
 
@@ -55,17 +55,13 @@ def check_scenes(scenes: Mapping[str, Path], out: Union[str, Path], skip_corrupt
     bad = {name: check for name, check in checks.items() if check.corrupt}
     file = Path(out) / CORRUPT_FILE
     if not bad:
-        try:
+        with write_errors(file):
             file.unlink(missing_ok=True)  # of a damaged copy that was replaced since
-        except OSError as error:
-            raise MMRefineError(write_failure(file, error)) from error
         return checks
     record = {name: dict(path=scenes[name], frames=check.frames, corrupt=[vars(frame) for frame in check.corrupt])
               for name, check in bad.items()}
-    try:
+    with write_errors(file):
         write_json(file, record)
-    except OSError as error:
-        raise MMRefineError(write_failure(file, error)) from error
     for name, check in bad.items():
         story = f'{scenes[name]}: {len(check.corrupt)} of {check.frames} frames are corrupt: {name_ranges(check.corrupt)}'
         if not skip_corrupt:

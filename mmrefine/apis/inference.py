@@ -142,7 +142,7 @@ def label_pair(model: FlowEstimator,
         thirds = list(_pair(model, frame1, frame3, names=('frame1', 'frame3'))[1])
     between = [NamedFrame(_pair(model, frame1, frame, names=('frame1', f'middles[{i}]'))[1][0])
                for i, frame in enumerate(middles)]
-    return part.label_pairs(model, PairBatch(*frames, thirds=thirds, middles=[between]))[0].forward
+    return part.label_pairs(model, PairBatch(frames[0], frames[1], thirds=thirds, middles=[between]))[0].forward
 
 
 def _pair(model: Any, frame1: Any, frame2: Any, where: str = '', names: Sequence[str] = ('frame1', 'frame2')) -> List[Tensor]:

@@ -10,8 +10,8 @@ from mmengine.config import Config
 from mmrefine.apis.inference import init_model, usable_device
 from mmrefine.config.load import complete, name_of
 from mmrefine.engine.judging.submission import LEADERBOARDS, submission_files
-from mmrefine.errors import ConfigError, MMRefineError
-from mmrefine.fileio.atomic import write_failure
+from mmrefine.errors import ConfigError
+from mmrefine.fileio.atomic import write_errors
 from mmrefine.fileio.leaderboard_zip import write_submission
 from mmrefine.registry import DATASETS
 
@@ -60,10 +60,8 @@ def write_leaderboard(cfg: Config,
     model = init_model(cfg, checkpoint, device)
     files = (submission_files(model, dataset, part, benchmark == 'kitti', device, log) for part, dataset in datasets.items())
     path = Path(out) / f'{benchmark}.zip'
-    try:
+    with write_errors(path):
         return Submission(path, write_submission(path, chain.from_iterable(files)), board.flows)
-    except OSError as error:
-        raise MMRefineError(write_failure(path, error)) from error
 
 
 def _roots(node: Any, dataset: str) -> Iterator[str]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Union
+from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
@@ -16,7 +16,7 @@ from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.compat.config_names import carried_file
 from mmrefine.config.load import building, complete, hooks_of, name_of
 from mmrefine.engine import PseudoLabelHook, join_processes
-from mmrefine.errors import CheckpointError, ConfigError, MMRefineError
+from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.registry import DATASETS
 from mmrefine.report import format_table, read_report, summary_table
 
@@ -220,4 +220,3 @@ def _build(cfg: Config, brief: bool = False) -> Runner:
     join_processes(cfg.get('launcher', 'none'))
     with building(cfg):
         return (BriefRunner if brief else Runner).from_cfg(cfg)
-

@@ -13,9 +13,10 @@ from mmrefine.apis.named_models import find_weights, load_named, official_kind
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.compat.official_checkpoints import stock_names
 from mmrefine.config.load import name_of, override
-from mmrefine.errors import ConfigError, InputError, MMRefineError
-from mmrefine.fileio.atomic import write_failure, write_json
+from mmrefine.errors import ConfigError
+from mmrefine.fileio.atomic import write_errors, write_json
 from mmrefine.fileio.digest import digest_of_state
+from mmrefine.fileio.records import read_record
 from mmrefine.values import brief
 
 __all__ = ['RUN_FILE', 'default_out', 'mark_finished', 'prepare_run']
@@ -135,20 +136,9 @@ def _differences(old: Any, new: Any, key: str = '') -> Iterator[Tuple[str, Any, 
 
 
 def _read(folder: Path) -> Optional[Dict[str, Any]]:
-    path = folder / RUN_FILE
-    if not path.is_file():
-        return None
-    try:
-        record = json.loads(path.read_text(encoding='utf-8'))
-    except ValueError as error:
-        raise InputError(f'{path}: is not JSON ({error}); delete the folder and run again') from error
-    if not isinstance(record, dict) or not {'settings', 'finished'} <= set(record):
-        raise InputError(f'{path}: is not the record of a run of mmrefine; choose another --out')
-    return record
+    return read_record(folder / RUN_FILE, 'the record of a run of mmrefine', ('settings', 'finished'), 'choose another --out')
 
 
 def _write(folder: Path, settings: Mapping[str, Any], finished: bool) -> None:
-    try:
+    with write_errors(folder / RUN_FILE):
         write_json(folder / RUN_FILE, dict(settings=dict(settings), finished=finished))
-    except OSError as error:
-        raise MMRefineError(write_failure(folder / RUN_FILE, error)) from error

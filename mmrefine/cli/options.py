@@ -64,15 +64,13 @@ def add_set(parser: argparse.ArgumentParser) -> None:
 
 def at_least_1(text: str) -> int:
     """A whole number above 0."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'it must be a whole number, at least 1, got {text!r}')
-    return int(text)
+    return at_least_0(text, 1)
 
 
-def at_least_0(text: str) -> int:
+def at_least_0(text: str, least: int = 0) -> int:
     """A whole number, 0 too."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f'it must be a whole number, at least 0, got {text!r}')
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f'must be a whole number, at least {least}, got {text!r}')
     return int(text)
 
 
