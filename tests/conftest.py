@@ -1,6 +1,7 @@
 """What all tests share: seeds, and the folder of real inputs."""
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 from typing import Iterator
@@ -9,6 +10,10 @@ import numpy as np
 import pytest
 import torch
 from mmengine.registry import DefaultScope
+
+# A GPU gives other bytes than a CPU, and forked processes cannot use one: only `MMREFINE_TEST_GPU=1 pytest tests/test_gpu.py` does.
+if not os.environ.get('MMREFINE_TEST_GPU'):
+    os.environ['CUDA_VISIBLE_DEVICES'] = ''
 
 # fixtures that several folders of tests share: small_runs.material, small_trees.trees and weights
 pytest_plugins = ['small_runs', 'small_trees']

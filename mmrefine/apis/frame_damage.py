@@ -52,6 +52,9 @@ def check_scenes(scenes: Mapping[str, Path], out: Union[str, Path], skip_corrupt
         MMRefineError: the list cannot be written.
     """
     checks = {name: check_frames(path, Progress(f'looking at {name}: {{}} frames', None, log)) for name, path in scenes.items()}
+    for name, check in checks.items():
+        if check.interlaced:
+            log(f'{scenes[name]}: is interlaced; the missing lines of each frame are filled in (yadif)')
     bad = {name: check for name, check in checks.items() if check.corrupt}
     file = Path(out) / CORRUPT_FILE
     if not bad:

@@ -6,7 +6,7 @@ from mmrefine.geometry.color import color_residual, lab, lab_residual, luma
 from mmrefine.geometry.compression import jpeg_loss, jpeg_quality
 from mmrefine.geometry.cycle import cycle_consistent, cycle_error, cycle_tolerance
 from mmrefine.geometry.exposure import match_exposure, match_local_exposure
-from mmrefine.geometry.grid import pixel_grid, resize, resize_flow, sample
+from mmrefine.geometry.grid import pixel_grid, resize, resize_flow, sample, sample_scaled
 from mmrefine.geometry.known_warp import SMALLEST_SIDE, KnownWarp, Patch, known_warp, random_warp
 from mmrefine.geometry.pad import FramePad
 from mmrefine.geometry.query_windows import query_grid, query_windows
@@ -21,6 +21,6 @@ __all__ = [
     'chain_error', 'color_residual', 'compose', 'compose_all', 'composite_error', 'composite_tolerance', 'cycle_consistent',
     'cycle_error', 'cycle_tolerance', 'jpeg_loss', 'jpeg_quality', 'known_warp', 'lab', 'lab_residual', 'landing_claims',
     'landing_points', 'lands_inside', 'luma', 'match_exposure', 'match_local_exposure', 'pieced_motion', 'pixel_grid', 'query_grid',
-    'query_windows', 'random_ellipse', 'random_similarity', 'random_warp', 'resize', 'resize_flow', 'sample', 'smooth_motion',
-    'texture_strength'
+    'query_windows', 'random_ellipse', 'random_similarity', 'random_warp', 'resize', 'resize_flow', 'sample', 'sample_scaled',
+    'smooth_motion', 'texture_strength'
 ]

@@ -38,8 +38,19 @@ def sample(image: Tensor, points: Tensor, padding: str = 'zeros', mode: str = 'b
     height, width = image.shape[-2:]
     # grid_sample wants [-1, 1] from first to last pixel centre; a one-pixel axis has nothing else
     scale = points.new_tensor([max(width - 1, 1), max(height - 1, 1)]).view(1, 2, 1, 1)
-    grid = (2 * points / scale - 1).permute(0, 2, 3, 1)
-    return F.grid_sample(image, grid, mode=mode, padding_mode=padding, align_corners=True)
+    return sample_scaled(image, (2 * points / scale - 1).permute(0, 2, 3, 1), padding, mode)
+
+
+def sample_scaled(image: Tensor, points: Tensor, padding: str = 'zeros', mode: str = 'bilinear') -> Tensor:
+    """Values of an image at scaled positions; otherwise as :func:`sample`.
+
+    Args:
+        image: ``(B, C, H, W)``.
+        points: ``(B, h, w, 2)``, (x, y): -1 is the first pixel centre, 1 the last.
+        padding: as for :func:`sample`.
+        mode: likewise.
+    """
+    return F.grid_sample(image, points, mode=mode, padding_mode=padding, align_corners=True)
 
 
 def resize(image: Tensor, size: Tuple[int, int]) -> Tensor:

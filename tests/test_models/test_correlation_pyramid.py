@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mmrefine.models.raft_fast.correlation import Correlation, corr_bytes
+from mmrefine.models.raft_fast.correlation import Correlation, _chunk_bytes, corr_bytes
 from mmrefine.models.raft_fast.update_gates import UpdateGates
 
 
@@ -54,6 +54,22 @@ def test_rows_are_compared_in_chunks_that_give_the_whole(monkeypatch):
     monkeypatch.setattr(torch, 'bmm', lambda a, b: seen.append(len(a)) or product(a, b))
     torch.testing.assert_close(corr(flow), whole, rtol=0, atol=1e-6)
     assert seen == [26] * 9 * 4  # 2 * 9 rows, two at a time, on 4 levels
+
+
+@pytest.mark.parametrize('size', [(9, 13), (17, 22), (8, 8), (8, 40)])  # some levels of one row or column, which has no outside
+def test_the_way_of_a_gpu_gives_the_same_windows(size):
+    feat1, feat2 = features(*size)
+    for spread in (.5, 3., 100.):
+        flow = spread * torch.randn(2, 2, *size)
+        corr = Correlation(feat1, feat2, 4, 3, max_bytes=2**40)
+        found, wanted = corr._sampled(flow), corr(flow)
+        assert found.is_contiguous(memory_format=torch.channels_last)
+        torch.testing.assert_close(found, wanted, rtol=0, atol=2e-4)
+
+
+def test_a_gpu_takes_pieces_as_large_as_the_limit_leaves():
+    assert _chunk_bytes('cpu', 2**40) == _chunk_bytes('cuda', -5) == _chunk_bytes('cuda', 2**20) == 2**23
+    assert _chunk_bytes('cuda', 2**30) == 2**30 and _chunk_bytes('cuda', 2**40) == 2**31
 
 
 def test_the_predicted_bytes_are_those_of_mmflows_pyramid():

@@ -51,10 +51,11 @@ def test_one_scene_is_labelled_trained_on_and_reported(alley):
 
 def test_training_without_labels_has_guard_report_and_checkpoint(weights, tmp_path):
     """A folder of frames, and none of stage 1: no labels are asked for, and nothing is said about any."""
-    write_clips(tmp_path, range(3), 6, SIZE)
+    write_clips(tmp_path, range(1), 6, SIZE)
     options = ['--cfg-options', f'video={tmp_path / "frames"}', f'load_from={weights["small"]}', f'crop_size={SIZE}', 'max_iters=2',
                'held_out=0.2', 'num_workers=0', 'model.train_iters=2', 'model.test_iters=2', 'default_hooks.logger.interval=1',
-               'custom_hooks.0.pairs=2', 'custom_hooks.0.warps=1', 'custom_hooks.0.general=0', 'custom_hooks.1.pictures=1']
+               'custom_hooks.0.pairs=2', 'custom_hooks.0.warps=1', 'custom_hooks.0.general=0', 'custom_hooks.0.steps=[1.]',
+               'custom_hooks.1.pictures=1', 'custom_hooks.1.extremes=0']
     assert status_of('train', ROOT / 'configs/baselines/raft_small_photometric.py', '--work-dir', tmp_path / 'run', *options) == 0
     report = report_of(tmp_path / 'run')
     assert report['guard']['verdict'] in ('student', 'teacher') and report['guard']['held_out']['share'] == 0.2

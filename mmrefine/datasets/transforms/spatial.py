@@ -80,7 +80,7 @@ class RandomCrop(BaseTransform):
             one size.
 
     Raises:
-        ConfigError: a value that cannot be meant.
+        ConfigError: an invalid value.
         InputError: the frame is smaller than the crop.
     """
 

@@ -89,7 +89,9 @@ class _Pass:
     packets: List[_Packet] = field(default_factory=list)
     stamps: List[Optional[int]] = field(default_factory=list)
     checksums: List[int] = field(default_factory=list)
-    flagged: Dict[Optional[int], str] = field(default_factory=dict)
+    keys: List[bool] = field(default_factory=list)
+    flagged: Dict[Optional[int], str] = field(default_factory=dict)  # timestamp -> why
+    doubts: Dict[int, str] = field(default_factory=dict)  # the same by number in order of output, which may come late
     size: Tuple[int, int] = (0, 0)
     interlaced: bool = False
     cut: Optional[str] = None
@@ -104,15 +106,25 @@ class _Pass:
                 messages.take()  # what is said while a file is opened is of no frame
                 self._read(stream, messages)
                 promised, rate = stream.stream.frames - self._left_out, stream.stream.average_rate
-                base = stream.stream.time_base
+                base = float(stream.stream.time_base or 0)
             finally:
                 stream.close()
         if self.cut or len(self.checksums) < 2:
             raise self._unusable(f'truncated: {self.cut}' if self.cut else '')
-        stamps = [stamp for stamp in self.stamps if stamp is not None]
-        if len(stamps) < len(self.stamps) or any(one >= two for one, two in zip(stamps, stamps[1:])) or base is None:
-            return self._without_stamps(None if rate is None else float(rate), promised)
-        return self._with_stamps(stamps, float(base), None if rate is None else float(rate), promised)
+        checksums: Dict[int, Optional[int]]
+        frames = self._in_order()
+        if frames is None:  # frames are known by their number alone
+            base, checksums, why = 1 / float(rate or 25), dict(enumerate(self.checksums)), self._damage_by_number()
+        else:
+            why = self._damage(set(frames), min(frames))
+            checksums = {**dict.fromkeys(why), **frames}
+        every = sorted(checksums)
+        starts = sorted(packet.shown for packet in self.packets
+                        if packet.is_key and packet.shown is not None and not packet.failure)
+        seconds = [round((stamp - every[0]) * base, 6) for stamp in every]
+        corrupt = {number: why[stamp] for number, stamp in enumerate(every) if stamp in why}
+        return VideoIndex(self.size, None if frames is None else every, seconds, [checksums[stamp] for stamp in every],
+                          starts, corrupt, None if rate is None else float(rate), promised, self.interlaced)
 
     def _read(self, stream: VideoStream, messages: Messages) -> None:
         self._left_out = 0
@@ -127,9 +139,10 @@ class _Pass:
             elif said or not last_is_whole:
                 self.cut = self._shortage(stream, end, said or 'the last packet is incomplete')
             frames, failure = stream.decode(packet)
-            failure = messages.take() or failure or (said if packet.size else None)
+            failure = messages.take() or failure or said or ('an incomplete packet' if packet.is_corrupt else None)
             if failure and packet.size and not packet.is_discard:
                 self.packets[-1].failure = failure
+                self.doubts[len(self.checksums)] = failure
             for frame in frames:
                 self._add(frame, stream)
             self.step(len(self.checksums))
@@ -152,27 +165,29 @@ class _Pass:
         self.stamps.append(frame.pts)
         self.checksums.append(Decoded(frame, frame).checksum())
         self.interlaced |= frame.interlaced_frame
+        self.keys.append(frame.key_frame)
         if frame.is_corrupt:
-            self.flagged[frame.pts] = 'flagged as damaged by the decoder'
+            self.flagged[frame.pts] = self.doubts[len(self.keys) - 1] = 'flagged as damaged by the decoder'
 
-    def _with_stamps(self, stamps: List[int], base: float, rate: Optional[float], promised: int) -> VideoIndex:
-        corrupt = self._damage(set(stamps), stamps[0])
-        checksums: Dict[int, Optional[int]] = dict.fromkeys(corrupt)
-        checksums.update(zip(stamps, self.checksums))
-        every = sorted(checksums)
-        starts = sorted(packet.shown for packet in self.packets
-                        if packet.is_key and packet.shown is not None and not packet.failure)
-        numbers = {stamp: number for number, stamp in enumerate(every)}
-        return VideoIndex(self.size, every, [round((stamp - every[0]) * base, 6) for stamp in every],
-                          [checksums[stamp] for stamp in every], starts,
-                          {numbers[stamp]: why for stamp, why in sorted(corrupt.items())}, rate, promised,
-                          self.interlaced)
+    def _in_order(self) -> Optional[Dict[int, int]]:
+        """Checksum by timestamp; None if the timestamps cannot be relied on.
 
-    def _without_stamps(self, rate: Optional[float], promised: int) -> VideoIndex:
-        count = len(self.checksums)
-        corrupt = {number: self.flagged[stamp] for number, stamp in enumerate(self.stamps) if stamp in self.flagged}
-        seconds = [round(number / (rate or 25.), 6) for number in range(count)]
-        return VideoIndex(self.size, None, seconds, list(self.checksums), [], corrupt, rate, promised, self.interlaced)
+        Damage can make a decoder hand out a frame too late, after one that is shown later; such a frame is lost.
+        """
+        found: Dict[int, int] = {}
+        latest: Optional[int] = None
+        for stamp, checksum in zip(self.stamps, self.checksums):
+            if stamp is not None and (latest is None or stamp > latest):
+                found[stamp], latest = checksum, stamp
+        return found if len(found) == len(self.stamps) or (self.doubts and None not in self.stamps) else None
+
+    def _damage_by_number(self) -> Dict[int, str]:
+        """The damage of frames without timestamps."""
+        found: Dict[int, str] = {}
+        for number, is_key in enumerate(self.keys):
+            if number in self.doubts or (number - 1 in found and not is_key):
+                found[number] = self.doubts.get(number, 'predicted from a damaged frame')
+        return found
 
     def _damage(self, there: Set[int], first: int) -> Dict[int, str]:
         """Timestamps of what is damaged or predicted from it, from the first good frame on; also of packets that

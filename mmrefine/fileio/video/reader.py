@@ -178,7 +178,7 @@ class VideoFrames(FrameSource):
             if frame is None:
                 return False
             at = self._next if stamps is None else bisect.bisect_left(stamps, frame.raw.pts or 0)
-            self._next = at + 1
+            self._next = max(self._next, at + 1)  # damage can make a frame come late
             if at > index:
                 return False
             if at >= index - 1 and at < len(self):

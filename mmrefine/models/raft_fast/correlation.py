@@ -2,16 +2,20 @@
 from __future__ import annotations
 
 import math
-from typing import List, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmrefine.geometry import sample_scaled
+
 # float32: half precision would move the matches by more than the cycle threshold of a label
 _BYTES = 4
-# gathered features that wait for their scalar products; more than a cache holds is slower, not faster
+# gathered features that wait for their scalar products: on a CPU more than a cache holds is slower, not faster
 _CHUNK_BYTES = 8 * 2**20
+# a GPU would spend its time on starting kernels for so little: it takes what the limit leaves, up to this
+_GPU_CHUNK_BYTES = 2 * 2**30
 
 
 def corr_bytes(queries: int, size: Tuple[int, int], levels: int) -> List[int]:
@@ -55,6 +59,7 @@ class Correlation:
         cells = batch * height * width
         sizes = corr_bytes(cells, self.size, levels)
         self.first_kept = next(level for level in range(levels + 1) if sum(sizes[level:]) <= max_bytes)
+        self.left = max_bytes - sum(sizes[self.first_kept:])
         # the products are divided by sqrt(C)
         feat1, feat2 = feat1.float() / channels**0.5, feat2.float()
         self.queries = feat1.permute(0, 2, 3, 1).reshape(cells, channels) if self.first_kept else None
@@ -63,6 +68,7 @@ class Correlation:
         shapes = [(height >> level, width >> level) for level in range(levels)]
         self.kept = [_Level(cells, *shape, 2 * radius + 2, feat1.device) for shape in shapes[self.first_kept:]]
         self.fine: List[Tensor] = []
+        self.scaled: Optional[_ScaledWindows] = None
         if mirrored and self.first_kept == 0:
             half = batch // 2
             _fill_mirrored(self.kept, _columns(feat1[:half]).mT, _columns(feat2[:half]))
@@ -86,6 +92,8 @@ class Correlation:
             ``(B, levels * (2 * radius + 1) ** 2, H, W)`` float32, channels last in memory; within a level the x of the
             window changes slower than its y.
         """
+        if flow.device.type != 'cpu' and not self.fine:
+            return self._sampled(flow)
         batch, _, height, width = flow.shape
         y, x = torch.meshgrid(
             torch.arange(height, device=flow.device), torch.arange(width, device=flow.device), indexing='ij')
@@ -102,6 +110,17 @@ class Correlation:
                 around.interpolate(kept.read(around, self.order), found[:, level])
         return found.view(batch, height, width, -1).permute(0, 3, 1, 2)
 
+    def _sampled(self, flow: Tensor) -> Tensor:
+        """The same with all levels kept, in a quarter of the operations, each of which a GPU has to start."""
+        if self.scaled is None:
+            self.scaled = _ScaledWindows(self.kept, self.size, self.radius, flow)
+        batch, _, height, width = flow.shape
+        centers = (flow.flip(1) + self.scaled.cells).permute(0, 3, 2, 1).reshape(-1, 1, 1, 2)
+        found = [sample_scaled(level.grids[:, None], torch.addcmul(window, centers, scale)).view(len(centers), -1)
+                 for level, window, scale in zip(self.kept, self.scaled.windows, self.scaled.scales)]
+        windows = torch.cat(found, dim=1).view(batch, width, height, -1).permute(0, 3, 2, 1)
+        return windows.contiguous(memory_format=torch.channels_last)
+
     def _compare(self, feat2: Tensor, centers: Tensor, out: Tensor) -> None:
         """Windows of a level that is not kept; ``feat2 (B, h, w, C)``."""
         batch, height, width, channels = feat2.shape
@@ -110,7 +129,7 @@ class Correlation:
         feat2 = feat2.view(-1, channels)
         side = 2 * self.radius + 2
         # whole rows of cells, at least one
-        rows = max(1, _CHUNK_BYTES // (_BYTES * side**2 * channels * self.size[1]))
+        rows = max(1, _chunk_bytes(feat2.device.type, self.left) // (_BYTES * side**2 * channels * self.size[1]))
         step = rows * self.size[1]
         for begin in range(0, batch * cells, step):
             here = slice(begin, begin + step)
@@ -122,6 +141,11 @@ class Correlation:
             # a row times a matrix: a matrix times a column is far slower on a CPU
             products = torch.bmm(self.queries[here].unsqueeze(1), gathered.mT).view(-1, side, side)
             around.interpolate(products * around.inside[:, :, None], out[here])
+
+
+def _chunk_bytes(device: str, left: int) -> int:
+    """Bytes of gathered features to take at a time on a device of this type; ``left``: what the limit leaves."""
+    return _CHUNK_BYTES if device == 'cpu' else max(_CHUNK_BYTES, min(left, _GPU_CHUNK_BYTES))
 
 
 def _columns(features: Tensor) -> Tensor:
@@ -177,6 +201,27 @@ def _halved(rows: Tensor) -> Tensor:
     mean += four[:, 1, :, 0]
     mean += four[:, 1, :, 1]
     return mean.mul_(.25)
+
+
+class _ScaledWindows:
+    """What all looks of :meth:`Correlation._sampled` share; made once, as each number that is sent to a GPU stops it.
+
+    Points are (y, x), since a grid ``(w, h)`` has y where an image has x.
+
+    Attributes:
+        cells: ``(2, H, W)``, each cell's own place.
+        windows: for each level ``(side, side, 2)`` around the first cell, scaled to [-1, 1].
+        scales: for each level ``(2, )``, what a cell of the finest level is there.
+    """
+
+    def __init__(self, levels: Sequence[_Level], size: Tuple[int, int], radius: int, like: Tensor) -> None:
+        places = (torch.arange(side, dtype=like.dtype, device=like.device) for side in size)
+        self.cells = torch.stack(torch.meshgrid(*places, indexing='ij'))
+        reach = torch.arange(-radius, radius + 1, dtype=like.dtype, device=like.device)
+        window = torch.stack(torch.meshgrid(reach, reach, indexing='ij')[::-1], dim=-1)
+        scales = [like.new_tensor([2 / max(level.height - 1, 1), 2 / max(level.width - 1, 1)]) for level in levels]
+        self.windows = [window * scale - 1 for scale in scales]
+        self.scales = [scale / 2**i for i, scale in enumerate(scales)]
 
 
 class _Around:
