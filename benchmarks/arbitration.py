@@ -1,11 +1,13 @@
-"""Which look is right: EPE of single looks, of the cascade and of rules that choose between looks without truth, on pairs with truth.
+"""Which look is right: EPE of single looks, of the cascade and of rules that choose between looks without truth, on
+pairs with truth.
 
     python benchmarks/arbitration.py --checkpoint checkpoints/raft-small-mmrefine.pth --pairs ../shared/data/flow_pairs
 
 Pairs: every `A-img0.ppm A-img1.ppm A-gt.flo` below --pairs, and any `frame_0001.png frame_0002.png frame_0001.flo` and
-`frame10.png frame11.png flow10.flo`; and always rendered ones, slow and fast, some of them enlarged three times. EPE in px over all pixels
-whose truth is known, those that leave the frame too. The means are geometric, of the ratio to 1x. `least cycle` takes at each pixel that
-of the looks of `ours` which makes the shortest round trip, `oracle` the one that is closest to the truth; `mean` is their plain mean.
+`frame10.png frame11.png flow10.flo`; and always rendered ones, slow and fast, some of them enlarged three times. EPE in
+px over all pixels whose truth is known, those that leave the frame too. The means are geometric, of the ratio to 1x.
+`least cycle` takes at each pixel that of the looks of `ours` which makes the shortest round trip, `oracle` the one that
+is closest to the truth; `mean` is their plain mean.
 """
 from __future__ import annotations
 
@@ -45,9 +47,11 @@ class Pair(NamedTuple):
 def main() -> int:
     """Print one row for each pair, then one for each class of motion."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--checkpoint', required=True, help='official RAFT-small, converted (tools/convert_checkpoint.py)')
+    parser.add_argument('--checkpoint', required=True, help='official RAFT-small, converted '
+                                                            '(tools/convert_checkpoint.py)')
     parser.add_argument('--pairs', type=Path, help='folder of pairs with truth; default: rendered pairs only')
-    parser.add_argument('--crop', nargs=2, type=int, default=(256, 384), metavar=('H', 'W'), help='middle of the frames, px')
+    parser.add_argument('--crop', nargs=2, type=int, default=(256, 384), metavar=('H', 'W'),
+                        help='middle of the frames, px')
     parser.add_argument('--rendered', type=int, default=3, help='rendered pairs of each kind')
     parser.add_argument('--iters', type=int, default=12, help='of RAFT')
     args = parser.parse_args()
@@ -59,7 +63,8 @@ def main() -> int:
     for pair in [*(_filed(args.pairs, tuple(args.crop)) if args.pairs else ()), *_rendered(args.rendered)]:
         motion = pair.truth.norm(dim=1, keepdim=True)[pair.known].mean().item()
         epe, share = _errors(model, pair)
-        print(f'{pair.name[-33:]:34}{motion:8.2f}{epe["1x"]:8.3f}' + ''.join(f'{epe[rule]:13.3f}' for rule in RULES) + f'{share:9.2f}',
+        print(f'{pair.name[-33:]:34}{motion:8.2f}{epe["1x"]:8.3f}' + ''.join(f'{epe[rule]:13.3f}'
+                                                                             for rule in RULES) + f'{share:9.2f}',
               flush=True)
         motions.append(motion)
         ratios.append({rule: epe[rule] / epe['1x'] for rule in RULES})
@@ -67,7 +72,8 @@ def main() -> int:
     for name, low, high in (*CLASSES, ('slow and medium', 0., 15.), ('all', 0., float('inf'))):
         its = [ratio for ratio, motion in zip(ratios, motions) if low <= motion < high]
         if its:
-            print(f'{name + f", {len(its)} pairs":50}' + ''.join(_mean([ratio[rule] for ratio in its]) for rule in RULES))
+            print(f'{name + f", {len(its)} pairs":50}' + ''.join(_mean([ratio[rule] for ratio in its])
+                                                                 for rule in RULES))
     return 0
 
 
@@ -92,7 +98,7 @@ def _errors(model: FlowEstimator, pair: Pair) -> tuple:
 
 
 class _Remembering:
-    """A teacher that answers the same question once: no look is paid for twice."""
+    """A teacher that answers the same question once: no pass is computed twice."""
 
     def __init__(self, model: FlowEstimator) -> None:
         self.model, self.accepts_flow_init = model, model.accepts_flow_init
@@ -102,7 +108,8 @@ class _Remembering:
         """The last flow, as in ``FlowEstimator``."""
         asked = (frames1, frames2, flow_init)
         for *known, answer in self.known:
-            if all(one is two or (one is not None and two is not None and torch.equal(one, two)) for one, two in zip(known, asked)):
+            if all(one is two or (one is not None and two is not None and torch.equal(one, two)) for one,
+                   two in zip(known, asked)):
                 return [answer]
         answer = self.model.estimate(frames1, frames2, flow_init)[-1]
         self.known.append((*asked, answer))
@@ -119,13 +126,14 @@ def _filed(root: Path, crop: tuple) -> Iterator[Pair]:
         flow, known = read_flow(path)
         arrays = [read_image(path.parent / first), read_image(path.parent / second), flow, known[..., None]]
         top, left = (max((size - wanted) // 2, 0) for size, wanted in zip(flow.shape[:2], crop))
-        tensors = [torch.from_numpy(np.ascontiguousarray(array[top:top + crop[0], left:left + crop[1]])) for array in arrays]
+        tensors = [torch.from_numpy(np.ascontiguousarray(array[top:top + crop[0], left:left + crop[1]]))
+                   for array in arrays]
         one, two, truth, where = (tensor.permute(2, 0, 1)[None] for tensor in tensors)
         yield Pair(f'{path.parent.name}/{path.stem}', one.float() / 255, two.float() / 255, truth.float(), where)
 
 
 def _rendered(count: int) -> Iterator[Pair]:
-    """Both looks at their own speed, both at several times their speed, and a part of the source look enlarged three times."""
+    """Both styles as they are, both several times as fast, and a part of the source style enlarged three times."""
     fast = dict(object_speed=(0.05, 0.3), camera_speed=(0.05, 0.15))
     kinds = {
         'source': (SOURCE, (192, 256), 1),

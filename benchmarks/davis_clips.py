@@ -35,7 +35,8 @@ def sequences(davis: Path) -> List[str]:
     folder = davis / 'JPEGImages' / '480p'
     names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     if not names:
-        raise InputError(f'{folder}: there are no sequences; give the folder of DAVIS that holds JPEGImages and Annotations with --davis')
+        raise InputError(f'{folder}: there are no sequences; give the folder of DAVIS that holds JPEGImages and '
+                         'Annotations with --davis')
     return names
 
 
@@ -44,10 +45,12 @@ def read_clip(davis: Path, badja: Optional[Path], name: str, size: Tuple[int, in
     parts = {part: davis / part / '480p' / name for part in ('JPEGImages', 'Annotations')}
     frames, masks = (sorted(parts[part].glob(f'*{suffix}'))[:most] for part, suffix in zip(parts, ('.jpg', '.png')))
     if len(frames) < 3 or [path.stem for path in frames] != [path.stem for path in masks]:
-        raise InputError(f'{parts["JPEGImages"]}: needs 3 or more frames (.jpg), each with a mask (.png) in {parts["Annotations"]}, found '
-                         f'{len(frames)} and {len(masks)}; give the folder of DAVIS with --davis, a sequence with --sequences')
+        raise InputError(f'{parts["JPEGImages"]}: needs 3 or more frames (.jpg), each with a mask (.png) in '
+                         f'{parts["Annotations"]}, found {len(frames)} and {len(masks)}; give the folder of DAVIS with '
+                         '--davis, a sequence with --sequences')
     if badja is not None and not badja.is_dir():
-        raise InputError(f'{badja}: there is no such folder of joints; correct --badja, or leave it out for a table without PCK')
+        raise InputError(f'{badja}: there is no such folder of joints; correct --badja, or leave it out for a table '
+                         'without PCK')
     files = [(str(path.relative_to(davis)), path) for path in frames + masks]
     truth = [read_image(path)[..., 0] > 127 for path in masks]
     joints: Dict[int, Joints] = {}
@@ -64,10 +67,10 @@ def read_clip(davis: Path, badja: Optional[Path], name: str, size: Tuple[int, in
 def score_clip(clip: Clip, flow_of: Flow) -> Dict[str, Optional[float]]:
     """The :data:`MEASURES`, each in [0, 1] or None, of what is carried from frame to frame.
 
-    J and F: the first mask, all along the video, as DAVIS scores it (without the first and the last frame). J5 and F5: every mask carried
-    :data:`SPAN` frames on and scored there, so that one bad step does not decide over all that follow. PCK: the joints of the first
-    clicked frame. Masks stay soft, are thresholded only for scoring, and what comes into view is not followed back
-    (:func:`~mmrefine.evaluation.carry_mask`).
+    J and F: the first mask, all along the video, as DAVIS scores it (without the first and the last frame). J5 and F5:
+    every mask carried :data:`SPAN` frames on and scored there, so that one bad step does not decide over all that
+    follow. PCK: the joints of the first clicked frame. Masks stay soft, are thresholded only for scoring, and what
+    comes into view is not followed back (:func:`~mmrefine.evaluation.carry_mask`).
     """
     height, width = clip.frames[0].shape[:2]
     scale = np.array([clip.masks[0].shape[1] / width, clip.masks[0].shape[0] / height])
@@ -90,7 +93,8 @@ def score_clip(clip: Clip, flow_of: Flow) -> Dict[str, Optional[float]]:
             points = carry_points(points, forward)
             if t in clip.joints:
                 carried[t] = points.numpy() * scale
-    scores: Dict[str, Optional[float]] = {measure: summarise(values)['mean'] if values else None for measure, values in found.items()}
+    scores: Dict[str, Optional[float]] = {measure: summarise(values)['mean'] if values else None for measure,
+                                          values in found.items()}
     return {**scores, 'PCK': _pck(clip, first, carried)}
 
 
@@ -112,4 +116,5 @@ def _pck(clip: Clip, first: int, carried: Dict[int, np.ndarray]) -> Optional[flo
     clicked = [clip.joints[t] for t in (first, *carried)]
     truth, visible = np.stack([joints.points for joints in clicked]), np.stack([joints.visible for joints in clicked])
     sizes = object_sizes('mask', truth, visible, np.stack([clip.masks[t] for t in (first, *carried)]))
-    return tally_keypoints(np.stack([truth[0], *carried.values()]), truth, visible, sizes).scores().get(f'PCK@{PCK_SHARE:g}')
+    return tally_keypoints(np.stack([truth[0], *carried.values()]), truth, visible,
+                           sizes).scores().get(f'PCK@{PCK_SHARE:g}')

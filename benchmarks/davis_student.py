@@ -1,16 +1,18 @@
-"""Did it really get better, on real video? The official RAFT-small refined without any truth, then judged by masks and joints.
+"""Did it really get better, on real video? The official RAFT-small refined without any truth, then judged by masks and
+joints.
 
-Two settings. Test time: refined on each DAVIS sequence by itself (``student``), and, as a rival, on labels that its teacher made at 1x.
-With ``--transfer`` on a folder of other videos, and judged on sequences it never saw: as they are (``transfer``), and seen at random
-sizes and stretches (``scaled``). Each is judged as training left it and as the guard hands it back (``… guarded``): the student,
-something between teacher and student, or the teacher itself. Of the two students of other videos there is also the mean of their weights
-(``mean``).
+Two settings. Test time: refined on each DAVIS sequence by itself (``student``), and, as a rival, on labels that its
+teacher made at 1x. With ``--transfer`` on a folder of other videos, and judged on sequences it never saw: as they are
+(``transfer``), and seen at random sizes and stretches (``scaled``). Each is judged as training left it and as the guard
+hands it back (``… guarded``): the student, something between teacher and student, or the teacher itself. Of the two
+students of other videos there is also the mean of their weights (``mean``).
 
-Beside them stand the first truth left in place, the network as it came (1x), and the view that labels come from (1x then 2x, several times
-the price). ``closed`` is (student - 1x) / (2x - 1x), where 2x is better at all. What is judged: see ``davis_clips.score_clip``.
+Beside them stand the first truth left in place, the original network (1x), and the view that labels come from (1x
+then 2x, several times the price). ``closed`` is (student - 1x) / (2x - 1x), where 2x is better at all. What is judged:
+see ``davis_clips.score_clip``.
 
-Results lie one by one in the work dir and are not repeated, so it may be stopped and started again, and sequences may run side by side in
-processes of their own.
+Results lie one by one in the work dir and are not repeated, so it may be stopped and started again, and sequences may
+run side by side in processes of their own.
 
     python benchmarks/davis_student.py --davis DAVIS --badja BADJA --transfer VIDEOS
     python benchmarks/davis_student.py --davis DAVIS --badja BADJA --sequences dog --students student
@@ -62,11 +64,12 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """Refine, carry, print the tables."""
     args = _parser().parse_args(argv)
     if not Path(args.checkpoint).is_file():
-        raise CheckpointError(f'{args.checkpoint}: there is no such checkpoint; make it from the official RAFT-small with '
-                              'tools/convert_checkpoint.py, or name it with --checkpoint')
+        raise CheckpointError(f'{args.checkpoint}: there is no such checkpoint; make it from the official RAFT-small '
+                              'with tools/convert_checkpoint.py, or name it with --checkpoint')
     students = [*args.students, *(OTHERS if args.transfer is not None else ())]
     options: Dict[str, Any] = dict(
-        max_iters=args.steps, crop_size=(192, 320), num_workers=0, load_from=args.checkpoint, report_groups=dict(refined=HELD))
+        max_iters=args.steps, crop_size=(192, 320), num_workers=0, load_from=args.checkpoint,
+        report_groups=dict(refined=HELD))
     options['optim_wrapper.type'] = 'BFloat16OptimWrapper'  # as the demo: half the time where the CPU knows it
     options.update({'model.train_iters': min(8, args.iters), 'model.test_iters': args.iters, **args.cfg_options})
     cfg = load_config(CONFIG, options)
@@ -80,7 +83,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     results: Dict[str, Dict[str, Dict[str, Any]]] = {}
     for name in args.sequences or sequences(args.davis):
         clip = read_clip(args.davis, args.badja, name, (args.height, args.width), args.frames)
-        rows = results[name] = {network: _result(args, clip, network, cfgs[network]) for network in (IN_PLACE, PLAIN, LOOK)}
+        rows = results[name] = {network: _result(args, clip, network, cfgs[network])
+                                for network in (IN_PLACE, PLAIN, LOOK)}
         for student in students:
             if student == SCALED:
                 _share_labels(args, cfgs)
@@ -94,13 +98,17 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--davis', type=Path, default=Path('data/davis'), help='folder with JPEGImages/480p and Annotations/480p')
-    parser.add_argument('--badja', type=Path, help='folder with <sequence>.json; without it, and for other sequences, there is no PCK')
+    parser.add_argument('--davis', type=Path, default=Path('data/davis'), help='folder with JPEGImages/480p and '
+                                                                               'Annotations/480p')
+    parser.add_argument('--badja', type=Path, help='folder with <sequence>.json; without it, and for other sequences, '
+                                                   'there is no PCK')
     parser.add_argument('--checkpoint', default=str(ROOT / 'checkpoints' / 'raft-small-mmrefine.pth'),
                         help='official RAFT-small, converted (tools/convert_checkpoint.py)')
     parser.add_argument('--sequences', nargs='+', help='default: all there are')
-    parser.add_argument('--students', nargs='+', choices=(STUDENT, RIVAL), default=[STUDENT, RIVAL], help='of the test-time setting')
-    parser.add_argument('--transfer', type=Path, metavar='VIDEOS', help='folder of scenes, none of them scored, for the transfer setting')
+    parser.add_argument('--students', nargs='+', choices=(STUDENT, RIVAL), default=[STUDENT, RIVAL],
+                        help='of the test-time setting')
+    parser.add_argument('--transfer', type=Path, metavar='VIDEOS', help='folder of scenes, none of them scored, for '
+                                                                        'the transfer setting')
     parser.add_argument('--transfer-frames', type=int, default=12, help='of each of them, from its start')
     parser.add_argument('--transfer-steps', type=int, default=500, help='of refinement on them, 4 crops each')
     parser.add_argument('--steps', type=int, default=300, help='of refinement on one sequence, 4 crops each')
@@ -116,7 +124,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _one_look(cfg: Config) -> Dict[str, Any]:
     """Options for labels of the same labeler that sees no more than the student."""
-    labeler = {key: value for key, value in cfg.labeler.to_dict().items() if key != 'balance'}  # which may compare looks
+    # which may compare looks
+    labeler = {key: value for key, value in cfg.labeler.to_dict().items() if key != 'balance'}
     return dict(labeler=dict(labeler, _delete_=True, view=dict(type='CascadeView', scales=(1., ))))
 
 
@@ -129,7 +138,7 @@ def _result(args: argparse.Namespace, clip: Clip, network: str, cfg: Config) -> 
 
 
 def _student_results(args: argparse.Namespace, clip: Clip, student: str, cfg: Config) -> Dict[str, Dict[str, Any]]:
-    """The scores of a student as training left it, and as the guard handed it back; refined first if it is not there."""
+    """The scores of a student after training, and as the guard handed it back; refined first if it is not there."""
     videos = _other_videos(args) if student in OTHERS else Videos(clip.name, clip.digest, clip)
     folder = _folder_of(args, videos, student, cfg)
     if not (folder / 'report.json').is_file():
@@ -139,7 +148,8 @@ def _student_results(args: argparse.Namespace, clip: Clip, student: str, cfg: Co
 
 
 def _mean_weights(args: argparse.Namespace, cfgs: Mapping[str, Config]) -> Path:
-    """The file of the mean of what the students of other videos weigh, as training left them; made anew, as it costs nothing."""
+    """The file with the mean weights of the students of other videos, after training; made again, as it costs
+    nothing."""
     folders = {name: _folder_of(args, _other_videos(args), name, cfgs[name]) for name in OTHERS}
     weights = [folder / f'iter_{cfgs[name].max_iters}.pth' for name, folder in folders.items()]
     return average_checkpoints(weights, folders[SCALED] / 'mean.pth')
@@ -174,10 +184,13 @@ def _frames(args: argparse.Namespace, videos: Videos, folder: Path) -> Path:
     if videos.clip is not None:
         scenes = {videos.name: videos.clip.frames}
     else:
-        sources = {name: open_frames(scene) for name, scene in list_scenes(args.transfer).items() if name not in sequences(args.davis)}
-        size = (args.width, args.height)  # that of the scored sequences, and so their shape: these videos may have been squeezed
+        sources = {name: open_frames(scene) for name,
+                   scene in list_scenes(args.transfer).items() if name not in sequences(args.davis)}
+        # that of the scored sequences, and so their shape: these videos may have been squeezed
+        size = (args.width, args.height)
         scenes = {
-            name: [cv2.resize(source[i], size, interpolation=cv2.INTER_CUBIC) for i in range(min(len(source), args.transfer_frames))]
+            name: [cv2.resize(source[i], size, interpolation=cv2.INTER_CUBIC)
+                   for i in range(min(len(source), args.transfer_frames))]
             for name, source in sources.items()
         }
     for name, frames in scenes.items():
@@ -186,8 +199,10 @@ def _frames(args: argparse.Namespace, videos: Videos, folder: Path) -> Path:
     return folder / 'frames' / videos.name if videos.clip is not None else folder / 'frames'
 
 
-def _scores_of(args: argparse.Namespace, clip: Clip, network: str, cfg: Config, weights: Path, view: Any = None) -> Dict[str, Any]:
-    """The scores of what a network says carries the first frames to the second ones, in one pass or through a ``view``."""
+def _scores_of(args: argparse.Namespace, clip: Clip, network: str, cfg: Config, weights: Path,
+               view: Any = None) -> Dict[str, Any]:
+    """The scores of the motion that a network estimates from the first frames to the second ones, in one pass or
+    through a ``view``."""
     model = init_model(CONFIG, weights)
     model.test_iters = cfg.model.test_iters
 
@@ -198,10 +213,12 @@ def _scores_of(args: argparse.Namespace, clip: Clip, network: str, cfg: Config, 
         return lambda frames1, frames2: part.look(model, PairBatch(frames1, frames2), forward).flow_fw
 
     # by weights and not by name: what the guard hands back is often the teacher or the student
-    return _remembered(args, clip, network, [digest_of_state(model.estimator.state_dict()), model.test_iters, view], make)
+    return _remembered(args, clip, network, [digest_of_state(model.estimator.state_dict()), model.test_iters, view],
+                       make)
 
 
-def _remembered(args: argparse.Namespace, clip: Clip, network: str, decides: List[Any], make: Callable[[], Flow]) -> Dict[str, Any]:
+def _remembered(args: argparse.Namespace, clip: Clip, network: str, decides: List[Any],
+                make: Callable[[], Flow]) -> Dict[str, Any]:
     """A row from the work dir, by everything that decides over it; made and put there if it is not."""
     path = args.work_dir / clip.name / f'scores_{digest_of([clip.frames[0].shape, clip.digest, *decides])}.json'
     if not path.is_file():
@@ -214,7 +231,8 @@ def _remembered(args: argparse.Namespace, clip: Clip, network: str, decides: Lis
 
 
 def share_closed(plain: float, look: float, student: float) -> Optional[float]:
-    """How much of the way from the plain teacher to its second look the student goes; None if that way does not lead up."""
+    """How much of the way from the plain teacher to its second look the student goes; None if that way does not lead
+    up."""
     return (student - plain) / (look - plain) if look - plain >= LEAST_GAIN else None
 
 
@@ -234,7 +252,9 @@ def _print(results: Dict[str, Dict[str, Dict[str, Any]]], columns: Sequence[str]
             _print_line(f'mean of {len(lines)}', measure, mean, widths)
     for name in columns[3:]:
         falls = [(line[name] - line[PLAIN], f'{measure} of {scene}') for measure in MEASURES
-                 for scene, line in zip([scene for scene, rows in results.items() if rows[PLAIN][measure] is not None], table[measure])]
+                 for scene,
+                 line in zip([scene for scene, rows in results.items() if rows[PLAIN][measure] is not None],
+                             table[measure])]
         if falls:
             print(f'{name}: most lost {100 * min(falls)[0]:+.1f} ({min(falls)[1]})')
 

@@ -1,12 +1,15 @@
-"""The demo with several seeds, against its rivals: the same recipe on labels of a teacher that sees no more than the student.
+"""The demo with several seeds, against its rivals: the same recipe on labels of a teacher that sees no more than the
+student.
 
-More recipes (``--recipes``) ask what the parts of ours are worth (many looks weighed evenly, novelty on two looks) and what other weights
-are: all or nothing by the mask, no mask at all, a floor under it, labels grown where the teacher agrees with what was verified; ``--look
-fog`` asks it where the teacher fails. No recipe keeps anything back for a guard.
+More recipes (``--recipes``) ask what the parts of ours are worth (many looks weighed evenly, novelty on two looks) and
+what other weights are: all or nothing by the mask, no mask at all, a floor under it, labels grown where the teacher
+agrees with what was verified; ``--look fog`` asks it where the teacher fails. No recipe keeps anything back for a
+guard.
 
-Change of EPE in percent on the refined and on the unseen videos, per seed and on average. Videos are rendered once, labels made once
-for each recipe (a seed decides the order of the training draws and the augmentation). Runs that have their result in the work dir are
-not repeated, so it may be stopped and started again, and recipes may run side by side in processes of their own.
+Change of EPE in percent on the refined and on the unseen videos, per seed and on average. Videos are rendered once,
+labels made once for each recipe (a seed decides the order of the training draws and the augmentation). Runs that have
+their result in the work dir are not repeated, so it may be stopped and started again, and recipes may run side by side
+in processes of their own.
 
     python benchmarks/demo_seeds.py --seeds 125 126 127
 """
@@ -41,7 +44,8 @@ RECIPES: Dict[str, Dict[str, Any]] = {
     'mask alone': {**TWO_LOOKS, **EVENLY, 'labeler.filters': [LOOSE]},
     'no mask': {**TWO_LOOKS, **EVENLY},
     'floor': {**TWO_LOOKS, **EVENLY, 'labeler.filters': [LOOSE], 'labeler.floor': 0.3},
-    'densify': {**TWO_LOOKS, **EVENLY, 'labeler.filters': [LOOSE], 'labeler.floor': 0.3, 'labeler.densify': dict(type='EdgeAwareDensify')},
+    'densify': {**TWO_LOOKS, **EVENLY, 'labeler.filters': [LOOSE], 'labeler.floor': 0.3,
+                'labeler.densify': dict(type='EdgeAwareDensify')},
     'labels at 1x': {**ONE_LOOK, **EVENLY, 'labeler.filters': [LOOSE], 'labeler.floor': 0.3},
     'paper\'s labels': {
         **ONE_LOOK,
@@ -54,28 +58,36 @@ RECIPES: Dict[str, Dict[str, Any]] = {
 def main() -> int:
     """Run every recipe with every seed and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--work-dir', type=Path, help='default: work_dirs/demo_seeds, for another look work_dirs/demo_seeds_<look>')
+    parser.add_argument('--work-dir', type=Path, help='default: work_dirs/demo_seeds, for another look '
+                                                      'work_dirs/demo_seeds_<look>')
     parser.add_argument('--seeds', type=int, nargs='+', default=[125, 126, 127])
-    parser.add_argument('--recipes', nargs='+', choices=list(RECIPES), default=['ours', 'labels at 1x', 'paper\'s labels'])
+    parser.add_argument('--recipes', nargs='+', choices=list(RECIPES), default=['ours', 'labels at '
+                                                                                        '1x', 'paper\'s labels'])
     parser.add_argument('--look', choices=sorted(STYLES), default='target', help='of the videos')
     parser.add_argument('--videos', type=int, default=40, help='videos to refine on')
     parser.add_argument('--unseen', type=int, default=20, help='other videos, for judging only')
     parser.add_argument('--frames', type=int, default=6, help='frames per video')
-    parser.add_argument('--teacher', action='store_true', help='also score the motion that ours learns from, on both sets of videos')
+    parser.add_argument('--teacher', action='store_true', help='also score the motion that ours learns from, on both '
+                                                               'sets of videos')
     args = parser.parse_args()
-    work_dir = args.work_dir or Path('work_dirs/demo_seeds' if args.look == 'target' else f'work_dirs/demo_seeds_{args.look}')
+    work_dir = args.work_dir or Path('work_dirs/demo_seeds' if args.look == 'target'
+                                     else f'work_dirs/demo_seeds_{args.look}')
     refined, unseen = work_dir / 'videos' / 'refined', work_dir / 'videos' / 'unseen'
     write_clips(refined, range(args.videos), args.frames, style=args.look)
     write_clips(unseen, range(10000, 10000 + args.unseen), args.frames, style=args.look)
     table: List[Dict[str, Any]] = []
     for recipe in args.recipes:
         for seed in args.seeds:
-            # all videos are learned from: the rows shall differ by their labels alone, and the guard's choice would hide what they do
-            values = {'video': str(refined), 'unseen': str(unseen), 'randomness.seed': seed, 'held_out': 0., **RECIPES[recipe]}
+            # all videos are learned from: the rows shall differ by their labels alone, and the guard's choice would
+            # hide what they do
+            values = {'video': str(refined), 'unseen': str(unseen), 'randomness.seed': seed, 'held_out': 0.,
+                      **RECIPES[recipe]}
             cfg = load_config(CONFIG, values)
             cfg.work_dir = str(work_dir / recipe.replace(' ', '_').replace("'", ''))
-            # by everything that decides over it, so a result of other settings or of another network is not taken for this one
-            key = digest_of([cfg.to_dict(), args.videos, args.unseen, args.frames, digest_of_bytes(Path(cfg.load_from).read_bytes())])
+            # by everything that decides over it, so a result of other settings or of another network is not taken for
+            # this one
+            key = digest_of([cfg.to_dict(), args.videos, args.unseen, args.frames,
+                             digest_of_bytes(Path(cfg.load_from).read_bytes())])
             result = Path(cfg.work_dir) / f'seed_{seed}_{key}.json'
             if not result.is_file():
                 write_json(result, _row(recipe, seed, train(cfg)[0]))
@@ -96,7 +108,8 @@ def _row(recipe: str, seed: int, report: Dict[str, Any]) -> Dict[str, Any]:
     row: Dict[str, Any] = dict(recipe=recipe, seed=str(seed))
     for name in ('refined', 'unseen'):
         row[name] = [groups[name]['before']['EPE'], groups[name]['after']['EPE']]
-    row['worst'] = max(scene['change_percent']['EPE'] for group in groups.values() for scene in group['scenes'].values())
+    row['worst'] = max(scene['change_percent']['EPE'] for group in groups.values()
+                       for scene in group['scenes'].values())
     return row
 
 

@@ -1,11 +1,12 @@
-"""How much memory stage 1 takes: over a long video against a short one, and for one large pair with a limit on RAFT's correlation.
+"""How much memory stage 1 takes: over a long video against a short one, and for one large pair with a limit on RAFT's
+correlation.
 
-Each number is the peak of resident memory of a process of its own. ``video``: RAFT-small over the first 20 frames and over all of a
-moving window on a rendered picture, from a folder and from a video file; small frames, so that what grows with their number shows beside
-what a pair takes; minutes for each long video, whose labels go to the disk one by one. ``large``: one pair both ways by the stock RAFT with
-random weights, against the bytes that whole pyramids alone would take; ``--compare`` asks once more with whole pyramids, one way after
-the other, which takes that memory, and tells how far the flows are apart. A run that was killed goes on where it was; one that came to its
-end begins anew.
+Each number is the peak of resident memory of a process of its own. ``video``: RAFT-small over the first 20 frames and
+over all of a moving window on a rendered picture, from a folder and from a video file; small frames, so that what grows
+with their number shows beside what a pair takes; minutes for each long video, whose labels go to the disk one by one.
+``large``: one pair both ways by the stock RAFT with random weights, against the bytes that whole pyramids alone would
+take; ``--compare`` asks once more with whole pyramids, one way after the other, which takes that memory, and tells how
+far the flows are apart. A run that was killed goes on where it was; one that came to its end begins anew.
 
     python benchmarks/label_memory.py
     python benchmarks/label_memory.py --frames 200 --size 128 192
@@ -56,9 +57,11 @@ def main() -> int:
     parser.add_argument('--frames', type=int, default=2000, help=f'of the long video; the short one has {SHORT}')
     parser.add_argument('--size', nargs=2, type=int, default=(48, 64), metavar=('H', 'W'), help='of the videos, px')
     parser.add_argument('--iters', type=int, default=2, help='of the teacher; they take time and no memory')
-    parser.add_argument('--large-size', nargs=2, type=int, default=(1080, 1920), metavar=('H', 'W'), help='of the large pair, px')
+    parser.add_argument('--large-size', nargs=2, type=int, default=(1080, 1920), metavar=('H', 'W'),
+                        help='of the large pair, px')
     parser.add_argument('--max-corr-bytes', type=int, help='of the large pair, see FlowRefiner; default: its own')
-    parser.add_argument('--compare', action='store_true', help='the flows of the large pair with those of whole pyramids')
+    parser.add_argument('--compare', action='store_true', help='the flows of the large pair with those of whole '
+                                                               'pyramids')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/label_memory'))
     parser.add_argument('--child', nargs=2, metavar=('TASK', 'RESULT'), help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -83,7 +86,8 @@ def _compare_videos(args: argparse.Namespace) -> None:
         peaks = []
         for count in (SHORT, args.frames):
             video = _written(args.work_dir / 'videos', kind, count, (height, width))
-            result = _in_child(args.work_dir, dict(video=str(video), frames=count, iters=args.iters, kind=kind, size=list(args.size)))
+            result = _in_child(args.work_dir,
+                               dict(video=str(video), frames=count, iters=args.iters, kind=kind, size=list(args.size)))
             peaks.append(result['peak'])
         ratio = peaks[1] / peaks[0]
         print(f'{kind:14}{peaks[0] / 1e6:14.1f}{peaks[1] / 1e6:14.1f}{ratio:9.3f}  '
@@ -94,7 +98,8 @@ def _measure_large(args: argparse.Namespace) -> None:
     height, width = args.large_size
     task = dict(large=list(args.large_size), iters=args.iters, limit=args.max_corr_bytes)
     found = _in_child(args.work_dir, task)
-    print(f'RAFT, one pair of {height}x{width} both ways, {args.iters} iterations, pyramids up to {found["limit"] / 1e9:.2f} GB at a time')
+    print(f'RAFT, one pair of {height}x{width} both ways, {args.iters} iterations, pyramids up to '
+          f'{found["limit"] / 1e9:.2f} GB at a time')
     print(f'{"whole pyramid, one way":28}{found["pyramid"] / 1e9:8.2f} GB, computed')
     print(f'{"whole pyramids, both ways":28}{2 * found["pyramid"] / 1e9:8.2f} GB, computed')
     print(f'{"peak of the process":28}{found["peak"] / 1e9:8.2f} GB  '
@@ -103,10 +108,10 @@ def _measure_large(args: argparse.Namespace) -> None:
     if args.compare:
         whole = _in_child(args.work_dir, dict(task, limit=found['pyramid']))
         ours, theirs = (np.load(args.work_dir / 'results' / one['flows']) for one in (found, whole))
-        apart = float(np.hypot(*np.moveaxis(ours - theirs, 1, 0)).max())
+        distance = float(np.hypot(*np.moveaxis(ours - theirs, 1, 0)).max())
         print(f'{"peak with whole pyramids":28}{whole["peak"] / 1e9:8.2f} GB')
-        reached = 'reached' if apart <= GOAL_SAME else 'missed'
-        print(f'{"flows apart, at most":28}{apart:8.1e} px  goal {reached}: at most {GOAL_SAME:g} px, '
+        reached = 'reached' if distance <= GOAL_SAME else 'missed'
+        print(f'{"largest difference":28}{distance:8.1e} px  goal {reached}: at most {GOAL_SAME:g} px, '
               f'of a motion up to {float(np.abs(theirs).max()):.1f} px', flush=True)
 
 
@@ -117,11 +122,12 @@ def _in_child(work_dir: Path, task: Dict[str, Any]) -> Dict[str, Any]:
         scratch = work_dir / 'scratch'
         shutil.rmtree(scratch, ignore_errors=True)  # a store that was begun would hide what its labels take
         result.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, '-W', 'ignore', __file__, '--child', json.dumps(dict(task, work_dir=str(scratch))), str(result)]
+        command = [sys.executable, '-W', 'ignore', __file__, '--child', json.dumps(dict(task, work_dir=str(scratch))),
+                   str(result)]
         ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if ended.returncode or not result.is_file():
-            raise MMRefineError(f'{work_dir}: the process for {task} ended with status {ended.returncode}; its last lines: '
-                                f'{ended.stdout[-2000:]}')
+            raise MMRefineError(f'{work_dir}: the process for {task} ended with status {ended.returncode}; its last '
+                                f'lines: {ended.stdout[-2000:]}')
         shutil.rmtree(scratch, ignore_errors=True)
     return dict(json.loads(result.read_text(encoding='utf-8')))
 
@@ -130,7 +136,8 @@ def _child(task: Dict[str, Any], result: Path) -> Dict[str, Any]:
     """Do what is asked and say what it took, bytes; flows go into a file beside ``result``."""
     torch.set_num_threads(1)  # each thread has buffers of its own
     if 'video' in task:
-        cfg = load_config(SMALL, {'video': task['video'], 'load_from': str(CHECKPOINT), 'model.test_iters': task['iters'],
+        cfg = load_config(SMALL,
+                          {'video': task['video'], 'load_from': str(CHECKPOINT), 'model.test_iters': task['iters'],
                                   'labeler.view.scales': (1., ), 'labeler.balance': None})  # yapf: disable
         cfg.work_dir = task['work_dir']
         make_labels(cfg)
@@ -145,7 +152,8 @@ def _child(task: Dict[str, Any], result: Path) -> Dict[str, Any]:
     flows = teacher.estimate_both(*frames)
     peak = _resident('VmHWM')
     np.save(result.with_suffix('.npy'), torch.cat(flows).numpy())
-    return dict(peak=peak, before=before, limit=refiner.max_corr_bytes, pyramid=pyramid_bytes(refiner.estimator, padded),
+    return dict(peak=peak, before=before, limit=refiner.max_corr_bytes,
+                pyramid=pyramid_bytes(refiner.estimator, padded),
                 flows=result.with_suffix('.npy').name)  # yapf: disable
 
 
@@ -173,7 +181,8 @@ def _written(root: Path, kind: str, count: int, size: Tuple[int, int]) -> Path:
 
 
 def _window_frames(count: int, size: Sequence[int]) -> Iterator[np.ndarray]:
-    """``(H, W, 3)`` uint8: a window that wanders over one rendered picture by a few px a frame; any number at the price of one."""
+    """``(H, W, 3)`` uint8: a window that wanders over one rendered picture by a few px a frame; any number at the price
+    of one."""
     height, width = size
     picture = render_clip(20000, 1, (height + 2 * _WANDER, width + 2 * _WANDER), 'source').frames[0]
     for t in range(count):

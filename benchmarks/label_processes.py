@@ -1,9 +1,10 @@
-"""What a second process is worth to stage 1: two parts on two cores, then merged, against one process on one core, same video.
+"""What a second process is worth to stage 1: two parts on two cores, then merged, against one process on one core, same
+video.
 
-Both are command lines: ``tools/make_labels.py``, with ``--part 1/2`` and ``--part 2/2`` and ``tools/label_store.py merge``, which makes the
-same complete store, to the byte. The start of every process counts, so the ratio grows with the video. Needs two cores that nobody else
-uses, and Linux; where others compute, ``--cpu-time`` runs all steps one after the other and counts their seconds of computing, of which
-the two halves count as the longer one.
+Both are command lines: ``tools/make_labels.py``, with ``--part 1/2`` and ``--part 2/2`` and ``tools/label_store.py
+merge``, which makes the same complete store, to the byte. The start of every process counts, so the ratio grows with
+the video. Needs two cores that nobody else uses, and Linux; where others compute, ``--cpu-time`` runs all steps one
+after the other and counts their seconds of computing, of which the two halves count as the longer one.
 
     python benchmarks/label_processes.py
     python benchmarks/label_processes.py --iters 32 --scales 1 2
@@ -40,8 +41,9 @@ def main() -> int:
     parser.add_argument('--frames', type=int, default=26, help='of each video')
     parser.add_argument('--size', nargs=2, type=int, default=(256, 448), metavar=('H', 'W'), help='of the frames, px')
     parser.add_argument('--iters', type=int, default=12, help='of the teacher, RAFT-small')
-    parser.add_argument('--scales', nargs='+', type=float, default=[1.], help='looks of the teacher')
-    parser.add_argument('--cores', nargs='+', type=int, metavar='CORE', help='numbers of two cores; default: the first two that we may use')
+    parser.add_argument('--scales', nargs='+', type=float, default=[1.], help='passes of the teacher')
+    parser.add_argument('--cores', nargs='+', type=int, metavar='CORE', help='numbers of two cores; default: the first '
+                                                                             'two that we may use')
     parser.add_argument('--cpu-time', action='store_true', help='seconds of computing, on the first core alone')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/label_processes'))
     args = parser.parse_args()
@@ -52,14 +54,16 @@ def main() -> int:
     frames = args.work_dir / 'frames'
     _link(frames, {name: videos / 'frames' / name for name in names})
     label = [str(TOOLS / 'make_labels.py'), str(CONFIG), '--cfg-options', f'video={frames}', f'load_from={CHECKPOINT}',
-             f'model.test_iters={args.iters}', f'labeler.view.scales={tuple(args.scales)}', 'held_out=0', '--work-dir']  # yapf: disable
+             f'model.test_iters={args.iters}', f'labeler.view.scales={tuple(args.scales)}', 'held_out=0',
+             '--work-dir']  # yapf: disable
     stores = {name: args.work_dir / name for name in ('one', 'part1', 'part2', 'two')}
     for store in stores.values():
         shutil.rmtree(store, ignore_errors=True)  # time is measured of whole runs
     _run([[str(TOOLS / 'make_labels.py'), '--help']], cores[:1])  # files into the cache of the system
     parts = run([[*label, str(stores[f'part{k}']), '--part', f'{k}/2'] for k in (1, 2)], cores)
     one = run([[*label, str(stores['one'])]], cores[:1])
-    merging = [str(TOOLS / 'label_store.py'), 'merge', *(str(stores[name] / 'labels') for name in ('two', 'part1', 'part2'))]
+    merging = [str(TOOLS / 'label_store.py'), 'merge',
+               *(str(stores[name] / 'labels') for name in ('two', 'part1', 'part2'))]
     merge = run([merging], cores[:1])
     pairs = args.videos * (args.frames - 1)
     same = _contents(stores['one'] / 'labels') == _contents(stores['two'] / 'labels')
@@ -82,7 +86,8 @@ def _cores(wanted: Sequence[int], count: int) -> List[int]:
     ours = sorted(os.sched_getaffinity(0))
     chosen = list(wanted or ours[:count])
     if len(set(chosen)) < count or not set(chosen) <= set(ours):
-        raise ConfigError(f'--cores wants {count} of the cores that this process may use ({", ".join(map(str, ours))}), got {chosen}')
+        raise ConfigError(f'--cores wants {count} of the cores that this process may use '
+                          f'({", ".join(map(str, ours))}), got {chosen}')
     return chosen
 
 
@@ -95,7 +100,8 @@ def _link(folder: Path, scenes: Dict[str, Path]) -> None:
 
 
 def _run_in_turn(commands: Sequence[List[str]], cores: Sequence[int]) -> float:
-    """Seconds of computing of the one of these Python programs that takes longest, one after the other on the first core."""
+    """Seconds of computing of the one of these Python programs that takes longest, one after the other on the first
+    core."""
     seconds = []
     for command in commands:
         before = os.times()
@@ -130,13 +136,15 @@ def _run(commands: Sequence[List[str]], cores: Sequence[int]) -> float:
         with log:
             log.seek(0)
             if process.returncode:
-                raise MMRefineError(f'{Path(command[0]).name} ended with status {process.returncode}; its last lines: {log.read()[-2000:]}')
+                raise MMRefineError(f'{Path(command[0]).name} ended with status {process.returncode}; its last lines: '
+                                    f'{log.read()[-2000:]}')
     return seconds
 
 
 def _contents(store: Path) -> Dict[str, bytes]:
     """Each file of a store by its name in it."""
-    return {path.relative_to(store).as_posix(): path.read_bytes() for path in sorted(store.rglob('*')) if path.is_file()}
+    return {path.relative_to(store).as_posix(): path.read_bytes() for path in sorted(store.rglob('*'))
+            if path.is_file()}
 
 
 if __name__ == '__main__':

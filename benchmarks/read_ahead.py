@@ -1,8 +1,9 @@
-"""What it is worth to read frames ahead: stage 1 on a video file, each batch read when its turn comes against one batch ahead.
+"""What it is worth to read frames ahead: stage 1 on a video file, each batch read when its turn comes against one batch
+ahead.
 
-Both label the same video, taking turns; the labels must be the same to the byte. ``--delay`` adds a wait to each reading of a pair, as a
-network drive does. What is counted is how long the teacher waited for frames, and seconds of computing, of all threads: where others
-compute on the same cores, the clock of a whole run says little.
+Both label the same video, taking turns; the labels must be the same to the byte. ``--delay`` adds a wait to each
+reading of a pair, as a network drive does. What is counted is how long the teacher waited for frames, and seconds of
+computing, of all threads: where others compute on the same cores, the clock of a whole run says little.
 
     python benchmarks/read_ahead.py
     python benchmarks/read_ahead.py --size 1080 1920 --pairs 3 --iters 2
@@ -72,24 +73,28 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--size', nargs=2, type=int, default=(256, 448), metavar=('H', 'W'), help='of the video, px')
     parser.add_argument('--pairs', type=int, default=8)
-    parser.add_argument('--iters', type=int, default=4, help='of the teacher, RAFT-small, which looks at one scale')
+    parser.add_argument('--iters', type=int, default=4, help='of the teacher, RAFT-small, with one pass')
     parser.add_argument('--delay', nargs='+', type=float, default=[0., 0.05], help='s, of each reading of a pair')
-    parser.add_argument('--repeats', type=int, default=3, help='runs of each kind; medians are told')
+    parser.add_argument('--repeats', type=int, default=3, help='runs of each kind; medians are printed')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/read_ahead'))
     args = parser.parse_args()
     video = _written(args.work_dir, args.pairs + 1, tuple(args.size))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    print(f'RAFT-small, {args.iters} iterations, {args.pairs} pairs of {args.size[0]}x{args.size[1]} from an mp4, {cores} core(s)')
-    print(f'{"delay":>8}{"waited: its turn":>18}{"ahead":>9}{"computed: its turn":>20}{"ahead":>9}   seconds for all pairs, medians')
+    print(f'RAFT-small, {args.iters} iterations, {args.pairs} pairs of {args.size[0]}x{args.size[1]} from an mp4, '
+          f'{cores} core(s)')
+    print(f'{"delay":>8}{"waited: its turn":>18}{"ahead":>9}{"computed: its turn":>20}{"ahead":>9}   seconds for all '
+          'pairs, medians')
     model = init_model(load_config(CONFIG, {'model.test_iters': args.iters}), str(CHECKPOINT))
     same = True
     for delay in args.delay:
         found: Dict[int, List[Tuple[float, float]]] = {0: [], 1: []}
         for _ in range(args.repeats):
             for ahead in found:
-                found[ahead].append(_labelled(FrozenTeacher(model), video, args.work_dir / f'labels{ahead}', ahead, delay))
+                found[ahead].append(_labelled(FrozenTeacher(model), video, args.work_dir / f'labels{ahead}', ahead,
+                                              delay))
             same &= _contents(args.work_dir / 'labels0') == _contents(args.work_dir / 'labels1')
-        (wait0, work0), (wait1, work1) = ([statistics.median(column) for column in zip(*found[ahead])] for ahead in found)
+        (wait0, work0), (wait1,
+                         work1) = ([statistics.median(column) for column in zip(*found[ahead])] for ahead in found)
         print(f'{delay:8.3f}{wait0:18.3f}{wait1:9.3f}{work0:20.3f}{work1:9.3f}', flush=True)
     print(f'labels: {"the same, to the byte" if same else "DIFFERENT"}')
     return 0 if same else 1
@@ -125,7 +130,8 @@ def _written(folder: Path, frames: int, size: Tuple[int, int]) -> Path:
 
 def _contents(store: Path) -> Dict[str, bytes]:
     """Each file of a store by its name in it."""
-    return {path.relative_to(store).as_posix(): path.read_bytes() for path in sorted(store.rglob('*')) if path.is_file()}
+    return {path.relative_to(store).as_posix(): path.read_bytes() for path in sorted(store.rglob('*'))
+            if path.is_file()}
 
 
 if __name__ == '__main__':

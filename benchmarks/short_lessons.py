@@ -1,4 +1,5 @@
-"""What benchmarks that teach many students share: a small network, taught for a short while on labels that are in memory."""
+"""What benchmarks that teach many students share: a small network, taught for a short while on labels that are in
+memory."""
 from __future__ import annotations
 
 import copy
@@ -33,8 +34,8 @@ def recipe_digest() -> str:
 
 
 def teach(teacher: FlowRefiner, lessons: Sequence[Lesson], rate: float, steps: int) -> FlowRefiner:
-    """A student of the teacher, taught as the demo teaches: its augmentations, AdamW, bfloat16, a rate that rises for a tenth of the
-    steps to ``rate`` and falls to 0.
+    """A student of the teacher, taught as the demo teaches: its augmentations, AdamW, bfloat16, a rate that rises for a
+    tenth of the steps to ``rate`` and falls to 0.
 
     The same arguments give the same student. One that diverges is returned as it was before it did.
     """
@@ -70,6 +71,7 @@ def teach(teacher: FlowRefiner, lessons: Sequence[Lesson], rate: float, steps: i
 
 def _as_loaded(lesson: Lesson) -> Dict[str, Any]:
     """What a pair is once its label has been read."""
-    frame1, frame2 = (np.ascontiguousarray((frame * 255).round().byte().permute(1, 2, 0).numpy()) for frame in lesson[:2])
+    frame1, frame2 = (np.ascontiguousarray((frame * 255).round().byte().permute(1, 2, 0).numpy())
+                      for frame in lesson[:2])
     flow, weight = (part.permute(1, 2, 0).numpy() for part in lesson[2:])
     return dict(frame1=frame1, frame2=frame2, flow=flow, weight=weight, key='', scene='', size=frame1.shape[:2])

@@ -1,4 +1,4 @@
-"""The registries of mmrefine: children of MMEngine's, under the scope ``mmrefine``.
+"""The registries of mmrefine, under the scope ``mmrefine``: children of MMEngine's, and some of our own.
 
 A config names a part by its class name (``type='FlowRefiner'``); from another scope it is ``mmrefine.FlowRefiner``.
 """
@@ -15,7 +15,8 @@ from mmrefine.errors import ConfigError, MMRefineError
 from mmrefine.values import brief, check_values
 
 __all__ = [
-    'BALANCERS', 'DATASETS', 'DATA_SAMPLERS', 'DENSIFIERS', 'FILTERS', 'HOOKS', 'LABELERS', 'LABEL_JUDGES', 'LOOPS', 'METRICS',
+    'BALANCERS', 'DATASETS', 'DATA_SAMPLERS', 'DENSIFIERS', 'FILTERS', 'HOOKS', 'LABELERS', 'LABEL_JUDGES', 'LOOPS',
+    'METRICS',
     'MODELS', 'OPTIM_WRAPPERS', 'TEACHERS', 'TEACHER_VIEWS', 'TRANSFORMS', 'WITNESSES'
 ]
 
@@ -29,7 +30,8 @@ def build_part(cfg: Any, registry: Registry, **more: Any) -> Any:
         more: for MMEngine.
 
     Raises:
-        ConfigError: no such dict, no such type, values of another type than the class declares, or whatever makes its constructor fail.
+        ConfigError: no such dict, no such type, values of another type than the class declares, or whatever makes its
+            constructor fail.
     """
     registry.import_from_location()
     known = sorted(registry.module_dict)
@@ -49,8 +51,8 @@ def build_part(cfg: Any, registry: Registry, **more: Any) -> Any:
     except MMRefineError:
         raise
     except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-        raise ConfigError(f'the {registry.name} {name} cannot be built from {brief(settings, 200)} ({type(error).__name__}: '
-                          f'{" ".join(str(error).split())}); correct these values') from error
+        raise ConfigError(f'the {registry.name} {name} cannot be built from {brief(settings, 200)} '
+                          f'({type(error).__name__}: {" ".join(str(error).split())}); correct these values') from error
 
 
 def _child_of_mmengine(name: str, part: str) -> Registry:
@@ -88,13 +90,14 @@ TEACHERS = _own('teacher', 'models')
 TEACHER_VIEWS = _own('teacher view', 'labeling')
 # what the guard compares without truth
 WITNESSES = _own('witnesses', 'engine')
-# where the parts meet
+# what a run consists of
 HOOKS = _child_of_mmengine('HOOKS', 'engine')
 LOOPS = _child_of_mmengine('LOOPS', 'engine')
 OPTIM_WRAPPERS = _child_of_mmengine('OPTIM_WRAPPERS', 'engine')
 METRICS = _child_of_mmengine('METRICS', 'evaluation')
 
 # nothing of ours: without a child here, MMEngine warns that the scope `mmrefine` is unknown
-for _name in ('LOG_PROCESSORS', 'MODEL_WRAPPERS', 'OPTIMIZERS', 'OPTIM_WRAPPER_CONSTRUCTORS', 'PARAM_SCHEDULERS', 'VISBACKENDS',
+for _name in ('LOG_PROCESSORS', 'MODEL_WRAPPERS', 'OPTIMIZERS', 'OPTIM_WRAPPER_CONSTRUCTORS', 'PARAM_SCHEDULERS',
+              'VISBACKENDS',
               'VISUALIZERS'):
     _child_of_mmengine(_name, 'engine')

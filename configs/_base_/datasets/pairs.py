@@ -1,4 +1,5 @@
-# What the data sets beside this one share. Each of them adds the class and the folder of its frame pairs, and its pipelines.
+# What the data sets beside this one share. Each of them adds the class and the folder of its frame pairs, and its
+# pipelines.
 scene = 'all'  # one model for all scenes; 'each': one model for each scene; or the name of a scene
 held_out = 0.  # share of the pairs that the guard keeps back to judge with; 0: no guard
 
@@ -22,4 +23,5 @@ train_dataloader = dict(
         seed='{randomness.seed}',  # of the augmentations
         pipeline='{train_pipeline}'))
 report_groups = dict(
-    refined=dict(scenes='{scene}', pipeline=[dict(type='LoadTruth', required=False, benchmark=True), dict(type='PackPair')]))
+    refined=dict(scenes='{scene}',
+                 pipeline=[dict(type='LoadTruth', required=False, benchmark=True), dict(type='PackPair')]))

@@ -2,7 +2,8 @@
 _base_ = 'pairs.py'
 
 data_root = 'data/Sintel'
-scene = 'each'  # one model for each scene, as in the paper; 'all': one model for all scenes; or one of them, such as 'alley_1'
+# one model for each scene, as in the paper; 'all': one model for all scenes; or one of them, such as 'alley_1'
+scene = 'each'
 pass_name = 'final'  # or 'clean'
 crop_size = (256, 512)  # (height, width) px
 held_out = 0.  # the protocol of the paper refines on all frames; a share above 0 is kept back for the guard
