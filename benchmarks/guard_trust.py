@@ -184,7 +184,7 @@ def _noisy(lessons: List[Lesson]) -> List[Lesson]:
     return [
         lesson._replace(flow=lesson.flow + F.interpolate(3 * torch.randn(1, 2, 8, 12, generator=rng), lesson.flow.shape[1:],
                                                          mode='bilinear')[0]) for lesson in lessons
-    ]  # yapf: disable
+    ]
 
 
 def _between(teacher: FlowRefiner, student: FlowRefiner, part: float) -> FlowRefiner:

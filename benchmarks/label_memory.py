@@ -136,9 +136,8 @@ def _child(task: Dict[str, Any], result: Path) -> Dict[str, Any]:
     """Do what is asked and say what it took, bytes; flows go into a file beside ``result``."""
     torch.set_num_threads(1)  # each thread has buffers of its own
     if 'video' in task:
-        cfg = load_config(SMALL,
-                          {'video': task['video'], 'load_from': str(CHECKPOINT), 'model.test_iters': task['iters'],
-                                  'labeler.view.scales': (1., ), 'labeler.balance': None})  # yapf: disable
+        values = {'video': task['video'], 'load_from': str(CHECKPOINT), 'model.test_iters': task['iters']}
+        cfg = load_config(SMALL, {**values, 'labeler.view.scales': (1., ), 'labeler.balance': None})
         cfg.work_dir = task['work_dir']
         make_labels(cfg)
         return dict(peak=_resident('VmHWM'))
@@ -154,7 +153,7 @@ def _child(task: Dict[str, Any], result: Path) -> Dict[str, Any]:
     np.save(result.with_suffix('.npy'), torch.cat(flows).numpy())
     return dict(peak=peak, before=before, limit=refiner.max_corr_bytes,
                 pyramid=pyramid_bytes(refiner.estimator, padded),
-                flows=result.with_suffix('.npy').name)  # yapf: disable
+                flows=result.with_suffix('.npy').name)
 
 
 def _written(root: Path, kind: str, count: int, size: Tuple[int, int]) -> Path:

@@ -55,7 +55,7 @@ def main() -> int:
     _link(frames, {name: videos / 'frames' / name for name in names})
     label = [str(TOOLS / 'make_labels.py'), str(CONFIG), '--cfg-options', f'video={frames}', f'load_from={CHECKPOINT}',
              f'model.test_iters={args.iters}', f'labeler.view.scales={tuple(args.scales)}', 'held_out=0',
-             '--work-dir']  # yapf: disable
+             '--work-dir']
     stores = {name: args.work_dir / name for name in ('one', 'part1', 'part2', 'two')}
     for store in stores.values():
         shutil.rmtree(store, ignore_errors=True)  # time is measured of whole runs

@@ -143,7 +143,7 @@ def _labels(teacher: RememberingTeacher, config: Dict[str, Any], clips: Sequence
         thirds = torch.cat([frames[2:], frames[-3:-2]])
         made = labeler.label_pairs(teacher, PairBatch(frames[:-1], frames[1:], thirds))
         labels += [Lesson(frame1, frame2, label.forward.flow, label.forward.weight)
-                   for frame1, frame2, label in zip(frames[:-1], frames[1:], made)]  # yapf: disable
+                   for frame1, frame2, label in zip(frames[:-1], frames[1:], made)]
     return labels
 
 
@@ -151,7 +151,7 @@ def _labels(teacher: RememberingTeacher, config: Dict[str, Any], clips: Sequence
 def _epe(network: FlowRefiner, clips: Sequence[RenderedClip]) -> float:
     """Mean over all pixels of all pairs, px."""
     errors = [(network.estimate(frames[:-1], frames[1:])[-1] - torch.from_numpy(clip.flow_fw)).norm(dim=1)
-              for clip, frames in zip(clips, map(_frames, clips))]  # yapf: disable
+              for clip, frames in zip(clips, map(_frames, clips))]
     return float(torch.stack(errors).mean())
 
 

@@ -41,7 +41,7 @@ KINDS = {
     'target': (TARGET, (128, 192)),
     'source, fast': (dataclasses.replace(SOURCE, **FAST), (160, 224)),
     'target, fast': (dataclasses.replace(TARGET, **FAST), (160, 224))
-}  # yapf: disable
+}
 
 
 def main() -> int:

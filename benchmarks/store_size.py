@@ -99,7 +99,7 @@ def main() -> int:
     for kind, config in LABELERS.items():
         labels = _labels(pairs, config)
         rows = {form: _measured(write, read, pairs, labels, args.work_dir / 'files', args.repeats)
-                for form, (write, read) in _forms().items()}  # yapf: disable
+                for form, (write, read) in _forms().items()}
         for form, row in rows.items():
             print(
                 f'{kind:18}{form:26}{row.size:9.3f}{row.size / rows["store"].size:9.1f}'
@@ -111,7 +111,7 @@ def main() -> int:
             (f'{ours.size:.2f} MB, wanted at most {GOAL_MB}', ours.size <= GOAL_MB),
             (f'{1 / ours.read:.0f} pairs/s, wanted at least {GOAL_PAIRS:g}', 1 / ours.read >= GOAL_PAIRS),
             (f'off by {ours.error:.5f} px, wanted at most '
-             '1/128', ours.error <= GOAL_ERROR)) if not reached]  # yapf: disable
+             '1/128', ours.error <= GOAL_ERROR)) if not reached]
         print(f'{kind:18}goal {"missed: " + "; ".join(missed) if missed else "reached"}', flush=True)
     return 0
 
@@ -147,7 +147,7 @@ def _rendered(count: int, size: Tuple[int, int]) -> List[Pair]:
     rng = np.random.default_rng(0)
     return [Pair(clip.frames[i], clip.frames[i + 1],
                  *(_with_error(flow[i], rng) for flow in (clip.flow_fw, clip.flow_bw)))
-            for i in range(count)]  # yapf: disable
+            for i in range(count)]
 
 
 def _with_error(flow: np.ndarray, rng: np.random.Generator) -> Tensor:

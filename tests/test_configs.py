@@ -53,7 +53,9 @@ def test_the_sweeps_below_see_every_config():
 def test_a_config_builds_its_network_and_its_data(name, trees):
     cfg = small(name, trees)
     model = init_model(cfg)
-    assert isinstance(model, FlowRefiner) and len(model.losses) == (2 if name in ('demo/raft_small_source.py', *LABEL_FREE) else 1)
+    assert isinstance(model,
+                      FlowRefiner) and len(model.losses) == (2 if name in ('demo/raft_small_source.py', *LABEL_FREE)
+                                                             else 1)
     if name in STOCK:
         wanted = LOSSES.get(name.split('/')[1].split('_')[0], MaskedPyramidLoss)
         assert [type(loss) for loss in model.losses.values()] == [wanted]
@@ -124,7 +126,8 @@ def test_raft_on_sintel_trains_as_the_paper_says():
     assert cfg.param_scheduler == dict(
         type='OneCycleLR', eta_max=1e-4, total_steps=1100, pct_start=0.1, anneal_strategy='linear', by_epoch=False)
     assert cfg.model.train_iters == cfg.model.test_iters == 32 and cfg.model.losses[0].gamma == 0.85
-    assert cfg.model.get('freeze_bn', True) is True  # where we depart from the paper's code: 49 pairs are nearly the same
+    # where we depart from the paper's code: 49 pairs are nearly the same
+    assert cfg.model.get('freeze_bn', True) is True
     steps = {part['type']: part for part in cfg.train_dataloader.dataset.pipeline}
     assert list(steps) == ['LoadLabel', 'RandomCrop', 'RandomFlip', 'ColorJitter', 'PackPair']
     assert tuple(steps['RandomCrop']['size']) == (256, 512)
@@ -140,7 +143,8 @@ def test_the_papers_labeler_is_the_papers():
     assert labeler.directions == cfg.train_dataloader.dataset.directions == 'forward'
     assert tuple(labeler.view.scales) == (1., )
     cycle, color = labeler.filters
-    assert (cycle.type, cycle.alpha, cycle.beta, cycle.form, cycle.magnitude) == ('CycleFilter', 0.002, 0.1, 'norm', 'unwarped')
+    assert (cycle.type, cycle.alpha, cycle.beta, cycle.form, cycle.magnitude) == ('CycleFilter', 0.002, 0.1, 'norm',
+                                                                                  'unwarped')
     assert (color.type, color.tolerance) == ('ColorFilter', 1.275)
     assert cfg.model.freeze_bn is False
 
@@ -152,9 +156,11 @@ def test_label_pair_and_the_configs_have_one_default_labeler():
 def test_an_override_reaches_every_place_that_uses_it(trees):
     cfg = fill_in(load_config(ROOT / 'configs/refine/raft_sintel.py', {
         'max_iters': 300, 'optim_wrapper.optimizer.lr': 5e-5, 'scene': 'bamboo_2', 'pass_name': 'clean',
-        'labeler.directions': 'forward', 'randomness.seed': 7, 'data_root': str(trees['sintel']), 'crop_size': (64, 64)}))  # yapf: disable
+        'labeler.directions': 'forward', 'randomness.seed': 7, 'data_root': str(trees['sintel']),
+        'crop_size': (64, 64)}))  # yapf: disable
     assert (cfg.train_cfg.max_iters, cfg.param_scheduler.total_steps, cfg.param_scheduler.eta_max) == (300, 400, 5e-5)
-    data = [cfg.train_dataloader.dataset, cfg.custom_hooks[0].dataset, cfg.custom_hooks[1].dataset, cfg.custom_hooks[2].groups.refined]
+    data = [cfg.train_dataloader.dataset, cfg.custom_hooks[0].dataset, cfg.custom_hooks[1].dataset,
+            cfg.custom_hooks[2].groups.refined]
     assert [(part.scenes, part.pass_name) for part in data] == [('bamboo_2', 'clean')] * 4
     assert DATASETS.build(dict(data[0])).seed == 7  # the augmentations follow
     assert data[0].directions == 'forward' and data[0].pipeline[1]['size'] == (64, 64)

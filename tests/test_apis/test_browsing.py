@@ -67,7 +67,8 @@ def test_a_manifest_that_is_not_as_it_was_is_named_whatever_was_changed_in_it(co
     for old, new in changes:
         path.write_text(data.replace(old, new))
         assert path.read_text() != data
-        with pytest.raises(LabelStoreError, match=r'manifest\.json: is broken: .*; bring this file back from a copy, or delete'):
+        with pytest.raises(LabelStoreError,
+                           match=r'manifest\.json: is broken: .*; bring this file back from a copy, or delete'):
             browse_labels(config)
     path.write_bytes(data.encode()[:-40] + b'\xff}')
     with pytest.raises(LabelStoreError, match=r"manifest\.json: cannot be read \('utf-8' codec can't decode"):

@@ -73,9 +73,11 @@ def test_frames_that_are_none_are_refused():
     for one, two, sentence in ((frame, [frame], 'both be frames or both be lists'),
                                ([frame], [frame, frame], 'got 1 and 2 frames'),
                                (frame, frame[:20], r'must have one size, got \(30, 40\) and \(20, 40\)'),
-                               (frame.astype(np.float32), frame, r'frame1 must be an array .* got float32 \(30, 40, 3\)'),
+                               (frame.astype(np.float32), frame,
+                                r'frame1 must be an array .* got float32 \(30, 40, 3\)'),
                                (frame, frame[..., 0], r'frame2 must be an array .* got uint8 \(30, 40\)'),
-                               ([frame, 'a.png'], [frame, frame], 'pair 1: frame1 must be an array .* got str')):  # yapf: disable
+                               ([frame, 'a.png'], [frame, frame], 'pair 1: frame1 must be an array .* got '
+                                                                  'str')):  # yapf: disable
         with pytest.raises(InputError, match=sentence):
             inference_flow(model, one, two)
 
@@ -120,7 +122,9 @@ def test_a_label_may_be_checked_by_a_third_frame():
 
 
 def test_a_third_frame_that_is_missing_or_does_not_fit_is_named():
-    with pytest.raises(ConfigError, match=r'needs a third frame \(such as CompositeFilter\), and label_pair was given two; give it frame3'):
+    with pytest.raises(
+            ConfigError,
+            match=r'needs a third frame \(such as CompositeFilter\), and label_pair was given two; give it frame3'):
         label_pair(Shift(2.), DARK, BRIGHT, CHECKED)
     with pytest.raises(InputError, match=r'frame1 and frame3 must have one size, got \(30, 40\) and \(30, 39\)'):
         label_pair(Shift(2.), DARK, BRIGHT, CHECKED, frame3=DARK[:, 1:])
@@ -137,19 +141,22 @@ def test_a_labeler_that_cannot_be_built_is_named():
 
 def test_frames_in_between_make_a_long_step_of_short_ones():
     """2 px from any frame to the next one that is shown, so 4 px by way of one and 2 px at once."""
-    composed = dict(type='FlowLabeler', view=dict(type='ComposedView', scales=(1., ), flip=False, refine=False, trust=0.))
+    composed = dict(type='FlowLabeler',
+                    view=dict(type='ComposedView', scales=(1., ), flip=False, refine=False, trust=0.))
     for middles, motion in (((), 2.), ([BRIGHT], 3.), ([BRIGHT, BRIGHT + 1], 4.)):
         label = label_pair(Shift(2.), DARK, BRIGHTER, composed, middles=middles)
         # flat frames and equal round trips: half the direct look, half the chain
         assert torch.allclose(label.flow[0, :, :WIDTH - 6], torch.full((30, WIDTH - 6), motion), atol=.02)
     plain = dict(composed, view=dict(type='ArbitratedView', scales=(1., ), flip=False))
-    assert torch.equal(label_pair(Shift(2.), DARK, BRIGHTER, plain, middles=[BRIGHT]).flow[0], torch.full((30, WIDTH), 2.))
+    assert torch.equal(label_pair(Shift(2.), DARK, BRIGHTER, plain, middles=[BRIGHT]).flow[0],
+                       torch.full((30, WIDTH), 2.))
     with pytest.raises(InputError, match=r'frame1 and middles\[1\] must have one size, got \(30, 40\) and \(30, 39\)'):
         label_pair(Shift(2.), DARK, BRIGHTER, composed, middles=[BRIGHT, DARK[:, 1:]])
 
 
 def test_refine_returns_the_report_of_a_video(trees, weights, tmp_path):
-    values = {'batch_size': 1, 'held_out': 0., 'num_workers': 0, 'max_iters': 1, 'model.train_iters': 1, 'model.test_iters': 1,
+    values = {'batch_size': 1, 'held_out': 0., 'num_workers': 0, 'max_iters': 1, 'model.train_iters': 1,
+              'model.test_iters': 1,
               'labeler.view.scales': (1., ), 'labeler.balance': None}  # yapf: disable
     report = refine(trees['video'], SMALL_VIDEO, tmp_path, load_from=str(weights['small']), **values)
     assert list(report['groups']['refined']['scenes']) == [trees['video'].stem] and report['labels']['labels'] == 4

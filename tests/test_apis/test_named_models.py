@@ -41,9 +41,11 @@ def test_a_config_is_found_by_its_path_from_anywhere(tmp_path, monkeypatch):
         assert find_config(text) == ROOT / 'configs/refine/pwcnet_sintel.py'
     (tmp_path / 'mine.py').write_text('')
     assert find_config('mine.py') == Path('mine.py')
-    with pytest.raises(ConfigError, match=r'raft_smal: there is no such model or config file; did you mean raft_small\?'):
+    with pytest.raises(ConfigError,
+                       match=r'raft_smal: there is no such model or config file; did you mean raft_small\?'):
         find_config('raft_smal')
-    with pytest.raises(ConfigError, match='other.py: .* name a config file, or one of raft_small, raft_official, raft, demo'):
+    with pytest.raises(ConfigError, match='other.py: .* name a config file, or one of raft_small, raft_official, raft, '
+                                          'demo'):
         find_config('other.py')
 
 
@@ -74,13 +76,16 @@ def test_official_weights_are_renamed_on_the_fly(layout, tmp_path):
         flows.append(inference_flow(model, *frames))
     assert np.array_equal(*flows) and np.abs(flows[0]).max() > 0
     for other, hint in (('raft_official', 'raft_small'), ('raft', 'raft_small')):
-        with pytest.raises(CheckpointError, match=f'holds the official Small RAFT .{layout} names.* add --model {hint}'):
+        with pytest.raises(CheckpointError, match=f'holds the official Small RAFT .{layout} names.* add --model '
+                                                  f'{hint}'):
             open_model(other, tmp_path / 'official.pth')
 
 
 def test_load_from_takes_an_official_file_as_the_command_does(trees, tmp_path):
-    save_checkpoint(tmp_path / 'official.pth', convert_raft_checkpoint(load_checkpoint_file(DEMO_WEIGHTS), 'princeton')[0])
-    values = {'video': str(trees['video']), 'held_out': 0., 'model.test_iters': 1, 'labeler.view.scales': (1., ), 'labeler.balance': None}
+    save_checkpoint(tmp_path / 'official.pth',
+                    convert_raft_checkpoint(load_checkpoint_file(DEMO_WEIGHTS), 'princeton')[0])
+    values = {'video': str(trees['video']), 'held_out': 0., 'model.test_iters': 1, 'labeler.view.scales': (1., ),
+              'labeler.balance': None}
     stores = []
     for name, path in (('ours', DEMO_WEIGHTS), ('official', tmp_path / 'official.pth')):
         cfg = load_named('demo', {**values, 'load_from': str(path)})
@@ -90,7 +95,8 @@ def test_load_from_takes_an_official_file_as_the_command_does(trees, tmp_path):
     assert stores[0] == stores[1] and len(stores[0]) > 1
     models = [init_model(load_named('demo'), path) for path in (DEMO_WEIGHTS, tmp_path / 'official.pth')]
     states = [model.state_dict() for model in models]
-    assert states[0].keys() == states[1].keys() and all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+    assert states[0].keys() == states[1].keys() and all(torch.equal(states[0][key], states[1][key])
+                                                        for key in states[0])
 
 
 def test_weights_of_another_network_are_refused_with_their_file(tmp_path):

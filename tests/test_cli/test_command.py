@@ -70,7 +70,8 @@ def test_the_doc_has_every_option_of_every_command_and_no_other():
 
 
 def test_the_choices_of_the_options_are_those_of_the_functions():
-    choices = {(name, action.dest): tuple(action.choices) for name, parser in subparsers().items() for action in parser._actions
+    choices = {(name, action.dest): tuple(action.choices) for name,
+               parser in subparsers().items() for action in parser._actions
                if action.choices}
     assert choices == {('flow', 'format'): FORMATS, ('export', 'to'): tuple(FORMS)}
     text = subparsers()['refine'].format_help()
@@ -85,7 +86,8 @@ def test_help_loads_nothing_heavy():
 
 
 def test_the_package_can_be_run(tmp_path):
-    done = subprocess.run([sys.executable, '-m', 'mmrefine', '--version'], capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    done = subprocess.run([sys.executable, '-m', 'mmrefine', '--version'], capture_output=True, text=True, timeout=120,
+                          cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, f'mmrefine {mmrefine.__version__}\n')
 
 
@@ -122,13 +124,15 @@ def test_the_installed_command_leads_to_main():
 def test_the_doctor_tells_of_the_weights_and_ends_with_0(capsys):
     assert status_of('doctor') == 0
     text = capsys.readouterr().out
-    assert 'everything needed is here' in text and [name for name in NAMED_MODELS if f'--model {name}: ' in text] == list(NAMED_MODELS)
+    assert 'everything needed is here' in text and [name for name in NAMED_MODELS if '--model '
+                                                    f'{name}: ' in text] == list(NAMED_MODELS)
     assert f'weights: {Path("configs/demo/raft_small_source.pth")}' in text or 'raft_small_source.pth' in text
 
 
 def test_the_doctor_ends_with_1_when_something_is_missing(capsys, monkeypatch):
     from mmrefine.compat.installation import Check
-    monkeypatch.setattr('mmrefine.compat.installation.diagnose', lambda: [Check('torch', False, 'absent', 'pip install torch')])
+    monkeypatch.setattr('mmrefine.compat.installation.diagnose',
+                        lambda: [Check('torch', False, 'absent', 'pip install torch')])
     assert status_of('doctor') == 1
     assert 'run: pip install torch' in capsys.readouterr().out
 

@@ -36,7 +36,8 @@ def failed(tmp_path, capsys, weights):
     def run(config, *options, labelled=False, **values):
         work_dir = tmp_path / 'work_dir'
         values.setdefault('load_from', weights['raft' if 'sintel' in str(config) else 'small'])
-        given = [*(TINY if 'sintel' in str(config) else TINY_VIDEO), *options, *(f'{key}={value}' for key, value in values.items())]
+        given = [*(TINY if 'sintel' in str(config) else TINY_VIDEO), *options,
+                 *(f'{key}={value}' for key, value in values.items())]
         assert status_of('train', config, '--work-dir', work_dir, '--cfg-options', *given) == 1
         return sentence_of(capsys.readouterr().err, work_dir, labelled)
 
@@ -84,7 +85,8 @@ def test_a_scene_with_one_frame(failed, tmp_path):
     folder(tmp_path / 'video' / 'good', noise(), noise(1))
     folder(tmp_path / 'video' / 'short', noise())
     found = failed(SMALL_VIDEO, video=tmp_path / 'video')
-    assert str(tmp_path / 'video' / 'short') in found and 'holds only frame_0.png, motion needs at least 2 frames' in found
+    assert str(
+        tmp_path / 'video' / 'short') in found and 'holds only frame_0.png, motion needs at least 2 frames' in found
 
 
 def test_frames_of_different_sizes(failed, tmp_path):
@@ -130,7 +132,8 @@ def test_a_full_disk_is_one_line_too(capsys):
 
 
 @pytest.mark.parametrize('owner, name, number, labelled, sentence', [
-    (label_store, 'write_bytes', 3, False, 'labels/v/frame_1__frame_0: no room left'),  # after the list of what is wanted
+    (label_store, 'write_bytes', 3, False, 'labels/v/frame_1__frame_0: no room '
+                                           'left'),  # after the list of what is wanted
     (LocalBackend, 'put', 1, True, 'iter_1.pth: no room left'),
 ])
 def test_a_disk_that_fills_up_during_a_run(failed, tmp_path, monkeypatch, owner, name, number, labelled, sentence):
@@ -161,13 +164,16 @@ def before_call(monkeypatch, owner, name, number, action):
     (signal.SIGINT, 130, SelfTrainingLoop, 'run_iter'),
     (signal.SIGTERM, 143, FlowLabeler, 'label'),
 ])
-def test_a_stopped_run_says_how_to_go_on_and_goes_on(tmp_path, weights, capsys, monkeypatch, number, status, owner, name):
+def test_a_stopped_run_says_how_to_go_on_and_goes_on(tmp_path, weights, capsys, monkeypatch, number, status, owner,
+                                                     name):
     video = folder(tmp_path / 'v', *(noise(i) for i in range(4)))
-    argv = [SMALL_VIDEO, '--work-dir', tmp_path / 'run', '--cfg-options', *TINY_VIDEO, 'max_iters=3', 'default_hooks.checkpoint.interval=1',
+    argv = [SMALL_VIDEO, '--work-dir', tmp_path / 'run', '--cfg-options', *TINY_VIDEO, 'max_iters=3',
+            'default_hooks.checkpoint.interval=1',
             'custom_hooks.0.batch_size=1', f'video={video}', f'load_from={weights["small"]}']  # yapf: disable
     before_call(monkeypatch, owner, name, 2, lambda: os.kill(os.getpid(), number))
     handler = signal.getsignal(signal.SIGTERM)
-    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins with Ctrl-C ignored
+    # a shell's background job begins with Ctrl-C ignored
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         assert status_of('train', *argv) == status
     finally:
@@ -204,7 +210,8 @@ def test_a_broken_video(failed, tmp_path):
 
 def test_a_missing_checkpoint(failed, tmp_path):
     found = failed(SMALL_VIDEO, video=folder(tmp_path / 'v', noise(), noise(1)), load_from=tmp_path / 'none.pth')
-    assert found.startswith(f'{tmp_path / "none.pth"}: there is no such checkpoint (load_from of {SMALL_VIDEO}); put it there')
+    assert found.startswith(f'{tmp_path / "none.pth"}: there is no such checkpoint (load_from of {SMALL_VIDEO}); put '
+                            'it there')
 
 
 def test_a_checkpoint_of_another_network(failed, tmp_path, weights):
@@ -225,7 +232,8 @@ def test_a_store_made_by_another_teacher(failed, tmp_path, weights):
     video = folder(tmp_path / 'v', noise(), noise(1))
     options = [*TINY_VIDEO, f'video={video}', f'load_from={weights["small"]}']
     assert status_of('make_labels', SMALL_VIDEO, '--work-dir', tmp_path / 'work_dir', '--cfg-options', *options) == 0
-    found = failed(SMALL_VIDEO, labelled=True, video=video, load_from=changed_weights(weights, tmp_path / 'other.pth', 2.))
+    found = failed(SMALL_VIDEO, labelled=True, video=video,
+                   load_from=changed_weights(weights, tmp_path / 'other.pth', 2.))
     assert found.startswith(f'{tmp_path / "work_dir" / "labels"}: ') and 'made with other teacher (found ' in found
 
 
@@ -252,7 +260,8 @@ def test_keys_that_do_not_exist_are_reported_together_from_file_and_command_line
                       'train_dataloader = dict(batchsize=3, sampler=dict(shufle=True))\n'
                       "label_data = dict(type='FramePair')\n"
                       'randomness = dict(sed=1)\n')
-    found = failed(config, 'model.train_iter=3', 'vido=a.mp4', 'custom_hooks.7.type=X', 'custom_hooks.0.labeler.floor=0.1')
+    found = failed(config, 'model.train_iter=3', 'vido=a.mp4', 'custom_hooks.7.type=X',
+                   'custom_hooks.0.labeler.floor=0.1')
     assert found.startswith(f'{config}: ')
     for problem in (
             "there is no top-level key 'optim_wraper'; did you mean 'optim_wrapper'?",
@@ -269,7 +278,8 @@ def test_keys_that_do_not_exist_are_reported_together_from_file_and_command_line
 
 
 def test_a_key_of_the_base_class_is_known_and_another_is_not(failed, trees):
-    found = failed(RAFT_SINTEL, 'label_data.seed=3', 'label_data.pas_name=clean', data_root=trees['sintel'], scene='alley_1')
+    found = failed(RAFT_SINTEL, 'label_data.seed=3', 'label_data.pas_name=clean', data_root=trees['sintel'],
+                   scene='alley_1')
     assert found == f"{RAFT_SINTEL}: label_data: SintelPairs has no key 'pas_name'; did you mean 'pass_name'?"
 
 
@@ -302,7 +312,8 @@ def test_a_config_file_that_is_missing_or_broken(failed, tmp_path):
 
 def test_no_label_survives(failed, tmp_path, monkeypatch):
     config = tmp_path / 'strict.py'
-    config.write_text(f"_base_ = '{SMALL_VIDEO}'\nlabeler = dict(filters=[dict(type='CycleFilter', alpha=0., beta=0.)])\n")
+    config.write_text(f"_base_ = '{SMALL_VIDEO}'\nlabeler = dict(filters=[dict(type='CycleFilter', alpha=0., "
+                      'beta=0.)])\n')
     pruned = [option for option in TINY_VIDEO if not option.startswith('labeler.filters')]
     monkeypatch.setattr(sys.modules[__name__], 'TINY_VIDEO', pruned)
     found = failed(config, labelled=True, video=folder(tmp_path / 'v', noise(), noise(1)))
@@ -321,9 +332,11 @@ def test_the_real_command_prints_one_line_and_exits_with_1(tmp_path):
 
 def test_render_refuses_what_it_cannot_render(tmp_path, capsys):
     assert status_of('render', tmp_path / 'world', '--seeds', 3, 3) == 1
-    assert sentence_of(capsys.readouterr().err, tmp_path / 'world') == '--seeds must be FIRST END with 0 <= FIRST < END, got 3 3'
+    assert sentence_of(capsys.readouterr().err,
+                       tmp_path / 'world') == '--seeds must be FIRST END with 0 <= FIRST < END, got 3 3'
     assert status_of('render', tmp_path / 'world', '--seeds', 3, 5, '--frames', 0) == 1
     assert '0' in sentence_of(capsys.readouterr().err, tmp_path / 'world')
-    assert status_of('render', tmp_path / 'world', '--seeds', 3, 5, '--frames', 2, '--size', 32, 48, '--style', 'source') == 0
+    assert status_of('render', tmp_path / 'world', '--seeds', 3, 5, '--frames', 2, '--size', 32, 48, '--style',
+                     'source') == 0
     assert capsys.readouterr().out == f'{tmp_path / "world"}: 2 scenes, source_0003 to source_0004\n'
     assert len(list((tmp_path / 'world' / 'frames').glob('*/*.png'))) == 4

@@ -25,7 +25,8 @@ def test_it_prints_a_table_and_options_that_the_config_takes(trees, weights, opt
     line = next(line for line in out if line.startswith('--cfg-options '))
     given = dict(option.split('=') for option in line.split()[1:])
     # as the next command would have it: the labeler stands at the top of this config, and the hook refers to it
-    cfg = fill_in(load_config(CONFIG, {'video': str(trees['frames']), **{key: float(value) for key, value in given.items()}}))
+    cfg = fill_in(load_config(CONFIG,
+                              {'video': str(trees['frames']), **{key: float(value) for key, value in given.items()}}))
     hook = next(hook for hook in cfg.custom_hooks if hook.type == 'PseudoLabelHook')
     assert {f'filters.0.{key}': hook.labeler.filters[0][key] for key in ('beta', 'alpha')} == record['thresholds']
 
@@ -46,5 +47,6 @@ def test_a_config_without_weights_or_without_a_filter_to_tune_is_refused(weights
     assert status_of('calibrate_filters', CONFIG, '--work-dir', tmp_path, *options, 'load_from=None') == 1
     assert 'load_from is not set' in capsys.readouterr().err
     bare = [option for option in options if 'filters' not in str(option)]
-    assert status_of('calibrate_filters', CONFIG, weights['small'], '--work-dir', tmp_path, *bare, 'labeler.filters=[]') == 1
+    assert status_of('calibrate_filters', CONFIG, weights['small'], '--work-dir', tmp_path, *bare,
+                     'labeler.filters=[]') == 1
     assert 'labeler.filters has no filter with a threshold to calibrate, got none' in capsys.readouterr().err

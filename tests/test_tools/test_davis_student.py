@@ -48,14 +48,16 @@ def data(tmp_path):
         write_image(tmp_path / f'davis/Annotations/480p/box/{t:05d}.png', square(t).astype(np.uint8) * 255)
         if t in CLICKED:
             joints = (CORNERS + t * STEP)[:, ::-1] * [1080 / SIZE[0], 1920 / SIZE[1]]
-            entries.append(dict(image_path=f'box/{t:05d}.jpg', joints=joints.tolist(), visibility=[True, True, t != 1, t != 3]))
+            entries.append(dict(image_path=f'box/{t:05d}.jpg', joints=joints.tolist(),
+                                visibility=[True, True, t != 1, t != 3]))
     write_json(tmp_path / 'badja/box.json', entries)
     return tmp_path
 
 
 @pytest.fixture
 def argv(data, weights):
-    return [str(part) for part in ('--davis', data / 'davis', '--badja', data / 'badja', '--checkpoint', weights['small'], '--work-dir',
+    return [str(part) for part in ('--davis', data / 'davis', '--badja', data / 'badja', '--checkpoint',
+                                   weights['small'], '--work-dir',
                                    data / 'work', '--height', SIZE[0], '--width', SIZE[1], '--iters', 1, '--steps', 3)]
 
 
@@ -66,7 +68,8 @@ def refined(bench, monkeypatch):
 
     def refine(video, cfg, work_dir, **overrides):
         own = video.name in ('box', 'twin')
-        assert sorted(path.name for path in video.iterdir()) == ([f'{t:05d}.png' for t in range(FRAMES)] if own else ['other'])
+        assert sorted(path.name for path in video.iterdir()) == ([f'{t:05d}.png' for t in range(FRAMES)] if own
+                                                                 else ['other'])
         assert overrides == {'resume': True}
         scaled = any(part['type'] == 'RandomScaleStretch' for part in cfg.train_pipeline)
         assert (work_dir / 'labels').exists() is scaled  # which are those of the student before
@@ -93,16 +96,19 @@ def motion(clip, step):
     known = {frame.tobytes(): t for t, frame in enumerate(clip.frames)}
 
     def timed(frames1, frames2):
-        times = [known[(frame[0].permute(1, 2, 0) * 255).round().byte().contiguous().numpy().tobytes()] for frame in (frames1, frames2)]
+        times = [known[(frame[0].permute(1, 2, 0) * 255).round().byte().contiguous().numpy().tobytes()]
+                 for frame in (frames1, frames2)]
         assert abs(times[1] - times[0]) == 1
-        return torch.tensor(step, dtype=torch.float32).view(1, 2, 1, 1).expand(1, 2, *frames1.shape[-2:]) * (times[1] - times[0])
+        return torch.tensor(step, dtype=torch.float32).view(1, 2, 1, 1).expand(
+            1, 2, *frames1.shape[-2:]) * (times[1] - times[0])
 
     return timed
 
 
 def test_the_true_motion_scores_1_and_the_opposite_one_0(bench, argv):
     clip = clip_of(bench, argv)
-    assert bench.score_clip(clip, motion(clip, STEP.tolist())) == dict(J=1., F=1., J5=None, F5=None, PCK=1.)  # 5 frames, no span of 5
+    # 5 frames, no span of 5
+    assert bench.score_clip(clip, motion(clip, STEP.tolist())) == dict(J=1., F=1., J5=None, F5=None, PCK=1.)
     wrong = bench.score_clip(clip, motion(clip, (-STEP).tolist()))
     assert wrong['PCK'] == 0 and wrong['J'] < 0.1
 
@@ -166,7 +172,8 @@ def test_what_is_finished_is_not_repeated_and_what_other_settings_touch_is(bench
     table = [line.split() for line in out if line.startswith('box  ')]
     assert [line[1] for line in table] == ['J', 'F', 'PCK']  # no span of 5 in 5 frames
     assert all(len(line) == 2 + 3 + 2 * 4 for line in table)
-    assert all(line[3] == line[7] == line[11] and line[5] == line[9] for line in table)  # 1x, guarded and guarded; the students
+    # 1x, guarded and guarded; the students
+    assert all(line[3] == line[7] == line[11] and line[5] == line[9] for line in table)
     assert out[-3].startswith('student guarded: most lost +0.0')
     # again, from anywhere: nothing is made
     assert bench.main(argv) == 0
@@ -188,17 +195,20 @@ def test_a_student_of_other_videos_is_refined_once_and_never_on_what_is_scored(b
             write_image(data / f'videos/{name}/{t}.png', np.full((48, 48, 3), 40 * t, np.uint8))
     shutil.copytree(data / 'davis/JPEGImages/480p/box', data / 'davis/JPEGImages/480p/twin')
     shutil.copytree(data / 'davis/Annotations/480p/box', data / 'davis/Annotations/480p/twin')
-    options = [*argv, '--students', 'student', '--transfer', str(data / 'videos'), '--transfer-frames', '3', '--transfer-steps', '5']
+    options = [*argv, '--students', 'student', '--transfer', str(data / 'videos'), '--transfer-frames', '3',
+               '--transfer-steps', '5']
     assert bench.main(options) == 0
     # box, other in two ways, twin: `refine` looks at the folder
     assert refined == [((1., 2.), 3), ((1., 2.), 5), ((1., 2.), 5), ((1., 2.), 3)]
     frames = [read_image(path) for path in sorted((data / 'work/transfer').glob('*/frames/other/*.png'))]
-    assert len(frames) == 2 * 3 and all(frame.shape == (*SIZE, 3) for frame in frames)  # brought to the size of what is scored
+    # brought to the size of what is scored
+    assert len(frames) == 2 * 3 and all(frame.shape == (*SIZE, 3) for frame in frames)
     assert sum('mean of 2' in line for line in capsys.readouterr().out.splitlines()) == 2  # twin has no joints
     first, = (torch.load(path)['state_dict'] for path in (data / 'work/transfer').glob('transfer_*/iter_5.pth'))
     second, = (torch.load(path)['state_dict'] for path in (data / 'work/transfer').glob('scaled_*/iter_5.pth'))
     mean, = (torch.load(path)['state_dict'] for path in (data / 'work/transfer').glob('scaled_*/mean.pth'))
-    assert all(torch.allclose(mean[key], (first[key] + second[key]) / 2) for key in first if first[key].is_floating_point())
+    assert all(torch.allclose(mean[key], (first[key] + second[key]) / 2) for key in first
+               if first[key].is_floating_point())
     assert any(not torch.equal(mean[key], first[key]) for key in first)
 
 

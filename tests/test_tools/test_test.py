@@ -20,11 +20,13 @@ RAFT_SINTEL, RAFT_KITTI = (ROOT / f'configs/refine/raft_{name}.py' for name in (
 
 @pytest.fixture
 def told_often(monkeypatch):
-    monkeypatch.setattr(Progress.__init__, '__defaults__', (print, -1., time.monotonic))  # a line each time, not every few seconds
+    # a line each time, not every few seconds
+    monkeypatch.setattr(Progress.__init__, '__defaults__', (print, -1., time.monotonic))
 
 
 def options(data_root, weights):
-    return ['--device', 'cpu', '--cfg-options', f'data_root={data_root}', f'load_from={weights["raft"]}', 'model.test_iters=1']
+    return ['--device', 'cpu', '--cfg-options', f'data_root={data_root}', f'load_from={weights["raft"]}',
+            'model.test_iters=1']
 
 
 @pytest.fixture
@@ -64,7 +66,8 @@ def scores_of(config, root, weights, tmp_path):
 
 def test_sintel_is_scored_by_speed_and_by_what_is_matched(sintel, weights, tmp_path, capsys, told_often):
     scores = scores_of(RAFT_SINTEL, sintel, weights, tmp_path)['refined']
-    assert {'AAE', 'WAUC', '1px_out', 'EPE_s0-10', 'EPE_matched', 'EPE_unmatched', 'scene/alley_1/EPE_matched'} <= set(scores)
+    assert {'AAE', 'WAUC', '1px_out', 'EPE_s0-10', 'EPE_matched', 'EPE_unmatched',
+            'scene/alley_1/EPE_matched'} <= set(scores)
     shares = np.array([scores['EPE_matched'], scores['EPE_unmatched']])
     assert min(shares) < scores['EPE'] < max(shares)
     out, told = capsys.readouterr()
@@ -96,14 +99,16 @@ def wanted_flow(config, weights, frames):
 
 
 def test_the_zip_for_sintel_has_its_layout_and_the_networks_flows(sintel, weights, tmp_path, capsys, told_often):
-    argv = [RAFT_SINTEL, weights['raft'], '--format-only', 'sintel', '--out', tmp_path / 'board', *options(sintel, weights)]
+    argv = [RAFT_SINTEL, weights['raft'], '--format-only', 'sintel', '--out', tmp_path / 'board',
+            *options(sintel, weights)]
     assert status_of('test', *argv) == 0
     path = tmp_path / 'board/sintel.zip'
     out, told = capsys.readouterr()
-    assert out.rstrip() == f'{path}: 4 flows; the leaderboard wants 1104'
+    assert out.rstrip() == f'{path}: 4 flows; the leaderboard expects 1104'
     assert 'clean: 1/2 pairs, ' in told and 'final: 2/2 pairs, ' in told
     found = flows_in(path)
-    assert list(found) == [f'{part}/ambush_1/frame_{number:04d}.flo' for part in ('clean', 'final') for number in (1, 2)]
+    assert list(found) == [f'{part}/ambush_1/frame_{number:04d}.flo' for part in ('clean', 'final')
+                           for number in (1, 2)]
     frames = [sintel / f'test/final/ambush_1/frame_{number:04d}.png' for number in (2, 3)]
     flow, valid = found['final/ambush_1/frame_0002.flo']
     assert valid.all()
@@ -111,10 +116,11 @@ def test_the_zip_for_sintel_has_its_layout_and_the_networks_flows(sintel, weight
 
 
 def test_the_zip_for_kitti_has_its_layout_and_a_flow_everywhere(kitti, weights, tmp_path, capsys):
-    argv = [RAFT_KITTI, weights['raft'], '--format-only', 'kitti', '--work-dir', tmp_path / 'board', *options(kitti, weights)]
+    argv = [RAFT_KITTI, weights['raft'], '--format-only', 'kitti', '--work-dir', tmp_path / 'board',
+            *options(kitti, weights)]
     assert status_of('test', *argv) == 0
     path = tmp_path / 'board/kitti.zip'
-    assert capsys.readouterr().out.rstrip() == f'{path}: 2 flows; the leaderboard wants 200'
+    assert capsys.readouterr().out.rstrip() == f'{path}: 2 flows; the leaderboard expects 200'
     found = flows_in(path)
     assert list(found) == ['flow/000000_10.png', 'flow/000001_10.png']
     flow, valid = found['flow/000001_10.png']
@@ -124,14 +130,16 @@ def test_the_zip_for_kitti_has_its_layout_and_a_flow_everywhere(kitti, weights, 
 
 
 def test_a_config_of_another_benchmark_is_refused(sintel, weights, tmp_path, capsys):
-    argv = [RAFT_SINTEL, weights['raft'], '--format-only', 'kitti', '--out', tmp_path / 'board', *options(sintel, weights)]
+    argv = [RAFT_SINTEL, weights['raft'], '--format-only', 'kitti', '--out', tmp_path / 'board',
+            *options(sintel, weights)]
     assert status_of('test', *argv) == 1
-    assert 'raft_sintel.py: names no KittiPairs, whose data_root would lead to the test set of kitti' in capsys.readouterr().err
+    assert 'raft_sintel.py: has no KittiPairs, whose data_root would be the folder of kitti' in capsys.readouterr().err
     assert not (tmp_path / 'board').exists()
 
 
 def test_a_missing_test_set_is_named(trees, weights, tmp_path, capsys):
-    argv = [RAFT_SINTEL, weights['raft'], '--format-only', 'sintel', '--out', tmp_path / 'board', *options(trees['sintel'], weights)]
+    argv = [RAFT_SINTEL, weights['raft'], '--format-only', 'sintel', '--out', tmp_path / 'board',
+            *options(trees['sintel'], weights)]
     assert status_of('test', *argv) == 1
     assert f'{trees["sintel"] / "test"}: there is no such folder' in capsys.readouterr().err
 
@@ -147,7 +155,8 @@ def test_masks_are_carried_along_the_videos_of_a_config(trees, weights, tmp_path
     (davis / 'ImageSets/2017').mkdir(parents=True)
     (davis / 'ImageSets/2017/val.txt').write_text('bear\ncamel\n')
     config = tmp_path / 'carried.py'
-    bases = [f'{ROOT}/configs/_base_/{name}.py' for name in ('models/raft_small', 'default_runtime', 'datasets/davis_clips')]
+    bases = [f'{ROOT}/configs/_base_/{name}.py'
+             for name in ('models/raft_small', 'default_runtime', 'datasets/davis_clips')]
     config.write_text(f'_base_ = {bases}\ndavis_root = {str(davis)!r}\nmodel = dict(test_iters=1)\n')
     out = tmp_path / 'scores.json'
     assert status_of('test', config, weights['small'], '--device', 'cpu', '--out', out) == 0

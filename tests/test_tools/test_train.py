@@ -24,7 +24,8 @@ STOCK = 'raft/raft_8xb2_100k_flyingthings3d-400x720.py'
 
 
 def sintel_options(trees, weights, *more):
-    return ['--cfg-options', *TINY, f'data_root={trees["sintel"]}', f'load_from={weights["raft"]}', f'crop_size={SIZE}', *more]
+    return ['--cfg-options', *TINY, f'data_root={trees["sintel"]}', f'load_from={weights["raft"]}', f'crop_size={SIZE}',
+            *more]
 
 
 @pytest.fixture(scope='module')
@@ -52,20 +53,28 @@ def test_one_scene_is_labelled_trained_on_and_reported(alley):
 def test_training_without_labels_has_guard_report_and_checkpoint(weights, tmp_path):
     """A folder of frames, and none of stage 1: no labels are asked for, and nothing is said about any."""
     write_clips(tmp_path, range(1), 6, SIZE)
-    options = ['--cfg-options', f'video={tmp_path / "frames"}', f'load_from={weights["small"]}', f'crop_size={SIZE}', 'max_iters=2',
-               'held_out=0.2', 'num_workers=0', 'model.train_iters=2', 'model.test_iters=2', 'default_hooks.logger.interval=1',
-               'custom_hooks.0.pairs=2', 'custom_hooks.0.warps=1', 'custom_hooks.0.general=0', 'custom_hooks.0.steps=[1.]',
+    options = ['--cfg-options', f'video={tmp_path / "frames"}', f'load_from={weights["small"]}', f'crop_size={SIZE}',
+               'max_iters=2',
+               'held_out=0.2', 'num_workers=0', 'model.train_iters=2', 'model.test_iters=2',
+               'default_hooks.logger.interval=1',
+               'custom_hooks.0.pairs=2', 'custom_hooks.0.warps=1', 'custom_hooks.0.general=0',
+               'custom_hooks.0.steps=[1.]',
                'custom_hooks.1.pictures=1', 'custom_hooks.1.extremes=0']
-    assert status_of('train', ROOT / 'configs/baselines/raft_small_photometric.py', '--work-dir', tmp_path / 'run', *options) == 0
+    assert status_of('train', ROOT / 'configs/baselines/raft_small_photometric.py', '--work-dir', tmp_path / 'run',
+                     *options) == 0
     report = report_of(tmp_path / 'run')
     assert report['guard']['verdict'] in ('student', 'teacher') and report['guard']['held_out']['share'] == 0.2
     assert report['labels'] == {} and not (tmp_path / 'run/labels').exists()
     assert report['curves']['loss']['steps'] == [1, 2] and 'epe_to_label' not in report['curves']
     assert (tmp_path / 'run/report.html').is_file()
-    lines = [json.loads(line) for line in next((tmp_path / 'run').glob('*/vis_data/scalars.json')).read_text().splitlines()]
+    lines = [
+        json.loads(line) for line in next((tmp_path / 'run').glob('*/vis_data/scalars.json')).read_text().splitlines()
+    ]
     for line in (line for line in lines if 'loss' in line):
-        assert line['loss'] == pytest.approx(line['loss_photometric'] + line['loss_smoothness']) and 'label_share' not in line
-    before, trained = (load_checkpoint_file(path) for path in (tmp_path / 'run/teacher.pth', tmp_path / 'run/iter_2.pth'))
+        assert line['loss'] == pytest.approx(line['loss_photometric'] +
+                                             line['loss_smoothness']) and 'label_share' not in line
+    before, trained = (load_checkpoint_file(path)
+                       for path in (tmp_path / 'run/teacher.pth', tmp_path / 'run/iter_2.pth'))
     moved = [key for key, value in before['state_dict'].items()
              if not torch.equal(value, trained['state_dict'][f'estimator.{key}'])]
     assert len(moved) > 50  # whatever the guard says of it
@@ -107,7 +116,8 @@ def test_each_scene_gets_its_own_model_and_a_line_in_the_table(trees, weights, t
         group = report_of(tmp_path / scene)['groups']['refined']
         assert list(group['scenes']) == [scene]
         changes.append(group['scenes'][scene]['change_percent']['EPE'])
-        assert line.split()[1:] == [f'{group["before"]["EPE"]:.3f}', f'{group["after"]["EPE"]:.3f}', f'{changes[-1]:+.1f}', '%']
+        assert line.split()[1:] == [f'{group["before"]["EPE"]:.3f}', f'{group["after"]["EPE"]:.3f}',
+                                    f'{changes[-1]:+.1f}', '%']
     assert table[-1].split()[-2:] == [f'{sum(changes) / 2:+.1f}', '%']
     # a finished scene is not run again: its files stay as they are
     stamps = [(tmp_path / scene / 'refined.pth').stat().st_mtime_ns for scene in SINTEL_SCENES]
@@ -142,8 +152,8 @@ def test_parts_of_the_labels_merge_to_those_of_one_run(trees, weights, tmp_path,
     parts = [tmp_path / name / 'labels' for name in ('1', '2') if labels_of(name, '--part', f'{name}/2')]
     assert not any((root / 'manifest.json').exists() for root in parts)
     assert status_of('label_store', 'merge', tmp_path / 'merged/labels', parts[1]) == 0
-    assert capsys.readouterr().out.rstrip().endswith('4 labels, 4 copied now; not complete yet; tools/make_labels.py with this store '
-                                                     'makes what is missing')
+    assert capsys.readouterr().out.rstrip().endswith('4 labels, 4 copied now; not complete yet; tools/make_labels.py '
+                                                     'with this store makes what is missing')
     assert status_of('label_store', 'merge', tmp_path / 'merged/labels', *parts) == 0
     assert capsys.readouterr().out.rstrip().endswith('8 labels, 4 copied now; complete')
     assert status_of('label_store', 'verify', tmp_path / 'merged/labels') == 0
@@ -181,7 +191,8 @@ def test_a_video_smaller_than_the_crop_is_refined_out_of_the_box(weights, tmp_pa
                        f'video={tmp_path / "videos"}', f'load_from={weights["small"]}')
     assert status == 0
     # the config as it ran: --amp arrived
-    assert Config.fromfile(next((tmp_path / 'run').glob('*/vis_data/config.py'))).optim_wrapper.type == 'BFloat16OptimWrapper'
+    assert Config.fromfile(next(
+        (tmp_path / 'run').glob('*/vis_data/config.py'))).optim_wrapper.type == 'BFloat16OptimWrapper'
     refined = report_of(tmp_path / 'run')['groups']['refined']
     assert sorted(refined['scenes']) == ['one', 'two'] and refined['pairs_without_truth'] == 4
     assert 'cycle_median' in refined['before'] and 'EPE' not in refined['before']
@@ -201,7 +212,8 @@ def moving_texture(path, size=SIZE, frames=4):
 
 def test_one_mp4_file_is_refined(weights, tmp_path):
     video = moving_texture(tmp_path / 'my.mp4')
-    argv = ['--work-dir', tmp_path / 'run', '--cfg-options', *TINY_VIDEO, 'max_iters=2', f'video={video}', f'load_from={weights["small"]}']
+    argv = ['--work-dir', tmp_path / 'run', '--cfg-options', *TINY_VIDEO, 'max_iters=2', f'video={video}',
+            f'load_from={weights["small"]}']
     assert status_of('train', SMALL_VIDEO, *argv) == 0
     store = LabelStore.open(tmp_path / 'run/labels')
     assert len(store.keys()) == 6 and {key.split('/')[0] for key in store.keys()} == {'my'}
@@ -215,7 +227,8 @@ def test_each_video_of_a_folder_gets_its_own_model(weights, tmp_path, capsys):
     argv = ['--work-dir', tmp_path / 'run', '--cfg-options', *TINY_VIDEO, 'scene=each', f'video={tmp_path / "videos"}',
             f'load_from={weights["small"]}']  # yapf: disable
     assert status_of('train', SMALL_VIDEO, *argv) == 0
-    assert [line.split('  ')[0] for line in capsys.readouterr().out.rstrip().splitlines()[-4:-1]] == ['scene', 'one', 'two']
+    assert [line.split('  ')[0] for line in capsys.readouterr().out.rstrip().splitlines()[-4:-1]] == ['scene', 'one',
+                                                                                                      'two']
     for name in ('one', 'two'):
         assert list(report_of(tmp_path / 'run' / name)['groups']['refined']['scenes']) == [name]
         assert (tmp_path / 'run' / name / 'refined.pth').exists()
@@ -223,6 +236,7 @@ def test_each_video_of_a_folder_gets_its_own_model(weights, tmp_path, capsys):
 
 def test_kitti_is_refined_and_scored_where_it_is_known(trees, weights, tmp_path):
     options = [*TINY, f'data_root={trees["kitti"]}', f'load_from={weights["raft"]}', f'crop_size={SIZE}']
-    assert status_of('train', ROOT / 'configs/refine/raft_kitti2015.py', '--work-dir', tmp_path, '--cfg-options', *options) == 0
+    assert status_of('train', ROOT / 'configs/refine/raft_kitti2015.py', '--work-dir', tmp_path, '--cfg-options',
+                     *options) == 0
     refined = report_of(tmp_path)['groups']['refined']
     assert (refined['pairs'], refined['pairs_without_truth']) == (2, 0) and refined['before']['Fl'] > 0
