@@ -1,5 +1,5 @@
-"""Does a calibration keep its promise? Promised and true precision on rendered videos with exact motion, fixed
-thresholds as rivals.
+"""Does a calibration keep its promise? Promised and true precision on rendered videos with exact motion,
+fixed thresholds as rivals.
 
     python benchmarks/calibration.py
     python benchmarks/calibration.py --checkpoint checkpoints/raft-small-mmrefine.pth --look fog
@@ -41,16 +41,16 @@ def main() -> int:
     parser.add_argument('--size', type=int, nargs=2, default=(128, 192), metavar=('H', 'W'), help='px')
     parser.add_argument('--warps', type=int, default=4, help='of each video')
     parser.add_argument('--precision', type=float, nargs='+', default=[0.7, 0.8, 0.9, 0.95])
-    parser.add_argument('--scales', type=float, nargs='+', default=[1., 2.], help='looks of the teacher, one after the '
-                                                                                  'other')
+    parser.add_argument('--scales', type=float, nargs='+', default=[1., 2.],
+                        help='passes of the teacher, one after the other')
     parser.add_argument('--filters', nargs='+', default=['CycleFilter'], help='the filters whose thresholds are chosen')
     args = parser.parse_args()
     # seeds far from those of the training and of the demo
     clips = [render_clip(40000 + i, 2, tuple(args.size), args.look) for i in range(args.videos)]
     teacher = RememberingTeacher(init_model(CONFIG, args.checkpoint))
     pairs = [_frames(clip) for clip in clips]
-    print(f'{"promised":10}{"predicted":>10}{"true":>8}{"coverage":>10}{"true":>8}   {args.videos} videos, look '
-          f'{args.look}')
+    print(f'{"promised":10}{"predicted":>10}{"true":>8}{"coverage":>10}{"true":>8}   {args.videos} '
+          f'videos, look {args.look}')
     for precision in args.precision:
         config = _labeler(args.scales, [dict(type=name, **SETTINGS.get(name, {})) for name in args.filters])
         # relative=0: right within 1 px, as the quality of labels has it

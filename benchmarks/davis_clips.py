@@ -35,8 +35,9 @@ def sequences(davis: Path) -> List[str]:
     folder = davis / 'JPEGImages' / '480p'
     names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     if not names:
-        raise InputError(f'{folder}: there are no sequences; give the folder of DAVIS that holds JPEGImages and '
-                         'Annotations with --davis')
+        raise InputError(
+            f'{folder}: there are no sequences; give the folder of DAVIS that holds JPEGImages and '
+            'Annotations with --davis')
     return names
 
 
@@ -46,11 +47,11 @@ def read_clip(davis: Path, badja: Optional[Path], name: str, size: Tuple[int, in
     frames, masks = (sorted(parts[part].glob(f'*{suffix}'))[:most] for part, suffix in zip(parts, ('.jpg', '.png')))
     if len(frames) < 3 or [path.stem for path in frames] != [path.stem for path in masks]:
         raise InputError(f'{parts["JPEGImages"]}: needs 3 or more frames (.jpg), each with a mask (.png) in '
-                         f'{parts["Annotations"]}, found {len(frames)} and {len(masks)}; give the folder of DAVIS with '
-                         '--davis, a sequence with --sequences')
+                         f'{parts["Annotations"]}, found {len(frames)} and {len(masks)}; give the folder of DAVIS '
+                         'with --davis, a sequence with --sequences')
     if badja is not None and not badja.is_dir():
-        raise InputError(f'{badja}: there is no such folder of joints; correct --badja, or leave it out for a table '
-                         'without PCK')
+        raise InputError(
+            f'{badja}: there is no such folder of joints; correct --badja, or leave it out for a table without PCK')
     files = [(str(path.relative_to(davis)), path) for path in frames + masks]
     truth = [read_image(path)[..., 0] > 127 for path in masks]
     joints: Dict[int, Joints] = {}
@@ -93,8 +94,8 @@ def score_clip(clip: Clip, flow_of: Flow) -> Dict[str, Optional[float]]:
             points = carry_points(points, forward)
             if t in clip.joints:
                 carried[t] = points.numpy() * scale
-    scores: Dict[str, Optional[float]] = {measure: summarise(values)['mean'] if values else None for measure,
-                                          values in found.items()}
+    scores: Dict[str, Optional[float]] = {measure: summarise(values)['mean'] if values else None
+                                          for measure, values in found.items()}
     return {**scores, 'PCK': _pck(clip, first, carried)}
 
 

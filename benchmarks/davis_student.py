@@ -1,5 +1,5 @@
-"""Did it really get better, on real video? The official RAFT-small refined without any truth, then judged by masks and
-joints.
+"""Did it really get better, on real video? The official RAFT-small refined without any truth,
+then judged by masks and joints.
 
 Two settings. Test time: refined on each DAVIS sequence by itself (``student``), and, as a rival, on labels that its
 teacher made at 1x. With ``--transfer`` on a folder of other videos, and judged on sequences it never saw: as they are
@@ -48,7 +48,7 @@ IN_PLACE, PLAIN, LOOK, STUDENT, RIVAL = 'in place', '1x', '1x then 2x', 'student
 TRANSFER, SCALED, MEAN = 'transfer', 'scaled', 'mean'
 OTHERS = (TRANSFER, SCALED)  # students of other videos
 GUARDED = ' guarded'
-LEAST_GAIN = 0.005  # of the second look; a share of less than that is noise
+LEAST_GAIN = 0.005  # of the second pass; a share of less than that is noise
 SCALING = dict(type='RandomScaleStretch', scale=(-0.3, 0.4), crop_size='{crop_size}')
 HELD = dict(type='FramePairs', data_root='{video}', held_out='{held_out}', held=True, pipeline=[dict(type='PackPair')])
 
@@ -98,17 +98,17 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--davis', type=Path, default=Path('data/davis'), help='folder with JPEGImages/480p and '
-                                                                               'Annotations/480p')
-    parser.add_argument('--badja', type=Path, help='folder with <sequence>.json; without it, and for other sequences, '
-                                                   'there is no PCK')
+    parser.add_argument('--davis', type=Path, default=Path('data/davis'),
+                        help='folder with JPEGImages/480p and Annotations/480p')
+    parser.add_argument('--badja', type=Path,
+                        help='folder with <sequence>.json; without it, and for other sequences, there is no PCK')
     parser.add_argument('--checkpoint', default=str(ROOT / 'checkpoints' / 'raft-small-mmrefine.pth'),
                         help='official RAFT-small, converted (tools/convert_checkpoint.py)')
     parser.add_argument('--sequences', nargs='+', help='default: all there are')
     parser.add_argument('--students', nargs='+', choices=(STUDENT, RIVAL), default=[STUDENT, RIVAL],
                         help='of the test-time setting')
-    parser.add_argument('--transfer', type=Path, metavar='VIDEOS', help='folder of scenes, none of them scored, for '
-                                                                        'the transfer setting')
+    parser.add_argument('--transfer', type=Path, metavar='VIDEOS',
+                        help='folder of scenes, none of them scored, for the transfer setting')
     parser.add_argument('--transfer-frames', type=int, default=12, help='of each of them, from its start')
     parser.add_argument('--transfer-steps', type=int, default=500, help='of refinement on them, 4 crops each')
     parser.add_argument('--steps', type=int, default=300, help='of refinement on one sequence, 4 crops each')
@@ -124,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _one_look(cfg: Config) -> Dict[str, Any]:
     """Options for labels of the same labeler that sees no more than the student."""
-    # which may compare looks
+    # which may compare passes
     labeler = {key: value for key, value in cfg.labeler.to_dict().items() if key != 'balance'}
     return dict(labeler=dict(labeler, _delete_=True, view=dict(type='CascadeView', scales=(1., ))))
 
@@ -138,7 +138,9 @@ def _result(args: argparse.Namespace, clip: Clip, network: str, cfg: Config) -> 
 
 
 def _student_results(args: argparse.Namespace, clip: Clip, student: str, cfg: Config) -> Dict[str, Dict[str, Any]]:
-    """The scores of a student after training, and as the guard handed it back; refined first if it is not there."""
+    """The scores of a student as training left it, and as the guard handed it back;
+    refined first if it is not there.
+    """
     videos = _other_videos(args) if student in OTHERS else Videos(clip.name, clip.digest, clip)
     folder = _folder_of(args, videos, student, cfg)
     if not (folder / 'report.json').is_file():
@@ -148,8 +150,9 @@ def _student_results(args: argparse.Namespace, clip: Clip, student: str, cfg: Co
 
 
 def _mean_weights(args: argparse.Namespace, cfgs: Mapping[str, Config]) -> Path:
-    """The file with the mean weights of the students of other videos, after training; made again, as it costs
-    nothing."""
+    """The file of the mean of what the students of other videos weigh, as training left them; made anew,
+    as it costs nothing.
+    """
     folders = {name: _folder_of(args, _other_videos(args), name, cfgs[name]) for name in OTHERS}
     weights = [folder / f'iter_{cfgs[name].max_iters}.pth' for name, folder in folders.items()]
     return average_checkpoints(weights, folders[SCALED] / 'mean.pth')
@@ -184,8 +187,8 @@ def _frames(args: argparse.Namespace, videos: Videos, folder: Path) -> Path:
     if videos.clip is not None:
         scenes = {videos.name: videos.clip.frames}
     else:
-        sources = {name: open_frames(scene) for name,
-                   scene in list_scenes(args.transfer).items() if name not in sequences(args.davis)}
+        sources = {name: open_frames(scene) for name, scene in list_scenes(args.transfer).items()
+                   if name not in sequences(args.davis)}
         # that of the scored sequences, and so their shape: these videos may have been squeezed
         size = (args.width, args.height)
         scenes = {
@@ -201,8 +204,9 @@ def _frames(args: argparse.Namespace, videos: Videos, folder: Path) -> Path:
 
 def _scores_of(args: argparse.Namespace, clip: Clip, network: str, cfg: Config, weights: Path,
                view: Any = None) -> Dict[str, Any]:
-    """The scores of the motion that a network estimates from the first frames to the second ones, in one pass or
-    through a ``view``."""
+    """The scores of what a network says carries the first frames to the second ones,
+    in one pass or through a ``view``.
+    """
     model = init_model(CONFIG, weights)
     model.test_iters = cfg.model.test_iters
 
@@ -231,8 +235,9 @@ def _remembered(args: argparse.Namespace, clip: Clip, network: str, decides: Lis
 
 
 def share_closed(plain: float, look: float, student: float) -> Optional[float]:
-    """How much of the way from the plain teacher to its second look the student goes; None if that way does not lead
-    up."""
+    """How much of the way from the plain teacher to its second pass the student goes;
+    None if that way does not lead up.
+    """
     return (student - plain) / (look - plain) if look - plain >= LEAST_GAIN else None
 
 
@@ -252,9 +257,8 @@ def _print(results: Dict[str, Dict[str, Dict[str, Any]]], columns: Sequence[str]
             _print_line(f'mean of {len(lines)}', measure, mean, widths)
     for name in columns[3:]:
         falls = [(line[name] - line[PLAIN], f'{measure} of {scene}') for measure in MEASURES
-                 for scene,
-                 line in zip([scene for scene, rows in results.items() if rows[PLAIN][measure] is not None],
-                             table[measure])]
+                 for scene, line in zip([scene for scene, rows in results.items() if rows[PLAIN][measure] is not None],
+                                        table[measure])]
         if falls:
             print(f'{name}: most lost {100 * min(falls)[0]:+.1f} ({min(falls)[1]})')
 

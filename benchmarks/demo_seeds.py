@@ -1,8 +1,8 @@
 """The demo with several seeds, against its rivals: the same recipe on labels of a teacher that sees no more than the
 student.
 
-More recipes (``--recipes``) ask what the parts of ours are worth (many looks weighed evenly, novelty on two looks) and
-what other weights are: all or nothing by the mask, no mask at all, a floor under it, labels grown where the teacher
+More recipes (``--recipes``) ask what the parts of ours are worth (many passes weighted evenly, novelty on two passes)
+and what other weights are: all or nothing by the mask, no mask at all, a floor under it, labels grown where the teacher
 agrees with what was verified; ``--look fog`` asks it where the teacher fails. No recipe keeps anything back for a
 guard.
 
@@ -58,28 +58,28 @@ RECIPES: Dict[str, Dict[str, Any]] = {
 def main() -> int:
     """Run every recipe with every seed and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--work-dir', type=Path, help='default: work_dirs/demo_seeds, for another look '
-                                                      'work_dirs/demo_seeds_<look>')
+    parser.add_argument('--work-dir', type=Path,
+                        help='default: work_dirs/demo_seeds, for another look work_dirs/demo_seeds_<look>')
     parser.add_argument('--seeds', type=int, nargs='+', default=[125, 126, 127])
-    parser.add_argument('--recipes', nargs='+', choices=list(RECIPES), default=['ours', 'labels at '
-                                                                                        '1x', 'paper\'s labels'])
+    parser.add_argument('--recipes', nargs='+', choices=list(RECIPES),
+                        default=['ours', 'labels at 1x', 'paper\'s labels'])
     parser.add_argument('--look', choices=sorted(STYLES), default='target', help='of the videos')
     parser.add_argument('--videos', type=int, default=40, help='videos to refine on')
     parser.add_argument('--unseen', type=int, default=20, help='other videos, for judging only')
     parser.add_argument('--frames', type=int, default=6, help='frames per video')
-    parser.add_argument('--teacher', action='store_true', help='also score the motion that ours learns from, on both '
-                                                               'sets of videos')
+    parser.add_argument('--teacher', action='store_true',
+                        help='also score the motion that ours learns from, on both sets of videos')
     args = parser.parse_args()
-    work_dir = args.work_dir or Path('work_dirs/demo_seeds' if args.look == 'target'
-                                     else f'work_dirs/demo_seeds_{args.look}')
+    look = '' if args.look == 'target' else f'_{args.look}'
+    work_dir = args.work_dir or Path(f'work_dirs/demo_seeds{look}')
     refined, unseen = work_dir / 'videos' / 'refined', work_dir / 'videos' / 'unseen'
     write_clips(refined, range(args.videos), args.frames, style=args.look)
     write_clips(unseen, range(10000, 10000 + args.unseen), args.frames, style=args.look)
     table: List[Dict[str, Any]] = []
     for recipe in args.recipes:
         for seed in args.seeds:
-            # all videos are learned from: the rows shall differ by their labels alone, and the guard's choice would
-            # hide what they do
+            # all videos are learned from: the rows shall differ by their labels alone,
+            # and the guard's choice would hide what they do
             values = {'video': str(refined), 'unseen': str(unseen), 'randomness.seed': seed, 'held_out': 0.,
                       **RECIPES[recipe]}
             cfg = load_config(CONFIG, values)

@@ -1,10 +1,11 @@
-"""Can the guard's score be trusted? Its ranking of well and badly trained students against their true error, on rendered videos.
+"""Can the guard's score be trusted? Its ranking of well and badly trained students against their true error,
+on rendered videos.
 
-The demo network is spoilt and taught in many ways: labels of its second look, of its first, of other pairs, without motion, half as fast,
-blurred, noisy; rates from careful to a hundred times too high; steps between teacher and student and beyond; noise in its weights; motion
-scaled up and down. Each student is judged by the guard on videos that are kept back, and by the truth on the same pairs. Printed: both,
-the verdict, and the rank correlation (Spearman) of the true error with each witness and with the score. Students lie in the work
-dir once they are made.
+The demo network is spoilt and taught in many ways: labels of its second pass, of its first, of other pairs, without
+motion, half as fast, blurred, noisy; rates from careful to a hundred times too high; steps between teacher and student
+and beyond; noise in its weights; motion scaled up and down. Each student is judged by the guard on videos that are kept
+back, and by the truth on the same pairs. Printed: both, the verdict, and the rank correlation (Spearman) of the true
+error with each witness and with the score. Students lie in the work dir once they are made.
 
     python benchmarks/guard_trust.py --refined work_dirs/demo/refined.pth
     python benchmarks/guard_trust.py --look fog --work-dir work_dirs/guard_trust_fog
@@ -57,11 +58,13 @@ def main() -> int:
     parser.add_argument('--videos', type=int, default=24, help='a quarter of them kept back')
     parser.add_argument('--frames', type=int, default=4)
     parser.add_argument('--steps', type=int, default=200, help='of each student that is taught')
-    parser.add_argument('--refined', type=Path, help='a network that learned long and well: what `make demo` leaves in its work dir')
+    parser.add_argument('--refined', type=Path,
+                        help='a network that learned long and well: what `make demo` leaves in its work dir')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/guard_trust'))
     args = parser.parse_args()
     write_clips(args.work_dir / 'videos', range(60000, 60000 + args.videos), args.frames, style=args.look)
-    where = dict(data_root=args.work_dir / 'videos' / 'frames', truth_root=args.work_dir / 'videos' / 'flow', held_out=0.25)
+    where = dict(data_root=args.work_dir / 'videos' / 'frames', truth_root=args.work_dir / 'videos' / 'flow',
+                 held_out=0.25)
     judged = FramePairs(**where, held=True, pipeline=[LoadTruth(), PackPair()])
     teacher = init_model(CONFIG, CHECKPOINT)
     witnesses = FlowWitnesses()
@@ -70,7 +73,8 @@ def main() -> int:
     seen = guard.observe(teacher)
     before = judge(teacher, judged).scores()['EPE']
     print(f'the teacher: EPE {before:.3f} px on {len(guard)} pairs of {args.look}')
-    print(f'{"student":34}{"EPE":>9}' + ''.join(f'{name:>9}' for name in WITNESSES) + f'{"score":>9}   interval, %        verdict')
+    print(f'{"student":34}{"EPE":>9}' + ''.join(f'{name:>9}' for name in WITNESSES)
+          + f'{"score":>9}   interval, %        verdict')
     truth: List[float] = []
     said: Dict[str, List[float]] = {name: [] for name in (*WITNESSES, 'score')}
     wrong: List[str] = []
@@ -78,15 +82,18 @@ def main() -> int:
         found = guard.observe(student)
         after = _epe(student, judged)
         losses = [loss_against(one, other, WEIGHTS, FLOORS) for one, other in zip(found, seen)]
-        alone = {key: np.mean([loss_against(one, other, {key: 1.}, FLOORS) for one, other in zip(found, seen)]) for key in WITNESSES}
+        alone = {key: np.mean([loss_against(one, other, {key: 1.}, FLOORS) for one, other in zip(found, seen)])
+                 for key in WITNESSES}
         verdict = compare(losses, guard.clusters)
         truth.append(after)
         for key, value in (*alone.items(), ('score', np.mean(losses))):
             said[key].append(float(value))
         if verdict.is_better and after > before:
             wrong.append(name)
-        print(f'{name:34}{100 * (after / before - 1):+8.1f}%' + ''.join(f'{100 * np.expm1(said[key][-1]):+8.1f}%' for key in said)
-              + f'   {100 * verdict.low:+7.1f} {100 * verdict.high:+7.1f}   {"better" if verdict.is_better else "refused"}', flush=True)
+        print(f'{name:34}{100 * (after / before - 1):+8.1f}%'
+              + ''.join(f'{100 * np.expm1(said[key][-1]):+8.1f}%' for key in said)
+              + f'   {100 * verdict.low:+7.1f} {100 * verdict.high:+7.1f}   '
+                f'{"better" if verdict.is_better else "refused"}', flush=True)
     print(f'\nrank correlation with the true error, {len(truth)} students: '
           + ', '.join(f'{key} {_spearman(truth, values):.3f}' for key, values in said.items()))
     print(f'worse than the teacher and yet called better: {len(wrong)} {wrong or ""}')
@@ -150,8 +157,10 @@ def _labeler(scales: Sequence[float]) -> FlowLabeler:
     return FlowLabeler(view=dict(type='CascadeView', scales=scales), **LABELER)
 
 
-def _taught(args: argparse.Namespace, name: str, teacher: FlowRefiner, lessons: List[Lesson], rate: float) -> FlowRefiner:
-    key = digest_of([name, args.look, args.videos, args.frames, args.steps, digest_of_bytes(CHECKPOINT.read_bytes()), recipe_digest()])
+def _taught(args: argparse.Namespace, name: str, teacher: FlowRefiner, lessons: List[Lesson],
+            rate: float) -> FlowRefiner:
+    key = digest_of([name, args.look, args.videos, args.frames, args.steps, digest_of_bytes(CHECKPOINT.read_bytes()),
+                     recipe_digest()])
     path = args.work_dir / f'student_{key}.pth'
     if path.is_file():
         student = copy.deepcopy(teacher)
@@ -182,8 +191,9 @@ def _blurred(lessons: List[Lesson]) -> List[Lesson]:
 def _noisy(lessons: List[Lesson]) -> List[Lesson]:
     rng = torch.Generator().manual_seed(0)
     return [
-        lesson._replace(flow=lesson.flow + F.interpolate(3 * torch.randn(1, 2, 8, 12, generator=rng), lesson.flow.shape[1:],
-                                                         mode='bilinear')[0]) for lesson in lessons
+        lesson._replace(flow=lesson.flow
+                        + F.interpolate(3 * torch.randn(1, 2, 8, 12, generator=rng), lesson.flow.shape[1:],
+                                        mode='bilinear')[0]) for lesson in lessons
     ]
 
 

@@ -1,12 +1,12 @@
-"""How much memory stage 1 takes: over a long video against a short one, and for one large pair with a limit on RAFT's
-correlation.
+"""How much memory stage 1 takes: over a long video against a short one,
+and for one large pair with a limit on RAFT's correlation.
 
 Each number is the peak of resident memory of a process of its own. ``video``: RAFT-small over the first 20 frames and
 over all of a moving window on a rendered picture, from a folder and from a video file; small frames, so that what grows
 with their number shows beside what a pair takes; minutes for each long video, whose labels go to the disk one by one.
 ``large``: one pair both ways by the stock RAFT with random weights, against the bytes that whole pyramids alone would
 take; ``--compare`` asks once more with whole pyramids, one way after the other, which takes that memory, and tells how
-far the flows are apart. A run that was killed goes on where it was; one that came to its end begins anew.
+far the flows differ. A run that was killed goes on where it was; one that came to its end begins anew.
 
     python benchmarks/label_memory.py
     python benchmarks/label_memory.py --frames 200 --size 128 192
@@ -60,8 +60,8 @@ def main() -> int:
     parser.add_argument('--large-size', nargs=2, type=int, default=(1080, 1920), metavar=('H', 'W'),
                         help='of the large pair, px')
     parser.add_argument('--max-corr-bytes', type=int, help='of the large pair, see FlowRefiner; default: its own')
-    parser.add_argument('--compare', action='store_true', help='the flows of the large pair with those of whole '
-                                                               'pyramids')
+    parser.add_argument('--compare', action='store_true',
+                        help='the flows of the large pair with those of whole pyramids')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/label_memory'))
     parser.add_argument('--child', nargs=2, metavar=('TASK', 'RESULT'), help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -126,8 +126,8 @@ def _in_child(work_dir: Path, task: Dict[str, Any]) -> Dict[str, Any]:
                    str(result)]
         ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if ended.returncode or not result.is_file():
-            raise MMRefineError(f'{work_dir}: the process for {task} ended with status {ended.returncode}; its last '
-                                f'lines: {ended.stdout[-2000:]}')
+            raise MMRefineError(f'{work_dir}: the process for {task} ended with status {ended.returncode}; '
+                                f'its last lines: {ended.stdout[-2000:]}')
         shutil.rmtree(scratch, ignore_errors=True)
     return dict(json.loads(result.read_text(encoding='utf-8')))
 
@@ -136,8 +136,9 @@ def _child(task: Dict[str, Any], result: Path) -> Dict[str, Any]:
     """Do what is asked and say what it took, bytes; flows go into a file beside ``result``."""
     torch.set_num_threads(1)  # each thread has buffers of its own
     if 'video' in task:
-        values = {'video': task['video'], 'load_from': str(CHECKPOINT), 'model.test_iters': task['iters']}
-        cfg = load_config(SMALL, {**values, 'labeler.view.scales': (1., ), 'labeler.balance': None})
+        cfg = load_config(SMALL, {'video': task['video'], 'load_from': str(CHECKPOINT),
+                                  'model.test_iters': task['iters'], 'labeler.view.scales': (1., ),
+                                  'labeler.balance': None})
         cfg.work_dir = task['work_dir']
         make_labels(cfg)
         return dict(peak=_resident('VmHWM'))
@@ -152,8 +153,7 @@ def _child(task: Dict[str, Any], result: Path) -> Dict[str, Any]:
     peak = _resident('VmHWM')
     np.save(result.with_suffix('.npy'), torch.cat(flows).numpy())
     return dict(peak=peak, before=before, limit=refiner.max_corr_bytes,
-                pyramid=pyramid_bytes(refiner.estimator, padded),
-                flows=result.with_suffix('.npy').name)
+                pyramid=pyramid_bytes(refiner.estimator, padded), flows=result.with_suffix('.npy').name)
 
 
 def _written(root: Path, kind: str, count: int, size: Tuple[int, int]) -> Path:
@@ -180,8 +180,9 @@ def _written(root: Path, kind: str, count: int, size: Tuple[int, int]) -> Path:
 
 
 def _window_frames(count: int, size: Sequence[int]) -> Iterator[np.ndarray]:
-    """``(H, W, 3)`` uint8: a window that wanders over one rendered picture by a few px a frame; any number at the price
-    of one."""
+    """``(H, W, 3)`` uint8: a window that wanders over one rendered picture by a few px a frame;
+    any number at the price of one.
+    """
     height, width = size
     picture = render_clip(20000, 1, (height + 2 * _WANDER, width + 2 * _WANDER), 'source').frames[0]
     for t in range(count):

@@ -1,5 +1,5 @@
-"""What a second process is worth to stage 1: two parts on two cores, then merged, against one process on one core, same
-video.
+"""What a second process is worth to stage 1: two parts on two cores, then merged, against one process on one core,
+same video.
 
 Both are command lines: ``tools/make_labels.py``, with ``--part 1/2`` and ``--part 2/2`` and ``tools/label_store.py
 merge``, which makes the same complete store, to the byte. The start of every process counts, so the ratio grows with
@@ -42,8 +42,8 @@ def main() -> int:
     parser.add_argument('--size', nargs=2, type=int, default=(256, 448), metavar=('H', 'W'), help='of the frames, px')
     parser.add_argument('--iters', type=int, default=12, help='of the teacher, RAFT-small')
     parser.add_argument('--scales', nargs='+', type=float, default=[1.], help='passes of the teacher')
-    parser.add_argument('--cores', nargs='+', type=int, metavar='CORE', help='numbers of two cores; default: the first '
-                                                                             'two that we may use')
+    parser.add_argument('--cores', nargs='+', type=int, metavar='CORE',
+                        help='numbers of two cores; default: the first two that we may use')
     parser.add_argument('--cpu-time', action='store_true', help='seconds of computing, on the first core alone')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/label_processes'))
     args = parser.parse_args()
@@ -54,8 +54,7 @@ def main() -> int:
     frames = args.work_dir / 'frames'
     _link(frames, {name: videos / 'frames' / name for name in names})
     label = [str(TOOLS / 'make_labels.py'), str(CONFIG), '--cfg-options', f'video={frames}', f'load_from={CHECKPOINT}',
-             f'model.test_iters={args.iters}', f'labeler.view.scales={tuple(args.scales)}', 'held_out=0',
-             '--work-dir']
+             f'model.test_iters={args.iters}', f'labeler.view.scales={tuple(args.scales)}', 'held_out=0', '--work-dir']
     stores = {name: args.work_dir / name for name in ('one', 'part1', 'part2', 'two')}
     for store in stores.values():
         shutil.rmtree(store, ignore_errors=True)  # time is measured of whole runs
@@ -86,8 +85,8 @@ def _cores(wanted: Sequence[int], count: int) -> List[int]:
     ours = sorted(os.sched_getaffinity(0))
     chosen = list(wanted or ours[:count])
     if len(set(chosen)) < count or not set(chosen) <= set(ours):
-        raise ConfigError(f'--cores wants {count} of the cores that this process may use '
-                          f'({", ".join(map(str, ours))}), got {chosen}')
+        raise ConfigError(
+            f'--cores wants {count} of the cores that this process may use ({", ".join(map(str, ours))}), got {chosen}')
     return chosen
 
 
@@ -100,8 +99,9 @@ def _link(folder: Path, scenes: Dict[str, Path]) -> None:
 
 
 def _run_in_turn(commands: Sequence[List[str]], cores: Sequence[int]) -> float:
-    """Seconds of computing of the one of these Python programs that takes longest, one after the other on the first
-    core."""
+    """Seconds of computing of the one of these Python programs that takes longest,
+    one after the other on the first core.
+    """
     seconds = []
     for command in commands:
         before = os.times()
@@ -136,8 +136,9 @@ def _run(commands: Sequence[List[str]], cores: Sequence[int]) -> float:
         with log:
             log.seek(0)
             if process.returncode:
-                raise MMRefineError(f'{Path(command[0]).name} ended with status {process.returncode}; its last lines: '
-                                    f'{log.read()[-2000:]}')
+                raise MMRefineError(
+                    f'{Path(command[0]).name} ended with status {process.returncode}; its last '
+                    f'lines: {log.read()[-2000:]}')
     return seconds
 
 

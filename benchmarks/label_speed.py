@@ -1,14 +1,16 @@
-"""How long a teacher takes for a pair both ways: our fast path against two plain calls, on the same pairs of the same
-video.
+"""How long a teacher takes for a pair both ways: our fast path against two plain calls,
+on the same pairs of the same video.
 
 The rival, `naive`, encodes both frames once for each direction, compares them once for each and makes every iterate
 large, in float32. All ways of asking take turns, pair by pair of a rendered video; the first pair warms up and does not
 count. With `--against float32` our own teacher is the rival of its shortcuts, and `naive` is not asked.
 
     python benchmarks/label_speed.py
-    python benchmarks/label_speed.py --networks raft_small=checkpoints/raft-small-mmrefine.pth --sizes 436x1024 --pairs
-    9 python benchmarks/label_speed.py --networks all --sizes 128x192 --dtypes float32 python benchmarks/label_speed.py
-    --networks raft_small=checkpoints/raft-small-mmrefine.pth --exit-below 0.01 0.1 --against float32
+    python benchmarks/label_speed.py --networks raft_small=checkpoints/raft-small-mmrefine.pth \
+        --sizes 436x1024 --pairs 9
+    python benchmarks/label_speed.py --networks all --sizes 128x192 --dtypes float32
+    python benchmarks/label_speed.py --networks raft_small=checkpoints/raft-small-mmrefine.pth \
+        --exit-below 0.01 0.1 --against float32
 """
 from __future__ import annotations
 
@@ -51,42 +53,40 @@ def main() -> int:
     """Print one row for each network, size and way of asking."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--networks', nargs='+', default=['raft', 'raft_small'], metavar='NAME[=CHECKPOINT]',
-                        help=f'{", ".join(SHORT)}, a config with a model, or all (the stock families); random weights '
-                             'without a checkpoint')
+                        help=f'{", ".join(SHORT)}, a config with a model, or all (the stock families); random '
+                             'weights without a checkpoint')
     parser.add_argument('--sizes', nargs='+', default=['256x448', '436x1024'], metavar='HxW', help='of the frames, px')
     parser.add_argument('--dtypes', nargs='+', default=['float32', 'bfloat16'], help='of our teacher')
     parser.add_argument('--iters', type=int, help='iterations; default: what the config says for a test')
     parser.add_argument('--pairs', type=int, default=5, help='that count, after one that warms up')
-    parser.add_argument('--max-corr-bytes', type=int, default=UNLIMITED, help='of our teacher, see FlowRefiner; '
-                                                                              'default: no limit')
-    parser.add_argument('--exit-below', nargs='+', type=float, default=[], help='px, see FlowRefiner: for each a row '
-                                                                                'that exits early')
-    parser.add_argument('--compile', action='store_true', help='a row with the update step compiled (torch.compile; '
-                                                               'wants a C++ compiler)')
+    parser.add_argument('--max-corr-bytes', type=int, default=UNLIMITED,
+                        help='of our teacher, see FlowRefiner; default: no limit')
+    parser.add_argument('--exit-below', nargs='+', type=float, default=[],
+                        help='px, see FlowRefiner: for each a row that exits early')
+    parser.add_argument('--compile', action='store_true',
+                        help='a row with the update step compiled (torch.compile; wants a C++ compiler)')
     parser.add_argument('--against', default='naive', help='the way of asking that the others are compared with')
     parser.add_argument('--cycle', nargs=2, type=float, default=(0.01, 0.5), metavar=('ALPHA', 'BETA'),
                         help='of the mask that is compared')
     parser.add_argument('--device', default='cpu')
     parser.add_argument('--threads', type=int, help='of torch; default: its own choice')
-    parser.add_argument('--cpu-time', action='store_true', help='seconds of all our threads, not of the clock: where '
-                                                                'others compute, too')
+    parser.add_argument('--cpu-time', action='store_true',
+                        help='seconds of all our threads, not of the clock: where others compute, too')
     args = parser.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
     specs = [spec for name in args.networks for spec in (stock_model_configs() if name == 'all' else [name])]
     print(f'torch {torch.__version__}, {args.device}, {torch.get_num_threads()} threads, {args.pairs} pairs, '
           f'masks of alpha={args.cycle[0]:g} beta={args.cycle[1]:g}')
-    print(
-        f'{"network":24}{"size":10}{"asked":20}{"s/pair":>9}{"ratio":>8}{"masks equal":>13}{"kept":>8}'
-        f'{"off by":>9}{"memory":>9}'
-    )
+    print(f'{"network":24}{"size":10}{"asked":20}{"s/pair":>9}{"ratio":>8}'
+          f'{"masks equal":>13}{"kept":>8}{"off by":>9}{"memory":>9}')
     for spec in specs:
         refiner = _network(spec, args.iters)
         for size in args.sizes:
             _compare(spec.partition('=')[0], refiner.to(args.device), _size(size), args)
-    print(f'ratio: {args.against} seconds by these, medians; masks equal: share of all pixels, both ways; kept: share '
-          f'in the mask; off by: largest distance to the {args.against} flow, px; memory: peak over what was in use '
-          'before, MiB')
+    print(f'ratio: {args.against} seconds by these, medians; masks equal: share of all pixels, both ways; '
+          'kept: share in the mask; '
+          f'off by: largest distance to the {args.against} flow, px; memory: peak over what was in use before, MiB')
     return 0
 
 
@@ -127,11 +127,9 @@ def _compare(name: str, refiner: FlowRefiner, size: Tuple[int, int], args: argpa
     for way in asks:
         median, known = statistics.median(seconds[way]), [peak for peak in memory[way] if peak is not None]
         most = f'{max(known) / 2**20:9.0f}' if known else f'{"-":>9}'
-        print(
-            f'{name[-23:]:24}{f"{size[0]}x{size[1]}":10}{way:20}{median:9.3f}{rival / median:8.2f}'
-            f'{_mean(equal[way]):13.4%}'
-            f'{_mean(kept[way]):8.1%}{off[way]:9.1e}{most}',
-            flush=True)
+        print(f'{name[-23:]:24}{f"{size[0]}x{size[1]}":10}{way:20}{median:9.3f}{rival / median:8.2f}'
+              f'{_mean(equal[way]):13.4%}'
+              f'{_mean(kept[way]):8.1%}{off[way]:9.1e}{most}', flush=True)
 
 
 @torch.no_grad()
@@ -161,8 +159,9 @@ def _like(refiner: FlowRefiner, **settings: Any) -> FlowRefiner:
 
 
 def _compiled(teacher: FrozenTeacher) -> Ask:
-    """Asks a teacher of our own iterations whose motion encoder, gates and flow head are compiled when it is first
-    asked."""
+    """Asks a teacher of our own iterations whose motion encoder,
+    gates and flow head are compiled when it is first asked.
+    """
     network: Any = teacher.refiner.estimator
     if not runs_two_way(network):
         raise ConfigError(f'--compile: {type(network).__name__} is not run by our own iterations; leave it out')
@@ -222,8 +221,9 @@ def _wait(device: str) -> None:
 
 @contextlib.contextmanager
 def _peak_memory(device: str, peak: List[Optional[float]]) -> Iterator[None]:
-    """Appends the most bytes that were in use within, over what was in use before; None where the system does not
-    tell."""
+    """Appends the most bytes that were in use within, over what was in use before;
+    None where the system does not tell.
+    """
     if device.startswith('cuda'):
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()

@@ -8,8 +8,8 @@
 One row for each labeler, all with the same teacher on the same pairs. ``kept`` is the mean weight, ``right`` the share
 of it that is off by less than 1 px, ``fast`` and ``hidden`` the mean weight on pixels that truly move by 4 px or more
 and on those that the next frame does not show; EPE is weighted. With ``--students`` each row also teaches a student for
-so many steps, alike but for the labels; told is how much its EPE is above or below its teacher's, on these videos and
-on as many others. What long training makes of the best: ``demo_seeds.py``.
+so many steps, alike but for the labels; the last column is how much the EPE of the student is above or below its
+teacher's, on these videos and on as many others. What long training makes of the best: ``demo_seeds.py``.
 """
 from __future__ import annotations
 
@@ -71,8 +71,9 @@ LABELERS_OF_TABLE: Dict[str, Dict[str, Any]] = {
 
 
 class RememberingTeacher:
-    """Asks a teacher for each batch once; all labelers of the table get the same frames. Implements
-    ``FlowEstimator``."""
+    """Asks a teacher for each batch once; all labelers of the table get the same frames.
+    Implements ``FlowEstimator``.
+    """
     accepts_flow_init = True
 
     def __init__(self, teacher: FlowEstimator) -> None:
@@ -96,8 +97,8 @@ def main() -> int:
     parser.add_argument('--look', default='target', choices=sorted(STYLES))
     parser.add_argument('--videos', type=int, default=12)
     parser.add_argument('--frames', type=int, default=4, help='frames per video, at least 3')
-    parser.add_argument('--precision', type=float, nargs='+', default=[0.8, 0.95], help='of the calibrated cycle '
-                                                                                        'filters')
+    parser.add_argument('--precision', type=float, nargs='+', default=[0.8, 0.95],
+                        help='of the calibrated cycle filters')
     parser.add_argument('--rows', nargs='+', choices=sorted(LABELERS_OF_TABLE), metavar='NAME',
                         help='only these, and no calibrated ones')
     parser.add_argument('--students', type=int, default=0, metavar='STEPS', help='of a student for each row; 0: none')
@@ -114,18 +115,19 @@ def main() -> int:
     for precision in [] if args.rows else args.precision:
         config = _labeler(LOOSE)
         found = calibrate(teacher, config, pairs, precision=precision, relative=0.)
-        table['cycle, calibrated for '
-              f'{precision:.0%}{"" if found.reached else " (out of reach)"}'] = found.apply(config)
-    print(f'{"labeler":46}{"kept":>8}{"right":>8}{"EPE":>8}{"fast":>8}{"hidden":>8}   {args.videos} videos of '
-          f'{args.frames} frames, look {args.look}')
+        table[f'cycle, calibrated for {precision:.0%}{"" if found.reached else " (out of reach)"}'] = found.apply(
+            config)
+    print(f'{"labeler":46}{"kept":>8}{"right":>8}{"EPE":>8}{"fast":>8}{"hidden":>8}   {args.videos} videos '
+          f'of {args.frames} frames, '
+          f'look {args.look}')
     for name, config in table.items():
         labels = _labels(teacher, config, clips)
         kept, right, epe, fast, hidden = _measured(labels, clips)
         line = f'{name:46}{kept:8.1%}{right:8.1%}{epe:8.3f}{fast:8.1%}{hidden:8.1%}'
         if args.students:
             student = teach(network, labels, RATE, args.students)
-            line += '   student' + ''.join(f'{_epe(student, some) / was - 1:+8.1%}' for some,
-                                           was in zip((clips, others), before))
+            line += '   student' + ''.join(f'{_epe(student, some) / was - 1:+8.1%}'
+                                           for some, was in zip((clips, others), before))
         print(line, flush=True)
     return 0
 
@@ -156,8 +158,9 @@ def _epe(network: FlowRefiner, clips: Sequence[RenderedClip]) -> float:
 
 
 def _measured(labels: Sequence[Lesson], clips: Sequence[RenderedClip]) -> List[float]:
-    """Mean weight, precision, weighted EPE in px, mean weight on fast and on hidden pixels; over all pixels of all
-    pairs."""
+    """Mean weight, precision, weighted EPE in px, mean weight on fast and on hidden pixels;
+    over all pixels of all pairs.
+    """
     truths = [torch.from_numpy(truth) for clip in clips for truth in clip.flow_fw]
     weights = [label.weight[0].double() for label in labels]
     errors = [(label.flow - truth).norm(dim=0).double() for label, truth in zip(labels, truths)]
@@ -166,8 +169,8 @@ def _measured(labels: Sequence[Lesson], clips: Sequence[RenderedClip]) -> List[f
     weight, error, speed, shown = (torch.stack(parts) for parts in (weights, errors, speeds, seen))
     held = weight.sum().clamp(min=1e-12)
     return [float(value) for value in (weight.mean(), (weight * (error < 1)).sum() / held,
-                                       (weight * error).sum() / held,
-                                       weight[speed >= FAST].mean(), weight[~shown].mean())]
+                                       (weight * error).sum() / held, weight[speed >= FAST].mean(),
+                                       weight[~shown].mean())]
 
 
 if __name__ == '__main__':

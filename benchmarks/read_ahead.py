@@ -1,5 +1,5 @@
-"""What it is worth to read frames ahead: stage 1 on a video file, each batch read when its turn comes against one batch
-ahead.
+"""What it is worth to read frames ahead: stage 1 on a video file,
+each batch read when its turn comes against one batch ahead.
 
 Both label the same video, taking turns; the labels must be the same to the byte. ``--delay`` adds a wait to each
 reading of a pair, as a network drive does. What is counted is how long the teacher waited for frames, and seconds of
@@ -80,10 +80,10 @@ def main() -> int:
     args = parser.parse_args()
     video = _written(args.work_dir, args.pairs + 1, tuple(args.size))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    print(f'RAFT-small, {args.iters} iterations, {args.pairs} pairs of {args.size[0]}x{args.size[1]} from an mp4, '
-          f'{cores} core(s)')
-    print(f'{"delay":>8}{"waited: its turn":>18}{"ahead":>9}{"computed: its turn":>20}{"ahead":>9}   seconds for all '
-          'pairs, medians')
+    print(f'RAFT-small, {args.iters} iterations, {args.pairs} pairs of {args.size[0]}x{args.size[1]} from '
+          f'an mp4, {cores} core(s)')
+    print(f'{"delay":>8}{"waited: its turn":>18}{"ahead":>9}{"computed: its turn":>20}{"ahead":>9}   '
+          'seconds for all pairs, medians')
     model = init_model(load_config(CONFIG, {'model.test_iters': args.iters}), str(CHECKPOINT))
     same = True
     for delay in args.delay:
@@ -93,8 +93,8 @@ def main() -> int:
                 found[ahead].append(_labelled(FrozenTeacher(model), video, args.work_dir / f'labels{ahead}', ahead,
                                               delay))
             same &= _contents(args.work_dir / 'labels0') == _contents(args.work_dir / 'labels1')
-        (wait0, work0), (wait1,
-                         work1) = ([statistics.median(column) for column in zip(*found[ahead])] for ahead in found)
+        (wait0, work0), (wait1, work1) = ([statistics.median(column) for column in zip(*found[ahead])]
+                                          for ahead in found)
         print(f'{delay:8.3f}{wait0:18.3f}{wait1:9.3f}{work0:20.3f}{work1:9.3f}', flush=True)
     print(f'labels: {"the same, to the byte" if same else "DIFFERENT"}')
     return 0 if same else 1

@@ -1,5 +1,6 @@
-"""What benchmarks that teach many students share: a small network, taught for a short while on labels that are in
-memory."""
+"""What benchmarks that teach many students share: a small network,
+taught for a short while on labels that are in memory.
+"""
 from __future__ import annotations
 
 import copy

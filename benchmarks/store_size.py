@@ -1,11 +1,12 @@
-"""What a label takes on disk and how fast it is read: our store, the tensors of the reference implementation, plain
-float32, .flo.
+"""What a label takes on disk and how fast it is read: our store, the tensors of the reference implementation,
+plain float32, .flo.
 
-Labels come from a teacher that is asked once; its flows are kept in the work dir, so a second run only writes and
-reads. Without frames or checkpoint: rendered frames of the same size, whose exact motion gets the errors of a network,
-smooth over a few px. All that is measured is of one pair both ways, two labels; only the reference keeps one way, and
-the frames three times over (its pickle of a pair of Sintel). Seconds are those of computing, with one thread, of files
-that lie in the cache of the system.
+Labels come from a teacher that is asked once; its flows are kept in the work dir,
+so a second run only writes and reads. Without frames or
+checkpoint: rendered frames of the same size, whose exact motion gets the errors of a network, smooth over a few px. All
+that is measured is of one pair both ways, two labels; only the reference keeps one way, and the frames three times over
+(its pickle of a pair of Sintel). Seconds are those of computing, with one thread, of files that lie in the cache of the
+system.
 
     python benchmarks/store_size.py
     python benchmarks/store_size.py --rendered --pairs 2
@@ -75,10 +76,10 @@ Read = Callable[[Path, int], Sequence[Tensor]]
 def main() -> int:
     """Print one row for each kind of label in each form, and whether our store reaches what is aimed at."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--frames', type=Path, default=FRAMES, help='folder or video; rendered frames where it does '
-                                                                    'not exist')
-    parser.add_argument('--checkpoint', type=Path, default=CHECKPOINT, help='RAFT-small; rendered frames where it does '
-                                                                            'not exist')
+    parser.add_argument('--frames', type=Path, default=FRAMES,
+                        help='folder or video; rendered frames where it does not exist')
+    parser.add_argument('--checkpoint', type=Path, default=CHECKPOINT,
+                        help='RAFT-small; rendered frames where it does not exist')
     parser.add_argument('--rendered', action='store_true', help='rendered frames, whatever exists')
     parser.add_argument('--size', nargs=2, type=int, default=(436, 1024), metavar=('H', 'W'),
                         help='of rendered frames, px')
@@ -93,25 +94,23 @@ def main() -> int:
     rendered = args.rendered or not (args.frames.exists() and args.checkpoint.is_file())
     pairs = _rendered(args.pairs, tuple(args.size)) if rendered else _asked(args)
     height, width = pairs[0].frame1.shape[:2]
-    print(f'{len(pairs)} pair(s) of {height}x{width}, {"rendered" if rendered else args.frames.name}; a pair is both '
-          f'ways, two labels; PNG by OpenCV {cv2.__version__}')
+    print(f'{len(pairs)} pair(s) of {height}x{width}, {"rendered" if rendered else args.frames.name}; a pair is '
+          'both ways, two labels; '
+          f'PNG by OpenCV {cv2.__version__}')
     print(f'{"label":18}{"kept as":26}{"MB/pair":>9}{"to ours":>9}{"written/s":>11}{"read/s":>9}{"error, px":>11}')
     for kind, config in LABELERS.items():
         labels = _labels(pairs, config)
         rows = {form: _measured(write, read, pairs, labels, args.work_dir / 'files', args.repeats)
                 for form, (write, read) in _forms().items()}
         for form, row in rows.items():
-            print(
-                f'{kind:18}{form:26}{row.size:9.3f}{row.size / rows["store"].size:9.1f}'
-                f'{1 / row.write:11.1f}{1 / row.read:9.1f}'
-                f'{row.error:11.5f}',
-                flush=True)
+            print(f'{kind:18}{form:26}{row.size:9.3f}{row.size / rows["store"].size:9.1f}'
+                  f'{1 / row.write:11.1f}{1 / row.read:9.1f}'
+                  f'{row.error:11.5f}', flush=True)
         ours = rows['store']
         missed = [text for text, reached in (
             (f'{ours.size:.2f} MB, wanted at most {GOAL_MB}', ours.size <= GOAL_MB),
             (f'{1 / ours.read:.0f} pairs/s, wanted at least {GOAL_PAIRS:g}', 1 / ours.read >= GOAL_PAIRS),
-            (f'off by {ours.error:.5f} px, wanted at most '
-             '1/128', ours.error <= GOAL_ERROR)) if not reached]
+            (f'off by {ours.error:.5f} px, wanted at most 1/128', ours.error <= GOAL_ERROR)) if not reached]
         print(f'{kind:18}goal {"missed: " + "; ".join(missed) if missed else "reached"}', flush=True)
     return 0
 
@@ -120,8 +119,8 @@ def _asked(args: argparse.Namespace) -> List[Pair]:
     """The first pairs of the frames and the teacher's motion, from the work dir where they were asked for before."""
     frames = open_frames(args.frames)
     if len(frames) <= args.pairs:
-        raise InputError(f'{args.frames}: has {len(frames)} frames, {args.pairs} pairs need {args.pairs + 1}; lower '
-                         '--pairs')
+        raise InputError(
+            f'{args.frames}: has {len(frames)} frames, {args.pairs} pairs need {args.pairs + 1}; lower --pairs')
     made_from = [frames.digest(), digest_of_bytes(args.checkpoint.read_bytes()), args.iters, args.scales]
     model = None
     pairs = []
@@ -151,8 +150,9 @@ def _rendered(count: int, size: Tuple[int, int]) -> List[Pair]:
 
 
 def _with_error(flow: np.ndarray, rng: np.random.Generator) -> Tensor:
-    """Exact motion is easier to pack than a network's: a tenth of a px of noise, interpolated from cells of 8 px, as
-    RAFT's is."""
+    """Exact motion is easier to pack than a network's: a tenth of a px of noise, interpolated from cells of 8 px,
+    as RAFT's is.
+    """
     height, width = flow.shape[1:]
     noise = rng.normal(0, 0.1, (height // 8 + 1, width // 8 + 1, 2)).astype(np.float32)
     noise = cv2.resize(noise, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -265,15 +265,15 @@ def _read_flo(folder: Path, i: int) -> Sequence[Tensor]:
 
 
 def _write_reference(folder: Path, i: int, pair: Pair, labels: Labels) -> None:
-    """What the reference keeps of a pair, all float32 but one mask: both frames alone and as a stack, motion, its
-    occlusion, the truth."""
+    """What the reference keeps of a pair, all float32 but one mask: both frames alone and as a stack, motion,
+    its occlusion, the truth.
+    """
     forward = labels[0]
     frame1, frame2 = (as_frames([frame], 'cpu')[0] * 255 for frame in (pair.frame1, pair.frame2))
     lost = (forward.weight == 0).float()
     # cloned, as a view would be saved with all that it is a view of
     torch.save(dict(frame1=frame1, frame2=frame2, frames=torch.stack([frame1, frame2]), flow=forward.flow.clone(),
-                    occluded=lost,
-                    truth=torch.zeros_like(forward.flow), same_color=lost == 0), folder / f'{i}.pt')
+                    occluded=lost, truth=torch.zeros_like(forward.flow), same_color=lost == 0), folder / f'{i}.pt')
 
 
 def _read_reference(folder: Path, i: int) -> Sequence[Tensor]:

@@ -1,5 +1,5 @@
-"""What a second look is worth, and what more iterations are: EPE of several networks and teacher views on both rendered
-looks, on the same videos.
+"""What a second pass is worth, and what more iterations are:
+EPE of several networks and teacher views on both rendered styles, on the same videos.
 
     python benchmarks/teacher_views.py demo=configs/demo/raft_small_source.pth
     official=checkpoints/raft-small-mmrefine.pth
@@ -31,8 +31,8 @@ def main() -> int:
     parser.add_argument('networks', nargs='+', metavar='NAME=CHECKPOINT', help='RAFT-small checkpoints')
     parser.add_argument('--videos', type=int, default=8, help='of each look')
     args = parser.parse_args()
-    print(f'{"look":8}{"network":12}{"view":10}{"iters":>6}{"motion":>8}{"EPE":>8}{"median":>8}   px, {args.videos} '
-          'videos')
+    print(f'{"look":8}{"network":12}{"view":10}{"iters":>6}{"motion":>8}{"EPE":>8}{"median":>8}   '
+          f'px, {args.videos} videos')
     for look, size, frames in (('source', (192, 256), 2), ('target', (128, 192), 3)):
         # seeds far from those of the training and of the demo
         clips = [render_clip(20000 + i, frames, size, look) for i in range(args.videos)]

@@ -11,7 +11,8 @@ import pytest
 import torch
 from mmengine.registry import DefaultScope
 
-# A GPU gives other bytes than a CPU, and forked processes cannot use one: only `MMREFINE_TEST_GPU=1 pytest tests/test_gpu.py` does.
+# A GPU gives other bytes than a CPU, and forked processes cannot use one:
+# only `MMREFINE_TEST_GPU=1 pytest tests/test_gpu.py` does.
 if not os.environ.get('MMREFINE_TEST_GPU'):
     os.environ['CUDA_VISIBLE_DEVICES'] = ''
 

@@ -97,9 +97,11 @@ def moving_texture(count: int, height: int = 48, width: int = 64) -> List[np.nda
     return [np.ascontiguousarray(big[:, 2 * at:2 * at + width]) for at in range(count)]
 
 
-def encode_video(path: Path, frames: Sequence[np.ndarray], codec: str, options: Dict[str, str], matrix: int = 5, full_range: bool = False,
-                 times: Optional[Sequence[int]] = None) -> Path:
-    """A video of the frames at 10 a second, a key frame each 12; ``times``: when each is shown, in tenths of a second."""
+def encode_video(path: Path, frames: Sequence[np.ndarray], codec: str, options: Dict[str, str], matrix: int = 5,
+                 full_range: bool = False, times: Optional[Sequence[int]] = None) -> Path:
+    """A video of the frames at 10 a second, a key frame each 12;
+    ``times``: when each is shown, in tenths of a second.
+    """
     with av.open(str(path), 'w', options={'fflags': '+bitexact'}) as container:  # without random ids
         pixels = options.pop('pix_fmt', 'yuv420p')
         stream = container.add_stream(codec, rate=10, options=options)

@@ -58,13 +58,13 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def small_config(material: Path, work_dir: Path, max_iters: int = 4, rounds: int = 1, relabel: str = 'once', workers: int = 0,
-                 interval: int = 100, report: bool = False, **more: Any) -> Config:
+def small_config(material: Path, work_dir: Path, max_iters: int = 4, rounds: int = 1, relabel: str = 'once',
+                 workers: int = 0, interval: int = 100, report: bool = False, **more: Any) -> Config:
     """The config of a whole run; ``more`` replaces top-level keys."""
     cfg = Config.fromfile(ROOT / 'configs/_base_/default_runtime.py')
     data = dict(type='FramePairs', data_root=str(material / 'frames'))
     train_pipeline = [dict(type='LoadLabel'), dict(type='RandomCrop', size=SIZE), dict(type='RandomFlip'),
-                      dict(type='ColorJitter', brightness=0.2), dict(type='PackPair')]  # yapf: disable
+                      dict(type='ColorJitter', brightness=0.2), dict(type='PackPair')]
     hooks: List[Dict[str, Any]] = [
         dict(
             type='PseudoLabelHook',
@@ -101,7 +101,9 @@ def small_config(material: Path, work_dir: Path, max_iters: int = 4, rounds: int
 
 
 def build(cfg: Config) -> Runner:
-    """The runner of a config, with a fresh experiment name: MMEngine keeps loggers and message hubs of a name for ever."""
+    """The runner of a config, with a fresh experiment name:
+    MMEngine keeps loggers and message hubs of a name for ever.
+    """
     if cfg.resume:  # as tools/train.py --resume does it
         cfg.resume = (Path(cfg.work_dir) / 'last_checkpoint').exists()
         cfg.load_from = None if cfg.resume else cfg.load_from
@@ -164,7 +166,8 @@ def in_two_processes(action: Callable[[int], Any]) -> List[Optional[int]]:
         action(rank)
         torch.distributed.destroy_process_group()
 
-    shared = dict(WORLD_SIZE='2', OMP_NUM_THREADS='1', MKL_NUM_THREADS='1', MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+    shared = dict(WORLD_SIZE='2', OMP_NUM_THREADS='1', MKL_NUM_THREADS='1', MASTER_ADDR='127.0.0.1',
+                  MASTER_PORT=str(port))
     processes = [
         in_child(lambda rank=rank: work(rank), dict(shared, RANK=str(rank), LOCAL_RANK=str(rank))) for rank in range(2)
     ]

@@ -34,7 +34,9 @@ SINTEL_SCENES = ('alley_1', 'bamboo_2')
 
 @pytest.fixture(scope='session')
 def trees(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, Path]:
-    """``sintel`` and ``kitti`` in their layouts, ``frames`` (a folder of scenes), ``video`` (a file); two scenes each."""
+    """``sintel`` and ``kitti`` in their layouts, ``frames`` (a folder of scenes), ``video`` (a file);
+    two scenes each.
+    """
     root = tmp_path_factory.mktemp('trees')
     names = write_clips(root / 'rendered', seeds=(1, 2), num_frames=FRAMES, size=SIZE)
     sintel, kitti = root / 'Sintel', root / 'kitti2015' / 'training'
@@ -77,8 +79,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, Path]:
 
 # one step of one pair, one look
 _TINY = [
-    'batch_size=1', 'held_out=0', 'num_workers=0', 'max_iters=1', 'model.train_iters=1', 'model.test_iters=1', 'labeler.view.scales=(1.,)',
-    'default_hooks.logger.interval=1'
+    'batch_size=1', 'held_out=0', 'num_workers=0', 'max_iters=1', 'model.train_iters=1', 'model.test_iters=1',
+    'labeler.view.scales=(1.,)', 'default_hooks.logger.interval=1'
 ]
 # for configs with a mask: a check that random weights pass
 TINY = [*_TINY, 'labeler.filters.0.alpha=1.', 'labeler.filters.0.beta=50.']
@@ -96,7 +98,9 @@ def tool(name: str) -> ModuleType:
 
 
 def status_of(name: str, *argv: object) -> int:
-    """Run ``tools/<name>.py`` with these arguments in this process; its exit status. stdout and stderr go where they go."""
+    """Run ``tools/<name>.py`` with these arguments in this process; its exit status.
+    stdout and stderr go where they go.
+    """
     module = tool(name)
     with warnings.catch_warnings():
         warnings.filterwarnings('ignore', category=UserWarning, module='torch.*')

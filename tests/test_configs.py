@@ -24,7 +24,7 @@ STOCK = [name for name in REFINE if 'small' not in name and 'official' not in na
 LOSSES = dict(raft=MaskedSequenceLoss, gma=MaskedSequenceLoss)
 # what a stock config says of training only
 FOR_TRAINING = {'flow_loss', 'freeze_bn', 'freeze_net', 'init_cfg', 'train_cfg', 'test_cfg', '_scope_', 'augmentations',
-                'data_preprocessor'}  # yapf: disable
+                'data_preprocessor'}
 
 
 def small(name, trees):
@@ -53,9 +53,8 @@ def test_the_sweeps_below_see_every_config():
 def test_a_config_builds_its_network_and_its_data(name, trees):
     cfg = small(name, trees)
     model = init_model(cfg)
-    assert isinstance(model,
-                      FlowRefiner) and len(model.losses) == (2 if name in ('demo/raft_small_source.py', *LABEL_FREE)
-                                                             else 1)
+    assert (isinstance(model, FlowRefiner)
+            and len(model.losses) == (2 if name in ('demo/raft_small_source.py', *LABEL_FREE) else 1))
     if name in STOCK:
         wanted = LOSSES.get(name.split('/')[1].split('_')[0], MaskedPyramidLoss)
         assert [type(loss) for loss in model.losses.values()] == [wanted]
@@ -143,8 +142,8 @@ def test_the_papers_labeler_is_the_papers():
     assert labeler.directions == cfg.train_dataloader.dataset.directions == 'forward'
     assert tuple(labeler.view.scales) == (1., )
     cycle, color = labeler.filters
-    assert (cycle.type, cycle.alpha, cycle.beta, cycle.form, cycle.magnitude) == ('CycleFilter', 0.002, 0.1, 'norm',
-                                                                                  'unwarped')
+    assert (cycle.type, cycle.alpha, cycle.beta, cycle.form,
+            cycle.magnitude) == ('CycleFilter', 0.002, 0.1, 'norm', 'unwarped')
     assert (color.type, color.tolerance) == ('ColorFilter', 1.275)
     assert cfg.model.freeze_bn is False
 
@@ -157,7 +156,7 @@ def test_an_override_reaches_every_place_that_uses_it(trees):
     cfg = fill_in(load_config(ROOT / 'configs/refine/raft_sintel.py', {
         'max_iters': 300, 'optim_wrapper.optimizer.lr': 5e-5, 'scene': 'bamboo_2', 'pass_name': 'clean',
         'labeler.directions': 'forward', 'randomness.seed': 7, 'data_root': str(trees['sintel']),
-        'crop_size': (64, 64)}))  # yapf: disable
+        'crop_size': (64, 64)}))
     assert (cfg.train_cfg.max_iters, cfg.param_scheduler.total_steps, cfg.param_scheduler.eta_max) == (300, 400, 5e-5)
     data = [cfg.train_dataloader.dataset, cfg.custom_hooks[0].dataset, cfg.custom_hooks[1].dataset,
             cfg.custom_hooks[2].groups.refined]

@@ -58,7 +58,7 @@ def test_refined_pth_fits_the_stock_network_strictly_and_gives_the_same_flow(fin
 
 def test_the_student_learned_and_the_teacher_did_not(material, work_dir):
     start, teacher, refined = (load(path)['state_dict'] for path in (
-        material / 'start.pth', work_dir / 'teacher.pth', work_dir / 'refined.pth'))  # yapf: disable
+        material / 'start.pth', work_dir / 'teacher.pth', work_dir / 'refined.pth'))
     assert same_state(teacher, start)
     assert not same_state(refined, start)
 
@@ -79,7 +79,7 @@ def test_the_command_in_the_report_can_be_given_again(monkeypatch):
     monkeypatch.setattr(sys, 'argv', ['/somewhere/mmrefine/__main__.py', 'refine', 'my video.mp4'])
     for name, command in (('mmrefine.__main__', "python -m mmrefine refine 'my video.mp4'"),
                           ('mmrefine.cli', "python -m mmrefine.cli refine 'my video.mp4'"),
-                          (None, "/somewhere/mmrefine/__main__.py refine 'my video.mp4'")):  # yapf: disable
+                          (None, "/somewhere/mmrefine/__main__.py refine 'my video.mp4'")):
         spec = ModuleSpec(name, None) if name else None
         monkeypatch.setitem(sys.modules, '__main__', SimpleNamespace(__spec__=spec))
         assert report_hook._command() == command
@@ -116,12 +116,13 @@ def test_the_report_judges_the_labels_by_the_truth_of_the_judged_pairs(work_dir)
     assert f'Stage 1: labels are {quality["verdict"]}: ' in log
     for name, scene in quality['scenes'].items():
         assert f'<span class="verdict {scene["verdict"]}">' in page and html.escape(scene['reason']) in page
-        assert (f'labels of scene {name} are {scene["verdict"]}: {scene["reason"]}' in log) is (scene['verdict'] != 'green')
+        assert (f'labels of scene {name} are {scene["verdict"]}: {scene["reason"]}'
+                in log) is (scene['verdict'] != 'green')
 
 
 def test_no_leftovers_lie_in_the_work_dir(work_dir):
     assert sorted(path.name for path in work_dir.iterdir() if path.is_file() and path.suffix != '.py') == [
-        'iter_3.pth', 'last_checkpoint', 'refined.pth', 'report.html', 'report.json', 'teacher.pth']  # yapf: disable
+        'iter_3.pth', 'last_checkpoint', 'refined.pth', 'report.html', 'report.json', 'teacher.pth']
     assert not list(work_dir.rglob('.mmrefine-*'))
 
 
@@ -135,7 +136,8 @@ def test_the_report_shows_the_pairs_that_changed_most_and_the_curves_of_every_st
     free = report['groups']['unseen']['changes']
     assert free['decided_by'] == 'label-free score' and [len(free[name]) for name in ('best', 'worst')] == [1, 1]
     for pair in shown:
-        assert all((work_dir / pair[part]).is_file() for part in ('frame', 'flow_before', 'flow_after', 'truth', 'labels'))
+        assert all((work_dir / pair[part]).is_file()
+                   for part in ('frame', 'flow_before', 'flow_after', 'truth', 'labels'))
     assert [overlay['caption'] for overlay in report['labels']['overlays']][:2] == [KEYS[0], KEYS[3]]
     assert report['curves']['loss']['steps'] == [1, 2, 3] == report['curves']['lr']['steps']
     lines = [json.loads(line) for line in next(work_dir.glob('*/vis_data/scalars.json')).read_text().splitlines()]

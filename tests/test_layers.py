@@ -34,7 +34,8 @@ LAYER = dict(
     __main__=12,
 )
 
-# What `mmrefine` itself may import: what sets the environment up, and, when a name is first asked for, the functions for users.
+# What `mmrefine` itself may import: what sets the environment up, and, when a name is first asked for,
+# the functions for users.
 TOP_MAY_IMPORT = {'compat', 'apis'}
 
 # The only files that know mmflow: by an import, or by its registry scope ('mmflow', 'mmflow.RAFT',
@@ -148,7 +149,8 @@ def test_labeling_touches_no_disk():
     found = {name.split('.')[0] for path in files for name in imports_of(path)}
     assert len(files) >= 4 and 'torch' in found and not found & disk
     # a codec turns a label into bytes, and whoever has the bytes writes them
-    assert not any('fileio' in own_parts({name for name in imports_of(path) if not name.startswith('mmrefine.fileio.codecs')})
+    assert not any('fileio' in own_parts({name for name in imports_of(path)
+                                          if not name.startswith('mmrefine.fileio.codecs')})
                    for path in files)
     for path in files:
         for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):

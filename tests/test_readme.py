@@ -29,8 +29,18 @@ def test_every_link_and_every_named_file_exists(page):
     links = [page.parent / target for target in LINK.findall(text)]
     named = [ROOT / target for target in PATH.findall(text)]
     missing = [str(path) for path in links if not path.exists()]
-    missing += [str(path) for path in named if not path.exists() and not (page.parent / path.relative_to(ROOT)).exists()]
+    missing += [str(path) for path in named
+                if not path.exists() and not (page.parent / path.relative_to(ROOT)).exists()]
+    for target, anchor in re.findall(r'\]\((?!https?:)([^)#]*)#([^)]+)\)', text):
+        if anchor not in anchors(page.parent / target if target else page):
+            missing.append(f'{target}#{anchor}')
     assert not missing
+
+
+def anchors(page):
+    """The names that GitHub gives to the headings of a page."""
+    headings = re.findall(r'^#+ (.*)$', page.read_text(encoding='utf-8'), flags=re.MULTILINE)
+    return {re.sub(r'[^\w -]', '', heading.lower()).replace(' ', '-') for heading in headings}
 
 
 WAY = re.compile(r'\[[\w/.]+\]\((mmrefine/[\w/]+\.py)\),\s+`([\w.]+)`')
@@ -72,11 +82,12 @@ def test_a_frame_pair_goes_through_the_files_of_the_readme_in_their_order(materi
 TOOLS = sorted([*ROOT.glob('tools/*.py'), *ROOT.glob('benchmarks/*.py')])
 MODULE = re.compile(r'(?<![\w-])mmrefine(?:\.\w+)+')
 OPTION = re.compile(r'(?<![\w-])--[a-z][\w-]*')
-COMMAND = re.compile(r'(?:(?:tools|benchmarks)/\w+\.py|\bmmrefine (?:refine|labels|flow|report|export|doctor)\b)[^`|;#&]*')
+COMMAND = re.compile(r'(?:(?:tools|benchmarks)/\w+\.py|\bmmrefine (?:refine|labels|flow|report|export|doctor)\b)'
+                     r'[^`|;#&]*')
 
 
 def options_of(path):
-    """The options of a script, without running it; those that it makes of keys in a table or shares with others, too."""
+    """The options of a script, without running it; those made of keys in a table or shared with others, too."""
     tree = ast.parse(path.read_text(encoding='utf-8'))
     words = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     options = {word for word in words if word.startswith('--')}

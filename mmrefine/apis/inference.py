@@ -138,7 +138,8 @@ def label_pair(model: FlowEstimator,
         TeacherError: the motion is nan or infinite.
     """
     part: Any = labeler if isinstance(labeler, FlowLabeler) else LABELERS.build(labeler or DEFAULT_LABELER)
-    frames, thirds = _pair(model, frame1, frame2), None  # type: ignore
+    one, two = _pair(model, frame1, frame2)
+    thirds: Optional[Sequence[Tensor]] = None
     if part.needs_third:
         if frame3 is None:
             raise ConfigError('labeler.filters has a filter that needs a third frame (such as CompositeFilter), and '
@@ -147,7 +148,7 @@ def label_pair(model: FlowEstimator,
         thirds = list(_pair(model, frame1, frame3, names=('frame1', 'frame3'))[1])
     between = [NamedFrame(_pair(model, frame1, frame, names=('frame1', f'middles[{i}]'))[1][0])
                for i, frame in enumerate(middles)]
-    return part.label_pairs(model, PairBatch(frames[0], frames[1], thirds=thirds, middles=[between]))[0].forward
+    return part.label_pairs(model, PairBatch(one, two, thirds, middles=[between]))[0].forward
 
 
 def _pair(model: Any, frame1: Any, frame2: Any, where: str = '',

@@ -1,4 +1,4 @@
-"""Pure functions on pixels: flow and points are (x, y) in px, pixel centres at integers."""
+"""Pure functions on pixels; flow and points are (x, y) in px, pixel centres at integers."""
 from mmrefine.geometry.census import census_residual
 from mmrefine.geometry.chain import (chain_error, compose, compose_all, composite_error, composite_tolerance,
                                      landing_claims)
@@ -17,10 +17,11 @@ from mmrefine.geometry.warp import backwarp, landing_points, lands_inside
 from mmrefine.geometry.window import box_mean
 
 __all__ = [
-    'SMALLEST_SIDE', 'Draws', 'Ellipse', 'FramePad', 'KnownWarp', 'Patch', 'Similarity', 'backwarp', 'box_mean', 'census_residual',
-    'chain_error', 'color_residual', 'compose', 'compose_all', 'composite_error', 'composite_tolerance', 'cycle_consistent',
-    'cycle_error', 'cycle_tolerance', 'jpeg_loss', 'jpeg_quality', 'known_warp', 'lab', 'lab_residual', 'landing_claims',
-    'landing_points', 'lands_inside', 'luma', 'match_exposure', 'match_local_exposure', 'pieced_motion', 'pixel_grid', 'query_grid',
-    'query_windows', 'random_ellipse', 'random_similarity', 'random_warp', 'resize', 'resize_flow', 'sample', 'sample_scaled',
+    'SMALLEST_SIDE', 'Draws', 'Ellipse', 'FramePad', 'KnownWarp', 'Patch', 'Similarity', 'backwarp', 'box_mean',
+    'census_residual', 'chain_error', 'color_residual', 'compose', 'compose_all', 'composite_error',
+    'composite_tolerance', 'cycle_consistent', 'cycle_error', 'cycle_tolerance', 'jpeg_loss', 'jpeg_quality',
+    'known_warp', 'lab', 'lab_residual', 'landing_claims', 'landing_points', 'lands_inside', 'luma',
+    'match_exposure', 'match_local_exposure', 'pieced_motion', 'pixel_grid', 'query_grid', 'query_windows',
+    'random_ellipse', 'random_similarity', 'random_warp', 'resize', 'resize_flow', 'sample', 'sample_scaled',
     'smooth_motion', 'texture_strength'
 ]

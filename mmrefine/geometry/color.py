@@ -1,4 +1,4 @@
-"""Does a pixel look the same where it lands?"""
+"""Brightness constancy: does a pixel keep its colour along its motion?"""
 from __future__ import annotations
 
 import torch
@@ -14,7 +14,8 @@ LUMA = (0.299, 0.587, 0.114)
 def color_residual(frames1: Tensor, frames2: Tensor, flow: Tensor) -> Tensor:
     """How much a pixel's colour changes along its motion, in grey levels of 255.
 
-    ``c(p) = 255 mean_RGB | I2(p + f(p)) - I1(p) |``, bilinear (Refine, PAPERS.md A.2).
+    ``c(p) = 255 mean_RGB | I2(p + f(p)) - I1(p) |``, bilinear: the colour test of Refine (Sun et al.,
+    arXiv 2401.00850).
 
     Args:
         frames1: ``(B, 3, H, W)`` RGB in [0, 1].
@@ -22,15 +23,15 @@ def color_residual(frames1: Tensor, frames2: Tensor, flow: Tensor) -> Tensor:
         flow: ``(B, 2, H, W)`` px, frame 1 -> frame 2.
 
     Returns:
-        ``(B, 1, H, W)`` grey levels; ``inf`` where ``p + f(p)`` leaves the frame, where the
-        reference compares with mid-grey (A.9, 2).
+        ``(B, 1, H, W)`` grey levels; ``inf`` where ``p + f(p)`` leaves the frame, where the code of Refine
+        compares with mid-grey.
     """
     residual = 255 * (backwarp(frames2, flow) - frames1).abs().mean(dim=1, keepdim=True)
     return residual.masked_fill(~lands_inside(flow), float('inf'))
 
 
 def lab_residual(frames1: Tensor, frames2: Tensor, flow: Tensor) -> Tensor:
-    """How much a pixel's colour changes along its motion as an eye sees it, in CIE76 units.
+    """How much a pixel's colour changes along its motion as an eye sees it: the colour difference CIE76.
 
     ``c(p) = | Lab(I2(p + f(p))) - Lab(I1(p)) |``, the Euclidean distance of :func:`lab` colours, bilinear in RGB.
 
@@ -40,15 +41,17 @@ def lab_residual(frames1: Tensor, frames2: Tensor, flow: Tensor) -> Tensor:
         flow: ``(B, 2, H, W)`` px, frame 1 -> frame 2.
 
     Returns:
-        ``(B, 1, H, W)``, about 2.3 for a just noticeable difference, 100 from black to white; ``inf`` where ``p + f(p)`` leaves
-        the frame.
+        ``(B, 1, H, W)``, about 2.3 for a just noticeable difference, 100 from black to white;
+        ``inf`` where ``p + f(p)`` leaves the frame.
     """
     residual = (lab(backwarp(frames2, flow)) - lab(frames1)).norm(dim=1, keepdim=True)
     return residual.masked_fill(~lands_inside(flow), float('inf'))
 
 
 def lab(frames: Tensor) -> Tensor:
-    """CIE L*a*b* of sRGB frames under D65: ``(B, 3, H, W)`` in [0, 1] -> the same shape, L in [0, 100], a and b about +-100."""
+    """CIE L*a*b* of sRGB frames under D65: ``(B, 3, H, W)`` in [0, 1] -> the same shape, L in [0, 100],
+    a and b about +-100.
+    """
     linear = torch.where(frames <= 0.04045, frames / 12.92, ((frames.clamp(min=0) + 0.055) / 1.055)**2.4)
     matrix = frames.new_tensor(SRGB_TO_XYZ)
     xyz = torch.einsum('ij,bjhw->bihw', matrix / matrix.sum(dim=1, keepdim=True), linear)
@@ -59,5 +62,5 @@ def lab(frames: Tensor) -> Tensor:
 
 
 def luma(frames: Tensor) -> Tensor:
-    """How bright each pixel is, ITU-R BT.601: ``(B, 3, H, W)`` RGB in [0, 1] -> ``(B, 1, H, W)`` grey levels of 255."""
+    """The luma of each pixel, ITU-R BT.601: ``(B, 3, H, W)`` RGB in [0, 1] -> ``(B, 1, H, W)`` grey levels of 255."""
     return 255 * (frames * frames.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)

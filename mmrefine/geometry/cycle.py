@@ -1,6 +1,7 @@
-"""Does a motion survive the round trip?
+"""The forward-backward check: does a motion survive the round trip?
 
-Refine (PAPERS.md A.2); UnFlow, arXiv 1711.07837, section 3.1.
+Sun et al., "Refining Pre-Trained Motion Models", ICRA 2024, arXiv 2401.00850 ("Refine" below);
+Meister et al., "UnFlow", AAAI 2018, arXiv 1711.07837, section 3.1.
 """
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ def cycle_tolerance(flow_fw: Tensor,
                     beta: float = 0.1,
                     form: str = 'norm',
                     magnitude: str = 'unwarped') -> Tensor:
-    """How far off the round trip may land: ``alpha (|f|^k + |b|^k) + beta``.
+    """How far the round trip may end from where it started: ``alpha (|f|^k + |b|^k) + beta``.
 
     Arguments and errors as in :func:`cycle_consistent`.
 

@@ -1,4 +1,4 @@
-"""Frame 2 as if it had been taken with the exposure of frame 1."""
+"""Frame 2 with the exposure of frame 1."""
 from __future__ import annotations
 
 from typing import Tuple
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mmrefine.geometry.window import box_mean
 
-# concentration steps converge in a handful; pixels beyond this many add nothing to six numbers
+# steps of the robust fit, which converges in a handful, and pixels that are enough to fit six numbers
 STEPS, ENOUGH = 10, 2**16
 NOISE = 1.  # grey levels: variation below it says nothing about a gain
 
@@ -20,13 +20,14 @@ def match_exposure(frames1: Tensor,
                    max_offset: float = 64.) -> Tensor:
     """Frame 2 with one gain and one offset for each channel removed, those that explain frame 1 best.
 
-    Least trimmed squares over the half of the pixels that fit best (Rousseeuw 1984), so what moved wrongly, or changed its own
-    colour, has no say. A global affine change of frame 2 within the limits changes nothing in the result.
+    Least trimmed squares over the half of the pixels that fit best (Rousseeuw 1984), so pixels that are matched wrongly
+    or that changed their own colour do not count. A global affine change of frame 2 within the limits changes nothing
+    in the result.
 
     Args:
         frames1: ``(B, C, H, W)`` in [0, 1].
         warped2: the same shape, frame 2 seen from frame 1.
-        inside: bool ``(B, 1, H, W)``, where ``warped2`` means something.
+        inside: bool ``(B, 1, H, W)``, where ``warped2`` is valid.
         max_gain: gains outside ``[1 / max_gain, max_gain]`` are removed only as far as that; at least 1.
         max_offset: the same for a shift of the mean, grey levels of 255; not negative.
 
@@ -48,10 +49,10 @@ def match_local_exposure(frames1: Tensor,
                          radius: int = 7,
                          max_gain: float = 2.,
                          max_offset: float = 64.) -> Tensor:
-    """Frame 2 with a gain and an offset of its own removed around each pixel: shadows, vignettes, passing light.
+    """Frame 2 with a gain and an offset removed around each pixel: shadows, vignettes, passing light.
 
-    Mean and spread of the window in frame 2 become those of frame 1. A spread of one grey level is added to both, so the noise of
-    flat areas is not amplified.
+    Mean and spread of the window in frame 2 become those of frame 1. A spread of one grey level is added to both, so
+    that the noise of flat areas is not amplified.
 
     Args:
         frames1: ``(B, C, H, W)`` in [0, 1].
@@ -82,7 +83,7 @@ def _apply(frames: Tensor, gain: Tensor, mean1: Tensor, mean2: Tensor, max_gain:
 
 
 def _trimmed_fit(one: Tensor, two: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-    """Gain ``(C, 1)`` and both means ``(C, 1)`` of ``one ~ gain (two - mean2) + mean1``, pixels ``(C, N)``, N above 0."""
+    """Gain and both means, ``(C, 1)`` each, of ``one ~ gain (two - mean2) + mean1``; pixels ``(C, N)``, N above 0."""
     step = -(-one.shape[1] // ENOUGH)
     y, x = one[:, ::step].double(), two[:, ::step].double()
     mean1, mean2 = y.mean(dim=1, keepdim=True), x.mean(dim=1, keepdim=True)

@@ -1,4 +1,4 @@
-"""Pairs whose motion and occlusion are known, made of one frame."""
+"""Frame pairs with known motion and occlusion, made from one frame."""
 from __future__ import annotations
 
 import math
@@ -21,7 +21,7 @@ class KnownWarp(NamedTuple):
         frames1: ``(1, 3, H, W)`` RGB in [0, 1].
         frames2: the same shape.
         flow: ``(1, 2, H, W)`` px, frame 1 -> frame 2, exact, also where it is hidden.
-        visible: bool ``(1, 1, H, W)``, what lies inside of frame 2 with nothing on top.
+        visible: bool ``(1, 1, H, W)``, what lies inside frame 2 with nothing on top.
     """
     frames1: Tensor
     frames2: Tensor
@@ -30,19 +30,25 @@ class KnownWarp(NamedTuple):
 
 
 class Patch(NamedTuple):
-    """A thing that moves over the frame: where it is in frame 1, where it goes, and from where in the frame its picture is cut."""
+    """An object that moves over the frame.
+
+    Args:
+        region: where it is in frame 1.
+        motion: where it goes.
+        source: offset (x, y) px from the region to where in the frame its picture is taken from.
+    """
     region: Ellipse
-    way: Similarity
+    motion: Similarity
     source: Tuple[float, float]
 
 
 def known_warp(frame: Tensor, background: Tensor, patches: List[Patch]) -> KnownWarp:
-    """Two frames out of one: the frame itself, and what it looked like before it moved; patches pass over both.
+    """Two frames from one: the frame itself, and what it looked like before it moved; patches pass over both.
 
-    Frame 2 shows ``frame(q)``, and frame 1 ``frame(p + f(p))``, so the background's motion ``f`` is exact without an inversion. A
-    patch with motion ``s`` and source ``d`` shows ``frame(q + d)`` in frame 2 and ``frame(s(p) + d)`` in frame 1, the last patch on
-    top. Cubic sampling (:func:`~mmrefine.geometry.grid.sample`), which moves the picture by at most 0.05 px; beyond its border the
-    frame repeats its edge.
+    Frame 2 shows ``frame(q)``, and frame 1 ``frame(p + f(p))``, so the background's motion ``f`` is exact without an
+    inversion. A patch with motion ``s`` and source ``d`` shows ``frame(q + d)`` in frame 2 and ``frame(s(p) + d)`` in
+    frame 1, the last patch on top. Cubic sampling (:func:`~mmrefine.geometry.grid.sample`), which moves the picture by
+    at most 0.05 px; beyond its border the frame repeats its edge.
 
     Args:
         frame: ``(3, H, W)`` RGB in [0, 1].
@@ -52,22 +58,22 @@ def known_warp(frame: Tensor, background: Tensor, patches: List[Patch]) -> Known
     image = frame[None]
     grid = pixel_grid(image.shape[-2], image.shape[-1], background)
     ends = grid + background
-    frames1, frames2, flow = _look(image, ends), image, background
+    frames1, frames2, flow = _cubic(image, ends), image, background
     top1 = torch.zeros_like(grid[:, :1])
-    layers = [(number, patch, patch.way.inverse()) for number, patch in enumerate(patches, 1)]
+    layers = [(number, patch, patch.motion.inverse()) for number, patch in enumerate(patches, 1)]
     for number, patch, back in layers:
         there1, there2 = patch.region.covers(grid), patch.region.covers(grid + back.motion(grid))
         cut = grid.new_tensor(patch.source).view(1, 2, 1, 1)
-        own = patch.way.motion(grid)
-        frames1 = torch.where(there1, _look(image, grid + own + cut), frames1)
-        frames2 = torch.where(there2, _look(image, grid + cut), frames2)
+        own = patch.motion.motion(grid)
+        frames1 = torch.where(there1, _cubic(image, grid + own + cut), frames1)
+        frames2 = torch.where(there2, _cubic(image, grid + cut), frames2)
         flow = torch.where(there1, own, flow)
         top1 = torch.where(there1, torch.full_like(top1, number), top1)
-    # who lies on top where the motion ends: asked of the formulas, not of pixels
+    # which patch lies on top where the motion ends: by the formulas, not by pixels
     ends = grid + flow
     top2 = torch.zeros_like(top1)
     for number, patch, back in layers:
-        # a patch covers its own end by construction, which rounding must not deny
+        # a patch covers its own end by construction; rounding must not say otherwise
         there = patch.region.covers(ends + back.motion(ends)) & (top1 != number)
         top2 = torch.where(there, torch.full_like(top2, number), top2)
     return KnownWarp(frames1, frames2, flow, (top2 <= top1) & lands_inside(flow))
@@ -77,8 +83,8 @@ def random_warp(rng: Draws, frame: Tensor, length: Callable[[], float], patch_le
                 patches: Tuple[int, int] = (1, 4)) -> KnownWarp:
     """A known warp whose speeds are drawn by the caller.
 
-    The background turns and zooms so that its rim moves by up to half of its translation more, and bends by a tenth of it; so do the
-    patches about their centres. The picture of a patch comes from anywhere in the frame.
+    The background turns and zooms so that its rim moves by up to half of its translation more, and bends by a tenth of
+    it; so do the patches about their centres. The picture of a patch comes from anywhere in the frame.
 
     Args:
         rng: where the other numbers come from.
@@ -100,15 +106,16 @@ def random_warp(rng: Draws, frame: Tensor, length: Callable[[], float], patch_le
 
     far = length()
     grid = pixel_grid(height, width, frame)
-    flow = similarity((0.5 * width, 0.5 * height), far).motion(grid) + 0.1 * far * smooth_motion(rng, height, width).to(frame)
+    flow = similarity((0.5 * width, 0.5 * height), far).motion(grid)
+    flow = flow + 0.1 * far * smooth_motion(rng, height, width).to(frame)
     drawn = []
     for _ in range(int(rng.integers(patches[0], patches[1], endpoint=True))):
         region = random_ellipse(rng, height, width)
-        way = similarity(region.center, patch_length())
+        motion = similarity(region.center, patch_length())
         source = (rng.uniform(0, width) - region.center[0], rng.uniform(0, height) - region.center[1])
-        drawn.append(Patch(region, way, source))
+        drawn.append(Patch(region, motion, source))
     return known_warp(frame, flow, drawn)
 
 
-def _look(image: Tensor, points: Tensor) -> Tensor:
+def _cubic(image: Tensor, points: Tensor) -> Tensor:
     return sample(image, points, padding='border', mode='bicubic').clamp(0, 1)

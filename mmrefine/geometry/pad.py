@@ -1,4 +1,4 @@
-"""Frames of any size through networks that want multiples of 8 or 64."""
+"""Padding of frames for networks that need sides in multiples of 8 or 64."""
 from __future__ import annotations
 
 import torch.nn.functional as F
@@ -15,8 +15,7 @@ class FramePad:
         height: of the frames, px.
         width: of the frames, px.
         divisor: what both sides must be a multiple of, px.
-        least: smallest side after padding, px (a pyramid that ends at less than one cell
-            cannot run).
+        least: smallest side after padding, px (the top of a pyramid needs at least one cell).
     """
 
     def __init__(self, height: int, width: int, divisor: int, least: int = 0) -> None:

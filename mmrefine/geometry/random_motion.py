@@ -1,4 +1,4 @@
-"""Motion that nobody had to measure: drawn at random, exact as a formula."""
+"""Random motion, exact as a formula."""
 from __future__ import annotations
 
 import math
@@ -12,7 +12,7 @@ from mmrefine.geometry.grid import pixel_grid
 
 
 class Draws(Protocol):
-    """What is asked of a random generator; that of numpy can do it."""
+    """What is needed of a random generator; :class:`numpy.random.Generator` has it."""
 
     def uniform(self, low: float, high: float) -> float:
         """A number in [low, high)."""
@@ -21,7 +21,7 @@ class Draws(Protocol):
         """An array of standard normal numbers."""
 
     def integers(self, low: int, high: int, *, size: Any = ..., endpoint: bool = ...) -> Any:
-        """Whole numbers from ``low`` to ``high``, which is left out unless ``endpoint``."""
+        """Integers from ``low`` up to ``high``, which is excluded unless ``endpoint``."""
 
 
 class Similarity(NamedTuple):
@@ -39,19 +39,20 @@ class Similarity(NamedTuple):
     shift: Tuple[float, float]
 
     def motion(self, points: Tensor) -> Tensor:
-        """By how much points move: ``(B, 2, H, W)`` px of the same shape."""
+        """The motion of points ``(B, 2, H, W)`` px: the same shape, px."""
         x, y = points[:, 0] - self.center[0], points[:, 1] - self.center[1]
         cos, sin = self.scale * math.cos(self.angle), self.scale * math.sin(self.angle)
         return torch.stack([(cos - 1) * x - sin * y + self.shift[0], sin * x + (cos - 1) * y + self.shift[1]], dim=1)
 
     def inverse(self) -> Similarity:
-        """The way back."""
-        back = Similarity((self.center[0] + self.shift[0], self.center[1] + self.shift[1]), -self.angle, 1 / self.scale, (0., 0.))
+        """The similarity that undoes this one."""
+        back = Similarity((self.center[0] + self.shift[0], self.center[1] + self.shift[1]), -self.angle, 1 / self.scale,
+                          (0., 0.))
         return back._replace(shift=(-self.shift[0], -self.shift[1]))
 
 
 class Ellipse(NamedTuple):
-    """A region: centre (x, y) px, half axes px, and the angle of the first of them in radians."""
+    """A region: centre (x, y) px, half axes px, and the angle of the first half axis in radians."""
     center: Tuple[float, float]
     axes: Tuple[float, float]
     angle: float
@@ -63,7 +64,8 @@ class Ellipse(NamedTuple):
         return ((cos * x + sin * y) / self.axes[0])**2 + ((cos * y - sin * x) / self.axes[1])**2 <= 1
 
 
-def random_similarity(rng: Draws, center: Tuple[float, float], length: Callable[[], float], turn: float, zoom: float) -> Similarity:
+def random_similarity(rng: Draws, center: Tuple[float, float], length: Callable[[], float], turn: float,
+                      zoom: float) -> Similarity:
     """A similarity in any direction.
 
     Args:
@@ -71,7 +73,7 @@ def random_similarity(rng: Draws, center: Tuple[float, float], length: Callable[
         center: (x, y) px.
         length: draws the length of the translation, px.
         turn: largest rotation either way, degrees.
-        zoom: largest scale change either way, log2.
+        zoom: largest change of scale either way, log2.
     """
     angle, scale = math.radians(rng.uniform(-turn, turn)), 2**rng.uniform(-zoom, zoom)
     heading = rng.uniform(0, 2 * math.pi)
@@ -87,23 +89,24 @@ def random_ellipse(rng: Draws, height: int, width: int) -> Ellipse:
 
 
 def smooth_motion(rng: Draws, height: int, width: int) -> Tensor:
-    """A motion that bends gently: ``(1, 2, H, W)`` px, cubic between 3 to 6 standard normal numbers a side."""
+    """A smooth random motion: ``(1, 2, H, W)`` px, cubic between 3 to 6 standard normal numbers a side."""
     rows, columns = (int(n) for n in rng.integers(3, 7, size=2))
     coarse = torch.as_tensor(rng.normal(size=(rows, columns, 2)), dtype=torch.float32)
     return F.interpolate(coarse.permute(2, 0, 1)[None], size=(height, width), mode='bicubic')
 
 
-def pieced_motion(rng: Draws, height: int, width: int, max_motion: float, turn: float, zoom: float, pieces: Tuple[int, int]) -> Tensor:
-    """A similarity and a bend over the whole frame, and further similarities inside of a few ellipses, so that it has edges.
+def pieced_motion(rng: Draws, height: int, width: int, max_motion: float, turn: float, zoom: float,
+                  pieces: Tuple[int, int]) -> Tensor:
+    """A similarity and a bend over the whole frame, and further similarities in a few ellipses, so that it has edges.
 
     Args:
         rng: where the numbers come from.
         height: of the frame, px.
         width: of the frame, px.
-        max_motion: longest translation of the frame and of an ellipse, px; lengths are spread evenly, so that slow motion is as
-            frequent as fast. The bend is a tenth of it.
+        max_motion: longest translation of the frame and of an ellipse, px; lengths are spread evenly, so that slow
+            motion is as frequent as fast. The bend is a tenth of it.
         turn: largest rotation either way, degrees.
-        zoom: largest scale change either way, log2.
+        zoom: largest change of scale either way, log2.
         pieces: fewest and most ellipses.
 
     Returns:
@@ -113,7 +116,7 @@ def pieced_motion(rng: Draws, height: int, width: int, max_motion: float, turn: 
     def length() -> float:
         return rng.uniform(0, max_motion)
 
-    # in double precision, as far as the formulas reach
+    # in double precision up to where formulas end
     points = pixel_grid(height, width, torch.zeros((), dtype=torch.float64))
     flow = random_similarity(rng, (0.5 * width, 0.5 * height), length, turn, zoom).motion(points).float()
     flow = flow + 0.1 * max_motion * smooth_motion(rng, height, width)

@@ -1,11 +1,11 @@
-"""Does anything move between two frames?"""
+"""Whether anything moves between two frames."""
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-STILL_MOTION = 0.5  # px; what moves by less stands still
-STILL_SHARE = 0.005  # of the pixels; where fewer move, nothing does
+STILL_MOTION = 0.5  # px; a pixel that moves by less counts as still
+STILL_SHARE = 0.005  # of the pixels; if fewer move, the pair counts as still
 
 
 def moving_share(flow: Tensor, least_motion: float = STILL_MOTION) -> Tensor:

@@ -1,4 +1,4 @@
-"""Is there anything to see at a pixel that could tell its motion?"""
+"""Whether there is texture at a pixel that its motion can be measured by."""
 from __future__ import annotations
 
 import torch
@@ -10,11 +10,11 @@ from mmrefine.geometry.window import box_mean
 
 
 def texture_strength(frames: Tensor, radius: int = 3) -> Tensor:
-    """Gradient that is left in the direction that has least of it, in grey levels per px.
+    """Gradient in the direction where it is weakest, in grey levels per px.
 
-    ``s(p) = sqrt(lambda_min(mean_window g g^T))`` with the Sobel gradient ``g`` of the brightness: 0 in flat areas and along
-    straight edges, whose motion along themselves nobody can see (aperture problem); large at corners and in texture. Shi & Tomasi,
-    CVPR 1994. Noise of ``n`` grey levels that differs from pixel to pixel alone gives about ``0.4 n``.
+    ``s(p) = sqrt(lambda_min(mean_window g g^T))`` with the Sobel gradient ``g`` of the brightness: 0 in flat areas and
+    along straight edges, whose motion along themselves cannot be seen (aperture problem); large at corners and in
+    texture. Shi & Tomasi, CVPR 1994. Independent noise of ``n`` grey levels alone gives about ``0.4 n``.
 
     Args:
         frames: ``(B, 3, H, W)`` RGB in [0, 1].

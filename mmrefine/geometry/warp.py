@@ -1,4 +1,4 @@
-"""Follow a flow: look up what lies at its end."""
+"""Warping: where pixels land, and what an image holds there."""
 from __future__ import annotations
 
 from torch import Tensor
@@ -14,7 +14,7 @@ def landing_points(flow: Tensor) -> Tensor:
 def lands_inside(flow: Tensor) -> Tensor:
     """Whether ``p + f(p)`` lies between the outermost pixel centres: bool ``(B, 1, H, W)``.
 
-    nan and inf land nowhere.
+    False for nan and inf.
     """
     x, y = landing_points(flow).unbind(1)
     height, width = flow.shape[-2:]
@@ -27,7 +27,7 @@ def backwarp(image: Tensor, flow: Tensor, padding: str = 'zeros') -> Tensor:
     Args:
         image: ``(B, C, H, W)`` of frame 2 (colours, features, a backward flow, ...).
         flow: ``(B, 2, H, W)`` px, frame 1 -> frame 2.
-        padding: what lies outside of frame 2, see :func:`~mmrefine.geometry.grid.sample`.
+        padding: what lies outside frame 2, see :func:`~mmrefine.geometry.grid.sample`.
 
     Returns:
         ``(B, C, H, W)`` on the pixels of frame 1.

@@ -6,5 +6,7 @@ from torch import Tensor
 
 
 def box_mean(image: Tensor, radius: int) -> Tensor:
-    """Mean over the ``(2 radius + 1)^2`` px around each pixel, of those that lie in the frame: ``(B, C, H, W)`` as given."""
+    """Mean over the ``(2 radius + 1)^2`` px around each pixel, of those that lie in the frame:
+    ``(B, C, H, W)`` as given.
+    """
     return F.avg_pool2d(image, 2 * radius + 1, stride=1, padding=radius, count_include_pad=False)

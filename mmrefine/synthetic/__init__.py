@@ -4,6 +4,6 @@ from mmrefine.synthetic.folders import write_clips
 from mmrefine.synthetic.style import FAST, FOG, NIGHT, NOISE, SOURCE, STYLES, TARGET, WorldStyle
 
 __all__ = [
-    'FAST', 'FOG', 'NIGHT', 'NOISE', 'RenderedClip', 'SOURCE', 'STYLES', 'TARGET', 'WorldStyle', 'exact_motion', 'render_clip',
-    'write_clips'
+    'FAST', 'FOG', 'NIGHT', 'NOISE', 'RenderedClip', 'SOURCE', 'STYLES', 'TARGET', 'WorldStyle', 'exact_motion',
+    'render_clip', 'write_clips'
 ]

@@ -69,9 +69,9 @@ def render_clip(seed: int,
     tops = [scene.top(x, y, t) for t in range(num_frames)]
     flow_fw, visible_fw = _flows(scene, x, y, tops[:-1], range(1, num_frames))
     flow_bw, visible_bw = _flows(scene, x, y, tops[1:], range(num_frames - 1))
-    tracks, track_visible = _walk(scene, *_starts(scene, tops[0]), num_frames)
+    tracks, track_visible = _follow(scene, *_track_starts(scene, tops[0]), num_frames)
     joint_layer, u, v = _joints(scene)
-    joints, joint_visible = _walk(scene, joint_layer, u, v, num_frames)
+    joints, joint_visible = _follow(scene, joint_layer, u, v, num_frames)
     return RenderedClip(
         np.stack([scene.frame(t) for t in range(num_frames)]), flow_fw,
         flow_bw, visible_fw, visible_bw, np.stack([top[0] for top in tops]),
@@ -134,8 +134,8 @@ def _flows(scene: Scene, x: np.ndarray, y: np.ndarray, tops: list[Arrays],
     return flow, visible
 
 
-def _walk(scene: Scene, ids: np.ndarray, u: np.ndarray, v: np.ndarray,
-          num_frames: int) -> tuple[np.ndarray, np.ndarray]:
+def _follow(scene: Scene, ids: np.ndarray, u: np.ndarray, v: np.ndarray,
+            num_frames: int) -> tuple[np.ndarray, np.ndarray]:
     points = np.zeros((num_frames, len(ids), 2), np.float32)
     visible = np.zeros((num_frames, len(ids)), bool)
     for t in range(num_frames):
@@ -143,7 +143,7 @@ def _walk(scene: Scene, ids: np.ndarray, u: np.ndarray, v: np.ndarray,
     return points, visible
 
 
-def _starts(scene: Scene, top: Arrays) -> Arrays:
+def _track_starts(scene: Scene, top: Arrays) -> Arrays:
     """Canonical points of random pixels of frame 0, half of them on objects."""
     rng = np.random.default_rng(np.random.SeedSequence(scene.key + (11, )))
     ids, u, v = (part.ravel() for part in top)
@@ -166,11 +166,11 @@ def _joints(scene: Scene) -> Arrays:
         u = (cols - 0.5 * (w - 1)) / item.shape.density
         v = (rows - 0.5 * (h - 1)) / item.shape.density
         chosen = [int(np.argmax(table[rows, cols]))]
-        apart = np.full(u.shape, np.inf)
+        nearest = np.full(u.shape, np.inf)  # squared distance to the chosen points
         for _ in range(JOINTS_PER_OBJECT - 1):
             last = chosen[-1]
-            apart = np.minimum(apart, (u - u[last])**2 + (v - v[last])**2)
-            chosen.append(int(np.argmax(apart)))
+            nearest = np.minimum(nearest, (u - u[last])**2 + (v - v[last])**2)
+            chosen.append(int(np.argmax(nearest)))
         layer += [i] * JOINTS_PER_OBJECT
         us.append(u[chosen])
         vs.append(v[chosen])

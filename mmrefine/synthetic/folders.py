@@ -61,7 +61,7 @@ def write_clips(root: str | os.PathLike, seeds: Iterable[int], num_frames: int,
 
 
 def _check(record: Path, settings: dict) -> None:
-    """Raise if the record tells of other settings."""
+    """Raise if the record holds other settings."""
     # Through JSON, where tuples are lists.
     wanted = json.loads(json.dumps(settings))
     try:

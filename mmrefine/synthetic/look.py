@@ -45,7 +45,7 @@ class Look:
         frame = np.clip(np.rint(out), 0, 255).astype(np.uint8)
         if self.quality is None:
             return frame
-        # The codec takes BGR; only the channel meaning matters to its chroma.
+        # the codec takes BGR
         packed = cv2.imencode('.jpg', frame[..., ::-1],
                               [cv2.IMWRITE_JPEG_QUALITY, self.quality])[1]
         decoded = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR))

@@ -56,7 +56,11 @@ class Scene:
     key: tuple
 
     def top(self, x: np.ndarray, y: np.ndarray, t: float) -> Arrays:
-        """Ids of the layers on top, uint8, and the canonical points seen there, at float64 frame points; also off the frame."""
+        """The layers on top at float64 frame points, also outside the frame.
+
+        Returns:
+            ids of the layers, uint8, and the canonical points ``u, v`` seen there.
+        """
         ids = np.zeros(x.shape, np.uint8)
         u, v = self.layers[0].motion.inverse(x, y, t)
         for i, layer in reversed(list(enumerate(self.layers))[1:]):

@@ -1,4 +1,4 @@
-"""Knobs of the rendered worlds."""
+"""Settings of the rendered worlds."""
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ class WorldStyle:
         camera_speed: range of the fastest camera motion in the frame.
         still_share: chance that an object has no motion but the camera's.
         wave: range of the bending amplitude, as a fraction of the radius.
-        camouflage: chance that an object wears the background's texture.
+        camouflage: chance that an object has the background's texture.
         shade: strength of the light gradient and rim of objects, in [0, 1].
         haze: airlight share of the front-most layer and of the background.
         shutter: open fraction of the frame interval, centred on the frame.
@@ -37,7 +37,7 @@ class WorldStyle:
         defocus: range of the blur's standard deviation, px.
         shot_noise: range of the noise variance per grey level of signal.
         read_noise: range of the signal-free noise, grey levels.
-        jpeg: lowest and highest quality; ``None`` leaves frames unpacked.
+        jpeg: lowest and highest quality; ``None`` leaves frames uncompressed.
     """
 
     name: str
@@ -65,14 +65,14 @@ class WorldStyle:
     jpeg: tuple[int, int] | None = None
 
 
-# Large, clean, saturated and fast: what pre-training data looks like.
+# Large, clean, saturated and fast, like the data of pre-training.
 SOURCE = WorldStyle(
     name='source', code=1, look='bold', objects=(3, 6), radius=(0.15, 0.45),
     thin_share=0.12, hole_share=0.15, object_speed=(0.005, 0.1),
     camera_speed=(0.0, 0.04), still_share=0.05, wave=(0.0, 0.10),
     camouflage=0.0, shade=0.35, read_noise=(0.3, 0.8))
 
-# Small, muted and degraded: what footage in the wild looks like.
+# Small, muted and degraded, like videos in the wild.
 TARGET = WorldStyle(
     name='target', code=2, look='natural', objects=(4, 7),
     radius=(0.08, 0.28), thin_share=0.35, hole_share=0.15,
@@ -82,9 +82,10 @@ TARGET = WorldStyle(
     vignette=(0.1, 0.35), defocus=(0.3, 0.8), shot_noise=(0.01, 0.05),
     read_noise=(0.5, 1.5), jpeg=(60, 90))
 
-# The target's scenes so deep in haze that a network trained on either look cannot read them, whatever the size: most labels are wrong.
+# The target's scenes in haze so deep that a network trained on either look fails at every size: most labels are wrong.
 FOG = replace(TARGET, name='fog', haze=(0.5, 0.8), read_noise=(2.0, 4.0))
-# The same with hardly any light, with a sensor that mostly invents, and so fast that the camera alone moves up to a third of the height.
+# The same scenes with hardly any light, with a sensor whose noise prevails, and so fast that the camera alone moves by
+# up to a third of the height.
 NIGHT = replace(TARGET, name='night', light=0.12, shot_noise=(0.1, 0.3), read_noise=(1.5, 3.0))
 NOISE = replace(TARGET, name='noise', shot_noise=(0.3, 0.6), read_noise=(12.0, 20.0))
 FAST = replace(TARGET, name='fast', object_speed=(0.15, 0.45), camera_speed=(0.1, 0.3))

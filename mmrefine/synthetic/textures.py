@@ -79,7 +79,7 @@ def bold_texture(rng: np.random.Generator, size: int) -> np.ndarray:
     if kind in ('shapes', 'strips'):
         for _ in range(int(rng.integers(10, 26))):
             _stamp(rng, out, bold_colour(rng), size * rng.uniform(0.04, 0.16))
-    # Strong detail down to 3 px everywhere, so that there is something to measure below a pixel.
+    # strong detail down to 3 px everywhere, so that motion below a pixel can be measured
     fine = [smooth_noise(rng, size, size // 12, 3, 0.8) for _ in range(3)]
     return np.clip(out + np.stack(fine, axis=-1) * rng.uniform(15, 45), 0, 255)
 
@@ -107,7 +107,7 @@ def natural_texture(rng: np.random.Generator, size: int) -> np.ndarray:
     elif kind == 'grain':
         detail = power_noise(rng, size, 0.4) * rng.uniform(6, 13)
     detail = detail + power_noise(rng, size, 0.7) * rng.uniform(2, 6)
-    # Patches of low texture: there a matcher has little to hold on to.
+    # patches of low texture, where matching is hard
     calm = np.clip(0.5 + 1.2 * smooth_noise(rng, size, 4, 2), 0.1, 1)
     return np.clip(out + (detail * calm)[..., None], 0, 255)
 

@@ -35,7 +35,7 @@ def config(tmp_path):
                 store.write(f'{scene}/f{t + 1}__f{t}', label(0., torch.ones_like(weight)), dict(kept=1.))
     store.finish(store.keys())
     hook = dict(type='PseudoLabelHook', dataset=dict(type='FramePairs', data_root=str(tmp_path / 'frames')),
-                labeler=dict(type='FlowLabeler', view=dict(type='CascadeView')))  # yapf: disable
+                labeler=dict(type='FlowLabeler', view=dict(type='CascadeView')))
     return Config(dict(work_dir=str(tmp_path), custom_hooks=[hook]))
 
 
@@ -63,7 +63,7 @@ def test_a_manifest_that_is_not_as_it_was_is_named_whatever_was_changed_in_it(co
     data = path.read_text()
     changes = [('0.5', '0.6'), ('"kept": 0.5', '"kept": "0.5"'), ('"kept"', '"kebt"'), ('"kept": 0.5', '"kept": null'),
                ('"files"', '"fires"'), ('mmrefine-labels/3', 'mmrefine-labels'), ('"soft": []', '"soft": {}'),
-               ('"extra": {}', '"extra": 0'), ('"digest"', '"digerst"')]  # yapf: disable
+               ('"extra": {}', '"extra": 0'), ('"digest"', '"digerst"')]
     for old, new in changes:
         path.write_text(data.replace(old, new))
         assert path.read_text() != data

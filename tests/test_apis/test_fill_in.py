@@ -20,12 +20,12 @@ def test_a_reference_stands_for_the_value_whatever_its_type():
         steps=7, size=(4, 6), part=dict(way='both', deep=dict(x=[1, 2])), root='data', none=None,
         out=dict(a='{steps}', b='{steps+100}', c='{steps-7}', d='{size}', e='{part}', f='{part.way}', g='{part.deep.x}',
                  h='{root}/{part.way}/x{steps}', i=['{steps}', ('{root}', )],
-                 j='iter_{}.pth', k='{:06d}', l=None)))  # yapf: disable
+                 j='iter_{}.pth', k='{:06d}', l=None)))
     out = fill_in(cfg).out
     assert isinstance(out, ConfigDict) and isinstance(out.e, ConfigDict) and out.e.deep.x == [1, 2]
     assert (out.a, out.b, out.c) == (7, 107, 0) and (out.d, out.f, out.g) == ((4, 6), 'both', [1, 2])
-    assert out.h == 'data/both/x7' and out.i == [7, ('data', )] and (out.j, out.k, out.l) == ('iter_{}.pth', '{:06d}',
-                                                                                              None)
+    assert (out.h == 'data/both/x7' and out.i == [7, ('data', )]
+            and (out.j, out.k, out.l) == ('iter_{}.pth', '{:06d}', None))
     assert cfg.out.a == '{steps}'  # a copy
 
 
@@ -51,10 +51,8 @@ def test_the_networks_own_config_is_left_alone():
 def test_an_override_makes_a_checked_copy():
     cfg = Config(dict(train_dataloader=dict(batch_size=1),
                       custom_hooks=[dict(type='PseudoLabelHook', dataset={}, labeler={})]))
-    new = override(cfg,
-                   {'train_dataloader.batch_size': 4, 'train_dataloader.drop_last': True,
-                    'custom_hooks.0.batch_size': 3,
-                         'work_dir': 'x'})  # yapf: disable
+    new = override(cfg, {'train_dataloader.batch_size': 4, 'train_dataloader.drop_last': True,
+                         'custom_hooks.0.batch_size': 3, 'work_dir': 'x'})
     assert new.train_dataloader == dict(batch_size=4, drop_last=True) and new.custom_hooks[0].batch_size == 3
     assert cfg.train_dataloader == dict(batch_size=1)
     with pytest.raises(ConfigError, match="train_dataloader has no key 'drop_lst'; did you mean 'drop_last'"):
@@ -69,7 +67,7 @@ def test_parts_of_mmengine_and_of_torch_are_known():
                            loss_scale='dynamic'),
         param_scheduler=[dict(type='OneCycleLR', eta_max=1., total_steps=3),
                          dict(type='mmengine.LinearLR', start_factor=1.)],
-        custom_hooks=[dict(type='EMAHook', priority=49)])))  # yapf: disable
+        custom_hooks=[dict(type='EMAHook', priority=49)])))
     with pytest.raises(ConfigError, match="optim_wrapper.optimizer: AdamW has no key 'learning_rate'"):
         check_config(Config(dict(optim_wrapper=dict(optimizer=dict(type='AdamW', learning_rate=1.)))))
 

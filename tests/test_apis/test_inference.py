@@ -41,7 +41,8 @@ DARK, BRIGHT = np.full((30, WIDTH, 3), 50, np.uint8), np.full((30, WIDTH, 3), 60
 
 
 def test_importing_the_package_and_its_apis_loads_nothing_heavy():
-    code = "import sys, mmrefine, mmrefine.apis; print(sorted({'torch', 'mmengine', 'cv2', 'mmflow'} & set(sys.modules)))"
+    code = ("import sys, mmrefine, mmrefine.apis; "
+            "print(sorted({'torch', 'mmengine', 'cv2', 'mmflow'} & set(sys.modules)))")
     done = subprocess.run([sys.executable, '-W', 'ignore', '-c', code], capture_output=True, text=True, timeout=120)
     assert done.stdout == '[]\n', done.stderr
 
@@ -76,8 +77,7 @@ def test_frames_that_are_none_are_refused():
                                (frame.astype(np.float32), frame,
                                 r'frame1 must be an array .* got float32 \(30, 40, 3\)'),
                                (frame, frame[..., 0], r'frame2 must be an array .* got uint8 \(30, 40\)'),
-                               ([frame, 'a.png'], [frame, frame], 'pair 1: frame1 must be an array .* got '
-                                                                  'str')):  # yapf: disable
+                               ([frame, 'a.png'], [frame, frame], 'pair 1: frame1 must be an array .* got str')):
         with pytest.raises(InputError, match=sentence):
             inference_flow(model, one, two)
 
@@ -114,7 +114,9 @@ CHECKED = dict(type='FlowLabeler', view=dict(type='CascadeView', scales=(1., )),
 
 
 def test_a_label_may_be_checked_by_a_third_frame():
-    """2 px to the next frame, 2 px to the one after it, and 2 px at once: that is 2 px short wherever all of it is in the frame."""
+    """2 px to the next frame, 2 px to the one after it, and 2 px at once:
+    that is 2 px short wherever all of it is in the frame.
+    """
     label = label_pair(Shift(2.), DARK, BRIGHT, CHECKED, frame3=BRIGHTER)
     assert label.weight[0].tolist() == [[0.] * (WIDTH - 4) + [1.] * 4] * 30
     unchecked = dict(CHECKED, filters=[])
@@ -122,9 +124,9 @@ def test_a_label_may_be_checked_by_a_third_frame():
 
 
 def test_a_third_frame_that_is_missing_or_does_not_fit_is_named():
-    with pytest.raises(
-            ConfigError,
-            match=r'needs a third frame \(such as CompositeFilter\), and label_pair was given two; give it frame3'):
+    with pytest.raises(ConfigError,
+                       match=r'needs a third frame \(such as CompositeFilter\), and label_pair was '
+                             r'given two; give it frame3'):
         label_pair(Shift(2.), DARK, BRIGHT, CHECKED)
     with pytest.raises(InputError, match=r'frame1 and frame3 must have one size, got \(30, 40\) and \(30, 39\)'):
         label_pair(Shift(2.), DARK, BRIGHT, CHECKED, frame3=DARK[:, 1:])
@@ -156,8 +158,7 @@ def test_frames_in_between_make_a_long_step_of_short_ones():
 
 def test_refine_returns_the_report_of_a_video(trees, weights, tmp_path):
     values = {'batch_size': 1, 'held_out': 0., 'num_workers': 0, 'max_iters': 1, 'model.train_iters': 1,
-              'model.test_iters': 1,
-              'labeler.view.scales': (1., ), 'labeler.balance': None}  # yapf: disable
+              'model.test_iters': 1, 'labeler.view.scales': (1., ), 'labeler.balance': None}
     report = refine(trees['video'], SMALL_VIDEO, tmp_path, load_from=str(weights['small']), **values)
     assert list(report['groups']['refined']['scenes']) == [trees['video'].stem] and report['labels']['labels'] == 4
     model = init_model(SMALL_VIDEO, tmp_path / 'refined.pth')

@@ -44,8 +44,8 @@ def test_a_config_is_found_by_its_path_from_anywhere(tmp_path, monkeypatch):
     with pytest.raises(ConfigError,
                        match=r'raft_smal: there is no such model or config file; did you mean raft_small\?'):
         find_config('raft_smal')
-    with pytest.raises(ConfigError, match='other.py: .* name a config file, or one of raft_small, raft_official, raft, '
-                                          'demo'):
+    with pytest.raises(ConfigError,
+                       match='other.py: .* name a config file, or one of raft_small, raft_official, raft, demo'):
         find_config('other.py')
 
 
@@ -76,8 +76,8 @@ def test_official_weights_are_renamed_on_the_fly(layout, tmp_path):
         flows.append(inference_flow(model, *frames))
     assert np.array_equal(*flows) and np.abs(flows[0]).max() > 0
     for other, hint in (('raft_official', 'raft_small'), ('raft', 'raft_small')):
-        with pytest.raises(CheckpointError, match=f'holds the official Small RAFT .{layout} names.* add --model '
-                                                  f'{hint}'):
+        with pytest.raises(CheckpointError,
+                           match=f'holds the official Small RAFT .{layout} names.* add --model {hint}'):
             open_model(other, tmp_path / 'official.pth')
 
 

@@ -70,8 +70,8 @@ def test_the_doc_has_every_option_of_every_command_and_no_other():
 
 
 def test_the_choices_of_the_options_are_those_of_the_functions():
-    choices = {(name, action.dest): tuple(action.choices) for name,
-               parser in subparsers().items() for action in parser._actions
+    choices = {(name, action.dest): tuple(action.choices) for name, parser in subparsers().items()
+               for action in parser._actions
                if action.choices}
     assert choices == {('flow', 'format'): FORMATS, ('export', 'to'): tuple(FORMS)}
     text = subparsers()['refine'].format_help()
@@ -95,7 +95,7 @@ def test_the_package_can_be_run(tmp_path):
     [], ['refin', 'a.mp4'], ['refine'], ['refine', 'a.mp4', '--steps', '0'], ['refine', 'a.mp4', '--set', 'crop_size'],
     ['labels', 'a.mp4', '--sheets', '-2'], ['refine', 'a.mp4', '--workers', '-1'],
     ['flow', 'a.mp4', '--format', 'jpg'], ['export', 'a.pth', '--to', 'mmflow'],
-], ids=lambda argv: ' '.join(argv) or 'nothing')  # yapf: disable
+], ids=lambda argv: ' '.join(argv) or 'nothing')
 def test_a_command_line_that_cannot_be_meant_ends_with_2(argv, capsys):
     assert status_of(*argv) == 2
     assert capsys.readouterr().err.startswith('usage: mmrefine')
@@ -124,8 +124,8 @@ def test_the_installed_command_leads_to_main():
 def test_the_doctor_tells_of_the_weights_and_ends_with_0(capsys):
     assert status_of('doctor') == 0
     text = capsys.readouterr().out
-    assert 'everything needed is here' in text and [name for name in NAMED_MODELS if '--model '
-                                                    f'{name}: ' in text] == list(NAMED_MODELS)
+    assert ('everything needed is here' in text
+            and [name for name in NAMED_MODELS if f'--model {name}: ' in text] == list(NAMED_MODELS))
     assert f'weights: {Path("configs/demo/raft_small_source.pth")}' in text or 'raft_small_source.pth' in text
 
 

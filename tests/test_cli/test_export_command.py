@@ -24,20 +24,20 @@ def small_check(monkeypatch):
     monkeypatch.setattr(exporting, 'CHECK_SIZE', (64, 80))
 
 
-@pytest.mark.parametrize('to, '
-                         'layout', [('official', 'princeton'), ('torchvision', 'torchvision'), ('mmflow', 'mmrefine')])
+@pytest.mark.parametrize('to, layout',
+                         [('official', 'princeton'), ('torchvision', 'torchvision'), ('mmflow', 'mmrefine')])
 def test_the_weights_leave_under_the_names_of_the_other_software_and_come_back(to, layout, tmp_path, capsys):
     out = tmp_path / 'new' / 'out.pth'
     assert status_of('export', DEMO_WEIGHTS, '--to', to, '--out', out, '--model', 'demo') == 0
     text = capsys.readouterr().out
-    assert f'{out}: RAFT for {to}; the flows before and after differ by at most 0 px' in text and str(
-        out) in text.splitlines()[1]
+    assert (f'{out}: RAFT for {to}; the flows before and after differ by at most 0 px' in text
+            and str(out) in text.splitlines()[1])
     file = load_checkpoint_file(out)
     names = [name.replace('module.', '', 1) if to == 'official' else name
              for name in (file['state_dict'] if to == 'mmflow' else file)]
     assert detect_raft(names).name == layout
-    back, wanted = convert_raft(file['state_dict'] if to == 'mmflow'
-                                else file)[0], load_checkpoint_file(DEMO_WEIGHTS)['state_dict']
+    back, _ = convert_raft(file['state_dict'] if to == 'mmflow' else file)
+    wanted = load_checkpoint_file(DEMO_WEIGHTS)['state_dict']
     assert back.keys() == wanted.keys() and all(torch.equal(back[key], wanted[key].float()) for key in wanted)
 
 
@@ -63,8 +63,8 @@ def test_a_file_that_would_give_another_flow_is_not_written(change, found, tmp_p
 
     def spoilt(content, to, source):
         state, layout = convert(content, to, source)
-        return {name: value + change if name.endswith('fnet.conv2.weight') else value for name,
-                value in state.items()}, layout
+        return {name: value + change if name.endswith('fnet.conv2.weight') else value
+                for name, value in state.items()}, layout
 
     monkeypatch.setattr(exporting, 'convert_raft_checkpoint', spoilt)
     sentence = error_of(capsys, 'export', DEMO_WEIGHTS, '--to', 'official', '--out', tmp_path / 'out.pth', '--model',
@@ -84,7 +84,8 @@ def test_what_cannot_be_exported_is_said_in_one_sentence(tmp_path, monkeypatch, 
     small = error_of(capsys, 'export', DEMO_WEIGHTS, '--to', 'onnx', '--out', tmp_path / 'out.onnx', '--model', 'demo',
                      '--size', 8, 64)
     assert small == '--size must be height and width in px, each at least 16, got 8 x 64'
-    assert onnx == '--to onnx needs onnx, onnxruntime, which mmrefine does not install by itself; run: pip install onnx onnxruntime'
+    assert onnx == ('--to onnx needs onnx, onnxruntime, which mmrefine does not install by itself; '
+                    'run: pip install onnx onnxruntime')
     assert not list(tmp_path.iterdir())
 
 
@@ -111,9 +112,10 @@ def test_a_page_is_written_anew_from_the_record(tmp_path, capsys):
     (tmp_path / 'report.html').unlink()
     assert status_of('report', tmp_path) == 0
     text = capsys.readouterr().out
-    assert '1.500' in text and 'guard: The student is better.' in text and f'the page: {tmp_path / "report.html"}' in text
-    assert (tmp_path / 'report.html').read_text() == page and json.loads(
-        (tmp_path / 'report.json').read_text()) == json.loads(kept)
+    assert ('1.500' in text and 'guard: The student is better.' in text
+            and f'the page: {tmp_path / "report.html"}' in text)
+    assert ((tmp_path / 'report.html').read_text() == page
+            and json.loads((tmp_path / 'report.json').read_text()) == json.loads(kept))
 
 
 def test_a_folder_of_runs_gets_a_line_for_each_and_a_page_for_each(tmp_path, capsys):
@@ -139,8 +141,8 @@ def test_runs_are_found_at_any_depth_and_nothing_of_a_run_is_taken_for_another(t
 
 
 def test_a_folder_without_a_report_is_named(tmp_path, capsys):
-    assert error_of(capsys, 'report', tmp_path).startswith(f'{tmp_path}: has no report.json, so no run has finished '
-                                                           'here')
+    assert error_of(capsys, 'report',
+                    tmp_path).startswith(f'{tmp_path}: has no report.json, so no run has finished here')
     assert error_of(capsys, 'report', tmp_path / 'none').startswith(f'{tmp_path / "none"}: there is no such folder')
     Path(tmp_path / 'report.json').write_text('{}')
     assert 'is not a report of mmrefine' in error_of(capsys, 'report', tmp_path)

@@ -66,8 +66,8 @@ def test_the_files_are_the_motion_of_the_network(folder, whole):
         np.testing.assert_allclose(sure, (255 * torch.exp(-(error / tolerance)**2)).numpy(), atol=1.)
         hidden = read_image(whole / 'occlusion' / name)[..., 0]
         clear = (error / tolerance - 1).abs().numpy() > 1e-3
-        assert set(np.unique(hidden)) <= {0, 255} and np.array_equal((hidden > 0)[clear],
-                                                                     (error > tolerance).numpy()[clear])
+        assert (set(np.unique(hidden)) <= {0, 255}
+                and np.array_equal((hidden > 0)[clear], (error > tolerance).numpy()[clear]))
         assert sure[hidden > 0].max(initial=0) <= 94 <= sure[hidden == 0].min(initial=255)
 
 
@@ -99,8 +99,8 @@ def test_a_finished_folder_is_left_alone_and_a_damaged_one_is_mended(folder, who
 def test_flow_that_was_made_otherwise_is_refused_with_what_differs(folder, whole, capsys):
     before = files_of(whole)
     sentence = error_of(capsys, 'flow', folder, '--model', 'demo', '--iters', '3', '--two-passes', '--out', whole)
-    changes = 'iters was 2, is 3; scales was [1.0], is [1.0, 2.0]'
-    assert sentence.startswith(f'{whole}: holds flow that was made with other settings ({changes})')
+    assert sentence.startswith(
+        f'{whole}: holds flow that was made with other settings (iters was 2, is 3; scales was [1.0], is [1.0, 2.0])')
     assert files_of(whole) == before
 
 
@@ -153,8 +153,8 @@ def test_the_formats_hold_the_same_motion(folder, whole, tmp_path, format):
     assert status_of('flow', two, *OPTIONS, '--format', format, '--out', tmp_path / 'out') == 0
     path = tmp_path / 'out' / 'flow' / f'frame_0001.{format}'
     flow = np.load(path, allow_pickle=False)['flow'] if format == 'npz' else read_flow(path)[0]
-    assert flow.dtype == np.float32 and np.abs(flow -
-                                               read_flow(whole / 'flow/frame_0001.png')[0]).max() <= 1 / 128 + 1e-6
+    assert (flow.dtype == np.float32
+            and np.abs(flow - read_flow(whole / 'flow/frame_0001.png')[0]).max() <= 1 / 128 + 1e-6)
     assert len(open_frames_or_one(tmp_path / 'out' / 'flow.mp4')) == 1
 
 
@@ -186,9 +186,8 @@ def test_each_scene_of_a_folder_gets_a_folder_and_a_video_its_times(tmp_path, ca
     for seed in (1, 2):
         video_of(rendered(tmp_path / str(seed), 3, seed=seed), clips / f'clip{seed}.avi')
     assert status_of('flow', clips, *OPTIONS, '--no-video', '--out', tmp_path / 'out') == 0
-    assert [line.partition(':')[0] for line in capsys.readouterr().out.splitlines() if 'made '
-                                                                                       'now' in line] == ['clip1',
-                                                                                                          'clip2']
+    assert [line.partition(':')[0] for line in capsys.readouterr().out.splitlines()
+            if 'made now' in line] == ['clip1', 'clip2']
     for name in ('clip1', 'clip2'):
         record = json.loads((tmp_path / 'out' / name / 'flow.json').read_text())
         assert record['rate'] == 10 and record['times'] == {f'frame_{i:06d}': pytest.approx(i / 10) for i in range(3)}
@@ -203,8 +202,8 @@ def test_corrupt_frames_are_listed_and_left_out_only_if_the_user_says_so(folder,
         (copy / file.name).write_bytes(data[:len(data) // 2] if file.stem == 'frame_0003' else data)
     command = ('flow', copy, *OPTIONS, '--no-video', '--out', tmp_path / 'out')
     sentence = error_of(capsys, *command)
-    assert '1 of 6 frames are corrupt: frame_0003 (number 2: truncated' in sentence and sentence.endswith(
-        '--skip-corrupt')
+    assert ('1 of 6 frames are corrupt: frame_0003 (number 2: truncated' in sentence
+            and sentence.endswith('--skip-corrupt'))
     listed = json.loads((tmp_path / 'out/corrupt_frames.json').read_text())
     assert [(frame['number'], frame['name']) for frame in listed['copy']['corrupt']] == [(2, 'frame_0003')]
     assert not (tmp_path / 'out/flow').exists()
@@ -220,10 +219,10 @@ def test_corrupt_frames_are_listed_and_left_out_only_if_the_user_says_so(folder,
     (('none.mp4', '--model', 'demo'), 'none.mp4: there is no such file or folder'),
     (('clip', '--model', 'rafft'), 'rafft: there is no such model or config file; did you mean raft?'),
     (('clip', '--model', 'demo', '--checkpoint', 'none.pth'), 'none.pth: found nothing, wanted a checkpoint file'),
-    (('clip', '--model', 'raft'), 'checkpoints/raft_8x2_100k_mixed_368x768.pth: the weights to start from are not '
-                                  'there; put https://'),
-    (('clip', '--model', 'demo', '--format', 'flo5'), '--format flo5 needs h5py, which is not installed; take --format '
-                                                      'flo, which'),
+    (('clip', '--model', 'raft'),
+     'checkpoints/raft_8x2_100k_mixed_368x768.pth: the weights to start from are not there; put https://'),
+    (('clip', '--model', 'demo', '--format', 'flo5'),
+     '--format flo5 needs h5py, which is not installed; take --format flo, which'),
 ])
 def test_what_is_wrong_is_one_sentence(folder, tmp_path, monkeypatch, capsys, argv, sentence):
     monkeypatch.chdir(tmp_path)
@@ -234,16 +233,16 @@ def test_what_is_wrong_is_one_sentence(folder, tmp_path, monkeypatch, capsys, ar
 
 
 def test_weights_that_give_nan_are_refused_by_pair(folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(flowing.CascadeView, 'look', lambda view, teacher,
-                        batch: Look(*torch.full((2, 1, 2, 47, 61), float('nan'))))
+    monkeypatch.setattr(flowing.CascadeView, 'look',
+                        lambda view, teacher, batch: Look(*torch.full((2, 1, 2, 47, 61), float('nan'))))
     assert 'the motion from frame_0001 to frame_0002 is nan or infinite' in error_of(capsys, 'flow', folder, *OPTIONS,
                                                                                      '--out', tmp_path)
     assert not (tmp_path / 'flow').exists()
 
 
 def test_a_command_that_failed_before_its_first_flow_does_not_lock_the_folder(folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(flowing.CascadeView, 'look', lambda view, teacher,
-                        batch: Look(*torch.full((2, 1, 2, 47, 61), float('nan'))))
+    monkeypatch.setattr(flowing.CascadeView, 'look',
+                        lambda view, teacher, batch: Look(*torch.full((2, 1, 2, 47, 61), float('nan'))))
     assert 'is nan' in error_of(capsys, 'flow', folder, *OPTIONS, '--out', tmp_path)
     assert 'is nan' in error_of(capsys, 'flow', folder, *OPTIONS, '--format', 'flo', '--out', tmp_path)
     assert json.loads((tmp_path / 'flow.json').read_text())['settings']['format'] == 'flo'

@@ -24,8 +24,7 @@ from mmrefine.fileio.atomic import save_checkpoint
 FRAMES = 8
 # one look, one iteration, two steps of one pair; held_out leaves something to learn from
 TINY = ['--steps', '2', '--batch-size', '1', '--set', 'model.train_iters=1', 'model.test_iters=1',
-        'labeler.view.scales=(1.,)',
-        'labeler.balance=None', f'crop_size={SIZE}'.replace(' ', '')]  # yapf: disable
+        'labeler.view.scales=(1.,)', 'labeler.balance=None', f'crop_size={SIZE}'.replace(' ', '')]
 
 
 @pytest.fixture(scope='module')
@@ -105,9 +104,8 @@ def test_a_folder_with_a_run_of_other_settings_is_refused(run, video, official, 
     assert 'weights was ' in error_of(capsys, *command(video, run, tmp_path / 'other.pth'))
     (run.parent / 'foreign').mkdir()
     (run.parent / 'foreign' / 'last_checkpoint').write_text('iter_1.pth')
-    assert 'holds a run that was not started by this command' in error_of(capsys,
-                                                                          *command(video, run.parent / 'foreign',
-                                                                                   official))
+    assert 'holds a run that was not started by this command' in error_of(
+        capsys, *command(video, run.parent / 'foreign', official))
 
 
 def test_the_next_command_of_the_same_folder_does_not_mind_where_it_is_given(run, video, official, monkeypatch):
@@ -128,8 +126,8 @@ def test_labels_alone_are_those_that_a_refinement_learns_from(run, video, offici
     assert len(text.splitlines()) < 30
     assert [path.name for path in (tmp_path / 'out/label_sheets').iterdir()] == ['clip.png']
     for path in (run / 'labels').rglob('*'):
-        assert path.is_dir() or path.read_bytes() == (tmp_path / 'out/labels' /
-                                                      path.relative_to(run / 'labels')).read_bytes()
+        assert (path.is_dir()
+                or path.read_bytes() == (tmp_path / 'out/labels' / path.relative_to(run / 'labels')).read_bytes())
     monkey = pytest.MonkeyPatch()
     monkey.setattr(training, 'train', lambda cfg, brief: [dict(groups={}, resumed=cfg.resume)])
     assert mmrefine.refine(video, 'demo', tmp_path / 'out', official, resume=True, **values())['resumed'] is True
@@ -139,8 +137,7 @@ def test_labels_alone_are_those_that_a_refinement_learns_from(run, video, offici
 def values():
     """What the options of TINY say, from Python."""
     return {'max_iters': 2, 'batch_size': 1, 'model.train_iters': 1, 'model.test_iters': 1,
-            'labeler.view.scales': (1., ),
-            'labeler.balance': None, 'crop_size': SIZE}  # yapf: disable
+            'labeler.view.scales': (1., ), 'labeler.balance': None, 'crop_size': SIZE}
 
 
 def test_labels_are_made_by_the_network_as_it_came_even_beside_a_finished_run(run, video, official):
@@ -154,8 +151,8 @@ def test_corrupt_frames_become_no_label(video, tmp_path, capsys):
     clip = rendered(tmp_path, FRAMES)
     (clip / 'frame_0003.png').write_bytes(b'\x89PNG\r\n\x1a\n')
     sentence = error_of(capsys, *command(clip, tmp_path / 'out', name='labels', options=TINY[4:]))
-    assert 'frame_0003 (number 2: ' in sentence and '--skip-corrupt' in sentence and not (tmp_path /
-                                                                                          'out/labels').exists()
+    assert ('frame_0003 (number 2: ' in sentence and '--skip-corrupt' in sentence
+            and not (tmp_path / 'out/labels').exists())
     assert status_of(*command(clip, tmp_path / 'out', name='labels', options=['--skip-corrupt', *TINY[4:]])) == 0
     assert 'frame_0003 (number 2: ' in capsys.readouterr().out
     keys = LabelStore.open(tmp_path / 'out/labels').keys()
@@ -164,20 +161,18 @@ def test_corrupt_frames_become_no_label(video, tmp_path, capsys):
 
 def test_quick_is_for_a_cpu_and_a_set_value_wins(monkeypatch, tmp_path):
     seen = {}
-    monkeypatch.setattr(training, 'refine', lambda *args,
-                        **more: seen.update(more) or dict(groups={}, guard=dict(reason='fine')))
+    monkeypatch.setattr(training, 'refine',
+                        lambda *args, **more: seen.update(more) or dict(groups={}, guard=dict(reason='fine')))
     assert status_of('refine', 'a.mp4', '--quick', '--amp', '--workers', '0', '--set', 'max_iters=50') == 0
     assert seen == {'resume': True, 'skip_corrupt': False, 'max_iters': 50, 'batch_size': 4, 'model.train_iters': 8,
-                    'model.test_iters': 12,
-                    'num_workers': 0, 'optim_wrapper.type': 'BFloat16OptimWrapper'}  # yapf: disable
+                    'model.test_iters': 12, 'num_workers': 0, 'optim_wrapper.type': 'BFloat16OptimWrapper'}
     for name in ('raft_small', 'raft', 'raft_official'):
         config = own_config_root() / 'refine' / f'{name}_video.py'
         values = {key: value for key, value in seen.items() if key not in ('resume', 'skip_corrupt')}
         assert load_config(config, dict(values, video='a.mp4')).model.test_iters == 12
     assert status_of('refine', 'a.mp4', '--quick', '--model', 'demo') == 0
     # asks for less
-    assert (seen['max_iters'], seen['batch_size'], seen['model.train_iters'], seen['model.test_iters']) == (200, 4, 5,
-                                                                                                            8)
+    assert [seen[key] for key in ('max_iters', 'batch_size', 'model.train_iters', 'model.test_iters')] == [200, 4, 5, 8]
 
 
 @pytest.mark.parametrize('verdict, whose', [('student', 'refined network'), ('teacher', 'original network')])
@@ -201,15 +196,16 @@ def test_a_model_for_each_scene_is_looked_for_where_it_is_be_it_one_scene(monkey
 def test_what_is_wrong_is_one_sentence_before_anything_is_made(tmp_path, monkeypatch, capsys, video, official):
     monkeypatch.chdir(tmp_path)
     small = error_of(capsys, 'refine', video)
-    assert small.startswith('checkpoints/raft-small-mmrefine.pth: the weights to start from are not there; pass the '
-                            'official file as it is')
+    assert small.startswith(
+        'checkpoints/raft-small-mmrefine.pth: the weights to start from are not there; pass the official file as it is')
     assert 'tools/convert_checkpoint.py' in small and '--model demo' in small
     wrong = error_of(capsys, 'refine', video, '--model', 'raft', '--checkpoint', official)
-    assert wrong.startswith(f'{official}: holds the official Small RAFT (princeton '
-                            'names)') and wrong.endswith('add --model raft_small')
+    assert (wrong.startswith(f'{official}: holds the official Small RAFT (princeton names)')
+            and wrong.endswith('add --model raft_small'))
     for name in ('refine', 'labels'):
         misspelt = error_of(capsys, name, video, '--model', 'demo', '--set', 'max_itrs=3')
-        assert '--set max_itrs: ' in misspelt and 'did you mean max_iters?' in misspelt and '--cfg-options' not in misspelt
+        assert ('--set max_itrs: ' in misspelt and 'did you mean max_iters?' in misspelt
+                and '--cfg-options' not in misspelt)
     assert error_of(capsys, 'refine', 'none.mp4', '--model',
                     'demo') == 'none.mp4: there is no such file or folder; check the path'
     with pytest.raises(ConfigError, match='sheets must be 0 or more labels of each scene, got -2'):
@@ -219,7 +215,8 @@ def test_what_is_wrong_is_one_sentence_before_anything_is_made(tmp_path, monkeyp
     assert '--set labeler.view=dict(a=1,b=2): the value cannot be read' in error_of(
         capsys, 'labels', video, '--model', 'demo', '--set', 'labeler.view=dict(a=1,b=2)')
     sintel = error_of(capsys, 'refine', video, '--model', 'configs/refine/pwcnet_sintel.py')
-    assert 'pwcnet_sintel.py: has no key video, so it cannot be run on your video' in sintel and 'datasets/video.py' in sintel
+    assert ('pwcnet_sintel.py: has no key video, so it cannot be run on your video' in sintel
+            and 'datasets/video.py' in sintel)
     assert 'no such model' in error_of(capsys, 'refine', video, '--model', 'nothing.py')
     assert not [path for path in (tmp_path / 'work_dirs').rglob('*.pth')]
 
@@ -227,8 +224,8 @@ def test_what_is_wrong_is_one_sentence_before_anything_is_made(tmp_path, monkeyp
 def test_a_run_can_be_prepared_from_a_config_object(video, tmp_path):
     cfg = load_config(own_config_root() / 'demo/raft_small_video.py')
     prepared, finished = training.prepare_run(video, cfg, tmp_path, DEMO_WEIGHTS)
-    assert (prepared.video, prepared.work_dir, prepared.load_from, finished) == (str(video), str(tmp_path),
-                                                                                 str(DEMO_WEIGHTS), False)
+    assert (prepared.video, prepared.work_dir, prepared.load_from,
+            finished) == (str(video), str(tmp_path), str(DEMO_WEIGHTS), False)
     with pytest.raises(ConfigError, match='has no key .nothing.'):
         training.prepare_run(video, cfg, tmp_path, DEMO_WEIGHTS, dict(nothing=1))
 
@@ -249,14 +246,13 @@ def test_a_run_that_failed_before_it_made_anything_may_begin_again_with_other_se
 
 
 @pytest.mark.parametrize('value, remedy', [
-    ('video=a.mp4', 'as '
-                    'VIDEO'), ('config=a.py', '--model'), ('checkpoint=a.pth', '--checkpoint'), ('work_dir=a', '--out'),
+    ('video=a.mp4', 'as VIDEO'), ('config=a.py', '--model'), ('checkpoint=a.pth', '--checkpoint'),
+    ('work_dir=a', '--out'),
     ('resume=True', 'the same command goes on'), ('skip_corrupt=True', '--skip-corrupt'), ('sheets=3', '--sheets N')])
 def test_what_has_a_place_of_its_own_is_not_set(value, remedy, capsys):
     for name in ('refine', 'labels'):
         sentence = error_of(capsys, name, 'a.mp4', '--model', 'demo', '--set', 'max_iters=2', value)
-        assert sentence.startswith(f'--set {value.partition("=")[0]}=…: this key cannot be set '
-                                   'here; ') and remedy in sentence
+        assert sentence.startswith(f'--set {value.partition("=")[0]}=…: this key cannot be set here; ') and remedy in sentence
 
 
 def test_results_do_not_go_where_a_file_is(tmp_path, capsys):
@@ -275,5 +271,6 @@ def test_results_do_not_go_into_the_folder_that_is_read(tmp_path, capsys, monkey
     for name in ('refine', 'labels', 'flow'):
         for video, out in ((clip, clip), (tmp_path, clip / 'results'), ('.', None)):
             said = error_of(capsys, name, video, '--model', 'demo', *(() if out is None else ('--out', out)))
-            assert f'lies in the folder of the video, {clip if video == "." else video}, where' in said and 'an --out outside' in said
+            assert (f'lies in the folder of the video, {clip if video == "." else video}, where' in said
+                    and 'an --out outside' in said)
     assert sorted(clip.rglob('*')) == before

@@ -30,7 +30,8 @@ def sintel(tmp_path, frame):
     for number in (1, 2, 3):
         write_image(tmp_path / f'training/final/alley_1/frame_{number:04d}.png', frame(1, number))
         if number < 3:
-            write_flow(tmp_path / f'training/flow/alley_1/frame_{number:04d}.flo', np.full((*SIZE, 2), number, np.float32))
+            write_flow(tmp_path / f'training/flow/alley_1/frame_{number:04d}.flo',
+                       np.full((*SIZE, 2), number, np.float32))
             write_mask(tmp_path / f'training/occlusions/alley_1/frame_{number:04d}.png', mask_of(number))
     write_mask(tmp_path / 'training/invalid/alley_1/frame_0001.png', mask_of(7))
     return tmp_path
@@ -51,12 +52,14 @@ def test_regions_are_only_read_where_they_are_asked_for(sintel):
 
 def test_a_reversed_pair_has_neither_truth_nor_regions(sintel):
     pairs = SintelPairs(sintel, directions='both').pairs
-    assert [bool(pair['truth']) for pair in pairs] == [bool(pair['region_files']) for pair in pairs] == [True, False, True, False]
+    assert [bool(pair['truth']) for pair in pairs] == [bool(pair['region_files'])
+                                                       for pair in pairs] == [True, False, True, False]
 
 
 def test_a_region_of_another_size_is_named(sintel):
     write_mask(sintel / 'training/occlusions/alley_1/frame_0002.png', mask_of(2, (5, 8)))
-    with pytest.raises(InputError, match=r'occlusions.alley_1.frame_0002.png: occluded of alley_1/.* is 5x8 .*its frames are 6x8'):
+    with pytest.raises(InputError,
+                       match=r'occlusions.alley_1.frame_0002.png: occluded of alley_1/.* is 5x8 .*its frames are 6x8'):
         SintelPairs(sintel, pipeline=PIPELINE)[1]
 
 
@@ -137,7 +140,8 @@ def test_spring_has_four_sub_pixels_and_truth_both_ways(spring):
     root, flows = spring
     data = SpringPairs(root, directions='both', pipeline=PIPELINE)
     forward, backward = (item['data_samples'] for item in data)
-    assert [pair['key'] for pair in data.pairs] == ['0001/frame_left_0001__frame_left_0002', '0001/frame_left_0002__frame_left_0001']
+    assert [pair['key'] for pair in data.pairs] == ['0001/frame_left_0001__frame_left_0002',
+                                                    '0001/frame_left_0002__frame_left_0001']
     for sample, way in ((forward, 'FW_left'), (backward, 'BW_left')):
         found = sample.subpixel_flow.numpy()
         for y in range(6):

@@ -14,8 +14,8 @@ from mmrefine.fileio import read_ids, write_image
 
 SIZE = (6, 8)
 # the first colours of the palette, RGB, as PASCAL publishes them
-PASCAL = {0: (0, 0, 0), 1: (128, 0, 0), 2: (0, 128, 0), 3: (128, 128, 0), 4: (0, 0, 128), 7: (128, 128, 128), 8: (64, 0, 0),
-          15: (192, 128, 128), 20: (0, 64, 128), 255: (224, 224, 192)}  # yapf: disable
+PASCAL = {0: (0, 0, 0), 1: (128, 0, 0), 2: (0, 128, 0), 3: (128, 128, 0), 4: (0, 0, 128), 7: (128, 128, 128),
+          8: (64, 0, 0), 15: (192, 128, 128), 20: (0, 64, 128), 255: (224, 224, 192)}
 
 
 def picture(ids):
@@ -33,7 +33,8 @@ def palette_png(ids):
     colors = b''.join(bytes(PASCAL.get(i, (1, 2, 3))) for i in range(256))
     head = width.to_bytes(4, 'big') + height.to_bytes(4, 'big') + bytes([8, 3, 0, 0, 0])
     rows = b''.join(b'\0' + row.astype(np.uint8).tobytes() for row in ids)
-    return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', head) + chunk(b'PLTE', colors) + chunk(b'IDAT', zlib.compress(rows)) + chunk(b'IEND', b'')
+    chunks = [(b'IHDR', head), (b'PLTE', colors), (b'IDAT', zlib.compress(rows)), (b'IEND', b'')]
+    return b'\x89PNG\r\n\x1a\n' + b''.join(chunk(*one) for one in chunks)
 
 
 @pytest.fixture
@@ -111,7 +112,8 @@ def test_joints_come_at_the_size_of_the_frames_and_only_where_somebody_clicked(d
 
 @pytest.mark.parametrize('wrong, error, message', [
     (dict(videos=['cow']), ConfigError, "480p: there is no video 'cow', it holds 2"),
-    (dict(videos=['bear'], image_set='2017/val'), ConfigError, r"takes videos=\['bear'\] or image_set='2017/val', not both"),
+    (dict(videos=['bear'], image_set='2017/val'), ConfigError,
+     r"takes videos=\['bear'\] or image_set='2017/val', not both"),
     (dict(image_set='2016/val'), InputError, r'2016.val.txt: cannot be opened'),
     (dict(resolution='1080p'), InputError, 'JPEGImages.1080p: cannot be listed as a folder'),
     (dict(badja='nowhere'), InputError, 'nowhere: there is no such folder of joints'),

@@ -19,7 +19,8 @@ def left_ends(count, weight=WEIGHT, seed=0, **settings):
     """The left end of each of ``count`` crops; the frame's pixels hold their column."""
     crop, rng = RandomCrop((2, 2), **settings), np.random.default_rng(seed)
     frame = np.broadcast_to(np.arange(5, dtype=np.uint8)[None, :, None], (2, 5, 3))
-    return [int(crop(dict(frame1=frame, frame2=frame, weight=weight, rng=rng))['frame1'][0, 0, 0]) for _ in range(count)]
+    return [int(crop(dict(frame1=frame, frame2=frame, weight=weight, rng=rng))['frame1'][0, 0, 0])
+            for _ in range(count)]
 
 
 def chances(windows, pick='proportional', floor=0.):
@@ -40,10 +41,12 @@ def chances(windows, pick='proportional', floor=0.):
 
 
 @pytest.mark.parametrize('settings', [
-    dict(density=3), dict(density=3, pick='best'), dict(density=3, floor=.5), dict(density=3, pick='best', floor=.2), dict(density=1),
+    dict(density=3), dict(density=3, pick='best'), dict(density=3, floor=.5), dict(density=3, pick='best', floor=.2),
+    dict(density=1),
     dict(density=False, floor=.5), dict(density=3, floor=1.)])
 def test_windows_come_up_as_often_as_counted(settings):
-    wanted = chances(**dict(windows=int(settings['density']) or 1, **{k: v for k, v in settings.items() if k != 'density'}))
+    wanted = chances(**dict(windows=int(settings['density']) or 1,
+                            **{k: v for k, v in settings.items() if k != 'density'}))
     found = np.bincount(left_ends(4000, **settings), minlength=4) / 4000
     assert wanted.sum() == pytest.approx(1)
     assert found == pytest.approx(wanted, abs=4 * .5 / 4000**.5)             # four standard deviations of a share
@@ -75,7 +78,9 @@ def test_a_label_without_weight_is_cropped_at_random():
 
 @pytest.mark.parametrize('density', [False, True])
 def test_settings_of_old_draw_the_same_numbers_and_cut_the_same_windows(density):
-    """The draws spelled out: corners of 8 windows or of one, then one choice by weight; nothing more is taken from the generator."""
+    """The draws spelled out: corners of 8 windows or of one, then one choice by weight;
+    nothing more is taken from the generator.
+    """
     weight = np.random.default_rng(3).random((20, 30, 1)).astype(np.float32)
     y, x = np.mgrid[:20, :30].astype(np.uint8)
     frame = np.stack([y, x, x], -1)

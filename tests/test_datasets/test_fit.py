@@ -18,7 +18,8 @@ def videos(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize('size, cut', [((64, 64), (20, 40)), ((16, 64), (16, 40)), ((64, 32), (20, 32)), ((8, 8), (8, 8))])
+@pytest.mark.parametrize('size, cut',
+                         [((64, 64), (20, 40)), ((16, 64), (16, 40)), ((64, 32), (20, 32)), ((8, 8), (8, 8))])
 def test_all_crops_are_of_one_size_and_no_larger_than_asked_or_than_the_smallest_frame(videos, size, cut):
     pairs = FramePairs(videos, pipeline=[dict(type='RandomCrop', size=size, fit=True)])
     assert [pairs[i]['frame1'].shape for i in range(2)] == [(*cut, 3)] * 2

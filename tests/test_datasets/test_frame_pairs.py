@@ -65,7 +65,8 @@ def test_a_step_skips_frames(clips):
 def test_several_steps_give_pairs_of_each_from_each_frame_and_no_key_or_order_of_one_step_is_another(clips):
     data = FramePairs(clips, step=[2, 1])
     assert [pair['key'] for pair in data.pairs] == [
-        'ant/f1__f2', 'bee/f1__f2', 'bee/f1__f3', 'bee/f2__f3', 'cow/f1__f2', 'cow/f1__f3', 'cow/f2__f3', 'cow/f2__f4', 'cow/f3__f4'
+        'ant/f1__f2', 'bee/f1__f2', 'bee/f1__f3', 'bee/f2__f3', 'cow/f1__f2', 'cow/f1__f3', 'cow/f2__f3', 'cow/f2__f4',
+        'cow/f3__f4'
     ]
     for step in (1, 2):
         alone = [pair for pair in data.pairs if pair['step'] == step and (step == 1 or pair['scene'] != 'ant')]
@@ -132,12 +133,14 @@ def test_no_frame_of_the_other_side_is_between_the_two_of_a_pair(clips, frame, s
     ('cow', 2, [None, None]), ('ant', 1, [None]),            # four frames hold no three at this step, two no third
     ('bee', 1, [2, 0]), ('hen', 2, [4, None, 0]),            # of five frames, 1 and 3 have neither 5 nor -1
 ])
-def test_the_third_frame_of_a_pair_follows_it_or_comes_before_and_serves_both_directions(clips, frame, scene, step, thirds):
+def test_the_third_frame_of_a_pair_follows_it_or_comes_before_and_serves_both_directions(
+        clips, frame, scene, step, thirds):
     for number in range(5):
         write_image(clips / 'hen' / f'f{number + 1}.png', frame(3, number))
     data = FramePairs(clips, scene, step=step, directions='both')
     found = [third_frame(data, i) for i in range(len(data))]
-    assert [None if pixels is None else corner(pixels)[1] for pixels in found] == [number for number in thirds for _ in range(2)]
+    assert [None if pixels is None else corner(pixels)[1]
+            for pixels in found] == [number for number in thirds for _ in range(2)]
     whole = [i for i, pixels in enumerate(found) if pixels is not None]
     for i in whole:
         np.testing.assert_array_equal(found[i], frame(['bee', 'ant', 'cow', 'hen'].index(scene), thirds[i // 2]))
@@ -170,9 +173,11 @@ def test_truth_is_found_by_scene_and_stem_and_only_forward(clips, tmp_path):
     for name in ('bee/f1.flo', 'bee/f2.png', 'cow/f2.flo'):
         write_flow(tmp_path / 'truth' / name, flow)
     data = FramePairs(clips, truth_root=tmp_path / 'truth', directions='both')
-    found = {pair['key']: pair['truth'].relative_to(tmp_path / 'truth').as_posix() for pair in data.pairs if pair['truth']}
+    found = {pair['key']: pair['truth'].relative_to(tmp_path / 'truth').as_posix() for pair in data.pairs
+             if pair['truth']}
     assert found == {'bee/f1__f2': 'bee/f1.flo', 'bee/f2__f3': 'bee/f2.png', 'cow/f2__f3': 'cow/f2.flo'}
-    assert all(pair['truth'] is None for pair in FramePairs(clips, scenes='cow', truth_root=tmp_path / 'truth', step=2).pairs)
+    assert all(pair['truth'] is None
+               for pair in FramePairs(clips, scenes='cow', truth_root=tmp_path / 'truth', step=2).pairs)
 
 
 def test_the_draw_alone_decides_the_randomness(clips):

@@ -8,7 +8,8 @@ from mmrefine.errors import ConfigError
 
 def pairs_of(scenes, step=1, both=False):
     return [
-        dict(scene=name, index=index, reverse=reverse) for name, frames in scenes.items() for index in range(frames - step)
+        dict(scene=name, index=index, reverse=reverse) for name, frames in scenes.items()
+        for index in range(frames - step)
         for reverse in ((False, True) if both else (False, ))
     ]
 
@@ -21,7 +22,8 @@ def frames_of(pairs, step):
 @pytest.mark.parametrize('step', [1, 2])
 @pytest.mark.parametrize('share', [0.05, 0.2, 0.9])
 def test_no_frame_is_on_both_sides_and_both_sides_have_pairs(scenes, step, share):
-    pairs = [pair for pair in pairs_of({name: max(frames, step + 1) for name, frames in scenes.items()}, step, both=True)]
+    pairs = [pair for pair in pairs_of({name: max(frames, step + 1) for name, frames in scenes.items()}, step,
+                                       both=True)]
     rest, held, _ = split_pairs(pairs, share, step)
     assert rest and held
     assert not frames_of(rest, step) & frames_of(held, step)
@@ -30,7 +32,8 @@ def test_no_frame_is_on_both_sides_and_both_sides_have_pairs(scenes, step, share
 
 @pytest.mark.parametrize('share', [0.05, 0.3, 0.9])
 def test_pairs_of_several_steps_share_no_frame_either(share):
-    pairs = [dict(scene='a', index=index, step=step, reverse=False) for index in range(20) for step in (1, 3) if index + step < 20]
+    pairs = [dict(scene='a', index=index, step=step, reverse=False) for index in range(20) for step in (1, 3)
+             if index + step < 20]
     rest, held, ends = split_pairs(pairs, share, 3)
     sides = [{pair['index'] + more for pair in side for more in range(pair['step'] + 1)} for side in (rest, held)]
     assert all(sides) and not sides[0] & sides[1] and ends['a'] == min(sides[1])

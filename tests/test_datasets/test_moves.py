@@ -1,4 +1,6 @@
-"""Frames from a closed-form picture under a closed-form motion: what is true of them must stay true wherever they move."""
+"""Frames from a closed-form picture under a closed-form motion:
+what is true of them must stay true wherever they move.
+"""
 import numpy as np
 import pytest
 import torch
@@ -155,7 +157,8 @@ def test_scales_follow_powers_of_two():
 
 
 def test_stretches_come_at_their_rate_and_keep_their_bound():
-    sizes = [RandomScaleStretch((0, 0), stretch=0.2, stretch_prob=0.8, prob=1)(blank(200, 200, s))['size'] for s in range(200)]
+    sizes = [RandomScaleStretch((0, 0), stretch=0.2, stretch_prob=0.8, prob=1)(blank(200, 200, s))['size']
+             for s in range(200)]
     powers = np.log2(np.array(sizes) / 200)
     assert abs(powers).max() <= 0.205 and abs(powers).max() > 0.15
     assert 0.7 < np.mean([height != width for height, width in sizes]) < 0.9
@@ -193,7 +196,8 @@ def test_density_prefers_windows_with_labels():
 
     def hits(density):
         kept = [
-            RandomCrop((10, 10), density)(dict(blank(40, 40, seed), weight=weight))['weight'].sum() > 0 for seed in range(200)
+            RandomCrop((10, 10), density)(dict(blank(40, 40, seed), weight=weight))['weight'].sum() > 0
+            for seed in range(200)
         ]
         return np.mean(kept)
 
@@ -211,7 +215,8 @@ def test_flips_come_at_their_rates():
     y, x = np.mgrid[:2, :2]
     frame = np.stack([y, x, x], -1).astype(np.uint8)
     flips = np.array([
-        RandomFlip(0.5, 0.1)(dict(blank(2, 2, seed), frame1=frame, frame2=frame))['frame1'][0, 0, :2] for seed in range(500)
+        RandomFlip(0.5, 0.1)(dict(blank(2, 2, seed), frame1=frame, frame2=frame))['frame1'][0, 0, :2]
+        for seed in range(500)
     ]).mean(0)
     assert flips == pytest.approx([0.1, 0.5], abs=0.06)
 

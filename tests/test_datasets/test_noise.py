@@ -10,7 +10,8 @@ from mmrefine.errors import ConfigError
 
 def grey(seed=0):
     frame = np.full((64, 64, 3), 128, np.uint8)
-    return dict(frame1=frame, frame2=frame.copy(), flow=np.ones((64, 64, 2), np.float32), rng=np.random.default_rng(seed))
+    return dict(frame1=frame, frame2=frame.copy(), flow=np.ones((64, 64, 2), np.float32),
+                rng=np.random.default_rng(seed))
 
 
 def deviations(prob, std=6.):

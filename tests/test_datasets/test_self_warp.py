@@ -10,7 +10,8 @@ from mmrefine.errors import ConfigError
 
 def picture(points_x, points_y):
     """A smooth picture as a formula, so that it can be asked anywhere: (..., 3) grey levels."""
-    waves = [np.sin(points_x / 5 + 1) + np.cos(points_y / 7), np.sin((points_x + points_y) / 9), np.cos(points_x / 11 - points_y / 6)]
+    waves = [np.sin(points_x / 5 + 1) + np.cos(points_y / 7), np.sin((points_x + points_y) / 9),
+             np.cos(points_x / 11 - points_y / 6)]
     return 128 + 50 * np.stack([waves[0] / 2, waves[1], waves[2]], axis=-1)
 
 
@@ -68,8 +69,9 @@ def test_the_grain_of_the_two_frames_is_independent_and_as_strong_as_asked():
     assert abs(np.corrcoef(grain1.ravel(), grain2.ravel())[0, 1]) < 0.03
 
 
-@pytest.mark.parametrize('wrong, story', [(dict(prob=1.2), r'SelfWarp.prob .* 1.2'), (dict(max_motion=-1.), r'max_motion .* -1.0'),
-                                          (dict(ellipses=(3, 1)), r'ellipses .* \(3, 1\)')])
+@pytest.mark.parametrize('wrong, story',
+                         [(dict(prob=1.2), r'SelfWarp.prob .* 1.2'), (dict(max_motion=-1.), r'max_motion .* -1.0'),
+                          (dict(ellipses=(3, 1)), r'ellipses .* \(3, 1\)')])
 def test_values_out_of_range_are_refused(wrong, story):
     with pytest.raises(ConfigError, match=story):
         SelfWarp(**wrong)

@@ -19,7 +19,9 @@ METRICS = [dict(type='MaskMetric'), dict(type='KeypointMetric', rule='mask')]
 
 
 class Shift:
-    """A network that knows how the brightness of the frames, their number, makes them move: ``step`` px right a frame."""
+    """A network that knows how the brightness of the frames, their number, makes them move:
+    ``step`` px right a frame.
+    """
 
     accepts_flow_init = False
 
@@ -34,7 +36,9 @@ class Shift:
 
 
 def clip(name='a', frames=5, step=2, objects=True):
-    """Two squares and a joint on each, all moving ``step`` px right a frame; the first joint is clicked from frame 1 on."""
+    """Two squares and a joint on each, all moving ``step`` px right a frame;
+    the first joint is clicked from frame 1 on.
+    """
     masks = torch.zeros(frames, *SIZE, dtype=torch.uint8)
     points = torch.zeros(frames, 2, 2)
     for t in range(frames):
@@ -135,5 +139,6 @@ def test_videos_without_truth_are_counted_and_carry_nothing():
 def test_what_cannot_be_judged_is_refused():
     with pytest.raises(ConfigError, match='list gives neither FlowSamples nor ClipSamples'):
         judge(Shift(), [dict(inputs=torch.zeros(1))])
-    with pytest.raises(ConfigError, match='metrics must be MaskMetric, KeypointMetric or another TallyMetric, got DumpResults'):
+    with pytest.raises(ConfigError,
+                       match='metrics must be MaskMetric, KeypointMetric or another TallyMetric, got DumpResults'):
         judge(Shift(), [clip()], metrics=[dict(type='mmengine.DumpResults', out_file_path='x.pkl')])

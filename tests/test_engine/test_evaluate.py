@@ -42,7 +42,8 @@ class Pairs:
             sample.flow = torch.zeros(2, *self.sizes[i])
             sample.flow[0] = self.truths[i]
             sample.weight = torch.ones(1, *self.sizes[i])
-        return dict(inputs=torch.from_numpy(rng.integers(0, 256, (2, 3, *self.sizes[i]), dtype=np.uint8)), data_samples=sample)
+        return dict(inputs=torch.from_numpy(rng.integers(0, 256, (2, 3, *self.sizes[i]), dtype=np.uint8)),
+                    data_samples=sample)
 
 
 def test_errors_are_pooled_over_pixels_and_over_scenes():

@@ -352,7 +352,8 @@ def test_the_limit_of_the_control_group_is_the_least_above_the_process(tmp_path,
 
 def test_the_peak_is_in_bytes_at_least_what_the_process_has_and_may_be_unknown(tmp_path):
     assert resident_peak(tree(tmp_path, {'self/status': 'VmPeak:  9 kB\nVmHWM:    12 kB\n'})) == 12 * 1024
-    assert resident_peak(tree(tmp_path, {'self/status': 'VmPeak:  9 kB\n'})) is None and resident_peak(tmp_path / 'none') is None
+    assert (resident_peak(tree(tmp_path, {'self/status': 'VmPeak:  9 kB\n'})) is None
+            and resident_peak(tmp_path / 'none') is None)
     if Path('/proc/self/status').exists():
         machine = Machine()
         assert 2**20 < machine.resident() <= machine.peak()

@@ -19,7 +19,9 @@ SIZE = (64, 96)
 
 
 class Slow:
-    """Sees the share ``part`` of a motion that it looks up by the pictures; where it knows none, of one that it is told."""
+    """Sees the share ``part`` of a motion that it looks up by the pictures; where it knows none,
+    of one that it is told.
+    """
     accepts_flow_init = False
 
     def __init__(self, known, part=1., noise=0.):
@@ -124,7 +126,8 @@ def test_mixed_weights_end_at_both_sides_exactly():
 
 
 def candidate(step, change, high):
-    return Candidate(40, step, math.log1p(change), Comparison(change, change - 0.01, high, 8, 0.75), dict(cycle=1., color=2.))
+    return Candidate(40, step, math.log1p(change), Comparison(change, change - 0.01, high, 8, 0.75),
+                     dict(cycle=1., color=2.))
 
 
 def test_the_farthest_that_is_surely_better_wins_and_the_best_stands_for_all_where_none_is():
@@ -141,8 +144,11 @@ def test_the_record_says_who_won_and_why():
     good, bad = candidate(0.5, -0.1, -0.02), candidate(1., 0.1, 0.2)
     record = candidate_record([good, bad], good, [dict(cycle=2., color=2.)])
     assert record['verdict'] == 'student' and [one['witnesses']['color'] for one in record['candidates']] == [2., 2.]
-    assert record['chosen'] == dict(iter=40, step=0.5, change_percent=-10., interval_percent=[-11., -2.], pairs=8, pairs_better=0.75)
-    assert '50% of the way to the student after 40 steps is better' in record['reason'] and '-10.0 %' in record['reason']
+    assert record['chosen'] == dict(iter=40, step=0.5, change_percent=-10., interval_percent=[-11., -2.], pairs=8,
+                                    pairs_better=0.75)
+    assert ('50% of the way to the student after 40 steps is better' in record['reason']
+            and '-10.0 %' in record['reason'])
     assert record['witnesses']['before']['cycle'] == 2 and record['witnesses']['after']['cycle'] == 1
     refused = candidate_record([bad], bad, [dict(cycle=2., color=2.)])
-    assert refused['verdict'] == 'teacher' and 'handed back unchanged' in refused['reason'] and '+10.0 %' in refused['reason']
+    assert (refused['verdict'] == 'teacher' and 'handed back unchanged' in refused['reason']
+            and '+10.0 %' in refused['reason'])

@@ -86,11 +86,13 @@ class Learn(Hook):
 
 def run(work_dir, before, after):
     data = dict(type='GreyFrames', held_out=0.25)
-    guard = dict(type='RegressionGuardHook', dataset=dict(data, held=True), witnesses=dict(type='Negatives'), steps=[0.5, 1.])
+    guard = dict(type='RegressionGuardHook', dataset=dict(data, held=True), witnesses=dict(type='Negatives'),
+                 steps=[0.5, 1.])
     loader = dict(batch_size=1, num_workers=0, sampler=dict(type='InfiniteSampler'), dataset=data)
     runner = Runner(dict(type='Brightness', gain=before[0], offset=before[1]), str(work_dir), train_dataloader=loader,
-                    train_cfg=dict(type='IterBasedTrainLoop', max_iters=2), default_scope='mmrefine', experiment_name=str(work_dir),
-                    optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.)), default_hooks=dict(checkpoint=None),
+                    train_cfg=dict(type='IterBasedTrainLoop', max_iters=2), default_scope='mmrefine',
+                    experiment_name=str(work_dir), optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.)),
+                    default_hooks=dict(checkpoint=None),
                     custom_hooks=[dict(type='WeightsHook'), dict(type='Learn', gain=after[0], offset=after[1]), guard])
     runner.train()
     record = json.loads(json.dumps(runner.message_hub.runtime_info[GUARD_INFO]))
@@ -125,5 +127,6 @@ def test_the_guard_knows_no_flow_but_through_its_witnesses():
     general = [path for path in files if path.name != 'flow_witnesses.py']
     assert len(general) >= 5
     for path in general:
-        imports = [line for line in path.read_text(encoding='utf-8').splitlines() if line.startswith(('from ', 'import '))]
+        imports = [line for line in path.read_text(encoding='utf-8').splitlines()
+                   if line.startswith(('from ', 'import '))]
         assert not [line for line in imports if 'flow' in line.lower()], path

@@ -88,8 +88,10 @@ def assert_same_weights(one, other):
 
 
 def test_a_student_that_is_better_is_handed_back(video, tmp_path, monkeypatch):
-    monkeypatch.setattr(Progress.__init__, '__defaults__', (print, -1., time.monotonic))  # a line each time, not every few seconds
-    run(guarded(video, tmp_path, 'shaken.pth', dict(type='PutWeights', path=str(video / 'good.pth'), at=2), steps=[0.5, 1.]))
+    # a line each time, not every few seconds
+    monkeypatch.setattr(Progress.__init__, '__defaults__', (print, -1., time.monotonic))
+    run(guarded(video, tmp_path, 'shaken.pth', dict(type='PutWeights', path=str(video / 'good.pth'), at=2),
+                steps=[0.5, 1.]))
     guard = report_of(tmp_path)['guard']
     assert guard['verdict'] == 'student' and guard['chosen']['step'] == 1 and guard['chosen']['iter'] == 2
     assert guard['chosen']['interval_percent'][1] < 0 and 'is better than the original network' in guard['reason']
@@ -134,7 +136,8 @@ class LoadLabelOfAnother(LoadLabel):
 
 @pytest.mark.parametrize('shuffled', [False, True])
 def test_a_run_that_destroys_the_network_is_refused(video, tmp_path, shuffled):
-    cfg = guarded(video, tmp_path, 'good.pth', lr=1e-2, max_iters=3, steps=[1.])  # a hundred times the rate that one would take
+    # a hundred times the rate that one would take
+    cfg = guarded(video, tmp_path, 'good.pth', lr=1e-2, max_iters=3, steps=[1.])
     if shuffled:
         cfg.train_dataloader.dataset.pipeline[0] = dict(type='LoadLabelOfAnother')
     run(cfg)
@@ -150,20 +153,23 @@ def test_too_little_to_judge_by_is_said_before_training(video, tmp_path):
 
 
 def test_the_best_network_on_the_way_is_found_again(video, tmp_path):
-    good, shaken = (dict(type='PutWeights', path=str(video / f'{name}.pth'), at=at) for name, at in (('good', 2), ('shaken', 4)))
+    good, shaken = (dict(type='PutWeights', path=str(video / f'{name}.pth'), at=at)
+                    for name, at in (('good', 2), ('shaken', 4)))
     run(guarded(video, tmp_path, 'shaken.pth', good, shaken, max_iters=5, interval=1, steps=[1.]))
     guard = report_of(tmp_path)['guard']
     assert guard['verdict'] == 'student' and guard['chosen']['iter'] in (2, 3)
     assert_same_weights(state_of(tmp_path / 'refined.pth'), state_of(video / 'good.pth'))
     assert load_checkpoint_file(tmp_path / 'guard_best.pth')['meta']['iter'] == guard['chosen']['iter']
     changes = {look['iter']: look['change_percent'] for look in guard['looks']}
-    assert list(changes) == [1, 2, 3, 4] and changes[2] < -5 and min(changes, key=changes.get) == guard['chosen']['iter']
+    assert (list(changes) == [1, 2, 3, 4] and changes[2] < -5
+            and min(changes, key=changes.get) == guard['chosen']['iter'])
     page = page_of(tmp_path)
     assert f'{changes[2]:+.1f}'.replace('-', '−') in page and ' after 2, ' in page
 
 
 def test_training_stops_when_nothing_gets_better(video, tmp_path):
-    good, shaken = (dict(type='PutWeights', path=str(video / f'{name}.pth'), at=at) for name, at in (('good', 1), ('shaken', 2)))
+    good, shaken = (dict(type='PutWeights', path=str(video / f'{name}.pth'), at=at)
+                    for name, at in (('good', 1), ('shaken', 2)))
     runner = run(guarded(video, tmp_path, 'shaken.pth', good, shaken, max_iters=9, interval=1, patience=2, steps=[1.]))
     assert runner.iter == 3
     assert report_of(tmp_path)['guard']['chosen']['iter'] == 1
@@ -216,8 +222,9 @@ def test_invalid_settings_are_refused(settings, said):
         RegressionGuardHook(dict(type='FramePairs', held_out=0.1), **settings)
 
 
-@pytest.mark.parametrize('key, number', [('without_truth', 0), ('without_truth', 2.5), ('without_truth', True), ('batch_size', 0),
-                                         ('pictures', -1), ('extremes', -1)])
+@pytest.mark.parametrize('key, number',
+                         [('without_truth', 0), ('without_truth', 2.5), ('without_truth', True), ('batch_size', 0),
+                          ('pictures', -1), ('extremes', -1)])
 def test_invalid_numbers_of_a_report_are_refused_before_training(key, number):
     with pytest.raises(ConfigError, match=f'ReportHook.{key} must be .* got {number}'):
         ReportHook({}, **{key: number})

@@ -30,7 +30,8 @@ class Pairs:
 
     def __init__(self, scenes='aabb', size=(24, 32), truth=True):
         self.size, self.truth = size, truth
-        self.pairs = [dict(scene=scene, key=f'{scene}/{i}', truth='x' if truth else None) for i, scene in enumerate(scenes)]
+        self.pairs = [dict(scene=scene, key=f'{scene}/{i}', truth='x' if truth else None)
+                      for i, scene in enumerate(scenes)]
 
     def __len__(self):
         return len(self.pairs)

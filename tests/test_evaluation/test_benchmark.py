@@ -1,4 +1,6 @@
-"""The scores of the flow benchmarks: hand-made fields where one term decides, and a second implementation, pixel by pixel."""
+"""The scores of the flow benchmarks: hand-made fields where one term decides, and a second implementation,
+pixel by pixel.
+"""
 from __future__ import annotations
 
 import itertools
@@ -58,8 +60,9 @@ def test_wauc_of_a_constant_error_is_the_weight_of_the_thresholds_it_meets(error
     assert scores_of(constant(error), constant(0.))['WAUC'] == pytest.approx(100 * met / sum(weights), abs=1e-12)
 
 
-@pytest.mark.parametrize('error, beyond', [(1., (0, 0, 0)), (1.01, (100, 0, 0)), (3., (100, 0, 0)), (3.01, (100, 100, 0)),
-                                           (5., (100, 100, 0)), (5.01, (100, 100, 100))])  # yapf: disable
+@pytest.mark.parametrize('error, beyond',
+                         [(1., (0, 0, 0)), (1.01, (100, 0, 0)), (3., (100, 0, 0)), (3.01, (100, 100, 0)),
+                          (5., (100, 100, 0)), (5.01, (100, 100, 100))])
 def test_an_outlier_of_t_px_is_strictly_farther(error, beyond):
     scores = scores_of(constant(error), constant(0.))
     assert tuple(scores[f'{t}px_out'] for t in (1, 3, 5)) == beyond
@@ -73,7 +76,8 @@ def test_a_pixel_belongs_to_the_bin_of_its_true_speed(speed, part):
     pred[0, 0, 0] += 2.
     scores = scores_of(pred, truth)
     assert scores[f'EPE_{part}'] == pytest.approx(2 / 48 if part == 's0-10' else 2)
-    assert len([name for name in scores if name.startswith('EPE_s')]) == (1 if part == 's0-10' else 2)  # empty bins are left out
+    # empty bins are left out
+    assert len([name for name in scores if name.startswith('EPE_s')]) == (1 if part == 's0-10' else 2)
 
 
 def test_occluded_pixels_and_those_that_leave_the_frame_are_unmatched():
@@ -113,7 +117,8 @@ def test_absent_regions_leave_their_scores_out():
     whole = {'EPE', 'EPE_per_pair', '1px', '3px', '5px', 'Fl', '1px_out', '3px_out', '5px_out', 'AAE', 'WAUC'}
     assert names == whole | {'EPE_s0-10', 'Fl_s0-10'}
     assert 'Fl_noc' in scores_of(constant(0.), constant(0.), noc=left(3))
-    assert set(scores_of(constant(0.), constant(0.), mine=left(3))) - names == {'EPE_mine', 'Fl_mine', 'EPE_not_mine', 'Fl_not_mine'}
+    assert set(scores_of(constant(0.), constant(0.), mine=left(3))) - names == {'EPE_mine', 'Fl_mine', 'EPE_not_mine',
+                                                                                'Fl_not_mine'}
 
 
 def test_the_scores_of_the_report_are_those_of_the_whole_frame():
@@ -125,7 +130,7 @@ def test_the_scores_of_the_report_are_those_of_the_whole_frame():
 
 def test_a_part_is_pooled_over_its_pixels_and_not_over_pairs():
     tallies = [tally_benchmark(constant(error), constant(0.), EVERYWHERE, dict(foreground=left(columns)))
-               for error, columns in ((8., 1), (0., 8))]  # yapf: disable
+               for error, columns in ((8., 1), (0., 8))]
     scores = (tallies[0] + tallies[1] + tally_benchmark(constant(1.), constant(0.), EVERYWHERE)).scores()
     assert scores['EPE_fg'] == pytest.approx(8 / 9) and scores['Fl_fg'] == pytest.approx(100 / 9)
     assert scores['EPE_bg'] == 8 and scores['EPE'] == pytest.approx(3)  # the pair without regions counts in the whole
@@ -149,16 +154,19 @@ def brute_force(pairs):
                 continue
             (u, v), (a, b) = pred[:, y, x].tolist(), truth[:, y, x].tolist()
             error, speed = ((u - a)**2 + (v - b)**2)**0.5, (a * a + b * b)**0.5
-            occluded, invalid, noc, fg = (bool(regions[name][y, x]) for name in ('occluded', 'invalid', 'noc', 'foreground'))
+            occluded, invalid, noc, fg = (bool(regions[name][y, x])
+                                          for name in ('occluded', 'invalid', 'noc', 'foreground'))
             outside = not (0 <= x + a <= SIZE[1] - 1 and 0 <= y + b <= SIZE[0] - 1)
             parts = [None, 's0-10' if speed < 10 else 's10-40' if speed <= 40 else 's40+',
                      'unmatched' if occluded or outside else 'matched', 'fg' if fg else 'bg']
             parts += [] if invalid else ['valid']
             parts += ['noc', 'noc_fg' if fg else 'noc_bg'] if noc else []
             cosine = (u * a + v * b + 1) / ((u * u + v * v + 1) * (a * a + b * b + 1))**0.5
-            row = dict(EPE=error, Fl=100. * (error > 3 and error / speed > 0.05), AAE=np.degrees(np.arccos(min(1., cosine))),
+            row = dict(EPE=error, Fl=100. * (error > 3 and error / speed > 0.05),
+                       AAE=np.degrees(np.arccos(min(1., cosine))),
                        WAUC=100 * sum(101 - i for i in range(1, 101) if error <= i / 20) / 5050)
-            row.update({f'{t}px': 100. * (error < t) for t in (1, 3, 5)}, **{f'{t}px_out': 100. * (error > t) for t in (1, 3, 5)})
+            row.update({f'{t}px': 100. * (error < t) for t in (1, 3, 5)},
+                       **{f'{t}px_out': 100. * (error > t) for t in (1, 3, 5)})
             for part in parts:
                 for name in row if part is None else ('EPE', 'Fl'):
                     found.setdefault(name if part is None else f'{name}_{part}', []).append(row[name])
@@ -213,15 +221,16 @@ def test_the_scores_of_spring_equal_a_second_implementation():
     truth[1, :, rng.random(SIZE) < 0.1] = np.nan
     pred = np.nan_to_num(truth[0]) + rng.normal(0, 2, (2, *SIZE))
     maps = {name: rng.random(SIZE) < 0.4 for name in ('detail', 'unmatched', 'nonrigid', 'sky')}
-    found = tally_spring(torch.from_numpy(pred), torch.from_numpy(truth), {k: torch.from_numpy(v) for k, v in maps.items()}).scores()
+    found = tally_spring(torch.from_numpy(pred), torch.from_numpy(truth),
+                         {k: torch.from_numpy(v) for k, v in maps.items()}).scores()
 
     length = np.sqrt((truth**2).sum(axis=1))
     error = np.sqrt(((truth - pred)**2).sum(axis=1)).min(axis=0)  # nan where one is
     fl = (error > 3) & (error > 0.05 * length.max(axis=0))
     mean = length.mean(axis=0)
     parts = {'': np.ones(SIZE, bool), '_s0-10': mean < 10, '_s10-40': (mean >= 10) & (mean < 40), '_s40+': mean >= 40}
-    for name, (yes, no) in dict(detail=('highdetail', 'lowdetail'), unmatched=('unmatched', 'matched'), nonrigid=('nonrigid', 'rigid'),
-                                sky=('sky', 'notsky')).items():  # yapf: disable
+    for name, (yes, no) in dict(detail=('highdetail', 'lowdetail'), unmatched=('unmatched', 'matched'),
+                                nonrigid=('nonrigid', 'rigid'), sky=('sky', 'notsky')).items():
         parts.update({f'_{yes}': maps[name], f'_{no}': ~maps[name]})
     compared = 0
     for part, mask in parts.items():
@@ -240,8 +249,8 @@ def test_the_scores_of_spring_equal_a_second_implementation():
 
 def sample(seed, **more):
     pred, truth, valid, regions = random_pair(seed)
-    return FlowSample(metainfo=dict(key=f's{seed % 2}/{seed}', scene=f's{seed % 2}'), pred_flow=pred, flow=truth, weight=valid.double(),
-                      regions=regions, **more)  # yapf: disable
+    return FlowSample(metainfo=dict(key=f's{seed % 2}/{seed}', scene=f's{seed % 2}'), pred_flow=pred, flow=truth,
+                      weight=valid.double(), regions=regions, **more)
 
 
 def judge(batches, metric=None):
@@ -275,7 +284,8 @@ def test_two_processes_count_each_sample_once(tmp_path, round_up):
     """Five samples: one process pads with a sixth, or has one less."""
 
     def work(rank):
-        loader = DataLoader(Five(), 2, sampler=DefaultSampler(Five(), shuffle=False, round_up=round_up), collate_fn=pseudo_collate)
+        loader = DataLoader(Five(), 2, sampler=DefaultSampler(Five(), shuffle=False, round_up=round_up),
+                            collate_fn=pseudo_collate)
         metric, seen = FlowMetric(collect_dir=str(tmp_path / 'meet')), 0
         for batch in loader:
             metric.process(None, [one.to_dict() for one in batch])
@@ -292,14 +302,16 @@ def test_two_processes_count_each_sample_once(tmp_path, round_up):
 @pytest.mark.parametrize('phase', ['val', 'test'])
 def test_mmengines_loops_give_what_judge_gives_to_the_bit(material, tmp_path, phase):
     data = dict(type='FramePairs', data_root=str(material / 'frames'), truth_root=str(material / 'flow'),
-                pipeline=[dict(type='LoadTruth', benchmark=True), dict(type='PackPair')])  # yapf: disable
+                pipeline=[dict(type='LoadTruth', benchmark=True), dict(type='PackPair')])
     loader = dict(batch_size=2, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False), dataset=data)
-    parts = dict(dataloader=loader, cfg=dict(type=f'{phase.title()}Loop'), evaluator=dict(type='FlowMetric', prefix='flow'))
+    parts = dict(dataloader=loader, cfg=dict(type=f'{phase.title()}Loop'),
+                 evaluator=dict(type='FlowMetric', prefix='flow'))
     cfg = small_config(material, tmp_path, custom_hooks=[], **{f'{phase}_{name}': part for name, part in parts.items()})
     runner = build(cfg)
     found = getattr(runner, phase)()
     wanted = judge_network(runner.model, DATASETS.build(data), batch_size=2, benchmark=True)
-    assert {name[len('flow/'):]: value for name, value in found.items()} == wanted.scores() and 'EPE_s0-10' in found_names(wanted)
+    assert ({name[len('flow/'):]: value for name, value in found.items()} == wanted.scores()
+            and 'EPE_s0-10' in found_names(wanted))
 
 
 def found_names(judged):
@@ -325,10 +337,12 @@ def test_a_region_of_another_size_is_an_error_that_names_it():
 def test_the_table_has_a_line_for_each_part():
     scores = judge([[sample(0), sample(1)]])
     figures = judge_sample(sample(0).pred_flow, sample(0).to_dict()).figures
-    lines = benchmark_table({'refined': scores, 'video': {'cycle_median': 1., 'pairs': 2}}, dict(refined=figures)).splitlines()
+    lines = benchmark_table({'refined': scores, 'video': {'cycle_median': 1., 'pairs': 2}},
+                            dict(refined=figures)).splitlines()
     assert lines[0] == 'refined, as the benchmarks score'
     assert lines[1].split()[:5] == ['part', 'EPE', '[px]', 'Fl', '[%]']
-    assert lines[2].split() == ['all', *(f'{scores[name]:.3f}' for name in ('EPE', 'Fl', '1px_out', '3px_out', '5px_out', 'AAE', 'WAUC'))]
+    assert lines[2].split() == ['all', *(f'{scores[name]:.3f}'
+                                         for name in ('EPE', 'Fl', '1px_out', '3px_out', '5px_out', 'AAE', 'WAUC'))]
     rows = {line.split()[0]: line.split()[1:] for line in lines[3:]}
     assert len(rows) == 11 and rows['noc_fg'] == [f'{scores["EPE_noc_fg"]:.3f}', f'{scores["Fl_noc_fg"]:.3f}', *'-----']
     assert benchmark_table({'video': {'cycle_median': 1.}}, dict(video=LabelFreeTally.figures)) == ''

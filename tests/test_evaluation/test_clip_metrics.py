@@ -33,8 +33,10 @@ def ids(seed, objects=2, frames=FRAMES):
 def clip(seed, objects=2, **more):
     points, truth = np.random.default_rng(seed).normal(0, 20, (2, FRAMES, 4, 2))
     visible = np.random.default_rng(seed).random((FRAMES, 4)) < 0.6
-    fields = dict(pred_masks=ids(seed + 100, objects), masks=ids(seed, objects), pred_points=points, points=truth, visible=visible, **more)
-    return ClipSample(metainfo=dict(scene=f'v{seed}'), **{name: torch.from_numpy(value) for name, value in fields.items()})
+    fields = dict(pred_masks=ids(seed + 100, objects), masks=ids(seed, objects), pred_points=points, points=truth,
+                  visible=visible, **more)
+    return ClipSample(metainfo=dict(scene=f'v{seed}'),
+                      **{name: torch.from_numpy(value) for name, value in fields.items()})
 
 
 def judge(metric, samples):
@@ -70,7 +72,8 @@ def test_the_scores_of_a_video_equal_a_second_implementation():
         row = []
         for values in ([(a & b).sum() / (a | b).sum() for a, b in frames], [brute_f(a, b) for a, b in frames]):
             # 10 frames: round(1, 3.25, 5.5, 7.75, 10) = 1, 3, 6, 8, 10: the first 3 against the last 3
-            row += [np.mean(values), np.mean([value > 0.5 for value in values]), np.mean(values[:3]) - np.mean(values[7:])]
+            row += [np.mean(values), np.mean([value > 0.5 for value in values]),
+                    np.mean(values[:3]) - np.mean(values[7:])]
         wanted.append(row)
     found = tally_masks(pred, truth).scores()
     assert list(found.values())[:6] == pytest.approx(np.mean(wanted, axis=0))
@@ -133,7 +136,8 @@ def test_videos_longer_than_255_frames_have_a_decay():
 
 @pytest.mark.parametrize('pred, truth', [((2, 4, 4), (2, 4, 4)), ((3, 4, 4), (3, 4, 5)), ((4, 4), (4, 4))])
 def test_masks_that_do_not_fit_are_refused(pred, truth):
-    with pytest.raises(ValueError, match=r'at least 3 frames, got ' + str(pred).replace('(', r'\(').replace(')', r'\)')):
+    with pytest.raises(ValueError,
+                       match=r'at least 3 frames, got ' + str(pred).replace('(', r'\(').replace(')', r'\)')):
         tally_masks(np.zeros(pred, np.uint8), np.zeros(truth, np.uint8))
 
 
@@ -254,7 +258,8 @@ def test_what_does_not_fit_is_an_error_that_names_the_video():
     with pytest.raises(MMRefineError, match='video v0: there is no pred_masks to judge'):
         judge(MaskMetric(), [ClipSample(metainfo=dict(scene='v0'), masks=torch.zeros(3, 2, 2))])
     with pytest.raises(MMRefineError, match="video v1: the rule 'box' needs the masks"):
-        judge(KeypointMetric('box'), [ClipSample(metainfo=dict(scene='v1'), points=torch.zeros(3, 2, 2), visible=torch.ones(3, 2))])
+        judge(KeypointMetric('box'),
+              [ClipSample(metainfo=dict(scene='v1'), points=torch.zeros(3, 2, 2), visible=torch.ones(3, 2))])
 
 
 def test_configs_find_the_metrics_and_wrong_ones_are_refused():
@@ -262,7 +267,9 @@ def test_configs_find_the_metrics_and_wrong_ones_are_refused():
     assert METRICS.build(dict(type='KeypointMetric', rule='joints', shares=(0.1, 0.5))).shares == (0.1, 0.5)
     with pytest.raises(ConfigError, match="KeypointMetric.rule must be one of mask, joints, box, got 'head'"):
         KeypointMetric('head')
-    with pytest.raises(ConfigError, match=r'KeypointMetric.shares must be numbers of at least 0, such as \(0\.1, 0\.2\), got \[-1\]'):
+    with pytest.raises(ConfigError,
+                       match=r'KeypointMetric.shares must be numbers of at least 0, such as '
+                             r'\(0\.1, 0\.2\), got \[-1\]'):
         KeypointMetric(shares=[-1])
 
 

@@ -33,7 +33,8 @@ def tallies():
     yield tally_keypoints(POINTS, POINTS, SEEN, np.ones(3), (0.1, 0.2))
     yield Together((tally_masks(MASKS, MASKS), KeypointTally()))
     label = FlowLabel(FLOW, EVERYWHERE.float())
-    yield tally_label(label, dict(verified=1.), frames[0], frames[0], FlowLabel(-FLOW, EVERYWHERE.float())) + tally_truth(
+    yield tally_label(label, dict(verified=1.), frames[0], frames[0],
+                      FlowLabel(-FLOW, EVERYWHERE.float())) + tally_truth(
         label, FLOW, EVERYWHERE[0])
 
 

@@ -36,14 +36,16 @@ def test_nothing_is_seldom_taken_for_a_gain(clusters):
     assert called <= 800 * 0.025 + 3 * math.sqrt(800 * 0.025)
 
 
-@pytest.mark.parametrize('freedom, table', [(1, 12.706), (2, 4.303), (3, 3.182), (6, 2.447), (30, 2.042), (1000, 1.962)])
+@pytest.mark.parametrize('freedom, table',
+                         [(1, 12.706), (2, 4.303), (3, 3.182), (6, 2.447), (30, 2.042), (1000, 1.962)])
 def test_quantiles_of_student_are_those_of_the_tables(freedom, table):
     assert student_quantile(0.975, freedom) == pytest.approx(table, abs=1e-3)
     assert student_quantile(0.025, freedom) == pytest.approx(-table, abs=1e-3)
 
 
 def test_two_pairs_that_agree_by_chance_prove_little():
-    assert not compare([-0.02, -0.03], range(2)).is_better and not compare([-0.2, -0.05, -0.1], range(3), 0.99).is_better
+    assert (not compare([-0.02, -0.03], range(2)).is_better
+            and not compare([-0.2, -0.05, -0.1], range(3), 0.99).is_better)
 
 
 def test_a_pair_said_often_is_said_once():

@@ -23,7 +23,8 @@ def test_exact_points_are_all_right_even_at_threshold_0(truth):
     assert pck(truth, truth, np.ones((3, 5)), 0.) == 1
 
 
-@pytest.mark.parametrize('shift, right', [((3., 4.), 1), ((3., 4.001), 0), ((-5., 0.), 1), ((0., -5.1), 0), ((4., 4.), 0)])
+@pytest.mark.parametrize('shift, right',
+                         [((3., 4.), 1), ((3., 4.001), 0), ((-5., 0.), 1), ((0., -5.1), 0), ((4., 4.), 0)])
 def test_points_are_right_up_to_the_threshold_as_the_crow_flies(shift, right):
     # whole numbers: the distance of (3, 4) is 5 without rounding
     truth = np.arange(30.).reshape(3, 5, 2)

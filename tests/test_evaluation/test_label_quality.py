@@ -47,7 +47,8 @@ def test_the_kept_share_by_speed_is_pooled_over_pairs():
 
 
 def test_what_the_filters_gave_is_reported_where_the_store_says_it():
-    assert record(*(tally_label(label(), dict(verified=v), GREY, GREY) for v in (.2, .6)))['verified'] == pytest.approx(.4)
+    assert record(*(tally_label(label(), dict(verified=v), GREY, GREY) for v in (.2, .6)))['verified'] == pytest.approx(
+        .4)
     assert record(tally_label(label(), {}, GREY, GREY))['verified'] is None
 
 
@@ -78,7 +79,8 @@ def test_the_colour_residual_is_that_of_the_kept_motion_by_weight():
 
 def test_the_cycle_error_is_known_where_both_ways_are_labelled():
     # 1 px to the right; back 1 px to the left in columns 0 to 2, 0.7 px in columns 3 to 5, of which 4 is not labelled
-    there, back = label(1., weight=columns(1, 1, 1, .5, 1, 0)), label(columns(-1, -1, -1, -.7, -.7, -.7), weight=columns(1, 1, 1, 1, 0, 1))
+    there = label(1., weight=columns(1, 1, 1, .5, 1, 0))
+    back = label(columns(-1, -1, -1, -.7, -.7, -.7), weight=columns(1, 1, 1, 1, 0, 1))
     error = stored_cycle_error(there, back)[0]
     # column 3 lands in column 4, which is not labelled; column 5 is not labelled itself
     assert error[:2].tolist() == [0, 0] and error[2].item() == pytest.approx(.3, abs=1e-6)
@@ -98,7 +100,8 @@ def test_a_landing_between_a_labelled_and_an_unlabelled_pixel_is_unknown():
 def test_without_the_way_back_the_cycle_errors_are_those_of_the_pairs():
     medians = (.01, .3, .4, 5.)
     cycle = record(*(tally_label(label(), dict(cycle_error_median=m), GREY, GREY) for m in medians))['cycle_error']
-    assert cycle == dict(of='pairs', edges_px=[0, .05, .1, .25, .5, 1, 2], share=[.25, 0, 0, .5, 0, 0, .25], mean=None, known=0)
+    assert cycle == dict(of='pairs', edges_px=[0, .05, .1, .25, .5, 1, 2], share=[.25, 0, 0, .5, 0, 0, .25], mean=None,
+                         known=0)
 
 
 def test_pairs_of_a_kind_are_counted_with_their_weight_among_those_that_were_judged():
@@ -117,7 +120,8 @@ def test_a_pair_is_still_if_no_200th_of_its_pixels_moves_by_half_a_px(moving, st
     stats = speed_stats(label(u))
     assert record(tally_label(label(u), stats, GREY, GREY))['still']['pairs'] == int(still)
     # what a guard said stands
-    assert record(tally_label(label(u), stats, GREY, GREY, kinds=dict(still=not still)))['still']['pairs'] == int(not still)
+    assert record(tally_label(label(u), stats, GREY, GREY, kinds=dict(still=not still)))['still']['pairs'] == int(
+        not still)
 
 
 def test_against_the_truth_by_hand():
@@ -134,14 +138,16 @@ def test_against_the_truth_by_hand():
     assert truth['precision'] == pytest.approx((4 + 5) / weight, abs=1e-6)  # 1 px is not within 1 px
     assert truth['coverage'] == pytest.approx(weight / 29, abs=1e-6)
     speed = truth['speed']
-    assert speed['share'] == [0, pytest.approx(14 / 29, abs=1e-6), pytest.approx(10 / 29, abs=1e-6), pytest.approx(5 / 29, abs=1e-6), 0]
+    assert speed['share'] == [0, pytest.approx(14 / 29, abs=1e-6), pytest.approx(10 / 29, abs=1e-6),
+                              pytest.approx(5 / 29, abs=1e-6), 0]
     assert speed['coverage'] == [None, 1, .25, 0, None]
     assert speed['precision'] == [None, pytest.approx(9 / 14, abs=1e-6), 0, None, None]
     assert speed['EPE'] == [None, 1.25, 1, None, None]
 
 
 def test_truth_that_says_nothing_adds_no_scores():
-    found = record(tally_label(label(), {}, GREY, GREY), tally_truth(label(), label().flow, torch.zeros(6, 6, dtype=torch.bool)))
+    found = record(tally_label(label(), {}, GREY, GREY),
+                   tally_truth(label(), label().flow, torch.zeros(6, 6, dtype=torch.bool)))
     assert 'truth' not in found and 'truth' not in found['scenes']['a']
 
 
@@ -152,10 +158,12 @@ def test_truth_of_another_size_is_refused():
 
 def test_truth_that_is_found_later_makes_the_same_record():
     tallies = {scene: tally_label(label(1.), {}, GREY, GREY) for scene in ('b', 'a')}
-    truths = [(scene, tally_truth(label(1.), label(u).flow, torch.ones(6, 6, dtype=torch.bool))) for scene, u in (('a', 1.), ('b', 3.))]
+    truths = [(scene, tally_truth(label(1.), label(u).flow, torch.ones(6, 6, dtype=torch.bool)))
+              for scene, u in (('a', 1.), ('b', 3.))]
     at_once = quality_record([*tallies.items(), *truths])
     later = add_truth(quality_record(tallies.items()), truths)
-    assert later == at_once and [later['scenes'][name]['truth']['EPE'] for name in 'ab'] == [0, 2] and later['truth']['EPE'] == 1
+    assert (later == at_once and [later['scenes'][name]['truth']['EPE'] for name in 'ab'] == [0, 2]
+            and later['truth']['EPE'] == 1)
     assert add_truth(at_once, [truths[0]])['scenes']['a'] == at_once['scenes']['a']
 
 
@@ -177,4 +185,5 @@ def test_adding_tallies_leaves_them_as_they_were():
     one = tally_label(label(), speed_stats(label()), GREY, GREY)
     before = one.speed_pixels.copy()
     both = one + one + LabelTally()
-    assert both.labels == 2 and both.weight == 72 and np.array_equal(one.speed_pixels, before) and math.isclose(both.speed_pixels.sum(), 72)
+    assert (both.labels == 2 and both.weight == 72 and np.array_equal(one.speed_pixels, before)
+            and math.isclose(both.speed_pixels.sum(), 72))

@@ -41,7 +41,8 @@ CASES = [
     ('kept', dict(kept=.1), dict(kept=.099), dict(kept=.0099), 'only 1.0 % of the motion was kept'),
     ('fast', speed(.6, .5, .5, .06, None), speed(.6, .5, .5, .059, None), speed(.6, .5, .5, .0119, None),
      'only slow motion is kept: 1.2 % of the pixels that move by 8-32 px, 60.0 % of those that move by 0-0.5 px'),
-    ('region', region(.05), region(.049), region(.0049), 'the bottom left of the frame is hardly ever labelled: 0.5 % kept there, '
+    ('region', region(.05), region(.049), region(.0049),
+     'the bottom left of the frame is hardly ever labelled: 0.5 % kept there, '
      '50.0 % overall'),
     ('residual', dict(color_residual=10.), dict(color_residual=10.1), dict(color_residual=20.1),
      'colours change by 20.1 grey levels along the motion that was kept'),
@@ -79,19 +80,22 @@ def test_a_balance_that_lowers_weights_on_purpose_is_not_held_against_the_labels
 
 
 def test_a_region_without_any_label_is_never_labelled():
-    assert verdict(quality(**region(0., 0, 1)))['reason'].startswith('the top centre of the frame is never labelled: 0.0 % kept there')
+    assert verdict(quality(**region(0., 0, 1)))['reason'].startswith(
+        'the top centre of the frame is never labelled: 0.0 % kept there')
 
 
 def test_speeds_that_hardly_any_pixel_has_do_not_count():
     rare = speed(.6, .5, .5, .4, 0., share=(.2, .4, .3, .091, .009))
     assert verdict(quality(**rare))['verdict'] == 'green'
     assert verdict(quality(**speed(.6, .5, .5, .4, 0., share=(.2, .4, .3, .09, .01))))['verdict'] == 'red'
-    assert verdict(quality(**speed(.0, .6, None, None, None, share=(0, 1., 0, 0, 0))))['verdict'] == 'green'  # one speed
+    # one speed
+    assert verdict(quality(**speed(.0, .6, None, None, None, share=(0, 1., 0, 0, 0))))['verdict'] == 'green'
 
 
 def test_what_is_unknown_does_not_speak_against_the_labels():
     unknown = dict(pairs=0, judged=0, weight=None)
-    blind = quality(speed=dict(share=None, kept=None), color_residual=None, duplicates=unknown, cuts=unknown, still=unknown)
+    blind = quality(speed=dict(share=None, kept=None), color_residual=None, duplicates=unknown, cuts=unknown,
+                    still=unknown)
     assert verdict(blind)['verdict'] == 'green'
 
 
@@ -105,7 +109,8 @@ def test_the_reason_is_that_of_the_worst_finding_and_a_cause_comes_before_what_f
 
 def test_the_whole_is_not_green_while_a_scene_is_red():
     def tally(weight, **kinds):
-        return tally_label(FlowLabel(torch.zeros(2, 6, 6), torch.full((1, 6, 6), weight)), {}, *torch.zeros(2, 3, 6, 6), kinds=kinds)
+        return tally_label(FlowLabel(torch.zeros(2, 6, 6), torch.full((1, 6, 6), weight)), {}, *torch.zeros(2, 3, 6, 6),
+                           kinds=kinds)
 
     found = quality_record([('bad', tally(.001))] + [('good', tally(1.))] * 9)
     assert (found['verdict'], found['kept']) == ('amber', pytest.approx(.9001))

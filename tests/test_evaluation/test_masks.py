@@ -68,7 +68,8 @@ def test_the_official_davis_scores_are_reproduced(shared_data):
         for letter, score in (('J', jaccard), ('F', boundary_f)):
             found = summarise([score(masks[0], mask) for mask in masks[1:-1]])
             for statistic, value in found.items():
-                assert value == pytest.approx(oracle[name][f'{letter}_{statistic}'], abs=2e-6), (name, letter, statistic)
+                assert value == pytest.approx(oracle[name][f'{letter}_{statistic}'],
+                                              abs=2e-6), (name, letter, statistic)
                 compared += 1
     assert compared == 8 * 2 * 3
 
@@ -98,7 +99,8 @@ def test_an_object_that_moves_leaves_no_trail_where_the_way_back_is_checked():
     flow_fw[0], flow_bw[0] = 6 * before, -6 * after
     trail, clean = carry_mask(before, flow_bw), carry_mask(before, flow_bw, flow_fw)
     torch.testing.assert_close(trail, (before + after).clamp(max=1))  # the exact motion, and yet
-    # what comes into view is background where background is nearer, and of the object where that is nearer: half of the trail goes
+    # what comes into view is background where background is nearer, and of the object where that is nearer:
+    # half of the trail goes
     torch.testing.assert_close(clean[:, :8], after[:, :8])
     torch.testing.assert_close(clean[:, 11:], after[:, 11:])
 
@@ -110,7 +112,8 @@ def test_what_never_returns_is_carried_as_it_is():
     assert torch.equal(carry_mask(mask, flow_bw, astray), carry_mask(mask, flow_bw))
     astray[:, :4] = -1.  # a part that returns is not asked for the rest
     assert torch.equal(carry_mask(mask, flow_bw, astray), carry_mask(mask, flow_bw))
-    torch.testing.assert_close(carry_mask(mask, flow_bw, -flow_bw)[:7, :8], carry_mask(mask, flow_bw)[:7, :8])  # all of it does
+    # all of it does
+    torch.testing.assert_close(carry_mask(mask, flow_bw, -flow_bw)[:7, :8], carry_mask(mask, flow_bw)[:7, :8])
 
 
 def test_a_flow_of_another_size_is_refused():

@@ -26,7 +26,8 @@ def test_the_tables_of_flow_name_the_scores_and_the_parts():
     regions = {name: torch.arange(6).view(6, 1).expand(size) % 2 > 0 for name in REGION_PARTS if name != 'unmatched'}
     regions['foreground'] = torch.arange(6).view(6, 1).expand(size) % 3 > 0
     occluded = torch.arange(9).expand(size) > 7
-    found = set(tally_benchmark(truth, truth, torch.ones(1, *size, dtype=torch.bool), dict(regions, occluded=occluded)).scores())
+    found = set(tally_benchmark(truth, truth, torch.ones(1, *size, dtype=torch.bool),
+                                dict(regions, occluded=occluded)).scores())
     whole = {name for name in found if not re.match(r'(EPE|Fl)_(?!per_pair)', name)}
     assert whole == names_of(0)
     assert {name[len('EPE_'):] for name in found if name.startswith('EPE_')} - {'per_pair'} == names_of(1)

@@ -36,7 +36,8 @@ def test_rows_and_columns_become_x_and_y_of_the_size_asked_for(tmp_path):
     ([entry('00000', [[1, 2], [3]], [1, 1])], 'entry 0 .*ValueError'),
     ([entry('00003', [[1, 2, 3]], [1])], r'entry 0 \(00003\) .*\(1, 3\) and \(1,\)'),
     ([entry('00003', [[1, 2]], [1, 0])], r'entry 0 \(00003\) .*\(1, 2\) and \(2,\)'),
-    ([entry('00003', [[1, 2]], [1]), entry('00004', [[1, 2]] * 2, [1, 1])], r'entry 1 \(00004\) has 2 joints where the first has 1'),
+    ([entry('00003', [[1, 2]], [1]), entry('00004', [[1, 2]] * 2, [1, 1])],
+     r'entry 1 \(00004\) has 2 joints where the first has 1'),
 ])
 def test_a_file_that_holds_something_else_is_named_with_the_entry(tmp_path, entries, story):
     with pytest.raises(InputError, match=f'cows.json: .*{story}'):

@@ -38,7 +38,8 @@ def test_a_pfm_file_starts_with_its_last_row_and_says_its_byte_order(tmp_path: P
     rows = [6., 7., 0., 8., 9., 0.], [1., 2., 0., 3., 4., 0.]  # below, above
     wanted = [[[1, 2], [3, 4]], [[6, 7], [8, 9]]]
     for scale, order in (('-1.0', '<'), ('1', '>')):
-        (tmp_path / 'hand.pfm').write_bytes(f'PF\n2 2\n{scale}\n'.encode() + struct.pack(f'{order}12f', *rows[0], *rows[1]))
+        (tmp_path / 'hand.pfm').write_bytes(f'PF\n2 2\n{scale}\n'.encode()
+                                            + struct.pack(f'{order}12f', *rows[0], *rows[1]))
         assert read_flow(tmp_path / 'hand.pfm')[0].tolist() == wanted
     write_flow(tmp_path / 'ours.pfm', np.float32(wanted))
     assert (tmp_path / 'ours.pfm').read_bytes() == b'PF\n2 2\n-1.0\n' + struct.pack('<12f', *rows[0], *rows[1])
@@ -92,7 +93,8 @@ def test_mmflow_reads_our_kitti_file_and_our_flo_file(tmp_path: Path) -> None:
         write_flow(tmp_path / 'a.png', flow, valid)
         loaded = loader(dict(flow_fw_path=str(tmp_path / 'a.png')))
     ours, _ = read_flow(tmp_path / 'a.png')
-    for theirs, their_valid in ((loaded['gt_flow_fw'], loaded['gt_valid_fw']), read_flow_kitti(str(tmp_path / 'a.png'))):
+    for theirs, their_valid in ((loaded['gt_flow_fw'], loaded['gt_valid_fw']),
+                                read_flow_kitti(str(tmp_path / 'a.png'))):
         assert np.array_equal(np.asarray(their_valid) > 0, valid)
         assert np.array_equal(theirs[valid], ours[valid])
         assert np.abs(theirs - flow)[valid].max() <= 1 / 128
@@ -160,11 +162,13 @@ def test_flo5_without_h5py_says_what_to_install(tmp_path: Path, monkeypatch: pyt
     ('a.pfm', b'PF\n2 2\nx\n' + bytes(48), r"scale is b'x'"),
     ('a.pfm', b'PF\n2 2\n-1\n' + bytes(47), r'47 of 48 bytes'),
     ('a.png', encode_kitti(random_flow())[:-9], r'a\.png: .*truncated'),
-    ('a.png', cv2.imencode('.png', np.zeros((4, 4, 3), np.uint8))[1].tobytes(), r'16 bits, this one is \(4, 4, 3\) uint8'),
+    ('a.png', cv2.imencode('.png', np.zeros((4, 4, 3), np.uint8))[1].tobytes(),
+     r'16 bits, this one is \(4, 4, 3\) uint8'),
     ('a.png', b'no picture', r'a\.png: .*unknown format'),
     ('a.flo', b'', r'a\.flo: the file is empty'),
 ])
-def test_a_damaged_flow_file_is_refused_by_name_and_reason(tmp_path: Path, name: str, data: bytes, message: str) -> None:
+def test_a_damaged_flow_file_is_refused_by_name_and_reason(tmp_path: Path, name: str, data: bytes,
+                                                           message: str) -> None:
     (tmp_path / name).write_bytes(data)
     with pytest.raises(InputError, match=message):
         read_flow(tmp_path / name)
@@ -181,7 +185,8 @@ def test_a_missing_file_and_an_unknown_suffix_are_named(tmp_path: Path) -> None:
     (np.zeros((2, 4, 5)), None, r'\(H, W, 2\), got \(2, 4, 5\)'),
     (np.zeros((4, 5, 2)), np.ones((5, 4)), r'valid must be \(4, 5\).*got \(5, 4\)'),
 ])
-def test_a_flow_of_another_shape_is_not_written(tmp_path: Path, flow: np.ndarray, valid: np.ndarray, message: str) -> None:
+def test_a_flow_of_another_shape_is_not_written(tmp_path: Path, flow: np.ndarray, valid: np.ndarray,
+                                                message: str) -> None:
     for suffix in ('.flo', '.png', '.pfm'):
         with pytest.raises(ValueError, match=message):
             write_flow(tmp_path / f'a{suffix}', flow, valid)

@@ -61,7 +61,8 @@ def test_the_digest_sees_pixels_names_and_order_but_not_the_place(tmp_path: Path
     one = write_frames(tmp_path / 'one', 'a.png', 'b.png')
     digests = [open_frames(folder).digest() for folder in (
         one, write_frames(tmp_path / 'moved', 'a.png', 'b.png'), write_frames(tmp_path / 'renamed', 'a.png', 'c.png'),
-        write_frames(tmp_path / 'swapped', 'b.png', 'a.png'), write_frames(tmp_path / 'more', 'a.png', 'b.png', 'c.png'))]
+        write_frames(tmp_path / 'swapped', 'b.png', 'a.png'),
+        write_frames(tmp_path / 'more', 'a.png', 'b.png', 'c.png'))]
     assert digests[0] == digests[1] and len(set(digests)) == 4 and all(len(digest) == 16 for digest in digests)
 
 

@@ -180,7 +180,8 @@ def test_a_cut_video_is_refused_with_the_number_of_frames_left(clip: Path, tmp_p
     path.write_bytes(data[:int(share * len(data))])
     left = len(decode(path))
     assert (left > 0) == (clip.suffix == '.avi')  # an mp4 keeps its index at the end
-    with pytest.raises(InputError, match=rf'cut\{clip.suffix}: the video cannot be used \(truncated: .*\), {left} frames '
+    with pytest.raises(InputError,
+                       match=rf'cut\{clip.suffix}: the video cannot be used \(truncated: .*\), {left} frames '
                        'can be decoded;'):
         open_frames(path)
 

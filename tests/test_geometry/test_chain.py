@@ -100,7 +100,8 @@ def test_each_way_out_of_the_frame_leaves_nothing_to_compare(flow_12, flow_23, f
 
 
 def test_motion_to_a_frame_that_does_not_exist_is_compared_nowhere():
-    for flows in ((constant(1, 0), constant(NAN, NAN), constant(2, 0)), (constant(1, 0), constant(1, 0), constant(NAN, NAN))):
+    for flows in ((constant(1, 0), constant(NAN, NAN), constant(2, 0)),
+                  (constant(1, 0), constant(1, 0), constant(NAN, NAN))):
         error, where = composite_error(*flows)
         assert not where.any() and torch.isinf(error).all()
 
@@ -176,7 +177,8 @@ def test_claims_are_those_of_a_loop_over_pixels_and_the_flow_stays_as_it_is():
 
 def test_a_chain_of_affine_steps_is_their_product_and_backwards_that_of_their_inverses_in_mirrored_order():
     """Turns, a stretch and shifts, which do not commute; bilinear reading of what is linear is exact."""
-    steps = [([[.96, -.28], [.28, .96]], (1., -.5)), ([[1.05, 0.], [0., .95]], (0., 0.)), ([[1., 0.], [0., 1.]], (2.5, 1.25))]
+    steps = [([[.96, -.28], [.28, .96]], (1., -.5)), ([[1.05, 0.], [0., .95]], (0., 0.)),
+             ([[1., 0.], [0., 1.]], (2.5, 1.25))]
     whole = (torch.eye(2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64))
     for matrix, shift in steps:
         m, b = torch.tensor(matrix, dtype=torch.float64), torch.tensor(shift, dtype=torch.float64)
@@ -186,7 +188,8 @@ def test_a_chain_of_affine_steps_is_their_product_and_backwards_that_of_their_in
     wanted = affine(whole[0].tolist(), whole[1].tolist())
     assert .5 < inside.double().mean() < 1
     assert (found - wanted).abs().masked_fill(~inside, 0.).max() < 1e-9
-    inverses = [(torch.linalg.inv(torch.tensor(m, dtype=torch.float64)), torch.tensor(b, dtype=torch.float64)) for m, b in steps]
+    inverses = [(torch.linalg.inv(torch.tensor(m, dtype=torch.float64)), torch.tensor(b, dtype=torch.float64))
+                for m, b in steps]
     back = [affine(m.tolist(), (-m @ b).tolist()) for m, b in reversed(inverses)]
     found, inside = compose_all(back)
     m = torch.linalg.inv(whole[0])
@@ -206,9 +209,11 @@ def test_the_error_of_a_chain_is_that_of_its_worst_step_where_the_chain_passes()
     flows, back = [constant(3, 0), constant(0, 2)], [constant(-3, 0), constant(0, -2)]
     assert chain_error(flows, back)[0, 0, :5, :6].max() < 1e-5
     back[1] = back[1].clone()
-    back[1][0, 0, 3, 5] = 4.  # read by the second step where it lands: row 3 is row 1 before it, column 5 is column 2 before the first
+    # read by the second step where it lands: row 3 is row 1 before it, column 5 is column 2 before the first
+    back[1][0, 0, 3, 5] = 4.
     error = chain_error(flows, back)[0, 0, :5, :6]
     assert error[1, 2] == pytest.approx(4) and error.sum() == pytest.approx(4, abs=1e-4)
     back[0] = constant(-3, 6)
     assert chain_error(flows, back)[0, 0, 1, 2] == pytest.approx(6)
-    assert chain_error([constant(20, 0)], [constant(0, 0)]).max() == 7 + 9  # it leaves the frame: no more than its sides
+    # it leaves the frame: no more than its sides
+    assert chain_error([constant(20, 0)], [constant(0, 0)]).max() == 7 + 9

@@ -27,7 +27,9 @@ def libjpeg(picture, quality):
 
 @pytest.mark.parametrize('quality', [30, 50, 75, 90])
 def test_what_is_left_is_what_libjpeg_leaves(picture, quality):
-    """All but exactly of a grey picture; how colours are made smaller and greater again is not written down anywhere."""
+    """All but exactly of a grey picture;
+    how colours are made smaller and greater again is not written down anywhere.
+    """
     grey = np.repeat(picture.mean(axis=2, keepdims=True).round().astype(np.uint8), 3, axis=2)
     for one, near in ((grey, 0.25), (picture, 1.5)):
         ours, theirs = 255 * jpeg_loss(tensor(one)[None], quality)[0], 255 * tensor(libjpeg(one, quality))
@@ -54,7 +56,8 @@ def test_what_was_not_compressed_or_lost_its_blocks_has_no_quality(picture):
 
 
 def test_a_lower_quality_changes_more_and_a_flat_picture_keeps_its_colour(picture):
-    change = [float((jpeg_loss(tensor(picture)[None], quality)[0] - tensor(picture)).abs().mean()) for quality in (30, 60, 95)]
+    change = [float((jpeg_loss(tensor(picture)[None], quality)[0] - tensor(picture)).abs().mean())
+              for quality in (30, 60, 95)]
     assert change[0] > change[1] > change[2] > 0
     flat = torch.tensor([0.8, 0.2, 0.1]).view(1, 3, 1, 1).expand(2, 3, 33, 47)
     assert jpeg_loss(flat, 90).shape == flat.shape and (jpeg_loss(flat, 90) - flat).abs().max() < 4 / 255

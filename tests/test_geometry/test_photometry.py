@@ -18,7 +18,8 @@ def color(*rgb):
 # 0.5 -> Y = ((0.5 + 0.055) / 1.055)^2.4 = 0.21404, L = 116 Y^(1/3) - 16; 0.02 -> L = 903.3 * 0.02 / 12.92
 @pytest.mark.parametrize('rgb, wanted', [
     ((1, 1, 1), (100, 0, 0)), ((0, 0, 0), (0, 0, 0)), ((.5, .5, .5), (53.389, 0, 0)), ((.02, .02, .02), (1.3983, 0, 0)),
-    ((1, 0, 0), (53.241, 80.092, 67.203)), ((0, 1, 0), (87.735, -86.183, 83.179)), ((0, 0, 1), (32.297, 79.188, -107.860)),
+    ((1, 0, 0), (53.241, 80.092, 67.203)), ((0, 1, 0), (87.735, -86.183, 83.179)),
+    ((0, 0, 1), (32.297, 79.188, -107.860)),
 ])
 def test_lab_of_known_colours(rgb, wanted):
     assert lab(color(*rgb)).flatten().tolist() == pytest.approx(wanted, abs=2e-3)
@@ -64,7 +65,8 @@ def brute_force_census(one, two, radius, tie):
             for v in range(max(y - radius, 0), min(y + radius + 1, height)):
                 for u in range(max(x - radius, 0), min(x + radius + 1, width)):
                     if (u, v) != (x, y):
-                        orders = [np.sign(d) * (abs(d) > tie / 255) for d in (f[:, v, u] - f[:, y, x] for f in (one, two))]
+                        orders = [np.sign(d) * (abs(d) > tie / 255)
+                                  for d in (f[:, v, u] - f[:, y, x] for f in (one, two))]
                         wrong, count = wrong + np.mean(orders[0] != orders[1]), count + 1
             found[y, x] = wrong / count
     return found
@@ -74,7 +76,8 @@ def brute_force_census(one, two, radius, tie):
 def test_census_is_the_share_of_comparisons_that_turn_out_differently(radius, tie):
     one, two = (torch.randint(0, 9, (1, 3, 7, 8)).float() * 10 / 255 for _ in range(2))
     found = census_residual(one, two, torch.zeros(1, 2, 7, 8), radius, tie)
-    np.testing.assert_allclose(found[0, 0].numpy(), brute_force_census(one[0].numpy(), two[0].numpy(), radius, tie), atol=1e-6)
+    np.testing.assert_allclose(found[0, 0].numpy(), brute_force_census(one[0].numpy(), two[0].numpy(), radius, tie),
+                               atol=1e-6)
     assert .2 < float(found.mean()) < .8
 
 
@@ -138,7 +141,8 @@ def test_a_large_frame_has_the_exposure_of_a_part_of_its_pixels():
 def test_each_pair_of_a_batch_has_its_own_exposure():
     frames = torch.rand(2, 3, 12, 12) * .5
     lit = frames * torch.tensor([1.5, .8]).view(2, 1, 1, 1)
-    torch.testing.assert_close(match_exposure(frames, lit, torch.ones(2, 1, 12, 12, dtype=torch.bool)), frames, rtol=0, atol=1e-5)
+    torch.testing.assert_close(match_exposure(frames, lit, torch.ones(2, 1, 12, 12, dtype=torch.bool)), frames, rtol=0,
+                               atol=1e-5)
 
 
 def test_a_frame_of_one_pixel_has_no_texture():

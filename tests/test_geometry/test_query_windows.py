@@ -11,7 +11,8 @@ from mmrefine.geometry import query_grid, query_windows
 def test_a_window_reaches_as_far_as_that_of_the_reference(side, low, high):
     queries, owners = query_windows(torch.tensor([[60., 50.]]), side, (100, 120))
     assert len(queries) == side**2 and len(queries.unique(dim=0)) == side**2 and not owners.any()
-    assert queries.min(0).values.tolist() == [60 - low, 50 - low] and queries.max(0).values.tolist() == [60 + high, 50 + high]
+    assert (queries.min(0).values.tolist() == [60 - low, 50 - low]
+            and queries.max(0).values.tolist() == [60 + high, 50 + high])
 
 
 def test_shared_pixels_are_asked_once_for_the_nearest_point():
@@ -29,7 +30,7 @@ def test_nothing_outside_the_frame_or_on_its_border_is_asked():
     assert len(queries) == 4 * 4 + 5 * 5
     inner, _ = query_windows(torch.tensor([[0., 0.], [39., 29.]]), 8, (30, 40), border=2)
     assert {tuple(query) for query in inner.tolist()} == {
-        tuple(query) for query in queries.tolist() if 2 <= query[0] < 38 and 2 <= query[1] < 28}  # yapf: disable
+        tuple(query) for query in queries.tolist() if 2 <= query[0] < 38 and 2 <= query[1] < 28}
     assert query_windows(torch.zeros(0, 2), 8, (30, 40))[0].shape == (0, 2)
 
 

@@ -17,7 +17,8 @@ GRID = pixel_grid(40, 60, torch.zeros((), dtype=torch.float64))
 def waves(height=64, width=96):
     """A smooth picture ``(3, H, W)`` in [0, 1]."""
     x, y = pixel_grid(height, width, torch.zeros(()))[0]
-    return 0.5 + 0.2 * torch.stack([torch.sin(x / 5) + torch.cos(y / 7), torch.sin((x + y) / 9), torch.cos(x / 11 - y / 6)])
+    return 0.5 + 0.2 * torch.stack([torch.sin(x / 5) + torch.cos(y / 7), torch.sin((x + y) / 9),
+                                    torch.cos(x / 11 - y / 6)])
 
 
 def test_a_quarter_turn_takes_right_to_down_about_the_centre():
@@ -35,7 +36,8 @@ def test_there_and_back_is_nowhere():
 
 def test_an_ellipse_covers_its_axes_ends_and_nothing_beyond():
     region = Ellipse((20., 10.), (8., 3.), math.pi / 6)
-    along, across = np.array([math.cos(math.pi / 6), math.sin(math.pi / 6)]), np.array([-math.sin(math.pi / 6), math.cos(math.pi / 6)])
+    along = np.array([math.cos(math.pi / 6), math.sin(math.pi / 6)])
+    across = np.array([-math.sin(math.pi / 6), math.cos(math.pi / 6)])
     for direction, axis in ((along, 8.), (across, 3.)):
         for side in (-1, 1):
             points = [np.array([20., 10.]) + side * far * axis * direction for far in (0.999, 1.001)]
@@ -58,7 +60,8 @@ def test_a_drawn_similarity_has_the_drawn_length_and_stays_within_turn_and_zoom(
     assert all(math.hypot(*way.shift) == pytest.approx(5.) for way in drawn)
     angles, zooms = [math.degrees(way.angle) for way in drawn], [math.log2(way.scale) for way in drawn]
     assert 9 < max(angles) <= 10 and -10 <= min(angles) < -9 and 0.45 < max(zooms) <= 0.5 and -0.5 <= min(zooms) < -0.45
-    assert {(way.shift[0] > 0, way.shift[1] > 0) for way in drawn} == {(a, b) for a in (True, False) for b in (True, False)}
+    assert {(way.shift[0] > 0, way.shift[1] > 0)
+            for way in drawn} == {(a, b) for a in (True, False) for b in (True, False)}
 
 
 def test_pieced_motion_is_a_translation_without_turn_zoom_bend_and_pieces_but_has_edges_with_pieces():
@@ -70,7 +73,8 @@ def test_pieced_motion_is_a_translation_without_turn_zoom_bend_and_pieces_but_ha
         assert (flat - flat[..., :1, :1]).abs().max() < 1e-4
         lengths.append(float(flat[0, :, 0, 0].norm()))
     assert max(lengths) <= 8 + 1e-4 and np.mean(lengths) == pytest.approx(4, abs=0.5)  # evenly spread over [0, 8]
-    steep = [pieced_motion(np.random.default_rng(3), 64, 96, 10., 6., 0.1, pieces).diff(dim=-1).abs().max() for pieces in ((3, 3), (0, 0))]
+    steep = [pieced_motion(np.random.default_rng(3), 64, 96, 10., 6., 0.1, pieces).diff(dim=-1).abs().max()
+             for pieces in ((3, 3), (0, 0))]
     assert steep[0] > 2 > 1 > steep[1]
 
 
@@ -109,7 +113,8 @@ def test_a_patch_hides_exactly_what_it_passes_over():
 def test_of_two_patches_that_meet_the_later_one_is_on_top():
     still = Similarity((0., 0.), 0., 1., (0., 0.))
     right = Similarity((30., 32.), 0., 1., (20., 0.))
-    stands, comes = Patch(Ellipse((50., 32.), (6., 6.), 0.), still, (5., 5.)), Patch(Ellipse((30., 32.), (6., 6.), 0.), right, (0., 0.))
+    stands = Patch(Ellipse((50., 32.), (6., 6.), 0.), still, (5., 5.))
+    comes = Patch(Ellipse((30., 32.), (6., 6.), 0.), right, (0., 0.))
     for patches, seen in (([stands, comes], (True, False)), ([comes, stands], (False, True))):
         made = known_warp(waves(), torch.zeros(1, 2, 64, 96), patches)
         assert (bool(made.visible[0, 0, 32, 30]), bool(made.visible[0, 0, 32, 50])) == seen
@@ -117,9 +122,11 @@ def test_of_two_patches_that_meet_the_later_one_is_on_top():
 
 def test_what_leaves_the_frame_is_not_visible_and_the_same_numbers_give_the_same_pair():
     made = known_warp(waves(), torch.full((1, 2, 64, 96), 10.), [])
-    assert made.visible[0, 0, :54, :86].all() and not made.visible[0, 0, 54:].any() and not made.visible[0, 0, :, 86:].any()
+    assert (made.visible[0, 0, :54, :86].all() and not made.visible[0, 0, 54:].any()
+            and not made.visible[0, 0, :, 86:].any())
     one, other, third = (random_warp(np.random.default_rng(s), waves(), lambda: 3., lambda: 6.) for s in (1, 1, 2))
-    assert torch.equal(one.frames1, other.frames1) and torch.equal(one.flow, other.flow) and not torch.equal(one.flow, third.flow)
+    assert (torch.equal(one.frames1, other.frames1) and torch.equal(one.flow, other.flow)
+            and not torch.equal(one.flow, third.flow))
 
 
 def test_a_frame_without_room_is_refused():

@@ -27,7 +27,7 @@ def teacher_of(name):
     return FrozenTeacher(FlowRefiner(estimator=Config.fromfile(stock_config_root() / '_base_/models/pwcnet.py').model))
 
 
-def test_the_statistics_say_which_look_made_the_label_of_each_direction():
+def test_the_statistics_say_which_pass_made_the_label_of_each_direction():
     frames = rendered()
     labeler, teacher = FlowLabeler(view=dict(VIEW, warm_start=True), directions='both'), teacher_of('raft')
     labels = labeler.label_pairs(teacher, PairBatch(frames[:-1], frames[1:]))
@@ -41,21 +41,25 @@ def test_the_statistics_say_which_look_made_the_label_of_each_direction():
         # where a pixel just leaves the frame, the last bit decides whether it is compared
         assert (back.forward.flow - pair.backward.flow).abs().mean() < 1e-3
     again = labeler.label_pairs(teacher, PairBatch(frames[:-1], frames[1:]))
-    assert all(torch.equal(one.forward.flow, two.forward.flow) and one.stats == two.stats for one, two in zip(labels, again))
+    assert all(
+        torch.equal(one.forward.flow, two.forward.flow) and one.stats == two.stats for one, two in zip(labels, again))
 
 
-def test_a_pyramid_that_takes_no_start_gets_plain_looks_and_a_mirrored_one():
+def test_a_pyramid_that_takes_no_start_gets_plain_passes_and_a_mirrored_one():
     frames = rendered(2)
     teacher = teacher_of('pwcnet')
     assert not teacher.accepts_flow_init
-    label, = FlowLabeler(view=dict(VIEW, flip=True, warm_start=True)).label_pairs(teacher, PairBatch(frames[:1], frames[1:]))
+    label, = FlowLabeler(view=dict(VIEW, flip=True, warm_start=True)).label_pairs(teacher,
+                                                                                  PairBatch(frames[:1], frames[1:]))
     shares = {key: value for key, value in label.stats.items() if key.startswith('from_')}
-    assert list(shares) == ['from_1x', 'from_2x', 'from_2x_flipped'] and sum(shares.values()) == pytest.approx(1, abs=1e-5)
+    assert list(shares) == ['from_1x', 'from_2x', 'from_2x_flipped'] and sum(shares.values()) == pytest.approx(1,
+                                                                                                               abs=1e-5)
 
 
 def test_labels_of_a_view_that_keeps_no_record_have_no_shares():
     frames = rendered(2)
-    labels = FlowLabeler(view=dict(type='CascadeView', scales=(1., ))).label_pairs(teacher_of('raft'), PairBatch(frames[:1], frames[1:]))
+    labels = FlowLabeler(view=dict(type='CascadeView', scales=(1., ))).label_pairs(teacher_of('raft'),
+                                                                                   PairBatch(frames[:1], frames[1:]))
     assert not [key for key in labels[0].stats if key.startswith('from_')]
 
 
@@ -71,5 +75,5 @@ def test_each_pair_of_a_batch_gets_what_it_gets_alone():
 
 def test_all_that_decides_is_in_the_description():
     view = FlowLabeler(view=VIEW).describe()['view']
-    assert view == dict(type='ArbitratedView', scales=[1., 2.], flip=False, warm_start=False, trust=3., picture=30.,
-                        radius=4.)  # yapf: disable
+    weights = dict(trust=3., picture=30., radius=4.)
+    assert view == dict(type='ArbitratedView', scales=[1., 2.], flip=False, warm_start=False, **weights)

@@ -45,12 +45,14 @@ def epe(flow, truth):
     return float((flow - truth).norm(dim=1).mean())
 
 
-INNER = (slice(None), slice(None), slice(18, 30), slice(25, 39))  # of the planted patch, less than the window away from its middle
+INNER = (slice(None), slice(None), slice(18, 30), slice(
+    25, 39))  # of the planted patch, less than the window away from its middle
 
 
 def test_the_median_minimises_the_weighted_sum_of_distances():
     points = torch.randn(4, 1, 2, 3, 5, generator=torch.Generator().manual_seed(0))
-    weights = torch.rand(4, 1, 1, 3, 5, generator=torch.Generator().manual_seed(1)) * torch.tensor([1., 1., 1., .2]).view(4, 1, 1, 1, 1)
+    weights = torch.rand(4, 1, 1, 3, 5, generator=torch.Generator().manual_seed(1)) * torch.tensor(
+        [1., 1., 1., .2]).view(4, 1, 1, 1, 1)
     found, shares = geometric_median(points, weights, 1e-3, steps=200)
 
     def cost(at):
@@ -101,7 +103,9 @@ def test_where_the_picture_tells_nothing_it_changes_nothing():
     truth = world()[2]
     flat = torch.full((2, 3, *SIZE), .5)
     looks = [noisy(truth, .1, 1), noisy(truth, .1, 2), planted(truth)]
-    assert torch.equal(settle(looks, frames=(flat, flat, truth))[0], settle(looks, frames=(flat, flat, truth), picture=0.)[0])
+    assert torch.equal(
+        settle(looks, frames=(flat, flat, truth))[0],
+        settle(looks, frames=(flat, flat, truth), picture=0.)[0])
 
 
 def test_a_pixel_that_leaves_the_frame_with_one_look_has_no_say():
@@ -113,7 +117,8 @@ def test_a_pixel_that_leaves_the_frame_with_one_look_has_no_say():
     beyond = (..., slice(None), slice(36, None))
     one, two = (settle(looks, trust=0., picture=picture, radius=3)[1] for picture in (0., 60.))
     torch.testing.assert_close(one[beyond], two[beyond])
-    assert not torch.allclose(*(settle(looks[:2], trust=0., picture=picture, radius=3)[1][beyond] for picture in (0., 60.)))
+    assert not torch.allclose(*(settle(looks[:2], trust=0., picture=picture, radius=3)[1][beyond]
+                                for picture in (0., 60.)))
 
 
 def test_a_wild_look_hardly_counts_anywhere_also_where_it_is_right():

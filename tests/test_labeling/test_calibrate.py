@@ -37,12 +37,14 @@ def noisy_frames(count=2, height=HEIGHT, width=WIDTH):
 
 
 def planted(height=HEIGHT, width=WIDTH):
-    """Errors in px that grow from 0 to 3 from top to bottom, so that a share ``t / 3`` of the pixels has one below ``t``."""
+    """Errors in px that grow from 0 to 3 from top to bottom, so that a share ``t / 3`` of the pixels has one below
+    ``t``."""
     return (3 * (torch.arange(height) + 0.5) / height).view(1, height, 1).expand(1, height, width)
 
 
 class Planted:
-    """Says that all moves by SHIFT px to the right, forward too far by ``errors``; ``hides`` are errors that the way back takes back."""
+    """Says that all moves by SHIFT px to the right, forward too far by ``errors``; ``hides`` are errors that the way
+    back takes back."""
     accepts_flow_init = False
 
     def __init__(self, errors=None, hides=None):
@@ -84,15 +86,18 @@ def test_of_errors_spread_evenly_those_below_one_over_the_precision_are_kept(tra
     best = max(value for value in [*CycleFilter.threshold.values(16), 0.1] if value < 1 / precision)
     assert found.reached and found.thresholds['filters.0.beta'] == best
     kept = np.minimum(best / 3, 1)
-    assert found.coverage == pytest.approx(kept, abs=0.03) and found.precision == pytest.approx(min(1, 1 / best), abs=0.03)
+    assert found.coverage == pytest.approx(kept, abs=0.03) and found.precision == pytest.approx(min(1, 1 / best),
+                                                                                                abs=0.03)
     assert found.chosen_precision >= precision and found.apply(labeler(CYCLE))['filters'][0]['beta'] == best
 
 
-def test_every_row_of_the_table_is_what_a_labeler_with_these_thresholds_keeps_by_the_definition_of_label_quality(translation):
+def test_every_row_of_the_table_is_what_a_labeler_with_these_thresholds_keeps_by_the_definition_of_label_quality(
+        translation):
     """Two filters that see different errors, each setting labelled anew and compared with the truth."""
     hides = torch.zeros(1, HEIGHT, WIDTH)
     hides[:, :20] = 5.  # wrong, and the way back agrees: only colour tells
-    teacher, config, pairs = Planted(planted() / 2, hides), labeler(CYCLE, COLOR, dict(type='InFrameFilter')), noisy_frames()
+    teacher, config, pairs = Planted(planted() / 2, hides), labeler(CYCLE, COLOR,
+                                                                    dict(type='InFrameFilter')), noisy_frames()
     found = calibrate(teacher, config, pairs, warps=1, relative=0.)
     look = VideoProfile.of([_context(teacher, *pair) for pair in pairs])
     assert len(found.table) == 17 * 17
@@ -101,8 +106,10 @@ def test_every_row_of_the_table_is_what_a_labeler_with_these_thresholds_keeps_by
         for number, names in ((0, ('chosen_precision', 'chosen_coverage')), (1, ('precision', 'coverage'))):
             made = look.warp(np.random.default_rng((0, number, 0)), pairs[number][0], 1.5)
             label = part.label_pairs(teacher, PairBatch(made.frames1, made.frames2))[0].forward
-            truth = quality_record([('a', tally_truth(label, made.flow[0], torch.ones(HEIGHT, WIDTH, dtype=torch.bool)))])['truth']
-            kept = part.label_pairs(teacher, PairBatch(*(frame[None] for frame in pairs[number])))[0].forward.weight.mean()
+            truth = quality_record([('a', tally_truth(label, made.flow[0], torch.ones(HEIGHT, WIDTH,
+                                                                                      dtype=torch.bool)))])['truth']
+            kept = part.label_pairs(teacher,
+                                    PairBatch(*(frame[None] for frame in pairs[number])))[0].forward.weight.mean()
             assert [row[name] for name in names] == pytest.approx([truth['precision'], float(kept)], abs=1e-5)
 
 
@@ -133,7 +140,9 @@ def test_who_asks_for_more_precision_never_keeps_more(translation):
     errors = torch.rand(1, HEIGHT, WIDTH) * 2.5
     hides = (torch.rand(1, HEIGHT, WIDTH) < 0.1) * 4.
     targets = (0.1, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999)
-    found = [calibrate(Planted(errors, hides), labeler(CYCLE, COLOR), noisy_frames(), precision=p, warps=1) for p in targets]
+    found = [
+        calibrate(Planted(errors, hides), labeler(CYCLE, COLOR), noisy_frames(), precision=p, warps=1) for p in targets
+    ]
     kept = [one.chosen_coverage for one in found]
     assert all(more >= less for more, less in zip(kept, kept[1:])) and kept[0] > kept[-1]
     assert [one.reached for one in found] == sorted((one.reached for one in found), reverse=True) and found[0].reached
@@ -148,13 +157,17 @@ def test_a_promise_that_no_threshold_keeps_is_named_and_the_most_precise_ones_ar
     rows = [row for row in found.table if row['chosen_precision'] is not None]
     assert not found.reached and found.chosen_precision == max(row['chosen_precision'] for row in rows)
     assert found.chosen_precision == pytest.approx(10 / 12, abs=0.01)
-    assert 'precision 90.0% is out of reach: the most precise thresholds have 83.3% on' in found.note and 'ask for less' in found.note
+    assert 'precision 90.0% is out of reach: the most precise thresholds have 83.3% on' in found.note
+    assert 'ask for less' in found.note
 
 
 def test_the_error_of_a_fast_motion_is_measured_by_its_length(translation):
     """3 px of motion: an error of 1.4 px is wrong by the pixel, and right by a tolerance of half of it."""
     config, teacher = labeler(CYCLE), Planted(torch.full((1, HEIGHT, WIDTH), 1.4))
-    shares = [calibrate(teacher, config, noisy_frames(), relative=relative, precision=0.5).precision for relative in (0.4, 0.5)]
+    shares = [
+        calibrate(teacher, config, noisy_frames(), relative=relative, precision=0.5).precision
+        for relative in (0.4, 0.5)
+    ]
     assert shares == [0., 1.]
 
 
@@ -171,7 +184,8 @@ def test_the_warps_move_and_change_as_the_video_does_in_the_eyes_of_the_teacher(
     assert all(torch.equal((255 * warp.frames2).round() / 255, warp.frames2) for warp in warps)
     speeds = [float(warp.flow.norm(dim=1).median()) for warp in warps]
     assert 2 < np.mean(speeds) < 5 and max(speeds) < 9
-    paced = [[look.warp(np.random.default_rng(seed), one, pace).flow.norm(dim=1).median() for seed in range(20)] for pace in (0., 3.)]
+    paced = [[look.warp(np.random.default_rng(seed), one, pace).flow.norm(dim=1).median() for seed in range(20)]
+             for pace in (0., 3.)]
     # 0.5 and 2 times as fast on the mean
     assert [np.mean(found) / np.mean(speeds) for found in paced] == pytest.approx([0.5, 2], rel=0.2)
 
@@ -198,7 +212,8 @@ def test_the_warps_leave_as_much_unexplained_as_the_video_with_noise_that_does_n
 
 
 def test_what_comes_back_badly_counts_as_often_as_on_the_video(translation):
-    """On the video 60 % of the rows come back late and are wrong, on the warps 20 %: what is right is the share of the video."""
+    """On the video 60 % of the rows come back late and are wrong, on the warps 20 %: what is right is the share of the
+    video."""
 
     class Worse(Planted):
 
@@ -227,7 +242,8 @@ def test_it_reads_back_from_json_and_says_what_to_set(translation):
     assert Calibration.from_dict(json.loads(json.dumps(found.to_dict()))) == found
     beta, alpha = found.thresholds['filters.0.beta'], found.thresholds['filters.0.alpha']
     assert alpha == pytest.approx(beta * 0.002 / 0.1, rel=5e-3)  # the ratio that the user had
-    assert found.options('labeler').startswith(f'labeler.filters.0.beta={beta:g} labeler.filters.0.alpha={alpha:g} labeler.filters.1.tol')
+    assert found.options('labeler').startswith(
+        f'labeler.filters.0.beta={beta:g} labeler.filters.0.alpha={alpha:g} labeler.filters.1.tol')
     lines = found.lines(rows=6)
     assert len(lines) <= 8 and sum(line.startswith('>') for line in lines) == 1 and lines[-1] == found.note
     assert found.before['thresholds'] == {'filters.0.beta': 0.1, 'filters.0.alpha': 0.002, 'filters.1.tolerance': 1.275}
@@ -249,7 +265,10 @@ def test_other_filters_judge_along_and_guards_do_not(translation):
 
     try:
         guard = dict(type='StillPairGuard', least_motion=99.)
-        found = calibrate(Planted(planted()), labeler(guard, CYCLE, dict(type='UpperThird')), noisy_frames(), precision=0.95)
+        found = calibrate(Planted(planted()),
+                          labeler(guard, CYCLE, dict(type='UpperThird')),
+                          noisy_frames(),
+                          precision=0.95)
     finally:
         FILTERS.module_dict.pop('UpperThird')
     assert list(found.thresholds) == ['filters.1.beta', 'filters.1.alpha'] and found.precision == 1
@@ -261,13 +280,15 @@ def test_what_comes_after_the_filters_is_named_as_not_covered(translation):
     assert 'what floor and balance of the labeler' in found.note
 
 
-@pytest.mark.parametrize('name', sorted(name for name, part in FILTERS.module_dict.items() if hasattr(part, 'threshold')))
+@pytest.mark.parametrize('name', sorted(
+    name for name, part in FILTERS.module_dict.items() if hasattr(part, 'threshold')))
 def test_a_filter_keeps_more_from_value_to_value_of_its_threshold(name):
     part = FILTERS.get(name)
     torch.manual_seed(0)
     flow = torch.randn(1, 2, 40, 40)
     frames = torch.rand(1, 3, 40, 40)
-    ctx = PairContext(frames, (frames + 0.05 * torch.randn(1, 3, 40, 40)).clamp(0, 1), flow, -flow + 0.3 * torch.randn(1, 2, 40, 40))
+    ctx = PairContext(frames, (frames + 0.05 * torch.randn(1, 3, 40, 40)).clamp(0, 1), flow,
+                      -flow + 0.3 * torch.randn(1, 2, 40, 40))
     described = FlowLabeler(view=dict(type='CascadeView'), filters=[dict(type=name)]).describe()['filters'][0]
     weights = [part(**part.threshold.settings(value, described))(ctx) for value in part.threshold.values(16)]
     assert all(bool((more >= less).all()) for less, more in zip(weights, weights[1:]))
@@ -275,16 +296,24 @@ def test_a_filter_keeps_more_from_value_to_value_of_its_threshold(name):
 
 
 def test_all_filters_with_a_tolerance_can_be_tuned():
-    names = {name for name, part in FILTERS.module_dict.items() if isinstance(getattr(part, 'threshold', None), Threshold)}
-    assert names == {'CycleFilter', 'SoftCycleFilter', 'ColorFilter', 'LabFilter', 'CensusFilter', 'GainRobustColorFilter', 'TextureFilter'}
-    assert tunable_filters(labeler(dict(type='InFrameFilter'), dict(type='TextureFilter'))) == [(1, TextureFilter.threshold)]
+    names = {
+        name
+        for name, part in FILTERS.module_dict.items() if isinstance(getattr(part, 'threshold', None), Threshold)
+    }
+    assert names == {
+        'CycleFilter', 'SoftCycleFilter', 'ColorFilter', 'LabFilter', 'CensusFilter', 'GainRobustColorFilter',
+        'TextureFilter'
+    }
+    assert tunable_filters(labeler(dict(type='InFrameFilter'),
+                                   dict(type='TextureFilter'))) == [(1, TextureFilter.threshold)]
 
 
 def test_a_threshold_has_equal_ratios_and_takes_what_is_tied_to_it_along():
     threshold = Threshold('least', strictest=8., loosest=0.5, tied=('full', ))
     assert threshold.values(5) == [8., 4., 2., 1., 0.5]
     assert threshold.settings(1., dict(least=2., full=5.)) == dict(least=1., full=2.5)
-    assert threshold.settings(2., dict(least=2., full=4.00001)) == dict(least=2., full=4.00001)  # as it is, to the last digit
+    assert threshold.settings(2., dict(least=2., full=4.00001)) == dict(least=2.,
+                                                                        full=4.00001)  # as it is, to the last digit
     assert threshold.settings(1., dict(least=0., full=4.)) == dict(least=1., full=4.)
 
 
@@ -312,7 +341,9 @@ def test_invalid_values_are_refused_by_key(wrong, story):
 
 
 def test_what_cannot_be_calibrated_is_said_in_a_sentence(translation):
-    with pytest.raises(ConfigError, match='no filter with a threshold to calibrate, got InFrameFilter; add one of CensusFilter, ColorF'):
+    with pytest.raises(
+            ConfigError,
+            match='no filter with a threshold to calibrate, got InFrameFilter; add one of CensusFilter, ColorF'):
         calibrate(Planted(), labeler(dict(type='InFrameFilter')), noisy_frames())
     with pytest.raises(ConfigError, match='no filter with a threshold to calibrate, got none'):
         calibrate(Planted(), labeler(), noisy_frames())
@@ -321,14 +352,16 @@ def test_what_cannot_be_calibrated_is_said_in_a_sentence(translation):
     with pytest.raises(InputError, match='at least 32 px a side, got 96 x 31'):
         calibrate(Planted(), labeler(CYCLE), noisy_frames(2, 31, 96))
     with pytest.raises(NoLabelsError, match='no thresholds keep 1% of the pixels of the video, the loosest 0.00%'):
-        calibrate(Planted(torch.full((1, HEIGHT, WIDTH), 10.)), labeler(CYCLE, dict(type='InFrameFilter')), noisy_frames())
+        calibrate(Planted(torch.full((1, HEIGHT, WIDTH), 10.)), labeler(CYCLE, dict(type='InFrameFilter')),
+                  noisy_frames())
     with pytest.raises(TeacherError, match='nan'):
         calibrate(Planted(torch.full((1, HEIGHT, WIDTH), float('nan'))), labeler(CYCLE), noisy_frames())
 
 
 def test_a_teacher_whose_motion_leaves_the_frame_everywhere_is_named():
     far = Planted(torch.full((1, 64, 96), -500.))
-    assert bool(cycle_error(*far.estimate(torch.zeros(2, 3, 64, 96), torch.zeros(2, 3, 64, 96))[0].chunk(2)).isinf().all())
+    assert bool(
+        cycle_error(*far.estimate(torch.zeros(2, 3, 64, 96), torch.zeros(2, 3, 64, 96))[0].chunk(2)).isinf().all())
     with pytest.raises(NoLabelsError, match='leaves the frame everywhere'):
         calibrate(far, labeler(CYCLE), noisy_frames(2, 64, 96))
 

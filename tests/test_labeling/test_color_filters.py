@@ -58,7 +58,8 @@ def test_census_is_blind_to_every_monotone_change_of_brightness_and_rgb_is_not(c
 
 
 def test_census_drops_a_reversed_order_of_little_contrast_that_rgb_keeps():
-    """A chequer of 120 and 121 levels, then its negative: every pixel changes by 1 level and every unequal comparison flips."""
+    """A chequer of 120 and 121 levels, then its negative: every pixel changes by 1 level and every unequal comparison
+    flips."""
     chequer = (120 + torch.arange(SIZE).view(-1, 1).add(torch.arange(SIZE)) % 2).float().expand(1, 3, SIZE, SIZE) / 255
     ctx = at_rest(chequer, 241 / 255 - chequer)
     assert share(ColorFilter()(ctx)) == 1 and share(CensusFilter()(ctx)) == 0
@@ -85,7 +86,8 @@ def test_census_hands_all_its_settings_to_the_residual():
 
 def test_census_keeps_a_flat_area_as_long_as_it_stays_flat():
     flat = one_color(100, 100, 100)
-    assert share(CensusFilter()(at_rest(flat, flat, fw=(.37, 0)))) == pytest.approx((SIZE - 1) / SIZE)  # one column leaves
+    assert share(CensusFilter()(at_rest(flat, flat, fw=(.37, 0)))) == pytest.approx(
+        (SIZE - 1) / SIZE)  # one column leaves
     assert share(CensusFilter()(at_rest(flat, texture()))) < .05
 
 
@@ -151,7 +153,8 @@ def test_what_leaves_the_frame_is_never_kept_and_what_stays_is_compared_where_it
 
 
 def test_a_pair_of_which_nothing_stays_inside_gets_no_weight_from_any_colour_filter():
-    for filter_ in (LabFilter(200.), CensusFilter(1.), GainRobustColorFilter(255.), GainRobustColorFilter(255., scope='local')):
+    for filter_ in (LabFilter(200.), CensusFilter(1.), GainRobustColorFilter(255.),
+                    GainRobustColorFilter(255., scope='local')):
         assert share(filter_(at_rest(texture(), texture(), fw=(99, 0)))) == 0, filter_
 
 
@@ -162,8 +165,10 @@ def test_a_pair_of_which_nothing_stays_inside_gets_no_weight_from_any_colour_fil
     (lambda: CensusFilter(radius=0), 'CensusFilter.radius must be a whole number, at least 1, got 0'),
     (lambda: CensusFilter(radius=1.5), 'CensusFilter.radius .* got 1.5'),
     (lambda: GainRobustColorFilter(tolerance=-2), 'GainRobustColorFilter.tolerance .* got -2'),
-    (lambda: GainRobustColorFilter(scope='global'), "GainRobustColorFilter.scope must be 'frame' or 'local', got 'global'"),
-    (lambda: GainRobustColorFilter(max_gain=.5), 'GainRobustColorFilter.max_gain must be finite and at least 1, got 0.5'),
+    (lambda: GainRobustColorFilter(scope='global'),
+     "GainRobustColorFilter.scope must be 'frame' or 'local', got 'global'"),
+    (lambda: GainRobustColorFilter(max_gain=.5),
+     'GainRobustColorFilter.max_gain must be finite and at least 1, got 0.5'),
     (lambda: GainRobustColorFilter(max_offset=-3), 'GainRobustColorFilter.max_offset .* got -3'),
     (lambda: GainRobustColorFilter(radius=True), 'GainRobustColorFilter.radius .* got True'),
 ])

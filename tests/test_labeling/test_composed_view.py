@@ -62,7 +62,8 @@ def middles(frames, *numbers):
 
 
 def ask(view, teacher, first, second, between=None, names=None):
-    return view.look(teacher, PairBatch(teacher.frames[first][None], teacher.frames[second][None], None, names, between))
+    return view.look(teacher, PairBatch(teacher.frames[first][None], teacher.frames[second][None], None, names,
+                                        between))
 
 
 def ask_flow(*args):
@@ -82,7 +83,10 @@ def world():
     seen = []
     for first, second in (((0, 1), (1, 2)), ((2, 1), (1, 0))):
         # both steps visible, also for the four pixels that the second is read from
-        visible = [torch.from_numpy((clip.visible_fw if b > a else clip.visible_bw)[min(a, b)]).float() for a, b in (first, second)]
+        visible = [
+            torch.from_numpy((clip.visible_fw if b > a else clip.visible_bw)[min(a, b)]).float()
+            for a, b in (first, second)
+        ]
         layers = [torch.from_numpy(clip.masks[a]).float()[None] for a in (first[0], first[1])]
         flow = motions[first][None]
         same = (backwarp(layers[1][None], flow)[0] - layers[0]).abs() < 1e-3
@@ -95,9 +99,12 @@ def test_of_exact_short_steps_and_a_wrong_long_one_the_label_is_the_true_long_on
     wrong = torch.zeros(2, 64, 96) if direct == 'nothing moves' else noise((64, 96))
     teacher = Knowing(world.frames, {**world.motions, (0, 2): wrong, (2, 0): wrong})
     labeler = FlowLabeler(view=dict(type='ComposedView', radius=4, **PLAIN), directions='both')
-    label, = labeler.label_pairs(teacher, PairBatch(world.frames[0][None], world.frames[2][None], middles=middles(world.frames, 1)))
+    label, = labeler.label_pairs(
+        teacher, PairBatch(world.frames[0][None], world.frames[2][None], middles=middles(world.frames, 1)))
     found = torch.stack([label.forward.flow, label.backward.flow])
-    chains = [compose(*(world.motions[step][None] for step in steps))[0] for steps in (((0, 1), (1, 2)), ((2, 1), (1, 0)))]
+    chains = [
+        compose(*(world.motions[step][None] for step in steps))[0] for steps in (((0, 1), (1, 2)), ((2, 1), (1, 0)))
+    ]
     assert world.seen.float().mean() > .6
     assert (torch.cat(chains) - world.truth).norm(dim=1, keepdim=True)[world.seen].max() < .05
     error = (found - world.truth).norm(dim=1, keepdim=True)[world.seen]
@@ -141,7 +148,8 @@ def test_pairs_of_a_batch_with_and_without_frames_in_between_each_get_what_they_
     teacher = Knowing(frames, shifts([(3, 1), (4, 0), (2, -2)]))
     view, between = ComposedView(**PLAIN), [[NamedFrame(frames[1]), NamedFrame(frames[2])], [], [NamedFrame(frames[2])]]
     first, second = [0, 2, 1], [3, 3, 3]
-    together = view.look(teacher, PairBatch(*(torch.stack([frames[i] for i in ends]) for ends in (first, second)), middles=between))
+    together = view.look(
+        teacher, PairBatch(*(torch.stack([frames[i] for i in ends]) for ends in (first, second)), middles=between))
     for i in range(3):
         alone = ask(view, teacher, first[i], second[i], between[i:i + 1])
         assert torch.equal(alone.both_ways(), together.both_ways()[[i, i + 3]])
@@ -224,11 +232,15 @@ def test_along_a_video_each_step_is_asked_once_and_the_labels_are_those_without_
     remembering, forgetting = (Knowing(frames, shifts(steps), memory=memory) for memory in (object(), None))
     view, found = ComposedView(**PLAIN), []
     for teacher in (remembering, forgetting):
-        flows = [ask_flow(view, teacher, i, i + 2, [[NamedFrame(frames[i + 1], names[i + 1])]], ([names[i]], [names[i + 2]])) for i in range(3)]
+        flows = [
+            ask_flow(view, teacher, i, i + 2, [[NamedFrame(frames[i + 1], names[i + 1])]], ([names[i]], [names[i + 2]]))
+            for i in range(3)
+        ]
         found.append(torch.stack(flows))
         asked = [keys[0] for keys in teacher.asked if keys[0][1] == keys[0][0] + 1]
         # without a memory the teacher might have changed meanwhile
-        assert asked == ([(i, i + 1) for i in range(4)] if teacher is remembering else [(0, 1), (1, 2), (1, 2), (2, 3), (2, 3), (3, 4)])
+        assert asked == ([(i, i + 1) for i in range(4)] if teacher is remembering else [(0, 1), (1, 2), (1, 2), (2, 3),
+                                                                                        (2, 3), (3, 4)])
     assert torch.equal(*found)
     other = Knowing(frames, shifts([(2, 1), (3, 0), (2, -2), (1, 1)]), memory=object())
     flow = ask_flow(view, other, 0, 2, [[NamedFrame(frames[1], names[1])]], ([names[0]], [names[2]]))
@@ -264,15 +276,19 @@ def test_filters_and_a_calibration_work_with_a_view_that_composes():
     label, = FlowLabeler(**{key: value for key, value in labeler.items() if key != 'type'}).label_pairs(
         Still(), PairBatch(frames[0][None], frames[2][None], [frames[3]], middles=middles(frames, 1)))
     assert label.stats['third'] == 1 and label.forward.weight.min() == 1
-    found = calibrate(Still(), dict(labeler, filters=[dict(type='CycleFilter')]), list(zip(frames, frames[1:])), warps=2)
+    found = calibrate(Still(),
+                      dict(labeler, filters=[dict(type='CycleFilter')]),
+                      list(zip(frames, frames[1:])),
+                      warps=2)
     assert np.isfinite(list(found.thresholds.values())).all()
 
 
 def test_all_that_decides_is_in_the_description_and_that_of_other_views_is_what_it_was():
     view = FlowLabeler(view=dict(type='ComposedView', scales=(1., 2.))).describe()['view']
-    assert view == dict(type='ComposedView', scales=[1., 2.], flip=True, warm_start=True, trust=3., picture=30., radius=16., refine=True,
-                        alpha=.2, beta=1.)  # yapf: disable
-    for kind in ('CascadeView', 'ArbitratedView', 'ComposedView'):  # a setting that came later is there only where it is set
+    arbitrated = dict(scales=[1., 2.], flip=True, warm_start=True, trust=3., picture=30., radius=16.)
+    assert view == dict(type='ComposedView', **arbitrated, refine=True, alpha=.2, beta=1.)
+    for kind in ('CascadeView', 'ArbitratedView',
+                 'ComposedView'):  # a setting that came later is there only where it is set
         plain, more, each = (FlowLabeler(view=dict(type=kind, scales=(1., 2.), **iters)).describe()['view']
                              for iters in (dict(), dict(iters=40), dict(iters=(None, 40))))
         assert more == dict(plain, iters=40.) and each == dict(plain, iters=[None, 40.]) and 'iters' not in plain
@@ -282,18 +298,22 @@ def test_all_that_decides_is_in_the_description_and_that_of_other_views_is_what_
 
 
 @pytest.mark.parametrize('settings, message', [
-    (dict(alpha=-.1), 'ComposedView.alpha.*-0.1'), (dict(beta=float('nan')), 'ComposedView.beta.*nan'),
-    (dict(beta=0), 'ComposedView.beta must be finite and above 0, got 0 px'), (dict(scales=(1., 1.)), 'differ from one another'),
+    (dict(alpha=-.1), 'ComposedView.alpha.*-0.1'),
+    (dict(beta=float('nan')), 'ComposedView.beta.*nan'),
+    (dict(beta=0), 'ComposedView.beta must be finite and above 0, got 0 px'),
+    (dict(scales=(1., 1.)), 'differ from one another'),
 ])
 def test_invalid_settings_are_refused_by_value(settings, message):
     with pytest.raises(ConfigError, match=message):
         ComposedView(**settings)
 
 
-@pytest.mark.parametrize('between, found', [
-    ([[], []], r'1 pairs .*\[\[\], \[\]\]'), ([[NamedFrame(torch.zeros(3, 9, 9))]], r'\(3, 40, 56\) each, got \[\[\(3, 9, 9\)\]\]')])
+@pytest.mark.parametrize('between, found',
+                         [([[], []], r'1 pairs .*\[\[\], \[\]\]'),
+                          ([[NamedFrame(torch.zeros(3, 9, 9))]], r'\(3, 40, 56\) each, got \[\[\(3, 9, 9\)\]\]')])
 def test_frames_in_between_of_another_shape_or_number_of_pairs_are_refused(between, found):
     frames = coded(3)
     labeler = FlowLabeler(view=dict(type='ComposedView', **PLAIN))
     with pytest.raises(ValueError, match=found):
-        labeler.label_pairs(Knowing(frames, shifts([(1, 0), (1, 0)])), PairBatch(frames[0][None], frames[2][None], middles=between))
+        labeler.label_pairs(Knowing(frames, shifts([(1, 0), (1, 0)])),
+                            PairBatch(frames[0][None], frames[2][None], middles=between))

@@ -116,12 +116,13 @@ def test_a_pair_without_a_third_frame_is_not_judged_beside_one_that_has_one():
 
 
 def test_what_may_be_hidden_in_the_third_frame_is_not_judged():
-    """A block on columns 2..4 goes 4 px right by the third frame and covers 6..8, where both guesses are off by 3 px, but not alike."""
+    """A block on columns 2..4 goes 4 px right by the third frame and covers 6..8, where both guesses are off by 3 px,
+    but not alike."""
     still = constant(0, 0)
     third1, third2 = still.clone(), still.clone()
     for flow in (third1, third2):
         flow[0, 0, 4:8, 2:5] = 4.
-    third1[0, 1, 4:8, 7] = -3.                                             # what of the covered is guessed to stay there
+    third1[0, 1, 4:8, 7] = -3.  # what of the covered is guessed to stay there
     ctx = context(still, still, third1, third2)
     covered, all_judged = CompositeFilter()(ctx), CompositeFilter(crowd=None)(ctx)
     wanted = torch.ones(12, 14)
@@ -141,7 +142,8 @@ def test_room_above_one_claim_is_for_what_shrinks():
 @pytest.mark.parametrize('build, said', [
     (lambda: CompositeFilter(alpha=-1), 'CompositeFilter.alpha must be finite and not negative, got -1'),
     (lambda: CompositeFilter(beta=NAN), 'CompositeFilter.beta .* got nan'),
-    (lambda: CompositeFilter(beta=0, soft=True), 'CompositeFilter.beta must be finite and above 0, got 0 px with soft=True'),
+    (lambda: CompositeFilter(beta=0, soft=True),
+     'CompositeFilter.beta must be finite and above 0, got 0 px with soft=True'),
     (lambda: CompositeFilter(crowd=.5), 'CompositeFilter.crowd must be finite and at least 1, got 0.5 .or None.'),
     (lambda: CompositeFilter(crowd=NAN), 'CompositeFilter.crowd .* got nan'),
 ])
@@ -179,9 +181,11 @@ def witness():
 def test_a_labeler_asks_for_the_third_frame_in_a_call_of_its_own_and_keeps_its_motion(witness):
     _, wrong, landed = planted()
     settings = dict(view=ONE_LOOK, directions='both')
-    plain, = FlowLabeler(**settings, filters=[dict(type='CycleFilter')]).label_pairs(witness, PairBatch(grey(0), grey(1), grey(2)))
+    plain, = FlowLabeler(**settings, filters=[dict(type='CycleFilter')]).label_pairs(
+        witness, PairBatch(grey(0), grey(1), grey(2)))
     assert witness.calls == [[(0, 1), (1, 0)]] and 'third' not in plain.stats     # nobody needs the third frame
-    found, = FlowLabeler(**settings, filters=[dict(type='CycleFilter'), COMPOSITE]).label_pairs(witness, PairBatch(grey(0), grey(1), grey(2)))
+    found, = FlowLabeler(**settings, filters=[dict(type='CycleFilter'), COMPOSITE]).label_pairs(
+        witness, PairBatch(grey(0), grey(1), grey(2)))
     assert witness.calls[1:] == [[(0, 1), (1, 0)], [(0, 2), (1, 2)]]
     for name, place in (('forward', wrong), ('backward', landed)):
         before, after = getattr(plain, name), getattr(found, name)
@@ -204,7 +208,8 @@ def test_only_the_pairs_that_have_a_third_frame_are_asked_and_judged(witness):
 def test_a_labeler_that_needs_a_third_frame_says_so(witness):
     labeler = FlowLabeler(view=ONE_LOOK, filters=[dict(type='CycleFilter'), COMPOSITE])
     assert labeler.needs_third and not FlowLabeler(view=ONE_LOOK, filters=[dict(type='CycleFilter')]).needs_third
-    with pytest.raises(ConfigError, match='has CompositeFilter, which needs a third frame .* give thirds, or leave the filter out'):
+    with pytest.raises(ConfigError,
+                       match='has CompositeFilter, which needs a third frame .* give thirds, or leave the filter out'):
         labeler.label_pairs(witness, PairBatch(grey(0), grey(1)))
     assert not witness.calls
 
@@ -221,21 +226,25 @@ def test_third_frames_of_another_number_or_shape_are_refused(witness, frames3, s
 @pytest.mark.parametrize('pair, said', [((0, 2), 'first-to-third'), ((1, 2), 'second-to-third')])
 def test_broken_motion_to_the_third_frame_names_the_direction_and_the_place_in_the_whole_batch(witness, pair, said):
     witness.flows[pair] = constant(NAN, 0)
-    with pytest.raises(TeacherError, match=f"the teacher's {said} motion of pair 1 of the batch .* 100.00% of the frame"):
-        FlowLabeler(view=ONE_LOOK, filters=[COMPOSITE]).label_pairs(witness, PairBatch(grey(0, 0), grey(1, 1), [None, grey(2)[0]]))
+    with pytest.raises(TeacherError,
+                       match=f"the teacher's {said} motion of pair 1 of the batch .* 100.00% of the frame"):
+        FlowLabeler(view=ONE_LOOK, filters=[COMPOSITE]).label_pairs(
+            witness, PairBatch(grey(0, 0), grey(1, 1), [None, grey(2)[0]]))
 
 
 def test_the_description_of_a_labeler_holds_the_filter_and_no_word_of_it_without():
     found = FlowLabeler(view=ONE_LOOK, filters=[COMPOSITE]).describe()
     assert found['filters'] == [dict(type='CompositeFilter', alpha=0., beta=1., soft=False, crowd=1.25)]
-    assert set(FlowLabeler(view=ONE_LOOK).describe()) == set(found) == {'type', 'view', 'filters', 'directions', 'min_kept', 'floor'}
+    assert set(FlowLabeler(
+        view=ONE_LOOK).describe()) == set(found) == {'type', 'view', 'filters', 'directions', 'min_kept', 'floor'}
 
 
 # The rendered world: exact motion between any two of three frames, layers that hide one another.
 
 
 def rendered(seed, size=(72, 96)):
-    """Motion ``(1, 2, H, W)`` and visibility ``(1, 1, H, W)`` for the pairs (0, 1), (1, 0), (0, 2), (1, 2), and the layers."""
+    """Motion ``(1, 2, H, W)`` and visibility ``(1, 1, H, W)`` for the pairs (0, 1), (1, 0), (0, 2), (1, 2), and the
+    layers."""
     scene = build_scene(seed, size, get_style('source'))
     y, x = np.mgrid[:size[0], :size[1]].astype(np.float64)
     tops = [scene.top(x, y, t) for t in (0, 1)]
@@ -267,7 +276,8 @@ def test_exact_motion_keeps_its_weight_also_where_the_third_frame_hides_it(world
 
 
 def test_guesses_of_what_is_hidden_cost_right_labels_little_and_wrong_labels_are_found(worlds):
-    """Where the third frame hides a pixel its motion becomes a guess: the mean over what is seen in 9x9 px around it, 3 px off.
+    """Where the third frame hides a pixel its motion becomes a guess: the mean over what is seen in 9x9 px around it, 3
+    px off.
 
     Wrong labels are off by 4 px, there and back.
     """

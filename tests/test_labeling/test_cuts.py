@@ -65,7 +65,8 @@ def test_a_third_frame_from_beyond_a_cut_or_in_another_light_is_no_witness(teach
         assert all(less < .9 * more for less, more in zip(kept(label_of(*pair, strange)), kept(nobody)))
     # one from the same shot is one, with the guard as without
     judged = [label_of(*pair, video[2], filters=filters) for filters in ((CYCLE, COMPOSITE), (CYCLE, guard, COMPOSITE))]
-    assert same(*judged) and judged[1].stats['third'] == 1. and all(a < b for a, b in zip(kept(judged[1]), kept(nobody)))
+    assert same(*judged) and judged[1].stats['third'] == 1. and all(a < b
+                                                                    for a, b in zip(kept(judged[1]), kept(nobody)))
 
 
 def test_the_third_frame_before_a_pair_counts_as_little_where_the_cut_is_between_them(teacher, video):
@@ -119,7 +120,11 @@ def test_a_pair_with_a_cut_anywhere_in_between_is_refused_both_ways_floor_or_not
 def test_without_a_guard_nothing_is_asked_of_a_frame(teacher, video):
     """Guards change labels only where a config names them: what was made without is still the same."""
     plain = label_of(teacher, video[0], video[1], video[LAST + 1])
-    still = label_of(teacher, video[0], video[1], video[LAST + 1], filters=(CYCLE, dict(type='DuplicateFrameGuard'), COMPOSITE))
+    still = label_of(teacher,
+                     video[0],
+                     video[1],
+                     video[LAST + 1],
+                     filters=(CYCLE, dict(type='DuplicateFrameGuard'), COMPOSITE))
     assert same(plain, still) and plain.stats['third'] == still.stats['third'] == 1.
 
 

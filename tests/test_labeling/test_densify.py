@@ -37,7 +37,8 @@ def replaced(**settings):
 
 @pytest.mark.parametrize('motion', [(0.1, -7.3), (1 / 3, 250.7), (0., 0.)])
 def test_one_pixel_in_one_motion_grows_by_the_length_of_the_way(motion):
-    """From the middle of a 9x9 frame: k straight steps and d diagonal ones leave fade^(k + d sqrt 2); the flow is that of the source."""
+    """From the middle of a 9x9 frame: k straight steps and d diagonal ones leave fade^(k + d sqrt 2); the flow is that
+    of the source."""
     flow = torch.randn(1, 2, 9, 9) * 50
     flow[..., 4, 4] = torch.tensor(motion)
     weight = torch.zeros(1, 1, 9, 9)
@@ -92,7 +93,8 @@ def test_where_nothing_is_verified_nothing_grows():
 def test_a_step_of_colour_as_large_as_its_tolerance_leaves_a_factor_of_0_37():
     frame = torch.full((1, 3, 1, 4), .2)
     frame[..., 2:] += torch.tensor([30., 0., 0.]).view(1, 3, 1, 1) / 255       # a root mean square of 30 / sqrt 3
-    _, w = replaced(color=30 / math.sqrt(3), fade=.5, least=.001)(context(field(1, 1, 1, 4), frame), columns(0, height=1, width=4))
+    _, w = replaced(color=30 / math.sqrt(3), fade=.5, least=.001)(context(field(1, 1, 1, 4), frame),
+                                                                  columns(0, height=1, width=4))
     torch.testing.assert_close(w[0, 0, 0], torch.tensor([1., .5, .25 / math.e, .125 / math.e]))
 
 
@@ -140,11 +142,13 @@ def w_of_an_end(d):
     return .9 * math.exp(-(d / 2 / .4)**2)
 
 
-@pytest.mark.parametrize('off, fill, agrees', [(.9, False, True), (.9, True, True), (1.1, False, False), (1.1, True, False)])
+@pytest.mark.parametrize('off, fill, agrees', [(.9, False, True), (.9, True, True), (1.1, False, False),
+                                               (1.1, True, False)])
 def test_the_teacher_is_heard_where_it_agrees_and_replaced_or_left_out_where_not(off, fill, agrees):
     teacher = field(2, 1)
     teacher[:, 1, :, 4] += off                               # one column beside the verified ones
-    grown, w = EdgeAwareDensify(agree=1., fill=fill, reach=2, fade=.5, spread=50.)(context(teacher), columns(0, 1, 2, 3))
+    grown, w = EdgeAwareDensify(agree=1., fill=fill, reach=2, fade=.5, spread=50.)(context(teacher), columns(
+        0, 1, 2, 3))
     if agrees:
         assert torch.equal(grown, teacher) and float(w[..., 4].min()) > .45
     elif fill:
@@ -159,8 +163,10 @@ def test_soft_weights_below_source_are_raised_and_never_lowered():
     flow = torch.rand(1, 2, 7, 15)
     flow[..., 0] = torch.tensor([4., 4.]).view(1, 2, 1)
     grown, w = replaced(source=.5, reach=1, fade=.5)(context(flow), weight)
-    # column 1 hears .5 from 0 and .45 from 2, in two motions: it stays; 6 hears nobody; 3 and 5 hear the columns 2 and 4
-    assert torch.equal(w[..., [0, 2, 4, 6]], weight[..., [0, 2, 4, 6]]) and torch.equal(grown[..., [0, 2, 4, 6]], flow[..., [0, 2, 4, 6]])
+    # column 1 hears .5 from 0 and .45 from 2, in two motions: it stays; 6 hears nobody; 3 and 5 hear the columns 2
+    # and 4
+    assert torch.equal(w[..., [0, 2, 4, 6]], weight[..., [0, 2, 4, 6]]) and torch.equal(
+        grown[..., [0, 2, 4, 6]], flow[..., [0, 2, 4, 6]])
     assert (w >= weight).all() and torch.equal(grown[..., 1], flow[..., 1])
     one = flow.clone()
     one[:] = 4.
@@ -169,7 +175,8 @@ def test_soft_weights_below_source_are_raised_and_never_lowered():
 
 
 def by_hand(flow, frame, weight, reach, fade, color, spread, least, agree, fill):
-    """The docstring's formula, pixel by pixel over the whole frame: ``(2, H, W)``, ``(3, H, W)``, ``(H, W)`` float64 arrays."""
+    """The docstring's formula, pixel by pixel over the whole frame: ``(2, H, W)``, ``(3, H, W)``, ``(H, W)`` float64
+    arrays."""
     height, width = weight.shape
     teacher, flow, w = flow, flow.copy(), weight.copy()
 
@@ -195,7 +202,8 @@ def by_hand(flow, frame, weight, reach, fade, color, spread, least, agree, fill)
                 if heard and heard[1] * np.exp(-heard[2] / spread**2) >= least:
                     near = agree is not None and np.hypot(*(teacher[:, y, x] - heard[0])) <= agree
                     if near or fill:
-                        layer.append((y, x, teacher[:, y, x] if near else heard[0], heard[1] * np.exp(-heard[2] / spread**2)))
+                        layer.append((y, x, teacher[:, y,
+                                                    x] if near else heard[0], heard[1] * np.exp(-heard[2] / spread**2)))
         for y, x, motion, share in layer:
             flow[:, y, x], w[y, x] = motion, share
             grown.add((y, x))
@@ -218,7 +226,8 @@ def test_the_result_is_that_of_a_double_loop_over_all_pixels(agree, fill, seed):
     ctx = context(torch.from_numpy(flow), torch.from_numpy(frame))
     grown, w = EdgeAwareDensify(**settings)(ctx, torch.from_numpy(weight))
     for i in range(2):
-        wanted, wanted_w = by_hand(flow[i].astype(float), frame[i].astype(float), weight[i, 0].astype(float), **settings)
+        wanted, wanted_w = by_hand(flow[i].astype(float), frame[i].astype(float), weight[i, 0].astype(float),
+                                   **settings)
         np.testing.assert_allclose(w[i, 0].numpy(), wanted_w, atol=1e-6)
         np.testing.assert_allclose(grown[i].numpy(), wanted, atol=1e-5)
     alone = PairContext(*(x[1:] for x in vars(ctx).values() if x is not None))
@@ -239,9 +248,11 @@ def test_growth_turns_and_mirrors_with_the_frame():
 
 
 def test_on_a_real_networks_motion_filled_pixels_come_closer_to_the_truth_and_edges_help(shared_data):
-    """Official RAFT-small on a pair of FlyingChairs, verified by the truth: within 0.5 px. The others hold occlusions and borders."""
+    """Official RAFT-small on a pair of FlyingChairs, verified by the truth: within 0.5 px. The others hold occlusions
+    and borders."""
     folder = shared_data / 'flow_pairs' / 'chairs'
-    truth, teacher = read_flow(folder / '0000000-gt.flo')[0], np.load(shared_data / 'oracles' / 'raft_small_chairs_0000000.npz')['flow']
+    truth, teacher = read_flow(folder / '0000000-gt.flo')[0], np.load(
+        shared_data / 'oracles' / 'raft_small_chairs_0000000.npz')['flow']
     truth, teacher, frame = (torch.from_numpy(x).permute(2, 0, 1)[None].float()
                              for x in (truth, teacher, read_image(folder / '0000000-img0.ppm')))
     ctx = context(teacher, frame / 255)
@@ -252,7 +263,8 @@ def test_on_a_real_networks_motion_filled_pixels_come_closer_to_the_truth_and_ed
         flow, w = replaced(**settings)(ctx, weight)
         w = w * (weight == 0)
         error = (flow - truth).norm(dim=1, keepdim=True)
-        return float((w > 0).sum() / (weight == 0).sum()), *(float((w * e).sum() / w.sum()) for e in (error, error_before))
+        return float(
+            (w > 0).sum() / (weight == 0).sum()), *(float((w * e).sum() / w.sum()) for e in (error, error_before))
 
     share, after, before = filled()
     assert share > .3 and after < .6 * before                # 1.15 px against 2.64
@@ -268,7 +280,8 @@ def test_on_a_real_networks_motion_filled_pixels_come_closer_to_the_truth_and_ed
     (dict(spread=-1), 'EdgeAwareDensify.spread must be finite and above 0, got -1'),
     (dict(source=1.), r'EdgeAwareDensify.source must lie in \[0, 1\), got 1.0'),
     (dict(agree=-2.), 'EdgeAwareDensify.agree .* got -2.0'),
-    (dict(agree=None), 'EdgeAwareDensify.agree must be a distance in px unless EdgeAwareDensify.fill is True, got None'),
+    (dict(agree=None),
+     'EdgeAwareDensify.agree must be a distance in px unless EdgeAwareDensify.fill is True, got None'),
 ])
 def test_invalid_values_are_refused_by_key_and_value(settings, said):
     with pytest.raises(ConfigError, match=said):

@@ -265,7 +265,12 @@ def test_motion_of_the_wrong_size_from_a_view_is_refused(direction, batch, size)
 
 def test_a_view_is_asked_once_for_what_the_parts_of_the_labeler_need_and_its_look_is_the_label():
     pair, flow_fw, flow_bw = PairBatch(*frames()), torch.randn(1, 2, 4, 6), torch.randn(1, 2, 4, 6)
-    look = Look(flow_fw, flow_bw, shares_fw=[dict(from_a=.25)], shares_bw=[dict(from_a=.75)], plain_fw=flow_fw, plain_bw=flow_bw)
+    look = Look(flow_fw,
+                flow_bw,
+                shares_fw=[dict(from_a=.25)],
+                shares_bw=[dict(from_a=.75)],
+                plain_fw=flow_fw,
+                plain_bw=flow_bw)
     for parts, plain, guards in ((dict(), False, 0), (dict(balance=dict(type='Novelty')), True, 0),
                                  (dict(filters=[dict(type='CutGuard'), dict(type='StillPairGuard')]), False, 1)):
         labeler = FlowLabeler(view=ONE_LOOK, directions='both', **parts)
@@ -343,7 +348,8 @@ GROWN = dict(type='EdgeAwareDensify', agree=None, fill=True, fade=.5, reach=2)
 
 
 def test_a_label_grows_before_the_floor_is_laid_and_is_balanced_at_last():
-    """Left half unverified; 1 px right there and 4 px right where verified. Columns 2 and 1 grow, column 0 gets the floor."""
+    """Left half unverified; 1 px right there and 4 px right where verified. Columns 2 and 1 grow, column 0 gets the
+    floor."""
     flow = motion(1, 0)
     flow[0, 0, :, 3:] = 4.
     grey = torch.full((1, 3, 4, 6), .5)
@@ -355,13 +361,17 @@ def test_a_label_grows_before_the_floor_is_laid_and_is_balanced_at_last():
     assert pair.stats['kept'] == pytest.approx((3 + .5 + .25 + .1) / 6, abs=1e-6) and 'unbalanced' not in pair.stats
     assert pair.stats['mean_motion'] == pytest.approx((3.75 * 4 + .1 * 1) / 3.85, abs=1e-6)
     slow = dict(type='SpeedThreshold', least_motion=2., slow=.5)
-    both, = FlowLabeler(**settings, densify=GROWN, balance=slow).label_pairs(Scripted(flow, -flow), PairBatch(grey, grey))
+    both, = FlowLabeler(**settings, densify=GROWN, balance=slow).label_pairs(Scripted(flow, -flow), PairBatch(
+        grey, grey))
     torch.testing.assert_close(both.forward.weight[0], torch.tensor([[.05, .25, .5, 1., 1., 1.]] * 4))
     assert both.stats['unbalanced'] == pair.stats['kept'] and both.stats['kept'] == pytest.approx(3.8 / 6, abs=1e-6)
     assert both.stats['verified'] == .5
 
 
-@pytest.mark.parametrize('refused', [dict(min_kept=.6), dict(filters=[dict(type='HalfFilter', value=0.), dict(type='StillPairGuard')])])
+@pytest.mark.parametrize(
+    'refused',
+    [dict(min_kept=.6),
+     dict(filters=[dict(type='HalfFilter', value=0.), dict(type='StillPairGuard')])])
 def test_a_pair_that_is_not_believed_does_not_grow(refused):
     """Growth does not count towards ``min_kept``, and a guard's word stands."""
     settings = dict(dict(view=ONE_LOOK, filters=[dict(type='HalfFilter', value=0.)], densify=GROWN), **refused)
@@ -372,7 +382,9 @@ def test_a_pair_that_is_not_believed_does_not_grow(refused):
 
 def test_labels_without_growth_and_balance_are_described_as_before_and_with_them_in_full():
     assert not {'densify', 'balance'} & set(FlowLabeler(view=ONE_LOOK).describe())
-    labeler = FlowLabeler(view=ONE_LOOK, densify=dict(type='EdgeAwareDensify', fade=.8), balance=dict(type='SpeedQuota', quotas=1))
+    labeler = FlowLabeler(view=ONE_LOOK,
+                          densify=dict(type='EdgeAwareDensify', fade=.8),
+                          balance=dict(type='SpeedQuota', quotas=1))
     found = labeler.describe()
     assert found['densify'] == dict(
         type='EdgeAwareDensify', reach=16., fade=.8, color=10., spread=.5, least=.05, source=0., agree=1., fill=False)

@@ -33,7 +33,8 @@ class AtOnce(Difference):
 
     def estimate_both(self, frames1, frames2, flow_init_fw=None, flow_init_bw=None, names=None):
         self.asked.append((frames1, frames2, flow_init_fw, flow_init_bw, names))
-        return (super().estimate(frames1, frames2, flow_init_fw)[-1], super().estimate(frames2, frames1, flow_init_bw)[-1])
+        return (super().estimate(frames1, frames2, flow_init_fw)[-1], super().estimate(frames2, frames1,
+                                                                                       flow_init_bw)[-1])
 
 
 class Silent(Difference):
@@ -57,7 +58,9 @@ def pairs(batch=2, height=9, width=12):
 def test_the_answer_is_forward_then_backward_each_from_its_own_start(teacher, start):
     frames1, frames2 = pairs()
     starts = (None, None) if start is None else start.chunk(2)
-    wanted = [Difference().estimate(a, b, s)[-1] for a, b, s in ((frames1, frames2, starts[0]), (frames2, frames1, starts[1]))]
+    wanted = [
+        Difference().estimate(a, b, s)[-1] for a, b, s in ((frames1, frames2, starts[0]), (frames2, frames1, starts[1]))
+    ]
     assert torch.equal(run_pass(teacher(), PairBatch(frames1, frames2), Pass(1.), start), torch.cat(wanted))
     alone = run_pass(teacher(), PairBatch(frames1, frames2), Pass(1.), starts[0], backward=False)
     assert torch.equal(alone, wanted[0])

@@ -69,7 +69,8 @@ def test_the_inverse_histogram_evens_the_bins_out_until_its_cap():
     even = balanced(InverseHistogram(edges=(.5, 5.), cap=10.), *speeds)
     assert even == pytest.approx([1 / 6] * 6 + [2 / 6] * 3 + [1.])
     assert [sum(even[:6]), sum(even[6:9]), even[9]] == pytest.approx([1., 1., 1.])
-    assert balanced(InverseHistogram(edges=(.5, 5.), cap=4.), *speeds) == pytest.approx([1 / 4] * 6 + [2 / 4] * 3 + [1.])
+    assert balanced(InverseHistogram(edges=(.5, 5.), cap=4.),
+                    *speeds) == pytest.approx([1 / 4] * 6 + [2 / 4] * 3 + [1.])
 
 
 def test_the_inverse_histogram_counts_weight_and_not_pixels():
@@ -77,7 +78,11 @@ def test_the_inverse_histogram_counts_weight_and_not_pixels():
     assert found == pytest.approx([.5, .5, .5, .5, 0.])
 
 
-@pytest.mark.parametrize('part', [InverseHistogram(), SpeedQuota(quotas=1.), InverseHistogram(cap=1.), SpeedThreshold(slow=1.)])
+@pytest.mark.parametrize(
+    'part',
+    [InverseHistogram(), SpeedQuota(quotas=1.),
+     InverseHistogram(cap=1.),
+     SpeedThreshold(slow=1.)])
 def test_what_is_in_balance_stays_bit_for_bit(part):
     flow, weight = label(3., 3., 3., 3., weights=(.3, 1 / 3, 0., 1.))
     assert torch.equal(weigh(part, flow, weight), weight)
@@ -127,7 +132,8 @@ def test_the_plain_pass_of_the_view_tells_what_is_new(view, warm):
     motion = weighed.forward.flow[0].mean().item()
     assert torch.equal(weighed.forward.flow, plain.forward.flow) and 0.2 < motion < 0.5
     assert weighed.forward.weight.mean().item() == pytest.approx(.1 + .9 * (.5 - motion) / (.75 - motion), rel=1e-3)
-    assert weighed.stats['unbalanced'] == 1 and weighed.stats_backward['kept'] == pytest.approx(weighed.stats['kept'], rel=1e-3)
+    assert weighed.stats['unbalanced'] == 1 and weighed.stats_backward['kept'] == pytest.approx(weighed.stats['kept'],
+                                                                                                rel=1e-3)
 
 
 @pytest.mark.parametrize('view, teacher', [
@@ -144,8 +150,12 @@ def test_a_view_without_a_plain_pass_beside_the_label_is_refused(view, teacher):
 
 def test_the_video_configs_learn_nothing_across_a_cut():
     """There the passes differ most, and without a guard the cut would have most of the weight."""
-    labeler = FlowLabeler(**{key: value for key, value in load_config(VIDEO).labeler.to_dict().items() if key != 'type'})
-    shots = F.interpolate(torch.rand(2, 3, 8, 10, generator=torch.Generator().manual_seed(0)), (32, 40), mode='bilinear')
+    labeler = FlowLabeler(**{
+        key: value
+        for key, value in load_config(VIDEO).labeler.to_dict().items() if key != 'type'
+    })
+    shots = F.interpolate(torch.rand(2, 3, 8, 10, generator=torch.Generator().manual_seed(0)), (32, 40),
+                          mode='bilinear')
     teacher = Growing({40: 0.5, 80: 3.})
     same, = labeler.label_pairs(teacher, PairBatch(shots[:1], shots[:1].roll(1, -1)))
     cut, = labeler.label_pairs(teacher, PairBatch(shots[:1], shots[1:]))
@@ -170,7 +180,11 @@ def test_every_registered_balancer_keeps_shape_and_type():
 def test_the_page_on_labels_has_a_row_for_each_part_with_all_its_defaults():
     page = (Path(__file__).resolve().parents[2] / 'docs' / 'labels.md').read_text(encoding='utf-8')
     rows = {line.split('`')[1]: line for line in page.splitlines() if line.startswith('| `')}
-    ours = {name: cls for registry in (DENSIFIERS, BALANCERS) for name, cls in registry.module_dict.items() if 'mmrefine' in cls.__module__}
+    ours = {
+        name: cls
+        for registry in (DENSIFIERS, BALANCERS)
+        for name, cls in registry.module_dict.items() if 'mmrefine' in cls.__module__
+    }
     assert len(ours) == 5 and set(ours) <= set(rows)
     for name, cls in ours.items():
         settings = inspect.signature(cls).parameters.values()

@@ -166,7 +166,8 @@ class CountingBoth(Counting):
     (ArbitratedView, 40, [(12, 40, False), (24, 40, True), (24, 40, False)]),
     (ArbitratedView, (None, 40), [(12, False), (24, 40, True), (24, 40, False)]),  # mirrored as many as not mirrored
 ])
-def test_each_pass_has_the_iterations_of_its_scale_and_without_a_number_those_of_the_network(teacher, view, iters, asked):
+def test_each_pass_has_the_iterations_of_its_scale_and_without_a_number_those_of_the_network(
+        teacher, view, iters, asked):
     teacher = teacher()
     both_ways(view(scales=(1., 2.), iters=iters), teacher, *pair())
     assert teacher.asked == asked
@@ -214,7 +215,8 @@ def test_invalid_iterations_are_refused_by_value(view, iters, said):
 
 
 class TwoEyed:
-    """Right at one size, wrong at the other in the left half, by ``error`` px of the frames; knows which way it is asked."""
+    """Right at one size, wrong at the other in the left half, by ``error`` px of the frames; knows which way it is
+    asked."""
 
     def __init__(self, frames1, motion, wrong_at, error, accepts_flow_init=True):
         self.width, self.motion, self.wrong_at, self.error = frames1.shape[-1], torch.tensor(motion), wrong_at, error
@@ -255,10 +257,14 @@ def test_where_one_pass_is_wrong_the_motion_is_that_of_the_others(wrong_at, orig
     expected = torch.tensor([[3., 2.], [-3., -2.]]).view(2, 2, 1, 1)
     # height and width do not grow by quite the same factor, hence 2 %
     for columns in (slice(10, 24), slice(40, -10)):
-        torch.testing.assert_close(flow[..., 10:-10, columns], expected.expand_as(flow)[..., 10:-10, columns], rtol=.02, atol=.05)
+        torch.testing.assert_close(flow[..., 10:-10, columns],
+                                   expected.expand_as(flow)[..., 10:-10, columns],
+                                   rtol=.02,
+                                   atol=.05)
     for shares in (*look.shares_fw, *look.shares_bw):
         assert list(shares) == ['from_1x', 'from_1.5x', 'from_2x']
-        assert sum(shares.values()) == pytest.approx(1) and shares[origin] > shares['from_2x' if wrong_at == 2. else 'from_1x']
+        assert sum(
+            shares.values()) == pytest.approx(1) and shares[origin] > shares['from_2x' if wrong_at == 2. else 'from_1x']
     turned = view.look(teacher, PairBatch(frames2, frames1, names=names and names[::-1]))
     torch.testing.assert_close(turned.flow_bw, look.flow_fw)
     torch.testing.assert_close(turned.flow_fw, look.flow_bw)
@@ -326,14 +332,18 @@ def test_a_mirrored_pass_sees_mirrored_frames_and_is_mirrored_back():
         def estimate(self, frames1, frames2, flow_init=None):
             seen.append(frames1)
             way = 1. if len(seen) == 1 else -1.
-            # the first pass is wrong everywhere, and does not come back; mirrored, motion to the right is one to the left
+            # the first pass is wrong everywhere, and does not come back; mirrored, motion to the right is one to the
+            # left
             motion = torch.tensor([[3., 2.], [-3., -2.]]) * torch.tensor([way, 1.]) + (4. if len(seen) == 1 else 0.)
             return [motion.view(2, 2, 1, 1).expand(2, 2, *frames1.shape[-2:])]
 
     look = ArbitratedView(scales=(1., )).look(Mirror(), PairBatch(frames1, frames2))
     flow = look.both_ways()
     assert torch.equal(seen[1], torch.cat([frames1, frames2]).flip(-1))
-    torch.testing.assert_close(flow, torch.tensor([[3., 2.], [-3., -2.]]).view(2, 2, 1, 1).expand_as(flow), rtol=0, atol=.02)
+    torch.testing.assert_close(flow,
+                               torch.tensor([[3., 2.], [-3., -2.]]).view(2, 2, 1, 1).expand_as(flow),
+                               rtol=0,
+                               atol=.02)
     assert all(shares['from_1x_flipped'] > .99 for shares in (*look.shares_fw, *look.shares_bw))
 
 

@@ -35,7 +35,8 @@ def waves(along_x, along_y):
 
 @pytest.mark.parametrize('along_x, along_y', [(20., 20.), (20., 5.), (5., 20.), (40., 0.)])
 def test_the_weaker_of_two_crossed_waves_decides(along_x, along_y):
-    """A wave of amplitude a has the gradient ``a sin(k) cos(k x)``, so the root of its mean square is ``a sin(k) / sqrt(2)``."""
+    """A wave of amplitude a has the gradient ``a sin(k) cos(k x)``, so the root of its mean square is ``a sin(k) /
+    sqrt(2)``."""
     strength = texture_strength(waves(along_x, along_y), radius=3)[0, 0, 4:-4, 4:-4]
     wanted = min(along_x, along_y) * math.sin(2 * math.pi / 7) / math.sqrt(2)
     torch.testing.assert_close(strength, torch.full_like(strength, wanted), rtol=1e-3, atol=.05)

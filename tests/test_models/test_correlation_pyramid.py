@@ -50,13 +50,15 @@ def test_rows_are_compared_in_chunks_that_give_the_whole(monkeypatch):
     whole = corr(flow)
     seen = []
     product = torch.bmm
-    monkeypatch.setattr('mmrefine.models.raft_fast.correlation._CHUNK_BYTES', 4 * 64 * 24 * 13 * 2)  # two rows of 13 cells
+    # two rows of 13 cells
+    monkeypatch.setattr('mmrefine.models.raft_fast.correlation._CHUNK_BYTES', 4 * 64 * 24 * 13 * 2)
     monkeypatch.setattr(torch, 'bmm', lambda a, b: seen.append(len(a)) or product(a, b))
     torch.testing.assert_close(corr(flow), whole, rtol=0, atol=1e-6)
     assert seen == [26] * 9 * 4  # 2 * 9 rows, two at a time, on 4 levels
 
 
-@pytest.mark.parametrize('size', [(9, 13), (17, 22), (8, 8), (8, 40)])  # some levels of one row or column, which has no outside
+# some levels of one row or column, which has no outside
+@pytest.mark.parametrize('size', [(9, 13), (17, 22), (8, 8), (8, 40)])
 def test_the_way_of_a_gpu_gives_the_same_windows(size):
     feat1, feat2 = features(*size)
     for spread in (.5, 3., 100.):

@@ -33,13 +33,16 @@ def refiner_of(family):
     network = model.get('estimator', model)
     refiner = FlowRefiner(estimator=network, test_iters=None if family == 'pwc' else ITERS).eval()
     if family == 'gma':
-        torch.nn.init.constant_(refiner.estimator.decoder.aggregator.gamma, 1.)  # 0 at the start: attention would not show
+        # 0 at the start: attention would not show
+        torch.nn.init.constant_(refiner.estimator.decoder.aggregator.gamma, 1.)
     return refiner
 
 
 @pytest.fixture
 def build_calm(build_raft):
-    """Builds a small RAFT whose random weights move no more than such small frames could: float32 sums depend on their order."""
+    """Builds a small RAFT whose random weights move no more than such small frames could:
+    float32 sums depend on their order.
+    """
 
     def build(**settings):
         refiner = build_raft(test_iters=ITERS, **settings).eval()
@@ -207,7 +210,8 @@ def test_asked_for_a_number_of_iterations_it_gives_what_a_network_with_that_numb
     for flows in (found, teacher.estimate_both(*pair, *given, iters=ITERS + 2)):
         assert all(torch.equal(ours, theirs) for ours, theirs in zip(flows, wanted_both))
     # and nothing stays of it
-    assert refiner.test_iters == ITERS and all(torch.equal(*two) for two in zip(each_by_itself(refiner, *pair, *given), usual))
+    assert (refiner.test_iters == ITERS
+            and all(torch.equal(*two) for two in zip(each_by_itself(refiner, *pair, *given), usual)))
 
 
 def test_a_number_of_iterations_holds_along_a_video_within_a_limit_and_for_a_network_that_goes_its_own_way(small):
@@ -238,7 +242,8 @@ def test_a_number_of_iterations_holds_along_a_video_within_a_limit_and_for_a_net
 def test_a_network_that_does_not_iterate_refuses_a_number_of_iterations_and_so_does_reason():
     refiner, pair = refiner_of('pwc'), frames()
     for ask in (refiner.estimate, refiner.estimate_both):
-        with pytest.raises(ConfigError, match=r'^labeler\.view\.iters=7: PWCNet does not iterate; leave it out \(only RAFT and GMA'):
+        with pytest.raises(ConfigError,
+                           match=r'^labeler\.view\.iters=7: PWCNet does not iterate; leave it out \(only RAFT and GMA'):
             ask(*pair, iters=7)
     with pytest.raises(ConfigError, match=r'^labeler\.view\.iters must be at least 1, got 0'):
         refiner_of('raft').estimate_both(*pair, iters=0)
@@ -296,7 +301,8 @@ def test_iterations_end_once_the_motion_is_still(build_calm, exit_below, steps):
 def test_the_exit_is_measured_in_pixels_and_waits_for_the_last_of_the_batch(small):
     pair = frames()
     steps = []
-    small.estimator.decoder.flow_pred.register_forward_hook(lambda _, __, step: steps.append(8 * step.norm(dim=1).mean(dim=(1, 2))))
+    small.estimator.decoder.flow_pred.register_forward_hook(
+        lambda _, __, step: steps.append(8 * step.norm(dim=1).mean(dim=(1, 2))))
     small.estimate_both(*pair)
     per_direction, steps[:] = torch.stack(steps), []
     first = per_direction[0]

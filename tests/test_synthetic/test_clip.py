@@ -269,7 +269,8 @@ def test_bad_arguments_are_named(change, words):
 
 def test_exact_motion_is_that_of_the_clip_and_over_two_frames_it_leads_where_two_steps_lead():
     clip = render_clip(4, 3, (48, 64), 'target')
-    for first, second, flow, visible in ((0, 1, clip.flow_fw[0], clip.visible_fw[0]), (2, 1, clip.flow_bw[1], clip.visible_bw[1])):
+    for first, second, flow, visible in ((0, 1, clip.flow_fw[0], clip.visible_fw[0]),
+                                         (2, 1, clip.flow_bw[1], clip.visible_bw[1])):
         found, seen = exact_motion(4, first, second, (48, 64), 'target')
         assert np.array_equal(found, flow) and np.array_equal(seen, visible)
     whole, seen = exact_motion(4, 0, 2, (48, 64), 'target')

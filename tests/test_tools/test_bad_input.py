@@ -31,7 +31,9 @@ RAFT_SINTEL = ROOT / 'configs/refine/raft_sintel.py'
 
 @pytest.fixture
 def failed(tmp_path, capsys, weights):
-    """Run the train tool, which must fail without a trace; its sentence. ``video`` and further options by keyword or text."""
+    """Run the train tool, which must fail without a trace; its sentence.
+    ``video`` and further options by keyword or text.
+    """
 
     def run(config, *options, labelled=False, **values):
         work_dir = tmp_path / 'work_dir'
@@ -45,7 +47,9 @@ def failed(tmp_path, capsys, weights):
 
 
 def sentence_of(stderr, work_dir, labelled=False):
-    """The one line behind ``error:``; and nothing half-written in the work dir, which may hold whole labels if ``labelled``."""
+    """The one line behind ``error:``; and nothing half-written in the work dir,
+    which may hold whole labels if ``labelled``.
+    """
     errors = [line for line in stderr.splitlines() if line.startswith('error: ')]
     assert len(errors) == 1 and stderr.rstrip().endswith(errors[0]) and 'Traceback' not in stderr
     if work_dir.exists():
@@ -85,8 +89,8 @@ def test_a_scene_with_one_frame(failed, tmp_path):
     folder(tmp_path / 'video' / 'good', noise(), noise(1))
     folder(tmp_path / 'video' / 'short', noise())
     found = failed(SMALL_VIDEO, video=tmp_path / 'video')
-    assert str(
-        tmp_path / 'video' / 'short') in found and 'holds only frame_0.png, motion needs at least 2 frames' in found
+    assert (str(tmp_path / 'video' / 'short') in found
+            and 'holds only frame_0.png, motion needs at least 2 frames' in found)
 
 
 def test_frames_of_different_sizes(failed, tmp_path):
@@ -132,8 +136,8 @@ def test_a_full_disk_is_one_line_too(capsys):
 
 
 @pytest.mark.parametrize('owner, name, number, labelled, sentence', [
-    (label_store, 'write_bytes', 3, False, 'labels/v/frame_1__frame_0: no room '
-                                           'left'),  # after the list of what is wanted
+    (label_store, 'write_bytes', 3, False,
+     'labels/v/frame_1__frame_0: no room left'),  # after the list of what is wanted
     (LocalBackend, 'put', 1, True, 'iter_1.pth: no room left'),
 ])
 def test_a_disk_that_fills_up_during_a_run(failed, tmp_path, monkeypatch, owner, name, number, labelled, sentence):
@@ -168,12 +172,12 @@ def test_a_stopped_run_says_how_to_go_on_and_goes_on(tmp_path, weights, capsys, 
                                                      name):
     video = folder(tmp_path / 'v', *(noise(i) for i in range(4)))
     argv = [SMALL_VIDEO, '--work-dir', tmp_path / 'run', '--cfg-options', *TINY_VIDEO, 'max_iters=3',
-            'default_hooks.checkpoint.interval=1',
-            'custom_hooks.0.batch_size=1', f'video={video}', f'load_from={weights["small"]}']  # yapf: disable
+            'default_hooks.checkpoint.interval=1', 'custom_hooks.0.batch_size=1', f'video={video}',
+            f'load_from={weights["small"]}']
     before_call(monkeypatch, owner, name, 2, lambda: os.kill(os.getpid(), number))
     handler = signal.getsignal(signal.SIGTERM)
-    # a shell's background job begins with Ctrl-C ignored
-    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
+    interrupt = signal.signal(signal.SIGINT,
+                              signal.default_int_handler)  # a shell's background job begins with Ctrl-C ignored
     try:
         assert status_of('train', *argv) == status
     finally:
@@ -210,8 +214,8 @@ def test_a_broken_video(failed, tmp_path):
 
 def test_a_missing_checkpoint(failed, tmp_path):
     found = failed(SMALL_VIDEO, video=folder(tmp_path / 'v', noise(), noise(1)), load_from=tmp_path / 'none.pth')
-    assert found.startswith(f'{tmp_path / "none.pth"}: there is no such checkpoint (load_from of {SMALL_VIDEO}); put '
-                            'it there')
+    assert found.startswith(
+        f'{tmp_path / "none.pth"}: there is no such checkpoint (load_from of {SMALL_VIDEO}); put it there')
 
 
 def test_a_checkpoint_of_another_network(failed, tmp_path, weights):
@@ -312,8 +316,8 @@ def test_a_config_file_that_is_missing_or_broken(failed, tmp_path):
 
 def test_no_label_survives(failed, tmp_path, monkeypatch):
     config = tmp_path / 'strict.py'
-    config.write_text(f"_base_ = '{SMALL_VIDEO}'\nlabeler = dict(filters=[dict(type='CycleFilter', alpha=0., "
-                      'beta=0.)])\n')
+    config.write_text(
+        f"_base_ = '{SMALL_VIDEO}'\nlabeler = dict(filters=[dict(type='CycleFilter', alpha=0., beta=0.)])\n")
     pruned = [option for option in TINY_VIDEO if not option.startswith('labeler.filters')]
     monkeypatch.setattr(sys.modules[__name__], 'TINY_VIDEO', pruned)
     found = failed(config, labelled=True, video=folder(tmp_path / 'v', noise(), noise(1)))
@@ -324,7 +328,7 @@ def test_the_real_command_prints_one_line_and_exits_with_1(tmp_path):
     done = subprocess.run(
         [sys.executable, str(ROOT / 'tools/train.py'), str(SMALL_VIDEO), '--work-dir', str(tmp_path / 'work_dir'),
          '--cfg-options', f'video={tmp_path / "no.mp4"}', 'max_itrs=3'],
-        capture_output=True, text=True, timeout=300)  # yapf: disable
+        capture_output=True, text=True, timeout=300)
     assert done.returncode == 1 and done.stdout == ''
     assert done.stderr == (f"error: {SMALL_VIDEO}: --cfg-options max_itrs: the config has no key 'max_itrs'; "
                            'did you mean max_iters?\n')

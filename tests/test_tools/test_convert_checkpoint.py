@@ -223,8 +223,8 @@ def test_the_command_writes_weights_and_where_they_are_from(tmp_path, capsys):
     assert ours['meta'] == dict(
         layout='mmrefine', net_type='Small', source='official.pth', source_layout='princeton')
     assert same(ours['state_dict'], convert_raft(state)[0])
-    assert 'from princeton to mmrefine names; its config is configs/_base_/models/raft_small.py' in capsys.readouterr(
-    ).out
+    assert ('from princeton to mmrefine names; its config is configs/_base_/models/raft_small.py'
+            in capsys.readouterr().out)
 
 
 @pytest.mark.parametrize('to, prefix', [('princeton', 'module.'), ('torchvision', '')])

@@ -57,13 +57,15 @@ def data(tmp_path):
 @pytest.fixture
 def argv(data, weights):
     return [str(part) for part in ('--davis', data / 'davis', '--badja', data / 'badja', '--checkpoint',
-                                   weights['small'], '--work-dir',
-                                   data / 'work', '--height', SIZE[0], '--width', SIZE[1], '--iters', 1, '--steps', 3)]
+                                   weights['small'], '--work-dir', data / 'work', '--height', SIZE[0], '--width',
+                                   SIZE[1], '--iters', 1, '--steps', 3)]
 
 
 @pytest.fixture
 def refined(bench, monkeypatch):
-    """Refinement that ends with other weights than it began with, and a guard that puts the first ones back; the views of the labels."""
+    """Refinement that ends with other weights than it began with, and a guard that puts the first ones back;
+    the views of the labels.
+    """
     calls = []
 
     def refine(video, cfg, work_dir, **overrides):
@@ -92,15 +94,17 @@ def clip_of(bench, argv, *more):
 
 
 def motion(clip, step):
-    """Everything moves by ``step`` px from a frame to the next, and back against time; other pairs are not asked for."""
+    """Everything moves by ``step`` px from a frame to the next, and back against time;
+    other pairs are not asked for.
+    """
     known = {frame.tobytes(): t for t, frame in enumerate(clip.frames)}
 
     def timed(frames1, frames2):
         times = [known[(frame[0].permute(1, 2, 0) * 255).round().byte().contiguous().numpy().tobytes()]
                  for frame in (frames1, frames2)]
         assert abs(times[1] - times[0]) == 1
-        return torch.tensor(step, dtype=torch.float32).view(1, 2, 1, 1).expand(
-            1, 2, *frames1.shape[-2:]) * (times[1] - times[0])
+        return torch.tensor(step, dtype=torch.float32).view(1, 2, 1,
+                                                            1).expand(1, 2, *frames1.shape[-2:]) * (times[1] - times[0])
 
     return timed
 

@@ -133,7 +133,8 @@ def test_a_config_of_another_benchmark_is_refused(sintel, weights, tmp_path, cap
     argv = [RAFT_SINTEL, weights['raft'], '--format-only', 'kitti', '--out', tmp_path / 'board',
             *options(sintel, weights)]
     assert status_of('test', *argv) == 1
-    assert 'raft_sintel.py: has no KittiPairs, whose data_root would be the folder of kitti' in capsys.readouterr().err
+    assert ('raft_sintel.py: has no KittiPairs, whose data_root would be the folder of kitti'
+            in capsys.readouterr().err)
     assert not (tmp_path / 'board').exists()
 
 

@@ -54,11 +54,9 @@ def test_training_without_labels_has_guard_report_and_checkpoint(weights, tmp_pa
     """A folder of frames, and none of stage 1: no labels are asked for, and nothing is said about any."""
     write_clips(tmp_path, range(1), 6, SIZE)
     options = ['--cfg-options', f'video={tmp_path / "frames"}', f'load_from={weights["small"]}', f'crop_size={SIZE}',
-               'max_iters=2',
-               'held_out=0.2', 'num_workers=0', 'model.train_iters=2', 'model.test_iters=2',
-               'default_hooks.logger.interval=1',
-               'custom_hooks.0.pairs=2', 'custom_hooks.0.warps=1', 'custom_hooks.0.general=0',
-               'custom_hooks.0.steps=[1.]',
+               'max_iters=2', 'held_out=0.2', 'num_workers=0', 'model.train_iters=2', 'model.test_iters=2',
+               'default_hooks.logger.interval=1', 'custom_hooks.0.pairs=2', 'custom_hooks.0.warps=1',
+               'custom_hooks.0.general=0', 'custom_hooks.0.steps=[1.]',
                'custom_hooks.1.pictures=1', 'custom_hooks.1.extremes=0']
     assert status_of('train', ROOT / 'configs/baselines/raft_small_photometric.py', '--work-dir', tmp_path / 'run',
                      *options) == 0
@@ -67,12 +65,11 @@ def test_training_without_labels_has_guard_report_and_checkpoint(weights, tmp_pa
     assert report['labels'] == {} and not (tmp_path / 'run/labels').exists()
     assert report['curves']['loss']['steps'] == [1, 2] and 'epe_to_label' not in report['curves']
     assert (tmp_path / 'run/report.html').is_file()
-    lines = [
-        json.loads(line) for line in next((tmp_path / 'run').glob('*/vis_data/scalars.json')).read_text().splitlines()
-    ]
+    lines = [json.loads(line)
+             for line in next((tmp_path / 'run').glob('*/vis_data/scalars.json')).read_text().splitlines()]
     for line in (line for line in lines if 'loss' in line):
-        assert line['loss'] == pytest.approx(line['loss_photometric'] +
-                                             line['loss_smoothness']) and 'label_share' not in line
+        assert (line['loss'] == pytest.approx(line['loss_photometric'] + line['loss_smoothness'])
+                and 'label_share' not in line)
     before, trained = (load_checkpoint_file(path)
                        for path in (tmp_path / 'run/teacher.pth', tmp_path / 'run/iter_2.pth'))
     moved = [key for key, value in before['state_dict'].items()
@@ -152,8 +149,8 @@ def test_parts_of_the_labels_merge_to_those_of_one_run(trees, weights, tmp_path,
     parts = [tmp_path / name / 'labels' for name in ('1', '2') if labels_of(name, '--part', f'{name}/2')]
     assert not any((root / 'manifest.json').exists() for root in parts)
     assert status_of('label_store', 'merge', tmp_path / 'merged/labels', parts[1]) == 0
-    assert capsys.readouterr().out.rstrip().endswith('4 labels, 4 copied now; not complete yet; tools/make_labels.py '
-                                                     'with this store makes what is missing')
+    assert capsys.readouterr().out.rstrip().endswith(
+        '4 labels, 4 copied now; not complete yet; tools/make_labels.py with this store makes what is missing')
     assert status_of('label_store', 'merge', tmp_path / 'merged/labels', *parts) == 0
     assert capsys.readouterr().out.rstrip().endswith('8 labels, 4 copied now; complete')
     assert status_of('label_store', 'verify', tmp_path / 'merged/labels') == 0
@@ -225,10 +222,10 @@ def test_each_video_of_a_folder_gets_its_own_model(weights, tmp_path, capsys):
     for name, size in (('one.mp4', SIZE), ('two.avi', (80, 72))):
         moving_texture(tmp_path / 'videos' / name, size, frames=2)
     argv = ['--work-dir', tmp_path / 'run', '--cfg-options', *TINY_VIDEO, 'scene=each', f'video={tmp_path / "videos"}',
-            f'load_from={weights["small"]}']  # yapf: disable
+            f'load_from={weights["small"]}']
     assert status_of('train', SMALL_VIDEO, *argv) == 0
-    assert [line.split('  ')[0] for line in capsys.readouterr().out.rstrip().splitlines()[-4:-1]] == ['scene', 'one',
-                                                                                                      'two']
+    assert [line.split('  ')[0]
+            for line in capsys.readouterr().out.rstrip().splitlines()[-4:-1]] == ['scene', 'one', 'two']
     for name in ('one', 'two'):
         assert list(report_of(tmp_path / 'run' / name)['groups']['refined']['scenes']) == [name]
         assert (tmp_path / 'run' / name / 'refined.pth').exists()

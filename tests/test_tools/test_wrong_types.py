@@ -1,4 +1,6 @@
-"""Values of another type than a key takes: one line that names the key, the value and what it must be, before anything is built."""
+"""Values of another type than a key takes: one line that names the key, the value and what it must be,
+before anything is built.
+"""
 from __future__ import annotations
 
 import numpy as np
@@ -42,8 +44,8 @@ def failed(tmp_path, capsys):
     ('custom_hooks.0.min_kept=abc', "custom_hooks.0.min_kept must be a number, such as 0.001, got 'abc'"),
     ('custom_hooks.0.store=5', "custom_hooks.0.store must be a string, such as 'labels', got 5"),
     ('custom_hooks.0.batch_size=1.5', 'custom_hooks.0.batch_size must be a whole number, such as 1, got 1.5'),
-    ('custom_hooks.1.steps=x', 'custom_hooks.1.steps must be a list of numbers, such as (0.25, 0.5, 0.75, 1.0), got '
-                               "'x'"),
+    ('custom_hooks.1.steps=x',
+     "custom_hooks.1.steps must be a list of numbers, such as (0.25, 0.5, 0.75, 1.0), got 'x'"),
     ('custom_hooks=5', 'custom_hooks must be a list of dicts or None, got 5'),
     ('optim_wrapper.optimizer.lr=fast', "optim_wrapper.optimizer.lr must be a number, such as 0.001, got 'fast'"),
     ('held_out=x', "held_out must be a number, such as 0.0, got 'x'"),
@@ -74,13 +76,13 @@ def test_a_value_of_another_type_in_a_list_of_parts_and_all_at_once(failed):
 
 @pytest.mark.parametrize('option', [
     "labeler.filters=[dict(type='CycleFilter',alpha='a')]", "labeler.filters=[dict(type='CycleFilter')]",
-    "labeler.view=dict(type='A')",
-    'labeler.view.scales=[1,2', 'labeler.view.scales=(1,(2)'
-])  # yapf: disable
+    "labeler.view=dict(type='A')", 'labeler.view.scales=[1,2', 'labeler.view.scales=(1,(2)'
+])
 def test_what_the_command_line_has_no_syntax_for(failed, option):
     assert failed(SMALL_VIDEO, 'max_iters=3', option) == (
-        f'--cfg-options {option}: the value cannot be read; write a list as [1,2] or (1,2), all brackets closed, and a '
-        "dict into a config file of your own, which begins with _base_ = '<this config>'")
+        f'--cfg-options {option}: the value cannot be read; write a list as [1,2] or (1,2), all brackets closed, '
+        'and a dict into a config '
+        "file of your own, which begins with _base_ = '<this config>'")
 
 
 def test_an_option_without_a_value(failed):
@@ -94,8 +96,9 @@ def test_an_option_without_a_value(failed):
 ])
 def test_what_has_no_values_to_replace_one_by_one(failed, config, option, where, value):
     assert failed(config, option) == (
-        f'--cfg-options {option.partition("=")[0]}: {where} is {value}, and only values of a dict can be replaced one '
-        f"by one; give {where} as a whole, a dict in a config file of your own, which begins with _base_ = '{config}'")
+        f'--cfg-options {option.partition("=")[0]}: {where} is {value}, and only values of a dict can be replaced '
+        f'one by one; give {where} '
+        f"as a whole, a dict in a config file of your own, which begins with _base_ = '{config}'")
 
 
 def test_a_value_that_only_the_constructor_refuses(tmp_path, capsys, weights):
@@ -103,11 +106,10 @@ def test_a_value_that_only_the_constructor_refuses(tmp_path, capsys, weights):
         write_image(tmp_path / 'v' / f'{seed}.png',
                     np.random.default_rng(seed).integers(0, 255, (*SIZE, 3), dtype=np.uint8))
     status = status_of('make_labels', SMALL_VIDEO, '--work-dir', tmp_path / 'out', '--cfg-options',
-                       f'video={tmp_path / "v"}',
-                       *TINY_VIDEO, f'load_from={weights["small"]}', 'labeler.type=5')  # yapf: disable
+                       f'video={tmp_path / "v"}', *TINY_VIDEO, f'load_from={weights["small"]}', 'labeler.type=5')
     stderr = capsys.readouterr().err
-    assert status == 1 and stderr.splitlines(
-    )[-1] == 'error: there is no labeler 5; there are FlowLabeler' and 'Traceback' not in stderr
+    assert (status == 1 and stderr.splitlines()[-1] == 'error: there is no labeler 5; there are FlowLabeler'
+            and 'Traceback' not in stderr)
 
 
 def test_what_a_reference_leads_to_is_judged_where_it_was_written(tmp_path):

@@ -24,6 +24,8 @@ VIDEO_SUFFIXES = ('.mp4', '.m4v', '.mov', '.3gp', '.avi', '.mkv', '.webm', '.mpg
 # key frames to go back beyond the nearest one, in turn, until a frame comes out as in the first pass; None: to the
 # start of the file
 _AHEAD = (0, 1, 3, None)
+# open files of a parent process
+_ABANDONED: List[Any] = []
 
 
 def open_frames(path: PathLike, skip: Sequence[str] = ()) -> FrameSource:
@@ -123,7 +125,9 @@ class VideoFrames(FrameSource):
                              f'({self.index.corrupt[index]}); copy the video again, or leave the frame out (skip, '
                              '--skip-corrupt)')
         if self._stream is not None and self._pid != os.getpid():
-            self._close()  # after a fork both processes would move the same place in the file
+            # a fork shares the place in the file, and closing may wait for threads that only the parent has
+            _ABANDONED.append((self._stream, self._frames, self._decoded))
+            self._stream, self._frames, self._decoded = None, iter(()), {}
         if not self._goes_on(index) or not self._read_to(index):
             for self._ahead in range(self._ahead, len(_AHEAD)):
                 self._jump(index, _AHEAD[self._ahead])

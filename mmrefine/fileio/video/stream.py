@@ -56,7 +56,7 @@ class VideoStream:
     def __init__(self, path: Path) -> None:
         try:
             # "file:" as a name may have a colon; nothing else is opened, whatever a playlist in the file asks for
-            self.container = av.open(f'file:{path}', options={'protocol_whitelist': 'file'})
+            self.container = av.open(f'file:{path}', container_options={'protocol_whitelist': 'file'})
         except av.FFmpegError as error:
             raise Unreadable from error
         streams = [one for one in self.container.streams.video if not one.disposition & Disposition.attached_pic]
@@ -124,7 +124,8 @@ class VideoStream:
 
     def _deinterlaced(self, frames: Iterator[av.VideoFrame]) -> Iterator[Decoded]:
         graph = Graph()
-        graph.threads = 1
+        if hasattr(graph, 'threads'):  # younger than the rest of PyAV that is used here
+            graph.threads = 1
         graph.link_nodes(graph.add_buffer(template=self.stream), graph.add('yadif', 'mode=send_frame:deint=interlaced'),
                          graph.add('buffersink')).configure()
         pushed: Deque[av.VideoFrame] = deque()

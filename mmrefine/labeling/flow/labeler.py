@@ -215,9 +215,8 @@ class FlowLabeler:
             middles.append([NamedFrame(frame(i, number), f'{unit.scene}/{batch.names[i][number]}')
                             for number in numbers if early < number < late])
             thirds.append(next((frame(i, number) for number in numbers if not early <= number <= late), None))
-        ends = [as_frames([frames[unit.frames[side]] for unit, frames in zip(batch.units, batch.frames)], batch.device)
-                for side in (0, 1)]
-        return PairBatch(*ends, thirds=thirds, names=names, middles=middles)
+        one, two = ([frames[unit.frames[side]] for unit, frames in zip(batch.units, batch.frames)] for side in (0, 1))
+        return PairBatch(as_frames(one, batch.device), as_frames(two, batch.device), thirds, names, middles)
 
     def _filters_with_third(self) -> str:
         return ', '.join(type(part).__name__ for part in self.filters if getattr(part, 'needs_third', False))

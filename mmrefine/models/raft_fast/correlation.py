@@ -22,8 +22,8 @@ def corr_bytes(queries: int, size: Tuple[int, int], levels: int) -> List[int]:
     """Bytes of the correlation pyramid of RAFT, level by level, fine to coarse.
 
     Args:
-        queries: cells of all frames that look (batch, both directions if both are asked).
-        size: (height, width) of the grid that they look at, cells.
+        queries: cells of all first frames (batch, both directions if both are asked).
+        size: (height, width) of the grid that they are compared with, cells.
         levels: of the pyramid; each halves the grid, rounded down.
     """
     return [_BYTES * queries * (size[0] >> level) * (size[1] >> level) for level in range(levels)]
@@ -38,13 +38,13 @@ class Correlation:
     in little memory, the same numbers but for the order of float32 sums.
 
     Args:
-        feat1: features of the frames that look, ``(B, C, H, W)``.
-        feat2: features of the frames that they look at, the same shape.
+        feat1: features of the first frames, ``(B, C, H, W)``.
+        feat2: features of the second frames, the same shape.
         levels: of the pyramid.
         radius: of the windows, cells of each level.
         max_bytes: see above.
-        mirrored: the second half of the batch looks where the first half looks from, so that one matrix product serves
-            both.
+        mirrored: the second half of the batch is the first half with its frames exchanged, so that one matrix product
+            serves both.
     """
 
     def __init__(self,
@@ -63,7 +63,7 @@ class Correlation:
         # the products are divided by sqrt(C)
         feat1, feat2 = feat1.float() / channels**0.5, feat2.float()
         self.queries = feat1.permute(0, 2, 3, 1).reshape(cells, channels) if self.first_kept else None
-        # a level has its cells column by column, as the windows are wanted, and those that look in the same order
+        # a level has its cells column by column, as the windows are wanted; so have the cells of the first frames
         self.order = torch.arange(cells, device=feat1.device).view(batch, width, height).mT.flatten()
         shapes = [(height >> level, width >> level) for level in range(levels)]
         self.kept = [_Level(cells, *shape, 2 * radius + 2, feat1.device) for shape in shapes[self.first_kept:]]
@@ -101,12 +101,12 @@ class Correlation:
         levels, side = len(self.fine) + len(self.kept), 2 * self.radius + 1
         found = centers.new_empty(len(centers), levels, side, side)
         for level in range(levels):
-            looks = centers / 2**level
+            scaled = centers / 2**level
             if level < self.first_kept:
-                self._compare(self.fine[level], looks, found[:, level])
+                self._compare(self.fine[level], scaled, found[:, level])
             else:
                 kept = self.kept[level - self.first_kept]
-                around = _Around(looks, kept.height, kept.width, self.radius)
+                around = _Around(scaled, kept.height, kept.width, self.radius)
                 around.interpolate(kept.read(around, self.order), found[:, level])
         return found.view(batch, height, width, -1).permute(0, 3, 1, 2)
 
@@ -154,7 +154,7 @@ def _columns(features: Tensor) -> Tensor:
 
 
 class _Level:
-    """For each cell that looks one grid ``(w, h)``, the height changing faster, with zeros before all grids and
+    """For each cell of the first frames one grid ``(w, h)``, the height changing faster, with zeros before all grids and
     behind them."""
 
     def __init__(self, cells: int, height: int, width: int, side: int, device: torch.device) -> None:
@@ -177,8 +177,7 @@ class _Level:
 
 
 def _fill_mirrored(levels: Sequence[_Level], feat1: Tensor, feat2: Tensor) -> None:
-    """All levels of both directions: ``feat1 (B, W * H, C)`` looks at ``feat2 (B, C, W * H)``, then they change
-    sides."""
+    """All levels of both directions: of ``feat1 (B, W * H, C)`` with ``feat2 (B, C, W * H)``, then the other way."""
     half, cells, _ = feat1.shape
     volumes = levels[0].grids.view(2 * half, cells, cells)
     torch.matmul(feat1, feat2, out=volumes[:half])

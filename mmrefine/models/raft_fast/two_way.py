@@ -66,9 +66,10 @@ def pyramid_bytes(network: nn.Module, size: Tuple[int, int]) -> List[int]:
         network: one of :func:`is_known`.
         size: (height, width) px of the padded frames.
     """
-    levels = network.decoder.num_levels
-    height, width = (side // 2**(levels - 1) for side in size)
-    return corr_bytes(height * width, (height, width), levels)
+    decoder: Any = network.decoder
+    cell = 2**(decoder.num_levels - 1)
+    height, width = size[0] // cell, size[1] // cell
+    return corr_bytes(height * width, (height, width), decoder.num_levels)
 
 
 def peak_bytes(network: nn.Module, size: Tuple[int, int], pairs: int, max_corr_bytes: int) -> int:
@@ -114,7 +115,7 @@ def both_flows(network: nn.Module,
         memory = FrameMemory(0) if memory is None else memory
         features = memory.encode(lambda frame: _encode(network, frame), frames, [*names[0], *names[1]], size)
     matching, context = features
-    # frame 2 looks at frame 1
+    # the other way, frame 2 is compared with frame 1
     other = matching.roll(len(frames1), dims=0)
     return _in_groups(network, matching, other, context, start, settings, mirrored=True)[-1]
 

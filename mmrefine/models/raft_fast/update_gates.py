@@ -30,9 +30,10 @@ class UpdateGates:
             self.stages.append([_Part([z, r], hidden, context), _Part([q], hidden, context)])
         # hidden state and motion side by side, written in place, as the convolutions read them: in half precision under
         # autocast, which would cast all of it for each of them
-        part = self.stages[0][0]
-        self.beside = torch.empty((len(context), part.weight.shape[1], *context.shape[-2:]), dtype=part.weight.dtype,
-                                  device=context.device, memory_format=torch.channels_last)  # yapf: disable
+        weight = self.stages[0][0].weight
+        beside = torch.empty(
+            len(context), weight.shape[1], *context.shape[-2:], dtype=weight.dtype, device=context.device)
+        self.beside = beside.contiguous(memory_format=torch.channels_last)
 
     def __call__(self, hidden: Tensor, motion: Tensor) -> Tensor:
         """The next hidden state ``(B, C, H, W)``, in the precision of this one."""
