@@ -11,9 +11,8 @@ import numpy as np
 from mmrefine.datasets.frame_pairs import FramePairs
 from mmrefine.datasets.scenes import Opener
 from mmrefine.errors import InputError
-from mmrefine.fileio.digest import digest_of_files
 from mmrefine.fileio.images import read_image
-from mmrefine.fileio.video.frames import FrameSource, list_folder, list_images
+from mmrefine.fileio.video.frames import ListedFrames, list_folder, list_images
 from mmrefine.registry import DATASETS
 from mmrefine.values import as_choice
 
@@ -166,22 +165,13 @@ class SpringPairs(FramePairs):
             yield pair
 
 
-class _KittiFrames(FrameSource):
+class _KittiFrames(ListedFrames):
     """The frames of one scene among the many in a folder."""
 
     def __init__(self, folder: Path, files: List[Path]) -> None:
         super().__init__(folder)
         self.files = files
         self.size = read_image(files[0]).shape[:2]
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def name(self, index: int) -> str:
-        return self.files[index].stem
-
-    def digest(self) -> str:
-        return digest_of_files((file.stem, file) for file in self.files)
 
     def _load(self, index: int) -> np.ndarray:
         frame = read_image(self.files[index])
