@@ -18,8 +18,8 @@ class DrawSampler(Sampler):
     """Numbered draws: ``(index, draw)``, where the draw alone decides the index and, in the dataset, the augmentation.
 
     Draws are counted over all ranks and never restart; each pass over the data has its own permutation. Rank r of n
-    takes the draws start + r, start + r + n, ...: the same draws whatever n and the number of workers. Every new iterator
-    begins at ``start``.
+    takes the draws start + r, start + r + n, ...: the same draws whatever n and the number of workers. Every new
+    iterator begins at ``start``.
 
     Args:
         dataset: what is drawn from; only its length counts.

@@ -109,7 +109,8 @@ def replace_by_another(path: Path) -> None:
      'manifest.json: is broken: its "pairs" is missing'),
     ('manifest.json', lambda path: path.write_text('{"format": "x", "fingerprint": {}, "pairs": [1]}'),
      'manifest.json: is broken: its "pairs" is not an object'),
-    ('quality.json', os.unlink, 'quality.json: is missing: the labels are complete, but have to be read again to be judged'),
+    ('quality.json', os.unlink, 'quality.json: is missing: the labels are complete, but have to be '
+     'read again to be judged'),
     ('quality.json', lambda path: os.truncate(path, 30),
      r'quality.json: changed: not the bytes that were written \(digest \w{16}, wanted \w{16}\)'),
     ('cat/notes.txt', lambda path: path.write_text('x'), 'cat/notes.txt: does not belong to the store; move it away'),
@@ -119,7 +120,8 @@ def replace_by_another(path: Path) -> None:
      r'new\\nline\\udcff.txt: does not belong to the store; move it away'),
     ('loop', lambda path: path.symlink_to(path.parent), 'loop: does not belong to the store; move it away'),
     ('dog/.mmrefine-0123456789abcdef.tmp', lambda path: path.write_text('x'),
-     'dog/.mmrefine-0123456789abcdef.tmp: does not belong to the store: left over from a killed run; the same labelling '
+     'dog/.mmrefine-0123456789abcdef.tmp: does not belong to the store: left over from a killed run; the same '
+     'labelling '
      'run removes it'),
     (f'{HARD}.json', lambda path: path.write_text('{}'),
      'dog/run/1__2.json: does not belong to the store: the manifest has taken it over; the same labelling run removes '

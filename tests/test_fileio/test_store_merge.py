@@ -221,7 +221,8 @@ def test_what_is_no_store_is_said(tmp_path: Path) -> None:
 def test_a_complete_store_is_not_made_unfinished(tmp_path: Path) -> None:
     made(tmp_path / 'out', KEYS[:3])
     rest = made(tmp_path / 'rest', KEYS[3:], complete=False)
-    assert refused(tmp_path, [rest]) == (f'{tmp_path}/out: is complete, and would no longer be with the unfinished labels '
+    assert refused(tmp_path, [rest]) == (f'{tmp_path}/out: is complete, and would no longer be with the unfinished '
+                                         'labels '
                                          f'of {rest}; merge into a new folder')
 
 

@@ -23,7 +23,7 @@ class MergedStore:
     Args:
         labels: number of labels in the merged store.
         added: how many of them were copied now; the others were there before.
-        complete: whether the store has a manifest. If not, the labelling run of its fingerprint makes the missing labels.
+        complete: whether it has a manifest. If not, the labelling run of its fingerprint makes the missing labels.
     """
     labels: int
     added: int
