@@ -10,10 +10,11 @@ import numpy as np
 
 from mmrefine.datasets.frame_pairs import FramePairs
 from mmrefine.datasets.scenes import Opener
-from mmrefine.errors import ConfigError, InputError
+from mmrefine.errors import InputError
 from mmrefine.fileio.images import read_image
 from mmrefine.fileio.video.frames import ListedFrames, list_folder, list_images
 from mmrefine.registry import DATASETS
+from mmrefine.values import as_choice
 
 __all__ = ['KittiPairs', 'SintelPairs', 'SpringPairs']
 
@@ -46,7 +47,7 @@ class SintelPairs(FramePairs):
                  pass_name: str = 'final',
                  split: str = 'training',
                  **kwargs: Any) -> None:
-        _check_choice('SintelPairs.pass_name', pass_name, ('final', 'clean', 'albedo'))
+        as_choice('SintelPairs.pass_name', pass_name, ('final', 'clean', 'albedo'))
         folder = _split_folder('SintelPairs', data_root, split, ('training', 'test'))
         truth = folder / 'flow'
         kwargs.setdefault('truth_root', truth if truth.is_dir() else None)
@@ -136,7 +137,7 @@ class SpringPairs(FramePairs):
     """
 
     def __init__(self, data_root: Union[str, Path], camera: str = 'left', split: str = 'train', **kwargs: Any) -> None:
-        _check_choice('SpringPairs.camera', camera, ('left', 'right'))
+        as_choice('SpringPairs.camera', camera, ('left', 'right'))
         self.camera = camera
         super().__init__(_split_folder('SpringPairs', data_root, split, ('train', 'test')), **kwargs)
 
@@ -185,14 +186,9 @@ def _existing(paths: Mapping[str, Path]) -> Dict[str, Path]:
     return {name: path for name, path in paths.items() if path.is_file()}
 
 
-def _check_choice(key: str, value: Any, choices: tuple) -> None:
-    if value not in choices:
-        raise ConfigError(f'{key} must be one of {", ".join(choices)}, got {value!r}')
-
-
 def _split_folder(name: str, data_root: Union[str, Path], split: Any, choices: tuple) -> Path:
     """The folder of the split, which must exist."""
-    _check_choice(f'{name}.split', split, choices)
+    as_choice(f'{name}.split', split, choices)
     folder = Path(data_root) / split
     if not folder.is_dir():
         raise InputError(f'{folder}: there is no such folder; {name}.data_root is the folder that holds '
