@@ -107,7 +107,7 @@ def write_failure(path: PathLike, error: OSError) -> str:
 
 @contextlib.contextmanager
 def write_errors(path: PathLike, kind: Type[MMRefineError] = MMRefineError) -> Iterator[None]:
-    """While ``path`` is written: an ``OSError`` becomes an error of ours, with the sentence of :func:`write_failure`."""
+    """While ``path`` is written, an ``OSError`` becomes an error of ours, with the text of :func:`write_failure`."""
     try:
         yield
     except OSError as error:

@@ -252,7 +252,8 @@ def test_a_run_that_failed_before_it_made_anything_may_begin_again_with_other_se
 def test_what_has_a_place_of_its_own_is_not_set(value, remedy, capsys):
     for name in ('refine', 'labels'):
         sentence = error_of(capsys, name, 'a.mp4', '--model', 'demo', '--set', 'max_iters=2', value)
-        assert sentence.startswith(f'--set {value.partition("=")[0]}=…: this key cannot be set here; ') and remedy in sentence
+        assert (sentence.startswith(f'--set {value.partition("=")[0]}=…: this key cannot be set here; ')
+                and remedy in sentence)
 
 
 def test_results_do_not_go_where_a_file_is(tmp_path, capsys):

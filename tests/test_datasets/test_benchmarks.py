@@ -88,8 +88,10 @@ def test_a_kitti_scene_of_one_frame_is_named(kitti):
 
 
 @pytest.mark.parametrize('build, error, message', [
-    (lambda root: SintelPairs(root, 'fnial'), ConfigError, "pass_name must be 'final' or 'clean' or 'albedo', got 'fnial'"),
-    (lambda root: SintelPairs(root, split='val'), ConfigError, "SintelPairs.split must be 'training' or 'test', got 'val'"),
+    (lambda root: SintelPairs(root, 'fnial'), ConfigError,
+     "pass_name must be 'final' or 'clean' or 'albedo', got 'fnial'"),
+    (lambda root: SintelPairs(root, split='val'), ConfigError,
+     "SintelPairs.split must be 'training' or 'test', got 'val'"),
     (lambda root: KittiPairs(root, split='test'), ConfigError, "KittiPairs.split must be .*got 'test'"),
     (lambda root: SintelPairs(root / 'x'), InputError, r'x.training: there is no such folder; SintelPairs.data_root'),
     (lambda root: SintelPairs(root, 'albedo'), InputError, 'albedo: there is no such'),
