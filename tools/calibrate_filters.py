@@ -5,7 +5,7 @@ import argparse
 from typing import List, Optional
 
 from mmrefine.apis.commands import add_config_options, config_of, run_command
-from mmrefine.apis.thresholds import calibrate_filters
+from mmrefine.apis.filter_thresholds import calibrate_filters
 from mmrefine.engine.stage1.calibrated import DEFAULTS
 
 

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 from typing import List, Optional
 
+from mmrefine.apis.checkpoint_scores import test_checkpoint
 from mmrefine.apis.commands import add_config_options, config_of, run_command
 from mmrefine.apis.leaderboard import write_leaderboard
-from mmrefine.apis.scores import test_checkpoint
 from mmrefine.evaluation import Judged
 from mmrefine.fileio.atomic import write_errors, write_json
 from mmrefine.report import benchmark_table, score_table
