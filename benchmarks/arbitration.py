@@ -1,13 +1,13 @@
-"""Which look is right: EPE of single looks, of the cascade and of rules that choose between looks without truth,
+"""Which pass is right: EPE of single passes, of the cascade and of rules that choose between passes without truth,
 on pairs with truth.
 
-    python benchmarks/arbitration.py --checkpoint checkpoints/raft-small-mmrefine.pth --pairs ../shared/data/flow_pairs
+    python benchmarks/arbitration.py --checkpoint checkpoints/raft-small-mmrefine.pth --pairs PAIRS
 
 Pairs: every `A-img0.ppm A-img1.ppm A-gt.flo` below --pairs, and any `frame_0001.png frame_0002.png frame_0001.flo` and
 `frame10.png frame11.png flow10.flo`; and always rendered ones, slow and fast, some of them enlarged three times. EPE in
 px over all pixels whose truth is known, those that leave the frame too. The means are geometric, of the ratio to 1x.
-`least cycle` takes at each pixel that of the looks of `ours` which makes the shortest round trip, `oracle` the one that
-is closest to the truth; `mean` is their plain mean.
+`least cycle` takes at each pixel that of the passes of `ours` which makes the shortest round trip, `oracle` the one
+that is closest to the truth; `mean` is their plain mean.
 """
 from __future__ import annotations
 
@@ -69,35 +69,35 @@ def main() -> int:
         ratios.append({rule: epe[rule] / epe['1x'] for rule in RULES})
     print('\nEPE over that of 1x: geometric mean (worst pair)')
     for name, low, high in (*CLASSES, ('slow and medium', 0., 15.), ('all', 0., float('inf'))):
-        its = [ratio for ratio, motion in zip(ratios, motions) if low <= motion < high]
-        if its:
-            print(f'{name + f", {len(its)} pairs":50}'
-                  + ''.join(_mean([ratio[rule] for ratio in its]) for rule in RULES))
+        chosen = [ratio for ratio, motion in zip(ratios, motions) if low <= motion < high]
+        if chosen:
+            print(f'{name + f", {len(chosen)} pairs":50}'
+                  + ''.join(_mean([ratio[rule] for ratio in chosen]) for rule in RULES))
     return 0
 
 
 @torch.no_grad()
 def _errors(model: FlowEstimator, pair: Pair) -> tuple:
-    """EPE of each rule, px, and the share of the first look in ours."""
+    """EPE of each rule, px, and the share of the first pass in ours."""
     batch, teacher, view = PairBatch(pair.frames1, pair.frames2), _Remembering(model), ArbitratedView()
     ours = view.look(teacher, batch)
-    looks = torch.stack(list(view.motions(teacher, batch).values()))
-    trips = torch.stack([cycle_error(look, look.flip(0)) for look in looks])
+    passes = torch.stack(list(view.motions(teacher, batch).values()))
+    trips = torch.stack([cycle_error(one, one.flip(0)) for one in passes])
     flows = {
         '1x': CascadeView(scales=(1., )).look(teacher, batch).both_ways(),
         '2x': CascadeView(scales=(2., )).look(teacher, batch).both_ways(),
         '1x, 2x': CascadeView(scales=(1., 2.)).look(teacher, batch).both_ways(),
-        'least cycle': looks.gather(0, trips.argmin(dim=0, keepdim=True).expand_as(looks[:1]))[0],
-        'mean': looks.mean(dim=0),
+        'least cycle': passes.gather(0, trips.argmin(dim=0, keepdim=True).expand_as(passes[:1]))[0],
+        'mean': passes.mean(dim=0),
         'ours': ours.both_ways(),
     }
     errors = {rule: (flow[:1] - pair.truth).norm(dim=1, keepdim=True) for rule, flow in flows.items()}
-    errors['oracle'] = (looks[:, :1] - pair.truth).norm(dim=2, keepdim=True).amin(dim=0)
+    errors['oracle'] = (passes[:, :1] - pair.truth).norm(dim=2, keepdim=True).amin(dim=0)
     return {rule: error[pair.known].mean().item() for rule, error in errors.items()}, ours.shares_fw[0]['from_1x']
 
 
 class _Remembering:
-    """A teacher that answers the same question once: no look is paid for twice."""
+    """A teacher that answers the same question once: no pass is computed twice."""
 
     def __init__(self, model: FlowEstimator) -> None:
         self.model, self.accepts_flow_init = model, model.accepts_flow_init
@@ -132,8 +132,8 @@ def _filed(root: Path, crop: tuple) -> Iterator[Pair]:
 
 
 def _rendered(count: int) -> Iterator[Pair]:
-    """Both looks at their own speed, both at several times their speed,
-    and a part of the source look enlarged three times.
+    """Both styles as they are, both several times as fast, and a part of the source style
+    enlarged three times.
     """
     fast = dict(object_speed=(0.05, 0.3), camera_speed=(0.05, 0.15))
     kinds = {

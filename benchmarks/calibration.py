@@ -42,7 +42,7 @@ def main() -> int:
     parser.add_argument('--warps', type=int, default=4, help='of each video')
     parser.add_argument('--precision', type=float, nargs='+', default=[0.7, 0.8, 0.9, 0.95])
     parser.add_argument('--scales', type=float, nargs='+', default=[1., 2.],
-                        help='looks of the teacher, one after the other')
+                        help='passes of the teacher, one after the other')
     parser.add_argument('--filters', nargs='+', default=['CycleFilter'], help='the filters whose thresholds are chosen')
     args = parser.parse_args()
     # seeds far from those of the training and of the demo

@@ -7,7 +7,7 @@ teacher made at 1x. With ``--transfer`` on a folder of other videos, and judged 
 hands it back (``… guarded``): the student, something between teacher and student, or the teacher itself. Of the two
 students of other videos there is also the mean of their weights (``mean``).
 
-Beside them stand the first truth left in place, the network as it came (1x), and the view that labels come from (1x
+Beside them stand the first truth left in place, the original network (1x), and the view that labels come from (1x
 then 2x, several times the price). ``closed`` is (student - 1x) / (2x - 1x), where 2x is better at all. What is judged:
 see ``davis_clips.score_clip``.
 
@@ -48,7 +48,7 @@ IN_PLACE, PLAIN, LOOK, STUDENT, RIVAL = 'in place', '1x', '1x then 2x', 'student
 TRANSFER, SCALED, MEAN = 'transfer', 'scaled', 'mean'
 OTHERS = (TRANSFER, SCALED)  # students of other videos
 GUARDED = ' guarded'
-LEAST_GAIN = 0.005  # of the second look; a share of less than that is noise
+LEAST_GAIN = 0.005  # of the second pass; a share of less than that is noise
 SCALING = dict(type='RandomScaleStretch', scale=(-0.3, 0.4), crop_size='{crop_size}')
 HELD = dict(type='FramePairs', data_root='{video}', held_out='{held_out}', held=True, pipeline=[dict(type='PackPair')])
 
@@ -124,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _one_look(cfg: Config) -> Dict[str, Any]:
     """Options for labels of the same labeler that sees no more than the student."""
-    # which may compare looks
+    # which may compare passes
     labeler = {key: value for key, value in cfg.labeler.to_dict().items() if key != 'balance'}
     return dict(labeler=dict(labeler, _delete_=True, view=dict(type='CascadeView', scales=(1., ))))
 
@@ -235,7 +235,7 @@ def _remembered(args: argparse.Namespace, clip: Clip, network: str, decides: Lis
 
 
 def share_closed(plain: float, look: float, student: float) -> Optional[float]:
-    """How much of the way from the plain teacher to its second look the student goes;
+    """How much of the way from the plain teacher to its second pass the student goes;
     None if that way does not lead up.
     """
     return (student - plain) / (look - plain) if look - plain >= LEAST_GAIN else None

@@ -1,8 +1,8 @@
 """The demo with several seeds, against its rivals: the same recipe on labels of a teacher that sees no more than the
 student.
 
-More recipes (``--recipes``) ask what the parts of ours are worth (many looks weighed evenly, novelty on two looks) and
-what other weights are: all or nothing by the mask, no mask at all, a floor under it, labels grown where the teacher
+More recipes (``--recipes``) ask what the parts of ours are worth (many passes weighted evenly, novelty on two passes)
+and what other weights are: all or nothing by the mask, no mask at all, a floor under it, labels grown where the teacher
 agrees with what was verified; ``--look fog`` asks it where the teacher fails. No recipe keeps anything back for a
 guard.
 

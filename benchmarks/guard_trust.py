@@ -1,7 +1,7 @@
 """Can the guard's score be trusted? Its ranking of well and badly trained students against their true error,
 on rendered videos.
 
-The demo network is spoilt and taught in many ways: labels of its second look, of its first, of other pairs, without
+The demo network is spoilt and taught in many ways: labels of its second pass, of its first, of other pairs, without
 motion, half as fast, blurred, noisy; rates from careful to a hundred times too high; steps between teacher and student
 and beyond; noise in its weights; motion scaled up and down. Each student is judged by the guard on videos that are kept
 back, and by the truth on the same pairs. Printed: both, the verdict, and the rank correlation (Spearman) of the true

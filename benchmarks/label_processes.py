@@ -41,7 +41,7 @@ def main() -> int:
     parser.add_argument('--frames', type=int, default=26, help='of each video')
     parser.add_argument('--size', nargs=2, type=int, default=(256, 448), metavar=('H', 'W'), help='of the frames, px')
     parser.add_argument('--iters', type=int, default=12, help='of the teacher, RAFT-small')
-    parser.add_argument('--scales', nargs='+', type=float, default=[1.], help='looks of the teacher')
+    parser.add_argument('--scales', nargs='+', type=float, default=[1.], help='passes of the teacher')
     parser.add_argument('--cores', nargs='+', type=int, metavar='CORE',
                         help='numbers of two cores; default: the first two that we may use')
     parser.add_argument('--cpu-time', action='store_true', help='seconds of computing, on the first core alone')

@@ -8,8 +8,8 @@
 One row for each labeler, all with the same teacher on the same pairs. ``kept`` is the mean weight, ``right`` the share
 of it that is off by less than 1 px, ``fast`` and ``hidden`` the mean weight on pixels that truly move by 4 px or more
 and on those that the next frame does not show; EPE is weighted. With ``--students`` each row also teaches a student for
-so many steps, alike but for the labels; told is how much its EPE is above or below its teacher's, on these videos and
-on as many others. What long training makes of the best: ``demo_seeds.py``.
+so many steps, alike but for the labels; the last column is how much the EPE of the student is above or below its
+teacher's, on these videos and on as many others. What long training makes of the best: ``demo_seeds.py``.
 """
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ LABELERS_OF_TABLE: Dict[str, Dict[str, Any]] = {
 
 
 class RememberingTeacher:
-    """Asks a teacher for each batch once; all labelers of the table look at the same frames.
+    """Asks a teacher for each batch once; all labelers of the table get the same frames.
     Implements ``FlowEstimator``.
     """
     accepts_flow_init = True

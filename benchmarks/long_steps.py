@@ -1,4 +1,4 @@
-"""Long steps out of short ones: EPE over pairs (i, i + 2) of the direct looks, of the chain over frame i + 1,
+"""Long steps out of short ones: EPE over pairs (i, i + 2) of the direct passes, of the chain over frame i + 1,
 and of all together.
 
     python benchmarks/long_steps.py
@@ -6,8 +6,8 @@ and of all together.
 
 Rendered triples, slow and fast, both ways; EPE in px over all pixels, those that are hidden or leave the frame too, and
 the share of the pixels that each bin of true speed has. `direct` is `ArbitratedView`, `chain` two short steps with the
-direct motion where the chain leaves a frame, `1x` the plain first look of either, `all` is `ComposedView`, and `all, no
-refine` the same without the look that starts from the chain. The last line is the geometric mean over the pairs of the
+direct motion where the chain leaves a frame, `1x` the plain first pass of either, `all` is `ComposedView`, and `all, no
+refine` the same without the pass that starts from the chain. The last line is the geometric mean over the pairs of the
 ratio to `direct`, and the worst pair.
 """
 from __future__ import annotations
@@ -60,19 +60,19 @@ def main() -> int:
         errors, share = _errors(RememberingTeacher(model), frames, truth)
         speed = truth.norm(dim=1)
         for number, (low, high) in enumerate(BINS):
-            its = (speed >= low) & (speed < high)
-            pixels[number] += its.sum().item()
-            sums[number] += [error[its].double().sum().item() for error in errors.values()]
+            chosen = (speed >= low) & (speed < high)
+            pixels[number] += chosen.sum().item()
+            sums[number] += [error[chosen].double().sum().item() for error in errors.values()]
         means.append([error.mean().item() for error in errors.values()])
         print(f'{name:20}{speed.mean():8.2f}' + _cells(means[-1]) + f'{share:12.2f}', flush=True)
     print(f'\n{"true speed, px":20}{"share":>8}' + ''.join(f'{rule:>16}' for rule in RULES))
-    for (low, high), its, count in zip(BINS, sums, pixels):
+    for (low, high), chosen, count in zip(BINS, sums, pixels):
         label = f'{low:g} to {high:g}' if np.isfinite(high) else f'{low:g} and more'
-        print(f'{label:20}{count / pixels.sum():8.2f}' + (_cells(its / count) if count else ''))
+        print(f'{label:20}{count / pixels.sum():8.2f}' + (_cells(chosen / count) if count else ''))
     print(f'{"all":20}{1:8.2f}' + _cells(sums.sum(axis=0) / pixels.sum()))
     ratios = np.array(means) / np.array(means)[:, RULES.index('direct')][:, None]
-    print(f'{"over direct":28}' + ''.join(f'{f"{np.exp(np.log(its).mean()):.3f} ({its.max():.2f})":>16}'
-                                          for its in ratios.T))
+    print(f'{"over direct":28}' + ''.join(f'{f"{np.exp(np.log(chosen).mean()):.3f} ({chosen.max():.2f})":>16}'
+                                          for chosen in ratios.T))
     return 0
 
 

@@ -71,7 +71,7 @@ def compare_labels(name: str, base: Path, head: Path) -> Part:
                 pixels[what] += int(np.count_nonzero(off))
                 largest[what][key] = float(off.max())
     changed = [f'{what} of {pixels[what]} pixels in {len(off)} labels, {_most(off)}{" px" if what == "flow" else ""}'
-               for what, off in largest.items() if off]  # yapf: disable
+               for what, off in largest.items() if off]
     return _part(name, f'{len(common)} labels', wanted, found, changed)
 
 
@@ -79,7 +79,7 @@ def compare_values(name: str, base: Any, head: Any) -> Part:
     """Two objects of JSON, each figure to the last digit."""
     wanted, found = dict(_leaves(base)), dict(_leaves(head))
     off = {key: _distance(value, found[key]) for key, value in wanted.items()
-           if key in found and json.dumps(value) != json.dumps(found[key])}  # yapf: disable
+           if key in found and json.dumps(value) != json.dumps(found[key])}
     worst = max(off, key=lambda key: off[key], default='')
     changed = [f'{len(off)} values, most in {worst}: {wanted[worst]!r} became {found[worst]!r}'] if off else []
     return _part(name, f'{len(wanted)} values', wanted, found, changed)

@@ -38,7 +38,7 @@ ITERS = 3  # of the network where it does not train
 ONE_LOOK = dict(type='CascadeView', scales=(1., ))
 GUARDS = [dict(type=name) for name in ('StillPairGuard', 'DuplicateFrameGuard', 'CutGuard', 'ExposureJumpGuard')]
 OTHERS = [dict(type=name) for name in ('SoftCycleFilter', 'LabFilter', 'CensusFilter', 'GainRobustColorFilter',
-                                       'TextureFilter', 'InFrameFilter')]  # yapf: disable
+                                       'TextureFilter', 'InFrameFilter')]
 # beside those of configs/_base_/labelers; what is no part of the labeler is a setting of its PseudoLabelHook, or `step`
 LABELERS: Dict[str, Dict[str, Any]] = dict(
     third=dict(view=ONE_LOOK, filters=[*GUARDS, dict(type='CompositeFilter')], directions='both', floor=0.1,
@@ -50,7 +50,7 @@ LABELERS: Dict[str, Dict[str, Any]] = dict(
     filters=dict(view=ONE_LOOK, filters=OTHERS, balance=dict(type='InverseHistogram')),
     dense=dict(view=ONE_LOOK, filters=[dict(type='CycleFilter')], densify=dict(type='EdgeAwareDensify', fill=True),
                balance=dict(type='SpeedQuota')),
-    threshold=dict(view=ONE_LOOK, balance=dict(type='SpeedThreshold', least_motion=1.)))  # yapf: disable
+    threshold=dict(view=ONE_LOOK, balance=dict(type='SpeedThreshold', least_motion=1.)))
 
 
 def main(argv: Optional[List[str]] = None) -> int:
@@ -122,7 +122,7 @@ def _label_config(tree: Path, frames: Path) -> Dict[str, Any]:
 def _student_config(tree: Path, frames: Path) -> Dict[str, Any]:
     """The demo config with few steps, and a guard that is easily convinced, so that it hands the student back."""
     config = dict(_demo(tree), video=str(frames / 'video'), unseen=str(frames / 'unseen'), held_out=0.3,
-                  max_iters=STUDENT_STEPS)  # yapf: disable
+                  max_iters=STUDENT_STEPS)
     for hook in config['custom_hooks']:
         if hook['type'] == 'RegressionGuardHook':
             hook.update(pairs=4, general=2, confidence=0.01)
@@ -181,7 +181,7 @@ def _verified(tree: Path, base: Path) -> Part:
     """Whether a tree finds the label stores of other results complete and whole, and leaves them as they are."""
     stores, before = sorted(path.parent for path in base.rglob('fingerprint.json')), _digest(base)
     checks = {str(store.relative_to(base)): _run(tree, 'tools/label_store.py', 'verify', str(store), may_fail=True)
-              for store in stores}  # yapf: disable
+              for store in stores}
     faults = [f'{name}: {done.stdout.strip()}' for name, done in checks.items() if done.returncode]
     if _digest(base) != before:
         faults.append('files were changed by the check')
@@ -190,7 +190,7 @@ def _verified(tree: Path, base: Path) -> Part:
 
 def _commit(revision: str) -> str:
     done = subprocess.run(['git', 'rev-parse', '--verify', '--quiet', f'{revision}^{{commit}}'], cwd=ROOT,
-                          stdout=subprocess.PIPE, text=True)  # yapf: disable
+                          stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise SystemExit(f'{revision}: git does not know such a commit')
     return done.stdout.strip()
@@ -210,12 +210,12 @@ def _check_out(revision: str, scratch: Path) -> Path:
 def _run(tree: Path, *arguments: str, may_fail: bool = False) -> 'subprocess.CompletedProcess[str]':
     """Run Python in a tree, with one thread and without a GPU."""
     env = dict(os.environ, PYTHONPATH=str(tree), PYTHONWARNINGS='ignore', OMP_NUM_THREADS='1', MKL_NUM_THREADS='1',
-               CUDA_VISIBLE_DEVICES='')  # yapf: disable
+               CUDA_VISIBLE_DEVICES='')
     done = subprocess.run([sys.executable, *arguments], cwd=tree, env=env, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # yapf: disable
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode and not may_fail:
         raise SystemExit(f'{tree}: {arguments[0]} ended with status {done.returncode}; its last lines:\n'
-                         f'{done.stdout[-3000:]}')  # yapf: disable
+                         f'{done.stdout[-3000:]}')
     return done
 
 

@@ -85,7 +85,7 @@ def main() -> int:
                         help='of rendered frames, px')
     parser.add_argument('--pairs', type=int, default=1, help='the first ones')
     parser.add_argument('--iters', type=int, default=8, help='of the teacher')
-    parser.add_argument('--scales', nargs='+', type=float, default=[1.], help='looks of the teacher')
+    parser.add_argument('--scales', nargs='+', type=float, default=[1.], help='passes of the teacher')
     parser.add_argument('--repeats', type=int, default=5, help='readings of each label; the median counts')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/store_size'))
     args = parser.parse_args()

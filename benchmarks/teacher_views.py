@@ -1,5 +1,5 @@
-"""What a second look is worth, and what more iterations are:
-EPE of several networks and teacher views on both rendered looks, on the same videos.
+"""What a second pass is worth, and what more iterations are:
+EPE of several networks and teacher views on both rendered styles, on the same videos.
 
     python benchmarks/teacher_views.py demo=configs/demo/raft_small_source.pth
     official=checkpoints/raft-small-mmrefine.pth

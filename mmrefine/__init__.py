@@ -1,6 +1,6 @@
 """mmrefine: self-training for motion models, on MMEngine and MMFlow.
 
-The functions of :mod:`mmrefine.apis` are here too, imported when they are first asked for::
+The functions of :mod:`mmrefine.apis` are here, too; each is imported when it is first used::
 
     import mmrefine
     report = mmrefine.refine('my.mp4', checkpoint='raft-small.pth', work_dir='refined')
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
                                make_labels, open_model, refine, train)
 
 __all__ = [
-    '__version__', 'export_model', 'flow_of_video', 'inference_flow', 'init_model', 'label_pair', 'label_video', 'make_labels',
+    '__version__', 'export_model', 'flow_of_video', 'inference_flow', 'init_model', 'label_pair', 'label_video',
+    'make_labels',
     'open_model', 'refine', 'train'
 ]
 

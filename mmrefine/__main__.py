@@ -1,4 +1,4 @@
-"""``python -m mmrefine``: the command, where it is not on the path."""
+"""``python -m mmrefine``: the command ``mmrefine``, for shells that do not find it."""
 from mmrefine.cli import main
 
 if __name__ == '__main__':

@@ -11,7 +11,7 @@
     |-- TeacherError       the teacher's output cannot be trusted (nan, wrong size)
     `-- NoLabelsError      nothing survived the checks, so there is nothing to learn from
 
-Every message is one sentence or two: where, found, wanted, what to do.
+Every message is one or two sentences: where, what was found, what was expected, what to do.
 """
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values of a config, checked when a part is built and not in the middle of a run."""
+"""Checks of the values of a config, made when a part is built and not in the middle of a run."""
 from __future__ import annotations
 
 import inspect
@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterator, Mapping, Sequence, Tuple, Union, get_arg
 from mmrefine.errors import ConfigError
 
 __all__ = [
-    'as_choice', 'as_count', 'as_number', 'as_range', 'as_share', 'as_size', 'as_strength', 'brief', 'check_values', 'functions_of',
+    'as_choice', 'as_count', 'as_number', 'as_range', 'as_share', 'as_size', 'brief', 'check_values', 'functions_of',
     'is_number', 'misfits'
 ]
 
@@ -35,12 +35,13 @@ def check_values(name: str, owner: Any, values: Mapping[str, Any]) -> None:
     Args:
         name: of the owner, for the message.
         owner: the class or function that takes the values.
-        values: by parameter; what is no parameter is left to others.
+        values: by parameter; keys that are no parameter are ignored here.
 
     Raises:
         ConfigError: all such values, as ``<name>.<parameter>``.
     """
-    problems = [f'{name}.{key} must be {wanted}, got {brief(values[key])}' for key, wanted in misfits(owner, values).items()]
+    problems = [f'{name}.{key} must be {wanted}, got '
+                f'{brief(values[key])}' for key, wanted in misfits(owner, values).items()]
     if problems:
         raise ConfigError('; '.join(problems))
 
@@ -48,15 +49,16 @@ def check_values(name: str, owner: Any, values: Mapping[str, Any]) -> None:
 def misfits(owner: Any, values: Mapping[str, Any]) -> Dict[str, str]:
     """The values that are not of the type in the annotation of their parameter: parameter -> what it must be, in words.
 
-    Numbers, truth values, strings, dicts and lists are judged; where the annotation says another class, any dict, list or object will do,
-    since it may be built from it. A whole number is a number, and True is none.
+    Numbers, truth values, strings, dicts and lists are judged; where the annotation says another class, any dict, list
+    or object will do, since it may be built from it. A whole number is a number; True and False are not.
     """
     found: Dict[str, str] = {}
     seen = set()
     for function in functions_of(owner):
         hints = _hints(function)
         for key, parameter in inspect.signature(function).parameters.items():
-            if key not in values or key not in hints or key in seen or parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+            if key not in values or key not in hints or key in seen or parameter.kind in (parameter.VAR_KEYWORD,
+                                                                                          parameter.VAR_POSITIONAL):
                 continue
             seen.add(key)
             if values[key] is not parameter.default and not _fits(hints[key], values[key]):
@@ -69,20 +71,23 @@ def _hints(function: Any) -> Dict[str, Any]:
     found: Dict[str, Any] = {}
     for key, hint in getattr(function, '__annotations__', {}).items():
         try:
-            found.update(get_type_hints(types.SimpleNamespace(__annotations__={key: hint}), getattr(function, '__globals__', None)))
+            found.update(get_type_hints(types.SimpleNamespace(__annotations__={key: hint}),
+                                        getattr(function, '__globals__', None)))
         except (AttributeError, NameError, SyntaxError, TypeError):
             continue
     return found
 
 
 def _example(default: Any) -> str:
-    """The default of a parameter, if it tells more than the type."""
-    telling = isinstance(default, (str, Real, list, tuple)) and not isinstance(default, bool) and default not in ('', [], ())
-    return f', such as {brief(default)}' if telling else ''
+    """The default of a parameter as an example, if it says more than the type."""
+    helpful = isinstance(default, (str, Real, list, tuple)) and not isinstance(default, bool) and default not in ('',
+                                                                                                                  [],
+                                                                                                                  ())
+    return f', such as {brief(default)}' if helpful else ''
 
 
 def functions_of(owner: Any) -> Iterator[Any]:
-    """The functions that take the keys of a config: a constructor and, as long as there are ``**kwargs``, those of the bases."""
+    """The functions that take the keys of a config: a constructor and, behind ``**kwargs``, those of its bases."""
     seen = set()
     for part in inspect.getmro(owner) if inspect.isclass(owner) else (owner, ):
         function = part.__dict__.get('__init__') if inspect.isclass(part) else part
@@ -129,10 +134,10 @@ def _words(hint: Any, several: bool = False) -> str:
     kind, inner = get_origin(hint) or hint, get_args(hint)
     if kind in _UNIONS:
         kinds = [get_origin(one) or one for one in inner]
-        plain = [one for one, its in zip(inner, kinds) if its in _WORDS or _is_list(its)]
+        plain = [one for one, one_kind in zip(inner, kinds) if one_kind in _WORDS or _is_list(one_kind)]
         # a config cannot hold what is none of these, but it can hold None
-        told = plain if any(one is not type(None) for one in plain) else inner
-        return ' or '.join(dict.fromkeys(_words(one, several) for one in told))
+        shown = plain if any(one is not type(None) for one in plain) else inner
+        return ' or '.join(dict.fromkeys(_words(one, several) for one in shown))
     if _is_list(kind):
         count = f'{len(inner)} ' if kind is tuple and inner and inner[-1] is not Ellipsis else ''
         return ('lists' if several else 'a list') + (f' of {count}{_words(inner[0], True)}' if inner else '')
@@ -146,7 +151,7 @@ def brief(value: Any, most: int = 60) -> str:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a real number; True and False are none."""
+    """Whether a value is a real number; True and False are not."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
@@ -163,14 +168,16 @@ def as_number(name: str, value: Any, allowed: str = '[0, inf)', why: str = '') -
     Args:
         name: see above.
         value: of the config.
-        allowed: the interval, such as ``'(0, 1]'``: square brackets for an end that is allowed, round ones for one that is not.
+        allowed: the interval, such as ``'(0, 1]'``: square brackets for an end that is allowed, round ones for one that
+            is not.
         why: what follows in the message, such as a reason.
     """
     low, high = (float(end) for end in allowed[1:-1].split(','))
     if (is_number(value) and (low <= value if allowed[0] == '[' else low < value)
             and (value <= high if allowed[-1] == ']' else value < high)):
         return float(value)
-    least = 'not negative' if allowed[0] == '[' and low == 0 else f'{"at least" if allowed[0] == "[" else "above"} {low:g}'
+    least = 'not negative' if allowed[
+        0] == '[' and low == 0 else f'{"at least" if allowed[0] == "[" else "above"} {low:g}'
     wanted = f'be finite and {least}' if high == float('inf') else f'lie in {allowed}'
     raise ConfigError(f'{name} must {wanted}, got {value!r}{why}')
 
@@ -184,14 +191,7 @@ def as_choice(name: str, value: Any, choices: Sequence[str]) -> str:
 
 def as_share(name: str, value: Any) -> float:
     """A share or a chance, in [0, 1]."""
-    return as_strength(name, value, 1)
-
-
-def as_strength(name: str, value: Any, highest: float) -> float:
-    """The half-width of a uniform range, in [0, highest]."""
-    if not is_number(value) or not 0 <= value <= highest:
-        raise ConfigError(f'{name} must lie in [0, {highest:g}], got {value!r}')
-    return float(value)
+    return as_number(name, value, '[0, 1]')
 
 
 def as_range(name: str, value: Any) -> Tuple[float, float]:
@@ -199,7 +199,7 @@ def as_range(name: str, value: Any) -> Tuple[float, float]:
     try:
         lowest, highest = (float(end) for end in value)
     except (TypeError, ValueError):
-        raise ConfigError(f'{name} must be (lowest, highest), got {value!r}') from None
+        lowest = highest = float('nan')
     if not lowest <= highest:
         raise ConfigError(f'{name} must be (lowest, highest), got {value!r}')
     return lowest, highest

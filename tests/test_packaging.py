@@ -127,9 +127,11 @@ def test_a_report_can_be_written_from_a_wheel(wheel, tmp_path):
 
 def test_the_configs_of_a_wheel_are_inherited_by_name(wheel, tmp_path):
     site, mine = tmp_path / 'site', tmp_path / 'mine'
-    install = [sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps', '--no-index', '--no-compile', '--target',
-               site, wheel]
-    subprocess.run(install, check=True, timeout=300, capture_output=True)
+    options = ['--quiet', '--no-deps', '--no-index', '--no-compile', '--target', site]
+    subprocess.run([sys.executable, '-m', 'pip', 'install', *options, wheel],
+                   check=True,
+                   timeout=300,
+                   capture_output=True)
     for i in range(2):
         write_image(mine / 'frames' / f'{i}.png',
                     np.random.default_rng(i).integers(0, 255, (40, 56, 3), dtype=np.uint8))
@@ -137,17 +139,21 @@ def test_the_configs_of_a_wheel_are_inherited_by_name(wheel, tmp_path):
     environment = {**os.environ, 'PYTHONPATH': str(site), 'PYTHONWARNINGS': 'ignore'}
 
     def answer(*argv):
-        done = subprocess.run([sys.executable, *argv], cwd=mine, capture_output=True, text=True, timeout=300,
+        done = subprocess.run([sys.executable, *argv],
+                              cwd=mine,
+                              capture_output=True,
+                              text=True,
+                              timeout=300,
                               env=environment)
         assert done.returncode == 0, done.stderr[-2000:]
         return done.stdout
 
-    code = ("import mmrefine; from mmengine.config import Config; cfg = Config.fromfile('mine.py'); "
-            'print(mmrefine.__file__, cfg.teacher.type)')
+    code = ('import mmrefine; from mmengine.config import Config; '
+            "print(mmrefine.__file__, Config.fromfile('mine.py').teacher.type)")
     assert answer('-c', code) == f'{site / "mmrefine/__init__.py"} FlowRefiner\n'
     # weights that the wheel carries, too
-    assert 'frames: 1 pairs (1 made now)' in answer('-m', 'mmrefine', 'flow', 'frames', '--model', 'mine.py', '--iters',
-                                                    '1', '--no-video')
+    flow = answer('-m', 'mmrefine', 'flow', 'frames', '--model', 'mine.py', '--iters', '1', '--no-video')
+    assert 'frames: 1 pairs (1 made now)' in flow
     options = ['--cfg-options', 'video=frames', 'held_out=0', 'model.test_iters=1']
     scores = answer(ROOT / 'tools/test.py', 'mine.py', site / 'mmrefine/.mim/configs/demo/raft_small_source.pth',
                     *options)

@@ -29,9 +29,18 @@ def test_every_link_and_every_named_file_exists(page):
     links = [page.parent / target for target in LINK.findall(text)]
     named = [ROOT / target for target in PATH.findall(text)]
     missing = [str(path) for path in links if not path.exists()]
-    missing += [str(path) for path in named if not path.exists()
-                and not (page.parent / path.relative_to(ROOT)).exists()]
+    missing += [str(path) for path in named
+                if not path.exists() and not (page.parent / path.relative_to(ROOT)).exists()]
+    for target, anchor in re.findall(r'\]\((?!https?:)([^)#]*)#([^)]+)\)', text):
+        if anchor not in anchors(page.parent / target if target else page):
+            missing.append(f'{target}#{anchor}')
     assert not missing
+
+
+def anchors(page):
+    """The names that GitHub gives to the headings of a page."""
+    headings = re.findall(r'^#+ (.*)$', page.read_text(encoding='utf-8'), flags=re.MULTILINE)
+    return {re.sub(r'[^\w -]', '', heading.lower()).replace(' ', '-') for heading in headings}
 
 
 WAY = re.compile(r'\[[\w/.]+\]\((mmrefine/[\w/]+\.py)\),\s+`([\w.]+)`')
@@ -73,12 +82,12 @@ def test_a_frame_pair_goes_through_the_files_of_the_readme_in_their_order(materi
 TOOLS = sorted([*ROOT.glob('tools/*.py'), *ROOT.glob('benchmarks/*.py')])
 MODULE = re.compile(r'(?<![\w-])mmrefine(?:\.\w+)+')
 OPTION = re.compile(r'(?<![\w-])--[a-z][\w-]*')
-COMMAND = re.compile(
-    r'(?:(?:tools|benchmarks)/\w+\.py|\bmmrefine (?:refine|labels|flow|report|export|doctor)\b)[^`|;#&]*')
+COMMAND = re.compile(r'(?:(?:tools|benchmarks)/\w+\.py|\bmmrefine (?:refine|labels|flow|report|export|doctor)\b)'
+                     r'[^`|;#&]*')
 
 
 def options_of(path):
-    """The options of a script, without running it, also those made of keys in a table or shared with other scripts."""
+    """The options of a script, without running it; those made of keys in a table or shared with others, too."""
     tree = ast.parse(path.read_text(encoding='utf-8'))
     words = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     options = {word for word in words if word.startswith('--')}
@@ -115,7 +124,7 @@ def test_every_module_class_and_option_that_a_page_names_exists(page, options):
         program = next(name for name in options if command.startswith(name))
         for line in command.splitlines()[:1]:
             missing += [f'{option} of {program}' for option in OPTION.findall(line) if option not in options[program]]
-    everything = set().union(*options.values()) | {'--part'}
+    everything = set().union(*options.values())
     missing += [option for option in OPTION.findall(joined) if option not in everything]
     assert not missing
 

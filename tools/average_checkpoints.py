@@ -1,4 +1,5 @@
-"""The mean of the weights of several networks that were refined from the same one (docs/results.md says when that helps).
+"""The mean of the weights of several networks that were refined from the same one (docs/results.md says when that
+helps).
 
 ``python tools/average_checkpoints.py one/refined.pth two/refined.pth --out mean.pth``
 """

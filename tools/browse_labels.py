@@ -1,4 +1,4 @@
-"""Look at labels: for each scene a sheet with frame, kept motion, weight and cycle error of pairs spread over it."""
+"""Draw labels: for each scene a sheet with frame, kept motion, weight and cycle error of pairs spread over it."""
 from __future__ import annotations
 
 import argparse
@@ -13,7 +13,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     """Parse the command line and draw the sheets."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_config_options(parser, launcher=False)
-    parser.add_argument('--pairs', type=int, default=12, help='labels a sheet, spread evenly over the scene')
+    parser.add_argument('--pairs', type=int, default=12, help='labels on each sheet, spread evenly over the scene')
     parser.add_argument('--out', type=Path, help='folder of the sheets; default: <work dir>/label_sheets')
     args = parser.parse_args(argv)
     for sheet in browse_labels(config_of(args), args.out, args.pairs):

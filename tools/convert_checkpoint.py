@@ -1,8 +1,8 @@
 """Rename the weights of a RAFT checkpoint: the authors' code, torchvision and mmrefine, each to each.
 
 ``python tools/convert_checkpoint.py raft-things.pth checkpoints/raft_things.pth`` makes weights for
-``configs/_base_/models/raft_official.py`` (``raft_small.py`` for RAFT-small); ``--to princeton`` and ``--to torchvision`` go
-the other way. The layout of the source is found out; values are not touched.
+``configs/_base_/models/raft_official.py`` (``raft_small.py`` for RAFT-small); ``--to princeton`` and ``--to
+torchvision`` go the other way. The layout of the source is detected; values are not changed.
 """
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from mmrefine.fileio.atomic import save_checkpoint
 
 
 def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description="rename the weights of a RAFT checkpoint (the authors' code, torchvision, mmrefine)")
     parser.add_argument('source', type=Path, help='checkpoint to read')
     parser.add_argument('target', type=Path, help='checkpoint to write')
     parser.add_argument(
-        '--to', choices=LAYOUTS, default='mmrefine', help='whose names to write (default: mmrefine)')
+        '--to', choices=LAYOUTS, default='mmrefine', help='the names to write (default: mmrefine)')
     return parser.parse_args(argv)
 
 

@@ -1,4 +1,4 @@
-"""Refine the small demo network on rendered videos that it never saw, and print before against after."""
+"""Refine the small demo network on rendered videos that are new to it, and compare before with after."""
 from __future__ import annotations
 
 import argparse
@@ -19,10 +19,11 @@ def main() -> int:
     """Render, refine, report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        '--work-dir', default='work_dirs/demo', help='where everything goes; videos and labels that are there are used again')
-    parser.add_argument('--seed', type=int, default=125, help='of the order of the training draws and the augmentation')
+        '--work-dir', default='work_dirs/demo', help='folder of all results; videos and labels that exist are used '
+                                                     'again')
+    parser.add_argument('--seed', type=int, default=125, help='of the order of training and the augmentation')
     parser.add_argument('--videos', type=int, default=40, help='videos to refine on')
-    parser.add_argument('--unseen', type=int, default=20, help='other videos, for judging only')
+    parser.add_argument('--unseen', type=int, default=20, help='other videos, for the comparison only')
     parser.add_argument('--frames', type=int, default=6, help='frames per video')
     args = parser.parse_args()
     started = time.monotonic()
@@ -35,7 +36,8 @@ def main() -> int:
     cfg.work_dir = str(work_dir)
     train(cfg)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f'{time.monotonic() - started:.0f} s, at most {peak:.1f} GiB of memory. Open {work_dir / "report.html"} for the pictures.')
+    print(f'{time.monotonic() - started:.0f} s, at most {peak:.1f} GiB of memory. Open {work_dir / "report.html"} for '
+          'the pictures.')
     return 0
 
 

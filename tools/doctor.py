@@ -1,4 +1,4 @@
-"""Say what is installed, what works, and how to repair what does not: ``python tools/doctor.py``."""
+"""Check what is installed, what works, and how to repair what does not: ``python tools/doctor.py``."""
 import sys
 
 try:

@@ -1,4 +1,4 @@
-"""Look after label stores: find what is damaged, or make one store of several. Needs neither the network nor the frames."""
+"""Verify label stores, or merge several into one. Needs neither the network nor the frames."""
 from __future__ import annotations
 
 import argparse
@@ -11,12 +11,14 @@ from mmrefine.fileio.store.verification import verify_store
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    """Parse the command line and do what it says; 0 if the store is whole."""
+    """Run the command line; 0 if the store is intact."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest='command', required=True)
-    verify = commands.add_parser('verify', help='read every file; 0 if all is as it was written, else 1 and a line for each fault')
+    verify = commands.add_parser('verify', help='read every file; exit status 0 if all are as they were written, else '
+                                                '1 and a line for each fault')
     verify.add_argument('store', type=Path, help='folder of the labels')
-    merge = commands.add_parser('merge', help='make one store of several with the same fingerprint, which stay as they are')
+    merge = commands.add_parser('merge', help='make one store of several with the same fingerprint, which are not '
+                                              'changed')
     merge.add_argument('out', type=Path, help='folder of the merged store')
     merge.add_argument('stores', type=Path, nargs='+', metavar='in', help='folders of the stores')
     args = parser.parse_args(argv)
@@ -34,8 +36,8 @@ def _verify(store: Path) -> int:
 
 def _merge(out: Path, stores: List[Path]) -> int:
     merged = merge_stores(out, stores)
-    state = 'complete' if merged.complete else 'not complete yet; tools/make_labels.py with this store makes what is missing'
-    print(f'{out}: {merged.labels} labels, {merged.added} copied now; {state}')
+    rest = 'not complete yet; tools/make_labels.py with this store makes what is missing'
+    print(f'{out}: {merged.labels} labels, {merged.added} copied now; {"complete" if merged.complete else rest}')
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Stage 1 alone: label the frames of a config. ``tools/train.py`` with the same config and work dir goes on from there."""
+"""Run stage 1 only: label the frames of a config. ``tools/train.py`` with the same work dir goes on from there."""
 from __future__ import annotations
 
 import argparse
@@ -15,7 +15,8 @@ def main(argv: Optional[List[str]] = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     add_config_options(parser)
     parser.add_argument('--part', type=_part, default=(1, 1), metavar='K/N',
-                        help='only the K-th of N parts, on one of N machines; put their stores together with tools/label_store.py merge')
+                        help='only the K-th of N parts, on one of N machines; put their stores together with '
+                             'tools/label_store.py merge')
     args = parser.parse_args(argv)
     stores = make_labels(config_of(args), args.part)
     if is_main_process():

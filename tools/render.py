@@ -1,4 +1,4 @@
-"""Render clips of textured layers in motion, with exact flow: ``frames/<scene>``, ``flow/<scene>`` and more under a folder."""
+"""Render clips of moving textured layers with exact flow: ``frames/<scene>``, ``flow/<scene>`` and more in a folder."""
 from __future__ import annotations
 
 import argparse
@@ -11,14 +11,15 @@ from mmrefine.synthetic import STYLES, write_clips
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    """Parse the command line and render; scenes that are there already are left alone."""
+    """Parse the command line and render; scenes that exist are not rendered again."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('out', type=Path, help='folder to write to')
-    parser.add_argument('--style', choices=sorted(STYLES), default='target', help='the look of the world')
+    parser.add_argument('--style', choices=sorted(STYLES), default='target', help='the style of the scenes')
     parser.add_argument('--seeds', type=int, nargs=2, default=(0, 10), metavar=('FIRST', 'END'),
-                        help='one scene for each seed from FIRST up to, without, END')
+                        help='one scene for each seed from FIRST up to and without END')
     parser.add_argument('--frames', type=int, default=6, help='frames of each scene')
-    parser.add_argument('--size', type=int, nargs=2, default=(128, 192), metavar=('H', 'W'), help='height and width in px')
+    parser.add_argument('--size', type=int, nargs=2, default=(128, 192), metavar=('H', 'W'),
+                        help='height and width in px')
     args = parser.parse_args(argv)
     first, end = args.seeds
     if not 0 <= first < end:

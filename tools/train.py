@@ -1,4 +1,4 @@
-"""Refine a motion model: labels, then finetuning, then before against after."""
+"""Refine a motion model: make labels, finetune, compare before with after."""
 from __future__ import annotations
 
 import argparse
@@ -12,8 +12,8 @@ def main(argv: Optional[List[str]] = None) -> int:
     """Parse the command line and run the config."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_config_options(parser)
-    parser.add_argument('--resume', action='store_true', help='go on with a killed run in the same work dir')
-    parser.add_argument('--amp', action='store_true', help='train under bfloat16 autocast, where that is faster')
+    parser.add_argument('--resume', action='store_true', help='go on with a stopped run in the same work dir')
+    parser.add_argument('--amp', action='store_true', help='train under bfloat16 autocast, if that is faster')
     args = parser.parse_args(argv)
     cfg = config_of(args)
     cfg.resume = args.resume or bool(cfg.get('resume'))

@@ -1,11 +1,12 @@
-# What every run shares: scope, logging, checkpoints. The seed is each config's own: stock configs bring one along.
+# What all runs share: scope, logging, checkpoints. Each config sets its own seed, as stock configs have one, too.
 default_scope = 'mmrefine'
-custom_imports = dict(imports=['mmrefine'], allow_failed_imports=False)  # stands in for mmcv.ops where it is not compiled
+# stands in for mmcv.ops where it is not compiled
+custom_imports = dict(imports=['mmrefine'], allow_failed_imports=False)
 env_cfg = dict(
     cudnn_benchmark=False,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='gloo'))  # the launcher script takes nccl where there is a GPU for each rank
-# None: MMEngine's own choice, the local rank, is no device where there is no GPU
+# None, because MMEngine's default, the local rank, is not a device on a machine without a GPU
 model_wrapper_cfg = dict(type='mmengine.MMDistributedDataParallel', device_ids=None)
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),

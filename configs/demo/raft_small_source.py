@@ -1,5 +1,5 @@
-# Trains the demo teacher: RAFT-small on the rendered SOURCE look, whose motion is exact. README.md beside this file has
-# the commands.
+# Trains the demo teacher: RAFT-small on the rendered SOURCE style, whose motion is exact. README.md beside this file
+# has the commands.
 _base_ = ['../_base_/default_runtime.py', '../_base_/models/raft_small.py']
 
 model = dict(

@@ -1,4 +1,4 @@
-# Refines the demo teacher on unlabelled videos of the rendered TARGET look; `make demo` renders them and runs this.
+# Refines the demo teacher on unlabelled videos of the rendered TARGET style; `make demo` renders them and runs this.
 _base_ = ['../_base_/default_runtime.py', '../_base_/models/raft_small.py']
 
 video = 'work_dirs/demo/videos/refined'  # folder of scenes; overridable: --cfg-options video=…
@@ -6,11 +6,11 @@ unseen = 'work_dirs/demo/videos/unseen'
 model = dict(train_iters=5, test_iters=8, losses=[dict(type='MaskedSequenceLoss', gamma=0.85)])
 load_from = 'configs/demo/raft_small_source.pth'
 
-held_out = 0.1  # of the scenes, for the guard
+held_out = 0.1  # of the pairs, for the guard
 labeler = dict(
     type='FlowLabeler',
-    view=dict(type='ArbitratedView'),  # four looks, weighed without truth
-    balance=dict(type='Novelty'),  # what one look does not see is where the student can learn; a mask would drop most of it
+    view=dict(type='ArbitratedView'),  # four passes, weighted without ground truth
+    balance=dict(type='Novelty'),  # the student learns most where one pass is wrong; a mask would drop most of that
     directions='both')
 train_pipeline = [
     dict(type='LoadLabel'),
@@ -35,13 +35,16 @@ train_dataloader = dict(
 max_iters = 1400
 train_cfg = dict(type='SelfTrainingLoop', max_iters='{max_iters}')
 optim_wrapper = dict(
-    type='BFloat16OptimWrapper', optimizer=dict(type='AdamW', lr=8e-4, weight_decay=1e-4, eps=1e-8), clip_grad=dict(max_norm=5.0))
+    type='BFloat16OptimWrapper', optimizer=dict(type='AdamW', lr=8e-4, weight_decay=1e-4, eps=1e-8),
+    clip_grad=dict(max_norm=5.0))
 param_scheduler = dict(
-    type='OneCycleLR', eta_max=8e-4, total_steps='{max_iters+5}', pct_start=0.1, anneal_strategy='linear', by_epoch=False)
+    type='OneCycleLR', eta_max=8e-4, total_steps='{max_iters+5}', pct_start=0.1, anneal_strategy='linear',
+    by_epoch=False)
 
 judge_pipeline = [dict(type='LoadTruth'), dict(type='PackPair')]
 custom_hooks = [
-    dict(type='PseudoLabelHook', dataset=dict(type='FramePairs', data_root='{video}/frames', held_out='{held_out}'), labeler='{labeler}'),
+    dict(type='PseudoLabelHook', dataset=dict(type='FramePairs', data_root='{video}/frames', held_out='{held_out}'),
+         labeler='{labeler}'),
     dict(
         type='RegressionGuardHook',
         dataset=dict(type='FramePairs', data_root='{video}/frames', held_out='{held_out}', held=True),

@@ -1,4 +1,5 @@
-# Refines the demo network on a video of yours: `mmrefine refine VIDEO --model demo`. It has seen rendered video only.
+# Refines the demo network on your own video: `mmrefine refine VIDEO --model demo`. It was trained on rendered video
+# only.
 _base_ = [
     '../_base_/models/raft_small.py',
     '../_base_/labelers/novelty.py',

@@ -1,4 +1,4 @@
-# Refine as its reference code runs it: the paper's labels, batch norm learning along. Its bugs are not reproduced.
+# Refine as its reference code runs it: the labels of the paper, batch norm not frozen. Its bugs are not reproduced.
 _base_ = [
     'mmflow::_base_/models/raft.py',
     '../_base_/labelers/paper.py',

@@ -1,4 +1,4 @@
-"""A few lines over the rest, in MMLab's manner. Nothing is imported before it is used."""
+"""The functions for users, in MMLab's manner. Each is imported when it is first used."""
 from __future__ import annotations
 
 import importlib
@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from mmrefine.apis.runs import label_video, make_labels, refine, train
 
 __all__ = [
-    'export_model', 'flow_of_video', 'inference_flow', 'init_model', 'label_pair', 'label_video', 'make_labels', 'open_model', 'refine',
+    'export_model', 'flow_of_video', 'inference_flow', 'init_model', 'label_pair', 'label_video', 'make_labels',
+    'open_model', 'refine',
     'train'
 ]
 
-# whose module is which
+# the module of each
 _HOMES = {
     'export_model': 'export',
     'flow_of_video': 'flow',

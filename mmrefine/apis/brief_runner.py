@@ -1,4 +1,4 @@
-"""MMEngine's runner without the pages that it writes to the terminal before it begins."""
+"""MMEngine's runner, without the pages that it prints before a run begins."""
 from __future__ import annotations
 
 import logging
@@ -9,21 +9,19 @@ from mmengine.runner import Runner
 
 __all__ = ['BriefRunner']
 
-# how the records begin that tell of the environment, the whole config and the order of the hooks, and of names inside mmengine
+# how the log records begin that hold the environment, the whole config, the order of the hooks, and names inside
+# mmengine
 _PAGES = ('\n---', 'Config:', 'Hooks will be executed', '"FileClient"', '"HardDiskBackend"')
 
 
 class BriefRunner(Runner):
-    """A runner whose log file has everything, and whose terminal what a person waits for."""
+    """A runner whose log file has everything, while the terminal shows only what a person waits for."""
 
-    def build_logger(self, log_level: Union[int, str] = 'INFO', log_file: Optional[str] = None, **kwargs: Any) -> MMLogger:
-        """MMEngine's logger; pages are kept from the terminal."""
+    def build_logger(self, log_level: Union[int, str] = 'INFO', log_file: Optional[str] = None,
+                     **kwargs: Any) -> MMLogger:
+        """MMEngine's logger; pages are not shown in the terminal."""
         logger = super().build_logger(log_level, log_file, **kwargs)
         for handler in logger.handlers:
             if not isinstance(handler, logging.FileHandler):
-                handler.addFilter(_is_no_page)
+                handler.addFilter(lambda record: not str(record.msg).startswith(_PAGES))
         return logger
-
-
-def _is_no_page(record: logging.LogRecord) -> bool:
-    return not str(record.msg).startswith(_PAGES)

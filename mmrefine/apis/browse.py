@@ -10,9 +10,9 @@ import torch
 from mmengine.config import Config
 
 from mmrefine.config.load import complete, hooks_of, name_of
-from mmrefine.errors import ConfigError, LabelStoreError, MMRefineError
+from mmrefine.errors import ConfigError, LabelStoreError
 from mmrefine.evaluation import stored_cycle_error
-from mmrefine.fileio.atomic import write_failure
+from mmrefine.fileio.atomic import write_errors
 from mmrefine.fileio.images import write_image
 from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.geometry import color_residual
@@ -26,20 +26,22 @@ __all__ = ['browse_labels']
 def browse_labels(cfg: Config, out: Optional[Union[str, Path]] = None, pairs: int = 12) -> List[Path]:
     """Draw the labels that a config has made, one sheet a scene: frame, kept motion, weight, and cycle error.
 
-    All labels of a sheet share one colour scale. Where the way back was not labelled, the change of colour along the motion stands
-    in for the cycle error. Each sheet appears whole or not at all, and one sheet is in memory at a time.
+    All labels of a sheet share one colour scale. Where the backward motion was not labelled, the change of colour along
+    the motion is shown instead of the cycle error. Each sheet is written whole or not at all, and only one is in memory
+    at a time.
 
     Args:
-        cfg: a config with a ``PseudoLabelHook`` and a ``work_dir``; of ``scene='each'``, every work dir below it is looked at.
+        cfg: a config with a ``PseudoLabelHook`` and a ``work_dir``; with ``scene='each'``, the work dirs of all scenes
+            below it are read.
         out: folder of the sheets; default: ``<work_dir>/label_sheets``.
-        pairs: labels a sheet, spread evenly over the scene, at least 1.
+        pairs: labels on each sheet, spread evenly over the scene, at least 1.
 
     Returns:
-        the pictures.
+        the files.
 
     Raises:
-        ConfigError: the config labels nothing, or no pairs are wanted.
-        LabelStoreError: the labels are not there, or not complete.
+        ConfigError: the config labels nothing, or ``pairs`` is below 1.
+        LabelStoreError: the labels are missing or not complete.
         MMRefineError: the folder cannot be written.
     """
     if pairs < 1:
@@ -57,19 +59,18 @@ def browse_labels(cfg: Config, out: Optional[Union[str, Path]] = None, pairs: in
         store = LabelStore.open(hook.store_root(str(Path(cfg.work_dir) / scene if each else cfg.work_dir), 0))
         ours = [i for i, pair in enumerate(dataset.pairs) if pair['scene'] == scene and store.has(pair['key'])]
         if not ours:
-            raise LabelStoreError(f'{store.root}: has no label of scene {scene}; label again with the data of this config')
+            raise LabelStoreError(f'{store.root}: has no label of scene {scene}; label again with the data of this '
+                                  'config')
         chosen = sorted({ours[int(i)] for i in np.linspace(0, len(ours) - 1, min(pairs, len(ours)))})
         keys = [dataset.pairs[i]['key'] for i in chosen]
         kept = math.fsum(float(store.stats(dataset.pairs[i]['key'])['kept']) for i in ours) / len(ours)
         title = f'{scene}: {kept:.1%} of the motion was kept; {len(chosen)} of {len(ours)} labels'
         path = folder / f'{scene.replace("/", "_")}.png'
-        # one scale for all pictures of the scene; every fourth pixel of every fourth row tells it
+        # one scale for all pictures of the scene, from every fourth pixel of every fourth row
         scale = sequence_scale(_kept_motion(store.read(key))[::4, ::4] for key in keys)
         sheet = label_sheet(title, (_row(store, dataset[i], units[i].backward_key) for i in chosen), scale)
-        try:
+        with write_errors(path):
             write_image(path, sheet)
-        except OSError as error:
-            raise MMRefineError(write_failure(path, error)) from error
         sheets.append(path)
     return sheets
 
@@ -80,7 +81,7 @@ def _kept_motion(label: FlowLabel) -> np.ndarray:
 
 
 def _row(store: LabelStore, item: Dict[str, Any], backward: str) -> LabelRow:
-    """The pair with its round trip, or, if the way back was not labelled, with its change of colour."""
+    """The pair with the cycle error, or, if the backward motion was not labelled, with the change of colour."""
     key = item['key']
     label, name = store.read(key), key.rpartition('/')[2]
     if store.has(backward):

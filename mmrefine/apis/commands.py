@@ -1,4 +1,4 @@
-"""What all command-line tools share: options in MMLab's manner, errors in one line."""
+"""What all command-line tools share: options in MMLab's manner, and errors in one line."""
 from __future__ import annotations
 
 import argparse
@@ -16,24 +16,26 @@ __all__ = ['Overrides', 'add_config_options', 'config_of', 'run_command']
 
 
 class Overrides(DictAction):
-    """KEY=VALUE as MMEngine reads it, and one sentence about what it cannot read.
+    """KEY=VALUE as MMEngine reads it, with one sentence for what cannot be read.
 
     Raises:
-        ConfigError: no ``=``, brackets without their other half, or a dict, which MMEngine's syntax has not.
+        ConfigError: no ``=``, unbalanced brackets, or a dict, which MMEngine's syntax does not have.
     """
 
-    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
-        """Add the pairs to those that are there, one by one, so that the one to blame is known."""
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any,
+                 option_string: Any = None) -> None:
+        """Add the pairs one by one, so that the message names the one that cannot be read."""
         for pair in values:
             if '=' not in pair:
                 raise ConfigError(f'{option_string} {pair}: it must be KEY=VALUE, such as max_iters=300')
             try:
-                if 'dict(' in pair:  # would end in a string, or never
+                if 'dict(' in pair:  # MMEngine would read it as a string, or hang
                     raise ValueError('a dict')
                 super().__call__(parser, namespace, [pair], option_string)
             except (AssertionError, RecursionError, ValueError) as error:
-                raise ConfigError(f'{option_string} {pair}: the value cannot be read; write a list as [1,2] or (1,2), all brackets closed, '
-                                  "and a dict into a config file of your own, which begins with _base_ = '<this config>'") from error
+                raise ConfigError(f'{option_string} {pair}: the value cannot be read; write a list as [1,2] or (1,2), '
+                                  'all brackets closed, and a dict into a config file of your own, which begins with '
+                                  "_base_ = '<this config>'") from error
 
 
 def add_config_options(parser: argparse.ArgumentParser, launcher: bool = True) -> None:
@@ -50,7 +52,7 @@ def add_config_options(parser: argparse.ArgumentParser, launcher: bool = True) -
 
 
 def config_of(args: argparse.Namespace) -> Config:
-    """The config that the command line asks for, its work dir and launcher set."""
+    """The config of a command line, with work dir and launcher."""
     cfg = load_config(args.config, args.cfg_options)
     if 'launcher' in args:
         os.environ.setdefault('LOCAL_RANK', str(args.local_rank))

@@ -1,4 +1,4 @@
-"""How a command ends: an exit status, and at most one line that says why."""
+"""How a command ends: with an exit status, and one line that says why if it is not 0."""
 from __future__ import annotations
 
 import errno
@@ -12,7 +12,8 @@ from mmrefine.errors import MMRefineError
 __all__ = ['run_command']
 
 
-def run_command(main: Callable[[], int], go_on: str = 'the same command goes on from here, a training with --resume') -> None:
+def run_command(main: Callable[[], int], go_on: str = 'the same command goes on from here, a training with '
+                                                      '--resume') -> None:
     """Run a tool and exit: 0, 1 after one line that says what is wrong, 130 after Ctrl-C, 143 after SIGTERM.
 
     Anything that is not an :class:`~mmrefine.errors.MMRefineError` is a bug of ours and keeps its traceback.
@@ -30,17 +31,18 @@ def run_command(main: Callable[[], int], go_on: str = 'the same command goes on 
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        print(f'error: {error.filename or "the work dir"}: the disk is full; free some space, then {go_on}', file=sys.stderr)
+        print(f'error: {error.filename or "the work dir"}: the disk is full; free some space, then '
+              f'{go_on}', file=sys.stderr)
         status = 1
     except KeyboardInterrupt as stop:
         print(f'stopped; {go_on}', file=sys.stderr)
-        status = 128 + (stop.args[0] if stop.args else signal.SIGINT)  # as a shell would say it
+        status = 128 + (stop.args[0] if stop.args else signal.SIGINT)  # as shells number it
     sys.exit(status)
 
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """SIGTERM, which a scheduler or ``kill`` sends, stops like Ctrl-C: what is being written is cleaned up."""
+    """SIGTERM, from a scheduler or ``kill``, stops like Ctrl-C does, so that unfinished files are removed."""
 
     def stop(number: int, frame: Any) -> None:
         raise KeyboardInterrupt(number)
@@ -53,7 +55,7 @@ def _terminable() -> Iterator[None]:
 
 
 def _sentence(error: MMRefineError) -> str:
-    """The message in one line; a data loader's worker wraps it into the text of its traceback."""
+    """The message in one line, without the traceback that the worker of a data loader puts around it."""
     text = str(error)
     if 'Original Traceback' in text:
         text = text.rstrip().rpartition(f'.{type(error).__name__}: ')[2]

@@ -1,4 +1,4 @@
-"""A refined network for other software, written only once it is shown to give the same flow."""
+"""A refined network for other software, written only if it gives the same flow there."""
 from __future__ import annotations
 
 import importlib
@@ -7,6 +7,7 @@ import tempfile
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 
@@ -20,19 +21,20 @@ from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.compat.official_checkpoints import convert_raft, convert_raft_checkpoint
 from mmrefine.config.load import name_of
 from mmrefine.errors import CheckpointError, ConfigError, MMRefineError
-from mmrefine.fileio.atomic import save_checkpoint, write_bytes, write_failure
+from mmrefine.fileio.atomic import save_checkpoint, write_bytes, write_errors
 from mmrefine.models import FlowRefiner, build_estimator
 from mmrefine.structures import as_frames
 from mmrefine.synthetic import render_clip
 
 __all__ = ['FORMS', 'Exported', 'export_model']
 
-# whose names; official is the code of RAFT's authors
+# form -> whose names the parameters have; official is the code of RAFT's authors
 FORMS = {'mmflow': 'mmflow', 'official': 'princeton', 'torchvision': 'torchvision', 'onnx': 'onnx'}
 ONNX_PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
-# px; what the renamed network may differ by (nothing is computed otherwise), and another runtime (which orders its sums otherwise)
+# px; how far the flow may differ: of a renamed network, which computes the same, and of another runtime, which adds in
+# another order
 SAME, NEARLY = 0., 0.01
-CHECK_SIZE = (136, 184)  # (height, width) px of the pair that both are asked about
+CHECK_SIZE = (136, 184)  # (height, width) px of the pair that both are run on
 LEAST_SIDE = 16  # px of a rendered pair
 
 
@@ -44,8 +46,8 @@ class Exported:
         path: the file.
         form: one of :data:`FORMS`.
         network: class of the network.
-        difference: px; the most that the flows of a rendered pair before and after differ by.
-        use: in a sentence, how the other software loads it.
+        difference: px; the largest difference of the flows of a rendered pair before and after.
+        use: how the other software loads it, in one sentence.
     """
     path: Path
     form: str
@@ -61,19 +63,19 @@ def export_model(checkpoint: Union[str, Path],
                  size: Tuple[int, int] = (440, 1024)) -> Exported:
     """Write a network as stock mmflow, as the official RAFT (its authors' code, or torchvision), or as ONNX.
 
-    Nothing is written unless the exported network gives the flow of the one that came, on a rendered pair: exactly, of ONNX within
-    0.01 px.
+    Nothing is written unless the exported network gives the same flow as the original on a rendered pair: exactly, for
+    ONNX within 0.01 px.
 
     Args:
         checkpoint: a ``refined.pth``, a training checkpoint, a stock mmflow checkpoint or an official RAFT file.
         to: one of :data:`FORMS`.
         out: the file to write.
-        model: whose weights these are, see :func:`~mmrefine.apis.named_models.open_model`.
+        model: the network of the weights, see :func:`~mmrefine.apis.named_models.open_model`.
         size: (height, width) px of the frames that an ONNX file takes.
 
     Raises:
-        ConfigError: another form, a network that has no such form, frames that are too small, or packages that ONNX needs and that are
-            not installed.
+        ConfigError: an unknown form, a network that has no such form, frames that are too small, or packages that ONNX
+            needs and that are not installed.
         CheckpointError: weights that are missing, broken, or of another network.
         MMRefineError: the flows differ, or the file cannot be written.
     """
@@ -81,14 +83,15 @@ def export_model(checkpoint: Union[str, Path],
         raise ConfigError(f'the form of an exported network must be one of {", ".join(FORMS)}, got {to!r}')
     if to == 'onnx':
         if len(size) != 2 or min(size) < LEAST_SIDE:
-            raise ConfigError(f'--size must be height and width in px, each at least {LEAST_SIDE}, got {" x ".join(map(str, size))}')
+            raise ConfigError(f'--size must be height and width in px, each at least {LEAST_SIDE}, got '
+                              f'{" x ".join(map(str, size))}')
         _check_onnx()
     cfg = load_named(model)
     kind = official_kind(cfg)
     if to in ('official', 'torchvision') and kind is None:
-        raise ConfigError(f'{name_of(cfg)}: its network is not the official RAFT, whose encoder and colours differ from '
-                          "mmflow's, so its weights would run there and be wrong; use --to mmflow, or name the config it was refined with "
-                          '(--model raft_small, --model raft_official)')
+        raise ConfigError(f'{name_of(cfg)}: its network is not the official RAFT, whose encoder and colours differ '
+                          "from mmflow's, so its weights would give wrong flow there; use --to mmflow, or name the "
+                          'config it was refined with (--model raft_small, --model raft_official)')
     refiner = open_model(cfg, checkpoint)
     network = type(refiner.estimator).__name__
     path = Path(out)
@@ -103,8 +106,8 @@ def export_model(checkpoint: Union[str, Path],
         content = convert_raft_checkpoint(content, FORMS[to], str(checkpoint))[0]
     difference = _difference(refiner, cfg, content, to)
     if difference > SAME:
-        raise MMRefineError(f'{path}: not written, because the flows before and after differ by {difference:g} px; report this with the '
-                            'checkpoint')
+        raise MMRefineError(f'{path}: not written, because the flows before and after differ by {difference:g} px; '
+                            'report this with the checkpoint')
     save_checkpoint(path, content)
     return Exported(path, to, network, difference, _use(to, cfg, kind))
 
@@ -114,18 +117,19 @@ def _use(to: str, cfg: Config, kind: Optional[str]) -> str:
         small = ' --small' if kind == 'Small' else ''
         return f"the authors' code loads it: python demo.py --model FILE{small}"
     if to == 'torchvision':
-        return f'torchvision.models.optical_flow.raft_{"small" if kind == "Small" else "large"}().load_state_dict(torch.load("FILE"))'
+        name = 'raft_small' if kind == 'Small' else 'raft_large'
+        return f'torchvision.models.optical_flow.{name}().load_state_dict(torch.load("FILE"))'
     return f'load_from = "FILE" in a config with the network of {cfg.filename}'
 
 
 def _difference(refiner: FlowRefiner, cfg: Config, content: Dict[str, Any], to: str) -> float:
-    """px between the flows of the network that came and of a new one that is filled from the exported file."""
+    """px between the flows of the original network and of a new one with the weights of the exported file."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, 'exported.pth')
         save_checkpoint(file, content)
         exported = load_checkpoint_file(file)
     state = exported['state_dict'] if to == 'mmflow' else convert_raft(exported)[0]
-    # the stock network of the config alone, as the other software builds it, inside a refiner that only feeds it
+    # only the stock network of the config, as the other software builds it, in a refiner that only feeds it frames
     network = build_estimator(cfg.model.estimator if 'estimator' in cfg.model else cfg.model)
     network.load_state_dict(state, strict=True)
     other = FlowRefiner(network, test_iters=refiner.test_iters).eval()
@@ -136,19 +140,19 @@ def _difference(refiner: FlowRefiner, cfg: Config, content: Dict[str, Any], to: 
 
 
 def _most(one: Tensor, other: Tensor) -> float:
-    """The largest distance, px; inf where one is not finite, so that nan is never equal."""
+    """The largest distance, px; inf if any is not finite, so that nan never passes as equal."""
     distance = (one - other).norm(dim=1)
     return float(distance.max()) if bool(torch.isfinite(distance).all()) else float('inf')
 
 
 def _pair(size: Tuple[int, int]) -> List[Tensor]:
-    """Two rendered frames ``(1, 3, H, W)`` in [0, 1] with motion in them."""
+    """Two rendered frames ``(1, 3, H, W)`` in [0, 1], with motion between them."""
     frames = render_clip(0, 2, size, 'target').frames
     return [as_frames([frame]) for frame in frames]
 
 
 class _Pair(nn.Module):
-    """A refiner as a function of two frames to one flow, which is all that ONNX knows."""
+    """A refiner as a function from two frames to one flow, for ONNX."""
 
     def __init__(self, refiner: FlowRefiner) -> None:
         super().__init__()
@@ -160,20 +164,15 @@ class _Pair(nn.Module):
 
 
 def _check_onnx() -> None:
-    missing = []
-    for name in ONNX_PACKAGES:
-        try:
-            importlib.import_module(name)
-        except ImportError:
-            missing.append(name)
+    missing = [name for name in ONNX_PACKAGES if find_spec(name) is None]
     if missing:
-        raise ConfigError(f'--to onnx needs {", ".join(missing)}, which mmrefine does not install by itself; run: pip install '
-                          f'{" ".join(missing)}')
+        raise ConfigError(f'--to onnx needs {", ".join(missing)}, which mmrefine does not install by itself; run: pip '
+                          f'install {" ".join(missing)}')
 
 
 @contextmanager
-def _hushed_exporter() -> Iterator[None]:
-    """What torch's exporter warns of is torch's own code, and packages that nothing here needs; what it cannot say it raises."""
+def _quiet_exporter() -> Iterator[None]:
+    """No warnings of torch's exporter, which are about its own code and about packages that are not needed."""
     log = logging.getLogger('torch.onnx')
     before = log.level
     log.setLevel(logging.ERROR)
@@ -192,13 +191,13 @@ def _export_onnx(refiner: FlowRefiner, path: Path, size: Tuple[int, int]) -> flo
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, 'model.onnx')
         try:
-            with torch.no_grad(), _hushed_exporter():
+            with torch.no_grad(), _quiet_exporter():
                 torch.onnx.export(_Pair(refiner).eval(), tuple(frames), str(file), input_names=['frames1', 'frames2'],
                                   output_names=['flow'], opset_version=18, dynamo=True, external_data=False,
                                   verbose=False)
-        except Exception as error:  # torch's exporter raises a dozen kinds for operators that it cannot say
-            raise ConfigError(f'{type(refiner.estimator).__name__} cannot be said in ONNX by this PyTorch ({type(error).__name__}); use '
-                              '--to mmflow, or a RAFT') from error
+        except Exception as error:  # torch's exporter raises a dozen kinds for operators that it does not support
+            raise ConfigError(f'{type(refiner.estimator).__name__} cannot be exported to ONNX by this PyTorch '
+                              f'({type(error).__name__}); use --to mmflow, or a RAFT') from error
         data = file.read_bytes()
     session = runtime.InferenceSession(data, providers=['CPUExecutionProvider'])
     found = session.run(None, dict(zip(('frames1', 'frames2'), (frame.numpy() for frame in frames))))[0]
@@ -206,9 +205,8 @@ def _export_onnx(refiner: FlowRefiner, path: Path, size: Tuple[int, int]) -> flo
         wanted = refiner.estimate(frames[0], frames[1])[-1]
     difference = _most(wanted, torch.from_numpy(found))
     if difference > NEARLY:
-        raise MMRefineError(f'{path}: not written, because ONNX Runtime gives a flow that differs by {difference:g} px; use --to mmflow')
-    try:
+        raise MMRefineError(f'{path}: not written, because ONNX Runtime gives a flow that differs by {difference:g} '
+                            'px; use --to mmflow')
+    with write_errors(path, CheckpointError):
         write_bytes(path, data)
-    except OSError as error:
-        raise CheckpointError(write_failure(path, error)) from error
     return difference

@@ -1,10 +1,9 @@
-"""The motion of a whole video, on disk: flow, how sure it is, what is hidden, and a video to look at."""
+"""The motion of a whole video as files: flow, confidence, occlusion, and a video that shows them."""
 from __future__ import annotations
 
-import importlib
 import io
-import json
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
@@ -17,10 +16,11 @@ from mmrefine.apis.frame_damage import check_out, check_scenes
 from mmrefine.apis.inference import usable_device
 from mmrefine.apis.named_models import open_model
 from mmrefine.engine.runtime.progress import Progress
-from mmrefine.errors import ConfigError, InputError, MMRefineError, TeacherError
-from mmrefine.fileio.atomic import remove_leftovers, write_bytes, write_failure, write_json
+from mmrefine.errors import ConfigError, InputError, TeacherError
+from mmrefine.fileio.atomic import remove_leftovers, write_bytes, write_errors, write_json
 from mmrefine.fileio.flow_io import read_flow, write_flow
 from mmrefine.fileio.images import read_image, read_input, write_image
+from mmrefine.fileio.records import read_record
 from mmrefine.fileio.video.frame_check import FrameCheck
 from mmrefine.fileio.video.frames import FrameSource
 from mmrefine.fileio.video.reader import list_scenes, open_frames
@@ -34,9 +34,9 @@ __all__ = ['FORMATS', 'FlowFolder', 'flow_of_video']
 
 FORMATS = ('png', 'flo', 'flo5', 'npz')
 RECORD, VIDEO = 'flow.json', 'flow.mp4'
-# the check that labels pass by default; no unit, px
+# of the default cycle check of labels; no unit, px
 ALPHA, BETA = 0.01, 0.5
-SAMPLE = 8  # pairs that decide over the one colour scale
+SAMPLE = 8  # pairs that decide the colour scale
 FOLDER_RATE = 10.  # frames a second of a folder of pictures, which has no rate of its own
 
 
@@ -46,11 +46,11 @@ class FlowFolder:
 
     Args:
         scene: its name.
-        folder: holds ``flow/``, ``confidence/``, ``occlusion/``, ``flow.json`` and, if wanted, ``flow.mp4``.
-        pairs: how many there are.
-        made: how many of them were made now; the others were there.
-        max_motion: px of full colour in the video.
-        video: the video to look at, or None.
+        folder: holds ``flow/``, ``confidence/``, ``occlusion/``, ``flow.json`` and, unless left out, ``flow.mp4``.
+        pairs: their number.
+        made: how many of them were computed now; the others existed.
+        max_motion: px that have full colour in the video.
+        video: the video that shows the motion, or None.
     """
     scene: str
     folder: Path
@@ -69,7 +69,7 @@ class _Pair:
     occlusion: Path
 
     def is_there(self) -> bool:
-        """All three files, each of which appears whole or not at all."""
+        """Whether all three files exist; each is written whole or not at all."""
         return self.flow.is_file() and self.confidence.is_file() and self.occlusion.is_file()
 
 
@@ -84,23 +84,25 @@ def flow_of_video(video: Union[str, Path],
                   skip_corrupt: bool = False,
                   device: Optional[str] = None,
                   log: Callable[[str], None] = print) -> List[FlowFolder]:
-    """Write the motion of every pair of neighbouring frames; what is there already is not made again.
+    """Write the motion of every pair of neighbouring frames; what exists already is not computed again.
 
-    Named by the first frame of the pair: ``flow/<frame>.png`` (KITTI's 16-bit PNG, or another format), ``confidence/<frame>.png`` (8 bits:
-    255 exp(-(e / t)^2), ``e`` how far off the round trip ends, ``t = 0.01 (|f| + |b|) + 0.5`` px) and ``occlusion/<frame>.png`` (255 where
-    ``e > t`` or the motion leaves the frame, else 0). ``flow.json`` says how they were made, the time of each frame, and the one colour
-    scale of the video, which a few pairs spread over it decide before the others are made. Frames stream: memory does not grow with the
-    video.
+    Named by the first frame of the pair: ``flow/<frame>.png`` (KITTI's 16-bit PNG, or another format),
+    ``confidence/<frame>.png`` (8 bits: 255 exp(-(e / t)^2), ``e`` the cycle error, ``t = 0.01 (|f| + |b|) + 0.5`` px)
+    and ``occlusion/<frame>.png`` (255 where ``e > t`` or the motion leaves the frame, else 0). ``flow.json`` has the
+    settings, the time of each frame, and the colour scale of the video, which a few pairs spread over it decide before
+    the others are computed. Frames stream: memory does not grow with the video.
 
     Args:
-        video: a video file, a folder of frames, or a folder of such folders and files; then each scene has a folder below ``out``.
+        video: a video file, a folder of frames, or a folder of such folders and files; then each scene has a folder
+            below ``out``.
         model: see :func:`~mmrefine.apis.named_models.open_model`.
         checkpoint: see there.
         out: default: ``work_dirs/<name of the video>_flow``.
         format: of the flow files, one of :data:`FORMATS`; ``npz`` holds ``flow`` ``(H, W, 2)`` float32 px.
-        two_looks: look twice, the second time at twice the size from where the first ended, as the teacher of a refinement does.
+        two_looks: two passes, the second at twice the size and starting from the flow of the first, as the teacher of a
+            refinement does.
         iters: iterations of RAFT and GMA; default: what the config says for tests.
-        draw: write the video to look at.
+        draw: write the video.
         skip_corrupt: leave out pairs with corrupt frames; else these are an error.
         device: default: the GPU where there is one.
         log: called with a line.
@@ -109,8 +111,8 @@ def flow_of_video(video: Union[str, Path],
         one for each scene.
 
     Raises:
-        ConfigError: no such model, format or device, or an ``out`` that is a file, lies in the folder of the video, or holds flow that
-            was made otherwise.
+        ConfigError: no such model, format or device, or an ``out`` that is a file, lies in the folder of the video, or
+            holds flow that was made with other settings.
         CheckpointError: weights that are missing, broken, or of another network.
         InputError: a video that cannot be used.
         TeacherError: the network gives nan.
@@ -118,9 +120,9 @@ def flow_of_video(video: Union[str, Path],
     """
     if format not in FORMATS:
         raise ConfigError(f'the format of flow files must be one of {", ".join(FORMATS)}, got {format!r}')
-    if format == 'flo5' and not _is_installed('h5py'):
-        raise ConfigError('--format flo5 needs h5py, which is not installed; take --format flo, which holds the same motion, or run: '
-                          'pip install h5py')
+    if format == 'flo5' and find_spec('h5py') is None:
+        raise ConfigError('--format flo5 needs h5py, which is not installed; take --format flo, which holds the same '
+                          'motion, or run: pip install h5py')
     device = usable_device(device)
     root = Path(out) if out is not None else Path('work_dirs') / f'{Path(video).resolve().stem}_flow'
     check_out(root, video)
@@ -139,29 +141,30 @@ def flow_of_video(video: Union[str, Path],
 
 
 class _Maker:
-    """Asks the network both ways and judges the answer."""
+    """Runs the network in both directions and judges the result."""
 
     def __init__(self, teacher: FrozenTeacher, view: CascadeView, device: str) -> None:
         self.teacher, self.view, self.device = teacher, view, device
         self.sure, self.comes_back = SoftCycleFilter(ALPHA, BETA), CycleFilter(ALPHA, BETA)
 
     def settings(self) -> Dict[str, Any]:
-        """What decides over the files, beside the frames."""
+        """What decides the content of the files, besides the frames."""
         network = self.teacher.refiner
-        return dict(mmrefine=mmrefine.__version__, network=type(network.estimator).__name__, weights=self.teacher.digest(),
+        return dict(mmrefine=mmrefine.__version__, network=type(network.estimator).__name__,
+                    weights=self.teacher.digest(),
                     iters=network.test_iters, scales=list(self.view.scales), alpha=ALPHA, beta=BETA)
 
     @torch.no_grad()
     def __call__(self, frames: FrameSource, index: int) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Flow ``(H, W, 2)`` px, confidence ``(H, W)`` in [0, 1], and where the motion is hidden ``(H, W)`` bool."""
-        one, two = (as_frames([frames[i]], self.device) for i in (index, index + 1))
+        """Flow ``(H, W, 2)`` px, confidence ``(H, W)`` in [0, 1], and whether it is occluded ``(H, W)`` bool."""
+        pair = [as_frames([frames[i]], self.device) for i in (index, index + 1)]
         names = [(str(frames.path), frames.name(i)) for i in (index, index + 1)]
-        look = self.view.look(self.teacher, PairBatch(one, two, names=(names[:1], names[1:])))
+        look = self.view.look(self.teacher, PairBatch(pair[0], pair[1], names=(names[:1], names[1:])))
         forward, backward = look.flow_fw.float(), look.flow_bw.float()
         if not bool(torch.isfinite(forward).all() and torch.isfinite(backward).all()):
-            raise TeacherError(f'{frames.path}: the motion from {names[0][1]} to {names[1][1]} is nan or infinite; check that the '
-                               'checkpoint is sound and belongs to the model')
-        ctx = PairContext(one, two, forward, backward)
+            raise TeacherError(f'{frames.path}: the motion from {names[0][1]} to {names[1][1]} is nan or infinite; '
+                               'check that the checkpoint is sound and belongs to the model')
+        ctx = PairContext(pair[0], pair[1], forward, backward)
         sure, back = self.sure(ctx)[0, 0], self.comes_back(ctx)[0, 0]
         return forward[0].permute(1, 2, 0).contiguous().cpu().numpy(), sure.cpu().numpy(), back.cpu().numpy() == 0
 
@@ -174,13 +177,16 @@ def _flow_of_scene(scene: str, path: Path, check: FrameCheck, folder: Path, make
                         for kind, suffix in (('flow', format), ('confidence', 'png'), ('occlusion', 'png'))))
              for i in range(len(frames) - 1) if not skip & {frames.name(i), frames.name(i + 1)}]
     if not pairs:
-        raise InputError(f'{path}: no two neighbouring frames are both sound, so there is no motion to see; copy the video again')
+        raise InputError(f'{path}: no two neighbouring frames are both intact, so there is no motion to estimate; copy '
+                         'the video again')
     settings = dict(maker.settings(), format=format, frames=frames.digest(), skipped=sorted(skip))
     record = _record(folder, settings)
     if record is None:
-        record = dict(settings=settings, video=str(path), scene=scene, size=list(frames.size), pairs=len(pairs), rate=check.rate,
-                      times={frames.name(i): time for i, time in enumerate(check.times)}, max_motion=None, complete=False)
-        _write_json(folder / RECORD, record)
+        record = dict(settings=settings, video=str(path), scene=scene, size=list(frames.size), pairs=len(pairs),
+                      rate=check.rate,
+                      times={frames.name(i): time for i, time in enumerate(check.times)}, max_motion=None,
+                      complete=False)
+        _save(folder, record)
     remove_leftovers(folder)
     sample = [pairs[i] for i in sorted({int(i) for i in np.linspace(0, len(pairs) - 1, min(SAMPLE, len(pairs)))})]
     todo = [pair for pair in pairs if not pair.is_there()]
@@ -190,37 +196,41 @@ def _flow_of_scene(scene: str, path: Path, check: FrameCheck, folder: Path, make
     _make(first, frames, maker, progress)
     if record['max_motion'] is None:
         record['max_motion'] = sequence_scale(_read_flow(pair.flow)[::4, ::4] for pair in sample)
-        _write_json(folder / RECORD, record)
+        _save(folder, record)
     _make([pair for pair in todo if pair not in first], frames, maker, lambda done: progress(len(first) + done))
     out_video = folder / VIDEO if draw else None
     if out_video is not None and (made or not out_video.is_file()):
         _draw(out_video, pairs, frames, record['max_motion'], check.rate or FOLDER_RATE, scene, log)
     if not record['complete']:
-        _write_json(folder / RECORD, dict(record, complete=True))
+        _save(folder, dict(record, complete=True))
     return FlowFolder(scene, folder, len(pairs), made, record['max_motion'], out_video)
+
+
+def _save(folder: Path, record: Mapping[str, Any]) -> None:
+    with write_errors(folder / RECORD):
+        write_json(folder / RECORD, record)
 
 
 def _make(pairs: Iterable[_Pair], frames: FrameSource, maker: _Maker, step: Callable[[int], None]) -> None:
     """The files of these pairs."""
     for done, pair in enumerate(pairs, start=1):
         flow, sure, hidden = maker(frames, pair.index)
-        try:
+        with write_errors(pair.flow):
             _write_flow(pair.flow, flow)
             write_image(pair.confidence, np.round(255 * sure).astype(np.uint8))
             write_image(pair.occlusion, np.where(hidden, 255, 0).astype(np.uint8))
-        except OSError as error:
-            raise MMRefineError(write_failure(pair.flow, error)) from error
         step(done)
 
 
 def _draw(path: Path, pairs: Sequence[_Pair], frames: FrameSource, max_motion: float, rate: float, scene: str,
           log: Callable[[str], None]) -> None:
-    """The video, of what is on disk: so it is the same whether the flow was made in one go or not."""
+    """Write the video from the files, so that it is the same whether the flow was computed in one run or in several."""
     progress = Progress(f'{scene}: drawing {{}} pairs', len(pairs), log)
     with write_video(path, rate) as add:
         for done, pair in enumerate(pairs, start=1):
             sure = read_image(pair.confidence)[..., 0] / 255
-            add(motion_view(frames[pair.index], _read_flow(pair.flow), sure, max_motion, f'{scene} {frames.name(pair.index)}'))
+            add(motion_view(frames[pair.index], _read_flow(pair.flow), sure, max_motion, f'{scene} '
+                                                                                         f'{frames.name(pair.index)}'))
             progress(done)
 
 
@@ -234,7 +244,7 @@ def _write_flow(path: Path, flow: np.ndarray) -> None:
 
 
 def _read_flow(path: Path) -> np.ndarray:
-    """``(H, W, 2)`` px, nan where it is not known."""
+    """``(H, W, 2)`` px, nan where it is unknown."""
     if path.suffix == '.npz':
         with np.load(io.BytesIO(read_input(path)), allow_pickle=False) as arrays:
             return np.asarray(arrays['flow'])
@@ -243,38 +253,19 @@ def _read_flow(path: Path) -> np.ndarray:
 
 
 def _record(folder: Path, settings: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
-    """What ``flow.json`` says, None if there is none, or one of other settings without any flow.
+    """The content of ``flow.json``; None if it is missing, or has other settings and no flow was written yet.
 
     Raises:
-        ConfigError: the files there were made otherwise; names what differs.
+        ConfigError: the files were made with other settings; names what differs.
     """
-    path = folder / RECORD
-    if not path.is_file():
+    record = read_record(folder / RECORD, 'a record of mmrefine flow', ('settings', ), 'choose another --out')
+    if record is None:
         return None
-    try:
-        record: Dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
-        old = record['settings']
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f'{path}: is not a record of mmrefine flow ({type(error).__name__}); choose another --out') from error
+    old = record['settings']
     changes = [f'{key} was {old.get(key)}, is {value}' for key, value in settings.items() if old.get(key) != value]
     if changes and not any((folder / 'flow').glob('*')):
-        return None  # of a command that failed before its first flow, which must not stand in the way of the next
+        return None  # left by a command that failed before it wrote any flow
     if changes:
-        raise ConfigError(f'{folder}: holds flow that was made otherwise ({"; ".join(changes)}); choose another --out, or delete that '
-                          'folder')
+        raise ConfigError(f'{folder}: holds flow that was made with other settings ({"; ".join(changes)}); choose '
+                          'another --out, or delete that folder')
     return record
-
-
-def _is_installed(package: str) -> bool:
-    try:
-        importlib.import_module(package)
-    except ImportError:
-        return False
-    return True
-
-
-def _write_json(path: Path, record: Mapping[str, Any]) -> None:
-    try:
-        write_json(path, record)
-    except OSError as error:
-        raise MMRefineError(write_failure(path, error)) from error

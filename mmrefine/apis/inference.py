@@ -1,4 +1,4 @@
-"""Build a network, ask it for motion, ask it for a label."""
+"""Build a network, estimate motion with it, label a pair with it."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -35,9 +35,10 @@ def init_model(config: Union[str, Path, Config],
     """A network that is ready to predict, in evaluation mode.
 
     Args:
-        config: a config, its file, or ``mmflow::<stock config>``; its ``model`` is a ``FlowRefiner`` or any flow estimator of
-            mmflow.
-        checkpoint: a stock mmflow checkpoint, a ``refined.pth`` or a training checkpoint; None leaves the weights at random.
+        config: a config, its file, or ``mmflow::<stock config>``; its ``model`` is a ``FlowRefiner`` or any flow
+            estimator of mmflow.
+        checkpoint: a stock mmflow checkpoint, a ``refined.pth``, a training checkpoint or an official RAFT file;
+            default: random weights.
         device: ``'cpu'``, ``'cuda'``, …
 
     Raises:
@@ -64,22 +65,24 @@ def init_model(config: Union[str, Path, Config],
 
 
 def usable_device(device: Optional[str] = None) -> str:
-    """The device to compute on: the one that is named, else the GPU where there is one.
+    """The device to compute on: the one that is named, else the GPU if there is one.
 
     Raises:
-        ConfigError: no device of PyTorch, or one that this machine or this PyTorch has not.
+        ConfigError: a name that PyTorch does not know, or a device that is not available here.
     """
     if device is None:
         return 'cuda' if torch.cuda.is_available() else 'cpu'
     try:
         torch.device(device)
     except RuntimeError as error:
-        raise ConfigError(f'device {device!r}: PyTorch knows no such device; name cpu, cuda, or one of several GPUs as cuda:1') from error
+        raise ConfigError(f'device {device!r}: PyTorch knows no such device; name cpu, cuda, or one of several GPUs as '
+                          'cuda:1') from error
     try:
-        torch.zeros(1, device=device).item()  # an AssertionError of a PyTorch without CUDA, a RuntimeError of one that sees no such GPU
+        torch.zeros(1, device=device).item()  # AssertionError: PyTorch without CUDA; RuntimeError: no such GPU
     except (AssertionError, RuntimeError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ConfigError(f'device {device!r}: cannot be used here ({reason}); take cpu, or name none to get the best there is') from error
+        raise ConfigError(f'device {device!r}: cannot be used here ({reason}); take cpu, or name none to get the best '
+                          'one') from error
     return device
 
 
@@ -96,7 +99,7 @@ def inference_flow(model: FlowEstimator, frame1: Images, frame2: Images) -> Unio
         ``(H, W, 2)`` float32 px (x, y); for lists a list.
 
     Raises:
-        InputError: something else than such frames, or lists of different lengths.
+        InputError: anything but such frames, or lists of different lengths.
     """
     if isinstance(frame1, (list, tuple)) != isinstance(frame2, (list, tuple)):
         raise InputError('frame1 and frame2 must both be frames or both be lists of frames, '
@@ -114,23 +117,24 @@ def label_pair(model: FlowEstimator,
                labeler: Optional[Union[Mapping[str, Any], FlowLabeler]] = None,
                frame3: Optional[np.ndarray] = None,
                middles: Sequence[np.ndarray] = ()) -> FlowLabel:
-    """What of the motion from ``frame1`` to ``frame2`` can be believed: stage 1 on one pair.
+    """The label of a pair, the motion from ``frame1`` to ``frame2`` that can be trusted: stage 1 on one pair.
 
     Args:
         model: the teacher, of :func:`init_model`.
         frame1: ``(H, W, 3)`` uint8 RGB.
         frame2: the same shape.
-        labeler: a labeler or its config; default: two looks at 1x and 2x, and a cycle check (:data:`DEFAULT_LABELER`).
-        frame3: the same shape, the next frame of the scene or the one before; only for labelers with a filter that needs it.
-        middles: of the same shape, the frames between ``frame1`` and ``frame2`` in their order; only for labelers whose view composes
-            (``ComposedView``), which looks directly at a pair without any.
+        labeler: a labeler or its config; default: two passes at 1x and 2x, and a cycle check (:data:`DEFAULT_LABELER`).
+        frame3: the same shape, the next frame of the scene or the one before; only for labelers with a filter that
+            needs it.
+        middles: of the same shape, the frames between ``frame1`` and ``frame2`` in their order; only for labelers whose
+            view composes (``ComposedView``); without any, it runs on the pair alone.
 
     Returns:
         flow ``(2, H, W)`` px and weight ``(1, H, W)`` in [0, 1], on the CPU.
 
     Raises:
         ConfigError: the labeler needs a third frame, and ``frame3`` is None.
-        InputError: something else than frames of one size.
+        InputError: anything but frames of one size.
         TeacherError: the motion is nan or infinite.
     """
     part: Any = labeler if isinstance(labeler, FlowLabeler) else LABELERS.build(labeler or DEFAULT_LABELER)
@@ -138,15 +142,17 @@ def label_pair(model: FlowEstimator,
     thirds: Optional[Sequence[Tensor]] = None
     if part.needs_third:
         if frame3 is None:
-            raise ConfigError('labeler.filters has a filter that needs a third frame (such as CompositeFilter), and label_pair was given '
-                              'two; give it frame3, the next frame of the scene or the one before, or leave the filter out')
+            raise ConfigError('labeler.filters has a filter that needs a third frame (such as CompositeFilter), and '
+                              'label_pair was given two; give it frame3, the next frame of the scene or the one '
+                              'before, or leave the filter out')
         thirds = list(_pair(model, frame1, frame3, names=('frame1', 'frame3'))[1])
     between = [NamedFrame(_pair(model, frame1, frame, names=('frame1', f'middles[{i}]'))[1][0])
                for i, frame in enumerate(middles)]
     return part.label_pairs(model, PairBatch(one, two, thirds, middles=[between]))[0].forward
 
 
-def _pair(model: Any, frame1: Any, frame2: Any, where: str = '', names: Sequence[str] = ('frame1', 'frame2')) -> List[Tensor]:
+def _pair(model: Any, frame1: Any, frame2: Any, where: str = '',
+          names: Sequence[str] = ('frame1', 'frame2')) -> List[Tensor]:
     """Two checked frames as ``(1, 3, H, W)`` in [0, 1] on the device of the model."""
     for name, frame in zip(names, (frame1, frame2)):
         whole = isinstance(frame, np.ndarray) and frame.ndim == 3 and frame.shape[2] == 3 and 0 not in frame.shape
@@ -154,8 +160,8 @@ def _pair(model: Any, frame1: Any, frame2: Any, where: str = '', names: Sequence
             found = f'{frame.dtype} {frame.shape}' if isinstance(frame, np.ndarray) else type(frame).__name__
             raise InputError(f'{where}{name} must be an array (H, W, 3) of uint8 RGB, got {found}')
     if frame1.shape != frame2.shape:
-        raise InputError(f'{where}{names[0]} and {names[1]} must have one size, got {frame1.shape[:2]} and {frame2.shape[:2]} '
-                         '(height, width)')
+        raise InputError(f'{where}{names[0]} and {names[1]} must have one size, got {frame1.shape[:2]} and '
+                         f'{frame2.shape[:2]} (height, width)')
     device = next(model.parameters()).device
     return [as_frames([frame], device) for frame in (frame1, frame2)]
 

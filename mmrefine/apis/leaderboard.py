@@ -1,4 +1,4 @@
-"""Write what a leaderboard wants to be sent."""
+"""The zip file that a leaderboard accepts."""
 from __future__ import annotations
 
 from itertools import chain
@@ -10,8 +10,8 @@ from mmengine.config import Config
 from mmrefine.apis.inference import init_model, usable_device
 from mmrefine.config.load import complete, name_of
 from mmrefine.engine.judging.submission import LEADERBOARDS, submission_files
-from mmrefine.errors import ConfigError, MMRefineError
-from mmrefine.fileio.atomic import write_failure
+from mmrefine.errors import ConfigError
+from mmrefine.fileio.atomic import write_errors
 from mmrefine.fileio.leaderboard_zip import write_submission
 from mmrefine.registry import DATASETS
 
@@ -19,7 +19,7 @@ __all__ = ['Submission', 'write_leaderboard']
 
 
 class Submission(NamedTuple):
-    """What was written: the zip, how many flows it holds, and how many the benchmark's test set has."""
+    """What was written: the zip file, the number of its flows, and the number that the leaderboard expects."""
     path: Path
     flows: int
     wanted: int
@@ -34,16 +34,17 @@ def write_leaderboard(cfg: Config,
     """Run a network over a benchmark's test set and write ``<out>/<benchmark>.zip``, whole or not at all.
 
     Args:
-        cfg: a config that names the benchmark's data set anywhere (``SintelPairs``, ``KittiPairs``); only its ``data_root`` is taken.
+        cfg: a config with the data set of the benchmark (``SintelPairs``, ``KittiPairs``); only its ``data_root`` is
+            used.
         checkpoint: the weights.
         benchmark: 'sintel' (``clean/<scene>/frame_0001.flo``, ``final/…``) or 'kitti' (``flow/000000_10.png``).
-        out: folder; made if it is not there.
+        out: folder; made if it does not exist.
         device: ``'cpu'``, ``'cuda'``, …; default: cuda where there is one.
         log: called with a line now and then; None: silent.
 
     Raises:
-        ConfigError: another benchmark, or a config that does not know its data.
-        InputError: the test set is not there.
+        ConfigError: an unknown benchmark, or a config without its data set.
+        InputError: the test set is missing.
         CheckpointError: a checkpoint that is missing, broken, unsafe, or of another network.
         MMRefineError: a flow that is not finite, or a zip that cannot be written.
     """
@@ -53,17 +54,18 @@ def write_leaderboard(cfg: Config,
     cfg = complete(cfg)
     root = next(_roots(cfg.to_dict(), board.dataset), None)
     if root is None:
-        raise ConfigError(f'{name_of(cfg)}: names no {board.dataset}, whose data_root would lead to the test set of '
-                          f'{benchmark}; take a config of that benchmark, or inherit from one in configs/_base_/datasets')
-    datasets = {part: DATASETS.build(dict(type=board.dataset, data_root=root, **settings)) for part, settings in board.parts.items()}
+        raise ConfigError(f'{name_of(cfg)}: has no {board.dataset}, whose data_root would be the folder of '
+                          f'{benchmark}; take a config of that benchmark, or inherit from one in '
+                          'configs/_base_/datasets')
+    datasets = {part: DATASETS.build(dict(type=board.dataset, data_root=root, **settings)) for part,
+                settings in board.parts.items()}
     device = usable_device(device)
     model = init_model(cfg, checkpoint, device)
-    files = (submission_files(model, dataset, part, benchmark == 'kitti', device, log) for part, dataset in datasets.items())
+    files = (submission_files(model, dataset, part, benchmark == 'kitti', device, log) for part,
+             dataset in datasets.items())
     path = Path(out) / f'{benchmark}.zip'
-    try:
+    with write_errors(path):
         return Submission(path, write_submission(path, chain.from_iterable(files)), board.flows)
-    except OSError as error:
-        raise MMRefineError(write_failure(path, error)) from error
 
 
 def _roots(node: Any, dataset: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Short names for networks. Nothing heavy is imported here: help texts name them."""
+"""Short names for networks; light to import, as help texts list them."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class NamedModel:
     """What a short name stands for.
 
     Args:
-        config: below the folder of the configs.
+        config: path below the folder of the configs.
         about: the network in a few words.
         weights: where its weights come from.
     """
@@ -34,8 +34,10 @@ NAMED_MODELS: Dict[str, NamedModel] = {
         'python tools/convert_checkpoint.py raft-things.pth checkpoints/raft-things-mmrefine.pth'),
     'raft': NamedModel(
         'refine/raft_video.py', "mmflow's RAFT, trained on a mix of data sets",
-        'put https://download.openmmlab.com/mmflow/raft/raft_8x2_100k_mixed_368x768.pth there, or name another with --checkpoint'),
+        'put https://download.openmmlab.com/mmflow/raft/raft_8x2_100k_mixed_368x768.pth there, or name another with '
+        '--checkpoint'),
     'demo': NamedModel(
-        'demo/raft_small_video.py', 'a small network that comes with mmrefine, has seen rendered video only, and is for trying things out',
+        'demo/raft_small_video.py', 'a small network that comes with mmrefine, was trained on rendered video only, and '
+                                    'is for trying things out',
         'it belongs to the configs; install mmrefine again'),
 }

@@ -1,4 +1,4 @@
-"""Networks by short name: their config, and their weights in whatever layout they come."""
+"""Networks by short name: their configs and weights."""
 from __future__ import annotations
 
 import difflib
@@ -18,7 +18,8 @@ __all__ = ['find_config', 'find_weights', 'load_named', 'model_lines', 'official
 
 
 def find_config(model: Union[str, Path]) -> Path:
-    """The config file of a short name, a path, a path below the folder of the configs, ``mmrefine::…`` or ``mmflow::…``.
+    """The config file of a short name, a path, a path below the folder of the configs, ``mmrefine::…`` or
+    ``mmflow::…``.
 
     Raises:
         ConfigError: there is none.
@@ -38,29 +39,31 @@ def find_config(model: Union[str, Path]) -> Path:
 
 
 def load_named(model: Union[str, Path, Config], overrides: Optional[Mapping[str, Any]] = None) -> Config:
-    """:func:`~mmrefine.config.load.load_config` for whatever :func:`find_config` understands."""
+    """:func:`~mmrefine.config.load.load_config` for all that :func:`find_config` accepts."""
     return model if isinstance(model, Config) else load_config(find_config(model), overrides)
 
 
 def find_weights(cfg: Config, checkpoint: Optional[Union[str, Path]] = None) -> Path:
     """The checkpoint to start from: the one that is named, else ``load_from`` of the config.
 
-    A ``load_from`` below ``configs/`` comes with the configs, and is found there from any folder.
+    A ``load_from`` below ``configs/`` comes with the configs and is found from any folder.
 
     Raises:
-        CheckpointError: the config names none, or one that is not there; says where it comes from.
+        CheckpointError: the config names none, or one that is missing; says where to get it.
     """
     if checkpoint is not None:
         return Path(checkpoint)
     if not cfg.get('load_from'):
-        raise CheckpointError(f'{name_of(cfg)}: has no load_from, so there are no weights to start from; name a file with --checkpoint')
+        raise CheckpointError(f'{name_of(cfg)}: has no load_from, so there are no weights to start from; name a file '
+                              'with --checkpoint')
     path = carried_file(cfg.load_from)
     if path.is_file():
         return path
     config = Path(name_of(cfg)).resolve()
     known = [named.weights for named in NAMED_MODELS.values() if config == own_config_root() / named.config]
     remedy = known[0] if known else 'put it there, or name another with --checkpoint'
-    raise CheckpointError(f'{path}: the weights to start from are not there; {remedy}; or try things out with --model demo')
+    raise CheckpointError(f'{path}: the weights to start from are not there; {remedy}; or try things out with --model '
+                          'demo')
 
 
 def official_kind(cfg: Config) -> Optional[str]:
@@ -74,12 +77,13 @@ def official_kind(cfg: Config) -> Optional[str]:
 def open_model(model: Union[str, Path, Config] = 'raft_small',
                checkpoint: Optional[Union[str, Path]] = None,
                device: str = 'cpu') -> FlowRefiner:
-    """A network that is ready to predict, by short name, with the weights of its config or of a file of any known layout.
+    """A network that is ready to predict, by short name, with the weights of its config or of a file.
 
     Args:
-        model: one of :data:`~mmrefine.apis.model_names.NAMED_MODELS`, a config, its file, or ``mmflow::<stock config>``.
-        checkpoint: a stock mmflow checkpoint, a ``refined.pth``, a training checkpoint, or an official RAFT file; default: ``load_from``
-            of the config.
+        model: one of :data:`~mmrefine.apis.model_names.NAMED_MODELS`, a config, its file, or ``mmflow::<stock
+            config>``.
+        checkpoint: a stock mmflow checkpoint, a ``refined.pth``, a training checkpoint, or an official RAFT file;
+            default: ``load_from`` of the config.
         device: ``'cpu'``, ``'cuda'``, …
 
     Raises:
@@ -92,7 +96,7 @@ def open_model(model: Union[str, Path, Config] = 'raft_small',
 
 
 def model_lines() -> List[str]:
-    """Where the configs are, and for each named model a line: what it is, and where its weights are or come from."""
+    """The folder of the configs, and a line for each named model: what it is, and where its weights are."""
     lines = [f'configs: {own_config_root()}']
     for name, named in NAMED_MODELS.items():
         try:

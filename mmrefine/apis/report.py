@@ -1,4 +1,4 @@
-"""The report of a run that is over."""
+"""The reports of finished runs."""
 from __future__ import annotations
 
 import os
@@ -12,17 +12,18 @@ __all__ = ['rebuild_reports']
 
 
 def rebuild_reports(folder: Union[str, Path]) -> Iterator[str]:
-    """Write ``report.html`` of a run anew from its ``report.json``, and say what it says.
+    """Write ``report.html`` of finished runs again from ``report.json``, and give the results in lines.
 
     Args:
-        folder: work dir of a run, or a folder that holds such, at any depth: those of ``scene='each'`` (a scene may be called
-            ``night/3``), or of many videos.
+        folder: work dir of a run, or a folder with several at any depth: those of ``scene='each'`` (a scene may be
+            called ``night/3``), or of many videos.
 
     Returns:
-        lines for people: a table for a run, one line a scene for several; the guard's verdict; where the page is.
+        lines for people: a table of one run, or one line for each of several; the guard's verdict; the file of the
+        page.
 
     Raises:
-        InputError: there is no report, or a file that is none.
+        InputError: there is no report, or the file is not a report.
         MMRefineError: the page cannot be written.
     """
     folder = Path(folder)
@@ -30,7 +31,8 @@ def rebuild_reports(folder: Union[str, Path]) -> Iterator[str]:
         raise InputError(f'{folder}: there is no such folder; give the folder of results of `mmrefine refine`')
     folders = _runs_below(folder)
     if not folders:
-        raise InputError(f'{folder}: has no report.json, so no run has finished here; give the folder of results of `mmrefine refine`')
+        raise InputError(f'{folder}: has no report.json, so no run has finished here; give the folder of results of '
+                         '`mmrefine refine`')
     reports = []
     for one in folders:
         report = read_report(one)
@@ -46,7 +48,7 @@ def rebuild_reports(folder: Union[str, Path]) -> Iterator[str]:
 
 
 def _runs_below(folder: Path) -> List[Path]:
-    """The folders that hold a report, ``folder`` itself too; what lies in such a folder belongs to its run."""
+    """The folders with a report, ``folder`` itself included; folders below such a folder belong to the same run."""
     found = []
     for place, folders, files in os.walk(folder):
         if 'report.json' in files:

@@ -1,9 +1,9 @@
-"""Run a config: one model, or one for each scene with a table at the end."""
+"""Run a config: for one model, or for one model of each scene with a table at the end."""
 from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Union
+from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
@@ -16,13 +16,13 @@ from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.compat.config_names import carried_file
 from mmrefine.config.load import building, complete, hooks_of, name_of
 from mmrefine.engine import PseudoLabelHook, join_processes
-from mmrefine.errors import CheckpointError, ConfigError, MMRefineError
+from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.registry import DATASETS
 from mmrefine.report import format_table, read_report, summary_table
 
 __all__ = ['label_video', 'make_labels', 'refine', 'train']
 
-# MMEngine keeps one logger and one message hub for each name of a run and second; runs of one process must not share them
+# MMEngine has one logger and one message hub for each name and second; runs of one process must not share them
 _RUN_NUMBER = itertools.count(1)
 
 
@@ -33,29 +33,32 @@ def refine(video: Union[str, Path],
            resume: bool = False,
            skip_corrupt: bool = False,
            **overrides: Any) -> Dict[str, Any]:
-    """Refine a network on a video: labels, finetuning, before against after.
+    """Refine a network on a video: make labels, finetune, compare before with after.
 
     Args:
         video: a video file, a folder of frames, or a folder of such folders and files.
-        config: a short name (:data:`~mmrefine.apis.model_names.NAMED_MODELS`), or a config with a top-level key ``video``, such as
-            ``configs/refine/raft_small_video.py``.
+        config: a short name (:data:`~mmrefine.apis.model_names.NAMED_MODELS`), or a config with a top-level key
+            ``video``, such as ``configs/refine/raft_small_video.py``.
         work_dir: where labels, ``refined.pth`` and the report go; default: ``work_dirs/<name of the video>``.
         checkpoint: the weights to start from, an official RAFT file too; default: ``load_from`` of the config.
-        resume: go on with the run of the same settings that ``work_dir`` holds, wherever it was stopped; a finished one is not repeated.
-        skip_corrupt: leave corrupt frames out; they are logged and listed in ``<work_dir>/corrupt_frames.json``. Else they are an error.
+        resume: go on with the run in ``work_dir``, which must have the same settings; a finished one is not repeated.
+        skip_corrupt: leave corrupt frames out; they are logged and listed in ``<work_dir>/corrupt_frames.json``.
+            Default: an error.
         overrides: other values of the config; dotted keys as ``**{'optim_wrapper.optimizer.lr': 5e-5}``.
 
     Returns:
-        the report (see :mod:`mmrefine.report.record`); with ``scene='each'`` the first scene's, and all under ``scenes``.
+        the report (see :mod:`mmrefine.report.record`); with ``scene='each'`` that of the first scene, and all of them
+        under ``scenes``.
 
     Raises:
-        MMRefineError: whatever is wrong with video, config or checkpoint, in one sentence.
+        MMRefineError: what is wrong with the video, the config or the checkpoint, in one sentence.
     """
     cfg, finished = prepare_run(video, config, work_dir, checkpoint, overrides, skip_corrupt, resume)
     finished_report = read_report(cfg.work_dir) if finished else None
     if finished_report:
         reason = (finished_report.get('guard') or {}).get('reason')
-        print(f'{cfg.work_dir}: this run is finished already\n' + (f'guard: {reason}\n' if reason else '') + format_table(finished_report))
+        print(f'{cfg.work_dir}: this run is finished '
+              'already\n' + (f'guard: {reason}\n' if reason else '') + format_table(finished_report))
     reports = [finished_report] if finished_report else train(cfg, brief=True)
     if not reports:
         raise ConfigError(f'{name_of(cfg)}: makes no report; give it a ReportHook in custom_hooks, or use train()')
@@ -70,22 +73,24 @@ def label_video(video: Union[str, Path],
                 skip_corrupt: bool = False,
                 sheets: int = 0,
                 **overrides: Any) -> List[Path]:
-    """Stage 1 of :func:`refine` alone, from where it was stopped; ``refine(…, resume=True)`` with the same arguments goes on from there.
+    """Only stage 1 of :func:`refine`; existing labels are kept. ``refine(…, resume=True)`` with the same arguments goes
+    on from there.
 
     Args:
         sheets: labels on a contact sheet of each scene, ``<work_dir>/label_sheets/<scene>.png``; 0: no sheets.
-        others: see :func:`refine`.
+        video, config, work_dir, checkpoint, skip_corrupt, overrides: see :func:`refine`.
 
     Returns:
         the folders of the label stores.
 
     Raises:
-        MMRefineError: whatever is wrong with video, config or checkpoint, in one sentence.
+        MMRefineError: what is wrong with the video, the config or the checkpoint, in one sentence.
     """
     if sheets < 0:  # before the labels, which take long
         raise ConfigError(f'sheets must be 0 or more labels of each scene, got {sheets}')
     cfg, _ = prepare_run(video, config, work_dir, checkpoint, overrides, skip_corrupt, resume=True)
-    cfg.resume = False  # the teacher is the network as it came, even where a student is half trained; the store resumes by itself
+    # the teacher is the original network, even if a student is half trained; the store resumes by itself
+    cfg.resume = False
     stores = make_labels(cfg, brief=True)
     if sheets:
         browse_labels(cfg, pairs=sheets)
@@ -95,18 +100,18 @@ def label_video(video: Union[str, Path],
 def train(cfg: Config, brief: bool = False) -> List[Dict[str, Any]]:
     """Run both stages of a config.
 
-    ``scene='each'`` runs once for every scene of the data, in ``<work_dir>/<scene>``, and prints a table at the end; a scene
-    that has its report already is not run again when the run is resumed.
+    ``scene='each'`` runs once for every scene of the data, in ``<work_dir>/<scene>``, and prints a table at the end; a
+    scene that has its report already is not run again when the run is resumed.
 
     Args:
         cfg: with a ``work_dir``.
-        brief: keep the whole config, the environment and the list of hooks from the terminal; the log file has them.
+        brief: print neither the whole config nor the environment nor the list of hooks; the log file has them.
 
     Returns:
-        the reports (see :mod:`mmrefine.report.record`), one for each run; empty where the config makes none.
+        the reports (see :mod:`mmrefine.report.record`), one for each run; empty if the config makes none.
 
     Raises:
-        ConfigError: keys or values that cannot be meant, all of them at once, before anything heavy is built.
+        ConfigError: unknown keys or invalid values, all of them at once, before anything heavy is built.
     """
     reports = []
     for one in _runs_of(cfg):
@@ -120,11 +125,11 @@ def train(cfg: Config, brief: bool = False) -> List[Dict[str, Any]]:
 
 
 def make_labels(cfg: Config, part: Tuple[int, int] = (1, 1), brief: bool = False) -> List[Path]:
-    """Run stage 1 alone, into the label store that :func:`train` would use, which then goes on from there.
+    """Run stage 1 only, into the label store that :func:`train` uses.
 
     Args:
-        part: (k, n): make only the k-th of n parts of the labels, as one of n machines, each with a work dir of its own; ``merge`` of
-            ``tools/label_store.py`` puts their stores together.
+        part: (k, n): make only the k-th of n parts of the labels, as one of n machines, each with its own work dir;
+            ``merge`` of ``tools/label_store.py`` makes one store of theirs.
         brief: see :func:`train`.
 
     Returns:
@@ -164,15 +169,17 @@ def _scenes_of(cfg: Config) -> List[str]:
     """The scenes of the data that a config with ``scene='each'`` labels."""
     for hook in hooks_of(complete(cfg), 'PseudoLabelHook'):
         return list(DATASETS.build(hook['dataset']).scene_names)
-    raise ConfigError(f"{cfg.filename}: scene='each' needs a PseudoLabelHook in custom_hooks, whose data set has the scenes")
+    raise ConfigError(f"{cfg.filename}: scene='each' needs a PseudoLabelHook in custom_hooks, whose data set has the "
+                      'scenes')
 
 
 def _prepared(cfg: Config) -> Config:
-    """A copy that is ready for the runner: filled in, checked, and clear about where the weights come from.
+    """A copy that is ready for the runner: filled in, checked, and with ``load_from`` and ``resume`` set for what the
+    work dir holds.
 
-    MMEngine would resume from ``load_from``, or start from random weights where there is nothing to resume. Here ``resume``
-    means: go on from the latest checkpoint of the work dir if there is one (killed in stage 2), else start from ``load_from``
-    (killed in stage 1; the labels made so far are kept).
+    MMEngine would resume from ``load_from``, or start from random weights where there is nothing to resume. Here
+    ``resume`` means: go on from the latest checkpoint of the work dir if there is one (killed in stage 2), else start
+    from ``load_from`` (killed in stage 1; the labels made so far are kept).
 
     Raises:
         CheckpointError: ``load_from`` cannot be read.
@@ -201,23 +208,22 @@ def _prepared(cfg: Config) -> Config:
 def _train_one(cfg: Config, brief: bool) -> Optional[Dict[str, Any]]:
     runner = _build(cfg, brief)
     with building(cfg):
-        runner.train_loop  # opens no data, but builds data set and sampler
+        runner.train_loop  # builds data set and sampler without opening the data
         _build_optimizer(runner)
     runner.train()
     return read_report(runner.work_dir)
 
 
 def _build_optimizer(runner: Runner) -> None:
-    """Build what the runner would build itself a moment later, in its order, and would then leave alone."""
+    """Build what the runner would build itself a moment later, in the same order, so that mistakes are found now."""
     runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
-    # it scales the learning rate in between, and would do so twice
+    # the runner scales the learning rate in between, and would do so twice
     if runner.param_schedulers is not None and not (runner.auto_scale_lr or {}).get('enable'):
         runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
 
 
 def _build(cfg: Config, brief: bool = False) -> Runner:
-    """The runner; values that its parts refuse are the config's fault."""
+    """The runner; values that its parts refuse are mistakes in the config."""
     join_processes(cfg.get('launcher', 'none'))
     with building(cfg):
         return (BriefRunner if brief else Runner).from_cfg(cfg)
-

@@ -1,4 +1,4 @@
-"""A run on somebody's video: its config, its weights, its folder, and whether it goes on with what is there."""
+"""A run on a user's video: config, weights, folder of results, and whether an earlier run goes on."""
 from __future__ import annotations
 
 import json
@@ -13,21 +13,22 @@ from mmrefine.apis.named_models import find_weights, load_named, official_kind
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.compat.official_checkpoints import stock_names
 from mmrefine.config.load import name_of, override
-from mmrefine.errors import ConfigError, InputError, MMRefineError
-from mmrefine.fileio.atomic import write_failure, write_json
+from mmrefine.errors import ConfigError
+from mmrefine.fileio.atomic import write_errors, write_json
 from mmrefine.fileio.digest import digest_of_state
+from mmrefine.fileio.records import read_record
 from mmrefine.values import brief
 
 __all__ = ['RUN_FILE', 'default_out', 'mark_finished', 'prepare_run']
 
 # in the folder of results: the settings of its run, and whether it is finished
 RUN_FILE = 'run.json'
-# what may change between two halves of one run; video and weights are compared apart
-_FREE = ('video', 'work_dir', 'resume', 'load_from', 'launcher', 'num_workers', 'experiment_name', 'log_level')
+# what may change when a run goes on; video and weights are compared separately
+_MAY_CHANGE = ('video', 'work_dir', 'resume', 'load_from', 'launcher', 'num_workers', 'experiment_name', 'log_level')
 
 
 def default_out(video: Union[str, Path], parent: str = 'work_dirs') -> Path:
-    """Where the results of a video go if nobody says: ``work_dirs/<its name>``."""
+    """The default folder of results: ``work_dirs/<name of the video>``."""
     return Path(parent) / (Path(video).resolve().stem or 'video')
 
 
@@ -45,34 +46,36 @@ def prepare_run(video: Union[str, Path],
 
     Args:
         video: a video file, a folder of frames, or a folder of such folders and files.
-        model: a short name (:data:`~mmrefine.apis.model_names.NAMED_MODELS`), a config with a top-level key ``video``, or its file.
+        model: a short name (:data:`~mmrefine.apis.model_names.NAMED_MODELS`), a config with a top-level key ``video``,
+            or its file.
         out: folder of results; default: :func:`default_out`.
         checkpoint: weights to start from, official RAFT files too; default: ``load_from`` of the config.
         overrides: other values of the config by dotted key.
-        skip_corrupt: leave out frames that are corrupt; else they are an error.
-        resume: go on with the run that ``out`` holds, if it has the same settings or has not made anything yet; else ``out`` is taken as
-            it is.
+        skip_corrupt: leave out corrupt frames; default: an error.
+        resume: go on with the run in ``out``, which must have the same settings unless it has not written anything yet.
+            Default: ``out`` is not checked.
         log: called with a line.
 
     Returns:
-        the config, not filled in, and whether its run is finished already.
+        the config, not filled in, and whether the run is finished already.
 
     Raises:
-        ConfigError: no such model, keys or values that cannot be meant, or a folder that holds another run.
+        ConfigError: no such model, unknown keys, invalid values, or a folder that holds another run.
         CheckpointError: weights that are missing, broken, or of another network.
         InputError: a video that cannot be used.
     """
     values = {**(overrides or {}), 'video': str(video)}
     cfg = load_named(model)
     if 'video' not in cfg:
-        raise ConfigError(f'{name_of(cfg)}: has no key video, so it is not for a video of yours (mmrefine flow and export take '
-                          f'it); take one of {", ".join(NAMED_MODELS)}, or a config that inherits from configs/_base_/datasets/video.py')
+        raise ConfigError(f'{name_of(cfg)}: has no key video, so it cannot be run on your video (mmrefine flow and '
+                          f'export take it); take one of {", ".join(NAMED_MODELS)}, or a config that inherits from '
+                          'configs/_base_/datasets/video.py')
     cfg = override(cfg, values)
     folder = Path(out) if out is not None else default_out(video)
     cfg = skipping(cfg, folder, skip_corrupt, log)
     cfg.work_dir = str(folder)
     address = str(checkpoint or cfg.get('load_from') or '')
-    if address.startswith(('http://', 'https://')):  # MMEngine fetches it, and the loader of the run judges it
+    if address.startswith(('http://', 'https://')):  # MMEngine downloads it, and WeightsHook checks it
         cfg.load_from = digest = address
     else:
         cfg.load_from = str(find_weights(cfg, checkpoint))
@@ -92,33 +95,34 @@ def mark_finished(folder: Union[str, Path]) -> None:
 
 
 def _settings(cfg: Config) -> Dict[str, Any]:
-    """All of a config that decides over the result, in JSON's types."""
-    plain = {key: value for key, value in cfg.to_dict().items() if key not in _FREE}
+    """The part of a config that decides the result, in JSON's types."""
+    plain = {key: value for key, value in cfg.to_dict().items() if key not in _MAY_CHANGE}
     found: Dict[str, Any] = json.loads(json.dumps(plain, default=str))
     return found
 
 
 def _check_folder(folder: Path, settings: Mapping[str, Any]) -> bool:
-    """Whether the folder holds the finished run of these settings; refuses a folder with another run."""
+    """Whether the folder holds a finished run of these settings; refuses a folder with another run."""
     record = _read(folder)
     if record is None:
         if (folder / 'last_checkpoint').exists() or (folder / 'report.json').exists():
-            raise ConfigError(f'{folder}: holds a run that was not started by this command, so nobody knows its settings; go on with the '
-                              'command that began it, or choose another --out')
+            raise ConfigError(f'{folder}: holds a run that was not started by this command, so its settings are '
+                              'unknown; go on with the command that began it, or choose another --out')
         return False
-    changes = [f'{key} was {brief(old)}, is {brief(new)}' for key, old, new in _differences(record['settings'], settings)]
+    changes = [f'{key} was {brief(old)}, is '
+               f'{brief(new)}' for key, old, new in _differences(record['settings'], settings)]
     if changes and _has_made_something(folder):
         more = f' and {len(changes) - 4} more' if len(changes) > 4 else ''
-        raise ConfigError(f'{folder}: holds a run of other settings ({"; ".join(changes[:4])}{more}); choose another --out, or delete that '
-                          'folder to begin anew')
+        raise ConfigError(f'{folder}: holds a run of other settings ({"; ".join(changes[:4])}{more}); choose another '
+                          '--out, or delete that folder to start again')
     return bool(record['finished']) and (folder / 'report.json').is_file() and (folder / 'refined.pth').is_file()
 
 
 def _has_made_something(folder: Path) -> bool:
-    """Whether there are labels, a checkpoint or a report, of any scene.
+    """Whether there are labels, a checkpoint or a report of any scene.
 
-    The record is older than all of them, so that a killed run has one. A run that failed before it made anything leaves its record too,
-    and may be begun again with the settings that its error asked for.
+    The record is written before all of them, so that a killed run has one. A run that failed before it wrote anything
+    leaves a record, too, and may be started again with other settings.
     """
     return any(path.name == 'report.json' or path.suffix in ('.png', '.pth') for path in folder.rglob('*'))
 
@@ -135,20 +139,10 @@ def _differences(old: Any, new: Any, key: str = '') -> Iterator[Tuple[str, Any, 
 
 
 def _read(folder: Path) -> Optional[Dict[str, Any]]:
-    path = folder / RUN_FILE
-    if not path.is_file():
-        return None
-    try:
-        record = json.loads(path.read_text(encoding='utf-8'))
-    except ValueError as error:
-        raise InputError(f'{path}: is not JSON ({error}); delete the folder and run again') from error
-    if not isinstance(record, dict) or not {'settings', 'finished'} <= set(record):
-        raise InputError(f'{path}: is not the record of a run of mmrefine; choose another --out')
-    return record
+    return read_record(folder / RUN_FILE, 'the record of a run of '
+                                          'mmrefine', ('settings', 'finished'), 'choose another --out')
 
 
 def _write(folder: Path, settings: Mapping[str, Any], finished: bool) -> None:
-    try:
+    with write_errors(folder / RUN_FILE):
         write_json(folder / RUN_FILE, dict(settings=dict(settings), finished=finished))
-    except OSError as error:
-        raise MMRefineError(write_failure(folder / RUN_FILE, error)) from error

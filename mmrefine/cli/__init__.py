@@ -1,6 +1,6 @@
-"""The command ``mmrefine``: one module for each of its subcommands, each a few lines over :mod:`mmrefine.apis`.
+"""The command ``mmrefine``: one module for each of its subcommands, each is a few lines that call :mod:`mmrefine.apis`.
 
-Nothing heavy is imported before a subcommand runs, so that ``--help`` answers at once.
+Nothing heavy is imported before a subcommand runs, so that ``--help`` is quick.
 """
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ Refine a pre-trained motion model (optical flow) on unlabelled video.
   mmrefine refine my.mp4 --checkpoint raft-small.pth
   mmrefine flow my.mp4 --checkpoint work_dirs/my/refined.pth
 
-Without any weights at hand, --model demo tries everything out with a small network that comes along.
-`mmrefine COMMAND --help` tells more."""
+Without any weights at hand, --model demo tries everything out with a small network that comes with mmrefine.
+`mmrefine COMMAND --help` says more."""
 
 ENDS = """\
-Every command ends with 0 if all went well, 1 after one line that says what is wrong and what to do, 2 if the command line cannot be
-meant, and 130 after Ctrl-C; then the same command goes on where it was stopped."""
+Exit status: 0 if all went well, 1 after one line that says what is wrong and what to do, 2 if the command line is
+invalid, and 130 after Ctrl-C; then the same command goes on where it was stopped."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -49,7 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Optional[List[str]] = None) -> None:
-    """Parse the command line, do what it says, and exit."""
+    """Parse the command line, run the subcommand, and exit."""
 
     def run() -> int:
         args = build_parser().parse_args(argv)
@@ -60,7 +60,7 @@ def main(argv: Optional[List[str]] = None) -> None:
             except MMRefineError as error:
                 if 'values' not in args or '--cfg-options' not in str(error):
                     raise
-                # what reads a config knows the option of MMLab's tools only
+                # what reads a config only knows the option of MMLab's tools
                 raise type(error)(str(error).replace('--cfg-options', '--set')) from error
         return status
 
@@ -68,5 +68,5 @@ def main(argv: Optional[List[str]] = None) -> None:
 
 
 def _show_warning(message: Any, category: Any, *place: Any) -> None:
-    """A warning in one line, without the place in the code that gave it."""
+    """Print a warning in one line, without its place in the code."""
     print(f'warning: {" ".join(str(message).split())}', file=sys.stderr)

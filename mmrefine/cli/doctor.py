@@ -1,17 +1,17 @@
-"""``mmrefine doctor``: what is installed, what works, how to mend it."""
+"""``mmrefine doctor``: what is installed, what works, how to repair it."""
 from __future__ import annotations
 
 import argparse
 
-HELP = 'say what is installed, what works, and how to mend what does not'
+HELP = 'say what is installed, what works, and how to repair what does not'
 ABOUT = """\
-Look at every part that mmrefine stands on, each problem with the one line that mends it; then say where the configs are, and which weights
-are there."""
+Check every library that mmrefine needs, and print for each problem the command that solves it; then list where the
+configs are, and which weights are there."""
 EXAMPLES = """\
 example:
   mmrefine doctor
 
-Ends with 0 if everything that is needed is here, else with 1. Weights that are not here are no fault: they are named, that is all."""
+Exit status: 0 if everything that is needed is installed, else 1. Missing weights are listed and count as no problem."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

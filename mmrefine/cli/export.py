@@ -7,24 +7,25 @@ from mmrefine.cli.options import add_model, at_least_1
 
 HELP = 'write a network for stock mmflow, the official RAFT, torchvision or ONNX'
 ABOUT = """\
-Write a network for other software. The file appears only if the exported network gives the same flow as the one that came, on a rendered
-pair; the difference is printed."""
+Write a network for other software. The file is written only if the exported network gives the same flow as the
+original on a rendered pair; the difference is printed."""
 EXAMPLES = """\
 examples:
   mmrefine export work_dirs/my/refined.pth --to official --out raft-small-refined.pth
   mmrefine export work_dirs/my/iter_500.pth --to mmflow --out mine.pth
   mmrefine export work_dirs/my/refined.pth --to onnx --out mine.onnx --size 440 1024
 
-mmflow takes any network. official (the code of its authors) and torchvision take the official RAFTs, that is --model raft_small,
-raft_official or demo: mmflow's own RAFT has another encoder. onnx takes what PyTorch's exporter can say; it needs onnx, onnxscript and
-onnxruntime, which are not installed along."""
+mmflow takes any network. official (the code of its authors) and torchvision take the official RAFTs, that is
+--model raft_small, raft_official or demo: mmflow's own RAFT has another encoder. onnx takes what PyTorch's exporter
+supports; it needs onnx, onnxscript and onnxruntime, which are not installed with mmrefine."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of the subcommand."""
     parser.add_argument('checkpoint', metavar='CHECKPOINT',
                         help='a refined.pth, a training checkpoint, a stock mmflow checkpoint, or an official file')
-    parser.add_argument('--to', required=True, choices=('mmflow', 'official', 'torchvision', 'onnx'), help='whose')
+    parser.add_argument('--to', required=True, choices=('mmflow', 'official', 'torchvision', 'onnx'),
+                        help='the software')
     parser.add_argument('--out', required=True, metavar='FILE', help='file to write')
     add_model(parser)
     parser.add_argument('--size', nargs=2, type=at_least_1, default=(440, 1024), metavar=('H', 'W'),
@@ -32,12 +33,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Export, then say how equal it is and how it is loaded."""
+    """Export, then print the difference of the flows and how the file is loaded."""
     from mmrefine.apis.export import export_model
 
     if args.to == 'onnx':
         print('writing out every iteration as ONNX, which takes minutes for 32 of them', flush=True)
     done = export_model(args.checkpoint, args.to, args.out, args.model, tuple(args.size))
-    print(f'{done.path}: {done.network} for {done.form}; the flows before and after differ by at most {done.difference:g} px')
+    print(f'{done.path}: {done.network} for {done.form}; the flows before and after differ by at most '
+          f'{done.difference:g} px')
     print(done.use.replace('FILE', str(done.path)))
     return 0

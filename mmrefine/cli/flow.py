@@ -1,34 +1,36 @@
-"""``mmrefine flow``: the motion of a video, for whatever comes next."""
+"""``mmrefine flow``: the motion of a video, for further use."""
 from __future__ import annotations
 
 import argparse
 
 from mmrefine.cli.options import add_model, add_skip_corrupt, add_video, at_least_1
 
-HELP = 'the motion of a video: flow, confidence, occlusion, and a video to look at'
+HELP = 'the motion of a video: flow, confidence, occlusion, and a video that shows them'
 ABOUT = """\
 Write the motion between all neighbouring frames of a video.
 
 For each frame but the last, in the folder of results:
   flow/FRAME.png          px to the next frame, in KITTI's 16-bit layout
-  confidence/FRAME.png    0 to 255: how near the motion there and back ends
-                          to where it began
-  occlusion/FRAME.png     255 where it ends elsewhere (what is there is hidden
+  confidence/FRAME.png    0 to 255: how close the motion to the next frame and
+                          back ends to where it began
+  occlusion/FRAME.png     255 where it ends too far away (the pixel is hidden
                           in the next frame) or leaves the frame; else 0
-  flow.mp4                frame, motion and confidence, to look at
+  flow.mp4                a video of frames, motion and confidence
   flow.json               settings, the time of each frame, the colour scale
 
-All frames of flow.mp4 have one colour scale, so that colours can be compared: a few pairs spread over the video are looked at first, and
-decide it. Memory does not grow with the length of the video."""
+All frames of flow.mp4 share one colour scale, so that colours can be compared; a few pairs spread over the video
+are estimated first and decide it. Memory does not grow with the length of the video."""
 EXAMPLES = """\
 examples:
   mmrefine flow my.mp4 --model demo
   mmrefine flow my.mp4 --checkpoint work_dirs/my/refined.pth
-  mmrefine flow my.mp4 --checkpoint raft-small.pth --two-looks --format flo --out flow
+  mmrefine flow my.mp4 --checkpoint raft-small.pth --two-passes --format flo --out flow
 
-Motion is px from one frame to the next, not px a second: for a video whose rate varies, flow.json has the time of each frame.
+Motion is px from one frame to the next, not px a second: for a video whose rate varies, flow.json has the time of
+each frame.
 
-Ctrl-C or a crash loses nothing: the same command makes what is missing. A folder whose flow was made otherwise is refused."""
+Ctrl-C or a crash loses nothing: the same command computes what is missing. A folder with flow of other settings is
+refused."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -36,21 +38,25 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_video(parser)
     add_model(parser, 'the weights')
     parser.add_argument('--out', metavar='DIR', help='folder of results (default: work_dirs/<name of the video>_flow)')
-    parser.add_argument('--format', choices=('png', 'flo', 'flo5', 'npz'), default='png', help='of the flow files (default: png)')
-    parser.add_argument('--two-looks', action='store_true', help='look twice, the second time at twice the size: finer, and much slower')
-    parser.add_argument('--iters', type=at_least_1, metavar='N', help="iterations of RAFT and GMA (default: the config's)")
+    parser.add_argument('--format', choices=('png', 'flo', 'flo5', 'npz'), default='png',
+                        help='of the flow files (default: png)')
+    parser.add_argument('--two-passes', '--two-looks', action='store_true', dest='two_looks',
+                        help='run twice, the second time at twice the size: finer, and much slower')
+    parser.add_argument('--iters', type=at_least_1, metavar='N', help='iterations of RAFT and GMA (default: the '
+                                                                      "config's)")
     parser.add_argument('--no-video', action='store_true', help='leave flow.mp4 out')
     parser.add_argument('--device', help='cpu, cuda, … (default: cuda where there is one)')
     add_skip_corrupt(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the motion, then say where it is."""
+    """Write the motion, then print where it is."""
     from mmrefine.apis.flow import flow_of_video
 
-    found = flow_of_video(args.video, args.model, args.checkpoint, args.out, args.format, args.two_looks, args.iters, not args.no_video,
+    found = flow_of_video(args.video, args.model, args.checkpoint, args.out, args.format, args.two_looks, args.iters,
+                          not args.no_video,
                           args.skip_corrupt, args.device)
     for scene in found:
-        shown = f'; look at {scene.video}' if scene.video else ''
+        shown = f'; shown in {scene.video}' if scene.video else ''
         print(f'{scene.scene}: {scene.pairs} pairs ({scene.made} made now) in {scene.folder}{shown}')
     return 0

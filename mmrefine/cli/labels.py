@@ -7,17 +7,18 @@ from mmrefine.cli.options import add_model, add_set, add_skip_corrupt, add_video
 
 HELP = 'make the labels of a video, and pictures of them, without training'
 ABOUT = """\
-Make the labels that `mmrefine refine` would learn from, and stop there: to look at them, to try settings, or to train something else with.
+Make the labels that `mmrefine refine` would train on, and stop there: to inspect them, to try settings, or to train
+something else.
 
-They are 16-bit PNGs in the layout of KITTI, which any toolbox reads, in labels/ in the folder of results. Each scene gets a verdict, green,
-amber or red, in the log."""
+They are 16-bit PNGs in KITTI's layout, which any toolbox reads, in labels/ in the folder of results. The log gives
+each scene a verdict: green, amber or red."""
 EXAMPLES = """\
 examples:
   mmrefine labels my.mp4 --model demo
   mmrefine labels my.mp4 --checkpoint raft-small.pth --sheets 12
       with pictures of 12 labels of each scene
   mmrefine labels my.mp4 --model demo --set labeler.balance.half=0.5
-      where what is half as new counts as much
+      where a difference of 0.5 px between the passes gives half the weight
 
 `mmrefine refine` with the same arguments goes on from these labels."""
 
@@ -34,14 +35,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Label, then say where the labels are."""
+    """Label, then print where the labels are."""
     from pathlib import Path
 
     from mmrefine.apis.runs import label_video
     from mmrefine.apis.video_run import default_out
 
     out = Path(args.out or default_out(args.video))
-    stores = label_video(args.video, args.model, out, args.checkpoint, args.skip_corrupt, args.sheets, **values_of(args))
+    stores = label_video(args.video, args.model, out, args.checkpoint, args.skip_corrupt, args.sheets,
+                         **values_of(args))
     print('labels: ' + ', '.join(map(str, stores)))
     if args.sheets:
         print(f'pictures: {out / "label_sheets"}')

@@ -7,9 +7,10 @@ from typing import Any, Dict, Mapping
 
 from mmrefine.apis.model_names import NAMED_MODELS
 
-__all__ = ['Paragraphs', 'add_model', 'add_skip_corrupt', 'add_set', 'add_video', 'at_least_0', 'at_least_1', 'values_of']
+__all__ = ['Paragraphs', 'add_model', 'add_skip_corrupt', 'add_set', 'add_video', 'at_least_0', 'at_least_1',
+           'values_of']
 
-# what --set does not say, and what does
+# keys that are not for --set, and what to do instead
 _ELSEWHERE = {
     'video': 'name the video right after the command, as VIDEO',
     'config': 'name it with --model',
@@ -22,7 +23,7 @@ _ELSEWHERE = {
 
 
 class Paragraphs(argparse.HelpFormatter):
-    """Descriptions keep their paragraphs, which are filled to the width of the terminal; lists and examples stay as they are."""
+    """Fills each paragraph of a description to the width of the terminal; lists and examples stay as they are."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         filled = []
@@ -34,50 +35,53 @@ class Paragraphs(argparse.HelpFormatter):
 
 def add_video(parser: argparse.ArgumentParser) -> None:
     """VIDEO."""
-    parser.add_argument('video', metavar='VIDEO', help='a video file, a folder of frames, or a folder of such files and folders. Phone '
-                        'videos are turned upright; any size, also odd ones, and any frame rate, also one that varies, will do')
+    parser.add_argument('video', metavar='VIDEO', help='a video file, a folder of frames, or a folder of such files '
+                                                       'and folders. Phone videos are turned upright; any size and any '
+                                                       'frame rate will do, also odd sizes and rates that vary')
 
 
 def add_model(parser: argparse.ArgumentParser, weights: str = '') -> None:
-    """--model and --checkpoint; ``weights`` says what the checkpoint is for, and '' that the command has one already."""
+    """--model and --checkpoint; ``weights`` says what the checkpoint is for, '' that the command already has one."""
     names = '; '.join(f'{name}: {named.about}' for name, named in NAMED_MODELS.items())
     parser.add_argument('--model', default='raft_small', metavar='NAME|CONFIG',
-                        help=f'the network, by name or by config file (default: raft_small). {names}'.replace('%', '%%'))
+                        help='the network, by name or by config file (default: raft_small). '
+                             f'{names}'.replace('%', '%%'))
     if not weights:
         return
     parser.add_argument('--checkpoint', metavar='FILE',
                         help=f'{weights}: a stock mmflow checkpoint, a refined.pth, or the official RAFT file '
-                        "of its authors or of torchvision, as it is. Default: load_from of the model's config")
+                        "of its authors or of torchvision. Default: load_from of the model's config")
 
 
 def add_skip_corrupt(parser: argparse.ArgumentParser) -> None:
     """--skip-corrupt."""
-    parser.add_argument('--skip-corrupt', action='store_true', help='leave out corrupt frames and the pairs that they belong to, instead '
-                        'of stopping; either way all of them are listed in corrupt_frames.json in the folder of results')
+    parser.add_argument('--skip-corrupt', action='store_true', help='leave out corrupt frames and their pairs instead '
+                                                                    'of stopping; in both cases corrupt_frames.json in '
+                                                                    'the folder of results lists them')
 
 
 def add_set(parser: argparse.ArgumentParser) -> None:
     """--set KEY=VALUE."""
     parser.add_argument('--set', nargs='+', default=[], type=_pair, metavar='KEY=VALUE', dest='values',
-                        help='override keys of the config, for example crop_size=(128,256) optim_wrapper.optimizer.lr=5e-5')
+                        help='override keys of the config, for example crop_size=(128,256) '
+                             'optim_wrapper.optimizer.lr=5e-5')
 
 
 def at_least_1(text: str) -> int:
     """A whole number above 0."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'it must be a whole number, at least 1, got {text!r}')
-    return int(text)
+    return at_least_0(text, 1)
 
 
-def at_least_0(text: str) -> int:
+def at_least_0(text: str, least: int = 0) -> int:
     """A whole number, 0 too."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f'it must be a whole number, at least 0, got {text!r}')
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f'must be a whole number, at least {least}, got {text!r}')
     return int(text)
 
 
 def values_of(args: argparse.Namespace, **named: Any) -> Dict[str, Any]:
-    """Values of the config by dotted key: those of --set, and those of other options that were given; None means not given.
+    """Values of the config by dotted key: those of --set, and those of other options that were given; None means not
+    given.
 
     Raises:
         ConfigError: a key of --set that the command line says in another place, or a value that cannot be read.
@@ -90,12 +94,12 @@ def values_of(args: argparse.Namespace, **named: Any) -> Dict[str, Any]:
     given: Mapping[str, Any] = parser.parse_args(['--set', *args.values]).set
     for key in given:
         if key in _ELSEWHERE:
-            raise ConfigError(f'--set {key}=…: is no key to set here; {_ELSEWHERE[key]}')
+            raise ConfigError(f'--set {key}=…: this key cannot be set here; {_ELSEWHERE[key]}')
     return {**{key.replace('__', '.'): value for key, value in named.items() if value is not None}, **given}
 
 
 def _pair(text: str) -> str:
     key, equals, _ = text.partition('=')
     if not key or not equals:
-        raise argparse.ArgumentTypeError(f'it must be KEY=VALUE, got {text!r}')
+        raise argparse.ArgumentTypeError(f'must be KEY=VALUE, got {text!r}')
     return text

@@ -1,4 +1,4 @@
-"""``mmrefine refine``: labels, finetuning, before against after."""
+"""``mmrefine refine``: labels, finetuning, and a comparison of before with after."""
 from __future__ import annotations
 
 import argparse
@@ -10,14 +10,15 @@ HELP = 'refine a network on a video: label, finetune, judge'
 ABOUT = """\
 Refine a network on a video that nobody labelled.
 
-A frozen copy of the network, the teacher, looks at the video both ways, at its own size and at twice that size. What the second look sees
-becomes the label, and each pixel counts by how far that lies from the first look: what the network sees already teaches it little. The
-network learns those labels. Then it is compared with what it was: by a guard on frames that were kept back, and in a report. What takes
-long tells how long still."""
+A frozen copy of the network, the teacher, estimates the motion of the video in both directions, in two passes: at
+its own size and at twice that size. The second pass becomes the label, and a pixel counts more the further the two
+passes are apart: where they agree, there is little to learn. The network is finetuned on these labels. Then a guard
+compares it with the original network on frames that were kept back, and a report shows both. Long steps print how
+much time is left."""
 EXAMPLES = """\
 examples:
   mmrefine refine my.mp4 --model demo
-      try it out with the network that comes along
+      try it out with the network that comes with mmrefine
   mmrefine refine my.mp4 --checkpoint raft-small.pth
       the official RAFT-small, from the file of its authors
   mmrefine refine my.mp4 --checkpoint raft-small.pth --quick
@@ -25,13 +26,14 @@ examples:
   mmrefine refine videos/ --model raft --out refined
       mmflow's RAFT on all videos of a folder
 
-In the folder of results: refined.pth (loads in stock mmflow; `mmrefine export` for other software), report.html and report.json, labels/,
-pictures/, corrupt_frames.json if there are any, run.json (the settings).
+In the folder of results: refined.pth (loads in stock mmflow; `mmrefine export` for other software), report.html and
+report.json, labels/, pictures/, corrupt_frames.json if there are any, run.json (the settings).
 
-After a stop the same command goes on where it was. Ctrl-C in training ends the running step, saves it, and loses nothing (a second Ctrl-C
-does not wait); a crash costs at most the 100 steps since the last checkpoint. A folder that holds a run of other settings is refused."""
+After a stop the same command goes on where it was. Ctrl-C in training finishes the current step, saves it and loses
+nothing (a second Ctrl-C does not wait); a crash costs at most the 100 steps since the last checkpoint. A folder
+with a run of other settings is refused."""
 
-# fewer steps and iterations: what a CPU does in minutes; at most so many
+# upper limits of --quick: what a CPU does in minutes
 QUICK = {'max_iters': 200, 'batch_size': 4, 'model.train_iters': 8, 'model.test_iters': 12}
 
 
@@ -40,25 +42,29 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_video(parser)
     add_model(parser, 'the weights to start from')
     parser.add_argument('--out', metavar='DIR', help='folder of results (default: work_dirs/<name of the video>)')
-    parser.add_argument('--steps', type=at_least_1, metavar='N', help="optimiser steps (default: the config's, 1000; of the demo 200)")
-    parser.add_argument('--batch-size', type=at_least_1, metavar='N', help="frame pairs a step (default: the config's, 4)")
-    parser.add_argument('--workers', type=at_least_0, metavar='N', help="processes that load data (default: the config's)")
+    parser.add_argument('--steps', type=at_least_1, metavar='N', help="optimiser steps (default: the config's, 1000; "
+                                                                      'of the demo 200)')
+    parser.add_argument('--batch-size', type=at_least_1, metavar='N', help='frame pairs in each step (default: the '
+                                                                           "config's, 4)")
+    parser.add_argument('--workers', type=at_least_0, metavar='N', help='processes that load data (default: the '
+                                                                        "config's)")
     parser.add_argument('--quick', action='store_true',
-                        help='for a CPU: at most 200 steps of 4 pairs, 8 iterations of RAFT in training and 12 in tests')
-    parser.add_argument('--amp', action='store_true', help='train under bfloat16 autocast, where that is faster')
+                        help='for a CPU: at most 200 steps of 4 pairs, 8 iterations of RAFT in training and 12 in '
+                             'tests')
+    parser.add_argument('--amp', action='store_true', help='train under bfloat16 autocast, if that is faster')
     add_skip_corrupt(parser)
     add_set(parser)
 
 
 def values(args: argparse.Namespace) -> Dict[str, Any]:
-    """What the command line says of the config."""
+    """The values of the config that the command line sets."""
     given = values_of(args, max_iters=args.steps, batch_size=args.batch_size, num_workers=args.workers,
                       optim_wrapper__type='BFloat16OptimWrapper' if args.amp else None)
     return {**(_quick(args.model) if args.quick else {}), **given}
 
 
 def _quick(model: str) -> Dict[str, Any]:
-    """The values of --quick for a model whose config may ask for less."""
+    """The values of --quick; a config that asks for less keeps its own."""
     from mmrefine.apis.named_models import load_named
 
     cfg = load_named(model)
@@ -71,7 +77,7 @@ def _quick(model: str) -> Dict[str, Any]:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Refine, which says what came of it, then say where that is."""
+    """Refine, which prints the results, then print where they are."""
     import shlex
     from pathlib import Path
 
@@ -79,12 +85,14 @@ def run(args: argparse.Namespace) -> int:
     from mmrefine.apis.video_run import default_out
 
     out = Path(args.out or default_out(args.video))
-    report = refine(args.video, args.model, out, args.checkpoint, resume=True, skip_corrupt=args.skip_corrupt, **values(args))
+    report = refine(args.video, args.model, out, args.checkpoint, resume=True, skip_corrupt=args.skip_corrupt,
+                    **values(args))
     if 'scenes' in report:
         print(f'a network and a report for each scene are in {out}')
     else:
         kept = (report.get('guard') or {}).get('verdict') == 'teacher'
-        print(f'{"the network as it came" if kept else "refined network"}: {out / "refined.pth"}; report: {out / "report.html"}')
+        print(f'{"original network" if kept else "refined network"}: {out / "refined.pth"}; report: '
+              f'{out / "report.html"}')
         command = ['mmrefine', 'flow', args.video, '--model', args.model, '--checkpoint', str(out / 'refined.pth')]
         print(f'its motion: {shlex.join(command)}')
     return 0

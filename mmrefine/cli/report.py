@@ -1,12 +1,12 @@
-"""``mmrefine report``: what a run changed, once more."""
+"""``mmrefine report``: what a run changed."""
 from __future__ import annotations
 
 import argparse
 
-HELP = 'show what a run changed, and write its page anew'
+HELP = 'show what a run changed, and write its page again'
 ABOUT = """\
-Print before against after of a finished run, and write report.html anew from report.json: after an update of mmrefine, or when the page was
-lost. Nothing is computed."""
+Print the figures of a finished run before and after, and write report.html again from report.json: after an update
+of mmrefine, or when the page was lost. Nothing is computed."""
 EXAMPLES = """\
 examples:
   mmrefine report work_dirs/my
@@ -16,7 +16,8 @@ examples:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of the subcommand."""
-    parser.add_argument('folder', metavar='DIR', help='folder of results of a run, or a folder that holds such, at any depth')
+    parser.add_argument('folder', metavar='DIR', help='folder of results of a run, or a folder with several, at any '
+                                                      'depth')
 
 
 def run(args: argparse.Namespace) -> int:

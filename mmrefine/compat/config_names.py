@@ -22,7 +22,8 @@ def own_config_root() -> Path:
     for root in (package / '.mim' / 'configs', package.parent / 'configs'):
         if root.is_dir():
             return root.resolve()
-    raise ConfigError(f'{package / ".mim" / "configs"}: not there, so this mmrefine carries no configs; install it again')
+    raise ConfigError(f'{package / ".mim" / "configs"}: not there, so this mmrefine carries no configs; install it '
+                      'again')
 
 
 def config_file(name: str) -> Path:
@@ -42,7 +43,8 @@ def config_file(name: str) -> Path:
     near = difflib.get_close_matches(path, known, n=3)
     # the right file in the wrong folder is as near
     near += [one for one in known if one.rpartition('/')[2] == path.rpartition('/')[2] and one not in near]
-    hint = f'did you mean {" or ".join(f"{package}::{one}" for one in near)}?' if near else f'those of {package} are in {root}'
+    found = ' or '.join(f'{package}::{one}' for one in near)
+    hint = f'did you mean {found}?' if near else f'those of {package} are in {root}'
     raise ConfigError(f'{name}: there is no such config file; {hint}')
 
 

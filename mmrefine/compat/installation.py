@@ -202,10 +202,6 @@ def _look_at_pkg_resources() -> str:
     return f'setuptools {_version_of("setuptools")}'
 
 
-def _look_at_opencv() -> str:
-    return str(_import('cv2').__version__)
-
-
 def _look_at_stock_configs() -> Union[str, Tuple[str, str]]:
     count = len(stock_model_configs())
     if count != STOCK_MODEL_COUNT:
@@ -239,17 +235,13 @@ def _look_at_safe_loading() -> Union[str, Tuple[str, str]]:
     return 'mmengine checkpoints load with weights_only=True'
 
 
-def _look_at_command() -> str:
-    found = shutil.which('mmrefine')
-    return found or 'mmrefine is not on PATH, which does no harm: python -m mmrefine does the same'
-
-
+_OFF_PATH = 'mmrefine is not on PATH, which does no harm: python -m mmrefine does the same'
 _LOOKS: Tuple[Tuple[str, Callable[[], Union[str, Tuple[str, str]]], str], ...] = (
     ('Python', _look_at_python, GET_PYTHON),
     ('torch', _look_at_torch, GET_TORCH),
     ('device', _look_at_device, GET_TORCH),
     ('torchvision', _look_at_torchvision, DROP_TORCHVISION),
-    ('opencv', _look_at_opencv, GET_OPENCV),
+    ('opencv', lambda: str(_import('cv2').__version__), GET_OPENCV),
     ('pkg_resources', _look_at_pkg_resources, GET_SETUPTOOLS),
     ('mmengine', _look_at_mmengine, GET_MMENGINE),
     ('mmcv', _look_at_mmcv, GET_MMCV),
@@ -258,5 +250,5 @@ _LOOKS: Tuple[Tuple[str, Callable[[], Union[str, Tuple[str, str]]], str], ...] =
     ('stock configs', _look_at_stock_configs, GET_MMFLOW),
     ('safe loading', _look_at_safe_loading, GET_MMENGINE),
     ('extras', _look_at_extras, ''),
-    ('command', _look_at_command, ''),
+    ('command', lambda: shutil.which('mmrefine') or _OFF_PATH, ''),
 )

@@ -265,7 +265,8 @@ def stock_names(checkpoint: Mapping[str, Any], net_type: Optional[str], source: 
     if layout.net_type != net_type:
         model = 'raft_small' if layout.net_type == 'Small' else 'raft_official'
         raise CheckpointError(
-            f'{source}: holds the official {layout.net_type} RAFT ({layout.name} names), and the network of the config is '
+            f'{source}: holds the official {layout.net_type} RAFT ({layout.name} names), and the '
+            'network of the config is '
             f'another; take a config that inherits from configs/_base_/models/{model}.py, or add --model {model}')
     weights: Dict[str, Tensor] = convert_raft_checkpoint(checkpoint, 'mmrefine', source)[0]['state_dict']
     return weights

@@ -1,1 +1,1 @@
-"""Configs: read, override, fill in and check, before anything heavy is built."""
+"""Configs: read, overridden, filled in and checked, before anything heavy is built."""

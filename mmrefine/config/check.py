@@ -1,4 +1,4 @@
-"""Is every key of a config one that somebody reads, and its value of the type that is read?"""
+"""Are the keys of a config known, and are their values of the right type?"""
 from __future__ import annotations
 
 import difflib
@@ -30,11 +30,12 @@ REFERENCE = re.compile(r'{(\w+(?:\.\w+)*)([+-]\d+)?}')
 # what MMEngine itself reads out of a dict with a type
 _RESERVED = {'type', '_scope_', '_delete_', 'priority'}
 _OURS = [getattr(registry, name) for name in registry.__all__]
-_MMENGINE = [value for name, value in vars(mmengine_registry).items() if name.isupper() and hasattr(value, 'module_dict')]
+_MMENGINE = [value for name,
+             value in vars(mmengine_registry).items() if name.isupper() and hasattr(value, 'module_dict')]
 # top-level keys that MMEngine's runner reads
 RUNNER_KEYS = [key for key in inspect.signature(Runner.__init__).parameters if key not in ('self', 'cfg')]
 
-# dicts without a type, by the end of their dotted name, and who takes their keys
+# dicts without a type, by the last part of their dotted name, and what takes their keys
 UNTYPED = {
     'train_dataloader': (DataLoader, ('num_batch_per_epoch', )),
     'val_dataloader': (DataLoader, ('num_batch_per_epoch', )),
@@ -45,10 +46,11 @@ UNTYPED = {
 
 
 def check_config(cfg: Config) -> None:
-    """Compare every dict that has a ``type`` with the class of that name, and the top-level keys with those of the runner.
+    """Compare every dict that has a ``type`` with the class of that name, and the top-level keys with those of the
+    runner.
 
-    The network's own config (``estimator``) is mmflow's business and only checked when it is built. The types of values are those of the
-    annotations, of our classes, of what is in our registries, and of PyTorch's optimisers.
+    The config of the network (``estimator``) belongs to mmflow and is only checked when it is built. Values must have
+    the types that the annotations say, for the classes in our registries and for PyTorch's optimisers.
 
     Raises:
         ConfigError: unknown classes and keys, and values of another type, all of them at once.
@@ -61,22 +63,25 @@ def check_config(cfg: Config) -> None:
 def config_problems(cfg: Config) -> List[str]:
     """One sentence for each unknown class or key, and for each value of another type."""
     plain = cfg.to_dict()
-    # a stock config: mmflow's own classes, which only its network is taken from
+    # a stock config, of which only the network is used; the rest are classes of mmflow
     if plain.get('default_scope') not in (None, 'mmrefine'):
         return []
     if 'default_scope' not in plain and 'estimator' not in (plain.get('model') or {}):
-        plain.pop('model', None)  # a stock config of a network alone: mmflow's business, as an estimator is
+        plain.pop('model', None)  # a stock config of a network alone; mmflow checks it, as it does an estimator
     problems = [*_top_level_problems(plain), *_value_problems(plain, '', Runner, plain)]
     for where, part in _dicts(plain, ''):
-        problems += _problems(plain, where, part) if isinstance(part.get('type'), str) else _untyped_problems(plain, where, part)
+        problems += _problems(plain, where, part) if isinstance(part.get('type'), str) else _untyped_problems(plain,
+                                                                                                              where,
+                                                                                                              part)
     schedules = plain.get('param_scheduler') or []
-    problems += _schedule_problems(plain.get('train_cfg') or {}, schedules if isinstance(schedules, list) else [schedules])
+    problems += _schedule_problems(plain.get('train_cfg') or {},
+                                   schedules if isinstance(schedules, list) else [schedules])
     # many places may refer to one value
     return list({problem.partition(' must be ')[0]: problem for problem in problems}.values())
 
 
 def value_at(plain: Mapping[str, Any], name: str) -> Any:
-    """What a dotted key leads to; None if nothing."""
+    """The value of a dotted key; None if there is none."""
     found: Any = plain
     for part in name.split('.'):
         found = found.get(part) if isinstance(found, dict) else None
@@ -128,8 +133,9 @@ def _problems(plain: Mapping[str, Any], where: str, part: Mapping[str, Any]) -> 
 
 
 def _is_annotated(found: Any) -> bool:
-    """Whether the annotations of a class are to be believed: of ours, and of PyTorch's optimisers, whose rate is what people set."""
-    return any(found in registry.module_dict.values() for registry in _OURS) or inspect.isclass(found) and issubclass(found, Optimizer)
+    """Whether a class has annotations to compare values with: one of ours, or an optimiser of PyTorch."""
+    return any(found in registry.module_dict.values()
+               for registry in _OURS) or inspect.isclass(found) and issubclass(found, Optimizer)
 
 
 def _untyped_problems(plain: Mapping[str, Any], where: str, part: Mapping[str, Any]) -> Iterator[str]:
@@ -141,15 +147,16 @@ def _untyped_problems(plain: Mapping[str, Any], where: str, part: Mapping[str, A
 
 
 def _value_problems(plain: Mapping[str, Any], where: str, taker: Any, part: Mapping[str, Any]) -> Iterator[str]:
-    """Values of another type than ``taker`` says, each by the key where it was written."""
-    found = {key: _resolved(plain, f'{where}.{key}' if where else key, value) for key, value in part.items() if key not in _RESERVED}
+    """Values of another type than ``taker`` expects, each by the key under which it was written."""
+    found = {key: _resolved(plain, f'{where}.{key}' if where else key, value) for key,
+             value in part.items() if key not in _RESERVED}
     for key, wanted in misfits(taker, {key: value for key, (_, value) in found.items() if not _refers(value)}).items():
         name, value = found[key]
         yield f'{name} must be {wanted}, got {brief(value)}'
 
 
 def _resolved(plain: Mapping[str, Any], where: str, value: Any) -> Tuple[str, Any]:
-    """Where the value of a reference was written, and the value; what leads nowhere or in a circle stays a reference."""
+    """The key of the value that a reference leads to, and the value; a reference to nothing or in a circle is kept."""
     seen: Set[str] = set()
     reference = REFERENCE.fullmatch(value) if isinstance(value, str) else None
     while reference and reference[1] not in seen and value_at(plain, reference[1]) is not None:
@@ -160,7 +167,7 @@ def _resolved(plain: Mapping[str, Any], where: str, value: Any) -> Tuple[str, An
 
 
 def _refers(value: Any) -> bool:
-    """Whether a value is, or holds in a list, a reference that is not filled in: its type is not known yet."""
+    """Whether a value is a reference that is not filled in, or a list with one: the type is not known yet."""
     if isinstance(value, (list, tuple)):
         return any(map(_refers, value))
     return isinstance(value, str) and REFERENCE.fullmatch(value) is not None
@@ -175,15 +182,16 @@ def _unknown_keys(where: str, name: str, part: Mapping[str, Any], known: Sequenc
 
 
 def _parameters(found: Any) -> Optional[List[str]]:
-    """The keys that a class or function takes; None where only running it could tell.
+    """The keys that a class or function takes; None if they are only known when it runs.
 
-    ``**kwargs`` stand for the parameters of the base class, as far as the bases are clear about theirs.
+    ``**kwargs`` stand for the parameters of the base class, if those are known.
     """
     known: List[str] = []
     for function in functions_of(found):
         parameters = inspect.signature(function).parameters.values()
         known += [p.name for p in parameters
-                  if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and p.name not in ('self', 'runner', 'args', *known)]
+                  if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+                  and p.name not in ('self', 'runner', 'args', *known)]
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             return known
     return None

@@ -1,4 +1,4 @@
-"""Configs: read, override, fill in, and refuse before anything heavy is built."""
+"""Read a config, override values, fill in references, and report mistakes before anything heavy is built."""
 from __future__ import annotations
 
 import difflib
@@ -17,7 +17,8 @@ __all__ = ['building', 'complete', 'fill_in', 'hooks_of', 'load_config', 'name_o
 
 
 def load_config(path: Union[str, Path], overrides: Optional[Mapping[str, Any]] = None) -> Config:
-    """The config of a file with overrides merged in and all keys checked; references are not filled in, see :func:`fill_in`.
+    """The config of a file with overrides merged in and all keys checked; references are not filled in, see
+    :func:`fill_in`.
 
     Args:
         path: a config file, ``mmrefine::<name>`` for a config that comes with mmrefine, or ``mmflow::<name>`` for a
@@ -25,18 +26,20 @@ def load_config(path: Union[str, Path], overrides: Optional[Mapping[str, Any]] =
         overrides: values by dotted key, as ``--cfg-options`` gives them.
 
     Raises:
-        ConfigError: no such file, a file that cannot be read as a config, unknown classes and keys (all of them at once).
+        ConfigError: no such file, a file that cannot be read as a config, unknown classes and keys (all of them at
+            once).
     """
     file = config_file(str(path)) if '::' in str(path) else Path(path)
     if not file.is_file():
         raise ConfigError(f'{path}: there is no such config file; see the configs/ folder for those that exist')
     try:
         cfg = Config.fromfile(str(file))
-    except Exception as error:  # whatever a config file may raise: it is code
+    except Exception as error:  # a config file is code and may raise anything
         reason = ' '.join(str(error).split())
         if isinstance(error, ConfigError):  # a name in _base_ that leads nowhere
             raise ConfigError(f'{path}: _base_ is invalid: {reason}') from error
-        raise ConfigError(f'{path}: cannot be read as a config ({type(error).__name__}: {reason}); correct the file') from error
+        raise ConfigError(f'{path}: cannot be read as a config ({type(error).__name__}: {reason}); correct the '
+                          'file') from error
     return override(cfg, overrides)
 
 
@@ -71,8 +74,8 @@ def building(cfg: Config) -> Iterator[None]:
     except MMRefineError:
         raise
     except (AssertionError, KeyError, TypeError, ValueError) as error:  # MMEngine asserts much of it
-        raise ConfigError(f'{name_of(cfg)}: a part of it cannot be built ({type(error).__name__}: {" ".join(str(error).split())}); '
-                          'correct that value') from error
+        raise ConfigError(f'{name_of(cfg)}: a part of it cannot be built ({type(error).__name__}: '
+                          f'{" ".join(str(error).split())}); correct that value') from error
 
 
 def hooks_of(cfg: Config, kind: str) -> List[Any]:
@@ -97,9 +100,9 @@ def override(cfg: Config, overrides: Optional[Mapping[str, Any]] = None) -> Conf
                 cfg.merge_from_dict({key: value}, allow_list_keys=True)
             except (AttributeError, IndexError, KeyError, TypeError):
                 where, found = _at(cfg, key)
-                problems.append(f'--cfg-options {key}: {where} is {brief(found)}, and only values of a dict can be replaced one by one; '
-                                f'give {where} as a whole, a dict in a config file of your own, which begins with '
-                                f"_base_ = '{cfg.filename or '<this config>'}'")
+                problems.append(f'--cfg-options {key}: {where} is {brief(found)}, and only values of a dict can be '
+                                f'replaced one by one; give {where} as a whole, a dict in a config file of your own, '
+                                f"which begins with _base_ = '{cfg.filename or '<this config>'}'")
     problems += config_problems(cfg)
     if problems:
         raise ConfigError(f'{name_of(cfg)}: ' + '; '.join(dict.fromkeys(problems)))
@@ -107,7 +110,7 @@ def override(cfg: Config, overrides: Optional[Mapping[str, Any]] = None) -> Conf
 
 
 def _at(cfg: Config, key: str) -> Tuple[str, Any]:
-    """The longest part of a dotted key that leads through dicts, or through lists of them, and what is there."""
+    """The longest part of a dotted key that leads through dicts, or through lists of dicts, and the value there."""
     node, parts = cfg.to_dict(), key.split('.')
     for depth, part in enumerate(parts):
         if isinstance(node, dict) and part in node:
@@ -136,8 +139,8 @@ def _unknown_override(cfg: Config, key: str) -> Iterator[str]:
                 if depth == len(parts) - 1 and _takes_more(where, node, part):
                     return
                 near = difflib.get_close_matches(part, [str(k) for k in node], n=3)
-                hint = f'; did you mean {", ".join(near)}?' if near else f'; it has {", ".join(sorted(str(k) for k in node))}'
-                yield f'--cfg-options {key}: {where} has no key {part!r}{hint}'
+                hint = f'did you mean {", ".join(near)}?' if near else f'it has {", ".join(sorted(map(str, node)))}'
+                yield f'--cfg-options {key}: {where} has no key {part!r}; {hint}'
                 return
             node = node[part]
         elif node is None:
@@ -150,7 +153,7 @@ def _unknown_override(cfg: Config, key: str) -> Iterator[str]:
 
 
 def _takes_more(where: str, node: Any, part: str) -> bool:
-    """Whether a dict may get a key that it has not: what takes the dict knows its keys, and the check of the config asks it."""
+    """Whether a dict may get a new key; if so, the check of the config compares it with what the dict is for."""
     if where == 'the config':
         return part in RUNNER_KEYS
     return 'type' in node or not node or where.rpartition('.')[2] in UNTYPED
@@ -159,9 +162,9 @@ def _takes_more(where: str, node: Any, part: str) -> bool:
 def fill_in(cfg: Config) -> Config:
     """A copy in which each ``'{name}'`` stands for the top-level key ``name``, whatever its type.
 
-    Overrides come after a config file is evaluated, so a plain Python variable in it would keep its old value; a reference
-    follows. ``'{labeler.directions}'`` goes further down, ``'{max_iters+100}'`` adds a whole number, and inside a longer
-    string the value is written out. The network's own config (``estimator``) is left alone.
+    Overrides are merged after the file is evaluated, when a Python variable in it would keep its old value; a reference
+    gets the new one. ``'{labeler.directions}'`` is a nested key, ``'{max_iters+100}'`` adds a whole number, and inside
+    a longer string the value is inserted as text. The config of the network (``estimator``) is left alone.
 
     Raises:
         ConfigError: references to keys that are None or do not exist, all of them at once, or that lead in a circle.
@@ -175,7 +178,9 @@ def fill_in(cfg: Config) -> Config:
         found = value_at(plain, name)
         if found is None:
             top = name.partition('.')[0]
-            remedy = f'which is not set; add --cfg-options {name}=…' if top in plain else 'and there is no such key in the config'
+            remedy = 'and there is no such key in the config'
+            if top in plain:
+                remedy = f'which is not set; add --cfg-options {name}=…'
             problems.append(f'{where} needs {name}, {remedy}')
             return None
         value = filled(found, where, (*seen, name))
@@ -183,7 +188,8 @@ def fill_in(cfg: Config) -> Config:
 
     def filled(value: Any, where: str, seen: Tuple[str, ...] = ()) -> Any:
         if isinstance(value, dict):
-            return {k: v if k == 'estimator' else filled(v, f'{where}.{k}' if where else str(k), seen) for k, v in value.items()}
+            return {k: v if k == 'estimator' else filled(v, f'{where}.{k}' if where else str(k), seen) for k,
+                    v in value.items()}
         if isinstance(value, (list, tuple)):
             return type(value)(filled(v, f'{where}.{i}', seen) for i, v in enumerate(value))
         if not isinstance(value, str):
@@ -200,5 +206,5 @@ def fill_in(cfg: Config) -> Config:
 
 
 def _first_of_each_remedy(problems: Sequence[str]) -> List[str]:
-    """One key that is not set is reported once, however many places need it."""
+    """Each missing key is reported once, however many places need it."""
     return list({problem.partition(' needs ')[2] or problem: problem for problem in reversed(problems)}.values())[::-1]

@@ -9,9 +9,9 @@ import math
 import os
 import secrets
 from pathlib import Path
-from typing import Any, BinaryIO, Iterator, Mapping, Union
+from typing import Any, BinaryIO, Iterator, Mapping, Type, Union
 
-from mmrefine.errors import CheckpointError
+from mmrefine.errors import CheckpointError, MMRefineError
 
 PathLike = Union[str, 'os.PathLike[str]']
 # Leftovers of a killed writer; hidden, and of a fixed short length so that a long file name stays possible.
@@ -92,11 +92,8 @@ def save_checkpoint(path: PathLike, obj: Any) -> None:
     # through memory: torch's own writer turns a full disk into a RuntimeError without a reason
     buffer = io.BytesIO()
     torch.save(obj, buffer)
-    try:
-        with atomic_write(path) as file:
-            file.write(buffer.getbuffer())
-    except OSError as error:
-        raise CheckpointError(write_failure(path, error)) from error
+    with write_errors(path, CheckpointError), atomic_write(path) as file:
+        file.write(buffer.getbuffer())
 
 
 def write_failure(path: PathLike, error: OSError) -> str:
@@ -106,6 +103,15 @@ def write_failure(path: PathLike, error: OSError) -> str:
                 'choose another work dir, then run again: what is finished is kept')
     return (f'{path}: cannot be written ({error.strerror or error}); '
             'check the folder and its permissions, then run again')
+
+
+@contextlib.contextmanager
+def write_errors(path: PathLike, kind: Type[MMRefineError] = MMRefineError) -> Iterator[None]:
+    """While ``path`` is written, an ``OSError`` becomes an error of ours, with the text of :func:`write_failure`."""
+    try:
+        yield
+    except OSError as error:
+        raise kind(write_failure(path, error)) from error
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -38,16 +38,7 @@ def read_image(path: PathLike) -> np.ndarray:
 
 def decode_image(data: bytes, path: PathLike) -> np.ndarray:
     """``read_image`` for bytes that are already here; ``path`` is for the message."""
-    damage = find_damage(data)
-    if damage is None:
-        try:
-            bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        except cv2.error as error:
-            bgr, damage = None, str(error.err)
-        if bgr is not None:
-            return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-    raise InputError(f'{path}: cannot be read as a picture ({damage or "unknown format or damaged data"}); '
-                     'copy or export this frame again')
+    return cv2.cvtColor(_decoded(data, path, cv2.IMREAD_COLOR, 'picture'), cv2.COLOR_BGR2RGB)
 
 
 def read_mask(path: PathLike) -> np.ndarray:
@@ -56,12 +47,7 @@ def read_mask(path: PathLike) -> np.ndarray:
     Raises:
         InputError: a missing, truncated, damaged or unknown file.
     """
-    data = read_input(path)
-    damage = find_damage(data)
-    pixels = None if damage else cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None:
-        raise InputError(f'{path}: cannot be read as a mask ({damage or "unknown format or damaged data"}); copy or '
-                         'export it again')
+    pixels = _decoded(read_input(path), path, cv2.IMREAD_UNCHANGED, 'mask')
     return np.asarray((pixels.reshape(*pixels.shape[:2], -1)[..., :3] > 0).any(axis=-1))
 
 
@@ -129,6 +115,20 @@ def header_size(data: bytes) -> Optional[Tuple[int, int]]:
     if data.startswith(b'\xff\xd8'):
         return _jpeg_walk(data)[1]
     return None
+
+
+def _decoded(data: bytes, path: PathLike, flags: int, kind: str) -> np.ndarray:
+    """The pixels as OpenCV gives them for these flags; refused if the data are damaged."""
+    damage = find_damage(data)
+    if damage is None:
+        try:
+            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        except cv2.error as error:
+            pixels, damage = None, str(error.err)
+        if pixels is not None:
+            return np.asarray(pixels)
+    raise InputError(f'{path}: cannot be read as a {kind} ({damage or "unknown format or damaged data"}); '
+                     f'copy or export this {"frame" if kind == "picture" else kind} again')
 
 
 def _png_damage(data: bytes) -> Optional[str]:

@@ -1,12 +1,11 @@
 """The files of a report: report.json for programs, report.html for people."""
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Union
 
-from mmrefine.errors import InputError, MMRefineError
-from mmrefine.fileio.atomic import write_bytes, write_failure, write_json
+from mmrefine.fileio.atomic import write_bytes, write_errors, write_json
+from mmrefine.fileio.records import read_record
 from mmrefine.report.headlines import headline_record
 from mmrefine.report.page import render_page
 from mmrefine.report.record import complete
@@ -28,11 +27,9 @@ def write_report(work_dir: Union[str, Path], record: Mapping[str, Any]) -> Dict[
     whole, folder = complete(record), Path(work_dir)
     whole['headline'] = headline_record(whole)
     page = render_page(whole).encode()
-    try:
+    with write_errors(folder / 'report.json'):
         write_bytes(folder / 'report.html', page)
         write_json(folder / 'report.json', whole)
-    except OSError as error:
-        raise MMRefineError(write_failure(folder / 'report.json', error)) from error
     return whole
 
 
@@ -42,13 +39,4 @@ def read_report(work_dir: Union[str, Path]) -> Optional[Dict[str, Any]]:
     Raises:
         InputError: the file is not a report.
     """
-    path = Path(work_dir) / 'report.json'
-    if not path.is_file():
-        return None
-    try:
-        report = json.loads(path.read_text(encoding='utf-8'))
-    except ValueError as error:
-        raise InputError(f'{path}: is not valid JSON ({error}); delete it and run again') from error
-    if not isinstance(report, dict) or 'groups' not in report:
-        raise InputError(f'{path}: is not a report of mmrefine, it has no "groups"; delete it and run again')
-    return report
+    return read_record(Path(work_dir) / 'report.json', 'a report of mmrefine', ('groups', ), 'delete it and run again')

@@ -237,7 +237,8 @@ def random_motion(rng: np.random.Generator, size: tuple, style: WorldStyle,
         wanted = 0.0
     turn = np.linspace(0, 2 * np.pi, 8, endpoint=False)
     xs, ys = radius * np.cos(turn), radius * np.sin(turn)
-    alone = replace(motion, camera=_still_camera(camera))
+    rest = (Wobble(), Wobble())
+    alone = replace(motion, camera=Camera(camera.centre, rest, Wobble(), Wobble(), rest))
     fastest = _fastest(lambda t: alone.forward(xs, ys, t))
     return replace(motion, tempo=wanted / fastest)
 
@@ -266,11 +267,6 @@ def random_bends(rng: np.random.Generator, amplitude: float,
                           replace(Wobble(pace), amp=(rng.uniform(-3, 3), ),
                                   freq=(0.0, ), phase=(np.pi / 2, ))))
     return tuple(bends)
-
-
-def _still_camera(camera: Camera) -> Camera:
-    still = Wobble()
-    return Camera(camera.centre, (still, still), still, still, (still, still))
 
 
 def _fastest(place: Callable[[float], Pair]) -> float:

@@ -153,7 +153,7 @@ def build_scene(seed: int, size: tuple, style: WorldStyle) -> Scene:
     camera = random_camera(place, size, style)
     count = int(layout.integers(style.objects[0], style.objects[1] + 1))
     texture = bold_texture if style.look == 'bold' else natural_texture
-    cells = _tile_size(size)
+    cells = min(1024, -(-int(1.3 * max(size)) // 64) * 64)  # of the background, px: wider than the frame
     ground = texture(paint, cells)
     pool = [texture(paint, min(cells, 256)) for _ in range(min(count, 3))]
     airlight = np.array([168, 176, 186], np.float32) + paint.normal(0, 8, 3)
@@ -183,11 +183,6 @@ def _samples(rng: np.random.Generator, style: WorldStyle) -> tuple:
     at = (np.arange(n) + 0.5) / n - 0.5
     return tuple((style.shutter * float(dt), 0.7 * float(dt), -0.7 * float(dt))
                  for dt in at)
-
-
-def _tile_size(size: tuple) -> int:
-    """Background tile, px: wider than the frame, a multiple of 64."""
-    return int(min(1024, -(-int(1.3 * max(size)) // 64) * 64))
 
 
 def _hazed(colour: np.ndarray, airlight: np.ndarray, style: WorldStyle,

@@ -92,15 +92,15 @@ def test_a_finished_folder_is_left_alone_and_a_damaged_one_is_mended(folder, who
         (out / name).unlink()
     (out / 'flow' / '.mmrefine-0123456789abcdef.tmp').write_text('half')
     assert status_of('flow', folder, *OPTIONS, '--out', out) == 0
-    assert f'9 pairs (2 made now) in {out}; look at {out / "flow.mp4"}' in capsys.readouterr().out
+    assert f'9 pairs (2 made now) in {out}; shown in {out / "flow.mp4"}' in capsys.readouterr().out
     assert files_of(out) == files_of(whole) and same_video(out / 'flow.mp4', whole / 'flow.mp4')
 
 
 def test_flow_that_was_made_otherwise_is_refused_with_what_differs(folder, whole, capsys):
     before = files_of(whole)
-    sentence = error_of(capsys, 'flow', folder, '--model', 'demo', '--iters', '3', '--two-looks', '--out', whole)
+    sentence = error_of(capsys, 'flow', folder, '--model', 'demo', '--iters', '3', '--two-passes', '--out', whole)
     assert sentence.startswith(
-        f'{whole}: holds flow that was made otherwise (iters was 2, is 3; scales was [1.0], is [1.0, 2.0])')
+        f'{whole}: holds flow that was made with other settings (iters was 2, is 3; scales was [1.0], is [1.0, 2.0])')
     assert files_of(whole) == before
 
 

@@ -173,8 +173,8 @@ def test_without_benchmark_the_truth_of_spring_is_that_of_every_second_pixel(spr
 
 
 @pytest.mark.parametrize('wrong, error, message', [
-    (dict(camera='middle'), ConfigError, "SpringPairs.camera must be one of left, right, got 'middle'"),
-    (dict(split='training'), ConfigError, "SpringPairs.split must be one of train, test, got 'training'"),
+    (dict(camera='middle'), ConfigError, "SpringPairs.camera must be 'left' or 'right', got 'middle'"),
+    (dict(split='training'), ConfigError, "SpringPairs.split must be 'train' or 'test', got 'training'"),
     (dict(split='test'), InputError, r'test: there is no such folder'),
 ])
 def test_what_spring_does_not_have_is_named(spring, wrong, error, message):

@@ -88,9 +88,11 @@ def test_a_kitti_scene_of_one_frame_is_named(kitti):
 
 
 @pytest.mark.parametrize('build, error, message', [
-    (lambda root: SintelPairs(root, 'fnial'), ConfigError, "pass_name must be one of final, clean, albedo, got 'fnial'"),
-    (lambda root: SintelPairs(root, split='val'), ConfigError, "SintelPairs.split must be one of training, test, got 'val'"),
-    (lambda root: KittiPairs(root, split='test'), ConfigError, "KittiPairs.split must be one of .*got 'test'"),
+    (lambda root: SintelPairs(root, 'fnial'), ConfigError,
+     "pass_name must be 'final' or 'clean' or 'albedo', got 'fnial'"),
+    (lambda root: SintelPairs(root, split='val'), ConfigError,
+     "SintelPairs.split must be 'training' or 'test', got 'val'"),
+    (lambda root: KittiPairs(root, split='test'), ConfigError, "KittiPairs.split must be .*got 'test'"),
     (lambda root: SintelPairs(root / 'x'), InputError, r'x.training: there is no such folder; SintelPairs.data_root'),
     (lambda root: SintelPairs(root, 'albedo'), InputError, 'albedo: there is no such'),
     (lambda root: KittiPairs(root, split='testing'), InputError, 'image_2: holds no frames named like 000000_10.png'),

@@ -85,7 +85,8 @@ def test_a_cut_is_refused_and_the_same_shot_kept_whatever_the_light_does():
     assert passes(CutGuard(), frames1, .4 * frames2, fw)                   # a fade to black
     assert passes(CutGuard(), frames1, .5 + .4 * frames2, fw)              # and to white
     assert not passes(CutGuard(), frames1, photo(7), fw)
-    assert not passes(CutGuard(), frames1, 1 - frames2, fw)                # a negative has the structure with the wrong sign
+    # a negative has the structure with the wrong sign
+    assert not passes(CutGuard(), frames1, 1 - frames2, fw)
 
 
 def test_motion_that_explains_nothing_makes_a_cut_and_the_right_one_does_not():
@@ -122,7 +123,8 @@ def test_what_leaves_the_frame_says_neither_cut_nor_light(guard):
     assert passes(guard, torch.roll(frames2, -61, dims=3), frames2, motion(61, 0))
 
 
-@pytest.mark.parametrize('one, two, passed', [(99., 124., True), (99., 125., False), (124., 99., True), (125., 99., False)])
+@pytest.mark.parametrize('one, two, passed',
+                         [(99., 124., True), (99., 125., False), (124., 99., True), (125., 99., False)])
 def test_an_exposure_jumps_beyond_a_ratio_in_either_direction(one, two, passed):
     """125 / 100 is the limit exactly, once the level for black is added."""
     frames = [torch.full((1, 3, HEIGHT, WIDTH), value / 255) for value in (one, two)]
@@ -158,7 +160,8 @@ def test_each_pair_of_a_batch_is_judged_alone(guard):
     good1, fw = backwarp(good2, motion(2, 0), 'border'), motion(2, 0)
     still = isinstance(guard, (StillPairGuard, DuplicateFrameGuard))
     bad2, bad_fw = (good1, motion(0, 0)) if still else ((1 - good2) * .3, fw)
-    ctx = PairContext(good1.repeat(2, 1, 1, 1), torch.cat([bad2, good2]), torch.cat([bad_fw, fw]), torch.cat([-bad_fw, -fw]))
+    ctx = PairContext(good1.repeat(2, 1, 1, 1), torch.cat([bad2, good2]), torch.cat([bad_fw, fw]),
+                      torch.cat([-bad_fw, -fw]))
     assert guard.passes(ctx).tolist() == [False, True]
 
 
@@ -172,7 +175,8 @@ def test_the_guards_part_real_pairs_from_real_cuts_and_copies(shared_data):
     rest = motion(0, 0, 120, 216)
     for i, (first, second) in enumerate(videos):
         other = videos[i - 1][0]
-        assert passes(DuplicateFrameGuard(), first, second, rest) and passes(ExposureJumpGuard(max_gain=1.5), first, second, rest)
+        assert (passes(DuplicateFrameGuard(), first, second, rest)
+                and passes(ExposureJumpGuard(max_gain=1.5), first, second, rest))
         assert not passes(DuplicateFrameGuard(), first, recompressed(first, 85), rest)
         assert not passes(CutGuard(), first, other, rest)
         assert passes(CutGuard(), first, recompressed(first, 85), rest)
@@ -203,7 +207,8 @@ def labels_of(filters, **settings):
 
 
 def test_the_labeler_says_which_guard_refused_a_pair():
-    moving, still = labels_of([dict(type='StillPairGuard'), dict(type='CycleFilter'), dict(type='ExposureJumpGuard', max_gain=99.)])
+    moving, still = labels_of([dict(type='StillPairGuard'), dict(type='CycleFilter'),
+                               dict(type='ExposureJumpGuard', max_gain=99.)])
     assert (moving.stats['passed_StillPairGuard'], still.stats['passed_StillPairGuard']) == (1., 0.)
     assert (moving.stats['passed_ExposureJumpGuard'], still.stats['passed_ExposureJumpGuard']) == (1., 1.)
     assert moving.forward.kept == pytest.approx(1 - 2 / WIDTH) and still.forward.kept == 0
@@ -225,7 +230,8 @@ def test_a_guard_that_stands_twice_in_a_config_passes_what_both_pass():
 def test_without_guards_the_statistics_are_what_they_were():
     """They are written into the label store, whose bytes must not depend on filters that are not there."""
     pair, _ = labels_of([dict(type='CycleFilter'), dict(type='TextureFilter')])
-    assert list(pair.stats) == ['kept', 'verified', 'inside', 'mean_motion', 'cycle_error_median', 'cycle_error_mean', 'color_residual']
+    assert list(pair.stats) == ['kept', 'verified', 'inside', 'mean_motion', 'cycle_error_median', 'cycle_error_mean',
+                                'color_residual']
 
 
 def test_a_guard_must_say_which_pairs_pass():
@@ -237,7 +243,8 @@ def test_a_guard_must_say_which_pairs_pass():
     (lambda: StillPairGuard(least_motion=0), 'StillPairGuard.least_motion must be finite and above 0, got 0 px'),
     (lambda: StillPairGuard(least_motion=-1), 'StillPairGuard.least_motion .* got -1'),
     (lambda: StillPairGuard(share=0), r'StillPairGuard.share must lie in \(0, 1\], got 0'),
-    (lambda: DuplicateFrameGuard(tolerance=0), 'DuplicateFrameGuard.tolerance must be finite and above 0, got 0 grey levels'),
+    (lambda: DuplicateFrameGuard(tolerance=0),
+     'DuplicateFrameGuard.tolerance must be finite and above 0, got 0 grey levels'),
     (lambda: DuplicateFrameGuard(tolerance=float('inf')), 'DuplicateFrameGuard.tolerance .* got inf'),
     (lambda: CutGuard(least=1.5), r'CutGuard.least must lie in \[0, 1\], got 1.5'),
     (lambda: ExposureJumpGuard(max_gain=1.), 'ExposureJumpGuard.max_gain must be finite and above 1, got 1.0'),

@@ -73,7 +73,7 @@ def differing(parts, two):
 def test_equal_results_end_with_status_0(parts, two, capsys):
     compared = parts.compare_results(*two)
     assert [part.name for part in compared] == [
-        'labels/paper labels', 'labels/paper statistics', 'teacher.pth', 'refined.pth', 'report.json']  # yapf: disable
+        'labels/paper labels', 'labels/paper statistics', 'teacher.pth', 'refined.pth', 'report.json']
     assert parts.print_parts(compared) == 0
     assert 'equal (2 labels)' in capsys.readouterr().out
 
@@ -171,7 +171,7 @@ def test_a_longer_list_is_a_difference_and_a_new_key_an_addition(parts, two):
 
 @pytest.mark.parametrize('value, named', [(torch.tensor([0., 1., 2., 3.0000002]), '2.38419e-07'),
                                           (torch.tensor([-0., 1., 2., 3.]), '0'),
-                                          (torch.arange(4.).half(), 'inf')])  # yapf: disable
+                                          (torch.arange(4.).half(), 'inf')])
 def test_a_bit_of_the_student_is_found_and_its_tensor_named(parts, two, value, named):
     path = two[1] / 'student' / 'refined.pth'
     checkpoint = torch.load(path, weights_only=True)

@@ -104,7 +104,7 @@ def test_the_zip_for_sintel_has_its_layout_and_the_networks_flows(sintel, weight
     assert status_of('test', *argv) == 0
     path = tmp_path / 'board/sintel.zip'
     out, told = capsys.readouterr()
-    assert out.rstrip() == f'{path}: 4 flows; the leaderboard wants 1104'
+    assert out.rstrip() == f'{path}: 4 flows; the leaderboard expects 1104'
     assert 'clean: 1/2 pairs, ' in told and 'final: 2/2 pairs, ' in told
     found = flows_in(path)
     assert list(found) == [f'{part}/ambush_1/frame_{number:04d}.flo' for part in ('clean', 'final')
@@ -120,7 +120,7 @@ def test_the_zip_for_kitti_has_its_layout_and_a_flow_everywhere(kitti, weights, 
             *options(kitti, weights)]
     assert status_of('test', *argv) == 0
     path = tmp_path / 'board/kitti.zip'
-    assert capsys.readouterr().out.rstrip() == f'{path}: 2 flows; the leaderboard wants 200'
+    assert capsys.readouterr().out.rstrip() == f'{path}: 2 flows; the leaderboard expects 200'
     found = flows_in(path)
     assert list(found) == ['flow/000000_10.png', 'flow/000001_10.png']
     flow, valid = found['flow/000001_10.png']
@@ -133,7 +133,7 @@ def test_a_config_of_another_benchmark_is_refused(sintel, weights, tmp_path, cap
     argv = [RAFT_SINTEL, weights['raft'], '--format-only', 'kitti', '--out', tmp_path / 'board',
             *options(sintel, weights)]
     assert status_of('test', *argv) == 1
-    assert ('raft_sintel.py: names no KittiPairs, whose data_root would lead to the test set of kitti'
+    assert ('raft_sintel.py: has no KittiPairs, whose data_root would be the folder of kitti'
             in capsys.readouterr().err)
     assert not (tmp_path / 'board').exists()
 

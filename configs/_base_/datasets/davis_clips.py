@@ -1,5 +1,6 @@
-# DAVIS-2017, https://davischallenge.org: data/DAVIS/{JPEGImages,Annotations}/480p, ImageSets. Nothing to refine on: masks, and the joints
-# of BADJA where clip_groups.davis.dataset.badja names their folder, that the flow carries along a video; tools/test.py scores them.
+# DAVIS-2017, https://davischallenge.org: data/DAVIS/{JPEGImages,Annotations}/480p, ImageSets. Not for training: the
+# flow carries masks along a video, and the joints of BADJA if clip_groups.davis.dataset.badja names their folder;
+# tools/test.py scores them.
 davis_root = 'data/DAVIS'
 image_set = '2017/val'
 clip_groups = dict(

@@ -1,11 +1,13 @@
-# Your own: a video file, a folder of frames, or a folder of such folders and files (one a scene).
+# Your own: a video file, a folder of frames, or a folder of such folders and files (one for each scene).
+_base_ = 'pairs.py'
+
 video = None  # --cfg-options video=…
-scene = 'all'  # one model for all scenes; 'each': one model a scene; or the name of a scene
 crop_size = (256, 512)  # (height, width) px; less where the smallest frame is smaller
 held_out = 0.15  # share of the video that the guard keeps back to judge with; 0: no guard
 
-label_data = dict(type='FramePairs', data_root='{video}', scenes='{scene}', held_out='{held_out}')
-guard_data = dict(type='FramePairs', data_root='{video}', scenes='{scene}', held_out='{held_out}', held=True)
+__pairs = dict(type='FramePairs', data_root='{video}')
+label_data = __pairs
+guard_data = __pairs
 train_pipeline = [
     dict(type='LoadLabel'),
     # a pair of one frame moved by a known flow, now and then: keeps the precision on pixels that are easy
@@ -16,17 +18,6 @@ train_pipeline = [
     dict(type='ColorJitter', brightness=0.2, contrast=0.2, saturation=0.2, hue=0.05, asymmetric=0.2),
     dict(type='PackPair'),
 ]
-train_dataloader = dict(
-    batch_size='{batch_size}',
-    num_workers='{num_workers}',
-    sampler=dict(type='DrawSampler', shuffle=True),
-    dataset=dict(
-        type='FramePairs',
-        data_root='{video}',
-        scenes='{scene}',
-        held_out='{held_out}',
-        directions='{labeler.directions}',
-        seed='{randomness.seed}',  # of the augmentations
-        pipeline='{train_pipeline}'))
+train_dataloader = dict(dataset=__pairs)
 # without ground truth: does the motion come back, do the colours fit
-report_groups = dict(refined=dict(type='FramePairs', data_root='{video}', scenes='{scene}', pipeline=[dict(type='PackPair')]))
+report_groups = dict(refined=dict(pipeline=[dict(type='PackPair')], **__pairs))

@@ -1,6 +1,6 @@
-# Refine's two stages: labels once, then 1000 steps on them. Numbers are those of the reference code.
-# A data set config beside this one says `label_data`, `guard_data`, `train_pipeline` and `report_groups`; a labeler config says `labeler`.
-# '{name}' stands for the top-level key `name`, so that --cfg-options max_iters=300 reaches all places.
+# The two stages of Refine: labels once, then 1000 steps on them. Numbers are those of the reference code.
+# A config of a data set defines `label_data`, `guard_data`, `train_pipeline` and `report_groups`, a labeler config
+# `labeler`. '{name}' stands for the top-level key `name`, so that --cfg-options max_iters=300 reaches all places.
 _base_ = '../default_runtime.py'
 
 max_iters = 1000  # optimiser steps

@@ -10,11 +10,11 @@ import numpy as np
 
 from mmrefine.datasets.frame_pairs import FramePairs
 from mmrefine.datasets.scenes import Opener
-from mmrefine.errors import ConfigError, InputError
-from mmrefine.fileio.digest import digest_of_files
+from mmrefine.errors import InputError
 from mmrefine.fileio.images import read_image
-from mmrefine.fileio.video.frames import FrameSource, list_folder, list_images
+from mmrefine.fileio.video.frames import ListedFrames, list_folder, list_images
 from mmrefine.registry import DATASETS
+from mmrefine.values import as_choice
 
 __all__ = ['KittiPairs', 'SintelPairs', 'SpringPairs']
 
@@ -47,7 +47,7 @@ class SintelPairs(FramePairs):
                  pass_name: str = 'final',
                  split: str = 'training',
                  **kwargs: Any) -> None:
-        _check_choice('SintelPairs.pass_name', pass_name, ('final', 'clean', 'albedo'))
+        as_choice('SintelPairs.pass_name', pass_name, ('final', 'clean', 'albedo'))
         folder = _split_folder('SintelPairs', data_root, split, ('training', 'test'))
         truth = folder / 'flow'
         kwargs.setdefault('truth_root', truth if truth.is_dir() else None)
@@ -137,7 +137,7 @@ class SpringPairs(FramePairs):
     """
 
     def __init__(self, data_root: Union[str, Path], camera: str = 'left', split: str = 'train', **kwargs: Any) -> None:
-        _check_choice('SpringPairs.camera', camera, ('left', 'right'))
+        as_choice('SpringPairs.camera', camera, ('left', 'right'))
         self.camera = camera
         super().__init__(_split_folder('SpringPairs', data_root, split, ('train', 'test')), **kwargs)
 
@@ -165,22 +165,13 @@ class SpringPairs(FramePairs):
             yield pair
 
 
-class _KittiFrames(FrameSource):
+class _KittiFrames(ListedFrames):
     """The frames of one scene among the many in a folder."""
 
     def __init__(self, folder: Path, files: List[Path]) -> None:
         super().__init__(folder)
         self.files = files
         self.size = read_image(files[0]).shape[:2]
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def name(self, index: int) -> str:
-        return self.files[index].stem
-
-    def digest(self) -> str:
-        return digest_of_files((file.stem, file) for file in self.files)
 
     def _load(self, index: int) -> np.ndarray:
         frame = read_image(self.files[index])
@@ -195,14 +186,9 @@ def _existing(paths: Mapping[str, Path]) -> Dict[str, Path]:
     return {name: path for name, path in paths.items() if path.is_file()}
 
 
-def _check_choice(key: str, value: Any, choices: tuple) -> None:
-    if value not in choices:
-        raise ConfigError(f'{key} must be one of {", ".join(choices)}, got {value!r}')
-
-
 def _split_folder(name: str, data_root: Union[str, Path], split: Any, choices: tuple) -> Path:
     """The folder of the split, which must exist."""
-    _check_choice(f'{name}.split', split, choices)
+    as_choice(f'{name}.split', split, choices)
     folder = Path(data_root) / split
     if not folder.is_dir():
         raise InputError(f'{folder}: there is no such folder; {name}.data_root is the folder that holds '

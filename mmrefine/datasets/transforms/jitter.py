@@ -8,7 +8,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmrefine.registry import TRANSFORMS
-from mmrefine.values import as_share, as_strength
+from mmrefine.values import as_number, as_share
 
 __all__ = ['ColorJitter']
 
@@ -40,10 +40,10 @@ class ColorJitter(BaseTransform):
                  saturation: float = 0.4,
                  hue: float = 0.5 / np.pi,
                  asymmetric: float = 0.2) -> None:
-        self.brightness = as_strength('ColorJitter.brightness', brightness, 1)
-        self.contrast = as_strength('ColorJitter.contrast', contrast, 1)
-        self.saturation = as_strength('ColorJitter.saturation', saturation, 1)
-        self.hue = as_strength('ColorJitter.hue', hue, 0.5)
+        self.brightness = as_share('ColorJitter.brightness', brightness)
+        self.contrast = as_share('ColorJitter.contrast', contrast)
+        self.saturation = as_share('ColorJitter.saturation', saturation)
+        self.hue = as_number('ColorJitter.hue', hue, '[0, 0.5]')
         self.asymmetric = as_share('ColorJitter.asymmetric', asymmetric)
 
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:

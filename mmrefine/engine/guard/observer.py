@@ -74,7 +74,8 @@ class Observer:
             log: called with a line now and then.
 
         Returns:
-            ``pairs``, ``before``, ``after``, ``change_percent`` and ``figure`` (what was scored); empty without samples.
+            ``pairs``, ``before``, ``after``, ``change_percent`` and ``figure`` (what was scored);
+            empty without samples.
 
         Raises:
             MMRefineError: a prediction that is not finite.

@@ -11,7 +11,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
 from mmrefine.errors import CheckpointError
-from mmrefine.fileio.atomic import TEMP_PREFIX, TEMP_SUFFIX, write_bytes, write_failure
+from mmrefine.fileio.atomic import TEMP_PREFIX, TEMP_SUFFIX, write_bytes, write_errors, write_failure
 from mmrefine.registry import HOOKS
 
 LAST_CHECKPOINT = 'last_checkpoint'  # the file in the work dir where MMEngine looks what to resume from
@@ -40,10 +40,8 @@ class AtomicCheckpointHook(CheckpointHook):
             named = Path(os.fsdecode(note.read_bytes()).strip()) if note.is_file() else note
             here = Path(runner.work_dir, named.name)
             if here != named and here.is_file():
-                try:
+                with write_errors(note, CheckpointError):
                     write_bytes(note, os.fsencode(here))
-                except OSError as error:
-                    raise CheckpointError(write_failure(note, error)) from error
         barrier()
 
     def before_train(self, runner: Runner) -> None:

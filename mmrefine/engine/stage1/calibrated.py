@@ -11,7 +11,7 @@ from mmengine.dist import broadcast_object_list, is_main_process
 
 from mmrefine.engine.runtime.processes import together
 from mmrefine.errors import ConfigError, LabelStoreError
-from mmrefine.fileio.atomic import write_failure, write_json
+from mmrefine.fileio.atomic import write_errors, write_json
 from mmrefine.fileio.digest import digest_of
 from mmrefine.labeling import Calibration, calibrate, check_promise, tunable_filters
 from mmrefine.models import FrozenTeacher
@@ -92,10 +92,8 @@ def calibrate_labeler(teacher: FrozenTeacher,
         log(f'Calibration: known warps of {len(pairs)} frames')
         asked = {key: value for key, value in whole.items() if key != 'frames'}
         found = calibrate(teacher, labeler, pairs, **asked, device=device)
-        try:
+        with write_errors(path, LabelStoreError):
             write_json(path, dict(found.to_dict(), fingerprint=made_for))
-        except OSError as error:
-            raise LabelStoreError(write_failure(path, error)) from error
         log('Calibration:\n' + '\n'.join(found.lines()))
         log(f'Calibration: {_short(found)}')
         return found.to_dict()

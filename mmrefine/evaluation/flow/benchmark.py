@@ -100,8 +100,8 @@ def judge_sample(pred: Tensor, fields: Mapping[str, Any]) -> BenchmarkTally:
     parts = {'the network\'s flow': pred, **{f'its region {name!r}': region for name, region in regions.items()}}
     for name, part in parts.items():
         if part.shape[-2:] != truth.shape[-2:]:
-            raise MMRefineError(f'pair {key}: {name} has shape {tuple(part.shape)}, its truth {tuple(truth.shape)}; judge '
-                                'at the size of the truth, without resizing or cropping the frames')
+            raise MMRefineError(f'pair {key}: {name} has shape {tuple(part.shape)}, its truth {tuple(truth.shape)}; '
+                                'judge at the size of the truth, without resizing or cropping the frames')
     if subpixels is not None:
         return tally_spring(pred, subpixels, regions)
     weight = fields.get('weight')

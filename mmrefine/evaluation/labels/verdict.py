@@ -64,7 +64,7 @@ class Rule:
 
 
 def _speeds(quality: Quality) -> Optional[Tuple[Tuple[float, str], Tuple[float, str]]]:
-    """Kept share and px of the fastest and of the best kept speed that enough pixels have; None if fewer than two are."""
+    """Kept share and px of the fastest and of the best kept speed that enough pixels have; None if fewer than two."""
     shares, kept = (quality['speed'][name] or () for name in ('share', 'kept'))
     there = [(keep, name) for share, keep, name in zip(shares, kept, SPEED_BINS) if share >= POPULATED]
     return (there[-1], max(there, key=lambda speed: speed[0])) if len(there) > 1 else None

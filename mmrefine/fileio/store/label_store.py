@@ -3,7 +3,7 @@
 ::
 
     fingerprint.json                     what the labels were made from; written first
-    <scene>/<frame1>__<frame2><suffix>   the files of a label, as the codec of its kind writes them; there always is the first
+    <scene>/<frame1>__<frame2><suffix>   the files of a label, as the codec of its kind writes them; at least the first
     <scene>/<frame1>__<frame2>.json      statistics, digests and sizes; written last: it says that the label is whole
     manifest.json                        kind, fingerprint, all statistics, digests; it says that the store is complete
     quality.json                         what the quality of each label is judged by, only if the labels came with it

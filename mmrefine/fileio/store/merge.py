@@ -44,8 +44,8 @@ def merge_stores(out: PathLike, inputs: Sequence[PathLike]) -> MergedStore:
 
     Raises:
         StaleLabelsError: the stores have different fingerprints; says which and what differs.
-        LabelStoreError: two stores differ in a label, which is named; a folder is damaged or not a store; ``out`` cannot be
-            written.
+        LabelStoreError: two stores differ in a label, which is named; a folder is damaged or not a store;
+            ``out`` cannot be written.
     """
     if not inputs:
         raise LabelStoreError(f'{out}: there is nothing to merge into it; name at least one label store')

@@ -78,7 +78,21 @@ class FrameSource(ABC):
         return f'{type(self).__name__}({str(self.path)!r}, {len(self)} frames of {width} x {height})'
 
 
-class FolderFrames(FrameSource):
+class ListedFrames(FrameSource):
+    """Frames in files of their own, ``files`` in order, each named after its stem."""
+    files: List[Path]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def name(self, index: int) -> str:
+        return self.files[index].stem
+
+    def digest(self) -> str:
+        return digest_of_files((file.stem, file) for file in self.files)
+
+
+class FolderFrames(ListedFrames):
     """The pictures of a folder in natural order (``f2`` before ``f10``); hidden files and other files are left out.
 
     Args:
@@ -109,15 +123,6 @@ class FolderFrames(FrameSource):
                              'to skip, and motion needs at least 2; copy or export the others again')
         self.size = read_image(self._good[0]).shape[:2]
         self._check_sizes()
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def name(self, index: int) -> str:
-        return self.files[index].stem
-
-    def digest(self) -> str:
-        return digest_of_files((file.stem, file) for file in self.files)
 
     def _load(self, index: int) -> np.ndarray:
         return self._checked(self.files[index], read_image(self.files[index]))

@@ -154,8 +154,9 @@ def _columns(features: Tensor) -> Tensor:
 
 
 class _Level:
-    """For each cell of the first frames one grid ``(w, h)``, the height changing faster, with zeros before all grids and
-    behind them."""
+    """For each cell of the first frames one grid ``(w, h)``, the height changing faster,
+    with zeros before all grids and behind them.
+    """
 
     def __init__(self, cells: int, height: int, width: int, side: int, device: torch.device) -> None:
         self.height, self.width, self.side = height, width, side

@@ -33,27 +33,29 @@ def calibrate_filters(cfg: Config, checkpoint: Optional[Union[str, Path]] = None
         the calibration, the same as arguments of ``--cfg-options``, and the file ``<work_dir>/calibration.json``.
 
     Raises:
-        ConfigError: the config labels nothing, or names no weights; settings that cannot be meant; no filter can be tuned.
+        ConfigError: the config labels nothing, or names no weights; settings that are invalid; no filter can be tuned.
         CheckpointError: a checkpoint that is missing, broken, unsafe, or of another network.
         InputError: too few or too small frames.
-        NoLabelsError: no thresholds keep anything worth counting.
+        NoLabelsError: no thresholds keep enough.
     """
     check_calibration(settings)
     raw, cfg = cfg, complete(cfg)
     numbers = [i for i, hook in enumerate(cfg.get('custom_hooks') or []) if hook.get('type') == 'PseudoLabelHook']
     if not numbers:
-        raise ConfigError(f'{name_of(cfg)}: there is no PseudoLabelHook in custom_hooks, so it has no filters to calibrate')
+        raise ConfigError(f'{name_of(cfg)}: there is no PseudoLabelHook in custom_hooks, so it has no filters to '
+                          'calibrate')
     weights = checkpoint or cfg.get('load_from')
     if not weights:
-        raise ConfigError(f'{name_of(cfg)}: load_from is not set, and random weights cannot be calibrated for; '
-                          'name a checkpoint after the config')
+        raise ConfigError(f'{name_of(cfg)}: load_from is not set, and there is no use in thresholds for random '
+                          'weights; name a checkpoint after the config')
     hook = HOOKS.build(cfg.custom_hooks[numbers[0]].to_dict())
     device = usable_device(device)
     teacher = hook.teachers.frozen(init_model(cfg, weights, device))
     dataset = DATASETS.build(dict(hook.dataset, pipeline=[]))
     path = Path(cfg.work_dir, 'calibration.json')
     fingerprint = label_fingerprint(teacher, LABELERS.build(dict(hook.labeler)), dataset, mmrefine.__version__)
-    found = calibrate_labeler(teacher, hook.labeler, dataset, settings, path, fingerprint, device, log=lambda line: None)
+    found = calibrate_labeler(teacher, hook.labeler, dataset, settings, path, fingerprint, device,
+                              log=lambda line: None)
     # '{labeler}': the hook's labeler stands elsewhere in the config
     written = raw.custom_hooks[numbers[0]].get('labeler')
     reference = re.fullmatch(r'{([\w.]+)}', written) if isinstance(written, str) else None

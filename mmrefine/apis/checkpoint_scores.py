@@ -19,28 +19,29 @@ def test_checkpoint(cfg: Config,
                     checkpoint: Union[str, Path],
                     device: Optional[str] = None,
                     log: Optional[Callable[[str], None]] = None) -> Dict[str, Judged]:
-    """What a network gets on the groups of the config's ReportHook, and on its ``clip_groups``, videos along which it carries masks.
+    """The scores of a network on the groups of a config's ReportHook, and on its ``clip_groups``, videos along which
+    masks are carried.
 
     Args:
-        cfg: a config with a ``ReportHook``; ``scene='each'`` is read as ``'all'``. Or with ``clip_groups``, each of a ``dataset`` and
-            ``metrics`` (configs/_base_/datasets/davis_clips.py).
+        cfg: a config with a ``ReportHook``; ``scene='each'`` is read as ``'all'``. Or with ``clip_groups``, each of a
+            ``dataset`` and ``metrics`` (configs/_base_/datasets/davis_clips.py).
         checkpoint: the weights.
-        device: ``'cpu'``, ``'cuda'``, …; default: cuda where there is one.
+        device: ``'cpu'``, ``'cuda'``, …; default: cuda if there is one.
         log: called with a line now and then; None: silent.
 
     Returns:
-        group -> what :func:`~mmrefine.engine.judge` says of it, with the scores of the benchmarks.
+        group -> the result of :func:`~mmrefine.engine.judge`, with the scores of the benchmarks.
 
     Raises:
-        ConfigError: the config reports nothing.
+        ConfigError: the config has no groups.
         CheckpointError: a checkpoint that is missing, broken, unsafe, or of another network.
     """
     cfg = complete(cfg)
     hooks = hooks_of(cfg, 'ReportHook')
     clips = cfg.get('clip_groups') or {}
     if not hooks and not clips:
-        raise ConfigError(f'{name_of(cfg)}: there is no ReportHook in custom_hooks, whose groups could be scored, and no '
-                          'clip_groups')
+        raise ConfigError(f'{name_of(cfg)}: there is no ReportHook in custom_hooks, whose groups could be scored, and '
+                          'no clip_groups')
     device = usable_device(device)
     model = init_model(cfg, checkpoint, device)
     groups = [(name, group, hook.get('batch_size', 1)) for hook in hooks for name, group in hook['groups'].items()]
