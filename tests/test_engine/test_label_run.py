@@ -367,8 +367,9 @@ def test_composed_labels_are_the_same_whoever_makes_them_and_however_often_the_r
 
 def test_each_short_step_of_a_scene_is_looked_at_once(teacher, tmp_path, monkeypatch):
     labeler, asked = labeler_of(view=COMPOSED), []
-    original = labeler.view.steps.view.both
-    monkeypatch.setattr(labeler.view.steps.view, 'both', lambda *args: asked.append(args[3]) or original(*args))
+    step = labeler.view.steps.view
+    original = step.look
+    monkeypatch.setattr(step, 'look', lambda teacher, pair: asked.append(pair.names) or original(teacher, pair))
     write_clips(tmp_path / 'long', seeds=(4, ), num_frames=5, size=(64, 96))
     far = FramePairs(tmp_path / 'long' / 'frames', step=2)
     label(tmp_path / 'store', teacher, labeler, far)
