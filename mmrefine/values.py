@@ -35,7 +35,7 @@ def check_values(name: str, owner: Any, values: Mapping[str, Any]) -> None:
     Args:
         name: of the owner, for the message.
         owner: the class or function that takes the values.
-        values: by parameter; keys that are no parameter are ignored here.
+        values: by parameter; keys that are not parameters are ignored here.
 
     Raises:
         ConfigError: all such values, as ``<name>.<parameter>``.

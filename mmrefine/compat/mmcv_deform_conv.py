@@ -34,7 +34,7 @@ def deform_conv2d(input: Tensor,
         stride: distance of neighbouring outputs, in input pixels.
         padding: zeros added on each side, in input pixels.
         dilation: distance of neighbouring taps, in input pixels.
-        groups: blocks of channels that the weight keeps apart.
+        groups: blocks of channels that are convolved separately.
         deform_groups: blocks of input channels that share one set of offsets.
 
     Returns:
@@ -101,7 +101,7 @@ class DeformConv2d(nn.Module):
         stride: distance of neighbouring outputs, in input pixels.
         padding: zeros added on each side, in input pixels.
         dilation: distance of neighbouring taps, in input pixels.
-        groups: blocks of channels that the weight keeps apart.
+        groups: blocks of channels that are convolved separately.
         deform_groups: blocks of input channels that share one set of offsets.
         bias: must be False; mmcv's operator has none.
         im2col_step: a batching knob of the compiled operator; changes nothing here.

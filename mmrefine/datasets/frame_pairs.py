@@ -30,26 +30,26 @@ class FramePairs(VideoScenes):
         pipeline: transforms (configs or callables), applied in order.
         labels: root of the label store for LoadLabel; may be set later, before the data are read.
         directions: 'forward', or 'both': each pair is followed by the reversed one.
-        step: frames from the one frame of a pair to the other, at least 1; or several different numbers: from each
-            frame there is a pair of each step, as long as the scene reaches.
+        step: distance between the two frames of a pair, in frames, at least 1; or several different numbers: each
+            frame begins a pair of each step that still fits into the scene.
         truth_root: ground truth ``<truth_root>/<scene>/<stem of frame 1>.flo`` or ``.png``, for forward pairs of step
             1.
         hold_out: name or list of names of scenes to leave out of ``scenes``.
         held_out: share of the video, in [0, 1), that a guard keeps back to judge with, see
             :func:`~mmrefine.datasets.split_pairs`.
-        held: whether these are the pairs that are kept back; else those that are left.
-        skip: scene -> names of its corrupt frames; there is no pair that has one.
+        held: True: use the pairs that are kept back; False: the others.
+        skip: scene -> names of its corrupt frames; pairs with one of them are left out.
         seed: of the augmentations.
 
     Attributes:
         pairs: one dict per item: ``key`` 'scene/frame1__frame2', ``scene``, ``index`` (of the earlier frame), ``step``,
-            ``reverse``, ``truth`` (path or None), ``region_files`` (name -> path of what the benchmark draws beside its
-            truth, see :class:`~mmrefine.datasets.transforms.LoadTruth`).
+            ``reverse``, ``truth`` (path or None), ``region_files`` (name -> path of maps that a benchmark
+            provides with its truth, see :class:`~mmrefine.datasets.transforms.LoadTruth`).
         scene_names: the scenes in use, in order.
         sources: scene -> FrameSource, opened when used.
 
     Raises:
-        ConfigError: unknown scenes, directions or step; nothing left after hold_out; nothing that can be kept back.
+        ConfigError: unknown scenes, directions or step; nothing left after hold_out; nothing can be kept back.
         InputError: a missing folder, a scene with too few frames.
     """
 
@@ -94,7 +94,8 @@ class FramePairs(VideoScenes):
         index, draw = item if isinstance(item, tuple) else (item, int(range(len(self))[item]))
         pair = self.pairs[index]
         numbers = self._frames_of(pair)
-        frames = {number: self.frame(pair['scene'], number) for number in sorted(numbers)}  # a video is read onwards
+        # in order, as reading a video forward is fastest
+        frames = {number: self.frame(pair['scene'], number) for number in sorted(numbers)}
         frame1, frame2 = (frames[number] for number in numbers)
         results: Any = dict(
             pair,
@@ -125,7 +126,7 @@ class FramePairs(VideoScenes):
         return next((path for path in paths if path.exists()), None)
 
     def _regions_of(self, scene: str, stem: str) -> Dict[str, Path]:
-        """Files beside the truth of the forward pair that begins at this frame: what they draw, and where they are."""
+        """Maps that come with the truth of the forward pair that begins at this frame: name -> path."""
         return {}
 
     def _frames_of(self, pair: Mapping[str, Any]) -> Tuple[int, int]:

@@ -7,16 +7,16 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
 from mmrefine.errors import ConfigError
 from mmrefine.values import is_number
 
-LEAST_SCENES = 4  # from so many on, whole scenes are kept back
-LEAST_PAIRS = 4  # of a scene that is cut: fewer leave nothing to learn from
+LEAST_SCENES = 4  # with this many or more, whole scenes are kept back
+LEAST_PAIRS = 4  # in a scene that is cut; with fewer, nothing would be left to learn from
 
 
 class Split(NamedTuple):
-    """What a data set is cut into.
+    """The two sides of a data set that was split.
 
     Args:
         rest: pairs to label and to learn from.
-        held: pairs to judge with; no frame of theirs is in ``rest``.
+        held: pairs to judge with; none of their frames is in ``rest``.
         ends: for each scene that was cut the number of its first held frame.
     """
     rest: List[Mapping[str, Any]]
@@ -29,7 +29,7 @@ def split_pairs(pairs: Sequence[Mapping[str, Any]], share: float, step: int = 1)
 
     Of :data:`LEAST_SCENES` scenes or more whole scenes are kept back, at least one, spread evenly over the list. Of
     fewer, the end of each scene of :data:`LEAST_PAIRS` pairs or more, at least one pair; the pairs that reach across
-    the cut belong to neither side. Shorter scenes are all learned from.
+    the cut belong to neither side. Shorter scenes stay whole and are learned from.
 
     Args:
         pairs: with ``scene``, ``index``, the number of the earlier frame, and ``step`` if they differ in it.

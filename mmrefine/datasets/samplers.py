@@ -17,7 +17,7 @@ __all__ = ['DrawSampler']
 class DrawSampler(Sampler):
     """Numbered draws: ``(index, draw)``, where the draw alone decides the index and, in the dataset, the augmentation.
 
-    Draws are counted over all ranks and for ever; each pass over the data has its own permutation of it. Rank r of n
+    Draws are counted over all ranks and never restart; each pass over the data has its own permutation. Rank r of n
     takes the draws start + r, start + r + n, ...: the same draws whatever n and the number of workers. Every new
     iterator begins at ``start``.
 
@@ -26,7 +26,7 @@ class DrawSampler(Sampler):
         seed: of the permutations; None takes one that all ranks share.
         shuffle: False walks through the data in order.
         start: the first draw, see :meth:`set_start`.
-        num_draws: draws with a number from here on are not made; None never ends. ``start`` counts towards it.
+        num_draws: the sampler ends before the draw of this number; None: it never ends. ``start`` counts towards it.
 
     Raises:
         ConfigError: an empty dataset, or a negative start or num_draws.
@@ -61,7 +61,7 @@ class DrawSampler(Sampler):
         while self.num_draws is None or draw < self.num_draws:
             if self.shuffle and draw // self.size != epoch:
                 epoch = draw // self.size
-                # the 1 keeps this stream apart from the (seed, draw) of the augmentations
+                # the 1 separates this random stream from the (seed, draw) of the augmentations
                 order = np.random.default_rng((self.seed, epoch, 1)).permutation(self.size)
             yield int(order[draw % self.size]), draw
             draw += self.world_size

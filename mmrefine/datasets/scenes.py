@@ -21,14 +21,14 @@ __all__ = ['LazySources', 'Opener', 'SceneNames', 'VideoScenes']
 SceneNames = Union[str, Sequence[str]]
 Opener = Union[Path, Callable[[], FrameSource]]
 
-# scenes that keep a few decoded frames each
+# how many scenes keep decoded frames and open files at a time
 _WARM_SCENES = 16
 
 
 class LazySources(Mapping[str, FrameSource]):
     """Scene name -> its frames, opened when first asked for.
 
-    Of thousands of scenes only the last few keep decoded frames and open files.
+    However many scenes there are, only the most recently used ones keep decoded frames and open files.
 
     Args:
         openers: scene name -> path of a folder or video file, or a picklable function without arguments.
@@ -47,7 +47,7 @@ class LazySources(Mapping[str, FrameSource]):
         self._warm.move_to_end(scene)
         if len(self._warm) > _WARM_SCENES:
             cooled, _ = self._warm.popitem(last=False)
-            # a copy of a source knows what opening found out, and holds no frames
+            # a copy of a source keeps its index and drops its frames and open files
             self._opened[cooled] = copy.copy(self._opened[cooled])
         return self._opened[scene]
 
@@ -59,8 +59,8 @@ class LazySources(Mapping[str, FrameSource]):
 
 
 class VideoScenes(Dataset):
-    """What data sets of frame pairs and of clips share: videos as scenes, frames by scene and number, a share kept
-    back, labels.
+    """Base of the data sets of frame pairs and of clips: videos as scenes, frames by scene and number, a held-out
+    share, labels.
 
     Subclasses list their records, hand them to :meth:`_keep_back`, and add ``units`` and ``__getitem__``
     (``LabelSource``).
@@ -147,14 +147,14 @@ class VideoScenes(Dataset):
 
     def _keep_back(self, records: Sequence[Mapping[str, Any]], share: float, held: bool,
                    reach: int) -> List[Mapping[str, Any]]:
-        """The records that are used, see :func:`~mmrefine.datasets.split_pairs`; scenes without any are no longer in
-        use.
+        """The records to use after the split of :func:`~mmrefine.datasets.split_pairs`; scenes that have none are
+        dropped from :attr:`scene_names`.
 
         Args:
             records: with ``scene``, ``index``, the number of the first frame, and ``step``, frames from the first to
                 the last.
             share: of the video that is kept back, in [0, 1).
-            held: whether these are the records that are kept back; else those that are left.
+            held: True: use the records that are kept back; False: the others.
             reach: the greatest ``step``.
 
         Raises:

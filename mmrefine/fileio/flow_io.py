@@ -20,11 +20,11 @@ from mmrefine.fileio.images import find_damage, read_input
 from mmrefine.fileio.png import pack_png, unpack_png
 
 FLOW_SUFFIXES = ('.flo', '.png', '.pfm', '.flo5')
-KITTI_MAX_MOTION = 511.  # px; what 16 bits hold, 2^15 / 64 = 512, less a margin that every reader agrees on
+KITTI_MAX_MOTION = 511.  # px; 16 bits hold up to 2^15 / 64 = 512; the margin avoids values on which readers differ
 UNKNOWN = 1e9  # px; a component beyond it means "unknown" (Middlebury); writers use ten times as much
 
-# how hard a flow is packed: the last level of zlib that costs little to write (`benchmarks/store_size.py` prints size
-# and speed)
+# compression level of zlib: the highest that is still fast to write (`benchmarks/store_size.py` prints size and
+# speed)
 PACKING = 5
 
 _PFM_HEADER = re.compile(rb'(PF|Pf)\s+(\d+)\s+(\d+)\s+(\S+)[ \t\r]*\n')
@@ -60,8 +60,8 @@ def write_flow(path: PathLike, flow: np.ndarray, valid: Optional[np.ndarray] = N
 
     Args:
         flow: ``(H, W, 2)`` px.
-        valid: ``(H, W)`` bool; ``None``: wherever the flow is finite. The rest becomes unknown in the way of the
-            format.
+        valid: ``(H, W)`` bool; ``None``: wherever the flow is finite. The rest is marked as unknown, as the
+            format does.
 
     Raises:
         InputError: an unknown suffix, or ``.flo5`` without h5py.
@@ -113,9 +113,9 @@ def encode_kitti(flow: np.ndarray,
     Args:
         flow: ``(H, W, 2)`` px.
         valid: ``(H, W)`` bool; ``None``: wherever the layout can hold the flow.
-        packing: level of zlib, from 0 to 9; no part of the format.
+        packing: compression level of zlib, from 0 to 9; any reader takes all of them.
         bridge: let the first two channels of an invalid pixel repeat the pixel above it instead of being 0: a flow with
-            holes takes a twentieth less room, and whoever looks at the third channel sees no difference.
+            holes takes 5 % less space, and readers that respect the third channel see no difference.
     """
     steps = _kitti_steps(flow, valid)
     return pack_png(_bridged(steps) if bridge else steps, packing)
@@ -134,16 +134,16 @@ def decode_kitti(data: bytes) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def decode_png(data: bytes) -> np.ndarray:
-    """A picture as it is stored: ``(H, W)`` grey or ``(H, W, C)``, RGB first, uint8 or uint16 of either byte order.
+    """A picture with its stored values: ``(H, W)`` grey or ``(H, W, C)``, RGB first, uint8 or uint16, any byte order.
 
     Raises:
-        ValueError: damaged, or no picture.
+        ValueError: damaged, or not a picture.
     """
     damage = find_damage(data)
     if damage is not None:
         raise ValueError(damage)
     image = unpack_png(data)
-    if image is None:  # another program has made it
+    if image is None:  # written by another program
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
         if image is None:
             raise ValueError('unknown format or damaged data')
@@ -211,7 +211,7 @@ def _decode_pfm(data: bytes) -> np.ndarray:
     if header is None:
         raise ValueError('its header is not "PF, width height, scale"')
     if header.group(1) != b'PF':
-        raise ValueError('it has one channel, a flow needs the colour kind "PF"')
+        raise ValueError('it has one channel ("Pf"), and a flow needs the colour variant "PF"')
     try:
         scale = float(header.group(4))
     except ValueError:

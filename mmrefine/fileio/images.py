@@ -1,6 +1,6 @@
-"""Image files as ``(H, W, 3)`` uint8 RGB, and the proof that a file is whole.
+"""Image files as ``(H, W, 3)`` uint8 RGB, and the check that a file is whole.
 
-OpenCV reads a truncated JPEG (up to version 4 also a PNG) as a picture whose rest is grey or black, with no more than a
+OpenCV reads a truncated JPEG (up to version 4 also a PNG) as a picture that ends in grey or black, with at most a
 line on stderr. A half-copied frame would then become a label; so the bytes are checked before they are decoded.
 """
 from __future__ import annotations
@@ -37,7 +37,7 @@ def read_image(path: PathLike) -> np.ndarray:
 
 
 def decode_image(data: bytes, path: PathLike) -> np.ndarray:
-    """``read_image`` for bytes that are already here; ``path`` is for the message."""
+    """``read_image`` for bytes in memory; ``path`` is for error messages."""
     return cv2.cvtColor(_decoded(data, path, cv2.IMREAD_COLOR, 'picture'), cv2.COLOR_BGR2RGB)
 
 
@@ -55,7 +55,7 @@ def write_image(path: PathLike, rgb: np.ndarray) -> None:
     """Write ``(H, W, 3)`` or ``(H, W)`` uint8 as the format of the suffix, whole or not at all.
 
     Raises:
-        ValueError: another shape or type, or a suffix that is none of ``IMAGE_SUFFIXES``.
+        ValueError: another shape or type, or a suffix that is not one of ``IMAGE_SUFFIXES``.
         OSError: the disk is full or the folder cannot be written.
     """
     suffix = Path(path).suffix.lower()
@@ -71,7 +71,7 @@ def read_input(path: PathLike) -> bytes:
     """The bytes of a file that the user named.
 
     Raises:
-        InputError: the file is missing, empty, a folder, or not ours to read.
+        InputError: the file is missing, empty, a folder, or not readable by this user.
     """
     try:
         data = Path(path).read_bytes()
@@ -83,10 +83,10 @@ def read_input(path: PathLike) -> bytes:
 
 
 def find_damage(data: bytes) -> Optional[str]:
-    """Why the bytes cannot be a whole picture, in a few words; ``None`` if nothing speaks against it.
+    """Why the bytes cannot be a whole picture, in a few words; ``None`` if no damage is found.
 
     PNG: every chunk with its checksum up to IEND. JPEG: its segments up to the end-of-image mark (the marks of an
-        embedded preview do not count). BMP, PPM, WebP: the length that the header promises. Nothing else is looked at.
+        embedded preview do not count). BMP, PPM, WebP: the length that the header promises. Nothing else is checked.
     """
     if data.startswith(_PNG):
         return _png_damage(data)
@@ -118,7 +118,7 @@ def header_size(data: bytes) -> Optional[Tuple[int, int]]:
 
 
 def _decoded(data: bytes, path: PathLike, flags: int, kind: str) -> np.ndarray:
-    """The pixels as OpenCV gives them for these flags; refused if the data are damaged."""
+    """The pixels as OpenCV decodes them with these flags; damaged data raise InputError."""
     damage = find_damage(data)
     if damage is None:
         try:

@@ -1,4 +1,4 @@
-"""One process at a time in a folder."""
+"""A lock that lets one process at a time change a folder."""
 from __future__ import annotations
 
 import contextlib
@@ -10,10 +10,10 @@ from filelock import FileLock
 
 __all__ = ['LOCK', 'folder_lock']
 
-LOCK = '.lock'  # empty, and stays: whoever waits for it would else wait for a file that is gone
+LOCK = '.lock'  # empty, and never removed: waiting processes would otherwise wait for a deleted file
 WAIT = 0.01  # s between two attempts
 
-# what file systems say that have no locks
+# errors of file systems without locks
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL}
 
 
@@ -27,11 +27,11 @@ def folder_lock(folder: Path) -> Iterator[None]:
     Raises:
         OSError: the folder is missing or cannot be written.
     """
-    folder.stat()  # or a missing one would be made, or waited for
+    folder.stat()  # a missing folder would otherwise be made, or waited for
     lock = FileLock(folder / LOCK)
     try:
         lock.acquire(poll_interval=WAIT)
-    except NotImplementedError:  # so older versions of filelock say it
+    except NotImplementedError:  # older versions of filelock raise it for ENOSYS
         pass
     except OSError as error:
         if error.errno not in _NO_LOCKS:

@@ -75,7 +75,7 @@ def test_grey_levels_are_ids_and_black_and_white_is_one_object(tmp_path):
 
 def test_strange_masks_are_named(tmp_path):
     write_image(tmp_path / 'photo.png', np.random.default_rng(0).integers(0, 255, (4, 4, 3), dtype=np.uint8))
-    with pytest.raises(InputError, match='photo.png: has colours that are not in the palette of DAVIS'):
+    with pytest.raises(InputError, match='photo.png: has colours outside the palette of DAVIS'):
         read_ids(tmp_path / 'photo.png')
     cv2.imwrite(str(tmp_path / 'deep.png'), np.full((4, 4), 700, np.uint16))
     with pytest.raises(InputError, match=r'deep.png: cannot be read as a mask of objects \(not a picture of 8 bits'):

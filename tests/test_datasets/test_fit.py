@@ -32,5 +32,5 @@ def test_scenes_that_are_not_in_use_do_not_count(videos):
 
 
 def test_without_fit_a_frame_that_is_too_small_is_an_error_that_names_the_way_out(videos):
-    with pytest.raises(InputError, match='20x50 .* RandomCrop.size is 64x64; crop less, set fit=True'):
+    with pytest.raises(InputError, match='20x50 .* RandomCrop.size is 64x64; use a smaller crop, set fit=True'):
         FramePairs(videos, pipeline=[dict(type='RandomCrop', size=(64, 64))])[0]

@@ -52,7 +52,7 @@ def test_the_store_of_the_dataset_is_used_when_the_transform_names_none(tmp_path
     root = make_store(tmp_path / 'labels', labels)
     data = FramePairs(clips, scenes='ant', directions='both', pipeline=[dict(type='LoadLabel'), dict(type='PackPair')])
     with pytest.raises(ConfigError,
-                       match='ant/f1__f2: LoadLabel knows no label store; set LoadLabel.store or the labels'):
+                       match='ant/f1__f2: LoadLabel has no label store; set LoadLabel.store or the labels'):
         data[0]
     data.labels = root
     assert [float(data[index]['data_samples'].flow[0, 0, 0]) for index in (0, 1)] == [3, -3]

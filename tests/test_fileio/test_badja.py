@@ -48,7 +48,7 @@ def test_a_missing_file_and_one_that_is_no_json_are_named(tmp_path):
     with pytest.raises(InputError, match='dog.json: cannot be opened'):
         read_badja(tmp_path / 'dog.json')
     (tmp_path / 'dog.json').write_text('[{')
-    with pytest.raises(InputError, match='dog.json: is not JSON'):
+    with pytest.raises(InputError, match='dog.json: is not valid JSON'):
         read_badja(tmp_path / 'dog.json')
 
 

@@ -97,7 +97,7 @@ def replace_by_another(path: Path) -> None:
     ('fingerprint.json', os.unlink, 'fingerprint.json: is missing; without it no labelling run accepts the folder'),
     ('fingerprint.json', lambda path: path.write_text('{"teacher": 1}'),
      'fingerprint.json: (changed: .*|is broken: it does not map names to digests)'),
-    ('manifest.json', os.unlink, 'manifest.json: is missing: labelling has not come to its end .*, or the file was '
+    ('manifest.json', os.unlink, 'manifest.json: is missing: labelling has not finished .*, or the file was '
                                  'lost'),
     ('manifest.json', lambda path: os.truncate(path, 100), 'manifest.json: is broken: it is not valid JSON .*'),
     ('manifest.json', lambda path: path.write_bytes(b'{\xff}'), 'manifest.json: is broken: it is not valid JSON '
@@ -109,7 +109,8 @@ def replace_by_another(path: Path) -> None:
      'manifest.json: is broken: its "pairs" is missing'),
     ('manifest.json', lambda path: path.write_text('{"format": "x", "fingerprint": {}, "pairs": [1]}'),
      'manifest.json: is broken: its "pairs" is not an object'),
-    ('quality.json', os.unlink, 'quality.json: is missing: the labels are whole, and have to be read to be judged'),
+    ('quality.json', os.unlink, 'quality.json: is missing: the labels are complete, but have to be '
+     'read again to be judged'),
     ('quality.json', lambda path: os.truncate(path, 30),
      r'quality.json: changed: not the bytes that were written \(digest \w{16}, wanted \w{16}\)'),
     ('cat/notes.txt', lambda path: path.write_text('x'), 'cat/notes.txt: does not belong to the store; move it away'),
@@ -119,7 +120,8 @@ def replace_by_another(path: Path) -> None:
      r'new\\nline\\udcff.txt: does not belong to the store; move it away'),
     ('loop', lambda path: path.symlink_to(path.parent), 'loop: does not belong to the store; move it away'),
     ('dog/.mmrefine-0123456789abcdef.tmp', lambda path: path.write_text('x'),
-     'dog/.mmrefine-0123456789abcdef.tmp: does not belong to the store: a killed writer left it; the same labelling '
+     'dog/.mmrefine-0123456789abcdef.tmp: does not belong to the store: left over from a killed run; the same '
+     'labelling '
      'run removes it'),
     (f'{HARD}.json', lambda path: path.write_text('{}'),
      'dog/run/1__2.json: does not belong to the store: the manifest has taken it over; the same labelling run removes '
@@ -168,7 +170,7 @@ def test_a_manifest_that_names_a_file_outside_is_not_followed(store: Path) -> No
 
 def test_an_unfinished_store_is_told_apart_and_its_whole_labels_are_checked(tmp_path: Path) -> None:
     unfinished(tmp_path)
-    only = ['manifest.json: is missing: labelling has not come to its end (the same run goes on where it stopped), or '
+    only = ['manifest.json: is missing: labelling has not finished (the same run continues where it stopped), or '
             'the file was lost']
     assert faults(tmp_path) == only and verify_store(tmp_path).labels == 2
     (tmp_path / 'cat/.mmrefine-0123456789abcdef.tmp').write_text('somebody may be writing it')

@@ -221,7 +221,8 @@ def test_what_is_no_store_is_said(tmp_path: Path) -> None:
 def test_a_complete_store_is_not_made_unfinished(tmp_path: Path) -> None:
     made(tmp_path / 'out', KEYS[:3])
     rest = made(tmp_path / 'rest', KEYS[3:], complete=False)
-    assert refused(tmp_path, [rest]) == (f'{tmp_path}/out: it is complete, and would not be with the unfinished labels '
+    assert refused(tmp_path, [rest]) == (f'{tmp_path}/out: is complete, and would no longer be with the unfinished '
+                                         'labels '
                                          f'of {rest}; merge into a new folder')
 
 
@@ -231,7 +232,7 @@ def test_what_else_the_manifests_say_is_kept_where_all_agree_and_never_lost(tmp_
         store.finish(KEYS[at:at + 1], more)
     merge_stores(tmp_path / 'two', [tmp_path / '0', tmp_path / '1'])
     assert LabelStore.open(tmp_path / 'two').manifest['extra'] == {'by': 'x'}
-    assert 'its manifest says another "by" than those' in refused(tmp_path, [tmp_path / '0', tmp_path / '2'])
+    assert 'the "by" of its manifest differs from that' in refused(tmp_path, [tmp_path / '0', tmp_path / '2'])
 
 
 def test_a_store_of_an_older_format_is_not_merged(tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def test_a_container_that_lies_about_its_frames_is_counted(tmp_path: Path, promi
         source = open_frames(path)
     assert len(source) == 20 and np.array_equal(source[19], decode(path)[19])
     assert [str(warning.message).split(': ')[1] for warning in caught] == warned * [
-        f'promises {promised} frames, 20 can be decoded; these are used']
+        f'should have {promised} frames, 20 can be decoded; these are used']
 
 
 def test_a_phone_video_is_turned_upright(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Whole videos with what was drawn and clicked in them: DAVIS, and the joints of BADJA."""
+"""Whole videos with their annotations: the masks of DAVIS and the joints of BADJA."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -32,13 +32,13 @@ class DavisClips(Dataset):
         videos: 'all', or a list of names.
         image_set: file of names below ``ImageSets``, such as '2017/val'; instead of ``videos``.
         badja: folder of joints ``<video>.json`` (BADJA); videos without a file have none.
-        resolution: the folder '480p', or another.
+        resolution: name of the folders of frames and masks, such as '480p'.
 
     Attributes:
         videos: the names in use, in order.
 
     Raises:
-        ConfigError: videos that are not there, or both ``videos`` and ``image_set``.
+        ConfigError: unknown videos, or both ``videos`` and ``image_set``.
         InputError: no such folder; when an item is read, frames and annotations that do not belong together.
     """
 

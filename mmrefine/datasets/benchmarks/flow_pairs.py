@@ -27,15 +27,15 @@ _KITTI_PAIR = ('10', '11')
 class SintelPairs(FramePairs):
     """The frame pairs of MPI Sintel.
 
-    Frames are ``<data_root>/training/<pass>/<scene>/frame_0001.png``, their truth
-    ``training/flow/<scene>/frame_0001.flo``. Regions, where they are there: ``occluded``
+    Frames are ``<data_root>/training/<pass>/<scene>/frame_0001.png``, their ground truth
+    ``training/flow/<scene>/frame_0001.flo``. Regions, if their files exist: ``occluded``
     (``training/occlusions/<scene>/frame_0001.png``) and ``invalid`` (``training/invalid/…``).
 
     Args:
         data_root: the folder that holds ``training`` and ``test``.
         pass_name: 'final', 'clean' or 'albedo'.
         split: 'training', or 'test', which has no truth.
-        kwargs: as in :class:`FramePairs`, which see.
+        kwargs: see :class:`FramePairs`.
 
     Raises:
         ConfigError: another pass or split.
@@ -63,16 +63,16 @@ class SintelPairs(FramePairs):
 class KittiPairs(FramePairs):
     """The frame pairs of KITTI 2015.
 
-    Frames are ``<data_root>/training/image_2/000000_10.png`` and ``_11.png``, their truth
+    Frames are ``<data_root>/training/image_2/000000_10.png`` and ``_11.png``, their ground truth
     ``training/flow_occ/000000_10.png``. The scene is '000000'; frames of different scenes may differ in size. Regions,
-    where they are there: ``noc``, where ``training/flow_noc/000000_10.png`` has truth, and ``foreground``, the objects
+    if their files exist: ``noc``, where ``training/flow_noc/000000_10.png`` has truth, and ``foreground``, the objects
     of ``training/obj_map/000000_10.png``.
 
     Args:
         data_root: the folder that holds ``training`` and ``testing``.
         split: 'training', or 'testing', which has no truth.
         multiview: take all frames 00 to 20 of a scene (the multi-view extension), not only 10 and 11.
-        kwargs: as in :class:`FramePairs`, which see.
+        kwargs: see :class:`FramePairs`.
 
     Raises:
         ConfigError: another split.
@@ -121,15 +121,15 @@ class KittiPairs(FramePairs):
 class SpringPairs(FramePairs):
     """The frame pairs of Spring.
 
-    Frames are ``<data_root>/train/0001/frame_left/frame_left_0001.png``, their truth
-    ``0001/flow_FW_left/flow_FW_left_0001.flo5``. The truth of a reversed pair is in ``flow_BW_left``. Regions, where
-    they are there, in ``0001/maps``: ``detail``, ``unmatched``, ``nonrigid``, ``sky``. Reading the truth needs h5py.
+    Frames are ``<data_root>/train/0001/frame_left/frame_left_0001.png``, their ground truth
+    ``0001/flow_FW_left/flow_FW_left_0001.flo5``. The truth of a reversed pair is in ``flow_BW_left``. Regions, if
+    their files exist, in ``0001/maps``: ``detail``, ``unmatched``, ``nonrigid``, ``sky``. Reading the truth needs h5py.
 
     Args:
         data_root: the folder that holds ``train`` and ``test``.
         camera: 'left' or 'right'.
         split: 'train', or 'test', which has no truth.
-        kwargs: as in :class:`FramePairs`, which see; without ``truth_root``.
+        kwargs: see :class:`FramePairs`; without ``truth_root``.
 
     Raises:
         ConfigError: another camera or split.

@@ -1,4 +1,4 @@
-"""What happens to a frame pair between disk and model: numpy ``(H, W, C)`` in, tensors out at :class:`PackPair`.
+"""Transforms of a frame pair between disk and model: numpy ``(H, W, C)`` in, tensors out at :class:`PackPair`.
 
 Every transform takes and returns a dict with ``frame1``, ``frame2`` ``(H, W, 3)`` uint8 RGB and, once loaded, ``flow``
 ``(H, W, 2)`` float32 px (x, y) and ``weight`` ``(H, W, 1)`` float32 in [0, 1]. All randomness comes from its ``rng``.

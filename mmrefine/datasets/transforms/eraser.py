@@ -1,4 +1,4 @@
-"""Something stands in front of frame 2."""
+"""Random occlusion of frame 2."""
 from __future__ import annotations
 
 from typing import Any, Dict, Sequence
@@ -15,14 +15,14 @@ __all__ = ['Eraser']
 
 @TRANSFORMS.register_module()
 class Eraser(BaseTransform):
-    """Cover rectangles of frame 2 with its mean colour, as RAFT's augmentation does; what moved there still moved.
+    """Cover rectangles of frame 2 with its mean colour, as RAFT's augmentation does.
 
-    Required keys: frame2, rng. Changed keys: frame2; flow and weight stay, so the student learns to guess hidden
-    motion.
+    Required keys: frame2, rng. Changed keys: frame2; flow and weight stay, so that the student learns to infer
+    the motion of what is hidden.
 
     Args:
-        prob: how often, in [0, 1].
-        max_boxes: 1 to this many rectangles.
+        prob: probability, in [0, 1].
+        max_boxes: most rectangles; their number is drawn from 1 to this.
         sides: (shortest, longest) side in px; parts beyond the frame are cut off.
     """
 

@@ -1,4 +1,4 @@
-"""Other light on the same motion."""
+"""Random changes of brightness and colour."""
 from __future__ import annotations
 
 from typing import Any, Dict, List
@@ -18,7 +18,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 @TRANSFORMS.register_module()
 class ColorJitter(BaseTransform):
-    """Change brightness, contrast, saturation and hue, in random order; usually both frames alike.
+    """Change brightness, contrast, saturation and hue, in random order; usually the same for both frames.
 
     Factors are ``U(1 - a, 1 + a)``: brightness blends with black, contrast with the mean grey level, saturation with
     the grey picture; the hue turns by ``U(-hue, hue)``. A strength of 0 leaves the bytes as they are. Flow and weight
@@ -31,7 +31,7 @@ class ColorJitter(BaseTransform):
         contrast: strength in [0, 1].
         saturation: strength in [0, 1].
         hue: strength in turns, in [0, 0.5]; RAFT's is 0.5 / pi.
-        asymmetric: how often each frame gets its own draw, in [0, 1].
+        asymmetric: probability that each frame gets its own draw, in [0, 1].
     """
 
     def __init__(self,
@@ -47,7 +47,7 @@ class ColorJitter(BaseTransform):
         self.asymmetric = as_share('ColorJitter.asymmetric', asymmetric)
 
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
-        """Draw one look, or two, and apply."""
+        """Draw the changes, once or for each frame, and apply them."""
         rng: np.random.Generator = results['rng']
         frames = [results['frame1'], results['frame2']]
         if rng.random() < self.asymmetric:
@@ -57,7 +57,7 @@ class ColorJitter(BaseTransform):
         return {**results, 'frame1': frames[0], 'frame2': frames[1]}
 
     def _jittered(self, frames: List[np.ndarray], rng: np.random.Generator) -> List[np.ndarray]:
-        """The uint8 frames under one look; the grey level that contrast turns about is their common mean."""
+        """The uint8 frames after the same changes; contrast scales about their common mean grey level."""
         strengths = np.array([self.brightness, self.contrast, self.saturation, self.hue])
         draws = rng.uniform(-strengths, strengths)
         steps = [step for step in rng.permutation(4) if strengths[step] > 0]

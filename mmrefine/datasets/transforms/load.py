@@ -1,4 +1,4 @@
-"""Bring a pair's motion in: a pseudo-label, or ground truth."""
+"""Load the motion of a pair: a pseudo-label, or ground truth."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -44,7 +44,7 @@ class LoadLabel(BaseTransform):
         key = results['key']
         root = self.store if self.store is not None else results.get('labels')
         if root is None:
-            raise ConfigError(f'{key}: LoadLabel knows no label store; set LoadLabel.store or the labels of the '
+            raise ConfigError(f'{key}: LoadLabel has no label store; set LoadLabel.store or the labels of the '
                               'dataset')
         store = self._open(Path(root))
         if not store.has(key):
@@ -71,19 +71,19 @@ class LoadLabel(BaseTransform):
 
 @TRANSFORMS.register_module()
 class LoadTruth(BaseTransform):
-    """Read the pair's ground truth; where it says nothing, weight and flow are 0.
+    """Read the pair's ground truth; where it is unknown, weight and flow are 0.
 
     Spring's truth has four sub-pixels for each pixel of its frames; the flow is that of the upper left one, as in its
     authors' loader.
 
     Required keys: frame1, key, truth. Optional keys: region_files. Added keys: flow ``(H, W, 2)`` float32 px, weight
-    ``(H, W, 1)`` float32, 0 or 1. With ``benchmark`` also: regions, a dict of ``(H, W)`` bool, what the data set has of
-    occluded, invalid, noc, foreground, …; and, where the truth has sub-pixels, subpixel_flow ``(4, H, W, 2)`` float32
-    px, nan where unknown. No augmentation moves these two.
+    ``(H, W, 1)`` float32, 0 or 1. With ``benchmark`` also: regions, a dict of ``(H, W)`` bool, those of
+    occluded, invalid, noc, foreground, … that the data set has; and, where the truth has sub-pixels, subpixel_flow
+    ``(4, H, W, 2)`` float32 px, nan where unknown. Augmentations leave these two unchanged.
 
     Args:
-        required: whether a pair without truth is an error. If not, it passes without flow and weight.
-        benchmark: read also what only the scores of the benchmarks need (docs/metrics.md).
+        required: whether a pair without truth is an error. If not, the pair passes through without flow and weight.
+        benchmark: also read what only the scores of the benchmarks need (docs/metrics.md).
 
     Raises:
         InputError: no truth where it is required, or truth or a region of another size than the frames.

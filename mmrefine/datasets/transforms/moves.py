@@ -1,4 +1,4 @@
-"""The one function that moves a frame pair together with its motion: resized, cut out, mirrored."""
+"""Geometric transforms of a frame pair together with its flow: resize, crop, mirror."""
 from __future__ import annotations
 
 from typing import Any, Dict, Optional, Tuple
@@ -19,19 +19,20 @@ def move_pair(results: Dict[str, Any],
               window: Optional[Tuple[int, int, int, int]] = None,
               mirror_x: bool = False,
               mirror_y: bool = False) -> Dict[str, Any]:
-    """A frame pair after a resize, then a cut, then a mirroring; its flow says the same of the moved frames.
+    """A frame pair resized, then cropped, then mirrored, with the flow that is right for the new frames.
 
-    With corner centres kept, pixel x goes to ``x (w - 1) / (W - 1)``, ``x - left`` or ``W - 1 - x``, and the x of the
-    flow is multiplied by ``(w - 1) / (W - 1)``, 1 or -1; y likewise. Flow is resampled as ``sum(w f) / sum(w)`` over
-    the same bilinear neighbours that give the weight, so motion of weight 0 cannot leak into what is learned.
+    A resize maps centres of corner pixels to centres of corner pixels: pixel x goes to ``x (w - 1) / (W - 1)``,
+    ``x - left`` or ``W - 1 - x``, and the x of the flow is multiplied by ``(w - 1) / (W - 1)``, 1 or -1; y likewise.
+    Flow is resampled as ``sum(w f) / sum(w)`` over the same bilinear neighbours that give the weight, so motion of
+    weight 0 cannot leak into what is learned.
 
     Args:
         results: ``frame1``, ``frame2`` ``(H, W, 3)``; maybe ``flow`` ``(H, W, 2)`` px, ``weight`` ``(H, W, 1)``. Not
             changed.
         size: ``(height, width)`` to resize to.
-        window: ``(top, left, height, width)`` to keep, inside the resized frame.
-        mirror_x: left becomes right.
-        mirror_y: top becomes bottom.
+        window: ``(top, left, height, width)`` to crop, px of the resized frame.
+        mirror_x: whether to swap left and right.
+        mirror_y: whether to swap top and bottom.
 
     Returns:
         a copy of ``results`` with the four arrays moved and ``size`` set to the new ``(height, width)``; where nothing

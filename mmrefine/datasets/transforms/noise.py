@@ -1,4 +1,4 @@
-"""The grain of a sensor."""
+"""Sensor noise."""
 from __future__ import annotations
 
 from typing import Any, Dict
@@ -15,8 +15,8 @@ __all__ = ['SensorNoise']
 
 @TRANSFORMS.register_module()
 class SensorNoise(BaseTransform):
-    """Adds noise to both frames, independently: a network that has seen clean frames only takes the grain of real ones
-    for texture.
+    """Adds noise to both frames, independently: a network that has seen only clean frames takes the grain of real
+    ones for texture.
 
     The standard deviation is drawn once per pair, from U(0, ``std``). Flow and weight stay.
 
@@ -36,7 +36,7 @@ class SensorNoise(BaseTransform):
         self.std, self.prob = std, as_share('SensorNoise.prob', prob)
 
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
-        """Draw whether and how much."""
+        """Draw whether to add noise and how much, and add it."""
         rng: np.random.Generator = results['rng']
         if rng.random() >= self.prob:
             return results

@@ -1,4 +1,4 @@
-"""The border between numpy (H, W, C) and torch (C, H, W)."""
+"""From numpy ``(H, W, C)`` to torch ``(C, H, W)``."""
 from __future__ import annotations
 
 from typing import Any, Dict
@@ -17,7 +17,7 @@ __all__ = ['PackPair']
 class PackPair(BaseTransform):
     """Turn a frame pair into what the model's data preprocessor takes.
 
-    Required keys: frame1, frame2, key, scene. Optional keys: flow, weight (1 everywhere if flow comes without); what
+    Required keys: frame1, frame2, key, scene. Optional keys: flow, weight (1 everywhere if there is only flow); what
     ``LoadTruth(benchmark=True)`` adds to them. Returns only: inputs, uint8 ``(2, 3, H, W)`` RGB; data_samples, a
     FlowSample with ``flow``, ``weight`` and key, scene, size.
     """

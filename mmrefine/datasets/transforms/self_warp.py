@@ -1,4 +1,4 @@
-"""A pair whose motion is known, made of one frame of the user's own."""
+"""Pairs of known motion, made from single frames of the user's own video."""
 from __future__ import annotations
 
 from typing import Any, Dict, Sequence
@@ -21,9 +21,9 @@ class SelfWarp(BaseTransform):
     """Now and then, replaces a pair by a frame and a warped copy of it, whose motion is exact by construction.
 
     ``frame1(p) = frame(p + f(p))``, ``frame2 = frame``: no inversion, so ``f`` is the exact motion wherever it lands
-    inside. ``f`` is a similarity and a smooth field over the whole frame, and others inside of a few ellipses, so it
-    has edges. A pseudo-label can only repeat what the teacher knows; these pairs show the student the look of the video
-    with a truth that nobody had to measure. They lack what real pairs have (occlusion, light, independent noise), so
+    inside. ``f`` is a similarity and a smooth field over the whole frame, and others inside a few ellipses, so it
+    has edges. A pseudo-label can only repeat what the teacher knows; these pairs show the student the user's own
+    images with exact ground truth. They lack what real pairs have (occlusion, light, independent noise), so
     they accompany labels and do not replace them.
 
     Required keys: frame1, frame2, flow, weight, rng. Changed keys: the first four, or nothing.
@@ -58,7 +58,7 @@ class SelfWarp(BaseTransform):
         self.ellipses, self.noise = (int(ellipses[0]), int(ellipses[1])), noise
 
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
-        """Draw whether, and which motion."""
+        """Draw whether to replace the pair, and by which motion."""
         rng: np.random.Generator = results['rng']
         if rng.random() >= self.prob:
             return results

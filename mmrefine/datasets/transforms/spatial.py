@@ -1,4 +1,4 @@
-"""Random views of a frame pair: scale and stretch, crop, flip."""
+"""Random geometric augmentation of a frame pair: scale and stretch, crop, flip."""
 from __future__ import annotations
 
 from typing import Any, Dict, Optional, Sequence, Tuple, Union
@@ -21,15 +21,16 @@ _CANDIDATES = 8
 class RandomScaleStretch(BaseTransform):
     """Resize both frames by ``2^U(scale)``, at times stretched, as RAFT's augmentation does.
 
-    The result is never smaller than ``crop_size``, also where the draw says "leave as is", so that a crop always fits.
+    The result is never smaller than ``crop_size``, even when the pair is otherwise left as it is, so that a crop always
+    fits.
 
     Required keys: frame1, frame2, rng. Changed keys: frame1, frame2, flow, weight, size.
 
     Args:
         scale: (lowest, highest) power of two; (-0.2, 0.6) is RAFT's for Sintel, (-0.2, 0.4) for KITTI.
         stretch: each axis on its own is scaled by a further ``2^U(-stretch, stretch)``.
-        stretch_prob: how often that happens, in [0, 1].
-        prob: how often anything happens, in [0, 1].
+        stretch_prob: probability of the stretch, in [0, 1].
+        prob: probability that the pair is resized by the draw, in [0, 1].
         crop_size: ``(height, width)`` px that a later crop needs; None if none follows.
     """
 
@@ -70,14 +71,14 @@ class RandomCrop(BaseTransform):
 
     Args:
         size: ``(height, width)`` px.
-        density: draw this many windows, True for 8, and take one by the label weight in it; for sparse labels. False or
+        density: draw this many windows (True: 8) and choose one by the label weight in it; for sparse labels. False or
             1 is a plain random window. If none of the windows has weight, the first is taken.
         pick: ``'proportional'``: each window has a chance proportional to its weight; ``'best'``: the heaviest, the
             first of equals.
-        floor: share of the crops in [0, 1] that take any of the windows, whatever its weight; above 0, every window of
-            the frame comes up at least ``floor`` times as often as in a plain random crop.
-        fit: cut out less where the smallest frame of the data set is smaller, so that every crop fits and all are of
-            one size.
+        floor: share of the crops, in [0, 1], that choose any of the windows regardless of weight; above 0, every window
+            of the frame comes up at least ``floor`` times as often as in a plain random crop.
+        fit: limit the crop to the smallest frame of the data set, so that every crop fits and all have the same
+            size.
 
     Raises:
         ConfigError: an invalid value.
@@ -102,15 +103,15 @@ class RandomCrop(BaseTransform):
         self.floor = as_share('RandomCrop.floor', floor)
 
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
-        """Draw a window and cut it out."""
+        """Draw a window and crop to it."""
         rng: np.random.Generator = results['rng']
         height, width = results['frame1'].shape[:2]
         tall, wide = self._window(results)
         if height < tall or width < wide:
             raise InputError(
                 f'{results.get("key", "frame pair")}: the frames are {height}x{width} (height x width) and '
-                f'RandomCrop.size is {self.size[0]}x{self.size[1]}; crop less, set fit=True, or scale up before with '
-                f'RandomScaleStretch(crop_size={self.size})')
+                f'RandomCrop.size is {self.size[0]}x{self.size[1]}; use a smaller crop, set fit=True, or scale up '
+                f'first with RandomScaleStretch(crop_size={self.size})')
         count = self.windows if 'weight' in results else 1
         tops = rng.integers(0, height - tall, size=count, endpoint=True)
         lefts = rng.integers(0, width - wide, size=count, endpoint=True)
@@ -125,7 +126,7 @@ class RandomCrop(BaseTransform):
         return move_pair(results, window=(int(tops[chosen]), int(lefts[chosen]), tall, wide))
 
     def _chances(self, totals: np.ndarray) -> np.ndarray:
-        """Of windows that hold ``totals``, not all 0; they add up to 1."""
+        """Probabilities of windows with the summed weights ``totals``, which are not all 0."""
         if self.pick == 'best':
             chances = (np.arange(len(totals)) == totals.argmax()).astype(np.float64)
         else:
@@ -133,7 +134,7 @@ class RandomCrop(BaseTransform):
         return self.floor / len(totals) + (1 - self.floor) * chances
 
     def _window(self, results: Dict[str, Any]) -> Tuple[int, int]:
-        """Height and width to cut out, px."""
+        """Height and width of the crop, px."""
         if not self.fit:
             return self.size
         smallest = results['smallest_size']()

@@ -45,7 +45,7 @@ class AtomicCheckpointHook(CheckpointHook):
         barrier()
 
     def before_train(self, runner: Runner) -> None:
-        """Remove what a killed writer left."""
+        """Remove temporary files of a killed run."""
         super().before_train(runner)
         self._saved_step: Optional[int] = None
         if is_main_process():

@@ -52,7 +52,7 @@ class RegressionGuardHook(Hook):
             the data that are labelled and trained on. With ``held_out=0`` there is no guard.
         steps: from the teacher's weights (0) to the student's (1), each in (0, 1].
         interval: optimiser steps from one comparison on the way to the next; None: only at the end.
-        patience: stop training after so many comparisons without a better score; None: never.
+        patience: stop training after this many comparisons without a better score; None: never.
         pairs: see :class:`~mmrefine.engine.guard.flow_witnesses.FlowWitnesses`.
         warps: see there.
         pace: see there.

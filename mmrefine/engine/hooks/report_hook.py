@@ -52,8 +52,8 @@ class ReportHook(Hook):
         before: file name in the work dir of the original network (:class:`~mmrefine.engine.WeightsHook` writes it).
         batch_size: pairs per forward pass.
         pictures: before/after pictures per group, from pairs spread evenly over it.
-        extremes: of each group so many pairs are shown that got better by most, and as many that got worse.
-        without_truth: of a group without ground truth at most so many pairs are judged, spread evenly, so that the
+        extremes: how many of the most improved pairs of each group are shown, and of the most degraded ones.
+        without_truth: of a group without ground truth at most this many pairs are judged, spread evenly, so that the
             report of a long video takes no longer than that of a short one; None: all.
 
     Raises:
@@ -100,7 +100,7 @@ class ReportHook(Hook):
         checkpoint['message_hub']['runtime_info'][RUN_INFO] = {**self._before, **self._seconds()}
 
     def after_label(self, runner: Runner, run: LabelRun, store: LabelStore, round_: int) -> None:
-        """Count the time of stage 1, which is no training."""
+        """Count the time of stage 1, which is not training time."""
         self._labelled += run.seconds
 
     def _seconds(self) -> Dict[str, float]:

@@ -38,7 +38,7 @@ def judge_pairs(model: FlowEstimator,
         batch_size: pairs per forward pass, all of one scene; frames of different sizes never share one.
         benchmark: also give the other scores of the flow benchmarks, by part of the frame where the pipeline loads what
             the data set draws (``LoadTruth(benchmark=True)``, docs/metrics.md).
-        at_most: of a data set without any truth judge only so many pairs, spread evenly; None: all.
+        at_most: of a data set without any truth judge at most this many pairs, spread evenly; None: all.
         what: is judged, for the log.
         log: called with a line now and then; None: silent.
 

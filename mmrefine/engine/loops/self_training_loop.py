@@ -1,4 +1,4 @@
-"""Label, train, and again: the loop of Refine (one round) and of CLIP-FLow (several)."""
+"""The loop of labelling and training: one round in Refine, several in CLIP-FLow."""
 from __future__ import annotations
 
 import itertools
@@ -32,9 +32,9 @@ class SelfTrainingLoop(BaseLoop):
     Args:
         runner: the runner.
         dataloader: config of the training data, or a loader.
-        max_iters: optimiser steps in all rounds together, a whole number; 1e3 is one, too.
-        rounds: how many times to label, a whole number in [1, max_iters]; rounds have equal length, the last takes the
-            remainder.
+        max_iters: optimiser steps in all rounds together, a whole number; it may be written as 1e3.
+        rounds: how many times to label and train, a whole number in [1, max_iters]; rounds have equal length, except
+            that the last one takes the remainder.
 
     Raises:
         ConfigError: ``max_iters`` below 1 or ``rounds`` outside [1, max_iters].
@@ -67,7 +67,7 @@ class SelfTrainingLoop(BaseLoop):
 
     @property
     def epoch(self) -> int:
-        """The round that runs, from 0; MMEngine's name."""
+        """The current round, from 0; MMEngine's name."""
         return self._epoch
 
     @property
@@ -103,16 +103,16 @@ class SelfTrainingLoop(BaseLoop):
                 self.run_iter(_next(batches))
                 number = held.pending()
                 if number:
-                    # no process leaves before the checkpoint is there
+                    # no process stops before the checkpoint is written
                     together(lambda: self.runner.call_hook('on_interrupt'))
                     held.release(number)
 
     def _batches(self) -> Iterator[Any]:
-        """Batches for ever, from the draw that is next."""
+        """An endless stream of batches, beginning with the next draw."""
         sampler = self.dataloader.sampler
         if hasattr(sampler, 'set_start'):
             sampler.set_start(self._iter * (self.dataloader.batch_size or 1) * get_world_size())
-        # persistent workers would go on with their copy of the data, which points at the labels of the round before
+        # persistent workers would continue with their copy of the data set, which has the labels of the previous round
         self.dataloader._iterator = None
         for epoch in itertools.count():
             if hasattr(sampler, 'set_epoch'):
@@ -135,7 +135,7 @@ class SelfTrainingLoop(BaseLoop):
 
 
 def _next(batches: Iterator[Any]) -> Any:
-    """The next batch; an error of ours is one sentence, without the worker's traceback that PyTorch puts around it."""
+    """The next batch; errors of this package lose the traceback of the worker that PyTorch puts around them."""
     try:
         return next(batches)
     except MMRefineError as error:

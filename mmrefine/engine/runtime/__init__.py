@@ -1,1 +1,1 @@
-"""The process and the machine under it: memory, progress, signals, other processes."""
+"""The process and its machine: memory, progress, signals, other processes."""

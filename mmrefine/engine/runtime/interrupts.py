@@ -1,4 +1,4 @@
-"""Ctrl-C, and SIGTERM where it stops like one, wait for the end of a step."""
+"""Defer Ctrl-C, and SIGTERM where it is handled in Python, to the end of a step."""
 from __future__ import annotations
 
 import os
@@ -11,23 +11,23 @@ import torch
 from mmengine.dist import all_reduce, get_world_size, is_main_process
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# Launchers and `timeout` pass on what the terminal has sent to all processes already; a person's second Ctrl-C takes
-# longer.
+# Launchers and `timeout` forward a signal that the terminal has already sent to all processes; a second Ctrl-C by a
+# person comes later than this.
 SAME_STOP = 1.  # s
 NOTE = b'\nstopping: this step is finished and saved first; once more stops at once\n'
 
 
 class HeldInterrupts:
-    """Within ``with``, a signal that would stop the program is noted; a second of the same kind stops it at once.
+    """Within ``with``, a signal that would stop the program is only noted; a second one of its kind stops it at once.
 
-    Only handlers that are Python functions are replaced: where a signal is ignored, or ends the process, it still does.
-    Outside the main thread, where Python takes no signals, nothing is. Processes that are forked within, such as those
-    that load data, leave Ctrl-C, which a terminal sends to them too, to this one.
+    Only handlers that are Python functions are replaced: a signal that is ignored, or that ends the process, still
+    does so. Outside the main thread, where Python receives no signals, nothing is replaced. Processes forked within
+    the block, such as data loading workers, ignore Ctrl-C, which a terminal sends to them as well.
     """
 
     def __init__(self) -> None:
         self._handlers: Dict[int, Callable[[int, Any], Any]] = {}
-        self._noted: Optional[Tuple[int, float]] = None  # which, and when
+        self._noted: Optional[Tuple[int, float]] = None  # number and time
         self._owner = os.getpid()
 
     def __enter__(self) -> 'HeldInterrupts':
@@ -57,7 +57,7 @@ class HeldInterrupts:
         """What the signal would have done, in most cases a ``KeyboardInterrupt``."""
         self._noted = None
         handler = self._handlers.get(number)
-        if handler is None:  # it was sent to another process
+        if handler is None:  # the signal was sent to another process
             raise KeyboardInterrupt(number)
         handler(number, None)
 
@@ -70,6 +70,6 @@ class HeldInterrupts:
         if self._noted is None:
             self._noted = number, now
             if is_main_process():
-                os.write(2, NOTE)  # print may be in the middle of a line, and takes no second caller
+                os.write(2, NOTE)  # print may be in the middle of a line, and is not re-entrant
         elif number == self._noted[0] and now - self._noted[1] > SAME_STOP:
             self._handlers[number](number, frame)

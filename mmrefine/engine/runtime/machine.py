@@ -1,4 +1,4 @@
-"""What a process can find out about the machine under it: time, memory, disk."""
+"""The time, memory and disk space that a process has on its machine."""
 from __future__ import annotations
 
 import re
@@ -12,13 +12,13 @@ import torch
 
 
 class Machine:
-    """Clock, memory and disk as one process sees them; tests put another one in its place.
+    """Clock, memory and disk as one process sees them; tests replace it by a simulated one.
 
     Memory is that of the GPU if ``device`` is one, else the machine's. Bytes everywhere; None where it is not known
     (the peak without Linux, everything on a device of another kind).
 
     Args:
-        device: where the network lives.
+        device: where the network runs.
     """
 
     def __init__(self, device: str = 'cpu') -> None:
@@ -26,7 +26,7 @@ class Machine:
 
     @property
     def memory(self) -> str:
-        """What to call the memory."""
+        """The name of the memory in messages."""
         return 'GPU memory' if self.device.type == 'cuda' else 'memory'
 
     def clock(self) -> float:
@@ -41,22 +41,22 @@ class Machine:
             return None
 
     def resident(self) -> Optional[int]:
-        """What this process has now."""
+        """Memory that this process uses now."""
         if self.device.type == 'cuda':
             return int(torch.cuda.memory_allocated(self.device))
         return int(psutil.Process().memory_info().rss) if self.device.type == 'cpu' else None
 
     def peak(self) -> Optional[int]:
-        """The most that this process had since it began, or since somebody reset it."""
+        """Peak memory of this process since it began, or since the counter was reset."""
         if self.device.type == 'cuda':
             return int(torch.cuda.max_memory_allocated(self.device))
         return resident_peak() if self.device.type == 'cpu' else None
 
     def capacity(self, processes: int = 1) -> Optional[int]:
-        """The most that this process can have, what it has included, if as many others like it work here.
+        """Memory that this process can use in all if ``processes`` processes like it share the machine.
 
-        That is what is free plus what it has, and no more than the limit of its control group (containers, job
-        schedulers), which all processes on the machine share.
+        That is its share of the free memory plus what it uses, and no more than its share of the limit of the control
+        group (containers, job schedulers).
         """
         if self.device.type == 'cuda':
             return int(torch.cuda.mem_get_info(self.device)[0]) + int(torch.cuda.memory_reserved(self.device))
@@ -69,10 +69,9 @@ class Machine:
 
 
 def resident_peak(proc: Path = Path('/proc')) -> Optional[int]:
-    """Most memory, in bytes, that this process had at a time, as Linux counts it; None on other systems.
+    """Peak resident memory of this process in bytes, as Linux counts it; None on other systems.
 
-    psutil does not tell it; ``getrusage`` does, but for a process that another one started, it may be the peak of that
-    one.
+    psutil does not report it; ``getrusage`` does, but a child process may inherit the peak of its parent.
     """
     try:
         found = re.search(r'^VmHWM:\s+(\d+) kB', (proc / 'self/status').read_text(), re.MULTILINE)
@@ -100,7 +99,7 @@ def _limits(mount: Path, controllers: str, group: str) -> Iterator[int]:
     else:
         return
     folder = root / group.strip('/')
-    # a container may see its own group as the root, under a path that is the host's
+    # a container may see its own group as the root, although the path is that of the host
     for place in {folder, *folder.parents, root}:
         if place != root and root not in place.parents:
             continue

@@ -1,4 +1,4 @@
-"""What the processes of a distributed run do together."""
+"""Helpers for the processes of a distributed run."""
 from __future__ import annotations
 
 from typing import Any, Callable, Optional, TypeVar
@@ -18,7 +18,7 @@ def join_processes(launcher: str) -> None:
     """Join the process group of ``launcher='pytorch'`` where there is no GPU; anything else is left to MMEngine's
     runner.
 
-    MMEngine selects a CUDA device before it joins, which fails without one; it leaves a group alone that exists
+    MMEngine selects a CUDA device before it joins, which fails without one; it keeps a group that exists
     already. RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT come from the environment, as torchrun sets them.
     """
     if launcher == 'pytorch' and not torch.cuda.is_available() and not is_distributed():
@@ -31,11 +31,10 @@ def model_of(runner: Runner) -> Any:
 
 
 def together(action: Callable[[], T]) -> T:
-    """Run ``action`` in every process; if one of them fails, all fail with its error instead of waiting for it for
-    ever.
+    """Run ``action`` in every process; if it fails in one, all raise its error instead of waiting forever.
 
     Returns:
-        what ``action`` returned in this process. No process goes on before all are done.
+        what ``action`` returned in this process, once all processes are done.
 
     Raises:
         MMRefineError: of the first process that failed.

@@ -1,4 +1,4 @@
-"""A line every few seconds: how many, how fast, how long still."""
+"""Progress of a loop in the log: how many, how fast, how much longer."""
 from __future__ import annotations
 
 import time
@@ -8,16 +8,16 @@ __all__ = ['Progress']
 
 
 class Progress:
-    """Logs how far a loop is.
+    """Logs the progress of a loop every few seconds.
 
     Args:
-        what: what is done and to how many of what, such as ``'flow: {} pairs'``; the name of a scene in it may have
-            braces of its own.
-        total: how many there are in all; None if nobody knows yet.
+        what: text of the line with ``{}`` for the count, such as ``'flow: {} pairs'``; only the last ``{}`` is
+            replaced, as the name of a scene may contain braces.
+        total: how many there are in all; None if unknown.
         log: called with a line.
         every: seconds between two lines.
         clock: seconds since some moment.
-        end: whether a loop that took less than that logs a line at its end all the same.
+        end: whether even a loop shorter than ``every`` logs a line when it ends.
     """
 
     def __init__(self, what: str, total: Optional[int], log: Callable[[str], None] = print, every: float = 10.,
@@ -27,7 +27,7 @@ class Progress:
         self.end = end
 
     def __call__(self, done: int) -> None:
-        """``done`` of them are done."""
+        """Report that ``done`` of them are done."""
         now = self.clock()
         finished = done == self.total and (self.end or self.last > self.started)
         if now - self.last < self.every and not finished:
@@ -46,5 +46,5 @@ class Progress:
         return before + count + after
 
     def beyond(self, done: int) -> Callable[[int], None]:
-        """For a part of the loop that counts from 0 when ``done`` are done."""
+        """Progress for a part of the loop that counts from 0 after ``done`` are done."""
         return lambda more: self(done + more)

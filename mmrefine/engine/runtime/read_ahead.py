@@ -1,4 +1,4 @@
-"""Read while others compute."""
+"""Read ahead in a thread."""
 from __future__ import annotations
 
 from collections import deque
@@ -10,16 +10,16 @@ _END: Any = object()
 
 
 class ReadAhead(Generic[T]):
-    """What ``items`` gives, in its order, fetched by a thread of its own a few items before it is wanted.
+    """Iterate over ``items``, fetched in order by a thread a few items ahead.
 
-    Decoding of pictures and videos lets other threads run, so it costs no time where a second core is free. An error of
-    ``items`` is raised at the place of the item that it hit, after all before it were handed over. Used in a ``with``:
-    however its block is left, the thread has ended behind it, after the item that it was fetching.
+    Decoding of pictures and videos releases the GIL, so it takes no extra time where a second core is free. An error of
+    ``items`` is raised in place of the item that caused it, after all items before it. Use it in a ``with`` block:
+    when the block is left, for whatever reason, the thread finishes the item that it is fetching and ends.
 
     Args:
-        items: used by the thread alone from now on.
-        depth: items in memory, fetched or being fetched, that have not been handed over; 0 fetches each when it is
-            asked for, without a thread.
+        items: from now on used only by the thread.
+        depth: most items that are fetched or being fetched ahead; 0: fetch each item on request, without a
+            thread.
     """
 
     def __init__(self, items: Iterable[T], depth: int = 1) -> None:
@@ -30,7 +30,7 @@ class ReadAhead(Generic[T]):
             return self._items
         self._thread = ThreadPoolExecutor(1, 'read-ahead')
         self._ready: Deque[Any] = deque(self._fetch() for _ in range(self._depth))
-        return self._hand_over()
+        return self._fetched()
 
     def __exit__(self, *error: object) -> None:
         if self._depth > 0:
@@ -40,11 +40,11 @@ class ReadAhead(Generic[T]):
     def _fetch(self) -> Any:
         return self._thread.submit(next, self._items, _END)
 
-    def _hand_over(self) -> Iterator[T]:
+    def _fetched(self) -> Iterator[T]:
         while self._ready:
             item = self._ready.popleft().result()
             if item is _END:
                 break
             self._ready.append(self._fetch())
             yield item
-            del item  # the next one is fetched meanwhile, and this one is done with
+            del item  # free it before the next one arrives

@@ -1,8 +1,8 @@
 """What speaks for or against the motion of a network on a frame pair whose truth nobody knows.
 
 Three witnesses. None of them can be trusted alone: a slow motion comes back, a smooth one warps the colours nearly as
-well, and known warps are easier than the video. The labels are no witness: they repeat what their teacher believes, so
-a student that left its errors behind would be further from them than it is.
+well, and known warps are easier than the video. The labels are not a witness: they repeat what their teacher believes,
+so a student that left its errors behind would be further from them than it is.
 """
 from __future__ import annotations
 

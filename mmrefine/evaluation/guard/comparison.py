@@ -114,7 +114,7 @@ def compare(losses: Sequence[float], clusters: Sequence[Any], confidence: float 
 
 
 def _stretch(clusters: int, confidence: float) -> float:
-    """By how much a bootstrap interval of so many clusters, at least 2, is too narrow."""
+    """By how much a bootstrap interval is too narrow with this many clusters, at least 2."""
     tail = (1 + confidence) / 2
     return student_quantile(tail, clusters - 1) / NormalDist().inv_cdf(tail) * math.sqrt(clusters / (clusters - 1))
 

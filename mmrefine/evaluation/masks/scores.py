@@ -137,7 +137,7 @@ def tally_masks(pred: np.ndarray, truth: np.ndarray) -> MaskTally:
         truth: the same shape, the drawn ids; 255 is background.
 
     Raises:
-        ValueError: other shapes, fewer than 3 frames, or a predicted id that is no object.
+        ValueError: other shapes, fewer than 3 frames, or a predicted id that is not an object.
     """
     if pred.shape != truth.shape or pred.ndim != 3 or len(pred) < 3:
         raise ValueError('masks of a video must be two arrays (T, H, W) of at least 3 frames, '

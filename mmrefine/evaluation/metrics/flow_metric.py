@@ -13,7 +13,7 @@ from mmrefine.structures.contracts import Tally
 class FlowMetric(TallyMetric):
     """Compares ``pred_flow`` with the truth, overall, per scene, and by part of the frame (docs/metrics.md).
 
-    Sums and counts are kept apart until the end, where mmflow's metrics average per-batch means (F6 in
+    Sums and counts are kept separately until the end, where mmflow's metrics average per-batch means (F6 in
     docs/platform.md).
 
     The truth is ``flow`` where ``weight > 0``, with ``regions``; or ``subpixel_flow``, which is judged as Spring's.

@@ -1,4 +1,4 @@
-"""Joints of animals, clicked in some frames of DAVIS sequences: the files of BADJA (Biggs et al., ACCV 2018)."""
+"""Joints of animals, annotated in some frames of DAVIS sequences: the files of BADJA (Biggs et al., ACCV 2018)."""
 from __future__ import annotations
 
 import json
@@ -11,12 +11,12 @@ from mmrefine.errors import InputError
 from mmrefine.fileio.atomic import PathLike
 from mmrefine.fileio.images import read_input
 
-FRAME_SIZE = (1080, 1920)  # (height, width) px of the frames that were clicked in
+FRAME_SIZE = (1080, 1920)  # (height, width) px of the frames in which the joints were annotated
 
 
 class Joints(NamedTuple):
-    """The joints of one frame: ``points`` ``(N, 2)`` float64 px (x, y), ``visible`` ``(N,)`` bool; elsewhere a point
-    means nothing."""
+    """The joints of one frame: ``points`` ``(N, 2)`` float64 px (x, y), ``visible`` ``(N,)`` bool; a point that is not
+    visible means nothing."""
     points: np.ndarray
     visible: np.ndarray
 
@@ -28,20 +28,20 @@ def read_badja(path: PathLike, size: Tuple[int, int] = FRAME_SIZE) -> Dict[str, 
 
     Args:
         path: ``<sequence>.json``.
-        size: (height, width) px of the frames that the points shall be in; rows and columns are scaled by the ratios.
+        size: (height, width) px of the frames that the points refer to; rows and columns are scaled to it.
 
     Returns:
         about every fifth frame; joint ``i`` is the same joint in all of them.
 
     Raises:
-        InputError: a missing file, or one that is not such a list.
+        InputError: a missing file, or one of another structure.
     """
     try:
         entries = json.loads(read_input(path))
     except ValueError as error:
-        raise InputError(f'{path}: is not JSON ({error}); download the joints of BADJA again') from error
+        raise InputError(f'{path}: is not valid JSON ({error}); download the joints of BADJA again') from error
     if not isinstance(entries, list) or not entries:
-        raise InputError(f'{path}: must be a list of frames with joints, as BADJA has it, got {_kind(entries)}; name '
+        raise InputError(f'{path}: must be a list of frames with joints, as in BADJA, got {_kind(entries)}; name '
                          'another file')
     scale = np.array([size[1] / FRAME_SIZE[1], size[0] / FRAME_SIZE[0]])
     found: Dict[str, Joints] = {}
@@ -51,7 +51,7 @@ def read_badja(path: PathLike, size: Tuple[int, int] = FRAME_SIZE) -> Dict[str, 
             rows_columns = np.array(entry['joints'], np.float64)
             visible = np.array(entry['visibility'], np.float64) > 0
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f'{path}: entry {i} must have image_path, joints and visibility, as BADJA has it '
+            raise InputError(f'{path}: entry {i} must have image_path, joints and visibility, as in BADJA '
                              f'({type(error).__name__}: {error}); name another file') from error
         if visible.ndim != 1 or rows_columns.shape != (len(visible), 2):
             raise InputError(f'{path}: entry {i} ({name}) needs N joints (row, column) and N visibilities, got shapes '

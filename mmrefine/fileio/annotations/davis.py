@@ -1,4 +1,4 @@
-"""Pictures that say which object a pixel belongs to."""
+"""Masks of objects as indexed or coloured pictures."""
 from __future__ import annotations
 
 from typing import Any
@@ -15,7 +15,7 @@ def read_ids(path: PathLike) -> np.ndarray:
     """The ids of the objects in an annotation of DAVIS: ``(H, W)`` uint8, 0 is background, 255 void.
 
     A picture of black and white only (DAVIS-2016) shows one object, id 1. Else grey levels are ids, and colours are
-    those of the palette that DAVIS took from PASCAL, whose bits tell the id.
+    those of the palette that DAVIS took from PASCAL, whose bits encode the id.
 
     Raises:
         InputError: a missing, truncated, damaged or unknown file, or colours of another palette.
@@ -36,7 +36,7 @@ def read_ids(path: PathLike) -> np.ndarray:
         # id bits 0, 1, 2 are the highest bits of red, green, blue, id bits 3, 4, 5 the next, …
         ids |= (pixels[..., 2 - bit % 3] >> (7 - bit // 3) & 1) << bit
     if not np.array_equal(_palette()[ids], pixels):
-        raise InputError(f'{path}: has colours that are not in the palette of DAVIS, so they tell no ids; export it '
+        raise InputError(f'{path}: has colours outside the palette of DAVIS, so the ids are unknown; export it '
                          'with its palette')
     return ids
 

@@ -8,14 +8,14 @@
     manifest.json                        kind, fingerprint, all statistics, digests; it says that the store is complete
     quality.json                         what the quality of each label is judged by, only if the labels came with it
     wanted.json                          while labelling: how many labels there will be, and a digest of their keys
-    .lock                                held by whoever changes the store, empty
+    .lock                                locked by the process that changes the store, empty
 
 Each file appears whole or not at all and depends on its label alone. Therefore a killed run goes on where it was, and
 the finished folder is the same to the byte. ``finish`` folds the statistics into the manifest, what judges the labels
 into a file beside it, and removes their files.
 
-Any number of processes can work on one store, also runs that know nothing of each other: whoever changes it holds the
-lock of the folder and finds its own fingerprint there, and a label that is whole is never touched again.
+Any number of processes can work on one store, also independent runs: a process changes it only while it
+holds the lock of the folder and finds its own fingerprint there, and a complete label is never changed again.
 """
 from __future__ import annotations
 
@@ -81,14 +81,14 @@ class LabelStore(LabelReader):
             raise LabelStoreError(write_failure(path, error)) from error
 
     def expect(self, wanted: Mapping[str, Any]) -> None:
-        """Note what the store will hold when it is complete, for whoever merges parts of it.
+        """Note what the store will hold when it is complete, for a later merge of its parts.
 
         Args:
             wanted: of :func:`~mmrefine.fileio.store.layout.wanted_of`.
 
         Raises:
             LabelStoreError: the folder cannot be written.
-            StaleLabelsError: meanwhile the folder holds labels of another making.
+            StaleLabelsError: meanwhile the folder holds labels of another fingerprint.
         """
         path = self.root / WANTED
         with self._locked(path):
@@ -112,7 +112,7 @@ class LabelStore(LabelReader):
 
         Raises:
             LabelStoreError: a key that is not valid, a full disk, or a folder that cannot be written.
-            StaleLabelsError: meanwhile the folder holds labels of another making.
+            StaleLabelsError: meanwhile the folder holds labels of another fingerprint.
         """
         self.put(key, self.codec.encode(label), stats, quality)
 
@@ -149,7 +149,7 @@ class LabelStore(LabelReader):
 
         Raises:
             LabelStoreError: a label is missing, or the disk is full.
-            StaleLabelsError: meanwhile the folder holds labels of another making.
+            StaleLabelsError: meanwhile the folder holds labels of another fingerprint.
         """
         path = self.root / MANIFEST
         wanted = sorted(set(keys))

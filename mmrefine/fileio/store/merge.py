@@ -1,4 +1,4 @@
-"""Label stores that were made separately, on several machines or by several runs, become one."""
+"""Merge label stores that were made separately, on several machines or by several runs."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ class MergedStore:
     """What ``merge_stores`` did.
 
     Args:
-        labels: labels in the merged store.
-        added: how many of them were copied now; the others were there already.
-        complete: whether the store has a manifest. If not, the labelling run of its fingerprint makes what is missing.
+        labels: number of labels in the merged store.
+        added: how many of them were copied now; the others were there before.
+        complete: whether it has a manifest. If not, the labelling run of its fingerprint makes the missing labels.
     """
     labels: int
     added: int
@@ -31,15 +31,15 @@ class MergedStore:
 
 
 def merge_stores(out: PathLike, inputs: Sequence[PathLike]) -> MergedStore:
-    """Copy the labels of all ``inputs`` into ``out``, which becomes the store that one process would have made.
+    """Copy the labels of all ``inputs`` into ``out``, the store that a single process would have made.
 
     The inputs are only read. They may overlap, as long as they agree, and may be unfinished: then so is ``out``, unless
-    all together have what a labelling run has noted as wanted, or one that is complete has all labels. Nothing is
-    written before all inputs are known to fit; each label that is copied is compared with its digest. A merge that was
-    killed goes on where it was, and one into an existing store of the same fingerprint adds to it.
+    together they have all labels that a labelling run noted as wanted, or one complete input has all labels. Nothing
+    is written before all inputs are known to agree; each copied label is compared with its digest. A killed merge
+    continues where it stopped, and a merge into an existing store of the same fingerprint adds to it.
 
     Args:
-        out: folder of the merged store; it need not exist yet, and is none of the inputs.
+        out: folder of the merged store; it need not exist, and must not be one of the inputs.
         inputs: folders of at least one store.
 
     Raises:
@@ -58,14 +58,14 @@ def merge_stores(out: PathLike, inputs: Sequence[PathLike]) -> MergedStore:
     begun = (out / FINGERPRINT).exists()
     if begun:
         _refuse_other(stores[0], _opened(out))
-    everyone = [target, *stores] if begun else stores
-    homes = _homes(everyone)
-    complete = [store for store in everyone if store.is_complete()]
-    wanted = next((found for found in (store.expected() for store in everyone) if found is not None), None)
+    sources = [target, *stores] if begun else stores
+    homes = _homes(sources)
+    complete = [store for store in sources if store.is_complete()]
+    wanted = next((found for found in (store.expected() for store in sources) if found is not None), None)
     whole = all(store.is_complete() for store in stores) or any(len(store.keys()) == len(homes) for store in complete)
     whole = whole or wanted == wanted_of(homes)
     if begun and target.is_complete() and not whole:
-        raise LabelStoreError(f'{out}: it is complete, and would not be with the unfinished labels of '
+        raise LabelStoreError(f'{out}: is complete, and would no longer be with the unfinished labels of '
                               f'{next(store.root for store in stores if not store.is_complete())}; merge into a new '
                               'folder')
     extra = _extra(complete, homes) if whole else None
@@ -114,12 +114,12 @@ def _refuse_other(first: LabelStore, store: LabelStore) -> None:
 
 
 def _homes(stores: Iterable[LabelStore]) -> _Homes:
-    """Key -> (the first store that has the label, its record there), sorted; all that have it agree."""
+    """Key -> (the first store that has the label, its record there), sorted; all stores agree on shared labels."""
     homes: _Homes = {}
     for store in stores:
         for key in store.keys():
             record = store.record(key)
-            # a picture is gone: another store may have it, else the labelling run makes the label again
+            # a file is missing: another store may have it, else the labelling run makes the label again
             if not store.has(key):
                 continue
             home, known = homes.setdefault(key, (store, record))
@@ -134,13 +134,13 @@ def _homes(stores: Iterable[LabelStore]) -> _Homes:
 
 
 def _extra(complete: List[LabelStore], homes: _Homes) -> Dict[str, Any]:
-    """What the manifest keeps beside the labels: the summary of all, and what all agree on."""
+    """The extra entries of the manifest: the summary of all labels, and the entries that all stores agree on."""
     extras = [dict(store.manifest.get('extra', {})) for store in complete] or [{}]
     summed = not complete or any('summary' in extra for extra in extras)
     names = {name for extra in extras for name in extra if name != 'summary'}
     odd = sorted(name for name in names if any(extra.get(name) != extras[0].get(name) for extra in extras))
     if odd:
-        raise LabelStoreError(f'{complete[0].root}: its manifest says another "{odd[0]}" than those of the other '
+        raise LabelStoreError(f'{complete[0].root}: the "{odd[0]}" of its manifest differs from that of the other '
                               'stores, so they cannot be merged')
     merged = {name: value for name, value in extras[0].items() if name != 'summary'}
     if summed:
@@ -149,7 +149,7 @@ def _extra(complete: List[LabelStore], homes: _Homes) -> Dict[str, Any]:
 
 
 def _copy(key: str, home: LabelStore, target: LabelStore) -> bool:
-    """Whether the label had to be copied."""
+    """Copy a label if the target lacks it; whether it was copied."""
     if target.has(key):
         return False
     record, files = home.record(key), {}

@@ -37,7 +37,7 @@ class LabelReader:
         """The complete store at ``root``, whatever made it.
 
         Raises:
-            LabelStoreError: nothing there, labelling has not come to its end, or the manifest is damaged.
+            LabelStoreError: nothing there, labelling has not finished, or the manifest is damaged.
         """
         root = Path(root)
         path = root / MANIFEST

@@ -1,4 +1,4 @@
-"""Is a label store on disk what was written? The digests that it keeps tell, without the teacher and the frames."""
+"""Verify a label store on disk by the digests that it keeps, without the teacher and the frames."""
 from __future__ import annotations
 
 import json
@@ -21,7 +21,7 @@ __all__ = ['StoreCheck', 'StoreFault', 'verify_store']
 
 @dataclass(frozen=True)
 class StoreFault:
-    """One file that is not as it was written.
+    """One file of a store that is not as it was written.
 
     Args:
         path: the file, or the folder of the store.
@@ -40,9 +40,9 @@ class StoreCheck:
     """What ``verify_store`` found.
 
     Args:
-        labels: labels that the store says it has.
-        size: bytes of all files that were read.
-        faults: the store is whole if there are none.
+        labels: number of labels that the store lists.
+        size: total size of the files that were read, bytes.
+        faults: what is wrong; empty if the store is intact.
     """
     labels: int
     size: int
@@ -50,11 +50,11 @@ class StoreCheck:
 
 
 def verify_store(root: PathLike) -> StoreCheck:
-    """Read every file of a label store and compare it with what the store says of it; changes nothing, never raises.
+    """Read every file of a label store and compare it with its digest; changes nothing and never raises.
 
-    Found are: changed, truncated and missing files, files that do not belong, a broken index, and a store whose
-    labelling has not come to its end. Where the manifest itself is broken, the labels are judged by the checksums that
-    their own files have, if any.
+    It finds changed, truncated and missing files, files that do not belong to the store, a broken index, and a store
+    whose labelling has not finished. Where the manifest itself is broken, the labels are checked by the checksums in
+    their own files, if any.
     """
     check = _Check(Path(root))
     if os.path.isdir(root):
@@ -65,7 +65,7 @@ def verify_store(root: PathLike) -> StoreCheck:
 
 
 class _Check:
-    """One pass over a store; ``belongs`` are the files that are accounted for."""
+    """One pass over a store; ``belongs`` are the files that are known to be part of it."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -80,8 +80,8 @@ class _Check:
         fingerprint = self._index(
             FINGERPRINT, lambda found: None if are_words(found) else 'is broken: it does not map names to digests',
             '; without it no labelling run accepts the folder')
-        manifest = self._index(MANIFEST, manifest_shape_fault, ': labelling has not come to its end (the same run goes '
-                                                               'on where it stopped), or the file was lost')
+        manifest = self._index(MANIFEST, manifest_shape_fault, ': labelling has not finished (the same run continues '
+                                                               'where it stopped), or the file was lost')
         made_from = fingerprint if manifest is None else manifest['fingerprint']
         try:
             self.codec = codec_of(kind_of(made_from or {}))
@@ -92,7 +92,7 @@ class _Check:
             self._unfinished(fingerprint)
         else:
             self._complete(manifest, fingerprint)
-        self._strangers(manifest)
+        self._unexpected(manifest)
 
     def _complete(self, manifest: Mapping[str, Any], fingerprint: Optional[Mapping[str, Any]]) -> None:
         self.labels = len(manifest['pairs'])
@@ -110,14 +110,14 @@ class _Check:
                     self._label_file(key, suffix, None if fault else digests.get(key + suffix))
         if 'quality' in manifest:
             self.belongs.add(QUALITY)
-            data = self._bytes(QUALITY, ': the labels are whole, and have to be read to be judged')
+            data = self._bytes(QUALITY, ': the labels are complete, but have to be read again to be judged')
             found, wanted = digest_of_bytes(data or b''), manifest['quality']
             if data is not None and not fault and found != wanted:
                 self.say(QUALITY, f'changed: not the bytes that were written (digest {found}, wanted {wanted})')
 
     def _unfinished(self, fingerprint: Optional[Mapping[str, Any]]) -> None:
-        """Labels whose statistics are still files of their own; what has none is judged as it is."""
-        self.belongs |= {QUALITY, WANTED}  # the one is written just before the manifest, the other removed just after
+        """Labels whose statistics are still separate files; a label without any is checked by its own bytes."""
+        self.belongs |= {QUALITY, WANTED}  # written just before the manifest, and removed just after it
         if os.path.lexists(self.root / WANTED):
             self._index(WANTED, wanted_fault, '', '; the same labelling run writes it anew')
         made_from = None if fingerprint is None else digest_of(fingerprint)
@@ -130,14 +130,14 @@ class _Check:
             entry = self._index(name, lambda found: label_fault(found, made_from), '')
             for suffix, wanted in (entry['files'] if entry else {}).items():
                 self._label_file(key, suffix, wanted)
-        for suffix in sorted(self.codec.suffixes, key=len, reverse=True):  # one may end with another
+        for suffix in sorted(self.codec.suffixes, key=len, reverse=True):  # one suffix may end with another
             for path in sorted(self.root.rglob('*' + suffix)):
                 name = path.relative_to(self.root).as_posix()
                 if name not in self.belongs and self._is_key(name[:-len(suffix)]):
                     self._label_file(name[:-len(suffix)], suffix, None)
 
     def _label_file(self, key: str, suffix: str, wanted: Optional[str]) -> None:
-        """One file of a label, by its digest or, if that is not known, by what its bytes say themselves."""
+        """Check one file of a label by its digest or, if that is unknown, by its own checksums."""
         name = key + suffix
         if not self._is_key(key):
             self.say(MANIFEST, f'is broken: {key!r} is not a valid label key')
@@ -153,8 +153,8 @@ class _Check:
             return
         self.say(name, f'{damage or "changed: not the bytes that were written"} (digest {found}, wanted {wanted})')
 
-    def _strangers(self, manifest: Optional[Mapping[str, Any]]) -> None:
-        """Files that nothing accounts for."""
+    def _unexpected(self, manifest: Optional[Mapping[str, Any]]) -> None:
+        """Report files that are not part of the store."""
         inhabited = {parent.as_posix() for name in self.belongs for parent in Path(name).parents}
 
         def unreadable(error: OSError) -> None:
@@ -169,9 +169,9 @@ class _Check:
             for name in sorted(set(names) - self.belongs):
                 last = name.rpartition('/')[2]
                 if last.startswith(TEMP_PREFIX) and last.endswith(TEMP_SUFFIX):
-                    if manifest is not None:  # else somebody may be writing it just now
-                        self.say(name, 'does not belong to the store: a killed writer left it; the same labelling run '
-                                       'removes it')
+                    if manifest is not None:  # else it may be in the middle of being written
+                        self.say(name, 'does not belong to the store: left over from a killed run; the same '
+                                       'labelling run removes it')
                 elif manifest is not None and (name == WANTED or name.endswith(STATS)
                                                and name[:-len(STATS)] in manifest['pairs']):
                     self.say(name, 'does not belong to the store: the manifest has taken it over; the same labelling '
@@ -181,7 +181,7 @@ class _Check:
 
     def _index(self, name: str, fault_of: Callable[[Dict[str, Any]], Optional[str]], if_missing: str,
                remedy: str = '') -> Optional[Dict[str, Any]]:
-        """An object of JSON without such a fault, or ``None`` after saying what is wrong."""
+        """A JSON object without faults, or ``None`` after reporting what is wrong."""
         data = self._bytes(name, if_missing)
         if data is None:
             return None
@@ -199,7 +199,7 @@ class _Check:
             self.say(name, f'{fault}{remedy}')
             return None
         if data != again:
-            self.say(name, 'changed: it reads as an index, but not in the bytes that were written')
+            self.say(name, 'changed: it is a valid index, but not the bytes that were written')
         return found
 
     def _bytes(self, name: str, if_missing: str) -> Optional[bytes]:

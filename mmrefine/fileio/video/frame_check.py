@@ -1,4 +1,4 @@
-"""Which frames of a folder or video are damaged: all of them in one list, before anything is made of them."""
+"""The check of all frames of a folder or video for damage, before they are used."""
 from __future__ import annotations
 
 import re
@@ -22,7 +22,7 @@ class CorruptFrame:
     Args:
         number: of the frame in its scene, from 0.
         name: as labels and flow files have it, such as ``frame_000012``.
-        reason: in a few words.
+        reason: what is wrong with it, in a few words.
     """
     number: int
     name: str
@@ -31,16 +31,16 @@ class CorruptFrame:
 
 @dataclass(frozen=True)
 class FrameCheck:
-    """What a look at every frame found.
+    """The result of checking every frame.
 
     Args:
-        frames: how many there are, the corrupt ones included.
+        frames: number of frames, including corrupt ones.
         corrupt: those that cannot be trusted, in order.
-        times: seconds of each frame from the start of the video, which need not lie evenly; empty for a folder of
+        times: time of each frame, s from the start of the video, not necessarily evenly spaced; empty for a folder of
             pictures.
         rate: frames a second on average as the video says; None for a folder.
-        interlaced: whether frames of the video consist of two half pictures of different moments, which reading fills
-            in.
+        interlaced: whether the video has interlaced frames (two fields of different moments), which are deinterlaced
+            when they are read.
     """
     frames: int
     corrupt: List[CorruptFrame]
@@ -53,14 +53,14 @@ def check_frames(path: PathLike, step: Callable[[int], None] = lambda done: None
     """Read every frame of a folder of pictures or of a video file once, and list those that are corrupt.
 
     A picture is corrupt if it cannot be read, or is cut off; a frame of a video if the decoder flags it, fails or
-    complains while it makes it, or if it was predicted from such a frame, up to the next key frame.
+    reports an error while decoding it, or if it was predicted from such a frame, up to the next key frame.
 
     Args:
         path: folder or file, as for :func:`~mmrefine.fileio.open_frames`.
-        step: called with the number of frames that were looked at.
+        step: called with the number of frames checked so far.
 
     Raises:
-        InputError: there is nothing of the kind, a video that is cut off, or not even two good frames.
+        InputError: no such folder or video, a truncated video, or fewer than two good frames.
     """
     path = Path(path)
     check = _check_folder(path, step) if path.is_dir() else _check_video(path, step)
@@ -68,15 +68,15 @@ def check_frames(path: PathLike, step: Callable[[int], None] = lambda done: None
         raise InputError(f'{path}: holds {check.frames} frame{"s" * (check.frames != 1)}, and motion needs at least 2; '
                          'add the others, or name another folder or video')
     if check.frames - len(check.corrupt) < 2:
-        story = f'{check.corrupt[0].name}: {check.corrupt[0].reason}'
-        raise InputError(f'{path}: {len(check.corrupt)} of {check.frames} frames are corrupt ({story}), and motion '
+        example = f'{check.corrupt[0].name}: {check.corrupt[0].reason}'
+        raise InputError(f'{path}: {len(check.corrupt)} of {check.frames} frames are corrupt ({example}), and motion '
                          'needs at least 2 good ones; copy or export it again')
     return check
 
 
 def name_ranges(corrupt: Sequence[CorruptFrame], most: int = 5) -> str:
-    """``frame_000007 (number 7: …), frame_000012 to frame_000019 (numbers 12 to 19: …)``, and how many more runs
-    there are."""
+    """``frame_000007 (number 7: …), frame_000012 to frame_000019 (numbers 12 to 19: …)``, and how many more
+    frames there are."""
     runs: List[List[CorruptFrame]] = []
     for frame in corrupt:
         if runs and runs[-1][-1].number + 1 == frame.number:
@@ -86,9 +86,9 @@ def name_ranges(corrupt: Sequence[CorruptFrame], most: int = 5) -> str:
     texts = []
     for run in runs[:most]:
         first, last = run[0], run[-1]
-        who = (f'{first.name} (number {first.number}' if first is last else
-               f'{first.name} to {last.name} (numbers {first.number} to {last.number}')
-        texts.append(f'{who}: {first.reason})')
+        which = (f'{first.name} (number {first.number}' if first is last else
+                 f'{first.name} to {last.name} (numbers {first.number} to {last.number}')
+        texts.append(f'{which}: {first.reason})')
     more = sum(len(run) for run in runs[most:])
     return ', '.join(texts) + (f' and {more} more' if more else '')
 
@@ -106,7 +106,7 @@ def _check_folder(path: Path, step: Callable[[int], None]) -> FrameCheck:
 
 
 def _short(message: str, file: Path) -> str:
-    """The reason alone of a message of ``read_image``."""
+    """Only the reason out of a message of ``read_image``."""
     found = re.search(r'\((.*)\)', message)
     return found[1] if found else message.replace(f'{file}: ', '').partition(';')[0]
 

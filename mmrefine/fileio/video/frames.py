@@ -1,4 +1,4 @@
-"""A row of frames, whatever holds them; here, a folder of pictures."""
+"""The interface of all sources of frames, and the source that reads a folder of pictures."""
 from __future__ import annotations
 
 import re
@@ -14,9 +14,9 @@ from mmrefine.fileio.atomic import PathLike
 from mmrefine.fileio.digest import digest_of_files
 from mmrefine.fileio.images import IMAGE_SUFFIXES, decode_image, header_size, read_image, read_input
 
-# a pair and the neighbour that the next pair shares; a frame source never holds more, however long it is
+# the two frames of a pair and one neighbour; a frame source never caches more, however long the video is
 CACHED_FRAMES = 3
-# where PNG and JPEG say their size, unless a camera wrote a long preview first
+# PNG and JPEG state their size within these bytes, unless a camera put a long preview before it
 _HEADER_BYTES = 1 << 16
 
 
@@ -24,8 +24,8 @@ class FrameSource(ABC):
     """The frames of one scene: ``len(source)``, ``source[i]`` is ``(H, W, 3)`` uint8 RGB, all of one size, at least
     two.
 
-    Any order of access gives the same pixels. The last few frames are kept, no more. It can be pickled and forked: a
-    worker opens its own files.
+    The pixels do not depend on the order of access. Only the last few frames are cached. A source can be pickled
+    and forked; each worker opens its own files.
 
     Args:
         path: the folder or file, as the user named it.
@@ -63,7 +63,7 @@ class FrameSource(ABC):
         if index not in self._cache:
             self._remember(index, self._load(index))
         self._cache.move_to_end(index)
-        return self._cache[index].copy()  # the caller may draw on his
+        return self._cache[index].copy()  # callers may change their copy
 
     def _remember(self, index: int, frame: np.ndarray) -> None:
         self._cache[index] = frame
@@ -79,7 +79,7 @@ class FrameSource(ABC):
 
 
 class ListedFrames(FrameSource):
-    """Frames in files of their own, ``files`` in order, each named after its stem."""
+    """Frames in one file each, ``files`` in order; the name of a frame is the stem of its file."""
     files: List[Path]
 
     def __len__(self) -> int:
@@ -97,7 +97,7 @@ class FolderFrames(ListedFrames):
 
     Args:
         path: the folder.
-        skip: names of frames that nobody will ask for, because they are corrupt; they keep their numbers.
+        skip: names of corrupt frames, which keep their numbers and are never requested.
 
     Raises:
         InputError: no such folder, fewer than two pictures, two pictures of one name, different sizes, a broken
@@ -135,15 +135,15 @@ class FolderFrames(ListedFrames):
         return frame
 
     def _check_sizes(self) -> None:
-        """Look for a frame of another size now, by the headers, not hours later in the middle of labelling."""
+        """Find a frame of another size now, by the headers, not hours later in the middle of labelling."""
         first = header_size(_head(self._good[0]))
         for file in self._good[1:]:
-            if header_size(_head(file)) != first:  # or turned by EXIF, or another format: the pixels decide
+            if header_size(_head(file)) != first:  # or rotated by EXIF, or of another format: decode it to be sure
                 self._checked(file, decode_image(read_input(file), file))
 
 
 def list_images(folder: Path) -> List[Path]:
-    """The pictures right in ``folder``, in natural order.
+    """The pictures in ``folder`` itself, in natural order.
 
     Raises:
         InputError: there is no such folder, or it cannot be listed.
@@ -152,7 +152,7 @@ def list_images(folder: Path) -> List[Path]:
 
 
 def list_folder(folder: Path) -> List[Path]:
-    """What lies right in ``folder`` in natural order, without hidden entries.
+    """The entries of ``folder`` in natural order, without hidden ones.
 
     Raises:
         InputError: there is no such folder, or it cannot be listed.

@@ -1,4 +1,4 @@
-"""What one pass over a video file finds: when each frame is shown, where decoding can begin, and what is damaged."""
+"""The index of a video file, made by decoding it once: timestamps, key frames, damage."""
 from __future__ import annotations
 
 import os
@@ -12,7 +12,7 @@ import av
 from mmrefine.errors import InputError
 from mmrefine.fileio.video.stream import Decoded, Messages, Unreadable, VideoStream
 
-# of the files that were looked at last; a file that has changed is looked at again
+# indexes of the most recent files; a file that has changed is indexed again
 _CACHED_INDEXES = 16
 _CACHE: 'OrderedDict[Tuple[str, int, int, int], VideoIndex]' = OrderedDict()
 
@@ -23,14 +23,14 @@ class VideoIndex:
 
     Args:
         size: (height, width) of every frame after rotation, px.
-        stamps: timestamp of each frame in units of the stream, rising; None if the file has none that can be relied on.
-        seconds: the same in s from the first frame.
-        checksums: of each frame; None for a frame that cannot be decoded at all.
+        stamps: timestamp of each frame in units of the stream, rising; None if the file has no reliable ones.
+        seconds: time of each frame, s from the first one.
+        checksums: checksum of each frame; None for a frame that cannot be decoded at all.
         starts: timestamps of the key frames, rising.
-        corrupt: number of each frame that cannot be trusted -> why, in a few words.
+        corrupt: number of each corrupt frame -> what is wrong with it, in a few words.
         rate: frames a second on average, as the file says; None if it does not.
         promised: number of frames that the file says it has; 0 if it does not.
-        interlaced: whether any frame consists of two half pictures of different moments.
+        interlaced: whether any frame is interlaced (two fields of different moments).
     """
     size: Tuple[int, int]
     stamps: Optional[List[int]]
@@ -44,18 +44,18 @@ class VideoIndex:
 
 
 def index_video(path: Path, step: Callable[[int], None] = lambda done: None) -> VideoIndex:
-    """Decode a video file once; that of an unchanged file is remembered.
+    """The index of a video file, which is decoded once; the index of an unchanged file is cached.
 
-    Decoders repair what they cannot read, so that a damaged frame comes out as a mosaic without an error. A frame is
-    corrupt if FFmpeg flags it, fails to decode it or complains while it does, and so is what follows in order of
-    decoding up to the next key frame.
+    Decoders conceal errors, so a damaged frame may come out as a mosaic without an exception. A frame is corrupt if
+    FFmpeg flags it, fails to decode it or logs an error while decoding it; so are the frames that follow in decoding
+    order up to the next key frame.
 
     Args:
         path: the file.
-        step: called with the number of frames that were decoded.
+        step: called with the number of frames decoded so far.
 
     Raises:
-        InputError: not a video, one that is cut off, of fewer than two frames, or of frames of several sizes.
+        InputError: not a video, or one that is truncated, has fewer than two frames or frames of several sizes.
     """
     if not path.is_file():
         raise InputError(f'{path}: there is no such file; check the path')
@@ -69,13 +69,13 @@ def index_video(path: Path, step: Callable[[int], None] = lambda done: None) -> 
 
 
 def frame_name(number: int) -> str:
-    """The name of a frame of a video, as labels and flow files have it."""
+    """The name of a frame of a video in labels and flow files."""
     return f'frame_{number:06d}'
 
 
 @dataclass
 class _Packet:
-    """One packet: when its frame is shown, if known, whether decoding can begin with it, and what is wrong with it."""
+    """One packet: timestamp of its frame if known, whether decoding can begin with it, and what is wrong with it."""
     shown: Optional[int]
     is_key: bool
     failure: Optional[str] = None
@@ -83,7 +83,7 @@ class _Packet:
 
 @dataclass
 class _Pass:
-    """One pass over a file."""
+    """The state of one pass over a file."""
     path: Path
     step: Callable[[int], None]
     packets: List[_Packet] = field(default_factory=list)
@@ -91,7 +91,7 @@ class _Pass:
     checksums: List[int] = field(default_factory=list)
     keys: List[bool] = field(default_factory=list)
     flagged: Dict[Optional[int], str] = field(default_factory=dict)  # timestamp -> why
-    doubts: Dict[int, str] = field(default_factory=dict)  # the same by number in order of output, which may come late
+    doubts: Dict[int, str] = field(default_factory=dict)  # output number -> why; the output may lag
     size: Tuple[int, int] = (0, 0)
     interlaced: bool = False
     cut: Optional[str] = None
@@ -103,7 +103,7 @@ class _Pass:
             except Unreadable as error:
                 raise self._unusable(self._reason()) from error
             try:
-                messages.take()  # what is said while a file is opened is of no frame
+                messages.take()  # messages about the header belong to no frame
                 self._read(stream, messages)
                 promised, rate = stream.stream.frames - self._left_out, stream.stream.average_rate
                 base = float(stream.stream.time_base or 0)
@@ -113,7 +113,7 @@ class _Pass:
             raise self._unusable(f'truncated: {self.cut}' if self.cut else '')
         checksums: Dict[int, Optional[int]]
         frames = self._in_order()
-        if frames is None:  # frames are known by their number alone
+        if frames is None:  # frames are identified by number
             base, checksums, why = 1 / float(rate or 25), dict(enumerate(self.checksums)), self._damage_by_number()
         else:
             why = self._damage(set(frames), min(frames))
@@ -148,7 +148,7 @@ class _Pass:
             self.step(len(self.checksums))
 
     def _shortage(self, stream: VideoStream, end: int, said: str) -> Optional[str]:
-        """``said`` of the end of the file, if the file promises more than there was."""
+        """``said``, the message about the end of the file, if the file states more frames or time than there was."""
         promised, duration = stream.stream.frames - self._left_out, stream.container.duration
         lasted = end * float(stream.stream.time_base or 0) * av.time_base
         start = stream.container.start_time or 0
@@ -170,9 +170,9 @@ class _Pass:
             self.flagged[frame.pts] = self.doubts[len(self.keys) - 1] = 'flagged as damaged by the decoder'
 
     def _in_order(self) -> Optional[Dict[int, int]]:
-        """Checksum by timestamp; None if the timestamps cannot be relied on.
+        """Checksum by timestamp; None if the timestamps are unreliable.
 
-        Damage can make a decoder hand out a frame too late, after one that is shown later; such a frame is lost.
+        Damage can make a decoder output a frame after one with a later timestamp; such a frame is dropped.
         """
         found: Dict[int, int] = {}
         latest: Optional[int] = None
@@ -182,7 +182,7 @@ class _Pass:
         return found if len(found) == len(self.stamps) or (self.doubts and None not in self.stamps) else None
 
     def _damage_by_number(self) -> Dict[int, str]:
-        """The damage of frames without timestamps."""
+        """Number of each damaged frame -> why, for frames without timestamps."""
         found: Dict[int, str] = {}
         for number, is_key in enumerate(self.keys):
             if number in self.doubts or (number - 1 in found and not is_key):
@@ -190,8 +190,8 @@ class _Pass:
         return found
 
     def _damage(self, there: Set[int], first: int) -> Dict[int, str]:
-        """Timestamps of what is damaged or predicted from it, from the first good frame on; also of packets that
-        gave no frame."""
+        """Timestamp -> why, of frames that are damaged or predicted from damaged ones, from the first good frame on,
+        and of packets that gave no frame."""
         found: Dict[int, str] = {}
         spreads = from_before = False
         key = first
@@ -202,7 +202,7 @@ class _Pass:
             if packet.is_key:
                 spreads, from_before, key = False, spreads, stamp
             why = packet.failure or self.flagged.get(stamp)
-            # frames that are shown before their key frame are predicted from what was before it, too
+            # frames shown before their key frame are also predicted from frames before it
             if why or spreads or (from_before and stamp < key):
                 if stamp in there or packet.failure or spreads:
                     found[stamp] = why or 'predicted from a damaged frame'
@@ -213,7 +213,7 @@ class _Pass:
         """Why FFmpeg cannot open the file, if that is known."""
         with open(self.path, 'rb') as file:
             head = file.read(8)
-        if head[4:] == b'ftyp':  # mp4 and mov, whose index most cameras write last
+        if head[4:] == b'ftyp':  # mp4 and mov, whose index most cameras write at the end
             return 'truncated: its index is missing or cut off'
         return '' if head else 'the file is empty'
 

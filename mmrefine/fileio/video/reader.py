@@ -1,4 +1,4 @@
-"""Frames out of video files, and what a data root holds."""
+"""The frames of video files, and the scenes of a data root."""
 from __future__ import annotations
 
 import bisect
@@ -21,10 +21,10 @@ __all__ = ['FolderFrames', 'FrameSource', 'VIDEO_SUFFIXES', 'VideoFrames', 'list
 VIDEO_SUFFIXES = ('.mp4', '.m4v', '.mov', '.3gp', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.ts', '.ogv', '.wmv',
                   '.flv')
 
-# key frames to go back beyond the nearest one, in turn, until a frame comes out as in the first pass; None: to the
-# start of the file
+# how many key frames before the nearest one to start from, tried in turn until a frame comes out as in the first
+# pass; None: start of the file
 _AHEAD = (0, 1, 3, None)
-# open files of a parent process
+# open files of a parent process, which a fork must not close
 _ABANDONED: List[Any] = []
 
 
@@ -34,10 +34,10 @@ def open_frames(path: PathLike, skip: Sequence[str] = ()) -> FrameSource:
     Args:
         path: folder or file.
         skip: names of corrupt frames (:func:`~mmrefine.fileio.check_frames`), which keep their numbers and are never
-            asked for.
+            requested.
 
     Raises:
-        InputError: nothing there, neither of the two, fewer than two frames, frames of several sizes, broken files.
+        InputError: no such path, neither of the two, fewer than two frames, frames of several sizes, damaged files.
     """
     path = Path(path)
     if path.is_dir():
@@ -51,12 +51,12 @@ def open_frames(path: PathLike, skip: Sequence[str] = ()) -> FrameSource:
 def list_scenes(root: PathLike) -> Dict[str, Path]:
     """Scene name -> folder or file for ``open_frames``, sorted by name.
 
-    A video is one scene named after its stem; so is a folder of pictures. Any other folder is looked through: each
-    folder of pictures and each video below it is a scene, named by its place ("day1/clip2"). Hidden entries are left
-    out.
+    A video is one scene, named after its stem; a folder of pictures is one, named after the folder. Any other folder
+    is searched: each folder of pictures and each video below it is a scene, named by its relative path
+    ("day1/clip2"). Hidden entries are left out.
 
     Raises:
-        InputError: nothing there, no scene in it, two scenes of one name, or a folder that mixes frames and videos.
+        InputError: no such path, no scene in it, two scenes of one name, or a folder that mixes frames and videos.
     """
     root = Path(root)
     if root.is_file():
@@ -76,18 +76,18 @@ def list_scenes(root: PathLike) -> Dict[str, Path]:
 
 
 def is_video(path: Path) -> bool:
-    """Whether the suffix is that of a video."""
+    """Whether the file name has the suffix of a video."""
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 class VideoFrames(FrameSource):
     """The frames of a video file, upright, streamed; ``frame_000000`` is the first.
 
-    Opening decodes the whole video once, unless that was just done (:func:`~mmrefine.fileio.video.index.index_video`):
-    the frame count of a container is only a promise. Reading in order never jumps. Any other frame is found by its
-    timestamp, decoding from a key frame before it; a checksum says whether it is the one that reading in order gives,
-    and if not, decoding begins further ahead. Frames that are flagged as interlaced are filled in. Memory stays
-    constant.
+    Opening decodes the whole video once, unless its index is cached
+    (:func:`~mmrefine.fileio.video.index.index_video`), as the frame count of a container is not reliable. Reading in
+    order never seeks. Any other frame is found by its timestamp, decoding from a key frame before it; a checksum
+    verifies that it is the frame that reading in order gives, and if not, decoding starts from an earlier key frame.
+    Frames that are flagged as interlaced are deinterlaced. Memory use does not grow with the length of the video.
 
     Raises:
         InputError: a missing, truncated or unreadable video, or one with fewer than two frames.
@@ -100,12 +100,12 @@ class VideoFrames(FrameSource):
         self._stream: Optional[VideoStream] = None
         self._frames: Iterator[Decoded] = iter(())
         self._decoded: Dict[int, Any] = {}
-        self._next = 0  # the frame that decoding onwards gives
+        self._next = 0  # the frame that decoding on gives next
         self._pid = os.getpid()
-        self._ahead = 0  # place in _AHEAD that worked last time
+        self._ahead = 0  # index into _AHEAD that worked last time
         if self.index.promised > len(self):
-            warnings.warn(f'{self.path}: promises {self.index.promised} frames, {len(self)} can be decoded; these are '
-                          'used', stacklevel=2)
+            warnings.warn(f'{self.path}: should have {self.index.promised} frames, {len(self)} can be decoded; these '
+                          'are used', stacklevel=2)
 
     def __len__(self) -> int:
         return len(self.index.checksums)
@@ -125,7 +125,7 @@ class VideoFrames(FrameSource):
                              f'({self.index.corrupt[index]}); copy the video again, or leave the frame out (skip, '
                              '--skip-corrupt)')
         if self._stream is not None and self._pid != os.getpid():
-            # a fork shares the place in the file, and closing may wait for threads that only the parent has
+            # a fork shares the file position, and closing may wait for threads that exist only in the parent
             _ABANDONED.append((self._stream, self._frames, self._decoded))
             self._stream, self._frames, self._decoded = None, iter(()), {}
         if not self._goes_on(index) or not self._read_to(index):
@@ -142,20 +142,20 @@ class VideoFrames(FrameSource):
         return self._stream.rgb(self._decoded[index])
 
     def _goes_on(self, index: int) -> bool:
-        """Whether decoding onwards gives the frame without a detour."""
+        """Whether decoding on from here reaches the frame without decoding more than a seek would."""
         if self._stream is None:
             return False
         return index in self._decoded or (self._next <= index and self._start_of(index) <= self._next)
 
     def _start_of(self, index: int) -> int:
-        """The number of the key frame from which a frame is best decoded; deinterlacing needs the frame before as
-        well."""
+        """The number of the last key frame from which a frame can be decoded; deinterlacing also needs the previous
+        frame."""
         stamps, first = self.index.stamps, max(index - self.index.interlaced, 0)
         at = bisect.bisect(self.index.starts, stamps[first]) - 1 if stamps else -1
         return 0 if stamps is None or at < 0 else bisect.bisect_left(stamps, self.index.starts[at])
 
     def _jump(self, index: int, ahead: Optional[int]) -> None:
-        """Stand at the key frame ``ahead`` key frames before that of a frame; at the start of the file for None."""
+        """Seek to ``ahead`` key frames before that of a frame; for None, to the start of the file."""
         stamps = self.index.stamps
         key = None
         if stamps is not None and ahead is not None:
@@ -175,7 +175,7 @@ class VideoFrames(FrameSource):
         self._decoded.clear()
 
     def _read_to(self, index: int) -> bool:
-        """Decode onwards; False when a frame is not the one that the first pass saw. The last two frames are kept."""
+        """Decode on up to a frame; False if it is not the frame of the first pass. The last two frames are kept."""
         stamps = self.index.stamps
         while index not in self._decoded:
             frame = next(self._frames, None)
@@ -205,7 +205,7 @@ def _videos(folder: Path) -> List[Path]:
 
 
 def _collect(root: Path, folder: Path, scenes: Dict[str, Path]) -> None:
-    """Add the scenes right in ``folder`` and below it."""
+    """Add the scenes in ``folder`` and below it."""
     images, videos = list_images(folder), _videos(folder)
     if len(images) > 1 and videos:
         raise InputError(f'{folder}: holds frames ({images[0].name}, …) beside videos ({videos[0].name}, …); '

@@ -16,13 +16,13 @@ from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
 from mmrefine.errors import InputError
 
-# AVColorSpace of a frame -> the matrix that turns it into RGB; what is not flagged is BT.601, as FFmpeg takes it
+# AVColorSpace of a frame -> the matrix that converts it to RGB; unflagged frames are BT.601, as in FFmpeg
 _MATRICES = {1: Colorspace.ITU709, 4: Colorspace.FCC, 5: Colorspace.ITU601, 6: Colorspace.ITU601,
              7: Colorspace.SMPTE240M}
-if hasattr(Colorspace, 'BT2020'):  # younger than the others
+if hasattr(Colorspace, 'BT2020'):  # newer than the others
     _MATRICES.update({9: Colorspace.BT2020, 10: Colorspace.BT2020})
 _FULL_RANGE = 2
-# where PyAV lets the conversion to RGB have threads, which do not survive a fork
+# newer PyAV converts to RGB in threads by default, and these do not survive a fork
 _ONE_THREAD = {'threads': 1} if 'threads' in (VideoReformatter.reformat.__doc__ or '') else {}
 
 
@@ -30,32 +30,33 @@ class Decoded(NamedTuple):
     """A frame out of the decoder.
 
     Args:
-        raw: as it was decoded.
-        shown: deinterlaced, where that is asked for; else the same.
+        raw: the frame as decoded.
+        shown: the deinterlaced frame if that was requested; else the same as ``raw``.
     """
     raw: av.VideoFrame
     shown: av.VideoFrame
 
     def checksum(self) -> int:
-        """Of every fourth row of brightness: tells neighbouring frames apart at a fraction of the price."""
+        """CRC-32 of every fourth row of luma: enough to distinguish neighbouring frames, and fast."""
         plane = self.raw.planes[0]
-        if plane.line_size < plane.width:  # stored upside down, or several pixels in a byte
+        if plane.line_size < plane.width:  # stored bottom up, or several pixels per byte
             return zlib.crc32(self.raw.to_ndarray(format='rgb24').tobytes())
         rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:plane.height:4, :plane.width]
         return zlib.crc32(rows.tobytes())
 
 
 class VideoStream:
-    """The first video stream of a file. One thread decodes, as several would conceal damage now this way and now that.
+    """The first video stream of a file, decoded in one thread: with several, damage is concealed differently each
+    time.
 
     Raises:
         Unreadable: a file that FFmpeg cannot open.
-        InputError: one without video, or of a codec that it cannot decode.
+        InputError: a file without video, or one for whose codec there is no decoder.
     """
 
     def __init__(self, path: Path) -> None:
         try:
-            # "file:" as a name may have a colon; nothing else is opened, whatever a playlist in the file asks for
+            # "file:", as names may contain a colon; only local files are opened, whatever a playlist names
             self.container = av.open(f'file:{path}', container_options={'protocol_whitelist': 'file'})
         except av.FFmpegError as error:
             raise Unreadable from error
@@ -74,30 +75,29 @@ class VideoStream:
         self.container.close()
 
     def packets(self) -> Iterator[av.Packet]:
-        """The packets from here on in order of decoding; the last one is empty and makes the decoder give what it
-        holds."""
+        """The packets from here on in decoding order; the last one is empty and flushes the decoder."""
         return self.container.demux(self.stream)
 
     @staticmethod
     def decode(packet: av.Packet) -> Tuple[List[av.VideoFrame], Optional[str]]:
-        """The frames that a packet completes, in order of presentation, and why it cannot be decoded."""
+        """The frames that a packet completes, in order of presentation, and the error if it cannot be decoded."""
         try:
             return packet.decode(), None
         except (av.FFmpegError, EOFError) as error:
             return [], getattr(error, 'strerror', None) or str(error)
 
     def seek(self, timestamp: int) -> None:
-        """Go on at a key frame near ``timestamp``, most often the last one before it."""
+        """Continue at a key frame near ``timestamp``, usually the last one before it."""
         self.container.seek(timestamp, stream=self.stream, backward=True)
 
     def frames(self, deinterlace: bool, after_seek: bool) -> Iterator[Decoded]:
-        """The frames from here on in order of presentation; what cannot be decoded is left out.
+        """The frames from here on in order of presentation; frames that cannot be decoded are left out.
 
         Args:
-            deinterlace: fill in the missing lines of frames that are flagged as interlaced (yadif, which looks at the
-                frame before and the frame after).
-            after_seek: begin with a key packet, and, if ``deinterlace``, leave out the first frame, whose neighbour is
-                unknown.
+            deinterlace: deinterlace the frames that are flagged as interlaced (with yadif, which uses the previous
+                and the next frame).
+            after_seek: begin with a key packet, and, if ``deinterlace``, leave out the first frame, whose previous
+                frame is unknown.
         """
         raw = self._decoded(after_seek)
         if not deinterlace:
@@ -108,7 +108,7 @@ class VideoStream:
         return shown
 
     def rgb(self, frame: av.VideoFrame) -> np.ndarray:
-        """``(H, W, 3)`` uint8 RGB, upright; brightness range and colour matrix as the frame is flagged."""
+        """``(H, W, 3)`` uint8 RGB, upright; range and colour matrix as flagged in the frame."""
         matrix = _MATRICES.get(frame.colorspace)
         picture = self._reformatter.reformat(
             frame, format='rgb24', src_colorspace=matrix, dst_colorspace=None if matrix is None else Colorspace.DEFAULT,
@@ -124,7 +124,7 @@ class VideoStream:
 
     def _deinterlaced(self, frames: Iterator[av.VideoFrame]) -> Iterator[Decoded]:
         graph = Graph()
-        if hasattr(graph, 'threads'):  # younger than the rest of PyAV that is used here
+        if hasattr(graph, 'threads'):  # newer PyAV only
             graph.threads = 1
         graph.link_nodes(graph.add_buffer(template=self.stream), graph.add('yadif', 'mode=send_frame:deint=interlaced'),
                          graph.add('buffersink')).configure()
@@ -151,8 +151,8 @@ class Unreadable(Exception):
 
 
 class Messages:
-    """What FFmpeg complains about in this thread while a ``with`` lasts. Levels are global in FFmpeg; they are as
-    before when all are left."""
+    """The errors that FFmpeg logs in this thread within a ``with`` block. Log levels are global in FFmpeg; the last
+    block that ends restores them."""
     _lock = threading.Lock()
     _users = 0
     _before: Tuple[Optional[int], bool] = (None, True)
@@ -162,7 +162,7 @@ class Messages:
             if Messages._users == 0:
                 Messages._before = av.logging.get_level(), av.logging.get_skip_repeated()
                 av.logging.set_level(av.logging.ERROR)
-                av.logging.set_skip_repeated(False)  # two frames may be damaged in the same way
+                av.logging.set_skip_repeated(False)  # two frames may have the same damage
             Messages._users += 1
         self._capture = av.logging.Capture()
         self._logs = self._capture.__enter__()

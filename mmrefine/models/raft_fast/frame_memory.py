@@ -13,11 +13,10 @@ Features = Tuple[Tensor, ...]
 class FrameMemory:
     """Remembers what an encoder made of the frames that it saw last, by the name that the caller gave them.
 
-    A name stands for one picture: whoever turns or cuts a frame gives it another name (the memory itself distinguishes
-    sizes). Each hit is compared with the picture itself, so a name that was used twice is an error and never a wrong
-    answer. Every frame is encoded
-    alone: what comes out does not depend on what else was in the batch or in the memory, to the bit. A memory belongs
-        to one encoder, whose weights and precision stay.
+    A name stands for one picture: a caller that rotates or crops a frame gives it another name (the memory itself
+    distinguishes sizes). Each hit is compared with the picture itself, so a name that was used twice is an error
+    and never a wrong answer. Every frame is encoded alone: what comes out does not depend on what else was in the
+    batch or in the memory, to the bit. A memory belongs to one encoder, whose weights and precision stay.
 
     Args:
         frames: how many to remember beyond a call: two neighbours of a video in three sizes make 6.

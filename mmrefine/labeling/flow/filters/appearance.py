@@ -48,7 +48,7 @@ class CensusFilter:
     Args:
         tolerance: share of the comparisons that may differ, in [0, 1]; two windows of noise differ in half of them.
         radius: the window has ``2 radius + 1`` px on a side.
-        tie: grey levels of 255 that are no difference.
+        tie: differences up to this count as none, grey levels of 255.
 
     Raises:
         ConfigError: a negative ``tolerance`` or ``tie``, or a radius below 1.

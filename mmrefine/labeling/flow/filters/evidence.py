@@ -18,9 +18,9 @@ class TextureFilter:
     same and comes back; along a straight edge, any motion along it. Ours, not the paper's.
 
     Args:
-        least: strength of what is no evidence, grey levels of 255 per px. Noise of ``n`` grey levels in a flat area or
-            along an edge stays below ``0.8 n``, so the standard deviation of the noise is a safe choice, and the
-            default stands 2.
+        least: strength that does not count as evidence, grey levels of 255 per px. Noise of ``n`` grey levels in a flat
+            area or along an edge stays below ``0.8 n``, so the standard deviation of the noise is a safe choice, and
+            the default stands 2.
         full: strength from which on a pixel is fully believed, above ``least``.
         radius: the window has ``2 radius + 1`` px on a side.
 

@@ -107,8 +107,8 @@ class CutGuard(PairGuard):
 
     Refused if the structure of frame 1 and that of frame 2 seen along the motion correlate by less than ``least``:
     ``r = (sum h1 h2 + N n^2) / sqrt((sum h1^2 + N n^2) (sum h2^2 + N n^2))`` over the N pixels that land inside, ``h``
-    the brightness less its mean over 15x15 px, ``n`` 2 grey levels of noise, so that two flat frames are no cut. Light
-    and fades are in the mean and in the scale, which do not count.
+    the brightness less its mean over 15x15 px, ``n`` 2 grey levels of noise, so that two flat frames are not a cut.
+    Light and fades are in the mean and in the scale, which do not count.
 
     Args:
         least: correlation in [0, 1]. Real pairs with RAFT's motion have 0.75 and more, cuts between them less than
