@@ -86,9 +86,11 @@ class ListedFrames(FrameSource):
         return len(self.files)
 
     def name(self, index: int) -> str:
+        """The stem of the file of frame ``index``."""
         return self.files[index].stem
 
     def digest(self) -> str:
+        """Hash of the names and contents of all files."""
         return digest_of_files((file.stem, file) for file in self.files)
 
 

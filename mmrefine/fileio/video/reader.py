@@ -111,9 +111,11 @@ class VideoFrames(FrameSource):
         return len(self.index.checksums)
 
     def name(self, index: int) -> str:
+        """The number of frame ``index``, written so that names sort as frames do."""
         return frame_name(range(len(self))[index])
 
     def digest(self) -> str:
+        """Hash of the contents of the file."""
         return digest_of_files([('', self.path)])
 
     def __getstate__(self) -> Dict[str, Any]:
