@@ -2,10 +2,12 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 from pathlib import Path
 from typing import List, Optional
 
 from mmrefine.apis.exit_status import run_command
+from mmrefine.errors import ConfigError
 from mmrefine.fileio.store.merge import merge_stores
 from mmrefine.fileio.store.verification import verify_store
 
@@ -21,8 +23,22 @@ def main(argv: Optional[List[str]] = None) -> int:
                                               'changed')
     merge.add_argument('out', type=Path, help='folder of the merged store')
     merge.add_argument('stores', type=Path, nargs='+', metavar='in', help='folders of the stores')
+    for command in (verify, merge):
+        command.add_argument('--import', dest='modules', action='append', default=[], metavar='MODULE',
+                             help='a module that registers the codec of labels of another kind, as custom_imports of '
+                                  'a config does; it must be on the PYTHONPATH')
     args = parser.parse_args(argv)
+    for module in args.modules:
+        _import(module)
     return _verify(args.store) if args.command == 'verify' else _merge(args.out, args.stores)
+
+
+def _import(module: str) -> None:
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        raise ConfigError(f'--import {module}: cannot be imported ({error}); correct the name, or add its folder to '
+                          'PYTHONPATH') from error
 
 
 def _verify(store: Path) -> int:

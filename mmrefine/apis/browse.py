@@ -13,6 +13,7 @@ from mmrefine.config.load import complete, hooks_of, name_of
 from mmrefine.errors import ConfigError, LabelStoreError
 from mmrefine.evaluation import stored_cycle_error
 from mmrefine.fileio.atomic import write_errors
+from mmrefine.fileio.codecs import FIRST_KIND
 from mmrefine.fileio.images import write_image
 from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.geometry import color_residual
@@ -41,7 +42,7 @@ def browse_labels(cfg: Config, out: Optional[Union[str, Path]] = None, pairs: in
 
     Raises:
         ConfigError: the config labels nothing, or ``pairs`` is below 1.
-        LabelStoreError: the labels are missing or not complete.
+        LabelStoreError: the labels are missing, not complete, or of another kind than flow.
         MMRefineError: the folder cannot be written.
     """
     if pairs < 1:
@@ -57,6 +58,9 @@ def browse_labels(cfg: Config, out: Optional[Union[str, Path]] = None, pairs: in
     sheets = []
     for scene in dataset.scene_names:
         store = LabelStore.open(hook.store_root(str(Path(cfg.work_dir) / scene if each else cfg.work_dir), 0))
+        if store.codec.kind != FIRST_KIND:
+            raise LabelStoreError(f'{store.root}: holds labels of the kind {store.codec.kind!r}, and sheets are drawn '
+                                  f'of {FIRST_KIND} only')
         ours = [i for i, pair in enumerate(dataset.pairs) if pair['scene'] == scene and store.has(pair['key'])]
         if not ours:
             raise LabelStoreError(f'{store.root}: has no label of scene {scene}; label again with the data of this '

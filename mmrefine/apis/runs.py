@@ -16,6 +16,7 @@ from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.compat.config_names import carried_file
 from mmrefine.config.load import building, complete, hooks_of, name_of
 from mmrefine.engine import PseudoLabelHook, join_processes
+from mmrefine.engine.runtime.processes import model_of
 from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.registry import DATASETS
 from mmrefine.report import format_table, read_report, summary_table
@@ -147,6 +148,7 @@ def make_labels(cfg: Config, part: Tuple[int, int] = (1, 1), brief: bool = False
         runner.load_or_resume()
         for hook in hooks:
             root = hook.store_root(runner.work_dir, 0)
+            hook.teachers.start(model_of(runner))
             hook.label(runner, root, part)
             stores.append(root)
     return stores

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 from pathlib import Path
 from typing import Iterator
 
@@ -15,6 +16,7 @@ WAIT = 0.01  # s between two attempts
 
 # errors of file systems without locks
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL}
+_READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 @contextlib.contextmanager
@@ -22,10 +24,11 @@ def folder_lock(folder: Path) -> Iterator[None]:
     """Keep every other user of ``folder_lock`` out of an existing folder; waits as long as one is inside.
 
     The lock is the kernel's, on the file ``.lock`` in the folder: the death of its holder, however sudden, frees it. It
-    is not re-entrant. Where the file system has no locks (some network mounts), it does nothing.
+    is not re-entrant. It does nothing where the file system has no locks (some network mounts), or where the folder
+    cannot be written, so that nothing in it will be changed.
 
     Raises:
-        OSError: the folder is missing or cannot be written.
+        OSError: the folder is missing, or its ``.lock`` cannot be opened.
     """
     folder.stat()  # a missing folder would otherwise be made, or waited for
     lock = FileLock(folder / LOCK)
@@ -34,7 +37,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
     except NotImplementedError:  # older versions of filelock raise it for ENOSYS
         pass
     except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in _NO_LOCKS and (error.errno not in _READ_ONLY or os.access(folder, os.W_OK)):
             raise
     try:
         yield

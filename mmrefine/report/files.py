@@ -26,7 +26,7 @@ def write_report(work_dir: Union[str, Path], record: Mapping[str, Any]) -> Dict[
     """
     whole, folder = complete(record), Path(work_dir)
     whole['headline'] = headline_record(whole)
-    page = render_page(whole).encode()
+    page = render_page(whole).encode(errors='backslashreplace')  # names of files may be no valid text
     with write_errors(folder / 'report.json'):
         write_bytes(folder / 'report.html', page)
         write_json(folder / 'report.json', whole)

@@ -9,6 +9,7 @@ import mmrefine.engine  # noqa: F401
 from mmrefine.apis.browse import browse_labels
 from mmrefine.errors import ConfigError, LabelStoreError, MMRefineError
 from mmrefine.fileio import write_image
+from mmrefine.fileio.codecs import register_codec
 from mmrefine.fileio.images import read_image
 from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.structures import FlowLabel
@@ -85,3 +86,21 @@ def test_a_scene_without_labels_and_a_folder_that_cannot_be_written_are_named(co
         browse_labels(config)
     with pytest.raises(ConfigError, match='--pairs must be at least 1, got 0'):
         browse_labels(config, pairs=0)
+
+
+def test_labels_of_another_kind_have_no_sheets(config, tmp_path):
+    class Numbers:
+        """Labels that are a number."""
+        kind, suffixes = 'numbers of frames', ('.num', )
+
+        def encode(self, label):
+            return {'.num': str(label).encode()}
+
+    register_codec(Numbers())
+    config.custom_hooks[0].store = 'numbers'
+    store = LabelStore(tmp_path / 'numbers', dict(kind='numbers of frames'))
+    store.create()
+    store.write('both/f0__f1', 1, dict(kept=1.))
+    store.finish(store.keys())
+    with pytest.raises(LabelStoreError, match="numbers: holds labels of the kind 'numbers of frames', and sheets"):
+        browse_labels(config)

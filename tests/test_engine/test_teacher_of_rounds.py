@@ -7,11 +7,13 @@ import torch
 from small_runs import (copy_run, exit_code, files_of, in_child, in_two_processes, refined_state, run, same_state,
                         small_config)
 
+from mmrefine.apis import make_labels
 from mmrefine.engine import SelfTrainingLoop
 from mmrefine.engine.hooks.pseudo_label_hook import TEACHER_STATE
 from mmrefine.errors import CheckpointError
 from mmrefine.fileio import LabelStore
 from mmrefine.fileio.digest import digest_of_state
+from mmrefine.models.teachers.student import StudentAverage
 
 AVERAGE = dict(type='StudentAverage', momentum=.3, warmup=1)
 
@@ -95,6 +97,24 @@ def test_a_checkpoint_without_the_average_is_not_resumed_with_one_and_its_own_te
     with pytest.raises(CheckpointError, match="has no 'mmrefine_teacher', which StudentAverage needs to go on; resume "
                                               'with the teacher'):
         run(config(material, work_dir, resume=True))
+
+
+def test_a_checkpoint_with_the_average_is_not_resumed_without_one(material, whole, tmp_path):
+    work_dir = copy_run(whole[0], tmp_path / 'resumed')
+    (work_dir / 'last_checkpoint').write_text(str(work_dir / 'iter_4.pth'))
+    with pytest.raises(CheckpointError, match="has a 'mmrefine_teacher' of another teacher than StudentCopy; resume"):
+        run(small_config(material, work_dir, max_iters=6, rounds=2, relabel='every_round', interval=2, resume=True))
+
+
+def test_stage_1_alone_begins_with_the_student_as_a_training_does(material, whole, tmp_path, monkeypatch):
+    calls = []
+    for name in ('start', 'frozen'):
+        original = getattr(StudentAverage, name)
+        monkeypatch.setattr(StudentAverage, name, lambda self, student, name=name, original=original: (
+            calls.append(name), original(self, student))[1])
+    make_labels(config(material, tmp_path / 'run'))
+    assert calls == ['start', 'frozen']
+    assert files_of(tmp_path / 'run/labels') == files_of(whole[0] / 'labels')
 
 
 def test_a_checkpoint_of_another_run_starts_a_new_average(material, whole, tmp_path):

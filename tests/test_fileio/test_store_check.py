@@ -1,6 +1,7 @@
 """Every fault that is put into a store by hand is found, at the file that has it, and nothing else is."""
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -11,7 +12,9 @@ from typing import Callable, List
 import pytest
 from helpers_fileio import label, tree
 
+from mmrefine.errors import ConfigError, LabelStoreError
 from mmrefine.fileio import LabelStore
+from mmrefine.fileio.codecs import kinds
 from mmrefine.fileio.store.verification import verify_store
 
 SOFT, HARD = 'cat/0__1', 'dog/run/1__2'
@@ -241,3 +244,34 @@ def test_the_command_says_whole_with_0_and_each_fault_in_a_line_with_1(store: Pa
     assert tool(['verify', str(store)]) == 1
     assert capsys.readouterr().out == (f'{store}/{SOFT}.png: is missing; the label {SOFT} needs it\n'
                                        f'{store}/x: does not belong to the store; move it away\n')
+
+
+def test_the_command_imports_what_reads_labels_of_another_kind(tmp_path: Path, tool: Callable[[List[str]], int],
+                                                               monkeypatch: pytest.MonkeyPatch,
+                                                               capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / 'smells_of_frames.py').write_text(
+        'from mmrefine.fileio.codecs import register_codec\n'
+        'class Smells:\n'
+        "    kind, suffixes = 'smells', ('.txt', )\n"
+        '    def encode(self, label):\n'
+        "        return {'.txt': label.encode()}\n"
+        '    def damage(self, data):\n'
+        '        return None\n'
+        'CODEC = register_codec(Smells())\n')
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(kinds, '_CODECS', dict(kinds._CODECS))
+    before = dict(kinds._CODECS)
+    importlib.import_module('smells_of_frames')
+    store = LabelStore(tmp_path / 'labels', dict(kind='smells'))
+    store.create()
+    store.write('cat/a__b', 'rose', dict(kept=1.))
+    store.finish(store.keys())
+    monkeypatch.setattr(kinds, '_CODECS', before)
+    monkeypatch.delitem(sys.modules, 'smells_of_frames')
+    with pytest.raises(LabelStoreError, match="of the kind 'smells' .* --import of tools/label_store.py"):
+        tool(['merge', str(tmp_path / 'out'), str(tmp_path / 'labels')])
+    with pytest.raises(ConfigError, match='--import no_such_module: cannot be imported'):
+        tool(['verify', str(tmp_path / 'labels'), '--import', 'no_such_module'])
+    assert tool(['merge', str(tmp_path / 'out'), str(tmp_path / 'labels'), '--import', 'smells_of_frames']) == 0
+    assert tool(['verify', '--import', 'smells_of_frames', str(tmp_path / 'out')]) == 0
+    assert 'whole; 1 labels' in capsys.readouterr().out

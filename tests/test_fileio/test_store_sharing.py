@@ -13,6 +13,7 @@ from typing import Any, Callable, Dict, List
 
 import pytest
 import torch
+from filelock import FileLock
 from helpers_fileio import die_at, in_child, label, tree
 
 import mmrefine.fileio.store.label_store as label_store
@@ -226,3 +227,27 @@ def test_where_the_file_system_has_no_locks_the_store_works_without(tmp_path: Pa
     else:
         with pytest.raises(LabelStoreError, match='fingerprint.json: cannot be written .Input/output error'):
             run(tmp_path / 'labels')
+
+
+@pytest.mark.parametrize('number', [errno.EACCES, errno.EROFS])
+def test_a_complete_store_in_a_folder_that_may_only_be_read_is_used_as_it_is(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    root = tmp_path / 'labels'
+    run(root)
+    (root / LOCK).unlink()
+    wanted, writable = tree(root), False
+
+    def refuse(*args: object, **options: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(FileLock, 'acquire', refuse)
+    monkeypatch.setattr(os, 'access', lambda path, how: writable)
+    store = LabelStore(root, {'teacher': 'aaaa'})
+    store.create()
+    store.expect(dict(labels=len(KEYS), digest='0'))
+    assert store.is_complete() and tree(root) == wanted
+    with pytest.raises(StaleLabelsError):
+        LabelStore(root, {'teacher': 'bbbb'}).create()
+    writable = True  # somebody else's lock in a folder that can be written
+    with pytest.raises(LabelStoreError, match='cannot be written'):
+        store.create()

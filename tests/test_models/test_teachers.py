@@ -125,6 +125,16 @@ def test_another_network_teaches_with_its_own_weights_in_every_round_and_draws_n
         TEACHERS.build(dict(type='OtherNetwork', model=model, checkpoint=str(tmp_path / 'gone.pth'))).frozen(student)
 
 
+@pytest.mark.parametrize('model, message', [
+    ({}, 'a model must be a dict with a type'),
+    (dict(type='FlowRefner'), "there is no model 'FlowRefner'; did you mean FlowRefiner"),
+    (dict(type='FlowRefiner'), "the model FlowRefiner cannot be built from .*'estimator'"),
+])
+def test_another_network_that_cannot_be_built_is_a_mistake_in_the_config(build_raft, model, message):
+    with pytest.raises(ConfigError, match=message):
+        TEACHERS.build(dict(type='OtherNetwork', model=model, checkpoint='x.pth')).frozen(build_raft())
+
+
 FRAMES = np.random.default_rng(0).integers(0, 256, (2, 12, 16, 3), dtype=np.uint8)
 UNIT = LabelUnit('cat/a__b', 'cat', (0, 1), ('a', 'b'))
 BATCH = LabelBatch([UNIT], [dict(enumerate(FRAMES))], [{0: 'a', 1: 'b'}])

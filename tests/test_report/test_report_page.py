@@ -337,3 +337,10 @@ def test_the_docs_name_every_key_of_report_json(tmp_path):
     for part in (record, record['headline'], record['headline']['figures'][0], record['groups']['refined'], changes,
                  changes['best'][0], record['guard'], record['curves']['loss'], record['pictures'][0]):
         assert [key for key in part if f'`{key}`' not in docs] == []
+
+
+def test_a_scene_whose_name_is_not_valid_unicode_is_shown_with_its_bytes(tmp_path):
+    """As Python decodes the name of a folder that is not UTF-8."""
+    scores = {'EPE': 1., 'pairs': 1, 'scene/caf\udce9/EPE': 1.}
+    write_report(tmp_path, dict(groups=dict(refined=group_record(scores, scores))))
+    assert r'caf\udce9' in (tmp_path / 'report.html').read_text(encoding='utf-8')

@@ -99,15 +99,18 @@ class PseudoLabelHook(Hook):
         """Let the source of the teachers begin with the student, or go on in a resumed run.
 
         Raises:
-            CheckpointError: the checkpoint of a resumed run lacks what the source needs.
+            CheckpointError: the checkpoint of a resumed run lacks what the source needs, or is of another source.
         """
         self.teachers.start(model_of(runner))
-        if runner.iter > 0 and self.teachers.state_dict():
-            if self._loaded is None:
-                raise CheckpointError(f'the checkpoint that is resumed has no {TEACHER_STATE!r}, which '
-                                      f'{type(self.teachers).__name__} needs to go on; resume with the teacher that '
-                                      'the run began with, or start again in a new work dir')
-            self.teachers.load_state_dict(self._loaded)
+        if runner.iter > 0:
+            needed, teacher = bool(self.teachers.state_dict()), type(self.teachers).__name__
+            if needed != (self._loaded is not None):
+                story = f'no {TEACHER_STATE!r}, which {teacher} needs to go on' if needed else (
+                    f'a {TEACHER_STATE!r} of another teacher than {teacher}')
+                raise CheckpointError(f'the checkpoint that is resumed has {story}; resume with the teacher that the '
+                                      'run began with, or start again in a new work dir')
+            if self._loaded is not None:
+                self.teachers.load_state_dict(self._loaded)
         self._loaded = None
 
     def before_train_epoch(self, runner: Runner) -> None:

@@ -43,5 +43,6 @@ def codec_of(kind: str) -> LabelCodec:
     if kind not in _CODECS:
         raise LabelStoreError(f'labels of the kind {kind!r} cannot be read here, only '
                               f'{", ".join(sorted({*_CODECS, *_MODULES}))}; import the package that writes them first '
-                              '(custom_imports in a config), so that it can call register_codec')
+                              '(custom_imports in a config, --import of tools/label_store.py), so that it can call '
+                              'register_codec')
     return _CODECS[kind]

@@ -9,7 +9,7 @@ from torch import nn
 from mmrefine.models.refiners import load_estimator
 from mmrefine.models.teachers.frozen import FrozenTeacher, check_dtype
 from mmrefine.models.teachers.stateless import StatelessSource
-from mmrefine.registry import MODELS, TEACHERS
+from mmrefine.registry import MODELS, TEACHERS, build_part
 
 __all__ = ['OtherNetwork']
 
@@ -35,12 +35,13 @@ class OtherNetwork(StatelessSource):
         """The network, on the device of the student.
 
         Raises:
+            ConfigError: ``model`` cannot be built.
             CheckpointError: a checkpoint that is missing, broken, unsafe, or of another network.
         """
         if self._teacher is None:
             # training draws the numbers that it would draw without this network
             with torch.random.fork_rng(devices=[]):
-                network = MODELS.build(dict({'_scope_': 'mmrefine'}, **self.model))
+                network = build_part(dict({'_scope_': 'mmrefine'}, **self.model), MODELS)
             load_estimator(network, self.checkpoint)
             self._teacher = FrozenTeacher(network.to(next(student.parameters()).device), self.dtype)
         return self._teacher
