@@ -16,6 +16,7 @@ from mmengine.evaluator import Evaluator
 from small_runs import FRAMES, SIZE, run, small_config, small_model, start_weights
 from test_layers import LAYER, PACKAGE, ROOT
 
+from mmrefine.apis import checkpoint_scores
 from mmrefine.engine import label_fingerprint, make_labels
 from mmrefine.engine.guard.observer import Observer
 from mmrefine.engine.hooks.regression_guard_hook import GUARD_INFO
@@ -24,6 +25,7 @@ from mmrefine.fileio.codecs import kinds
 from mmrefine.models import FlowRefiner
 from mmrefine.registry import (DATASETS, FILTERS, LABELERS, METRICS, MODELS, TEACHER_VIEWS, TEACHERS, TRANSFORMS,
                                WITNESSES)
+from mmrefine.report import read_report
 from mmrefine.structures import FlowOutputs, FlowSample, FlowTargets, LookRequest, PairBatch, as_frames
 from mmrefine.structures.contracts import Tally, Witnesses
 from mmrefine.synthetic import render_clip, write_clips
@@ -221,17 +223,28 @@ def test_the_witness_sees_which_network_comes_back(parts, material):
         assert all(seen == dict(trip=pytest.approx(2 * shift)) for seen in observer.observe(Moves(shift)))
 
 
-def test_the_guard_of_the_page_gives_a_verdict(parts, tmp_path):
+def test_guard_report_and_scores_of_the_page_in_a_run(parts, tmp_path):
     write_clips(tmp_path, range(30, 34), FRAMES, SIZE)
     start_weights(tmp_path / 'start.pth')
     cfg = small_config(tmp_path, tmp_path / 'run', max_iters=1)
     frames = dict(type='FramePairs', data_root=str(tmp_path / 'frames'), held_out=0.4)
     cfg.custom_hooks[0].dataset = frames
     cfg.train_dataloader.dataset.held_out = 0.4
-    cfg.custom_hooks.append(dict(parts.guard, dataset=dict(frames, held=True)))
+    judged = dict(dataset=dict(frames, truth_root=str(tmp_path / 'flow'),
+                               pipeline=[dict(type='LoadTruth'), dict(type='PackPair')]),
+                  metrics=[parts.val_evaluator])
+    cfg.custom_hooks += [dict(parts.guard, dataset=dict(frames, held=True)),
+                         dict(type='ReportHook', groups=dict(refined=judged))]
     record = run(cfg).message_hub.runtime_info[GUARD_INFO]
     assert record['verdict'] in ('student', 'teacher') and set(record['witnesses']['before']) == {'trip'}
     assert record['score']['weights'] == dict(trip=1.)
+
+    group = read_report(tmp_path / 'run')['groups']['refined']
+    assert [figure['name'] for figure in group['figures']] == ['speed_error'] and 'EPE' not in group['after']
+    assert group['changes']['metric'] == 'speed_error' and set(group['scenes']) == {'target_0030', 'target_0032'}
+    assert 'error of speed' in (tmp_path / 'run/report.html').read_text()
+    found = checkpoint_scores.test_checkpoint(cfg, tmp_path / 'run/refined.pth', 'cpu')['refined'].scores()
+    assert found['speed_error'] == group['after']['speed_error'] and found['pairs'] == 4
 
 
 def test_the_layers_of_the_page_are_those_of_the_test():
@@ -258,8 +271,9 @@ def test_the_tree_of_the_page_is_that_of_the_package():
 
 
 def test_the_table_of_the_seams_has_all_protocols_and_all_that_implements_them_exists():
-    tree = ast.parse((PACKAGE / 'structures/contracts.py').read_text(encoding='utf-8'))
-    protocols = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
+    trees = [ast.parse((PACKAGE / f'structures/{name}.py').read_text(encoding='utf-8'))
+             for name in ('contracts', 'flow_contracts')]
+    protocols = {node.name for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)}
     rows = [row.split('|') for row in section('The seams').splitlines() if row.startswith('| `')]
     assert {name for row in rows for name in re.findall(r'`(\w+)`', row[1])} == protocols
     classes = {node.name for path in PACKAGE.rglob('*.py') for node in ast.parse(path.read_text(encoding='utf-8')).body

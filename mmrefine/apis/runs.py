@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple, Union
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
@@ -18,7 +18,7 @@ from mmrefine.config.load import building, complete, hooks_of, name_of
 from mmrefine.engine import PseudoLabelHook, join_processes
 from mmrefine.engine.runtime.processes import model_of
 from mmrefine.errors import CheckpointError, ConfigError
-from mmrefine.registry import DATASETS
+from mmrefine.registry import DATASETS, TEACHERS
 from mmrefine.report import format_table, read_report, summary_table
 
 __all__ = ['label_video', 'make_labels', 'refine', 'train']
@@ -193,7 +193,7 @@ def _prepared(cfg: Config) -> Config:
         cfg.resume = latest is not None
         if latest is not None:
             cfg.load_from = None
-    if hooks_of(cfg, 'PseudoLabelHook') and not cfg.get('load_from') and not cfg.resume:
+    if not cfg.get('load_from') and not cfg.resume and any(map(_labels_by_student, hooks_of(cfg, 'PseudoLabelHook'))):
         raise ConfigError(f'{name_of(cfg)}: load_from is not set, so the labels would come from random weights; '
                           'add --cfg-options load_from=<checkpoint of the network>')
     if cfg.get('load_from') and not str(cfg.load_from).startswith(('http://', 'https://')):
@@ -205,6 +205,12 @@ def _prepared(cfg: Config) -> Config:
     if not cfg.get('experiment_name'):
         cfg.experiment_name = f'{Path(cfg.filename or "run").stem}_{next(_RUN_NUMBER)}'
     return cfg
+
+
+def _labels_by_student(hook: Mapping[str, Any]) -> bool:
+    """Whether the teacher of a ``PseudoLabelHook`` comes from the weights that training begins with."""
+    teacher = TEACHERS.get((hook.get('teacher') or dict(type='StudentCopy')).get('type'))
+    return getattr(teacher, 'follows_student', False)
 
 
 def _train_one(cfg: Config, brief: bool) -> Optional[Dict[str, Any]]:

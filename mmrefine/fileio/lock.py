@@ -5,7 +5,7 @@ import contextlib
 import errno
 import os
 from pathlib import Path
-from typing import Iterator
+from typing import Any, Dict, Iterator
 
 from filelock import FileLock
 
@@ -17,6 +17,8 @@ WAIT = 0.01  # s between two attempts
 # errors of file systems without locks
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL}
 _READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
+# newer versions of filelock would take the mere presence of the file for a lock there, and wait for ever
+_NO_FALLBACK: Dict[str, Any] = dict(fallback_to_soft=False) if hasattr(FileLock, 'fallback_to_soft') else {}
 
 
 @contextlib.contextmanager
@@ -31,7 +33,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
         OSError: the folder is missing, or its ``.lock`` cannot be opened.
     """
     folder.stat()  # a missing folder would otherwise be made, or waited for
-    lock = FileLock(folder / LOCK)
+    lock = FileLock(folder / LOCK, **_NO_FALLBACK)
     try:
         lock.acquire(poll_interval=WAIT)
     except NotImplementedError:  # older versions of filelock raise it for ENOSYS

@@ -1,7 +1,8 @@
 """What travels between the layers: labels, samples, batches, and the contracts of the seams."""
 from mmrefine.structures.batches import LabelBatch, Labeled, LabelUnit, as_frames, label_key
-from mmrefine.structures.contracts import (FlowEstimator, Guard, LabelCodec, Labeler, LabelJudge, LabelSource,
-                                           MotionLoss, Teacher, TeacherSource, TwoWayEstimator, View)
+from mmrefine.structures.contracts import (LabelCodec, Labeler, LabelJudge, LabelSource, MotionLoss, Tally, Teacher,
+                                           TeacherSource, Witnesses)
+from mmrefine.structures.flow_contracts import FlowEstimator, Guard, TwoWayEstimator, View
 from mmrefine.structures.labels import FlowLabel
 from mmrefine.structures.pairs import Look, LookRequest, NamedFrame, PairBatch, PairContext
 from mmrefine.structures.samples import ClipSample, FlowOutputs, FlowSample, FlowTargets
@@ -9,6 +10,6 @@ from mmrefine.structures.samples import ClipSample, FlowOutputs, FlowSample, Flo
 __all__ = [
     'ClipSample', 'FlowEstimator', 'FlowLabel', 'FlowOutputs', 'FlowSample', 'FlowTargets', 'Guard', 'LabelBatch',
     'LabelCodec', 'LabelJudge', 'LabelSource', 'LabelUnit', 'Labeled', 'Labeler', 'Look', 'LookRequest', 'MotionLoss',
-    'NamedFrame', 'PairBatch', 'PairContext', 'Teacher', 'TeacherSource', 'TwoWayEstimator', 'View', 'as_frames',
-    'label_key'
+    'NamedFrame', 'PairBatch', 'PairContext', 'Tally', 'Teacher', 'TeacherSource', 'TwoWayEstimator', 'View',
+    'Witnesses', 'as_frames', 'label_key'
 ]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from mmrefine.structures.contracts import Guard
+    from mmrefine.structures.flow_contracts import Guard
 
 __all__ = ['Look', 'LookRequest', 'NamedFrame', 'Names', 'PairBatch', 'PairContext']
 

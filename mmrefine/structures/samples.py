@@ -8,6 +8,8 @@ import torch
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
+from mmrefine.errors import ConfigError
+
 __all__ = ['ClipSample', 'FlowOutputs', 'FlowSample', 'FlowTargets']
 
 
@@ -54,11 +56,12 @@ class FlowTargets:
         """Flow and weight.
 
         Raises:
-            ValueError: there are none.
+            ConfigError: there are none.
         """
         if self.flow is None or self.weight is None:
-            raise ValueError("a loss on labels, or train_start, needs data_samples with flow and weight; "
-                             'does the train pipeline load labels (LoadLabel) and pack them (PackPair)?')
+            raise ConfigError('a loss on labels, or model.train_start, needs samples with flow and weight, and these '
+                              "have none; let train_dataloader.dataset.pipeline begin with dict(type='LoadLabel') and "
+                              "end with dict(type='PackPair')")
         return self.flow, self.weight
 
 

@@ -1,11 +1,19 @@
 """Scores of a network over a data set."""
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
+from mmengine.structures import BaseDataElement
 
 from mmrefine.engine import judge
 from mmrefine.engine.runtime import progress
+from mmrefine.errors import ConfigError
+from mmrefine.evaluation import TallyMetric
+from mmrefine.evaluation.pooling import Sums
+from mmrefine.registry import METRICS
 from mmrefine.structures import FlowSample
+from mmrefine.structures.figures import Figure
 
 
 class Constant:
@@ -104,3 +112,47 @@ def test_judging_tells_how_long_still(monkeypatch):
     judge(Constant(), Pairs([None] * 4), batch_size=2, what='Report: group x, before', log=lines.append)
     assert [line.partition(',')[0] for line in lines] == ['Report: group x'] * 2
     assert '2/4 pairs' in lines[0] and lines[1].endswith('4/4 pairs, 0.10 a second, 0 min 00 s left')
+
+
+@dataclass(frozen=True)
+class Share(Sums):
+    """Right answers out of so many."""
+    figures = (Figure('share', '%', 'higher', headline=True), )
+    right: int = 0
+    size: int = 0
+
+    def scores(self):
+        return dict(share=100 * self.right / self.size) if self.size else {}
+
+
+class ShareMetric(TallyMetric):
+    """Of samples that know the sign of their only number."""
+    sample_name = 'number'
+
+    def tally(self, fields):
+        return Share(int(fields['pred_sign'] == fields['sign']), 1) if 'sign' in fields else Share()
+
+
+class Sign:
+    """A network that says the sign of a number as MMEngine's models do."""
+
+    def test_step(self, data):
+        for number, sample in zip(data['inputs'], data['data_samples']):
+            sample.pred_sign = int(torch.sign(number))
+        return data['data_samples']
+
+
+def test_samples_of_any_other_kind_are_judged_by_metrics_of_their_own():
+    METRICS.register_module(module=ShareMetric)
+    try:
+        numbers = [(3., 1, 'a'), (-2., -1, 'a'), (-5., 1, 'b'), (4., None, 'b')]
+        data = [dict(inputs=torch.tensor(number),
+                     data_samples=BaseDataElement(metainfo=dict(scene=scene), **(dict(sign=sign) if sign else {})))
+                for number, sign, scene in numbers]
+        judged = judge(Sign(), data, metrics=[dict(type='ShareMetric')])
+        assert judged.scores() == {'share': 200 / 3, 'scene/a/share': 100., 'scene/b/share': 0., 'numbers': 4}
+        assert judged.headline.name == 'share' and [index for index, _, _ in judged.results] == [0, 1, 2]
+        with pytest.raises(ConfigError, match='list gives neither .* or name metrics of your own'):
+            judge(Sign(), data)
+    finally:
+        METRICS.module_dict.pop('ShareMetric')

@@ -2,16 +2,17 @@
 import os
 import signal
 
+import numpy as np
 import pytest
 import torch
-from small_runs import (copy_run, exit_code, files_of, in_child, in_two_processes, refined_state, run, same_state,
+from small_runs import (SIZE, copy_run, exit_code, files_of, in_child, in_two_processes, refined_state, run, same_state,
                         small_config)
 
-from mmrefine.apis import make_labels
+from mmrefine.apis import make_labels, train
 from mmrefine.engine import SelfTrainingLoop
 from mmrefine.engine.hooks.pseudo_label_hook import TEACHER_STATE
-from mmrefine.errors import CheckpointError
-from mmrefine.fileio import LabelStore
+from mmrefine.errors import CheckpointError, ConfigError
+from mmrefine.fileio import LabelStore, write_flow
 from mmrefine.fileio.digest import digest_of_state
 from mmrefine.models.teachers.student import StudentAverage
 
@@ -123,3 +124,22 @@ def test_a_checkpoint_of_another_run_starts_a_new_average(material, whole, tmp_p
     run(cfg)
     start = LabelStore.open(tmp_path / 'labels').fingerprint['teacher']
     assert start == digest_of_state(refined_state(whole[0]))
+
+
+def test_stored_motion_teaches_a_student_that_starts_from_nothing(material, tmp_path):
+    for scene in (material / 'frames').iterdir():
+        names = sorted(path.stem for path in scene.iterdir())
+        for one, two, way in [pair for a, b in zip(names, names[1:]) for pair in ((a, b, 1), (b, a, -1))]:
+            flow = np.full((*SIZE, 2), 2. * way, np.float32)
+            write_flow(tmp_path / 'motion' / scene.name / f'{one}__{two}.flo', flow)
+    cfg = small_config(material, tmp_path / 'run', max_iters=1, load_from=None)
+    with pytest.raises(ConfigError, match='load_from is not set, so the labels would come from random weights'):
+        train(cfg)
+    cfg.custom_hooks[0].teacher = dict(type='StoredMotion', root=str(tmp_path / 'motion'))
+    train(cfg)
+    store = LabelStore.open(tmp_path / 'run/labels')
+    assert len(store.keys()) == 4
+    for key in store.keys():
+        label = store.read(key)
+        assert (label.flow[:, label.weight[0] > 0] == 2.).all() and label.weight[:, :-2, :-2].all()
+        assert not label.weight[:, -2:].any() and not label.weight[..., -2:].any()  # leaves the frame

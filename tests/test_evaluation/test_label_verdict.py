@@ -69,9 +69,10 @@ def test_every_rule_is_tried_above():
 def test_the_page_names_the_thresholds_that_hold():
     page = (Path(__file__).resolve().parents[2] / 'docs' / 'label_quality.md').read_text(encoding='utf-8')
     rows = re.findall(r'^\| `(\w+)` \|.*\| ([<>]) (\S+)( %)? \| [<>] (\S+)( %)? \|$', page, re.MULTILINE)
-    told = {name: (sign == '<', *(float(Fraction(value)) / (100 if percent else 1) for value, percent in (amber, red)))
-            for name, sign, *numbers in rows for amber, red in [(numbers[:2], numbers[2:])]}
-    assert told == {name: (rule.low_is_bad, rule.amber, rule.red) for name, rule in RULES.items()}
+    stated = {name: (sign == '<', *(float(Fraction(value)) / (100 if percent else 1)
+                                    for value, percent in (numbers[:2], numbers[2:])))
+              for name, sign, *numbers in rows}
+    assert stated == {name: (rule.low_is_bad, rule.amber, rule.red) for name, rule in RULES.items()}
 
 
 def test_a_balance_that_lowers_weights_on_purpose_is_not_held_against_the_labels():

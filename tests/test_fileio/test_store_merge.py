@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Dict, Iterable, List, Tuple
 
+import cv2
 import pytest
 from helpers_fileio import die_at, in_child, label, tree
 
@@ -173,6 +174,19 @@ def test_two_stores_that_disagree_on_a_pair_are_refused_by_its_name(tmp_path: Pa
     assert f"ours: its label 'cat/2__3' is not the one of {other} ({differ} differ)" in refused(tmp_path, [other, ours])
     made(tmp_path / 'out', KEYS[:3])  # what was merged before counts too
     assert f"its label 'cat/2__3' is not the one of {tmp_path}/out" in refused(tmp_path, [other])
+
+
+def test_two_stores_whose_files_are_packed_otherwise_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = made(tmp_path / 'ours', KEYS[:4])
+    plain = cv2.imencode
+    monkeypatch.setattr(cv2, 'imencode', lambda suffix, image, params=(): plain(suffix, image,
+                                                                                [cv2.IMWRITE_PNG_COMPRESSION, 0]))
+    other = made(tmp_path / 'other', KEYS[2:])
+    monkeypatch.undo()
+    assert (ours / f'{KEYS[2]}.png').read_bytes() != (other / f'{KEYS[2]}.png').read_bytes()
+    merged = merge_stores(tmp_path / 'out', [ours, other])
+    assert merged.labels == len(KEYS) and merged.complete and not verify_store(tmp_path / 'out').faults
+    assert (tmp_path / f'out/{KEYS[2]}.png').read_bytes() == (ours / f'{KEYS[2]}.png').read_bytes()
 
 
 def test_a_damaged_label_is_named_and_not_copied(tmp_path: Path) -> None:

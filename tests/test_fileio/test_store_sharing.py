@@ -212,7 +212,8 @@ def test_a_child_that_was_forked_inside_does_not_keep_the_lock(tmp_path: Path) -
         end_of(pid)
 
 
-@pytest.mark.parametrize('number, works', [(errno.ENOLCK, True), (errno.EBADF, True), (errno.EIO, False)])
+@pytest.mark.parametrize('number, works', [(errno.ENOLCK, True), (errno.ENOSYS, True), (errno.EBADF, True),
+                                           (errno.EIO, False)])
 def test_where_the_file_system_has_no_locks_the_store_works_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                                                     number: int,
                                                                     works: bool) -> None:

@@ -210,7 +210,7 @@ def test_a_loss_that_is_not_finite_names_the_remedies(build_raft, pair, label):
 
 
 def test_labels_and_losses_that_are_missing_are_named(build_raft, pair):
-    with pytest.raises(ValueError, match='data_samples with flow and weight.*LoadLabel'):
+    with pytest.raises(ConfigError, match='needs samples with flow and weight, and these have none.*LoadLabel'):
         build_raft()(pair[:1], [FlowSample(flow=torch.zeros(2, 70, 90))], mode='loss')
     with pytest.raises(ConfigError, match='model.losses is empty.*MaskedSequenceLoss'):
         build_raft(losses=[])(pair[:1], [FlowSample()], mode='loss')
@@ -371,3 +371,11 @@ def test_a_built_network_is_taken_as_it_is(build_raft):
     frames = torch.rand(2, 1, 3, 64, 64)
     first.eval(), second.eval()
     assert torch.equal(first.estimate(*frames)[-1], second.estimate(*frames)[-1])
+
+
+def test_a_loss_that_returns_no_scalar_is_named(build_raft, pair, label):
+    refiner = build_raft()
+    for returned, found in ((torch.ones(2), r'shape \(2,\)'), (3., 'float')):
+        refiner.losses['loss_masked_sequence'].forward = lambda outputs, sample, value=returned: value
+        with pytest.raises(ConfigError, match=f'MaskedSequenceLoss must return a tensor of one number, got {found}'):
+            refiner(pair[:1], [label(70, 90)], mode='loss')

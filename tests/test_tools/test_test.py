@@ -70,8 +70,8 @@ def test_sintel_is_scored_by_speed_and_by_what_is_matched(sintel, weights, tmp_p
             'scene/alley_1/EPE_matched'} <= set(scores)
     shares = np.array([scores['EPE_matched'], scores['EPE_unmatched']])
     assert min(shares) < scores['EPE'] < max(shares)
-    out, told = capsys.readouterr()
-    assert told.count('refined: ') == 4 and 'refined: 4/4 pairs, ' in told and 'refined: ' not in out
+    out, err = capsys.readouterr()
+    assert err.count('refined: ') == 4 and 'refined: 4/4 pairs, ' in err and 'refined: ' not in out
     lines = out.splitlines()
     assert lines[0] == 'refined, as the benchmarks score' and lines[2].split()[:2] == ['all', f'{scores["EPE"]:.3f}']
     matched = next(line for line in lines if line.startswith('matched'))
@@ -103,9 +103,9 @@ def test_the_zip_for_sintel_has_its_layout_and_the_networks_flows(sintel, weight
             *options(sintel, weights)]
     assert status_of('test', *argv) == 0
     path = tmp_path / 'board/sintel.zip'
-    out, told = capsys.readouterr()
+    out, err = capsys.readouterr()
     assert out.rstrip() == f'{path}: 4 flows; the leaderboard expects 1104'
-    assert 'clean: 1/2 pairs, ' in told and 'final: 2/2 pairs, ' in told
+    assert 'clean: 1/2 pairs, ' in err and 'final: 2/2 pairs, ' in err
     found = flows_in(path)
     assert list(found) == [f'{part}/ambush_1/frame_{number:04d}.flo' for part in ('clean', 'final')
                            for number in (1, 2)]
@@ -163,8 +163,8 @@ def test_masks_are_carried_along_the_videos_of_a_config(trees, weights, tmp_path
     assert status_of('test', config, weights['small'], '--device', 'cpu', '--out', out) == 0
     scores = json.loads(out.read_text())['groups']['davis']
     assert 0 < scores['J_mean'] < 1 and scores['J_mean'] == scores['scene/bear/J_mean'] and scores['videos'] == 2
-    out, told = capsys.readouterr()
-    assert 'video 1 of 2, bear: carried 1/2 frames, ' in told and 'video 2 of 2, camel: carried 2/2 frames, ' in told
+    out, err = capsys.readouterr()
+    assert 'video 1 of 2, bear: carried 1/2 frames, ' in err and 'video 2 of 2, camel: carried 2/2 frames, ' in err
     lines = out.splitlines()
     assert lines[0] == 'davis (2 videos)' and lines[1].split()[:3] == ['scene', 'J', 'mean']
 
@@ -172,5 +172,5 @@ def test_masks_are_carried_along_the_videos_of_a_config(trees, weights, tmp_path
 def test_scores_that_cannot_be_written_are_said_in_a_line(sintel, weights, tmp_path, capsys):
     argv = [RAFT_SINTEL, weights['raft'], '--out', tmp_path, *options(sintel, weights)]
     assert status_of('test', *argv) == 1
-    out, told = capsys.readouterr()
-    assert 'EPE' in out and f'error: {tmp_path}: cannot be written' in told
+    out, err = capsys.readouterr()
+    assert 'EPE' in out and f'error: {tmp_path}: cannot be written' in err

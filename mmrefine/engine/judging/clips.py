@@ -7,11 +7,10 @@ import torch
 from mmengine.dist import all_gather_object, get_dist_info
 from torch import Tensor
 
+from mmrefine.engine.judging.samples import build_metrics
 from mmrefine.engine.runtime.progress import Progress
-from mmrefine.errors import ConfigError
-from mmrefine.evaluation import Judged, Result, TallyMetric, Together, carry_mask, carry_points
+from mmrefine.evaluation import Judged, Result, Together, carry_mask, carry_points
 from mmrefine.evaluation.masks.scores import VOID
-from mmrefine.registry import METRICS
 from mmrefine.structures import ClipSample, FlowEstimator
 
 DEFAULT_METRICS = (dict(type='MaskMetric'), dict(type='KeypointMetric'))
@@ -93,7 +92,7 @@ def judge_clips(model: FlowEstimator,
         MMRefineError: predictions that do not fit the truth.
     """
     rank, world = get_dist_info()
-    judges = [_metric(metric) for metric in metrics or DEFAULT_METRICS]
+    judges = build_metrics(metrics or DEFAULT_METRICS)
     mine: List[Result] = []
     for number in range(rank, len(dataset), world):
         item = dataset[number]
@@ -104,14 +103,6 @@ def judge_clips(model: FlowEstimator,
         mine.append((number, sample.scene, Together(tuple(judge.judge(sample) for judge in judges))))
     results = [result for part in all_gather_object(mine) for result in part]
     return Judged(sorted(results, key=lambda result: result[0]), dict(videos=len(dataset)))
-
-
-def _metric(config: Dict[str, Any]) -> TallyMetric:
-    metric = METRICS.build({'_scope_': 'mmrefine', **config})
-    if not isinstance(metric, TallyMetric):
-        raise ConfigError('metrics must be MaskMetric, KeypointMetric or another TallyMetric, '
-                          f'got {type(metric).__name__}')
-    return metric
 
 
 def _ids(soft: Sequence[Tensor], like: Tensor) -> Tensor:

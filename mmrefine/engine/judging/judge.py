@@ -5,6 +5,7 @@ from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 
 from mmrefine.engine.judging.clips import judge_clips
 from mmrefine.engine.judging.pairs import judge_pairs
+from mmrefine.engine.judging.samples import judge_samples
 from mmrefine.errors import ConfigError
 from mmrefine.evaluation import Judged
 from mmrefine.registry import DATASETS
@@ -25,16 +26,8 @@ def open_group(config: Mapping[str, Any]) -> Tuple[Any, Metrics]:
 
 
 def sample_type(dataset: Any) -> type:
-    """The class of the samples of a data set, from its first item.
-
-    Raises:
-        ConfigError: no such sample.
-    """
-    found = type(dataset[0].get('data_samples'))
-    if not issubclass(found, (FlowSample, ClipSample)):
-        raise ConfigError(f'{type(dataset).__name__} gives neither FlowSamples nor ClipSamples, so it cannot be '
-                          'judged; let its pipeline end in PackPair')
-    return found
+    """The class of the samples of a data set, from its first item."""
+    return type(dataset[0].get('data_samples'))
 
 
 def judge(model: Any,
@@ -50,20 +43,27 @@ def judge(model: Any,
 
     Args:
         model: the network, in evaluation mode.
-        dataset: of :class:`~mmrefine.structures.FlowSample`, see :func:`judge_pairs`, or of
-            :class:`~mmrefine.structures.ClipSample`, see :func:`judge_clips`.
+        dataset: of :class:`~mmrefine.structures.FlowSample`, see :func:`judge_pairs`; of
+            :class:`~mmrefine.structures.ClipSample`, see :func:`judge_clips`; or of any other samples that ``metrics``
+            can judge, see :func:`judge_samples`.
         device: where the network lives.
         batch_size: see :func:`judge_pairs`.
         benchmark: see there.
-        metrics: see :func:`judge_clips`.
+        metrics: configs of what judges the samples in place of what would by default.
         at_most: see :func:`judge_pairs`.
         what: is judged, for the log.
         log: called with a line now and then; None: silent.
 
     Raises:
-        ConfigError: samples of another class.
+        ConfigError: samples of another class without metrics, or a metric that has no tally.
         MMRefineError: a prediction that is not finite or does not fit the truth.
     """
-    if issubclass(sample_type(dataset), ClipSample):
+    samples = sample_type(dataset)
+    if issubclass(samples, ClipSample):
         return judge_clips(model, dataset, device, metrics, what, log)
-    return judge_pairs(model, dataset, device, batch_size, benchmark, at_most, what, log)
+    if metrics:
+        return judge_samples(model, dataset, metrics, what, log)
+    if issubclass(samples, FlowSample):
+        return judge_pairs(model, dataset, device, batch_size, benchmark, at_most, what, log)
+    raise ConfigError(f'{type(dataset).__name__} gives neither FlowSamples nor ClipSamples, so it cannot be judged; '
+                      'let its pipeline end in PackPair, or name metrics of your own: dict(dataset=…, metrics=[…])')

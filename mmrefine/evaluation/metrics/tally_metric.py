@@ -23,6 +23,7 @@ class TallyMetric(BaseMetric):
             in.
     """
     sample_name = 'sample'
+    default_prefix = ''  # MMEngine warns of a metric that has none
 
     @abstractmethod
     def tally(self, fields: Mapping[str, Any]) -> Tally:

@@ -125,12 +125,20 @@ def _homes(stores: Iterable[LabelStore]) -> _Homes:
             home, known = homes.setdefault(key, (store, record))
             differs = [suffix for suffix in store.codec.suffixes
                        if record['files'].get(suffix) != known['files'].get(suffix)]
+            if differs:  # the same label may be packed otherwise, by another version of a library
+                one, other = _packed_anew(home, key), _packed_anew(store, key)
+                differs = [suffix for suffix in differs if one.get(suffix) != other.get(suffix)]
             differs += ['statistics'] if record['stats'] != known['stats'] else []
             if differs:
                 raise LabelStoreError(f'{store.root}: its label {key!r} is not the one of {home.root} '
                                       f'({", ".join(differs)} differ) although both have the same fingerprint; keep '
                                       'one of them, nothing was merged')
     return dict(sorted(homes.items()))
+
+
+def _packed_anew(store: LabelStore, key: str) -> Dict[str, bytes]:
+    """The files of a label as this version writes them."""
+    return store.codec.encode(store.read(key))
 
 
 def _extra(complete: List[LabelStore], homes: _Homes) -> Dict[str, Any]:

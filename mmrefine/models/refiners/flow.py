@@ -105,7 +105,8 @@ class FlowRefiner(PairEstimator):
             samples, each with ``pred_flow`` ``(2, H, W)`` px. 'tensor': flows ``(B, 2, H, W)`` px, coarse to fine.
 
         Raises:
-            ValueError: another mode, or no labels in mode 'loss' where they are needed.
+            ValueError: another mode.
+            ConfigError: no labels in mode 'loss' where they are needed, or a loss that returns no scalar.
             MMRefineError: a loss that is nan or infinite.
         """
         frames1, frames2 = inputs[:, 0], inputs[:, 1]
@@ -129,10 +130,14 @@ class FlowRefiner(PairEstimator):
         # autocast must not touch sums over all pixels
         with torch.autocast(frames1.device.type, enabled=False):
             results = {name: loss(outputs, sample) for name, loss in self.losses.items()}
-        for name in results:
-            if not bool(torch.isfinite(results[name])):
+        for name, value in results.items():
+            if not isinstance(value, Tensor) or value.numel() != 1:
+                found = f'shape {tuple(value.shape)}' if isinstance(value, Tensor) else type(value).__name__
+                raise ConfigError(f'model.losses: {type(self.losses[name]).__name__} must return a tensor of one '
+                                  f'number, got {found}; let it return the mean over what it compares')
+            if not bool(torch.isfinite(value)):
                 raise MMRefineError(
-                    f'{name} is {results[name].item():g}: training has diverged or started from broken weights; '
+                    f'{name} is {value.item():g}: training has diverged or started from broken weights; '
                     'lower optim_wrapper.optimizer.lr, set optim_wrapper.clip_grad=dict(max_norm=1.0), '
                     'and check the checkpoint it started from')
         if sample.has_labels:

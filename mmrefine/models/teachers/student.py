@@ -26,6 +26,7 @@ class StudentCopy(StatelessSource):
     Raises:
         ConfigError: another ``dtype``.
     """
+    follows_student = True  # a run must load its student, or the labels would come from random weights
 
     def __init__(self, dtype: str = 'float32') -> None:
         self.dtype = check_dtype(dtype)
@@ -53,6 +54,7 @@ class StudentAverage:
     Raises:
         ConfigError: a value out of range.
     """
+    follows_student = True
 
     def __init__(self, momentum: float = 0.0002, warmup: int = 0, update_buffers: bool = False,
                  dtype: str = 'float32') -> None:
