@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 from typing import Iterator
 
+import mmengine.config.config
 import numpy as np
 import pytest
 import torch
@@ -15,6 +16,9 @@ from mmengine.registry import DefaultScope
 # only `MMREFINE_TEST_GPU=1 pytest tests/test_gpu.py` does.
 if not os.environ.get('MMREFINE_TEST_GPU'):
     os.environ['CUDA_VISIBLE_DEVICES'] = ''
+
+# MMEngine lays out the config of each run five times, which takes longer than the runs of most tests
+mmengine.config.config.FormatCode = lambda text, **options: (text, True)
 
 # fixtures that several folders of tests share: small_runs.material, small_trees.trees and weights
 pytest_plugins = ['small_runs', 'small_trees']

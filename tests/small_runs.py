@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import sys
+import time
 import traceback
 import warnings
 from pathlib import Path
@@ -146,7 +147,10 @@ def in_child(action: Callable[[], Any], env: Optional[Dict[str, str]] = None) ->
 
 def exit_code(process: multiprocessing.process.BaseProcess, seconds: float = 120.) -> Optional[int]:
     """Wait for the end of a process of ours."""
-    process.join(seconds)
+    # join() would also wait for the processes that this one started: they notice its end only after seconds
+    end = time.monotonic() + seconds
+    while process.exitcode is None and time.monotonic() < end:
+        time.sleep(0.01)
     if process.is_alive():
         process.kill()
         process.join()
