@@ -10,11 +10,6 @@ from typing import Any, Dict, Iterator, Mapping, Sequence, Tuple, Union, get_arg
 
 from mmrefine.errors import ConfigError
 
-__all__ = [
-    'as_choice', 'as_count', 'as_number', 'as_range', 'as_share', 'as_size', 'brief', 'check_values', 'functions_of',
-    'is_number', 'misfits'
-]
-
 # what a value must be, and several of them, by the type in the annotation
 _WORDS = {
     bool: ('True or False', 'True or False'),

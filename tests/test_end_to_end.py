@@ -21,9 +21,14 @@ from mmrefine.models import FlowRefiner, build_estimator
 
 @pytest.fixture(scope='module')
 def finished(material, tmp_path_factory):
-    """A finished run: its runner and its log."""
+    """The runner of a finished run that validates after steps 2 and 3."""
     torch.manual_seed(0)
-    return run(small_config(material, tmp_path_factory.mktemp('finished'), max_iters=3, report=True))
+    cfg = small_config(material, tmp_path_factory.mktemp('finished'), max_iters=3, report=True)
+    cfg.train_cfg.val_interval = 2
+    cfg.val_dataloader = dict(batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
+                              dataset=cfg.custom_hooks[1].groups.refined)
+    cfg.val_cfg, cfg.val_evaluator = dict(), dict(type='FlowMetric')
+    return run(cfg)
 
 
 @pytest.fixture
@@ -75,6 +80,19 @@ def test_the_report_compares_both_groups(work_dir):
     assert report['settings']['max_iters'] == 3 and report['seeds'] == {'seed': 125}
 
 
+def logged(work_dir, name):
+    """The lines of MMEngine's log of numbers that have ``name``: a loss, or the figures of a validation."""
+    lines = next(work_dir.glob('*/vis_data/scalars.json')).read_text().splitlines()
+    return [line for line in map(json.loads, lines) if name in line]
+
+
+def test_validation_gives_the_figures_of_the_report(work_dir):
+    found = logged(work_dir, 'EPE')
+    assert [line['step'] for line in found] == [2, 3] and found[0]['EPE'] != found[1]['EPE']
+    after = json.loads((work_dir / 'report.json').read_text())['groups']['refined']['after']
+    assert {name: found[1][name] for name in after} == after and found[1]['scene/target_0002/EPE'] > 0
+
+
 def test_the_command_in_the_report_can_be_given_again(monkeypatch):
     monkeypatch.setattr(sys, 'argv', ['/somewhere/mmrefine/__main__.py', 'refine', 'my video.mp4'])
     for name, command in (('mmrefine.__main__', "python -m mmrefine refine 'my video.mp4'"),
@@ -98,7 +116,7 @@ def test_the_pictures_of_the_report_exist_and_are_pictures(work_dir):
 def test_the_log_says_how_far_labelling_is_and_what_the_rates_and_losses_are(work_dir):
     text = next(work_dir.glob('*/*.log')).read_text()
     assert f'labels: {PAIRS}/{PAIRS} pairs, ' in text and ' a second, 0 min 00 s left' in text
-    lines = [json.loads(line) for line in next(work_dir.glob('*/vis_data/scalars.json')).read_text().splitlines()]
+    lines = logged(work_dir, 'loss')
     assert [line['step'] for line in lines] == [1, 2, 3]
     for line in lines:  # F11: a diagnostic must not be summed into the loss
         assert line['loss'] == pytest.approx(line['loss_masked_sequence']) and line['label_kept'] > 0
@@ -140,7 +158,7 @@ def test_the_report_shows_the_pairs_that_changed_most_and_the_curves_of_every_st
                    for part in ('frame', 'flow_before', 'flow_after', 'truth', 'labels'))
     assert [overlay['caption'] for overlay in report['labels']['overlays']][:2] == [KEYS[0], KEYS[3]]
     assert report['curves']['loss']['steps'] == [1, 2, 3] == report['curves']['lr']['steps']
-    lines = [json.loads(line) for line in next(work_dir.glob('*/vis_data/scalars.json')).read_text().splitlines()]
+    lines = logged(work_dir, 'loss')
     values = report['curves']['loss']['values']  # the log has means over all steps so far
     assert [sum(values[:i]) / i for i in (1, 2, 3)] == pytest.approx([line['loss'] for line in lines])
     assert report['headline']['figures'][0]['before'] == report['groups']['refined']['before']['EPE']

@@ -11,8 +11,6 @@ from mmrefine.compat.checkpoints import load_checkpoint_file, state_dict_of
 from mmrefine.errors import CheckpointError
 from mmrefine.fileio.atomic import save_checkpoint
 
-__all__ = ['average_checkpoints']
-
 
 def average_checkpoints(paths: Sequence[Union[str, Path]], out: Union[str, Path]) -> Path:
     """Write the mean of the weights of several networks that were refined from the same one.

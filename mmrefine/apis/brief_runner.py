@@ -7,8 +7,6 @@ from typing import Any, Optional, Union
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
-__all__ = ['BriefRunner']
-
 # how the log records begin that hold the environment, the whole config, the order of the hooks, and names inside
 # mmengine
 _PAGES = ('\n---', 'Config:', 'Hooks will be executed', '"FileClient"', '"HardDiskBackend"')

@@ -21,8 +21,6 @@ from mmrefine.registry import DATASETS, HOOKS
 from mmrefine.structures import FlowLabel, as_frames
 from mmrefine.visualization import LabelRow, label_sheet, sequence_scale
 
-__all__ = ['browse_labels']
-
 
 def browse_labels(cfg: Config, out: Optional[Union[str, Path]] = None, pairs: int = 12) -> List[Path]:
     """Draw the labels that a config has made, one sheet a scene: frame, kept motion, weight, and cycle error.

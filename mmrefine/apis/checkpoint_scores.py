@@ -12,8 +12,6 @@ from mmrefine.engine.judging.judge import judge, open_group
 from mmrefine.errors import ConfigError
 from mmrefine.evaluation import Judged
 
-__all__ = ['test_checkpoint']
-
 
 def test_checkpoint(cfg: Config,
                     checkpoint: Union[str, Path],

@@ -9,8 +9,6 @@ from typing import Any, Callable, Iterator
 
 from mmrefine.errors import MMRefineError
 
-__all__ = ['run_command']
-
 
 def run_command(main: Callable[[], int], go_on: str = 'the same command goes on from here, a training with '
                                                       '--resume') -> None:

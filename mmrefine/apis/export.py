@@ -26,8 +26,6 @@ from mmrefine.models import FlowRefiner, build_estimator
 from mmrefine.structures import as_frames
 from mmrefine.synthetic import render_clip
 
-__all__ = ['FORMS', 'Exported', 'export_model']
-
 # form -> whose names the parameters have; official is the code of RAFT's authors
 FORMS = {'mmflow': 'mmflow', 'official': 'princeton', 'torchvision': 'torchvision', 'onnx': 'onnx'}
 ONNX_PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')

@@ -16,8 +16,6 @@ from mmrefine.errors import ConfigError
 from mmrefine.labeling import Calibration
 from mmrefine.registry import DATASETS, HOOKS, LABELERS
 
-__all__ = ['calibrate_filters']
-
 
 def calibrate_filters(cfg: Config, checkpoint: Optional[Union[str, Path]] = None, device: Optional[str] = None,
                       **settings: Any) -> Tuple[Calibration, str, Path]:

@@ -30,8 +30,6 @@ from mmrefine.models import FrozenTeacher
 from mmrefine.structures import PairBatch, as_frames
 from mmrefine.visualization import motion_view, sequence_scale
 
-__all__ = ['FORMATS', 'FlowFolder', 'flow_of_video']
-
 FORMATS = ('png', 'flo', 'flo5', 'npz')
 RECORD, VIDEO = 'flow.json', 'flow.mp4'
 # of the default cycle check of labels; no unit, px

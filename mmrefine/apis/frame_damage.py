@@ -13,8 +13,6 @@ from mmrefine.fileio.atomic import write_errors, write_json
 from mmrefine.fileio.video.frame_check import FrameCheck, check_frames, name_ranges
 from mmrefine.fileio.video.reader import list_scenes
 
-__all__ = ['CORRUPT_FILE', 'check_out', 'check_scenes', 'skipping']
-
 # in the folder of results: every corrupt frame of every scene, by number, name and reason
 CORRUPT_FILE = 'corrupt_frames.json'
 

@@ -17,8 +17,6 @@ from mmrefine.models import FlowRefiner, load_estimator
 from mmrefine.registry import LABELERS, MODELS
 from mmrefine.structures import FlowEstimator, FlowLabel, NamedFrame, PairBatch, as_frames
 
-__all__ = ['DEFAULT_LABELER', 'inference_flow', 'init_model', 'label_pair', 'usable_device']
-
 # the same as configs/_base_/labelers/cascade.py; a test compares them
 DEFAULT_LABELER: Dict[str, Any] = dict(
     type='FlowLabeler',

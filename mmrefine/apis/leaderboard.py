@@ -15,8 +15,6 @@ from mmrefine.fileio.atomic import write_errors
 from mmrefine.fileio.leaderboard_zip import write_submission
 from mmrefine.registry import DATASETS
 
-__all__ = ['Submission', 'write_leaderboard']
-
 
 class Submission(NamedTuple):
     """What was written: the zip file, the number of its flows, and the number that the leaderboard expects."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Dict
 
-__all__ = ['NAMED_MODELS', 'NamedModel']
-
 OFFICIAL = 'get it from the download script of https://github.com/princeton-vl/RAFT'
 
 

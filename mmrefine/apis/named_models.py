@@ -14,8 +14,6 @@ from mmrefine.config.load import load_config, name_of
 from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.models import FlowRefiner
 
-__all__ = ['find_config', 'find_weights', 'load_named', 'model_lines', 'official_kind', 'open_model']
-
 
 def find_config(model: Union[str, Path]) -> Path:
     """The config file of a short name, a path, a path below the folder of the configs, ``mmrefine::…`` or

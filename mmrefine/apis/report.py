@@ -8,8 +8,6 @@ from typing import Iterator, List, Union
 from mmrefine.errors import InputError
 from mmrefine.report import format_table, read_report, summary_table, write_report
 
-__all__ = ['rebuild_reports']
-
 
 def rebuild_reports(folder: Union[str, Path]) -> Iterator[str]:
     """Write ``report.html`` of finished runs again from ``report.json``, and give the results in lines.

@@ -21,8 +21,6 @@ from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.registry import DATASETS, TEACHERS
 from mmrefine.report import format_table, read_report, summary_table
 
-__all__ = ['label_video', 'make_labels', 'refine', 'train']
-
 # MMEngine has one logger and one message hub for each name and second; runs of one process must not share them
 _RUN_NUMBER = itertools.count(1)
 

@@ -19,8 +19,6 @@ from mmrefine.fileio.digest import digest_of_state
 from mmrefine.fileio.records import read_record
 from mmrefine.values import brief
 
-__all__ = ['RUN_FILE', 'default_out', 'mark_finished', 'prepare_run']
-
 # in the folder of results: the settings of its run, and whether it is finished
 RUN_FILE = 'run.json'
 # what may change when a run goes on; video and weights are compared separately

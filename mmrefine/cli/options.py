@@ -7,9 +7,6 @@ from typing import Any, Dict, Mapping
 
 from mmrefine.apis.model_names import NAMED_MODELS
 
-__all__ = ['Paragraphs', 'add_model', 'add_skip_corrupt', 'add_set', 'add_video', 'at_least_0', 'at_least_1',
-           'values_of']
-
 # keys that are not for --set, and what to do instead
 _ELSEWHERE = {
     'video': 'name the video right after the command, as VIDEO',

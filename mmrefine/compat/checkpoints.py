@@ -17,8 +17,6 @@ from torch import Tensor
 
 from mmrefine.errors import CheckpointError
 
-__all__ = ['allow_checkpoint_classes', 'load_checkpoint_file', 'state_dict_of']
-
 # A class or function, and the name that files know it by.
 _Allowed = Union[Callable, Tuple[Callable, str]]
 # Functions that mmengine stores by name: the statistics of a log buffer, the annealing of a one-cycle schedule.

@@ -8,8 +8,6 @@ from typing import Any, Optional, Tuple, Union
 from mmrefine.compat.stock import stock_config_root
 from mmrefine.errors import ConfigError
 
-__all__ = ['accept_own_names', 'carried_file', 'config_file', 'own_config_root']
-
 
 def own_config_root() -> Path:
     """The folder that ``mmrefine::`` stands for: of a checkout its ``configs``, of a wheel what it carries.

@@ -3,8 +3,6 @@ from __future__ import annotations
 
 import torch
 
-__all__ = ['has_fast_bfloat16']
-
 
 def has_fast_bfloat16(device: str) -> bool:
     """Whether bfloat16 is worth asking for on a device of this type, such as 'cpu' or 'cuda'.

@@ -17,8 +17,6 @@ from typing import Callable, Dict, List, Optional, Tuple, Union
 from mmrefine.compat.stand_ins import STAND_INS, is_stand_in
 from mmrefine.compat.stock import stock_config_root, stock_model_configs
 
-__all__ = ['Check', 'diagnose', 'format_report', 'library_versions']
-
 STOCK_MODEL_COUNT = 28
 STOCK_CONFIG = 'mmflow::raft/raft_8xb2_100k_flyingthings3d-sintel-368x768.py'
 

@@ -9,8 +9,6 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.modules.utils import _pair
 
-__all__ = ['Correlation', 'correlation']
-
 Pair = Union[int, Tuple[int, int]]
 
 

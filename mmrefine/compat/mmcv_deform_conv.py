@@ -8,8 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
-__all__ = ['DeformConv2d', 'deform_conv2d']
-
 Pair = Union[int, Tuple[int, int]]
 
 

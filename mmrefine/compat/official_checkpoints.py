@@ -23,10 +23,6 @@ from torch import Tensor
 from mmrefine.compat.checkpoints import state_dict_of
 from mmrefine.errors import CheckpointError
 
-__all__ = [
-    'LAYOUTS', 'Layout', 'convert_raft', 'convert_raft_checkpoint', 'detect_raft', 'raft_names', 'stock_names'
-]
-
 LAYOUTS = ('mmrefine', 'princeton', 'torchvision')
 NET_TYPES = ('Basic', 'Small')
 

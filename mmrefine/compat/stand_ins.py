@@ -14,8 +14,6 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 from typing import Optional, Sequence
 
-__all__ = ['STAND_INS', 'install_stand_ins', 'is_stand_in', 'quiet_known_warnings']
-
 # All that mmflow takes from mmcv.ops; a test compares this with mmflow's sources.
 STAND_INS = ('Correlation', 'DeformConv2d')
 

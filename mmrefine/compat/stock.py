@@ -7,8 +7,6 @@ from typing import List
 
 from mmrefine.errors import ConfigError
 
-__all__ = ['stock_config_root', 'stock_model_configs']
-
 
 def stock_config_root() -> Path:
     """The folder that ``mmflow::`` stands for in a config's ``_base_``.

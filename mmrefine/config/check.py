@@ -22,8 +22,6 @@ from mmrefine import registry
 from mmrefine.errors import ConfigError
 from mmrefine.values import brief, functions_of, misfits
 
-__all__ = ['REFERENCE', 'RUNNER_KEYS', 'UNTYPED', 'check_config', 'config_problems', 'value_at']
-
 # '{video}', '{labeler.directions}', '{max_iters+100}'
 REFERENCE = re.compile(r'{(\w+(?:\.\w+)*)([+-]\d+)?}')
 

@@ -13,8 +13,6 @@ from mmrefine.config.check import REFERENCE, RUNNER_KEYS, UNTYPED, check_config,
 from mmrefine.errors import ConfigError, MMRefineError
 from mmrefine.values import brief
 
-__all__ = ['building', 'complete', 'fill_in', 'hooks_of', 'load_config', 'name_of', 'override']
-
 
 def load_config(path: Union[str, Path], overrides: Optional[Mapping[str, Any]] = None) -> Config:
     """The config of a file with overrides merged in and all keys checked; references are not filled in, see

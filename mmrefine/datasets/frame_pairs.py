@@ -12,8 +12,6 @@ from mmrefine.errors import ConfigError, InputError
 from mmrefine.registry import DATASETS, TRANSFORMS
 from mmrefine.structures import LabelUnit, label_key
 
-__all__ = ['FramePairs']
-
 
 @DATASETS.register_module()
 class FramePairs(VideoScenes):

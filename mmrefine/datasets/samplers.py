@@ -10,8 +10,6 @@ from torch.utils.data import Sampler
 from mmrefine.errors import ConfigError
 from mmrefine.registry import DATA_SAMPLERS
 
-__all__ = ['DrawSampler']
-
 
 @DATA_SAMPLERS.register_module()
 class DrawSampler(Sampler):

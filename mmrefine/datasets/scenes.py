@@ -16,8 +16,6 @@ from mmrefine.errors import ConfigError
 from mmrefine.fileio.video.frames import list_images
 from mmrefine.fileio.video.reader import FrameSource, list_scenes, open_frames
 
-__all__ = ['LazySources', 'Opener', 'SceneNames', 'VideoScenes']
-
 SceneNames = Union[str, Sequence[str]]
 Opener = Union[Path, Callable[[], FrameSource]]
 

@@ -9,8 +9,6 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 from mmrefine.structures.contracts import Tally
 from mmrefine.structures.figures import Figure
 
-__all__ = ['Judged', 'Result', 'Sums', 'Together', 'pool_by_scene', 'sum_by_scene']
-
 Result = Tuple[int, str, Any]
 S = TypeVar('S', bound='Sums')
 

@@ -9,8 +9,6 @@ from typing import Any, Dict, Iterator
 
 from filelock import FileLock
 
-__all__ = ['LOCK', 'folder_lock']
-
 LOCK = '.lock'  # empty, and never removed: waiting processes would otherwise wait for a deleted file
 WAIT = 0.01  # s between two attempts
 

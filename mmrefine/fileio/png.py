@@ -13,8 +13,6 @@ from typing import List, Optional
 import cv2
 import numpy as np
 
-__all__ = ['SIGNATURE', 'pack_png', 'unpack_png']
-
 SIGNATURE = b'\x89PNG\r\n\x1a\n'
 _GREY, _RGB = 0, 2
 _NONE, _UP = 0, 2

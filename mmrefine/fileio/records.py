@@ -7,8 +7,6 @@ from typing import Any, Collection, Dict, Optional
 
 from mmrefine.errors import InputError
 
-__all__ = ['read_record']
-
 
 def read_record(path: Path, what: str, keys: Collection[str], remedy: str) -> Optional[Dict[str, Any]]:
     """The object in a JSON file; None if there is no such file.

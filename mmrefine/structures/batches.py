@@ -8,8 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ['Labeled', 'LabelBatch', 'LabelUnit', 'as_frames', 'label_key']
-
 
 def as_frames(images: Union[np.ndarray, Sequence[np.ndarray]], device: Union[str, torch.device] = 'cpu') -> Tensor:
     """Images ``(H, W, 3)`` uint8 RGB of one size as a batch ``(B, 3, H, W)`` float32 in [0, 1]."""

@@ -21,11 +21,9 @@ class LabelSource(Protocol):
     @property
     def units(self) -> Sequence[LabelUnit]:
         """What is to be labelled, in order; units of one scene are neighbours."""
-        ...
 
     def usable(self, scene: str, number: int) -> bool:
         """Whether a frame exists, is not to be skipped, and is not kept back for the guard."""
-        ...
 
     def frame(self, scene: str, number: int) -> np.ndarray:
         """A frame ``(H, W, 3)`` uint8 RGB.
@@ -33,19 +31,15 @@ class LabelSource(Protocol):
         Raises:
             InputError: it cannot be read.
         """
-        ...
 
     def frame_name(self, scene: str, number: int) -> str:
         """The name of a frame, unique in its scene."""
-        ...
 
     def size(self, scene: str) -> Tuple[int, int]:
         """(height, width) of the frames of a scene, px."""
-        ...
 
     def digests(self) -> Dict[str, str]:
         """Scene -> hash of the contents of its frames."""
-        ...
 
 
 class Teacher(Protocol):
@@ -53,17 +47,14 @@ class Teacher(Protocol):
 
     def digest(self) -> str:
         """Identifies the weights, or whatever else the motion comes from."""
-        ...
 
     def describe(self) -> Dict[str, Any]:
         """What decides over the answers beside the weights (network, iterations, shortcuts); JSON-able."""
-        ...
 
     def peak_bytes(self, size: Tuple[int, int], pairs: int = 1) -> int:
         """Bytes that a pass over ``pairs`` pairs of frames of ``size`` = (height, width) px must hold at once; 0 if not
         known.
         """
-        ...
 
 
 class TeacherSource(Protocol):
@@ -71,23 +62,18 @@ class TeacherSource(Protocol):
 
     def start(self, student: Any) -> None:
         """Training begins with this student."""
-        ...
 
     def update(self, student: Any, step: int) -> None:
         """Optimiser step ``step`` (from 1) has changed the student."""
-        ...
 
     def frozen(self, student: Any) -> Teacher:
         """The teacher of a round that begins with this student, where the student lives."""
-        ...
 
     def state_dict(self) -> Dict[str, Any]:
         """What a run that goes on from a checkpoint needs: tensors, numbers, texts; empty if nothing."""
-        ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from such a state; comes after :meth:`start`."""
-        ...
 
 
 class LabelCodec(Protocol):
@@ -96,16 +82,13 @@ class LabelCodec(Protocol):
     @property
     def kind(self) -> str:
         """The kind of label, as the manifest names it: ``'flow'``, …"""
-        ...
 
     @property
     def suffixes(self) -> Tuple[str, ...]:
         """What follows the key in the names of a label's files. The first file always exists, the others need not."""
-        ...
 
     def encode(self, label: Any) -> Dict[str, bytes]:
         """The bytes of each file, by suffix."""
-        ...
 
     def decode(self, files: Mapping[str, bytes], name: str) -> Any:
         """The label.
@@ -113,15 +96,12 @@ class LabelCodec(Protocol):
         Raises:
             LabelStoreError: damaged bytes; ``name`` says in the message which label it is.
         """
-        ...
 
     def as_stored(self, label: Any) -> Any:
         """What :meth:`decode` will give back of a label: rounded, clipped, as the files can hold it."""
-        ...
 
     def damage(self, data: bytes) -> Optional[str]:
         """What is visibly wrong with the bytes of one of its files, without decoding them; None if nothing is."""
-        ...
 
 
 class Labeler(Protocol):
@@ -130,17 +110,14 @@ class Labeler(Protocol):
     @property
     def codec(self) -> LabelCodec:
         """How its labels are stored."""
-        ...
 
     def keys(self, unit: LabelUnit) -> List[str]:
         """The keys of the labels that a unit becomes."""
-        ...
 
     def extra_frames(self, unit: LabelUnit, usable: Callable[[int], bool]) -> List[int]:
         """Numbers of the frames that are needed beside the unit's own, out of those that are ``usable``, in reading
         order.
         """
-        ...
 
     def label(self, teacher: Any, batch: LabelBatch) -> List[Labeled]:
         """The labels of a batch, :meth:`keys` of each unit in order.
@@ -148,11 +125,9 @@ class Labeler(Protocol):
         Raises:
             TeacherError: the teacher's motion cannot be used.
         """
-        ...
 
     def describe(self) -> Dict[str, Any]:
         """What decides over the labels beside teacher and frames; JSON-able, defaults included."""
-        ...
 
 
 class MotionLoss(Protocol):
@@ -161,7 +136,6 @@ class MotionLoss(Protocol):
     @property
     def needs(self) -> FrozenSet[str]:
         """What the model must provide beside flows and frames: ``'labels'``, ``'features'``, ``'backward'``."""
-        ...
 
     def __call__(self, outputs: Any, sample: Any) -> Tensor:
         """A scalar.
@@ -170,7 +144,6 @@ class MotionLoss(Protocol):
             outputs: what the network found and saw; :class:`~mmrefine.structures.FlowOutputs` of a flow network.
             sample: the labels of the batch, if it has any; :class:`~mmrefine.structures.FlowTargets`.
         """
-        ...
 
 
 class LabelJudge(Protocol):
@@ -189,15 +162,12 @@ class LabelJudge(Protocol):
             labels: of the labeler.
             wanted: the keys of all labels that the store will hold.
         """
-        ...
 
     def judge(self, store: Any, source: Any) -> Dict[str, Any]:
         """The record of a complete store whose labels were made of a source; JSON-able, the same in all processes."""
-        ...
 
     def judge_with_truth(self, store: Any, dataset: Any, record: Mapping[str, Any]) -> Dict[str, Any]:
         """The record with the ground truth that another data set has of the same frames; unchanged if it has none."""
-        ...
 
     def lines(self, record: Mapping[str, Any]) -> List[Tuple[str, str]]:
         """Lines for the log, each with ``'green'``, ``'amber'`` or ``'red'``."""
@@ -210,21 +180,18 @@ class Tally(Protocol):
     def figures(self) -> Sequence[Figure]:
         """The figures that :meth:`scores` may give, in the order in which they are shown. One of them is the headline.
         """
-        ...
 
     @property
     def size(self) -> float:
         """How much it counts in the headline figure of all samples together (pixels, objects, …); 0 where nothing could
         be judged.
         """
-        ...
 
     def __add__(self: T, other: T) -> T:
         ...
 
     def scores(self) -> Dict[str, float]:
         """The figures by name; those of which nothing is known are left out or nan."""
-        ...
 
 
 class Witnesses(Protocol):
@@ -237,27 +204,22 @@ class Witnesses(Protocol):
     @property
     def figures(self) -> Sequence[Figure]:
         """The witnesses, and whatever else :meth:`observe` gives for people to read."""
-        ...
 
     @property
     def weights(self) -> Mapping[str, float]:
         """How much each witness counts."""
-        ...
 
     @property
     def floors(self) -> Mapping[str, float]:
         """How much of each witness is as good as nothing; it is added to both sides of a ratio."""
-        ...
 
     @property
     def sample_name(self) -> str:
         """What a sample is called in sentences, such as ``'frame pair'``."""
-        ...
 
     @property
     def samples(self) -> Sequence[Tuple[str, str]]:
         """(scene, key) of each sample that is observed, in order; known once the witnesses are prepared."""
-        ...
 
     def prepare(self, dataset: Any, teacher: Any, device: str, seed: int, log: Callable[[str], None]) -> None:
         """Choose samples of what was kept back, and learn from the original network what is needed to observe others.
@@ -269,7 +231,6 @@ class Witnesses(Protocol):
             seed: of whatever is drawn.
             log: called with a line now and then.
         """
-        ...
 
     def observe(self, network: Any, index: int) -> Mapping[str, float]:
         """What a network in evaluation mode shows on sample ``index``; nan for a witness that has nothing to go by
@@ -278,12 +239,9 @@ class Witnesses(Protocol):
         Raises:
             InputError: a frame that cannot be read.
         """
-        ...
 
     def rendered(self, network: Any, number: int) -> Optional[Tally]:
         """How a network does on rendered sample ``number``, whose truth is exact; None where this kind has none."""
-        ...
 
     def describe(self) -> Dict[str, Any]:
         """What decides over the observations; JSON-able."""
-        ...

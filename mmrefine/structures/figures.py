@@ -4,8 +4,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Dict, Mapping, Optional
 
-__all__ = ['GROUND_TRUTH', 'LABEL_FREE', 'Figure']
-
 GROUND_TRUTH, LABEL_FREE = 'ground truth', 'label-free score'
 
 

@@ -21,7 +21,6 @@ class FlowEstimator(Protocol):
     @property
     def accepts_flow_init(self) -> bool:
         """Whether ``flow_init`` may be given."""
-        ...
 
     def estimate(self,
                  frames1: Tensor,
@@ -37,7 +36,6 @@ class FlowEstimator(Protocol):
         Returns:
             flows ``(B, 2, H, W)`` px, full size; the last one is the answer.
         """
-        ...
 
 
 @runtime_checkable
@@ -55,7 +53,6 @@ class TwoWayEstimator(Protocol):
         Frames that have ``names`` may be encoded once along a video; names change nothing else. ``iters=`` as for
         ``FlowEstimator``.
         """
-        ...
 
 
 class Guard(Protocol):
@@ -63,7 +60,6 @@ class Guard(Protocol):
 
     def passes(self, ctx: PairContext) -> Tensor:
         """Which pairs may be used: bool ``(B,)``."""
-        ...
 
 
 class View(Protocol):
@@ -72,7 +68,6 @@ class View(Protocol):
     @property
     def uses_middles(self) -> bool:
         """Whether it looks at the frames between the two of a pair."""
-        ...
 
     def look(self, teacher: FlowEstimator, batch: PairBatch, request: LookRequest = LookRequest()) -> Look:
         """What the teacher saw of the pairs: all that filters and weights need to know of it.
@@ -81,8 +76,6 @@ class View(Protocol):
             TeacherError: the teacher gave no flow, or one of another size than it was shown.
             ConfigError: iterations for a network that does not iterate.
         """
-        ...
 
     def pass_sizes(self, size: Tuple[int, int]) -> List[Tuple[int, int]]:
         """The sizes (height, width) px in which the teacher is shown frames of ``size``; empty if that is not known."""
-        ...

@@ -10,8 +10,6 @@ from torch import Tensor
 if TYPE_CHECKING:
     from mmrefine.structures.flow_contracts import Guard
 
-__all__ = ['Look', 'LookRequest', 'NamedFrame', 'Names', 'PairBatch', 'PairContext']
-
 # for each first and for each second frame of a batch what names its picture
 Names = Tuple[Sequence[Hashable], Sequence[Hashable]]
 

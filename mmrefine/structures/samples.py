@@ -10,8 +10,6 @@ from torch import Tensor
 
 from mmrefine.errors import ConfigError
 
-__all__ = ['ClipSample', 'FlowOutputs', 'FlowSample', 'FlowTargets']
-
 
 class FlowSample(BaseDataElement):
     """What is known of one frame pair beside its pixels; MMEngine moves it between devices.

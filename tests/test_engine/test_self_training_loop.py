@@ -35,7 +35,7 @@ class FakeRunner:
 
     def __init__(self, on_hook=None):
         self.hooks, self.batches, self.on_hook = [], [], on_hook
-        self.optim_wrapper = None
+        self.optim_wrapper = self.val_loop = None
         self.model = SimpleNamespace(train=lambda: None, train_step=lambda batch,
                                      optim_wrapper: self.batches.append(batch))
 
@@ -145,6 +145,18 @@ def test_a_hook_may_stop_the_training():
                      on_hook=lambda name: stop(loop) if name == 'after_train_iter' else None)
     loop.run()
     assert loop.iter == 2 and loop.runner.hooks[-1] == 'after_train'
+
+
+def test_validation_runs_at_its_interval_and_after_the_last_step():
+    at = []
+    for begin in (1, 4):
+        loop = loop_over(Numbers(), 5)
+        loop.val_interval, loop.val_begin = 2, begin
+        loop.runner.val_loop = SimpleNamespace(run=lambda loop=loop: at.append(loop.iter))
+        loop.run()
+    assert at == [2, 4, 5, 4, 5]
+    with pytest.raises(ConfigError, match=r'train_cfg\.val_interval must be .* got 0'):
+        SelfTrainingLoop(FakeRunner(), DataLoader(Numbers()), 5, val_interval=0)
 
 
 def stop(loop):

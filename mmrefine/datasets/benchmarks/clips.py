@@ -16,8 +16,6 @@ from mmrefine.fileio.video.frames import list_folder, list_images
 from mmrefine.registry import DATASETS
 from mmrefine.structures import ClipSample
 
-__all__ = ['DavisClips']
-
 
 @DATASETS.register_module()
 class DavisClips(Dataset):

@@ -16,8 +16,6 @@ from mmrefine.fileio.video.frames import ListedFrames, list_folder, list_images
 from mmrefine.registry import DATASETS
 from mmrefine.values import as_choice
 
-__all__ = ['KittiPairs', 'SintelPairs', 'SpringPairs']
-
 # 000000_10.png: scene and frame; 10 and 11 are the pair with ground truth
 _KITTI_NAME = re.compile(r'(\d{6})_(\d{2})')
 _KITTI_PAIR = ('10', '11')

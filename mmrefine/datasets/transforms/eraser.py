@@ -10,8 +10,6 @@ from mmrefine.errors import ConfigError
 from mmrefine.registry import TRANSFORMS
 from mmrefine.values import as_share
 
-__all__ = ['Eraser']
-
 
 @TRANSFORMS.register_module()
 class Eraser(BaseTransform):

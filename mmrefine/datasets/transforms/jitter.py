@@ -10,8 +10,6 @@ from mmcv.transforms import BaseTransform
 from mmrefine.registry import TRANSFORMS
 from mmrefine.values import as_number, as_share
 
-__all__ = ['ColorJitter']
-
 # luma of ITU-R BT.601, as PIL and torchvision take it
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 

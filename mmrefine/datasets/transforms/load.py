@@ -13,8 +13,6 @@ from mmrefine.fileio.images import read_mask
 from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.registry import TRANSFORMS
 
-__all__ = ['LoadLabel', 'LoadTruth']
-
 
 @TRANSFORMS.register_module()
 class LoadLabel(BaseTransform):

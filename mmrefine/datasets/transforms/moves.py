@@ -8,8 +8,6 @@ import torch
 
 from mmrefine.geometry import resize
 
-__all__ = ['move_pair']
-
 # Below this an interpolated weight is rounding noise, and dividing by it would invent motion.
 _NO_WEIGHT = 1e-6
 

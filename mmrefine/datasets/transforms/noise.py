@@ -10,8 +10,6 @@ from mmrefine.errors import ConfigError
 from mmrefine.registry import TRANSFORMS
 from mmrefine.values import as_share
 
-__all__ = ['SensorNoise']
-
 
 @TRANSFORMS.register_module()
 class SensorNoise(BaseTransform):

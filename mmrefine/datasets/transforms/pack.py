@@ -10,8 +10,6 @@ from mmcv.transforms import BaseTransform
 from mmrefine.registry import TRANSFORMS
 from mmrefine.structures import FlowSample
 
-__all__ = ['PackPair']
-
 
 @TRANSFORMS.register_module()
 class PackPair(BaseTransform):

@@ -13,8 +13,6 @@ from mmrefine.geometry import pieced_motion
 from mmrefine.registry import TRANSFORMS
 from mmrefine.values import as_share
 
-__all__ = ['SelfWarp']
-
 
 @TRANSFORMS.register_module()
 class SelfWarp(BaseTransform):

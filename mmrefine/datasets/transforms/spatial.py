@@ -11,8 +11,6 @@ from mmrefine.errors import ConfigError, InputError
 from mmrefine.registry import TRANSFORMS
 from mmrefine.values import as_range, as_share, as_size
 
-__all__ = ['RandomCrop', 'RandomFlip', 'RandomScaleStretch']
-
 # RandomCrop(density=True) chooses among this many windows
 _CANDIDATES = 8
 

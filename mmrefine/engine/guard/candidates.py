@@ -11,8 +11,6 @@ from mmrefine.engine.guard.observer import Observer
 from mmrefine.evaluation.guard.comparison import Comparison, Observation, compare, loss_against, mean_observation
 from mmrefine.report import kept_back
 
-__all__ = ['Candidate', 'State', 'candidate_record', 'choose', 'mixed_state', 'rate', 'reason']
-
 State = Mapping[str, Tensor]
 
 

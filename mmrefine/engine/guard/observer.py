@@ -11,8 +11,6 @@ from mmrefine.engine.runtime.processes import together
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.structures.contracts import Witnesses
 
-__all__ = ['Observer']
-
 
 class Observer:
     """Observes networks; the processes of a distributed run share the samples, and all get the same.

@@ -11,8 +11,6 @@ from mmrefine.evaluation import Judged
 from mmrefine.registry import DATASETS
 from mmrefine.structures import ClipSample, FlowSample
 
-__all__ = ['judge', 'open_group', 'sample_type']
-
 Metrics = Optional[Sequence[Dict[str, Any]]]
 
 

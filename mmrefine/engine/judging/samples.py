@@ -12,8 +12,6 @@ from mmrefine.errors import ConfigError
 from mmrefine.evaluation import Judged, Result, TallyMetric, Together
 from mmrefine.registry import METRICS
 
-__all__ = ['build_metrics', 'judge_samples']
-
 
 def build_metrics(configs: Iterable[Mapping[str, Any]]) -> List[TallyMetric]:
     """The metrics of a group.

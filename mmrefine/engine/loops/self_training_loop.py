@@ -14,6 +14,7 @@ from mmrefine.engine.runtime.interrupts import HeldInterrupts
 from mmrefine.engine.runtime.processes import together
 from mmrefine.errors import ConfigError, MMRefineError
 from mmrefine.registry import LOOPS
+from mmrefine.values import as_count
 
 
 @LOOPS.register_module()
@@ -35,22 +36,30 @@ class SelfTrainingLoop(BaseLoop):
         max_iters: optimiser steps in all rounds together, a whole number; it may be written as 1e3.
         rounds: how many times to label and train, a whole number in [1, max_iters]; rounds have equal length, except
             that the last one takes the remainder.
+        val_interval: steps between two runs of the validation loop, where the config has one (``val_dataloader``,
+            ``val_cfg``, ``val_evaluator``); it also runs after the last step.
+        val_begin: the first step after which it may run.
 
     Raises:
-        ConfigError: ``max_iters`` below 1 or ``rounds`` outside [1, max_iters].
+        ConfigError: ``max_iters`` below 1, ``rounds`` outside [1, max_iters], or ``val_interval`` or ``val_begin`` that
+            are not whole numbers of at least 1.
     """
 
     def __init__(self,
                  runner: Runner,
                  dataloader: Union[DataLoader, Dict],
                  max_iters: float,
-                 rounds: float = 1) -> None:
+                 rounds: float = 1,
+                 val_interval: int = 1000,
+                 val_begin: int = 1) -> None:
         if max_iters != int(max_iters) or rounds != int(rounds) or not 1 <= rounds <= max_iters:
             raise ConfigError('train_cfg needs whole numbers, max_iters >= 1 and 1 <= rounds <= max_iters, got '
                               f'{max_iters} and {rounds}')
         super().__init__(runner, dataloader)
         self._max_iters = int(max_iters)
         self.rounds = int(rounds)
+        self.val_interval = as_count('train_cfg.val_interval', val_interval)
+        self.val_begin = as_count('train_cfg.val_begin', val_begin)
         self._epoch = 0
         self._iter = 0
         self.stop_training = False  # MMEngine's EarlyStoppingHook sets it
@@ -101,11 +110,17 @@ class SelfTrainingLoop(BaseLoop):
             while self._iter < until and not self.stop_training:
                 self.runner.model.train()
                 self.run_iter(_next(batches))
+                if self._must_validate():
+                    self.runner.val_loop.run()
                 number = held.pending()
                 if number:
                     # no process stops before the checkpoint is written
                     together(lambda: self.runner.call_hook('on_interrupt'))
                     held.release(number)
+
+    def _must_validate(self) -> bool:
+        due = self._iter % self.val_interval == 0 or self._iter == self.max_iters
+        return self.runner.val_loop is not None and due and self._iter >= self.val_begin
 
     def _batches(self) -> Iterator[Any]:
         """An endless stream of batches, beginning with the next draw."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 import time
 from typing import Callable, Optional
 
-__all__ = ['Progress']
-
 
 class Progress:
     """Logs the progress of a loop every few seconds.

@@ -32,8 +32,6 @@ from mmrefine.geometry.stillness import STILL_SHARE
 from mmrefine.structures import FlowLabel
 from mmrefine.structures.figures import LABEL_FREE, Figure
 
-__all__ = ['LabelTally', 'add_truth', 'quality_record', 'speed_stats', 'tally_label', 'tally_sums', 'tally_truth']
-
 PRECISE_PX = 1.
 KINDS = ('duplicates', 'cuts', 'still')
 SPEED_PREFIX = 'speed_'

@@ -15,8 +15,6 @@ from mmrefine.fileio.store.layout import unreadable
 if TYPE_CHECKING:
     from mmrefine.structures import FlowLabel
 
-__all__ = ['FlowCodec']
-
 FLOW, WEIGHT = '.png', '.weight.png'
 
 # Weights of 255. A label that has no more than this many different ones (a mask with a floor, say) keeps them all; of

@@ -9,8 +9,6 @@ from mmrefine.errors import LabelStoreError
 if TYPE_CHECKING:
     from mmrefine.structures import LabelCodec
 
-__all__ = ['FIRST_KIND', 'codec_of', 'register_codec']
-
 FIRST_KIND = 'flow'  # stores that do not say their kind are from when there was no other
 RECORDS = '.json'  # ends the names of a store's own files
 

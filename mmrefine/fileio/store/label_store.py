@@ -35,8 +35,6 @@ from mmrefine.fileio.store.packed import Packed
 from mmrefine.fileio.store.quality_file import write_quality
 from mmrefine.fileio.store.reader import LabelReader
 
-__all__ = ['LabelStore']
-
 
 class LabelStore(LabelReader):
     """Labels of one kind under ``root``, made from what ``fingerprint`` names.

@@ -13,8 +13,6 @@ from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.fileio.store.layout import FINGERPRINT, MANIFEST, differing, wanted_of
 from mmrefine.fileio.store.statistics import summarize
 
-__all__ = ['MergedStore', 'merge_stores']
-
 
 @dataclass(frozen=True)
 class MergedStore:

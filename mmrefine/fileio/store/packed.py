@@ -4,8 +4,6 @@ from __future__ import annotations
 import json
 from typing import Any, Dict, Iterator, Mapping
 
-__all__ = ['Packed']
-
 
 class Packed(Mapping[str, Any]):
     """Key -> anything of JSON, kept as text, which takes a fraction of what objects take; unpacked at each access."""

@@ -13,8 +13,6 @@ from mmrefine.fileio.store.layout import (MANIFEST, QUALITY, STATS, WANTED, key_
                                           unreadable)
 from mmrefine.fileio.store.quality_file import read_quality
 
-__all__ = ['LabelReader']
-
 Reader = TypeVar('Reader', bound='LabelReader')
 
 

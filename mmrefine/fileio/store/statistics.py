@@ -7,8 +7,6 @@ from collections import Counter
 from itertools import chain
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
-__all__ = ['summarize']
-
 
 def summarize(pairs: Iterable[Tuple[str, Mapping[str, Optional[float]]]]) -> Dict[str, Any]:
     """Means of the statistics over all labels, whatever their order, and those of each scene under ``scenes``.

@@ -16,8 +16,6 @@ from mmrefine.fileio.store.index import are_words, label_fault, manifest_fault, 
 from mmrefine.fileio.store.layout import (FINGERPRINT, MANIFEST, QUALITY, STATS, WANTED, differing, key_of, kind_of,
                                           label_path, stats_files)
 
-__all__ = ['StoreCheck', 'StoreFault', 'verify_store']
-
 
 @dataclass(frozen=True)
 class StoreFault:

@@ -12,8 +12,6 @@ from mmrefine.fileio.images import read_image
 from mmrefine.fileio.video.frames import list_images
 from mmrefine.fileio.video.index import frame_name, index_video
 
-__all__ = ['CorruptFrame', 'FrameCheck', 'check_frames', 'name_ranges']
-
 
 @dataclass(frozen=True)
 class CorruptFrame:

@@ -16,8 +16,6 @@ from mmrefine.fileio.video.frames import FolderFrames, FrameSource, list_folder,
 from mmrefine.fileio.video.index import frame_name, index_video
 from mmrefine.fileio.video.stream import Decoded, Unreadable, VideoStream
 
-__all__ = ['FolderFrames', 'FrameSource', 'VIDEO_SUFFIXES', 'VideoFrames', 'list_scenes', 'open_frames']
-
 VIDEO_SUFFIXES = ('.mp4', '.m4v', '.mov', '.3gp', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.ts', '.ogv', '.wmv',
                   '.flv')
 

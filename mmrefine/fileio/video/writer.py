@@ -17,8 +17,6 @@ from av.video.stream import VideoStream
 from mmrefine.errors import MMRefineError
 from mmrefine.fileio.atomic import TEMP_PREFIX, PathLike, write_failure
 
-__all__ = ['write_video']
-
 # what browsers play, in order of preference: encoder -> its options (quality, and speed before size)
 _ENCODERS: List[Tuple[str, Dict[str, str]]] = [
     ('libx264', {'crf': '18', 'preset': 'veryfast'}),

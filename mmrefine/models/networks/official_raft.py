@@ -10,8 +10,6 @@ from torch import Tensor, nn
 from mmrefine.errors import ConfigError
 from mmrefine.registry import MODELS
 
-__all__ = ['OfficialRAFTEncoder']
-
 # channels of the stem and of the three stages
 _CHANNELS = {'Basic': (64, 64, 96, 128), 'Small': (32, 32, 64, 96)}
 _STRIDES = (1, 2, 2)

@@ -11,8 +11,6 @@ from mmrefine.models.teachers.frozen import FrozenTeacher, check_dtype
 from mmrefine.models.teachers.stateless import StatelessSource
 from mmrefine.registry import MODELS, TEACHERS, build_part
 
-__all__ = ['OtherNetwork']
-
 
 @TEACHERS.register_module()
 class OtherNetwork(StatelessSource):

@@ -17,8 +17,6 @@ from mmrefine.models.teachers.stateless import StatelessSource
 from mmrefine.registry import TEACHERS
 from mmrefine.structures.pairs import Names
 
-__all__ = ['StoredMotion', 'StoredTeacher']
-
 FAR = 1e5  # px; unknown motion leaves every frame, so no filter that looks inside keeps it, and no store can hold it
 
 

@@ -13,8 +13,6 @@ from mmrefine.models.teachers.stateless import StatelessSource
 from mmrefine.registry import TEACHERS
 from mmrefine.values import as_count, is_number
 
-__all__ = ['StudentAverage', 'StudentCopy']
-
 
 @TEACHERS.register_module()
 class StudentCopy(StatelessSource):
