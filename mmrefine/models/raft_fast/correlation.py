@@ -61,17 +61,18 @@ class Correlation:
         self.first_kept = next(level for level in range(levels + 1) if sum(sizes[level:]) <= max_bytes)
         self.left = max_bytes - sum(sizes[self.first_kept:])
         # the products are divided by sqrt(C)
-        feat1, feat2 = feat1.float() / channels**0.5, feat2.float()
+        dtype = torch.promote_types(feat1.dtype, torch.float32)
+        feat1, feat2 = feat1.to(dtype) / channels**0.5, feat2.to(dtype)
         self.queries = feat1.permute(0, 2, 3, 1).reshape(cells, channels) if self.first_kept else None
         # a level has its cells column by column, as the windows are wanted; so have the cells of the first frames
         self.order = torch.arange(cells, device=feat1.device).view(batch, width, height).mT.flatten()
         shapes = [(height >> level, width >> level) for level in range(levels)]
-        self.kept = [_Level(cells, *shape, 2 * radius + 2, feat1.device) for shape in shapes[self.first_kept:]]
+        self.kept = [_Level(cells, *shape, 2 * radius + 2, feat1) for shape in shapes[self.first_kept:]]
         self.fine: List[Tensor] = []
         self.scaled: Optional[_ScaledWindows] = None
         if mirrored and self.first_kept == 0:
             half = batch // 2
-            _fill_mirrored(self.kept, _columns(feat1[:half]).mT, _columns(feat2[:half]))
+            _fill_mirrored(self.kept, columns(feat1[:half]).mT, columns(feat2[:half]))
             return
         for level in range(levels):
             # the mean of scalar products is the product with the mean
@@ -80,7 +81,7 @@ class Correlation:
                 self.fine.append(feat2.permute(0, 2, 3, 1).contiguous())
             else:
                 grids = self.kept[level - self.first_kept].grids
-                torch.matmul(_columns(feat1).mT, _columns(feat2), out=grids.view(batch, height * width, -1))
+                torch.matmul(columns(feat1).mT, columns(feat2), out=grids.view(batch, height * width, -1))
 
     def __call__(self, flow: Tensor) -> Tensor:
         """The windows around where each cell has moved to, bilinear; outside the frame is 0.
@@ -95,9 +96,7 @@ class Correlation:
         if flow.device.type != 'cpu' and not self.fine:
             return self._sampled(flow)
         batch, _, height, width = flow.shape
-        y, x = torch.meshgrid(
-            torch.arange(height, device=flow.device), torch.arange(width, device=flow.device), indexing='ij')
-        centers = (flow + torch.stack([x, y])).permute(0, 2, 3, 1).reshape(-1, 2)
+        centers = centers_of(flow)
         levels, side = len(self.fine) + len(self.kept), 2 * self.radius + 1
         found = centers.new_empty(len(centers), levels, side, side)
         for level in range(levels):
@@ -106,7 +105,7 @@ class Correlation:
                 self._compare(self.fine[level], scaled, found[:, level])
             else:
                 kept = self.kept[level - self.first_kept]
-                around = _Around(scaled, kept.height, kept.width, self.radius)
+                around = Around(scaled, kept.height, kept.width, self.radius)
                 around.interpolate(kept.read(around, self.order), found[:, level])
         return found.view(batch, height, width, -1).permute(0, 3, 1, 2)
 
@@ -133,7 +132,7 @@ class Correlation:
         step = rows * self.size[1]
         for begin in range(0, batch * cells, step):
             here = slice(begin, begin + step)
-            around = _Around(centers[here], height, width, self.radius)
+            around = Around(centers[here], height, width, self.radius)
             sample = torch.arange(begin, begin + len(around.x), device=feat2.device) // cells
             index = around.y.clamp(0, height - 1)[:, None, :] * width + around.x.clamp(0, width - 1)[:, :, None]
             index += (sample * (height * width))[:, None, None]
@@ -148,7 +147,13 @@ def _chunk_bytes(device: str, left: int) -> int:
     return _CHUNK_BYTES if device == 'cpu' else max(_CHUNK_BYTES, min(left, _GPU_CHUNK_BYTES))
 
 
-def _columns(features: Tensor) -> Tensor:
+def centers_of(flow: Tensor) -> Tensor:
+    """Where each cell has moved to, ``(B * H * W, 2)`` cells (x, y), of a flow ``(B, 2, H, W)`` cells."""
+    y, x = torch.meshgrid(*(torch.arange(side, device=flow.device) for side in flow.shape[-2:]), indexing='ij')
+    return (flow + torch.stack([x, y])).permute(0, 2, 3, 1).reshape(-1, 2)
+
+
+def columns(features: Tensor) -> Tensor:
     """``(B, C, W * H)``, column by column, of ``(B, C, H, W)``."""
     return features.mT.flatten(2)
 
@@ -158,23 +163,29 @@ class _Level:
     with zeros before all grids and behind them.
     """
 
-    def __init__(self, cells: int, height: int, width: int, side: int, device: torch.device) -> None:
+    def __init__(self, cells: int, height: int, width: int, side: int, like: Tensor) -> None:
         self.height, self.width, self.side = height, width, side
         self.ends = 16 * math.ceil(side / 16)  # of float32: a cache line
-        self.values = torch.empty(cells * width * height + 2 * self.ends, device=device)
+        self.values = like.new_empty(cells * width * height + 2 * self.ends)
         self.values[:self.ends] = self.values[-self.ends:] = 0
         self.grids = self.values[self.ends:-self.ends].view(cells, width, height)
 
-    def read(self, around: '_Around', order: Tensor) -> Tensor:
+    def read(self, around: 'Around', order: Tensor) -> Tensor:
         """``(N, side, side)``, x first; 0 where x is outside, anything where y is."""
+        begin, length = self.stretches(around, order)
+        # all stretches of the values, overlapping
+        every = self.values.as_strided((len(self.values) - length + 1, length), (1, 1))
+        return every.index_select(0, begin.flatten()).view(-1, self.side, length).expand(-1, -1, self.side)
+
+    def stretches(self, around: 'Around', order: Tensor) -> Tuple[Tensor, int]:
+        """Where in ``values`` each column of the windows begins, ``(N, side)``, and how many values it has; a column
+        outside is the first stretch, of zeros.
+        """
         # an axis of one cell has no outside: it is read again and again
         length = self.side if self.height > 1 else 1
         first = around.y[:, :1].clamp(-self.side, self.height)
         begin = (order[:, None] * self.width + around.x) * self.height + first + self.ends
-        # all stretches of the values, overlapping; a stretch of zeros is the first
-        stretches = self.values.as_strided((len(self.values) - length + 1, length), (1, 1))
-        found = stretches.index_select(0, torch.where(around.inside, begin, 0).flatten())
-        return found.view(-1, self.side, length).expand(-1, -1, self.side)
+        return torch.where(around.inside, begin, 0), length
 
 
 def _fill_mirrored(levels: Sequence[_Level], feat1: Tensor, feat2: Tensor) -> None:
@@ -224,7 +235,7 @@ class _ScaledWindows:
         self.scales = [scale / 2**i for i, scale in enumerate(scales)]
 
 
-class _Around:
+class Around:
     """Windows around ``centers (N, 2)`` on a grid: all points of a window share one fraction, so
     ``side = 2 * radius + 2`` cells on each axis serve them all.
 
@@ -250,6 +261,18 @@ class _Around:
         along_x = torch.lerp(values[:, :-1], values[:, 1:], self.fraction)
         # in memory of its own: the rows of ``out`` are far from one another
         out.copy_((along_x[:, :, :-1] * self.near).addcmul_(along_x[:, :, 1:], self.far))
+
+    def spread(self, gradient: Tensor) -> Tensor:
+        """The gradient of ``values`` of :meth:`interpolate`, from that of ``out``."""
+        side = gradient.shape[-1] + 1
+        along_x = gradient.new_zeros(len(gradient), side - 1, side)
+        along_x[:, :, :-1] = gradient * self.near
+        along_x[:, :, 1:].addcmul_(gradient, self.far)
+        far = along_x * self.fraction
+        values = gradient.new_zeros(len(gradient), side, side)
+        values[:, 1:] = far
+        values[:, :-1] += along_x.sub_(far)
+        return values
 
 
 def _cells(base: Tensor, reach: Tensor, length: int) -> Tuple[Tensor, Tensor]:
