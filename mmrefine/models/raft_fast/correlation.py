@@ -139,7 +139,7 @@ class Correlation:
             gathered = feat2.index_select(0, index.flatten()).view(len(index), side**2, channels)
             # a row times a matrix: a matrix times a column is far slower on a CPU
             products = torch.bmm(self.queries[here].unsqueeze(1), gathered.mT).view(-1, side, side)
-            around.interpolate(products * around.inside[:, :, None], out[here])
+            around.interpolate(products * around.inside_x[:, :, None], out[here])
 
 
 def _chunk_bytes(device: str, left: int) -> int:
@@ -185,7 +185,7 @@ class _Level:
         length = self.side if self.height > 1 else 1
         first = around.y[:, :1].clamp(-self.side, self.height)
         begin = (order[:, None] * self.width + around.x) * self.height + first + self.ends
-        return torch.where(around.inside, begin, 0), length
+        return torch.where(around.inside_x, begin, 0), length
 
 
 def _fill_mirrored(levels: Sequence[_Level], feat1: Tensor, feat2: Tensor) -> None:
@@ -242,37 +242,31 @@ class Around:
     Attributes:
         x: ``(N, side)`` cells, inside the grid or not.
         y: likewise.
-        inside: ``(N, side)``, whether ``x`` is on the grid.
+        inside_x: ``(N, side)``, whether ``x`` is on the grid.
+        inside_y: likewise.
+        fractions: ``(2, N, 1, 1)``, of x and of y.
     """
 
     def __init__(self, centers: Tensor, height: int, width: int, radius: int) -> None:
         reach = torch.arange(-radius, radius + 2, device=centers.device)
         base = centers.floor()
-        fraction = centers - base
-        self.x, self.inside = _cells(base[:, :1], reach, width)
-        self.y, inside = _cells(base[:, 1:], reach, height)
-        self.fraction = fraction[:, :1, None]
-        # on y the weights of a point's nearer and farther neighbour, 0 for a cell outside
-        self.near = ((1 - fraction[:, 1:]) * inside[:, :-1])[:, None]
-        self.far = (fraction[:, 1:] * inside[:, 1:])[:, None]
+        self.x, self.inside_x = _cells(base[:, :1], reach, width)
+        self.y, self.inside_y = _cells(base[:, 1:], reach, height)
+        self.fractions = (centers - base).mT[:, :, None, None].contiguous()
 
     def interpolate(self, values: Tensor, out: Tensor) -> None:
-        """``values (N, side, side)``, x first, at the points between them, to ``out (N, side - 1, side - 1)``."""
-        along_x = torch.lerp(values[:, :-1], values[:, 1:], self.fraction)
+        """``values (N, side, side)``, x first, 0 where x is outside, at the points between them, to
+        ``out (N, side - 1, side - 1)``."""
+        values = values * self.inside_y[:, None]
+        along_x = torch.lerp(values[:, :-1], values[:, 1:], self.fractions[0])
         # in memory of its own: the rows of ``out`` are far from one another
-        out.copy_((along_x[:, :, :-1] * self.near).addcmul_(along_x[:, :, 1:], self.far))
+        out.copy_(torch.lerp(along_x[:, :, :-1], along_x[:, :, 1:], self.fractions[1]))
 
     def spread(self, gradient: Tensor) -> Tensor:
-        """The gradient of ``values`` of :meth:`interpolate`, from that of ``out``."""
-        side = gradient.shape[-1] + 1
-        along_x = gradient.new_zeros(len(gradient), side - 1, side)
-        along_x[:, :, :-1] = gradient * self.near
-        along_x[:, :, 1:].addcmul_(gradient, self.far)
-        far = along_x * self.fraction
-        values = gradient.new_zeros(len(gradient), side, side)
-        values[:, 1:] = far
-        values[:, :-1] += along_x.sub_(far)
-        return values
+        """The gradient of ``values`` of :meth:`interpolate`, from that of ``out``; anything where a cell is outside."""
+        wide = F.pad(gradient, (1, 1, 1, 1))
+        along_x = torch.lerp(wide[:, 1:], wide[:, :-1], self.fractions[0])
+        return torch.lerp(along_x[:, :, 1:], along_x[:, :, :-1], self.fractions[1])
 
 
 def _cells(base: Tensor, reach: Tensor, length: int) -> Tuple[Tensor, Tensor]:

@@ -69,9 +69,10 @@ class _Features(Function):
             if gradient is None:
                 of_means.append(torch.zeros_like(mean))
                 continue
-            matrix = gradient[level.ends:-level.ends].view(len(scaled), scaled.shape[2], -1)
-            of_first += columns(mean.detach()) @ matrix.mT
-            of_means.append(_rows(scaled @ matrix, mean))
+            # the products in the precision of the features
+            matrix = gradient[level.ends:-level.ends].view(len(scaled), scaled.shape[2], -1).to(feat1.dtype)
+            of_first += columns(mean.detach()).to(feat1.dtype) @ matrix.mT
+            of_means.append(_rows((scaled.to(feat1.dtype) @ matrix).to(dtype), mean))
         of_second, = torch.autograd.grad(means, whole, of_means)
         of_first = _rows(of_first, feat1) / feat1.shape[1]**0.5
         return of_first.to(feat1.dtype), of_second.to(feat2.dtype), None
@@ -102,12 +103,10 @@ class _LookUp(Function):
                 buffer = trained.gradients[i] = torch.zeros_like(level.values)
             around = Around(centers / 2**i, level.height, level.width, corr.radius)
             begin, length = level.stretches(around, corr.order)
-            cells = around.spread(windows[:, i].to(buffer.dtype))
-            if length == 1:
-                cells = cells.sum(dim=2, keepdim=True)
-            cells *= around.inside[:, :, None]
             index = begin[..., None] + torch.arange(length, device=begin.device)
-            buffer.index_add_(0, index.flatten(), cells.flatten())
+            # what is outside goes to the zeros before the grids, which nobody reads
+            index = torch.where(around.inside_x[..., None] & around.inside_y[:, None], index, 0)
+            buffer.index_add_(0, index.flatten(), around.spread(windows[:, i].to(buffer.dtype)).flatten())
         return gradient.new_zeros(()), None, None
 
 

@@ -1,10 +1,13 @@
 """The iterations of RAFT and GMA, without what is the same in all of them (Teed & Deng 2020, 3.3)."""
 from __future__ import annotations
 
-from typing import Any, Callable, List, Optional
+import contextlib
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils.checkpoint import checkpoint
 
 from mmrefine.models.raft_fast.update_gates import UpdateGates
 
@@ -15,7 +18,8 @@ def iterate(network: Any,
             start: Optional[Tensor],
             iters: int,
             exit_below: Optional[float] = None,
-            every: bool = False) -> List[Tensor]:
+            every: bool = False,
+            max_bytes: Optional[int] = None) -> List[Tensor]:
     """Flows ``(B, 2, H, W)`` px of the last iteration, or of every one; with gradients where they are enabled.
 
     Args:
@@ -26,6 +30,8 @@ def iterate(network: Any,
         iters: how many iterations, at most.
         exit_below: px; stop once no flow of the batch moves by this much on average in an iteration.
         every: give the flows of all iterations.
+        max_bytes: that the iterations may keep for their gradients; if the first shows that all would keep more, the
+            others are computed again in the backward pass, one at a time. None: no limit.
     """
     decoder, device = network.decoder, context.device.type
     cell = 2**(decoder.num_levels - 1)  # px
@@ -38,22 +44,67 @@ def iterate(network: Any,
     hidden, context = torch.tanh(hidden.float()), torch.relu(context)
     gates = UpdateGates(decoder.gru, network.h_channels, context)
     attention = decoder.attn(context) if hasattr(decoder, 'attn') else None
-    flows: List[Tensor] = []
-    for i in range(iters):
-        flow = flow.detach()  # an iteration learns from its own step only
+
+    def update(flow: Tensor, hidden: Tensor) -> Tuple[Tensor, Tensor]:
         with torch.autocast(device, enabled=False):
             windows = corr(flow)
         motion = decoder.encoder(windows, flow)
         if attention is not None:
             motion = torch.cat([motion, decoder.aggregator(attention, motion)], dim=1)
         hidden = gates(hidden, motion)
-        step = decoder.flow_pred(hidden).float()
-        flow = flow + step
-        still = exit_below is not None and bool((cell * step.norm(dim=1).mean(dim=(1, 2)) < exit_below).all())
-        last = still or i == iters - 1
-        if every or last:
-            mask = .25 * decoder.mask_pred(hidden).float() if hasattr(decoder, 'mask_pred') else None
-            flows.append(decoder._upsample(flow.contiguous(), None if mask is None else mask.contiguous()))
+        return hidden, decoder.flow_pred(hidden).float()
+
+    def enlarge(flow: Tensor, hidden: Tensor) -> Tensor:
+        mask = .25 * decoder.mask_pred(hidden).float() if hasattr(decoder, 'mask_pred') else None
+        return decoder._upsample(flow.contiguous(), None if mask is None else mask.contiguous())
+
+    flows: List[Tensor] = []
+    kept, run = _Kept(), _plainly
+    for i in range(iters):
+        flow = flow.detach()  # an iteration learns from its own step only
+        with kept.counting() if i == 0 and max_bytes is not None else contextlib.nullcontext():
+            hidden, step = run(update, flow, hidden)
+            flow = flow + step
+            still = exit_below is not None and bool((cell * step.norm(dim=1).mean(dim=(1, 2)) < exit_below).all())
+            last = still or i == iters - 1
+            if every or last:
+                flows.append(run(enlarge, flow, hidden))
+        if max_bytes is not None and iters * kept.bytes > max_bytes:
+            run = _again_later
         if last:
             break
     return flows
+
+
+def _plainly(call: Callable[..., Any], *args: Tensor) -> Any:
+    return call(*args)
+
+
+def _again_later(call: Callable[..., Any], *args: Tensor) -> Any:
+    """The same, keeping nothing for the gradients but what goes in."""
+    return checkpoint(call, *args, use_reentrant=False)
+
+
+class _Kept:
+    """Counts the bytes that are kept for gradients, each memory once."""
+
+    def __init__(self) -> None:
+        self._sizes: Dict[int, int] = {}
+
+    @property
+    def bytes(self) -> int:
+        """So far."""
+        return sum(self._sizes.values())
+
+    @contextlib.contextmanager
+    def counting(self) -> Iterator[None]:
+        """Counts within; weights are not counted."""
+
+        def note(tensor: Tensor) -> Tensor:
+            if not isinstance(tensor, nn.Parameter):
+                storage = tensor.untyped_storage()
+                self._sizes[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        with saved_tensors_hooks(note, lambda tensor: tensor):
+            yield

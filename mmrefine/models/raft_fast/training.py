@@ -10,8 +10,8 @@ from mmrefine.models.raft_fast.correlation_gradient import TrainedCorrelation
 from mmrefine.models.raft_fast.iterations import iterate
 
 
-def training_flows(network: nn.Module, frames1: Tensor, frames2: Tensor, start: Optional[Tensor],
-                   iters: int) -> List[Tensor]:
+def training_flows(network: nn.Module, frames1: Tensor, frames2: Tensor, start: Optional[Tensor], iters: int,
+                   max_bytes: Optional[int] = None) -> List[Tensor]:
     """What the network itself gives, all iterates, with gradients.
 
     Args:
@@ -20,6 +20,7 @@ def training_flows(network: nn.Module, frames1: Tensor, frames2: Tensor, start: 
         frames2: the same shape.
         start: ``(B, 2, h, w)`` cells to start from; None: rest.
         iters: iterations.
+        max_bytes: see :func:`~mmrefine.models.raft_fast.iterations.iterate`.
 
     Returns:
         flows ``(B, 2, H, W)`` px.
@@ -31,4 +32,4 @@ def training_flows(network: nn.Module, frames1: Tensor, frames2: Tensor, start: 
     context = net.context(frames1.contiguous(memory_format=layout))
     with torch.autocast(frames1.device.type, enabled=False):
         corr = TrainedCorrelation(matching1, matching2, net.decoder.num_levels, net.decoder.corr_lookup.r)
-    return iterate(net, corr, context, start, iters, every=True)
+    return iterate(net, corr, context, start, iters, every=True, max_bytes=max_bytes)

@@ -45,6 +45,7 @@ class PairEstimator(BaseModel):
         if self.test_iters is None:
             self.test_iters = (getattr(self.estimator, 'test_cfg', None) or {}).get('iters')
         self.max_corr_bytes, self.exit_below = max_corr_bytes, exit_below
+        self.max_train_bytes: Optional[int] = None
         self._check_shortcuts()
 
     def estimate(self,
@@ -126,7 +127,8 @@ class PairEstimator(BaseModel):
         start = None if flow_init is None else self._in_cells(flow_init, pad)
         output: Any
         if self._trains_fast(padded1):
-            output = training_flows(self.estimator, padded1, padded2, start, self._settings(iters).iters)
+            output = training_flows(self.estimator, padded1, padded2, start, self._settings(iters).iters,
+                                    self.max_train_bytes)
         elif self._over_the_limit(padded1):
             output = one_way_flows(self.estimator, padded1, padded2, start, self._settings(iters))
         else:
