@@ -95,6 +95,10 @@ def mark_finished(folder: Union[str, Path]) -> None:
 def _settings(cfg: Config) -> Dict[str, Any]:
     """The part of a config that decides the result, in JSON's types."""
     plain = {key: value for key, value in cfg.to_dict().items() if key not in _MAY_CHANGE}
+    wrapper = plain.get('optim_wrapper') or {}
+    if wrapper.get('type') in ('OptimWrapper', 'BFloat16OptimWrapper'):
+        # a run goes on in the precision that its checkpoint names
+        plain['optim_wrapper'] = {key: value for key, value in wrapper.items() if key not in ('type', 'precision')}
     found: Dict[str, Any] = json.loads(json.dumps(plain, default=str))
     return found
 

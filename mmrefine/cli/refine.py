@@ -2,8 +2,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any, Dict
+from typing import Any, Dict, Mapping
 
+from mmrefine.apis.precision import add_amp, amp_values
 from mmrefine.cli.options import add_model, add_set, add_skip_corrupt, add_video, at_least_0, at_least_1, values_of
 
 HELP = 'refine a network on a video: label, finetune, judge'
@@ -51,23 +52,22 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--quick', action='store_true',
                         help='for a CPU: at most 200 steps of 4 pairs, 8 iterations of RAFT in training and 12 in '
                              'tests')
-    parser.add_argument('--amp', action='store_true', help='train under bfloat16 autocast, if that is faster')
+    add_amp(parser, 'auto')
     add_skip_corrupt(parser)
     add_set(parser)
 
 
 def values(args: argparse.Namespace) -> Dict[str, Any]:
     """The values of the config that the command line sets."""
-    given = values_of(args, max_iters=args.steps, batch_size=args.batch_size, num_workers=args.workers,
-                      optim_wrapper__type='BFloat16OptimWrapper' if args.amp else None)
-    return {**(_quick(args.model) if args.quick else {}), **given}
-
-
-def _quick(model: str) -> Dict[str, Any]:
-    """The values of --quick; a config that asks for less keeps its own."""
     from mmrefine.apis.named_models import load_named
 
-    cfg = load_named(model)
+    cfg = load_named(args.model)
+    given = values_of(args, max_iters=args.steps, batch_size=args.batch_size, num_workers=args.workers)
+    return {**(_quick(cfg) if args.quick else {}), **amp_values(args.amp, cfg), **given}
+
+
+def _quick(cfg: Mapping[str, Any]) -> Dict[str, Any]:
+    """The values of --quick; a config that asks for less keeps its own."""
     found = dict(QUICK)
     for key, most in QUICK.items():
         asked = (cfg.get('model') or {} if key.startswith('model.') else cfg).get(key.rpartition('.')[2])
