@@ -95,6 +95,8 @@ def mark_finished(folder: Union[str, Path]) -> None:
 def _settings(cfg: Config) -> Dict[str, Any]:
     """The part of a config that decides the result, in JSON's types."""
     plain = {key: value for key, value in cfg.to_dict().items() if key not in _MAY_CHANGE}
+    if 'default_hooks' in plain:  # the frames are the same out of a cache
+        plain['default_hooks'] = {key: value for key, value in plain['default_hooks'].items() if key != 'frame_cache'}
     found: Dict[str, Any] = json.loads(json.dumps(plain, default=str))
     return found
 
