@@ -11,6 +11,6 @@ from mmrefine.engine.stage1.run import LabelRun, label_fingerprint, make_labels
 
 __all__ = [
     'AtomicCheckpointHook', 'BFloat16OptimWrapper', 'FlowLabelJudge', 'FlowWitnesses', 'FrameCacheHook', 'LabelRun',
-    'PseudoLabelHook', 'RegressionGuardHook', 'ReportHook', 'SelfTrainingLoop', 'WeightsHook', 'join_processes', 'judge',
-    'label_fingerprint', 'make_labels'
+    'PseudoLabelHook', 'RegressionGuardHook', 'ReportHook', 'SelfTrainingLoop', 'WeightsHook', 'join_processes',
+    'judge', 'label_fingerprint', 'make_labels'
 ]

@@ -71,8 +71,8 @@ class FrameCacheHook(Hook):
 
     def _plan(self, runner: Runner, cache: FrameCache) -> None:
         plan = cache.plan()
-        runner.logger.info(f'Frames: {plan.chosen} of {plan.wanted} that training draws from video will be kept decoded '
-                           f'in {cache.root}, about {size_text(plan.size)} of at most {size_text(plan.limit)} '
+        runner.logger.info(f'Frames: {plan.chosen} of {plan.wanted} that training draws from video will be kept '
+                           f'decoded in {cache.root}, about {size_text(plan.size)} of at most {size_text(plan.limit)} '
                            '(default_hooks.frame_cache.max_gb)')
 
     def _fill(self, runner: Runner, cache: FrameCache) -> None:
