@@ -86,7 +86,8 @@ def _saturated(image: np.ndarray, strength: np.float32) -> np.ndarray:
 def _turned(image: np.ndarray, turns: np.float32) -> np.ndarray:
     # float gives the hue in degrees, unrounded; OpenCV reduces a hue above 360, but not below 0
     hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
-    hsv[..., 0] += np.float32(360) * (turns % 1)
+    hue = hsv[..., 0]
+    np.add(hue, 360 * (turns % 1), out=hue)
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB, hsv)
 
 
