@@ -79,7 +79,7 @@ def test_training_out_of_the_cache_gives_the_same_bytes(
     assert outcome(tmp_path / 'run') == outcome(plain) and len(outcome(plain)) > 4
     assert not (tmp_path / 'run/frame_cache').exists()
     lines = log_of(tmp_path / 'run')
-    assert [('Stage 1' in line) for line in lines] == [False, True, False, True, False]  # the forecast comes first
+    assert [('Stage 1' in line) for line in lines] == [False, True, False, True]  # the forecast comes first
     if max_gb == 1.:
         assert 'Frames: 16 of 16 that training draws from video will be kept decoded' in lines[0]
         assert 'of at most 1.0 GB (default_hooks.frame_cache.max_gb)' in lines[0]

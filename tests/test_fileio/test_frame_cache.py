@@ -15,7 +15,7 @@ import pytest
 from helpers_fileio import encode_video, in_child, moving_texture, write_video
 from test_video import CODECS, orders
 
-from mmrefine.fileio import VideoFrames, open_frames
+from mmrefine.fileio import VideoFrames, open_frames, write_image
 from mmrefine.fileio.video import frame_cache
 from mmrefine.fileio.video.frame_cache import FrameCache, FrameSource, pack_frame, unpack_frame
 
@@ -125,6 +125,32 @@ def test_a_lower_limit_removes_frames_and_a_higher_one_adds_them(clip: Path, tmp
         assert sum(path.stat().st_size for path in files(tmp_path)) <= share * whole
         counts.append(len(files(tmp_path)))
     assert 0 == counts[2] < counts[0] < counts[1] < 40
+
+
+def test_a_lower_limit_holds_even_if_the_estimate_is_far_off(tmp_path: Path) -> None:
+    noise = list(np.random.default_rng(0).integers(0, 256, (12, 48, 64, 3), dtype=np.uint8))
+    flat = [np.full((48, 64, 3), 9, np.uint8)] * 2
+    source = open_frames(encode_video(tmp_path / 'a.avi', [*noise[:6], *flat, *noise[6:]], 'rawvideo',
+                                      {'pix_fmt': 'bgr24'}))
+    whole = cache_of(tmp_path / 'cache', source).fill(fail)[1]
+    assert whole > 1.5 * 14 * files(tmp_path / 'cache')[7].stat().st_size  # the one in the middle is small
+    for share in (0.8, 0.3):
+        cache_of(tmp_path / 'cache', source, max_bytes=share * whole)
+        assert 0 < sum(path.stat().st_size for path in files(tmp_path / 'cache')) <= share * whole
+
+
+def test_folders_of_pictures_are_left_alone(tmp_path: Path) -> None:
+    for at, frame in enumerate(moving_texture(3)):
+        write_image(tmp_path / 'pictures' / f'{at}.png', frame)
+    source = open_frames(tmp_path / 'pictures')
+    cache = cache_of(tmp_path / 'cache', source)
+    assert cache.plan().wanted == 0 and cache.wrap(source) is source and not (tmp_path / 'cache').exists()
+
+
+def test_a_video_that_is_read_out_of_a_cache_may_be_added_again(clip: Path, tmp_path: Path) -> None:
+    cached = cache_of(tmp_path, open_frames(clip)).wrap(open_frames(clip))
+    cache = cache_of(tmp_path, cached)
+    assert cache.plan().wanted == 40 and cache.wrap(cached) is cached
 
 
 def test_only_the_frames_that_are_asked_for_are_kept_and_others_still_come(clip: Path, tmp_path: Path) -> None:

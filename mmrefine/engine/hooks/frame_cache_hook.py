@@ -23,7 +23,7 @@ FOLDER = 'frame_cache'
 class FrameCacheHook(Hook):
     """Keeps the frames that training draws from video files decoded on disk, in ``<work_dir>/frame_cache``.
 
-    Before the first round it logs how much disk space that takes. After stage 1 of a round it decodes what is missing,
+    Before stage 1 it logs how much disk space that takes. After stage 1 of the first round it decodes what is missing,
     once and in order. A run that stops keeps the files for its resumption; a run that ends removes them. Training gets
     the same frames with and without them, to the bit. Folders of frames are not touched, and neither is training data
     without ``video_frames()`` and ``read_through(cache)``, which :class:`~mmrefine.datasets.VideoScenes` has.
@@ -39,28 +39,29 @@ class FrameCacheHook(Hook):
         check_values('FrameCacheHook', FrameCacheHook, locals())
         self.max_gb = as_number('FrameCacheHook.max_gb', max_gb, '[0, inf)')
         self._cache: Optional[FrameCache] = None
+        self._is_filled = False
 
     def before_train(self, runner: Runner) -> None:
         """Choose the frames to keep, and say what they take."""
-        self._cache = None
         data: Any = runner.train_dataloader.dataset
         frames = data.video_frames() if hasattr(data, 'video_frames') else {}
-        if not frames or runner.iter >= runner.max_iters:
+        if not frames:
             return
         cache = FrameCache(Path(runner.work_dir) / FOLDER, 1e9 * self.max_gb)
-        if self.max_gb == 0:
+        if self.max_gb == 0 or runner.iter >= runner.max_iters:  # it would hold no frame, or nobody would read it
             together(lambda: cache.remove() if _is_first() else None)
             return
         for scene, numbers in frames.items():
             cache.add(data.sources[scene], numbers)
         together(lambda: self._plan(runner, cache) if _is_first() else None)
         data.read_through(cache)
-        self._cache = cache
+        self._cache, self._is_filled = cache, False
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Decode what is missing; the priority puts it behind the labels of the round."""
         cache = self._cache
-        if cache is not None:
+        if cache is not None and not self._is_filled:
+            self._is_filled = True
             together(lambda: self._fill(runner, cache) if _is_first() else None)
 
     def after_train(self, runner: Runner) -> None:

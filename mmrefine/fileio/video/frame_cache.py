@@ -61,8 +61,11 @@ class FrameCache:
         self._folders: Dict[Path, Path] = {}  # by video
         self._chosen: Dict[Path, List[int]] = {}
 
-    def add(self, video: VideoFrames, numbers: Iterable[int]) -> None:
-        """Ask for frames of a video, which is read once for its digest."""
+    def add(self, video: FrameSource, numbers: Iterable[int]) -> None:
+        """Ask for frames of a video, which is read once for its digest; other sources are left alone."""
+        video = video.source if isinstance(video, CachedFrames) else video
+        if not isinstance(video, VideoFrames):
+            return
         folder = self.root / digest_of([video.digest(), av.__version__, dict(av.library_versions)])
         known = self._videos.get(folder, (video, []))[1]
         self._videos[folder] = video, sorted({*known, *numbers})
@@ -102,14 +105,20 @@ class FrameCache:
         Returns:
             how many of the frames it was asked for are there, and their bytes.
         """
-        paths = {folder: {number: _path(folder, video, number) for number in self._chosen.get(folder, ())}
+        paths = {folder: {number: _path(folder, video, number) for number in sorted(self._chosen.get(folder, ()))}
                  for folder, (video, _) in self._videos.items()}
-        self._keep_only(frozenset(path for files in paths.values() for path in files.values()))
+        ordered = [path for files in paths.values() for path in files.values()]
+        self._keep_only(frozenset(ordered))
         limit, size = self._room(), self._size()
+        while size > limit:  # it was filled under a higher one
+            path = ordered.pop()
+            if path.exists():
+                size -= path.stat().st_size
+                path.unlink()
         try:
             for folder, files in paths.items():
                 video = copy.copy(self._videos[folder][0])  # this one is closed afterwards
-                for number, path in sorted(files.items()):
+                for number, path in files.items():
                     if path.exists():
                         continue
                     data = _packed(video, folder, number)
@@ -149,7 +158,7 @@ class FrameCache:
 
 
 class CachedFrames(FrameSource):
-    """The frames of a source, out of the files of a :class:`FrameCache` where they are there and whole.
+    """The frames of a source, read from the files of a :class:`FrameCache` where there are whole ones.
 
     Args:
         source: whose frames they are.
