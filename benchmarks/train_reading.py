@@ -19,7 +19,7 @@ import time
 from collections import defaultdict
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 import av
 import cv2
@@ -28,13 +28,14 @@ import torch
 
 from mmrefine.datasets import FramePairs
 from mmrefine.fileio import LabelStore, open_frames
-from mmrefine.fileio.video.frame_cache import FrameCache
+from mmrefine.fileio.png import pack_png, unpack_png
+from mmrefine.fileio.video.frame_cache import FrameCache, pack_frame, unpack_frame
 from mmrefine.registry import TRANSFORMS
 from mmrefine.structures import FlowLabel
 
 PIPELINE = [
     dict(type='LoadLabel'),
-    dict(type='RandomCrop', size=(368, 768)),
+    dict(type='RandomCrop', size=(368, 768), fit=True),
     dict(type='RandomFlip', horizontal=0.5, vertical=0.1),
     dict(type='ColorJitter', brightness=0.2, contrast=0.2, saturation=0.2, hue=0.05, asymmetric=0.2),
     dict(type='PackPair'),
@@ -86,6 +87,49 @@ def write_labels(root: Path, keys: List[str], size: Tuple[int, int]) -> None:
     store.finish(keys)
 
 
+def ffv1(frame: np.ndarray) -> Tuple[bytes, bytes]:
+    """A frame by itself as FFV1, and what its decoder must know."""
+    codec: Any = av.CodecContext.create('ffv1', 'w')
+    codec.height, codec.width, codec.pix_fmt = (*frame.shape[:2], 'bgr0')
+    codec.time_base, codec.thread_count = Fraction(1, 30), 1
+    picture = av.VideoFrame.from_ndarray(frame, format='rgb24').reformat(format='bgr0')
+    return b''.join(map(bytes, [*codec.encode(picture), *codec.encode(None)])), codec.extradata
+
+
+def from_ffv1(found: Tuple[bytes, bytes], size: Tuple[int, int]) -> np.ndarray:
+    codec: Any = av.CodecContext.create('ffv1', 'r')
+    codec.height, codec.width, codec.pix_fmt, codec.extradata, codec.thread_count = (*size, 'bgr0', found[1], 1)
+    return (codec.decode(av.Packet(found[0])) + codec.decode(None))[0].to_ndarray(format='rgb24')
+
+
+def measure_formats(root: Path, frames: Sequence[np.ndarray]) -> List[List[str]]:
+    """A row for each way to keep a frame: MB, ms to pack it, ms to unpack it from a file."""
+    size = frames[0].shape[:2]
+    ways: Dict[str, Tuple[Callable[[np.ndarray], Any], Callable[[bytes, Any], Any]]] = {
+        'raw RGB': (lambda frame: frame.tobytes(), lambda data, _: np.frombuffer(data, np.uint8).reshape(*size, 3)),
+        'PNG, level 1': (lambda frame: pack_png(frame, 1), lambda data, _: unpack_png(data)),
+        'FFV1, each frame alone': (ffv1, lambda data, packed: from_ffv1((data, packed[1]), size)),
+        'the cache: MagicYUV': (pack_frame, lambda data, _: unpack_frame(data, size)),
+    }
+    rows = []
+    for name, (pack, unpack) in ways.items():
+        sizes, packing, unpacking = [], [], []
+        for frame in frames:
+            began = time.process_time()
+            packed = pack(frame)
+            packing.append(1000 * (time.process_time() - began))
+            file = root / 'one'
+            file.write_bytes(packed[0] if isinstance(packed, tuple) else packed)
+            began = time.process_time()
+            found = unpack(file.read_bytes(), packed)
+            unpacking.append(1000 * (time.process_time() - began))
+            assert np.array_equal(found, frame), f'{name}: another frame'
+            sizes.append(file.stat().st_size / 1e6)
+        rows.append([name, *(f'{statistics.mean(one):.{digits}f}' for one, digits in
+                             ((sizes, 2), (packing, 0), (unpacking, 1)))])
+    return rows
+
+
 def source_of(root: Path, labels: Path) -> FramePairs:
     return FramePairs(root, labels=labels, pipeline=[])
 
@@ -108,7 +152,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     print()
 
 
-def run(root: Path, frames: int, draws: int, size: Tuple[int, int]) -> None:
+def run(root: Path, frames: int, draws: int, size: Tuple[int, int], max_gb: float) -> None:
     """Make the sources, draw from them, print the tables."""
     video = root / 'video' / f'{SCENE}.mp4'
     write_video(video, frames, size)
@@ -119,7 +163,7 @@ def run(root: Path, frames: int, draws: int, size: Tuple[int, int]) -> None:
     write_labels(root / 'labels', [sources['video'].pairs[at]['key'] for at in pairs], size)
 
     cached, began = sources['video, cached'], time.process_time()
-    cache = FrameCache(root / 'frame_cache', 1e12)
+    cache = FrameCache(root / 'frame_cache', 1e9 * max_gb)
     cache.add(cached.sources[SCENE], range(frames))
     cache.plan()
     count, total = cache.fill(print)
@@ -144,6 +188,8 @@ def run(root: Path, frames: int, draws: int, size: Tuple[int, int]) -> None:
         rows.append([name, f'{statistics.mean(found["frames"]):.1f}', f'{mean:.1f}', f'{1000 / mean:.1f}',
                      f'{size_mb:.0f}'])
     table(['source', 'two frames, ms', 'sample, ms', 'samples a second and core', 'files, MB'], rows)
+    table(['ways to keep a frame without loss', 'MB', 'pack, ms', 'read and unpack, ms'],
+          measure_formats(root, [open_frames(video)[at] for at in range(0, frames, max(frames // 6, 1))]))
     table(list(parts['PNG'])[1:], [[f'{statistics.mean(found):.1f} ms' for found in list(parts['PNG'].values())[1:]]])
 
 
@@ -152,11 +198,12 @@ def main() -> None:
     parser.add_argument('--frames', type=int, default=250, help='of the video')
     parser.add_argument('--draws', type=int, default=20, help='samples of each source')
     parser.add_argument('--size', type=int, nargs=2, default=(1080, 1920), metavar=('HEIGHT', 'WIDTH'))
+    parser.add_argument('--max-gb', type=float, default=4., help='limit of the cache')
     args = parser.parse_args()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        run(Path(folder), args.frames, args.draws, tuple(args.size))
+        run(Path(folder), args.frames, args.draws, tuple(args.size), args.max_gb)
 
 
 if __name__ == '__main__':

@@ -112,12 +112,11 @@ class VideoScenes(Dataset):
 
     def video_frames(self) -> Dict[str, List[int]]:
         """Scene -> numbers of the frames that the items use, in order, for each scene that is a video file."""
-        found: Dict[str, Set[int]] = {}
-        for unit in getattr(self, 'units', ()):
-            path = self._found[unit.scene]
-            if isinstance(path, Path) and path.is_file():
-                found.setdefault(unit.scene, set()).update(unit.frames)
-        return {scene: sorted(numbers) for scene, numbers in found.items()}
+        found: Dict[str, Set[int]] = {scene: set() for scene in self.scene_names if self._is_video(scene)}
+        for unit in getattr(self, 'units', ()) if found else ():
+            if unit.scene in found:
+                found[unit.scene].update(unit.frames)
+        return {scene: sorted(numbers) for scene, numbers in found.items() if numbers}
 
     def read_through(self, cache: FrameCache) -> None:
         """Take the frames of video files out of ``cache`` where it has them; call it before the data are read."""
@@ -193,6 +192,10 @@ class VideoScenes(Dataset):
     def _find_scenes(self) -> Mapping[str, Opener]:
         """All scenes of the data."""
         return list_scenes(self.data_root)
+
+    def _is_video(self, scene: str) -> bool:
+        path = self._found[scene]
+        return isinstance(path, Path) and path.is_file()
 
     def _names_of(self, scene: str) -> List[str]:
         """The names of a scene's frames; of a folder without opening it, which would decode a frame of each scene."""
