@@ -234,6 +234,17 @@ def test_a_run_can_be_prepared_from_a_config_object(video, tmp_path):
         training.prepare_run(video, cfg, tmp_path, DEMO_WEIGHTS, dict(nothing=1))
 
 
+def test_a_run_may_go_on_with_another_limit_for_decoded_frames(video, tmp_path):
+    (tmp_path / 'labels').mkdir()
+    (tmp_path / 'labels' / 'a__b.png').touch()  # it has made something
+    for values in ({}, {'default_hooks.frame_cache.max_gb': 0}, {'default_hooks.frame_cache.max_gb': 9.5}):
+        cfg = training.prepare_run(video, 'demo', tmp_path, DEMO_WEIGHTS, values, resume=True)[0]
+    assert cfg.default_hooks.frame_cache.max_gb == 9.5
+    with pytest.raises(ConfigError, match='holds a run of other settings .default_hooks.checkpoint.interval was'):
+        training.prepare_run(video, 'demo', tmp_path, DEMO_WEIGHTS, {'default_hooks.checkpoint.interval': 7},
+                             resume=True)
+
+
 def test_a_run_that_failed_before_it_made_anything_may_begin_again_with_other_settings(tmp_path, capsys):
     short, out = rendered(tmp_path, 3), tmp_path / 'out'
     for values in (['held_out=2'], []):
