@@ -9,7 +9,8 @@ from typing import Any, Iterator, List, Mapping, Optional, Sequence, Tuple, Unio
 from mmengine.config import Config
 
 from mmrefine.compat.config_names import config_file
-from mmrefine.config.check import REFERENCE, RUNNER_KEYS, UNTYPED, check_config, config_problems, value_at
+from mmrefine.compat.threads import plan_threads
+from mmrefine.config.check import AUTO, REFERENCE, RUNNER_KEYS, UNTYPED, check_config, config_problems, value_at
 from mmrefine.errors import ConfigError, MMRefineError
 from mmrefine.values import brief
 
@@ -47,7 +48,8 @@ def name_of(cfg: Config) -> str:
 
 
 def complete(cfg: Config) -> Config:
-    """A checked copy with its references filled in; ``scene='each'`` is read as ``'all'``.
+    """A checked copy with its references filled in; ``scene='each'`` is read as ``'all'``, and the top-level
+    ``num_workers='auto'`` as the number that :func:`~mmrefine.compat.threads.plan_threads` gives for this machine.
 
     Raises:
         ConfigError: references that lead nowhere, unknown keys, or values of another type.
@@ -55,6 +57,9 @@ def complete(cfg: Config) -> Config:
     cfg = Config(cfg.to_dict(), filename=cfg.filename)
     if cfg.get('scene') == 'each':
         cfg.scene = 'all'
+    key, auto = AUTO
+    if cfg.get(key) == auto:
+        cfg[key] = plan_threads().loaders
     cfg = fill_in(cfg)
     check_config(cfg)
     return cfg
