@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 import warnings
-from typing import Dict, List
+from typing import Dict, List, Sequence
 
 WAYS: Dict[str, Dict[str, str]] = {
     'default': {},
@@ -30,12 +30,12 @@ VARIABLES = ('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'GOMP_SPINCOUNT', 'OMP_WAIT_P
 def main() -> int:
     """Print a row for each way of waiting."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--ways', nargs='+', default=[*WAYS, 'chosen'], choices=[*WAYS, 'chosen'],
+    parser.add_argument('--ways', nargs='+', default=list(WAYS), choices=[*WAYS, 'chosen'],
                         help='chosen: what the commands of mmrefine take on this machine')
     parser.add_argument('--size', nargs=2, type=int, default=(128, 192), metavar=('H', 'W'), help='of the frames, px')
     parser.add_argument('--pairs', type=int, default=2, help='in a step')
     parser.add_argument('--iters', type=int, default=4, help='of RAFT-small, which is trained')
-    parser.add_argument('--steps', type=int, default=7, help='of each process, idle and busy; medians are printed')
+    parser.add_argument('--steps', type=int, default=5, help='of each process, idle and busy; medians are printed')
     parser.add_argument('--busy', type=int, default=2, help='processes that compute beside it')
     parser.add_argument('--child', help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -56,7 +56,7 @@ def main() -> int:
 
 def _measured(args: argparse.Namespace) -> List[Dict[str, float]]:
     """Seconds of a step by way: alone, under a load that began later, and started under it."""
-    children = {way: _started(way) for way in args.ways}
+    children = _started(args.ways)
     others: List['subprocess.Popen[str]'] = []
     try:
         idle = _took(children, args.steps)
@@ -65,7 +65,7 @@ def _measured(args: argparse.Namespace) -> List[Dict[str, float]]:
         busy = _took(children, args.steps)
         for child in children.values():
             child.kill()
-        children = {way: _started(way) for way in args.ways}
+        children = _started(args.ways)
         return [idle, busy, _took(children, args.steps)]
     finally:
         for process in [*others, *children.values()]:
@@ -73,13 +73,14 @@ def _measured(args: argparse.Namespace) -> List[Dict[str, float]]:
             process.wait()
 
 
-def _started(way: str) -> 'subprocess.Popen[str]':
-    """A process that waits in this way; it has made one step when this returns."""
+def _started(ways: Sequence[str]) -> Dict[str, 'subprocess.Popen[str]']:
+    """A process for each way of waiting; they have made one step each when this returns."""
     env = {key: value for key, value in os.environ.items() if key not in VARIABLES}
-    child = subprocess.Popen([sys.executable, *sys.argv, '--child', way], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                             text=True, env={**env, **WAYS.get(way, {})})
-    _step(child)
-    return child
+    children = {way: subprocess.Popen([sys.executable, *sys.argv, '--child', way], stdin=subprocess.PIPE,
+                                      stdout=subprocess.PIPE, text=True, env={**env, **WAYS.get(way, {})})
+                for way in ways}
+    _took(children, 1)
+    return children
 
 
 def _took(children: Dict[str, 'subprocess.Popen[str]'], steps: int) -> Dict[str, float]:

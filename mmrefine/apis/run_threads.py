@@ -49,7 +49,7 @@ def run_threads(runner: Runner, go_on: bool) -> Iterator[None]:
     if is_main_process():
         with write_errors(path):
             write_json(path, dict(threads=count))
-    other = '' if count == plan.count else f'this run computes with {count}; this machine by itself: '
+    other = '' if count == plan.count else f'this run computes with {count}; chosen for this machine: '
     runner.logger.info(f'Threads: {other}{plan}')
     torch.set_num_threads(count)
     try:

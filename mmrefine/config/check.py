@@ -33,7 +33,7 @@ _MMENGINE = [value for name,
 # top-level keys that MMEngine's runner reads
 RUNNER_KEYS = [key for key in inspect.signature(Runner.__init__).parameters if key not in ('self', 'cfg')]
 
-# a top-level value that `complete` replaces by a number
+# a top-level value that `fill_in` replaces by a number
 AUTO = ('num_workers', 'auto')
 
 # dicts without a type, by the last part of their dotted name, and what takes their keys

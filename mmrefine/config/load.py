@@ -48,8 +48,7 @@ def name_of(cfg: Config) -> str:
 
 
 def complete(cfg: Config) -> Config:
-    """A checked copy with its references filled in; ``scene='each'`` is read as ``'all'``, and the top-level
-    ``num_workers='auto'`` as the number that :func:`~mmrefine.compat.threads.plan_threads` gives for this machine.
+    """A checked copy with its references filled in; ``scene='each'`` is read as ``'all'``.
 
     Raises:
         ConfigError: references that lead nowhere, unknown keys, or values of another type.
@@ -57,9 +56,6 @@ def complete(cfg: Config) -> Config:
     cfg = Config(cfg.to_dict(), filename=cfg.filename)
     if cfg.get('scene') == 'each':
         cfg.scene = 'all'
-    key, auto = AUTO
-    if cfg.get(key) == auto:
-        cfg[key] = plan_threads().loaders
     cfg = fill_in(cfg)
     check_config(cfg)
     return cfg
@@ -168,11 +164,15 @@ def fill_in(cfg: Config) -> Config:
     Overrides are merged after the file is evaluated, when a Python variable in it would keep its old value; a reference
     gets the new one. ``'{labeler.directions}'`` is a nested key, ``'{max_iters+100}'`` adds a whole number, and inside
     a longer string the value is inserted as text. The config of the network (``estimator``) is left alone.
+    The top-level ``num_workers='auto'`` becomes the number of :func:`~mmrefine.compat.threads.plan_threads`.
 
     Raises:
         ConfigError: references to keys that are None or do not exist, all of them at once, or that lead in a circle.
     """
     plain, problems = cfg.to_dict(), []
+    key, auto = AUTO
+    if plain.get(key) == auto:
+        plain[key] = plan_threads().loaders
 
     def value_of(name: str, plus: Optional[str], where: str, seen: Tuple[str, ...]) -> Any:
         if name in seen:

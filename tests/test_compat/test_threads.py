@@ -200,7 +200,7 @@ def test_a_resumed_run_takes_the_number_that_it_began_with(tmp_path, monkeypatch
     machine(monkeypatch, 1)
     count, lines = during(tmp_path, go_on=True)
     assert count == 3 and [kind for kind, _ in lines] == ['info']
-    assert lines[0][1].startswith('Threads: this run computes with 3; this machine by itself: 1 thread (1 core usable')
+    assert lines[0][1].startswith('Threads: this run computes with 3; chosen for this machine: 1 thread (1 core usable')
     assert torch.get_num_threads() == 1                  # as before the run
     assert during(tmp_path, go_on=False)[0] == 1         # another run in that folder
     assert json.loads((tmp_path / 'threads.json').read_text()) == dict(threads=1)
