@@ -19,6 +19,8 @@ import time
 import warnings
 from typing import Dict, List, Sequence
 
+import psutil
+
 WAYS: Dict[str, Dict[str, str]] = {
     'default': {},
     **{f'spin{count}': {'GOMP_SPINCOUNT': str(count)} for count in (1000, 10000, 30000, 100000)},
@@ -35,7 +37,7 @@ def main() -> int:
     parser.add_argument('--size', nargs=2, type=int, default=(128, 192), metavar=('H', 'W'), help='of the frames, px')
     parser.add_argument('--pairs', type=int, default=2, help='in a step')
     parser.add_argument('--iters', type=int, default=4, help='of RAFT-small, which is trained')
-    parser.add_argument('--steps', type=int, default=5, help='of each process, idle and busy; medians are printed')
+    parser.add_argument('--steps', type=int, default=3, help='of each process, idle and busy; medians are printed')
     parser.add_argument('--busy', type=int, default=2, help='processes that compute beside it')
     parser.add_argument('--child', help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -59,14 +61,14 @@ def _measured(args: argparse.Namespace) -> List[Dict[str, float]]:
     children = _started(args.ways)
     others: List['subprocess.Popen[str]'] = []
     try:
-        idle = _took(children, args.steps)
+        idle = _took(children, [], args.steps)
         others = [subprocess.Popen([sys.executable, '-c', 'while True: pass'], text=True) for _ in range(args.busy)]
         time.sleep(1.)
-        busy = _took(children, args.steps)
+        busy = _took(children, others, args.steps)
         for child in children.values():
             child.kill()
         children = _started(args.ways)
-        return [idle, busy, _took(children, args.steps)]
+        return [idle, busy, _took(children, others, args.steps)]
     finally:
         for process in [*others, *children.values()]:
             process.kill()
@@ -79,17 +81,35 @@ def _started(ways: Sequence[str]) -> Dict[str, 'subprocess.Popen[str]']:
     children = {way: subprocess.Popen([sys.executable, *sys.argv, '--child', way], stdin=subprocess.PIPE,
                                       stdout=subprocess.PIPE, text=True, env={**env, **WAYS.get(way, {})})
                 for way in ways}
-    _took(children, 1)
+    for child in children.values():
+        _step(child)
     return children
 
 
-def _took(children: Dict[str, 'subprocess.Popen[str]'], steps: int) -> Dict[str, float]:
-    """Median seconds of a step; the processes take turns."""
+def _took(children: Dict[str, 'subprocess.Popen[str]'], others: List['subprocess.Popen[str]'],
+          steps: int) -> Dict[str, float]:
+    """Median seconds of a step; the processes take turns.
+
+    A step beside which anything else on the machine computed for a tenth of its time is repeated, at most five times.
+    """
     found: Dict[str, List[float]] = {way: [] for way in children}
     for _ in range(steps):
         for way, child in children.items():
-            found[way].append(_step(child))
+            for _ in range(5):
+                before = _elsewhere([child, *others])
+                took = _step(child)
+                if _elsewhere([child, *others]) - before <= .1 * took + .02:  # the clock ticks each 0.01 s
+                    break
+            found[way].append(took)
     return {way: statistics.median(times) for way, times in found.items()}
+
+
+def _elsewhere(ours: List['subprocess.Popen[str]']) -> float:
+    """Seconds that processes other than these have computed so far."""
+    machine = psutil.cpu_times()
+    own = [psutil.Process(process.pid).cpu_times() for process in ours]
+    return float(machine.user + getattr(machine, 'nice', 0.) + machine.system - sum(one.user + one.system
+                                                                                    for one in own))
 
 
 def _step(child: 'subprocess.Popen[str]') -> float:
