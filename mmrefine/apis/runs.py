@@ -11,6 +11,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmrefine.apis.brief_runner import BriefRunner
 from mmrefine.apis.browse import browse_labels
+from mmrefine.apis.run_threads import run_threads
 from mmrefine.apis.video_run import mark_finished, prepare_run
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.compat.config_names import carried_file
@@ -115,7 +116,7 @@ def train(cfg: Config, brief: bool = False) -> List[Dict[str, Any]]:
     reports = []
     for one in _runs_of(cfg):
         finished = read_report(one.work_dir) if cfg.get('scene') == 'each' and cfg.get('resume') else None
-        report = finished or _train_one(one, brief)
+        report = finished or _train_one(one, brief, bool(cfg.get('resume')))
         if report:
             reports.append(report)
     if cfg.get('scene') == 'each' and reports and is_main_process():
@@ -143,12 +144,13 @@ def make_labels(cfg: Config, part: Tuple[int, int] = (1, 1), brief: bool = False
         hooks = [hook for hook in runner.hooks if isinstance(hook, PseudoLabelHook)]
         if not hooks:
             raise ConfigError(f'{name_of(cfg)}: there is no PseudoLabelHook in custom_hooks, so it labels nothing')
-        runner.load_or_resume()
-        for hook in hooks:
-            root = hook.store_root(runner.work_dir, 0)
-            hook.teachers.start(model_of(runner))
-            hook.label(runner, root, part)
-            stores.append(root)
+        with run_threads(runner, go_on=True):
+            runner.load_or_resume()
+            for hook in hooks:
+                root = hook.store_root(runner.work_dir, 0)
+                hook.teachers.start(model_of(runner))
+                hook.label(runner, root, part)
+                stores.append(root)
     return stores
 
 
@@ -211,12 +213,13 @@ def _labels_by_student(hook: Mapping[str, Any]) -> bool:
     return getattr(teacher, 'follows_student', False)
 
 
-def _train_one(cfg: Config, brief: bool) -> Optional[Dict[str, Any]]:
+def _train_one(cfg: Config, brief: bool, go_on: bool) -> Optional[Dict[str, Any]]:
     runner = _build(cfg, brief)
     with building(cfg):
         runner.train_loop  # builds data set and sampler without opening the data
         _build_optimizer(runner)
-    runner.train()
+    with run_threads(runner, go_on):
+        runner.train()
     return read_report(runner.work_dir)
 
 

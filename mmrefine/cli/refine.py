@@ -28,7 +28,8 @@ examples:
       mmflow's RAFT on all videos of a folder
 
 In the folder of results: refined.pth (loads in stock mmflow; `mmrefine export` for other software), report.html and
-report.json, labels/, pictures/, corrupt_frames.json if there are any, run.json (the settings).
+report.json, labels/, pictures/, corrupt_frames.json if there are any, run.json (the settings), threads.json (the
+number of threads).
 
 After a stop the same command goes on where it was. Ctrl-C in training finishes the current step, saves it and loses
 nothing (a second Ctrl-C does not wait); a crash costs at most the 100 steps since the last checkpoint. A folder
@@ -47,8 +48,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                                                                       'of the demo 200)')
     parser.add_argument('--batch-size', type=at_least_1, metavar='N', help='frame pairs in each step (default: the '
                                                                            "config's, 4)")
-    parser.add_argument('--workers', type=at_least_0, metavar='N', help='processes that load data (default: the '
-                                                                        "config's)")
+    parser.add_argument('--workers', type=at_least_0, metavar='N',
+                        help='processes that load data; 0: the training loads it itself (default: at most 4, as the '
+                             'machine has cores)')
     parser.add_argument('--quick', action='store_true',
                         help='for a CPU: at most 200 steps of 4 pairs, 8 iterations of RAFT in training and 12 in '
                              'tests')

@@ -9,7 +9,8 @@ from typing import Any, Iterator, List, Mapping, Optional, Sequence, Tuple, Unio
 from mmengine.config import Config
 
 from mmrefine.compat.config_names import config_file
-from mmrefine.config.check import REFERENCE, RUNNER_KEYS, UNTYPED, check_config, config_problems, value_at
+from mmrefine.compat.threads import plan_threads
+from mmrefine.config.check import AUTO, REFERENCE, RUNNER_KEYS, UNTYPED, check_config, config_problems, value_at
 from mmrefine.errors import ConfigError, MMRefineError
 from mmrefine.values import brief
 
@@ -163,11 +164,15 @@ def fill_in(cfg: Config) -> Config:
     Overrides are merged after the file is evaluated, when a Python variable in it would keep its old value; a reference
     gets the new one. ``'{labeler.directions}'`` is a nested key, ``'{max_iters+100}'`` adds a whole number, and inside
     a longer string the value is inserted as text. The config of the network (``estimator``) is left alone.
+    The top-level ``num_workers='auto'`` becomes the number of :func:`~mmrefine.compat.threads.plan_threads`.
 
     Raises:
         ConfigError: references to keys that are None or do not exist, all of them at once, or that lead in a circle.
     """
     plain, problems = cfg.to_dict(), []
+    key, auto = AUTO
+    if plain.get(key) == auto:
+        plain[key] = plan_threads().loaders
 
     def value_of(name: str, plus: Optional[str], where: str, seen: Tuple[str, ...]) -> Any:
         if name in seen:
