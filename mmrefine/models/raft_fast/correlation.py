@@ -172,20 +172,14 @@ class _Level:
 
     def read(self, around: 'Around', order: Tensor) -> Tensor:
         """``(N, side, side)``, x first; 0 where x is outside, anything where y is."""
-        begin, length = self.stretches(around, order)
-        # all stretches of the values, overlapping
-        every = self.values.as_strided((len(self.values) - length + 1, length), (1, 1))
-        return every.index_select(0, begin.flatten()).view(-1, self.side, length).expand(-1, -1, self.side)
-
-    def stretches(self, around: 'Around', order: Tensor) -> Tuple[Tensor, int]:
-        """Where in ``values`` each column of the windows begins, ``(N, side)``, and how many values it has; a column
-        outside is the first stretch, of zeros.
-        """
         # an axis of one cell has no outside: it is read again and again
         length = self.side if self.height > 1 else 1
         first = around.y[:, :1].clamp(-self.side, self.height)
         begin = (order[:, None] * self.width + around.x) * self.height + first + self.ends
-        return torch.where(around.inside_x, begin, 0), length
+        # all stretches of the values, overlapping; a stretch of zeros is the first
+        stretches = self.values.as_strided((len(self.values) - length + 1, length), (1, 1))
+        found = stretches.index_select(0, torch.where(around.inside_x, begin, 0).flatten())
+        return found.view(-1, self.side, length).expand(-1, -1, self.side)
 
 
 def _fill_mirrored(levels: Sequence[_Level], feat1: Tensor, feat2: Tensor) -> None:

@@ -32,7 +32,7 @@ class TrainedCorrelation:
 
     def __init__(self, feat1: Tensor, feat2: Tensor, levels: int, radius: int) -> None:
         self.corr = Correlation(feat1.detach(), feat2.detach(), levels, radius, _UNLIMITED)
-        self.gradients: List[Optional[Tensor]] = [None] * levels  # of the values of each level
+        self.gradients: List[Optional[Tensor]] = [None] * levels  # of each level, a row for each cell
         self._features = _Features.apply(feat1, feat2, self)
 
     def __call__(self, flow: Tensor) -> Tensor:
@@ -65,12 +65,12 @@ class _Features(Function):
             while len(means) < len(gradients):
                 means.append(F.avg_pool2d(means[-1], 2))
         of_first, of_means = torch.zeros_like(scaled), []
-        for level, mean, gradient in zip(trained.corr.kept, means, gradients):
+        for mean, gradient in zip(means, gradients):
             if gradient is None:
                 of_means.append(torch.zeros_like(mean))
                 continue
             # the products in the precision of the features
-            matrix = gradient[level.ends:-level.ends].view(len(scaled), scaled.shape[2], -1).to(feat1.dtype)
+            matrix = gradient[:, :-1].unflatten(0, (len(scaled), -1)).to(feat1.dtype)
             of_first += columns(mean.detach()).to(feat1.dtype) @ matrix.mT
             of_means.append(_rows((scaled.to(feat1.dtype) @ matrix).to(dtype), mean))
         of_second, = torch.autograd.grad(means, whole, of_means)
@@ -94,19 +94,21 @@ class _LookUp(Function):
         """Add the gradient of the windows to that of the pyramid."""
         flow, = ctx.saved_tensors
         trained: TrainedCorrelation = ctx.trained
-        corr = trained.corr
-        centers, side = centers_of(flow), 2 * corr.radius + 1
-        windows = gradient.permute(0, 2, 3, 1).reshape(len(centers), len(corr.kept), side, side)
+        corr, side = trained.corr, 2 * trained.corr.radius + 1
+        # the cells of the first frames column by column, as the pyramid has them
+        centers = centers_of(flow).view(*flow.shape[:1], *flow.shape[2:], 2).transpose(1, 2).reshape(-1, 2)
+        windows = gradient.permute(0, 3, 2, 1).reshape(len(centers), len(corr.kept), side, side)
         for i, level in enumerate(corr.kept):
+            outside = level.width * level.height  # one number more for each cell, which nobody reads
             buffer = trained.gradients[i]
             if buffer is None:
-                buffer = trained.gradients[i] = torch.zeros_like(level.values)
+                buffer = trained.gradients[i] = level.values.new_zeros(len(centers), outside + 1)
             around = Around(centers / 2**i, level.height, level.width, corr.radius)
-            begin, length = level.stretches(around, corr.order)
-            index = begin[..., None] + torch.arange(length, device=begin.device)
-            # what is outside goes to the zeros before the grids, which nobody reads
-            index = torch.where(around.inside_x[..., None] & around.inside_y[:, None], index, 0)
-            buffer.index_add_(0, index.flatten(), around.spread(windows[:, i].to(buffer.dtype)).flatten())
+            index = (around.x * level.height)[..., None] + around.y[:, None]
+            index = torch.where(around.inside_x[..., None] & around.inside_y[:, None], index, outside)
+            values = around.spread(windows[:, i].to(buffer.dtype))
+            # faster than index_add_, which knows nothing of rows
+            buffer.scatter_add_(1, index.flatten(1), values.flatten(1))
         return gradient.new_zeros(()), None, None
 
 
