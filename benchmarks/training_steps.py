@@ -44,7 +44,7 @@ def ways_of_a_step(refiner: FlowRefiner, name: str, batch: Tuple[int, int, int],
         ours, stock = copy.deepcopy(refiner).to(device).train(), copy.deepcopy(refiner).to(device).train()
         ours.train_iters = stock.estimator.decoder.iters = iters
         normal = torch.cat([stock.normalize(inputs[:, 0]), stock.normalize(inputs[:, 1])], dim=1)
-        steps[f'{STOCK}, {dtype}'] = _step(stock.estimator, dtype, device, lambda net=stock.estimator, x=normal: _loss(
+        steps[f'{STOCK}, {dtype}'] = _step(stock.estimator, dtype, device, lambda net=stock.estimator, x=normal: sequence_loss(
             net(x, mode='tensor'), target, weight))
         steps[f'{OURS}, {dtype}'] = _step(ours, dtype, device, lambda net=ours: net.parse_losses(
             net(inputs, samples, mode='loss'))[0])
@@ -52,7 +52,7 @@ def ways_of_a_step(refiner: FlowRefiner, name: str, batch: Tuple[int, int, int],
             half = 'float16' if device == 'cuda' and dtype != 'float32' else dtype
             theirs = official_raft(official, name == 'raft-small', refiner, half == 'float16', device).train()
             theirs.freeze_bn()
-            steps[f'{AUTHORS}, {half}'] = _step(theirs, half, device, lambda net=theirs: _loss(
+            steps[f'{AUTHORS}, {half}'] = _step(theirs, half, device, lambda net=theirs: sequence_loss(
                 net(255 * inputs[:, 0], 255 * inputs[:, 1], iters=iters), target, weight))
     return steps
 
@@ -80,6 +80,7 @@ def _step(network: nn.Module, dtype: str, device: str, loss_of: Callable[[], Ten
     return step
 
 
-def _loss(flows: Sequence[Tensor], target: Tensor, weight: Tensor) -> Tensor:
+def sequence_loss(flows: Sequence[Tensor], target: Tensor, weight: Tensor) -> Tensor:
+    """The rivals' loss: weighted means of the errors ``(B, 2, H, W)`` px, earlier iterates counting less."""
     last = len(flows) - 1
     return sum(GAMMA**(last - i) * (weight * (flow.float() - target).abs()).mean() for i, flow in enumerate(flows))
