@@ -44,8 +44,9 @@ def ways_of_a_step(refiner: FlowRefiner, name: str, batch: Tuple[int, int, int],
         ours, stock = copy.deepcopy(refiner).to(device).train(), copy.deepcopy(refiner).to(device).train()
         ours.train_iters = stock.estimator.decoder.iters = iters
         normal = torch.cat([stock.normalize(inputs[:, 0]), stock.normalize(inputs[:, 1])], dim=1)
-        steps[f'{STOCK}, {dtype}'] = _step(stock.estimator, dtype, device, lambda net=stock.estimator, x=normal: sequence_loss(
-            net(x, mode='tensor'), target, weight))
+        steps[f'{STOCK}, {dtype}'] = _step(
+            stock.estimator, dtype, device,
+            lambda net=stock.estimator, x=normal: sequence_loss(net(x, mode='tensor'), target, weight))
         steps[f'{OURS}, {dtype}'] = _step(ours, dtype, device, lambda net=ours: net.parse_losses(
             net(inputs, samples, mode='loss'))[0])
         if official:

@@ -4,6 +4,8 @@ from __future__ import annotations
 import argparse
 from typing import Any, Dict, Mapping, Optional
 
+from mmrefine.errors import ConfigError
+
 PRECISIONS = {'auto': 'auto', 'on': 'bfloat16', 'off': 'float32'}
 
 
@@ -15,14 +17,25 @@ def add_amp(parser: argparse.ArgumentParser, default: Optional[str] = None) -> N
                              f'Default: {default or "as the config says"}')
 
 
-def amp_values(choice: Optional[str], cfg: Mapping[str, Any]) -> Dict[str, Any]:
+def amp_values(choice: Optional[str],
+               cfg: Mapping[str, Any],
+               values: Optional[Mapping[str, Any]] = None) -> Dict[str, Any]:
     """The values of the config that ``--amp`` stands for, by dotted key.
 
     Args:
         choice: of the option; ``'auto'`` leaves a config alone that has chosen its own optimiser wrapper.
         cfg: the config.
+        values: that will replace some of it, by dotted key.
+
+    Raises:
+        ConfigError: another choice, or a choice beside values that name an optimiser wrapper.
     """
-    kind = (cfg.get('optim_wrapper') or {}).get('type', 'OptimWrapper')
-    if choice is None or (choice == 'auto' and kind != 'OptimWrapper'):
+    if choice is not None and choice not in PRECISIONS:
+        raise ConfigError(f'amp must be one of {", ".join(PRECISIONS)}, got {choice!r}')
+    asked = (values or {}).get('optim_wrapper.type')
+    if asked is not None and choice in ('on', 'off'):
+        raise ConfigError(f'--amp {choice} and optim_wrapper.type={asked} are both given; leave one of them out')
+    kind = asked or (cfg.get('optim_wrapper') or {}).get('type', 'OptimWrapper')
+    if choice is None or (choice == 'auto' and (asked is not None or kind != 'OptimWrapper')):
         return {}
     return {'optim_wrapper.type': 'BFloat16OptimWrapper', 'optim_wrapper.precision': PRECISIONS[choice]}

@@ -11,6 +11,8 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmrefine.apis.brief_runner import BriefRunner
 from mmrefine.apis.browse import browse_labels
+from mmrefine.apis.named_models import load_named
+from mmrefine.apis.precision import amp_values
 from mmrefine.apis.run_threads import run_threads
 from mmrefine.apis.video_run import mark_finished, prepare_run
 from mmrefine.compat.checkpoints import load_checkpoint_file
@@ -32,6 +34,7 @@ def refine(video: Union[str, Path],
            checkpoint: Optional[Union[str, Path]] = None,
            resume: bool = False,
            skip_corrupt: bool = False,
+           amp: str = 'auto',
            **overrides: Any) -> Dict[str, Any]:
     """Refine a network on a video: make labels, finetune, compare before with after.
 
@@ -44,6 +47,8 @@ def refine(video: Union[str, Path],
         resume: go on with the run in ``work_dir``, which must have the same settings; a finished one is not repeated.
         skip_corrupt: leave corrupt frames out; they are logged and listed in ``<work_dir>/corrupt_frames.json``.
             Default: an error.
+        amp: train in bfloat16 where a short measurement finds that faster (``'auto'``), wherever the hardware knows it
+            (``'on'``), or never (``'off'``); ``'auto'`` leaves alone what config or overrides choose.
         overrides: other values of the config; dotted keys as ``**{'optim_wrapper.optimizer.lr': 5e-5}``.
 
     Returns:
@@ -53,6 +58,7 @@ def refine(video: Union[str, Path],
     Raises:
         MMRefineError: what is wrong with the video, the config or the checkpoint, in one sentence.
     """
+    overrides = {**amp_values(amp, load_named(config), overrides), **overrides}
     cfg, finished = prepare_run(video, config, work_dir, checkpoint, overrides, skip_corrupt, resume)
     finished_report = read_report(cfg.work_dir) if finished else None
     if finished_report:

@@ -2,9 +2,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any, Dict, Mapping
+from typing import Any, Dict
 
-from mmrefine.apis.precision import add_amp, amp_values
+from mmrefine.apis.precision import add_amp
 from mmrefine.cli.options import add_model, add_set, add_skip_corrupt, add_video, at_least_0, at_least_1, values_of
 
 HELP = 'refine a network on a video: label, finetune, judge'
@@ -61,15 +61,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def values(args: argparse.Namespace) -> Dict[str, Any]:
     """The values of the config that the command line sets."""
+    given = values_of(args, max_iters=args.steps, batch_size=args.batch_size, num_workers=args.workers)
+    return {**(_quick(args.model) if args.quick else {}), **given}
+
+
+def _quick(model: str) -> Dict[str, Any]:
+    """The values of --quick; a config that asks for less keeps its own."""
     from mmrefine.apis.named_models import load_named
 
-    cfg = load_named(args.model)
-    given = values_of(args, max_iters=args.steps, batch_size=args.batch_size, num_workers=args.workers)
-    return {**(_quick(cfg) if args.quick else {}), **amp_values(args.amp, cfg), **given}
-
-
-def _quick(cfg: Mapping[str, Any]) -> Dict[str, Any]:
-    """The values of --quick; a config that asks for less keeps its own."""
+    cfg = load_named(model)
     found = dict(QUICK)
     for key, most in QUICK.items():
         asked = (cfg.get('model') or {} if key.startswith('model.') else cfg).get(key.rpartition('.')[2])
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
 
     out = Path(args.out or default_out(args.video))
     report = refine(args.video, args.model, out, args.checkpoint, resume=True, skip_corrupt=args.skip_corrupt,
-                    **values(args))
+                    amp=args.amp, **values(args))
     if 'scenes' in report:
         print(f'a network and a report for each scene are in {out}')
     else:

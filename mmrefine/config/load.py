@@ -47,6 +47,9 @@ def name_of(cfg: Config) -> str:
     return str(cfg.filename or 'config')
 
 
+_MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
+
+
 def complete(cfg: Config) -> Config:
     """A checked copy with its references filled in; ``scene='each'`` is read as ``'all'``.
 
@@ -56,6 +59,10 @@ def complete(cfg: Config) -> Config:
     cfg = Config(cfg.to_dict(), filename=cfg.filename)
     if cfg.get('scene') == 'each':
         cfg.scene = 'all'
+    # None switches a default hook off, and MMEngine understands that of its own only
+    for name in [name for name, hook in (cfg.get('default_hooks') or {}).items() if hook is None]:
+        if name not in _MMENGINE_HOOKS:
+            cfg.default_hooks.pop(name)
     cfg = fill_in(cfg)
     check_config(cfg)
     return cfg

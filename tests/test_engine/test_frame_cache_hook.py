@@ -1,6 +1,7 @@
 """Training out of a cache of decoded frames ends with the same weights, and leaves no files behind."""
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from pathlib import Path
@@ -12,10 +13,12 @@ from helpers_fileio import encode_video, moving_texture, tree
 from mmengine.runner.priority import get_priority
 from small_runs import SIZE, exit_code, in_child, in_two_processes, run, small_config, start_weights
 
+from mmrefine.config.load import complete
 from mmrefine.datasets import FramePairs
 from mmrefine.engine import FrameCacheHook, PseudoLabelHook, SelfTrainingLoop
 from mmrefine.errors import ConfigError
 from mmrefine.fileio import VideoFrames
+from mmrefine.fileio.video.frame_cache import FrameCache
 
 
 @pytest.fixture(scope='module')
@@ -150,3 +153,21 @@ def test_the_cache_is_filled_behind_the_labels_of_a_round() -> None:
 def test_a_limit_that_is_invalid_is_refused(value: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         FrameCacheHook(max_gb=value)
+
+
+def test_none_switches_the_hook_off(videos, tmp_path):
+    cfg = config(videos, tmp_path / 'run')
+    cfg.default_hooks.frame_cache = None
+    found = complete(cfg)
+    assert 'frame_cache' not in found.default_hooks and 'checkpoint' in found.default_hooks
+
+
+def test_files_that_cannot_be_touched_cost_no_run(videos, tmp_path, monkeypatch):
+    def refuse(self):
+        raise PermissionError(errno.EACCES, 'Permission denied')
+
+    monkeypatch.setattr(FrameCache, 'remove', refuse)
+    run(config(videos, tmp_path / 'run'))
+    assert (tmp_path / 'run/refined.pth').is_file()
+    log = ''.join(path.read_text() for path in (tmp_path / 'run').glob('*/*.log'))
+    assert f'{tmp_path / "run/frame_cache"}: Permission denied; the decoded frames in it are left as they are' in log

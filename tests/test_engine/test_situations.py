@@ -205,12 +205,12 @@ def test_a_measurement_chooses_the_precision_and_a_resumed_run_keeps_it(material
     monkeypatch.setattr('mmrefine.engine.optim.bfloat16.bfloat16_speedup', lambda device: 3 - times)  # another day
     run(small_config(material, tmp_path / 'auto', max_iters=2, resume=True,
                      optim_wrapper=dict(type='BFloat16OptimWrapper', precision='auto')))
-    assert f'Training goes on in {precision}, as it began' in log_of(tmp_path / 'auto')
+    assert f'Training in {precision}: as it began' in log_of(tmp_path / 'auto')
     assert log_of(tmp_path / 'auto').count('times as fast in bfloat16') == 1
     other = 'float32' if precision == 'bfloat16' else 'bfloat16'
     run(small_config(material, tmp_path / 'auto', max_iters=3, resume=True,
                      optim_wrapper=dict(type='BFloat16OptimWrapper', precision=other)))
-    assert f"began in {precision} and goes on with optim_wrapper.precision='{other}'" in log_of(tmp_path / 'auto')
+    assert f'This run began in {precision} and goes on in {other}' in log_of(tmp_path / 'auto')
 
 
 def test_another_precision_is_refused():

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 from mmengine.dist import get_dist_info
 from mmengine.hooks import Hook
@@ -49,11 +49,11 @@ class FrameCacheHook(Hook):
             return
         cache = FrameCache(Path(runner.work_dir) / FOLDER, 1e9 * self.max_gb)
         if self.max_gb == 0 or runner.iter >= runner.max_iters:  # it would hold no frame, or nobody would read it
-            together(lambda: cache.remove() if _is_first() else None)
+            self._first_does(runner, cache.remove)
             return
         for scene, numbers in frames.items():
             cache.add(data.sources[scene], numbers)
-        together(lambda: self._plan(runner, cache) if _is_first() else None)
+        self._first_does(runner, lambda: self._plan(runner, cache))
         data.read_through(cache)
         self._cache, self._is_filled = cache, False
 
@@ -62,13 +62,13 @@ class FrameCacheHook(Hook):
         cache = self._cache
         if cache is not None and not self._is_filled:
             self._is_filled = True
-            together(lambda: self._fill(runner, cache) if _is_first() else None)
+            self._first_does(runner, lambda: self._fill(runner, cache))
 
     def after_train(self, runner: Runner) -> None:
         """Remove the files of a run that has ended."""
         cache, self._cache = self._cache, None
         if cache is not None:
-            together(lambda: cache.remove() if _is_first() else None)
+            self._first_does(runner, cache.remove)
 
     def _plan(self, runner: Runner, cache: FrameCache) -> None:
         plan = cache.plan()
@@ -82,6 +82,15 @@ class FrameCacheHook(Hook):
         runner.logger.info(f'Frames: {count} decoded frames ({size_text(size)}) are ready after '
                            f'{time.monotonic() - began:.0f} s')
 
+    def _first_does(self, runner: Runner, action: Callable[[], None]) -> None:
+        """Let the first process do it while the others wait; files that it must not touch cost no run."""
 
-def _is_first() -> bool:
-    return get_dist_info()[0] == 0
+        def act() -> None:
+            try:
+                action()
+            except OSError as error:
+                runner.logger.warning(f'{Path(runner.work_dir) / FOLDER}: {error.strerror or error}; the decoded '
+                                      'frames in it are left as they are, and what is missing is decoded from the '
+                                      'video')
+
+        together(lambda: act() if get_dist_info()[0] == 0 else None)

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, Mapping, Optional
+from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
 
 import torch
 from mmengine.dist import broadcast_object_list
@@ -45,6 +45,7 @@ class BFloat16OptimWrapper(OptimWrapper):
         super().__init__(*args, **kwargs)
         self.precision = precision
         self._reduced: Optional[bool] = None  # not chosen yet
+        self._begun: Optional[bool] = None  # of the run that is resumed
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
@@ -54,11 +55,14 @@ class BFloat16OptimWrapper(OptimWrapper):
             choice = [self._choose(device)]
             broadcast_object_list(choice)  # of the first process
             self._reduced, reason = choice[0]
-            print_log(f'Training in {"bfloat16" if self._reduced else "float32"}: {reason}', logger='current')
+            print_log(f'Training in {_name(self._reduced)}: {reason}', logger='current')
+            if self._begun not in (None, self._reduced):
+                print_log(f'This run began in {_name(not self._reduced)} and goes on in {_name(self._reduced)}, so it '
+                          'ends with other weights than without the stop', logger='current', level=logging.WARNING)
         with super().optim_context(model), torch.autocast(device, dtype=torch.bfloat16, enabled=self._reduced):
             yield
 
-    def _choose(self, device: str) -> Any:
+    def _choose(self, device: str) -> Tuple[bool, str]:
         """Whether to train in bfloat16, and why."""
         name = 'CPU' if device == 'cpu' else 'GPU'
         if self.precision == 'float32':
@@ -68,6 +72,10 @@ class BFloat16OptimWrapper(OptimWrapper):
             return False, f'this {name} would take several times as long under bfloat16{advice}'
         if self.precision == 'bfloat16':
             return True, 'as optim_wrapper.precision says'
+        if self._begun is not None:
+            return self._begun, 'as it began'
+        if device not in ('cpu', 'cuda'):
+            return False, f"bfloat16 is not measured on {device}; optim_wrapper.precision='bfloat16' asks for it"
         times = bfloat16_speedup(device)
         return times >= WORTH_IT, f'convolutions are {times:.1f} times as fast in bfloat16 on this {name}'
 
@@ -79,14 +87,12 @@ class BFloat16OptimWrapper(OptimWrapper):
         return found
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from such a state, in its precision unless another one is asked for, which is told."""
+        """Go on from such a state, under ``'auto'`` in its precision; one without it, of another wrapper, is of
+        float32."""
         state = dict(state_dict)
-        begun = state.pop('reduced_precision', None)
-        if begun is not None and self.precision != 'auto' and begun != (self.precision == 'bfloat16'):
-            print_log(f'Training began in {"bfloat16" if begun else "float32"} and goes on with '
-                      f'optim_wrapper.precision={self.precision!r}, so it ends with other weights than without the '
-                      'stop', logger='current', level=logging.WARNING)
-        elif begun is not None:
-            self._reduced = begun
-            print_log(f'Training goes on in {"bfloat16" if begun else "float32"}, as it began', logger='current')
+        self._begun, self._reduced = state.pop('reduced_precision', False), None
         super().load_state_dict(state)
+
+
+def _name(reduced: bool) -> str:
+    return 'bfloat16' if reduced else 'float32'

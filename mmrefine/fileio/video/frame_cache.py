@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import errno
 import shutil
 import struct
 import zlib
@@ -51,7 +52,7 @@ class FrameCache:
     decode. The digest stands for the contents of the video and the version of the decoder.
 
     Args:
-        root: the folder; files in it that the cache did not write are left alone.
+        root: the folder; of its files the cache removes what ends in ``.frame``, and no other.
         max_bytes: most bytes that the files may take. They never take more than half of the disk space that is free.
     """
 
@@ -110,11 +111,10 @@ class FrameCache:
         ordered = [path for files in paths.values() for path in files.values()]
         self._keep_only(frozenset(ordered))
         limit, size = self._room(), self._size()
-        while size > limit:  # it was filled under a higher one
+        while size > limit and ordered:  # it was filled under a higher one
             path = ordered.pop()
-            if path.exists():
-                size -= path.stat().st_size
-                path.unlink()
+            size -= _bytes_of(path)
+            path.unlink(missing_ok=True)
         try:
             for folder, files in paths.items():
                 video = copy.copy(self._videos[folder][0])  # this one is closed afterwards
@@ -129,7 +129,12 @@ class FrameCache:
                     write_bytes(path, data)
                     size += len(data)
         except OSError as error:
-            warn(f'{write_failure(self.root, error)}. Frames that are not there are decoded from the video')
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):  # labels and checkpoints need the room more
+                self.remove()
+                warn(f'{self.root}: the disk is full, so the decoded frames were removed again; training decodes the '
+                     'video instead, which is slower')
+            else:
+                warn(f'{write_failure(self.root, error)}. Frames that are not there are decoded from the video')
         return len(self._files()), self._size()
 
     def remove(self) -> None:
@@ -144,7 +149,7 @@ class FrameCache:
         return list(self.root.glob(f'*/*{_SUFFIX}'))
 
     def _size(self) -> int:
-        return sum(path.stat().st_size for path in self._files())
+        return sum(map(_bytes_of, self._files()))
 
     def _keep_only(self, kept: Collection[Path]) -> None:
         """Remove all other files, what killed writers left, and folders that are empty then."""
@@ -234,6 +239,14 @@ def _packed(video: VideoFrames, folder: Path, number: int) -> Optional[bytes]:
         return pack_frame(video[number])
     except InputError:
         return None
+
+
+def _bytes_of(path: Path) -> int:
+    """The size of a file; 0 if somebody has removed it."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _path(folder: Path, source: FrameSource, number: int) -> Path:

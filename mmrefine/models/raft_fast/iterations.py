@@ -30,7 +30,7 @@ def iterate(network: Any,
         iters: how many iterations, at most.
         exit_below: px; stop once no flow of the batch moves by this much on average in an iteration.
         every: give the flows of all iterations.
-        max_bytes: that the iterations may keep for their gradients; if the first shows that all would keep more, the
+        max_bytes: that the iterations may keep for their gradients; if the first two show that all would keep more, the
             others are computed again in the backward pass, one at a time. None: no limit.
     """
     decoder, device = network.decoder, context.device.type
@@ -62,14 +62,14 @@ def iterate(network: Any,
     kept, run = _Kept(), _plainly
     for i in range(iters):
         flow = flow.detach()  # an iteration learns from its own step only
-        with kept.counting() if i == 0 and max_bytes is not None else contextlib.nullcontext():
+        with kept.counting() if i < 2 and max_bytes is not None else contextlib.nullcontext():
             hidden, step = run(update, flow, hidden)
             flow = flow + step
             still = exit_below is not None and bool((cell * step.norm(dim=1).mean(dim=(1, 2)) < exit_below).all())
             last = still or i == iters - 1
             if every or last:
                 flows.append(run(enlarge, flow, hidden))
-        if max_bytes is not None and iters * kept.bytes > max_bytes:
+        if max_bytes is not None and kept.after(iters) > max_bytes:
             run = _again_later
         if last:
             break
@@ -86,25 +86,28 @@ def _again_later(call: Callable[..., Any], *args: Tensor) -> Any:
 
 
 class _Kept:
-    """Counts the bytes that are kept for gradients, each memory once."""
+    """Counts the bytes that iterations keep for gradients, each memory once."""
 
     def __init__(self) -> None:
         self._sizes: Dict[int, int] = {}
+        self._sums: List[int] = []
 
-    @property
-    def bytes(self) -> int:
-        """So far."""
-        return sum(self._sizes.values())
+    def after(self, iters: int) -> int:
+        """What so many iterations will keep, if each further one keeps as much more as the last that was counted did.
+        """
+        sums = [0, *self._sums]
+        return sums[-1] + (iters - len(self._sums)) * (sums[-1] - sums[-2])
 
     @contextlib.contextmanager
     def counting(self) -> Iterator[None]:
-        """Counts within; weights are not counted."""
+        """Counts an iteration; weights are not counted."""
 
         def note(tensor: Tensor) -> Tensor:
             if not isinstance(tensor, nn.Parameter):
                 storage = tensor.untyped_storage()
                 self._sizes[storage.data_ptr()] = storage.nbytes()
-            return tensor
+            return tensor.detach()  # an output that kept itself would never be freed
 
         with saved_tensors_hooks(note, lambda tensor: tensor):
             yield
+        self._sums.append(sum(self._sizes.values()))
