@@ -17,14 +17,16 @@ from mmrefine.models import FlowRefiner
 Flows = Tuple[Tensor, Tensor]
 
 
-def official_raft(folder: Path, small: bool, refiner: FlowRefiner, mixed: bool) -> nn.Module:
-    """Their network with the weights of ours, on the GPU.
+def official_raft(folder: Path, small: bool, refiner: FlowRefiner, mixed: bool,
+                  device: str = 'cuda') -> nn.Module:
+    """Their network with the weights of ours.
 
     Args:
         folder: a checkout of their repository.
         small: RAFT-small, else RAFT.
         refiner: ours, of the same kind.
         mixed: with their mixed precision, float16.
+        device: where it runs.
     """
     if str(folder / 'core') not in sys.path:
         sys.path.insert(0, str(folder / 'core'))
@@ -32,7 +34,7 @@ def official_raft(folder: Path, small: bool, refiner: FlowRefiner, mixed: bool) 
     from raft import RAFT
     network = RAFT(argparse.Namespace(small=small, mixed_precision=mixed, dropout=0, alternate_corr=False))
     network.load_state_dict(convert_raft(refiner.estimator.state_dict(), 'princeton')[0], strict=True)
-    return network.cuda()
+    return network.to(device)
 
 
 @torch.no_grad()

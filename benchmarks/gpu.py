@@ -14,18 +14,17 @@ Without a GPU there is nothing to measure, which is said in one sentence.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import copy
-import functools
 import importlib.util
 import re
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import torch
 from authors_raft import official_raft, one_batch, two_calls, with_localcorr
 from gpu_timing import Measured, masks
-from torch import Tensor, nn
+from torch import Tensor
+from training_steps import STOCK, video_frames, ways_of_a_step
 
 from mmrefine.apis import init_model, open_model
 from mmrefine.apis.commands import run_command
@@ -33,8 +32,6 @@ from mmrefine.errors import ConfigError
 from mmrefine.fileio import write_bytes, write_json
 from mmrefine.geometry import FramePad
 from mmrefine.models import FlowRefiner, FrozenTeacher
-from mmrefine.structures import FlowSample
-from mmrefine.synthetic import render_clip
 
 ROOT = Path(__file__).resolve().parents[1]
 NETWORKS = {'raft': 'raft_official', 'raft-small': 'raft_small'}
@@ -95,7 +92,7 @@ def _labels(name: str, refiner: FlowRefiner, args: argparse.Namespace) -> List[R
     refiner = refiner.cuda()
     rows = []
     for size in args.sizes:
-        frames = _frames(args.pairs + WARM_UP + 1, size).cuda()
+        frames = video_frames(args.pairs + WARM_UP + 1, size).cuda()
         ways = _ways_of_asking(name, refiner, size, args)
         measured = {way: Measured() for way in ways}
         for i in range(args.pairs + WARM_UP):
@@ -145,66 +142,23 @@ def _ways_of_asking(name: str, refiner: FlowRefiner, size: Tuple[int, int], args
 def _training(name: str, refiner: FlowRefiner, args: argparse.Namespace) -> List[Row]:
     """Milliseconds and memory of a step: forward, loss, backward, clipping, AdamW."""
     rows = []
-    for batch, height, width in STEPS:
-        frames = _frames(batch + 1, (height, width)).cuda()
-        inputs = torch.stack([frames[:-1], frames[1:]], dim=1)
-        target, weight = torch.randn(batch, 2, height, width).cuda(), torch.rand(batch, 1, height, width).cuda().round()
-        samples = [FlowSample(flow=flow, weight=share) for flow, share in zip(target, weight)]
+    for batch in STEPS:
         for iters in args.train_iters:
-            steps = {}
-            for dtype in ('float32', 'bfloat16'):
-                ours, stock = copy.deepcopy(refiner).cuda().train(), copy.deepcopy(refiner).cuda().train()
-                ours.train_iters = stock.estimator.decoder.iters = iters
-                normal = torch.cat([stock.normalize(inputs[:, 0]), stock.normalize(inputs[:, 1])], dim=1)
-                steps[f'stock network, {dtype}'] = _step(
-                    stock.estimator, dtype,
-                    lambda net=stock.estimator, x=normal: _sequence_loss(net(x, mode='tensor'), target, weight))
-                steps[f'mmrefine, {dtype}'] = _step(
-                    ours, dtype, lambda net=ours: net.parse_losses(net(inputs, samples, mode='loss'))[0])
-                if args.official:
-                    mixed = dtype != 'float32'
-                    official = official_raft(args.official, name == 'raft-small', refiner, mixed).train()
-                    official.freeze_bn()
-                    # as its authors do: float16 with a scaled loss
-                    steps[f"authors' code, {'float16' if mixed else dtype}"] = _step(
-                        official, 'float16' if mixed else dtype, lambda net=official: _sequence_loss(
-                            net(255 * inputs[:, 0], 255 * inputs[:, 1], iters=iters), target, weight))
+            steps = ways_of_a_step(refiner, name, batch, iters, 'cuda', args.official)
             measured = {way: Measured() for way in steps}
             for i in range(2 * args.pairs + WARM_UP):
                 for way, step in steps.items():
                     measured[way].run(step, counts=i >= WARM_UP)
             for way, one in measured.items():
-                rows.append({'network': name, 'batch': f'{batch} of {height}x{width}', 'iterations': iters, 'step': way,
-                             **one.row(measured['stock network, float32'])})
+                rows.append({'network': name, 'batch': f'{batch[0]} of {batch[1]}x{batch[2]}', 'iterations': iters,
+                             'step': way, **one.row(measured[f'{STOCK}, float32'])})
     return rows
-
-
-def _step(network: nn.Module, dtype: str, loss_of: Callable[[], Tensor]) -> Callable[[], None]:
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-5)
-    scaler = torch.amp.GradScaler('cuda', enabled=dtype == 'float16')
-
-    def step() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        with torch.autocast('cuda', dtype=torch.bfloat16) if dtype == 'bfloat16' else contextlib.nullcontext():
-            loss = loss_of()
-        scaler.scale(loss).backward()
-        scaler.unscale_(optimizer)
-        nn.utils.clip_grad_norm_(network.parameters(), 1.)
-        scaler.step(optimizer)
-        scaler.update()
-
-    return step
-
-
-def _sequence_loss(flows: Sequence[Tensor], target: Tensor, weight: Tensor) -> Tensor:
-    last = len(flows) - 1
-    return sum(.85**(last - i) * (weight * (flow.float() - target).abs()).mean() for i, flow in enumerate(flows))
 
 
 def _parity(name: str, refiner: FlowRefiner, args: argparse.Namespace) -> List[Row]:
     """Flows and cycle masks on the GPU against those of the CPU in float32."""
     size, pairs = args.sizes[0], 3
-    frames = _frames(pairs + 1, size)
+    frames = video_frames(pairs + 1, size)
     on_cpu = _asked(refiner.cpu(), 'float32', frames, args.iters)
     wanted = masks(on_cpu)
     rows = []
@@ -243,12 +197,6 @@ def _network(name: str, weights: Optional[str]) -> FlowRefiner:
 
 def _like(refiner: FlowRefiner, max_corr_bytes: int) -> FlowRefiner:
     return FlowRefiner(estimator=refiner.estimator, test_iters=refiner.test_iters, max_corr_bytes=max_corr_bytes).eval()
-
-
-@functools.lru_cache(maxsize=None)
-def _frames(count: int, size: Tuple[int, int]) -> Tensor:
-    """``(count, 3, H, W)`` RGB in [0, 1]."""
-    return torch.from_numpy(render_clip(20000, count, size, 'target').frames).permute(0, 3, 1, 2).float() / 255
 
 
 def _table(rows: List[Row]) -> List[str]:

@@ -9,6 +9,11 @@ import argparse
 from pathlib import Path
 from typing import List, Optional
 
+from mmrefine.compat.threads import choose_threads
+
+if __name__ == '__main__':
+    choose_threads()  # before torch is loaded
+
 from mmrefine.apis.average import average_checkpoints
 from mmrefine.apis.exit_status import run_command
 

@@ -5,6 +5,11 @@ import argparse
 from pathlib import Path
 from typing import List, Optional
 
+from mmrefine.compat.threads import choose_threads
+
+if __name__ == '__main__':
+    choose_threads()  # before torch is loaded
+
 from mmrefine.apis.browse import browse_labels
 from mmrefine.apis.commands import add_config_options, config_of, run_command
 

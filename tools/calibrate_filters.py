@@ -4,6 +4,11 @@ from __future__ import annotations
 import argparse
 from typing import List, Optional
 
+from mmrefine.compat.threads import choose_threads
+
+if __name__ == '__main__':
+    choose_threads()  # before torch is loaded
+
 from mmrefine.apis.commands import add_config_options, config_of, run_command
 from mmrefine.apis.filter_thresholds import calibrate_filters
 from mmrefine.engine.stage1.calibrated import DEFAULTS

@@ -11,6 +11,11 @@ import sys
 from pathlib import Path
 from typing import List, Optional
 
+from mmrefine.compat.threads import choose_threads
+
+if __name__ == '__main__':
+    choose_threads()  # before torch is loaded
+
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.compat.official_checkpoints import LAYOUTS, convert_raft_checkpoint
 from mmrefine.errors import MMRefineError

@@ -6,7 +6,11 @@ import resource
 import time
 from pathlib import Path
 
-import mmrefine  # noqa: F401  (stands in for mmcv.ops where it is not compiled)
+from mmrefine.compat.threads import choose_threads
+
+if __name__ == '__main__':
+    choose_threads()  # before torch is loaded
+
 from mmrefine.apis import train
 from mmrefine.apis.commands import run_command
 from mmrefine.config.load import load_config

@@ -6,6 +6,11 @@ import importlib
 from pathlib import Path
 from typing import List, Optional
 
+from mmrefine.compat.threads import choose_threads
+
+if __name__ == '__main__':
+    choose_threads()  # before torch is loaded
+
 from mmrefine.apis.exit_status import run_command
 from mmrefine.errors import ConfigError
 from mmrefine.fileio.store.merge import merge_stores

@@ -4,6 +4,11 @@ from __future__ import annotations
 import argparse
 from typing import List, Optional, Tuple
 
+from mmrefine.compat.threads import choose_threads
+
+if __name__ == '__main__':
+    choose_threads()  # before torch is loaded
+
 from mmengine.dist import is_main_process
 
 from mmrefine.apis import make_labels

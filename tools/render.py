@@ -5,6 +5,11 @@ import argparse
 from pathlib import Path
 from typing import List, Optional
 
+from mmrefine.compat.threads import choose_threads
+
+if __name__ == '__main__':
+    choose_threads()  # before torch is loaded
+
 from mmrefine.apis.commands import run_command
 from mmrefine.errors import ConfigError
 from mmrefine.synthetic import STYLES, write_clips

@@ -9,6 +9,11 @@ import sys
 from pathlib import Path
 from typing import List, Optional
 
+from mmrefine.compat.threads import choose_threads
+
+if __name__ == '__main__':
+    choose_threads()  # before torch is loaded
+
 from mmrefine.apis.checkpoint_scores import test_checkpoint
 from mmrefine.apis.commands import add_config_options, config_of, run_command
 from mmrefine.apis.leaderboard import write_leaderboard

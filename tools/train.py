@@ -4,8 +4,14 @@ from __future__ import annotations
 import argparse
 from typing import List, Optional
 
+from mmrefine.compat.threads import choose_threads
+
+if __name__ == '__main__':
+    choose_threads()  # before torch is loaded
+
 from mmrefine.apis import train
 from mmrefine.apis.commands import add_config_options, config_of, run_command
+from mmrefine.apis.precision import add_amp, amp_values
 
 
 def main(argv: Optional[List[str]] = None) -> int:
@@ -13,12 +19,11 @@ def main(argv: Optional[List[str]] = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     add_config_options(parser)
     parser.add_argument('--resume', action='store_true', help='go on with a stopped run in the same work dir')
-    parser.add_argument('--amp', action='store_true', help='train under bfloat16 autocast, if that is faster')
+    add_amp(parser)
     args = parser.parse_args(argv)
     cfg = config_of(args)
     cfg.resume = args.resume or bool(cfg.get('resume'))
-    if args.amp:
-        cfg.optim_wrapper.type = 'BFloat16OptimWrapper'
+    cfg.merge_from_dict(amp_values(args.amp, cfg))
     train(cfg)
     return 0
 

@@ -14,6 +14,8 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='AtomicCheckpointHook', by_epoch=False, interval=100, max_keep_ckpts=2, save_last=True),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    # most disk space for decoded frames of video files while a run trains; 0: keep none
+    frame_cache=dict(type='FrameCacheHook', max_gb=4.),
     weights=dict(type='WeightsHook', out='refined.pth'))
 log_processor = dict(type='LogProcessor', by_epoch=False, window_size=50)
 visualizer = dict(type='mmengine.Visualizer', vis_backends=[dict(type='mmengine.LocalVisBackend')])

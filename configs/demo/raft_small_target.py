@@ -35,7 +35,7 @@ train_dataloader = dict(
 max_iters = 1400
 train_cfg = dict(type='SelfTrainingLoop', max_iters='{max_iters}')
 optim_wrapper = dict(
-    type='BFloat16OptimWrapper', optimizer=dict(type='AdamW', lr=8e-4, weight_decay=1e-4, eps=1e-8),
+    type='BFloat16OptimWrapper', precision='auto', optimizer=dict(type='AdamW', lr=8e-4, weight_decay=1e-4, eps=1e-8),
     clip_grad=dict(max_norm=5.0))
 param_scheduler = dict(
     type='OneCycleLR', eta_max=8e-4, total_steps='{max_iters+5}', pct_start=0.1, anneal_strategy='linear',

@@ -11,6 +11,9 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmrefine.apis.brief_runner import BriefRunner
 from mmrefine.apis.browse import browse_labels
+from mmrefine.apis.named_models import load_named
+from mmrefine.apis.precision import amp_values
+from mmrefine.apis.run_threads import run_threads
 from mmrefine.apis.video_run import mark_finished, prepare_run
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.compat.config_names import carried_file
@@ -31,6 +34,7 @@ def refine(video: Union[str, Path],
            checkpoint: Optional[Union[str, Path]] = None,
            resume: bool = False,
            skip_corrupt: bool = False,
+           amp: str = 'auto',
            **overrides: Any) -> Dict[str, Any]:
     """Refine a network on a video: make labels, finetune, compare before with after.
 
@@ -43,6 +47,8 @@ def refine(video: Union[str, Path],
         resume: go on with the run in ``work_dir``, which must have the same settings; a finished one is not repeated.
         skip_corrupt: leave corrupt frames out; they are logged and listed in ``<work_dir>/corrupt_frames.json``.
             Default: an error.
+        amp: train in bfloat16 where a short measurement finds that faster (``'auto'``), wherever the hardware knows it
+            (``'on'``), or never (``'off'``); ``'auto'`` leaves alone what config or overrides choose.
         overrides: other values of the config; dotted keys as ``**{'optim_wrapper.optimizer.lr': 5e-5}``.
 
     Returns:
@@ -52,6 +58,7 @@ def refine(video: Union[str, Path],
     Raises:
         MMRefineError: what is wrong with the video, the config or the checkpoint, in one sentence.
     """
+    overrides = {**amp_values(amp, load_named(config), overrides), **overrides}
     cfg, finished = prepare_run(video, config, work_dir, checkpoint, overrides, skip_corrupt, resume)
     finished_report = read_report(cfg.work_dir) if finished else None
     if finished_report:
@@ -115,7 +122,7 @@ def train(cfg: Config, brief: bool = False) -> List[Dict[str, Any]]:
     reports = []
     for one in _runs_of(cfg):
         finished = read_report(one.work_dir) if cfg.get('scene') == 'each' and cfg.get('resume') else None
-        report = finished or _train_one(one, brief)
+        report = finished or _train_one(one, brief, bool(cfg.get('resume')))
         if report:
             reports.append(report)
     if cfg.get('scene') == 'each' and reports and is_main_process():
@@ -143,12 +150,13 @@ def make_labels(cfg: Config, part: Tuple[int, int] = (1, 1), brief: bool = False
         hooks = [hook for hook in runner.hooks if isinstance(hook, PseudoLabelHook)]
         if not hooks:
             raise ConfigError(f'{name_of(cfg)}: there is no PseudoLabelHook in custom_hooks, so it labels nothing')
-        runner.load_or_resume()
-        for hook in hooks:
-            root = hook.store_root(runner.work_dir, 0)
-            hook.teachers.start(model_of(runner))
-            hook.label(runner, root, part)
-            stores.append(root)
+        with run_threads(runner, go_on=True):
+            runner.load_or_resume()
+            for hook in hooks:
+                root = hook.store_root(runner.work_dir, 0)
+                hook.teachers.start(model_of(runner))
+                hook.label(runner, root, part)
+                stores.append(root)
     return stores
 
 
@@ -211,12 +219,13 @@ def _labels_by_student(hook: Mapping[str, Any]) -> bool:
     return getattr(teacher, 'follows_student', False)
 
 
-def _train_one(cfg: Config, brief: bool) -> Optional[Dict[str, Any]]:
+def _train_one(cfg: Config, brief: bool, go_on: bool) -> Optional[Dict[str, Any]]:
     runner = _build(cfg, brief)
     with building(cfg):
         runner.train_loop  # builds data set and sampler without opening the data
         _build_optimizer(runner)
-    runner.train()
+    with run_threads(runner, go_on):
+        runner.train()
     return read_report(runner.work_dir)
 
 

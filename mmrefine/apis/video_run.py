@@ -107,13 +107,25 @@ def _check_folder(folder: Path, settings: Mapping[str, Any]) -> bool:
             raise ConfigError(f'{folder}: holds a run that was not started by this command, so its settings are '
                               'unknown; go on with the command that began it, or choose another --out')
         return False
-    changes = [f'{key} was {brief(old)}, is '
-               f'{brief(new)}' for key, old, new in _differences(record['settings'], settings)]
+    changes = [f'{key} was {brief(old)}, is {brief(new)}'
+               for key, old, new in _differences(_compared(record['settings']), _compared(settings))]
     if changes and _has_made_something(folder):
         more = f' and {len(changes) - 4} more' if len(changes) > 4 else ''
         raise ConfigError(f'{folder}: holds a run of other settings ({"; ".join(changes[:4])}{more}); choose another '
                           '--out, or delete that folder to start again')
     return bool(record['finished']) and (folder / 'report.json').is_file() and (folder / 'refined.pth').is_file()
+
+
+def _compared(settings: Mapping[str, Any]) -> Dict[str, Any]:
+    """The settings that must be equal when a run goes on."""
+    config = dict(settings.get('config') or {})
+    wrapper, hooks = config.get('optim_wrapper') or {}, config.get('default_hooks') or {}
+    if wrapper.get('type') in ('OptimWrapper', 'BFloat16OptimWrapper'):
+        # a run goes on in the precision that its checkpoint names
+        config['optim_wrapper'] = {key: value for key, value in wrapper.items() if key not in ('type', 'precision')}
+    # the frames are the same out of a cache
+    config['default_hooks'] = {key: value for key, value in hooks.items() if key != 'frame_cache'}
+    return dict(settings, config=config)
 
 
 def _has_made_something(folder: Path) -> bool:

@@ -13,6 +13,7 @@ import mmrefine
 from mmrefine.apis.exit_status import run_command
 from mmrefine.cli import doctor, export, flow, labels, refine, report
 from mmrefine.cli.options import Paragraphs
+from mmrefine.compat.threads import choose_threads
 from mmrefine.errors import MMRefineError
 
 __all__ = ['build_parser', 'main']
@@ -53,6 +54,7 @@ def main(argv: Optional[List[str]] = None) -> None:
 
     def run() -> int:
         args = build_parser().parse_args(argv)
+        choose_threads()  # before the subcommand loads torch
         with warnings.catch_warnings():
             setattr(warnings, 'showwarning', _show_warning)
             try:

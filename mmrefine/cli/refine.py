@@ -4,6 +4,7 @@ from __future__ import annotations
 import argparse
 from typing import Any, Dict
 
+from mmrefine.apis.precision import add_amp
 from mmrefine.cli.options import add_model, add_set, add_skip_corrupt, add_video, at_least_0, at_least_1, values_of
 
 HELP = 'refine a network on a video: label, finetune, judge'
@@ -27,7 +28,8 @@ examples:
       mmflow's RAFT on all videos of a folder
 
 In the folder of results: refined.pth (loads in stock mmflow; `mmrefine export` for other software), report.html and
-report.json, labels/, pictures/, corrupt_frames.json if there are any, run.json (the settings).
+report.json, labels/, pictures/, corrupt_frames.json if there are any, run.json (the settings), threads.json (the
+number of threads).
 
 After a stop the same command goes on where it was. Ctrl-C in training finishes the current step, saves it and loses
 nothing (a second Ctrl-C does not wait); a crash costs at most the 100 steps since the last checkpoint. A folder
@@ -46,20 +48,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                                                                       'of the demo 200)')
     parser.add_argument('--batch-size', type=at_least_1, metavar='N', help='frame pairs in each step (default: the '
                                                                            "config's, 4)")
-    parser.add_argument('--workers', type=at_least_0, metavar='N', help='processes that load data (default: the '
-                                                                        "config's)")
+    parser.add_argument('--workers', type=at_least_0, metavar='N',
+                        help='processes that load data; 0: the training loads it itself (default: at most 4, as the '
+                             'machine has cores)')
     parser.add_argument('--quick', action='store_true',
                         help='for a CPU: at most 200 steps of 4 pairs, 8 iterations of RAFT in training and 12 in '
                              'tests')
-    parser.add_argument('--amp', action='store_true', help='train under bfloat16 autocast, if that is faster')
+    add_amp(parser, 'auto')
     add_skip_corrupt(parser)
     add_set(parser)
 
 
 def values(args: argparse.Namespace) -> Dict[str, Any]:
     """The values of the config that the command line sets."""
-    given = values_of(args, max_iters=args.steps, batch_size=args.batch_size, num_workers=args.workers,
-                      optim_wrapper__type='BFloat16OptimWrapper' if args.amp else None)
+    given = values_of(args, max_iters=args.steps, batch_size=args.batch_size, num_workers=args.workers)
     return {**(_quick(args.model) if args.quick else {}), **given}
 
 
@@ -86,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
 
     out = Path(args.out or default_out(args.video))
     report = refine(args.video, args.model, out, args.checkpoint, resume=True, skip_corrupt=args.skip_corrupt,
-                    **values(args))
+                    amp=args.amp, **values(args))
     if 'scenes' in report:
         print(f'a network and a report for each scene are in {out}')
     else:

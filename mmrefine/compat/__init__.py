@@ -24,7 +24,7 @@ says what is changed, why, and which test fails once the entry can go.
 
 Beside that, with nothing changed in any library: ``stock.py`` (where the stock configs are), ``installation.py`` (what
 is wrong with an installation), ``official_checkpoints.py`` (names of official weights), ``cpu.py`` (what the processor
-can do).
+can do), ``cgroups.py`` (what a container may use), ``threads.py`` (how many threads compute, and how they wait).
 """
 from mmrefine.compat.stand_ins import install_stand_ins, quiet_known_warnings
 

@@ -16,6 +16,7 @@ from typing import Callable, Dict, List, Optional, Tuple, Union
 
 from mmrefine.compat.stand_ins import STAND_INS, is_stand_in
 from mmrefine.compat.stock import stock_config_root, stock_model_configs
+from mmrefine.compat.threads import plan_threads
 
 STOCK_MODEL_COUNT = 28
 STOCK_CONFIG = 'mmflow::raft/raft_8xb2_100k_flyingthings3d-sintel-368x768.py'
@@ -132,6 +133,12 @@ def _look_at_device() -> str:
     return f'CPU ({torch.get_num_threads()} threads)'
 
 
+def _look_at_threads() -> str:
+    threads = plan_threads()
+    loaders = f'processes that load data: {threads.loaders}' if threads.loaders else 'no process of its own loads data'
+    return f'{threads}; {loaders}'
+
+
 def _look_at_torchvision() -> Union[str, Tuple[str, str]]:
     version = _version_of('torchvision')
     if version is None:
@@ -238,6 +245,7 @@ _LOOKS: Tuple[Tuple[str, Callable[[], Union[str, Tuple[str, str]]], str], ...] =
     ('Python', _look_at_python, GET_PYTHON),
     ('torch', _look_at_torch, GET_TORCH),
     ('device', _look_at_device, GET_TORCH),
+    ('threads', _look_at_threads, ''),
     ('torchvision', _look_at_torchvision, DROP_TORCHVISION),
     ('opencv', lambda: str(_import('cv2').__version__), GET_OPENCV),
     ('pkg_resources', _look_at_pkg_resources, GET_SETUPTOOLS),

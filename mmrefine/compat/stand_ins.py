@@ -93,6 +93,8 @@ def is_stand_in(module: ModuleType) -> bool:
 
 
 def quiet_known_warnings() -> None:
-    """Silence, by their text, two warnings that the pinned platform gives on every run and no user can act on."""
-    for text in ('pkg_resources is deprecated as an API', 'torch.meshgrid: in an upcoming release'):
+    """Silence, by their text, warnings that the pinned platform gives on every run, or on every distributed run, and no
+    user can act on."""
+    for text in ('pkg_resources is deprecated as an API', 'torch.meshgrid: in an upcoming release',
+                 'Grad strides do not match bucket view strides'):  # weights of 1 x 1 px, channels last
         warnings.filterwarnings('ignore', message=re.escape(text), category=UserWarning)

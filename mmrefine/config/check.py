@@ -33,6 +33,9 @@ _MMENGINE = [value for name,
 # top-level keys that MMEngine's runner reads
 RUNNER_KEYS = [key for key in inspect.signature(Runner.__init__).parameters if key not in ('self', 'cfg')]
 
+# a top-level value that `fill_in` replaces by a number
+AUTO = ('num_workers', 'auto')
+
 # dicts without a type, by the last part of their dotted name, and what takes their keys
 UNTYPED = {
     'train_dataloader': (DataLoader, ('num_batch_per_epoch', )),
@@ -148,7 +151,8 @@ def _value_problems(plain: Mapping[str, Any], where: str, taker: Any, part: Mapp
     """Values of another type than ``taker`` expects, each by the key under which it was written."""
     found = {key: _resolved(plain, f'{where}.{key}' if where else key, value) for key,
              value in part.items() if key not in _RESERVED}
-    for key, wanted in misfits(taker, {key: value for key, (_, value) in found.items() if not _refers(value)}).items():
+    known = {key: value for key, (name, value) in found.items() if not _refers(value) and (name, value) != AUTO}
+    for key, wanted in misfits(taker, known).items():
         name, value = found[key]
         yield f'{name} must be {wanted}, got {brief(value)}'
 

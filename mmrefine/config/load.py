@@ -9,7 +9,8 @@ from typing import Any, Iterator, List, Mapping, Optional, Sequence, Tuple, Unio
 from mmengine.config import Config
 
 from mmrefine.compat.config_names import config_file
-from mmrefine.config.check import REFERENCE, RUNNER_KEYS, UNTYPED, check_config, config_problems, value_at
+from mmrefine.compat.threads import plan_threads
+from mmrefine.config.check import AUTO, REFERENCE, RUNNER_KEYS, UNTYPED, check_config, config_problems, value_at
 from mmrefine.errors import ConfigError, MMRefineError
 from mmrefine.values import brief
 
@@ -46,6 +47,9 @@ def name_of(cfg: Config) -> str:
     return str(cfg.filename or 'config')
 
 
+_MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
+
+
 def complete(cfg: Config) -> Config:
     """A checked copy with its references filled in; ``scene='each'`` is read as ``'all'``.
 
@@ -55,6 +59,10 @@ def complete(cfg: Config) -> Config:
     cfg = Config(cfg.to_dict(), filename=cfg.filename)
     if cfg.get('scene') == 'each':
         cfg.scene = 'all'
+    # None switches a default hook off, and MMEngine understands that of its own only
+    for name in [name for name, hook in (cfg.get('default_hooks') or {}).items() if hook is None]:
+        if name not in _MMENGINE_HOOKS:
+            cfg.default_hooks.pop(name)
     cfg = fill_in(cfg)
     check_config(cfg)
     return cfg
@@ -163,11 +171,15 @@ def fill_in(cfg: Config) -> Config:
     Overrides are merged after the file is evaluated, when a Python variable in it would keep its old value; a reference
     gets the new one. ``'{labeler.directions}'`` is a nested key, ``'{max_iters+100}'`` adds a whole number, and inside
     a longer string the value is inserted as text. The config of the network (``estimator``) is left alone.
+    The top-level ``num_workers='auto'`` becomes the number of :func:`~mmrefine.compat.threads.plan_threads`.
 
     Raises:
         ConfigError: references to keys that are None or do not exist, all of them at once, or that lead in a circle.
     """
     plain, problems = cfg.to_dict(), []
+    key, auto = AUTO
+    if plain.get(key) == auto:
+        plain[key] = plan_threads().loaders
 
     def value_of(name: str, plus: Optional[str], where: str, seen: Tuple[str, ...]) -> Any:
         if name in seen:

@@ -6,13 +6,14 @@ import difflib
 from collections import OrderedDict
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
 import numpy as np
 from torch.utils.data import Dataset
 
 from mmrefine.datasets.held_out import split_pairs
 from mmrefine.errors import ConfigError
+from mmrefine.fileio.video.frame_cache import FrameCache
 from mmrefine.fileio.video.frames import list_images
 from mmrefine.fileio.video.reader import FrameSource, list_scenes, open_frames
 
@@ -48,6 +49,10 @@ class LazySources(Mapping[str, FrameSource]):
             # a copy of a source keeps its index and drops its frames and open files
             self._opened[cooled] = copy.copy(self._opened[cooled])
         return self._opened[scene]
+
+    def replace(self, scene: str, change: Callable[[FrameSource], FrameSource]) -> None:
+        """Give the frames of a scene as ``change`` returns them from now on."""
+        self._opened[scene] = change(self[scene])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._openers)
@@ -104,6 +109,19 @@ class VideoScenes(Dataset):
     def set_labels(self, root: Union[str, Path]) -> None:
         """Take the labels from the label store at ``root`` from now on; call it before the data are read."""
         self.labels = str(root)
+
+    def video_frames(self) -> Dict[str, List[int]]:
+        """Scene -> numbers of the frames that the items use, in order, for each scene that is a video file."""
+        found: Dict[str, Set[int]] = {scene: set() for scene in self.scene_names if self._is_video(scene)}
+        for unit in getattr(self, 'units', ()) if found else ():
+            if unit.scene in found:
+                found[unit.scene].update(unit.frames)
+        return {scene: sorted(numbers) for scene, numbers in found.items() if numbers}
+
+    def read_through(self, cache: FrameCache) -> None:
+        """Take the frames of video files out of ``cache`` where it has them; call it before the data are read."""
+        for scene in self.video_frames():
+            self.sources.replace(scene, cache.wrap)
 
     def digests(self) -> Dict[str, str]:
         """Scene -> hash of the contents of its frames; reads every file once."""
@@ -174,6 +192,10 @@ class VideoScenes(Dataset):
     def _find_scenes(self) -> Mapping[str, Opener]:
         """All scenes of the data."""
         return list_scenes(self.data_root)
+
+    def _is_video(self, scene: str) -> bool:
+        path = self._found[scene]
+        return isinstance(path, Path) and path.is_file()
 
     def _names_of(self, scene: str) -> List[str]:
         """The names of a scene's frames; of a folder without opening it, which would decode a frame of each scene."""

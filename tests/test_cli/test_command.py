@@ -20,6 +20,7 @@ from mmrefine.apis.export import FORMS
 from mmrefine.apis.flow import FORMATS
 from mmrefine.apis.model_names import NAMED_MODELS
 from mmrefine.apis.named_models import load_named
+from mmrefine.apis.precision import PRECISIONS
 from mmrefine.cli import build_parser, main
 
 COMMANDS = ['refine', 'labels', 'flow', 'report', 'export', 'doctor']
@@ -73,7 +74,8 @@ def test_the_choices_of_the_options_are_those_of_the_functions():
     choices = {(name, action.dest): tuple(action.choices) for name, parser in subparsers().items()
                for action in parser._actions
                if action.choices}
-    assert choices == {('flow', 'format'): FORMATS, ('export', 'to'): tuple(FORMS)}
+    assert choices == {('flow', 'format'): FORMATS, ('export', 'to'): tuple(FORMS),
+                       ('refine', 'amp'): tuple(PRECISIONS)}
     text = subparsers()['refine'].format_help()
     assert all(name in text for name in NAMED_MODELS)
 

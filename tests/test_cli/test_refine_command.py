@@ -165,11 +165,13 @@ def test_quick_is_for_a_cpu_and_a_set_value_wins(monkeypatch, tmp_path):
                         lambda *args, **more: seen.update(more) or dict(groups={}, guard=dict(reason='fine')))
     assert status_of('refine', 'a.mp4', '--quick', '--amp', '--workers', '0', '--set', 'max_iters=50') == 0
     assert seen == {'resume': True, 'skip_corrupt': False, 'max_iters': 50, 'batch_size': 4, 'model.train_iters': 8,
-                    'model.test_iters': 12, 'num_workers': 0, 'optim_wrapper.type': 'BFloat16OptimWrapper'}
+                    'model.test_iters': 12, 'num_workers': 0, 'amp': 'on'}
     for name in ('raft_small', 'raft', 'raft_official'):
         config = own_config_root() / 'refine' / f'{name}_video.py'
-        values = {key: value for key, value in seen.items() if key not in ('resume', 'skip_corrupt')}
+        values = {key: value for key, value in seen.items() if key not in ('resume', 'skip_corrupt', 'amp')}
         assert load_config(config, dict(values, video='a.mp4')).model.test_iters == 12
+    for given, choice in ((['--amp', 'off'], 'off'), (['--amp', 'auto'], 'auto'), ([], 'auto')):
+        assert status_of('refine', 'a.mp4', *given) == 0 and seen['amp'] == choice
     assert status_of('refine', 'a.mp4', '--quick', '--model', 'demo') == 0
     # asks for less
     assert [seen[key] for key in ('max_iters', 'batch_size', 'model.train_iters', 'model.test_iters')] == [200, 4, 5, 8]
@@ -228,6 +230,17 @@ def test_a_run_can_be_prepared_from_a_config_object(video, tmp_path):
             finished) == (str(video), str(tmp_path), str(DEMO_WEIGHTS), False)
     with pytest.raises(ConfigError, match='has no key .nothing.'):
         training.prepare_run(video, cfg, tmp_path, DEMO_WEIGHTS, dict(nothing=1))
+
+
+def test_a_run_may_go_on_with_another_limit_for_decoded_frames(video, tmp_path):
+    (tmp_path / 'labels').mkdir()
+    (tmp_path / 'labels' / 'a__b.png').touch()  # it has made something
+    for values in ({}, {'default_hooks.frame_cache.max_gb': 0}, {'default_hooks.frame_cache.max_gb': 9.5}):
+        cfg = training.prepare_run(video, 'demo', tmp_path, DEMO_WEIGHTS, values, resume=True)[0]
+    assert cfg.default_hooks.frame_cache.max_gb == 9.5
+    with pytest.raises(ConfigError, match='holds a run of other settings .default_hooks.checkpoint.interval was'):
+        training.prepare_run(video, 'demo', tmp_path, DEMO_WEIGHTS, {'default_hooks.checkpoint.interval': 7},
+                             resume=True)
 
 
 def test_a_run_that_failed_before_it_made_anything_may_begin_again_with_other_settings(tmp_path, capsys):

@@ -1,7 +1,10 @@
 """What is said of the processor."""
-import pytest
+import time
 
-from mmrefine.compat.cpu import has_fast_bfloat16
+import pytest
+import torch
+
+from mmrefine.compat.cpu import bfloat16_speedup, has_fast_bfloat16
 
 
 @pytest.mark.parametrize('capability, fast', [
@@ -11,6 +14,15 @@ def test_a_cpu_is_fast_with_bfloat16_where_it_has_wide_vectors(monkeypatch, capa
     assert has_fast_bfloat16('cpu') is fast
 
 
-def test_an_accelerator_is_never_held_back(monkeypatch):
+@pytest.mark.parametrize('native', [True, False])
+def test_a_gpu_is_fast_where_it_does_not_emulate_it(monkeypatch, native):
     monkeypatch.setattr('torch.backends.cpu.get_cpu_capability', lambda: 'DEFAULT')
-    assert has_fast_bfloat16('cuda')
+    monkeypatch.setattr('torch.cuda.is_bf16_supported', lambda including_emulation: including_emulation or native)
+    assert has_fast_bfloat16('cuda') is native and has_fast_bfloat16('mps')
+
+
+def test_the_measurement_draws_nothing_and_is_quick():
+    before = torch.get_rng_state()
+    begin = time.process_time()
+    assert 0 < bfloat16_speedup('cpu') < 100
+    assert torch.equal(torch.get_rng_state(), before) and time.process_time() - begin < 20

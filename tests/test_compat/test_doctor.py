@@ -10,7 +10,7 @@ import pytest
 from mmrefine.compat import installation as doctor
 from mmrefine.compat.installation import Check, diagnose, format_report
 
-ROOT_NAMES = ['Python', 'torch', 'device', 'torchvision', 'opencv', 'pkg_resources', 'mmengine', 'mmcv',
+ROOT_NAMES = ['Python', 'torch', 'device', 'threads', 'torchvision', 'opencv', 'pkg_resources', 'mmengine', 'mmcv',
               'operators', 'mmflow', 'stock configs', 'safe loading', 'extras', 'command']
 
 

@@ -1,6 +1,7 @@
 """Colour and erasing change what is seen and nothing else."""
 import colorsys
 
+import cv2
 import numpy as np
 import pytest
 
@@ -65,6 +66,45 @@ def test_each_step_is_its_formula():
             h, s, v = colorsys.rgb_to_hsv(r, g, b)
             expected.append([255 * c for c in colorsys.hsv_to_rgb((h + turns) % 1, s, v)])
         np.testing.assert_allclose(turned(image, np.float32(turns))[0], expected, atol=0.02)
+
+
+def jittered_plainly(frames, strengths, rng):
+    """The formula of each step in NumPy's floats, in the drawn order, rounded once at the end."""
+    luma = np.array([0.299, 0.587, 0.114])
+    draws = rng.uniform(-strengths, strengths)
+    image = np.concatenate(frames).astype(float)
+    for step in rng.permutation(4):
+        grey = (image @ luma)[..., None]
+        if step == 3:
+            hsv = cv2.cvtColor((image / 255).astype(np.float32), cv2.COLOR_RGB2HSV)
+            hsv[..., 0] = (hsv[..., 0] + 360 * draws[3]) % 360
+            image = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB).astype(float) * 255
+        else:
+            centre = (0, grey.mean(), grey)[step]
+            image = centre + (image - centre) * (1 + draws[step])
+        image = image.clip(0, 255)
+    return np.split(np.rint(image).astype(int), len(frames))
+
+
+def test_every_order_and_strength_is_the_plain_formula_within_one_grey_level():
+    strengths, orders = np.array([1, 1, 1, 0.5]), set()
+    for seed in range(150):
+        results = noise(seed=seed)
+        results['frame1'][:3] = np.arange(9).reshape(3, 1, 3) * 31  # greys and flat colours have no or a sharp hue
+        results['frame1'][4:8] = np.uint8([0, 0, 0, 255]).reshape(4, 1, 1)
+        jittered = ColorJitter(1., 1., 1., 0.5, asymmetric=0)(results)
+        rng = np.random.default_rng(seed)
+        rng.random()  # whether each frame has its own draw
+        expected = jittered_plainly([results['frame1'], results['frame2']], strengths, rng)
+        for name, frame in zip(('frame1', 'frame2'), expected):
+            assert jittered[name].dtype == np.uint8 and jittered[name].shape == frame.shape
+            assert np.abs(jittered[name] - frame).max() <= 1
+        # the next transform draws what it drew before
+        assert results['rng'].random() == rng.random()
+        again = np.random.default_rng(seed)
+        again.random(), again.uniform(size=4)
+        orders.add(tuple(again.permutation(4)))
+    assert len(orders) == 24
 
 
 @pytest.mark.parametrize('name, index', [('brightness', 0), ('contrast', 1), ('saturation', 2), ('hue', 3)])

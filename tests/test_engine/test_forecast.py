@@ -9,9 +9,10 @@ from small_runs import SIZE, files_of, in_two_processes, small_model
 
 import mmrefine.engine.runtime.machine as machine_module
 import mmrefine.models.raft_fast.two_way as two_way
+from mmrefine.compat.cgroups import memory_limit
 from mmrefine.datasets import FramePairs
 from mmrefine.engine import label_fingerprint, make_labels
-from mmrefine.engine.runtime.machine import Machine, cgroup_limit, resident_peak
+from mmrefine.engine.runtime.machine import Machine, resident_peak
 from mmrefine.engine.stage1.forecast import Forecast, Measured, combined, expected_peak, forecast, size_text, time_text
 from mmrefine.engine.stage1.outlook import Outlook, pass_bytes
 from mmrefine.errors import ConfigError, LabelStoreError
@@ -312,7 +313,7 @@ def test_what_is_free_and_what_the_process_has_is_what_it_can_have_within_its_gr
     monkeypatch.setattr(machine_module.psutil, 'virtual_memory', lambda: SimpleNamespace(available=600))
     monkeypatch.setattr(machine_module, 'resident_peak', lambda: 250)
     limit = [None]
-    monkeypatch.setattr(machine_module, 'cgroup_limit', lambda: limit[0])
+    monkeypatch.setattr(machine_module, 'memory_limit', lambda: limit[0])
     machine = Machine()
     assert (machine.resident(), machine.peak(), machine.capacity(), machine.capacity(3)) == (100, 250, 700, 300)
     limit[0] = 360
@@ -347,7 +348,7 @@ def tree(root, files):
 ])
 def test_the_limit_of_the_control_group_is_the_least_above_the_process(tmp_path, groups, files, wanted):
     proc = tree(tmp_path / 'proc', {} if groups is None else {'self/cgroup': groups + '\n'})
-    assert cgroup_limit(proc, tree(tmp_path / 'cgroup', files)) == wanted
+    assert memory_limit(proc, tree(tmp_path / 'cgroup', files)) == wanted
 
 
 def test_the_peak_is_in_bytes_at_least_what_the_process_has_and_may_be_unknown(tmp_path):

@@ -12,7 +12,7 @@ from small_runs import KEYS, copy_run, files_of, run, small_config, start_weight
 
 import mmrefine.fileio.atomic as atomic
 import mmrefine.fileio.store.label_store as label_store
-from mmrefine.engine import WeightsHook
+from mmrefine.engine import BFloat16OptimWrapper, WeightsHook
 from mmrefine.errors import (CheckpointError, ConfigError, InputError, LabelStoreError, NoLabelsError, StaleLabelsError,
                              TeacherError)
 from mmrefine.fileio.atomic import save_checkpoint, write_json
@@ -164,10 +164,10 @@ def test_a_full_disk_while_refined_pth_is_written(material, half_way, tmp_path, 
     assert (work_dir / 'refined.pth').read_bytes() == (half_way / 'refined.pth').read_bytes()
 
 
-def first_loss(material, work_dir, kind):
+def first_loss(material, work_dir, kind, **more):
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
-        runner = run(small_config(material, work_dir, max_iters=1, optim_wrapper=dict(type=kind)))
+        runner = run(small_config(material, work_dir, max_iters=1, optim_wrapper=dict(type=kind, **more)))
     return runner.message_hub.get_scalar('train/loss').current(), runner
 
 
@@ -187,6 +187,35 @@ def test_a_cpu_that_is_slow_with_bfloat16_trains_in_float32_and_says_so(material
     assert slow == exact
     assert ''.join(path.read_text()
                    for path in (tmp_path / 'bf16').glob('*/*.log')).count('Training in float32: this CPU') == 1
+
+
+def log_of(work_dir):
+    return ''.join(path.read_text() for path in sorted(work_dir.glob('*/*.log')))
+
+
+@pytest.mark.parametrize('times, precision', [(1.9, 'bfloat16'), (1.1, 'float32')])
+def test_a_measurement_chooses_the_precision_and_a_resumed_run_keeps_it(material, tmp_path, monkeypatch, times,
+                                                                        precision):
+    monkeypatch.setattr('mmrefine.engine.optim.bfloat16.has_fast_bfloat16', lambda device: True)
+    monkeypatch.setattr('mmrefine.engine.optim.bfloat16.bfloat16_speedup', lambda device: times)
+    chosen, _ = first_loss(material, tmp_path / 'auto', 'BFloat16OptimWrapper', precision='auto')
+    wanted, _ = first_loss(material, tmp_path / 'wanted', 'BFloat16OptimWrapper', precision=precision)
+    assert chosen == wanted
+    assert f'Training in {precision}: convolutions are {times} times as fast in bfloat16' in log_of(tmp_path / 'auto')
+    monkeypatch.setattr('mmrefine.engine.optim.bfloat16.bfloat16_speedup', lambda device: 3 - times)  # another day
+    run(small_config(material, tmp_path / 'auto', max_iters=2, resume=True,
+                     optim_wrapper=dict(type='BFloat16OptimWrapper', precision='auto')))
+    assert f'Training in {precision}: as it began' in log_of(tmp_path / 'auto')
+    assert log_of(tmp_path / 'auto').count('times as fast in bfloat16') == 1
+    other = 'float32' if precision == 'bfloat16' else 'bfloat16'
+    run(small_config(material, tmp_path / 'auto', max_iters=3, resume=True,
+                     optim_wrapper=dict(type='BFloat16OptimWrapper', precision=other)))
+    assert f'This run began in {precision} and goes on in {other}' in log_of(tmp_path / 'auto')
+
+
+def test_another_precision_is_refused():
+    with pytest.raises(ConfigError, match=r'optim_wrapper\.precision must be one of .*, got 16'):
+        BFloat16OptimWrapper(torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=1.), precision=16)
 
 
 @pytest.mark.parametrize('original', ['moved', 'copied'])

@@ -8,7 +8,7 @@ import struct
 import tracemalloc
 import warnings
 from pathlib import Path
-from typing import Iterator, List
+from typing import Iterator, List, Optional
 
 import av
 import cv2
@@ -74,6 +74,54 @@ def test_a_jump_that_lands_beside_its_target_still_gives_the_frame(
 
     monkeypatch.setattr(VideoStream, 'seek', seek)
     assert equal_in(source, frames, [30, 31, 25, 39, 2, 20]) and jumps
+
+
+@pytest.mark.parametrize('error', [30, 70, 130])
+def test_a_jump_that_lands_late_is_made_again_from_further_ahead_and_not_from_the_start(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int) -> None:
+    # a key frame each 12
+    source = open_frames(encode_video(tmp_path / 'a.mp4', moving_texture(360), 'libx264', {'x264-params': 'bframes=0'}))
+    frames, stamps, true_seek, decoded, starts = list(source), source.index.stamps, VideoStream.seek, [], []
+    true_decoded, true_jump = VideoStream._decoded, VideoFrames._jump
+
+    def seek(stream: VideoStream, timestamp: int) -> None:
+        true_seek(stream, timestamp + error * (stamps[1] - stamps[0]))
+
+    def counted(stream: VideoStream, after_seek: bool) -> Iterator[av.VideoFrame]:
+        for frame in true_decoded(stream, after_seek):
+            decoded.append(frame.pts)
+            yield frame
+
+    def jump(video: VideoFrames, index: int, ahead: Optional[int]) -> bool:
+        starts.append(ahead)
+        return true_jump(video, index, ahead)
+
+    monkeypatch.setattr(VideoStream, 'seek', seek)
+    monkeypatch.setattr(VideoStream, '_decoded', counted)
+    monkeypatch.setattr(VideoFrames, '_jump', jump)
+    order = [350, 5, 340, 310, 355, 6, 320, 345]  # 5 and 6 come from the start of the file alone
+    assert equal_in(open_frames(source.path), frames, order)
+    assert None not in starts and len(decoded) < sum(order) / 3
+
+
+def test_a_frame_that_only_the_start_of_the_file_gives_says_nothing_about_the_next_one(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = open_frames(encode_video(tmp_path / 'a.mp4', moving_texture(360), 'libx264', {'x264-params': 'bframes=0'}))
+    frames, stamps, true_frames, starts = list(source), source.index.stamps, VideoStream.frames, []
+    true_jump = VideoFrames._jump
+
+    def hiding(stream: VideoStream, deinterlace: bool, after_seek: bool) -> Iterator[Decoded]:
+        return (one for one in true_frames(stream, deinterlace, after_seek)
+                if not after_seek or one.raw.pts != stamps[300])
+
+    def jump(video: VideoFrames, index: int, ahead: Optional[int]) -> bool:
+        starts.append((index, ahead))
+        return true_jump(video, index, ahead)
+
+    monkeypatch.setattr(VideoStream, 'frames', hiding)
+    monkeypatch.setattr(VideoFrames, '_jump', jump)
+    assert equal_in(open_frames(source.path), frames, [300, 350, 100])
+    assert starts[-3:] == [(300, None), (350, 0), (100, 0)]
 
 
 def test_a_frame_that_comes_out_otherwise_after_a_jump_is_read_from_further_ahead(

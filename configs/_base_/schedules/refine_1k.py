@@ -5,7 +5,7 @@ _base_ = '../default_runtime.py'
 
 max_iters = 1000  # optimiser steps
 batch_size = 12  # frame pairs, over all processes each
-num_workers = 4
+num_workers = 'auto'  # processes that load data: at most 4, one core is left for computing; or a number
 train_cfg = dict(type='SelfTrainingLoop', max_iters='{max_iters}')
 optim_wrapper = dict(
     type='OptimWrapper',

@@ -63,8 +63,9 @@ class ColorJitter(BaseTransform):
             return frames
         stack = np.concatenate(frames).astype(np.float32)
         for step in steps:
-            stack = _STEPS[step](stack, np.float32(draws[step])).clip(0, 255)
-        return np.split(np.rint(stack).astype(np.uint8), len(frames))
+            stack = _STEPS[step](stack, np.float32(draws[step]))
+            np.clip(stack, 0, 255, out=stack)
+        return np.split(cv2.convertScaleAbs(stack), len(frames))  # rounds half to even, as np.rint does
 
 
 def _bright(image: np.ndarray, strength: np.float32) -> np.ndarray:
@@ -72,20 +73,22 @@ def _bright(image: np.ndarray, strength: np.float32) -> np.ndarray:
 
 
 def _contrasted(image: np.ndarray, strength: np.float32) -> np.ndarray:
-    mean = (image @ _LUMA).mean()
-    return mean + (image - mean) * (1 + strength)
+    mean = float(_LUMA @ cv2.mean(image)[:3])
+    scaled = image * (1 + strength)
+    scaled -= np.float32(mean * strength)
+    return scaled
 
 
 def _saturated(image: np.ndarray, strength: np.float32) -> np.ndarray:
-    grey = (image @ _LUMA)[..., None]
-    return grey + (image - grey) * (1 + strength)
+    return cv2.transform(image, (1 + strength) * np.eye(3, dtype=np.float32) - strength * _LUMA)
 
 
 def _turned(image: np.ndarray, turns: np.float32) -> np.ndarray:
-    # float in [0, 1] gives the hue in degrees, unrounded
-    hsv = cv2.cvtColor(image / 255, cv2.COLOR_RGB2HSV)
-    hsv[..., 0] = (hsv[..., 0] + 360 * turns) % 360
-    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB) * 255
+    # float gives the hue in degrees, unrounded; OpenCV reduces a hue above 360, but not below 0
+    hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
+    hue = hsv[..., 0]
+    np.add(hue, 360 * (turns % 1), out=hue)
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB, hsv)
 
 
 _STEPS = (_bright, _contrasted, _saturated, _turned)

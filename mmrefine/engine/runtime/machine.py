@@ -5,10 +5,12 @@ import re
 import shutil
 import time
 from pathlib import Path
-from typing import Iterator, Optional
+from typing import Optional
 
 import psutil
 import torch
+
+from mmrefine.compat.cgroups import memory_limit
 
 
 class Machine:
@@ -63,7 +65,7 @@ class Machine:
         resident = self.resident()
         if resident is None:
             return None
-        limit = cgroup_limit()
+        limit = memory_limit()
         room = psutil.virtual_memory().available // processes + resident
         return room if limit is None else min(room, limit // processes)
 
@@ -78,34 +80,3 @@ def resident_peak(proc: Path = Path('/proc')) -> Optional[int]:
     except OSError:
         return None
     return None if found is None else 1024 * int(found[1])
-
-
-def cgroup_limit(proc: Path = Path('/proc'), mount: Path = Path('/sys/fs/cgroup')) -> Optional[int]:
-    """Least memory limit, in bytes, of this process's control group (version 1 or 2) and those above it; None
-    without one."""
-    try:
-        lines = (proc / 'self/cgroup').read_text().splitlines()
-    except OSError:
-        return None
-    limits = [limit for line in lines if line.count(':') >= 2 for limit in _limits(mount, *line.split(':', 2)[1:])]
-    return min(limits, default=None)
-
-
-def _limits(mount: Path, controllers: str, group: str) -> Iterator[int]:
-    if controllers == '':  # version 2
-        root, name = mount, 'memory.max'
-    elif 'memory' in controllers.split(','):
-        root, name = mount / 'memory', 'memory.limit_in_bytes'
-    else:
-        return
-    folder = root / group.strip('/')
-    # a container may see its own group as the root, although the path is that of the host
-    for place in {folder, *folder.parents, root}:
-        if place != root and root not in place.parents:
-            continue
-        try:
-            text = (place / name).read_text().strip()
-        except OSError:
-            continue
-        if text.isdigit():  # and not "max"
-            yield int(text)

@@ -21,7 +21,7 @@ VIDEO_SUFFIXES = ('.mp4', '.m4v', '.mov', '.3gp', '.avi', '.mkv', '.webm', '.mpg
 
 # how many key frames before the nearest one to start from, tried in turn until a frame comes out as in the first
 # pass; None: start of the file
-_AHEAD = (0, 1, 3, None)
+_AHEAD = (0, 1, 2, 4, 8, 16, None)
 # open files of a parent process, which a fork must not close
 _ABANDONED: List[Any] = []
 
@@ -112,6 +112,10 @@ class VideoFrames(FrameSource):
         """The number of frame ``index``, written so that names sort as frames do."""
         return frame_name(range(len(self))[index])
 
+    def distance(self, index: int) -> int:
+        """How many frames are decoded before frame ``index`` where reading begins at its key frame."""
+        return index - self._start_of(index)
+
     def digest(self) -> str:
         """Hash of the contents of the file."""
         return digest_of_files([('', self.path)])
@@ -129,17 +133,24 @@ class VideoFrames(FrameSource):
             _ABANDONED.append((self._stream, self._frames, self._decoded))
             self._stream, self._frames, self._decoded = None, iter(()), {}
         if not self._goes_on(index) or not self._read_to(index):
-            for self._ahead in range(self._ahead, len(_AHEAD)):
-                self._jump(index, _AHEAD[self._ahead])
-                if self._read_to(index):
-                    break
-            else:
-                self._ahead = 0
-                self._close()
-                raise InputError(f'{self.path}: frame {index} is not what it was when the video was opened; leave the '
-                                 'file alone while it is in use, and start again')
+            self._find(index)
         assert self._stream is not None
         return self._stream.rgb(self._decoded[index])
+
+    def _find(self, index: int) -> None:
+        """Jump and decode on to a frame, from further and further ahead until it is that of the first pass."""
+        for at in range(self._ahead, len(_AHEAD)):
+            from_start = self._jump(index, _AHEAD[at])
+            if self._read_to(index):
+                # a frame that only the start of the file gives says nothing about the next one
+                self._ahead = at if _AHEAD[at] is not None else 0
+                return
+            if from_start:
+                break
+        self._ahead = 0
+        self._close()
+        raise InputError(f'{self.path}: frame {index} is not what it was when the video was opened; leave the file '
+                         'alone while it is in use, and start again')
 
     def _goes_on(self, index: int) -> bool:
         """Whether decoding on from here reaches the frame without decoding more than a seek would."""
@@ -154,8 +165,10 @@ class VideoFrames(FrameSource):
         at = bisect.bisect(self.index.starts, stamps[first]) - 1 if stamps else -1
         return 0 if stamps is None or at < 0 else bisect.bisect_left(stamps, self.index.starts[at])
 
-    def _jump(self, index: int, ahead: Optional[int]) -> None:
-        """Seek to ``ahead`` key frames before that of a frame; for None, to the start of the file."""
+    def _jump(self, index: int, ahead: Optional[int]) -> bool:
+        """Seek to ``ahead`` key frames before that of a frame; for None, or where there are fewer, to the start of the
+        file: True then.
+        """
         stamps = self.index.stamps
         key = None
         if stamps is not None and ahead is not None:
@@ -173,6 +186,7 @@ class VideoFrames(FrameSource):
             self._stream.seek(key)
         self._frames, self._next = self._stream.frames(self.index.interlaced, after_seek=key is not None), 0
         self._decoded.clear()
+        return key is None
 
     def _read_to(self, index: int) -> bool:
         """Decode on up to a frame; False if it is not the frame of the first pass. The last two frames are kept."""

@@ -48,11 +48,11 @@ class MaskedSequenceLoss(nn.Module):
         length = torch.hypot(target[:, :1], target[:, 1:])
         weight = weight * (length < self.max_flow)
         total = weight.sum().clamp(min=1.)
-        silent = weight == 0
+        target = target.masked_fill(weight == 0, 0.)  # whatever it was: nan would outlive a weight of 0
+        weight = weight.expand_as(target).contiguous()  # all flows are weighed by it
         loss = target.new_zeros((), dtype=torch.float32)
         for back, flow in enumerate(reversed(outputs.flows)):
-            error = (flow.float() - target).masked_fill(silent, 0.).abs()
-            loss = loss + self.gamma**back * (weight * error).sum() / total
+            loss = loss + self.gamma**back * ((flow.float() - target).abs() * weight).sum() / total
         return self.loss_weight * loss
 
     def extra_repr(self) -> str:

@@ -61,17 +61,18 @@ class Correlation:
         self.first_kept = next(level for level in range(levels + 1) if sum(sizes[level:]) <= max_bytes)
         self.left = max_bytes - sum(sizes[self.first_kept:])
         # the products are divided by sqrt(C)
-        feat1, feat2 = feat1.float() / channels**0.5, feat2.float()
+        dtype = torch.promote_types(feat1.dtype, torch.float32)
+        feat1, feat2 = feat1.to(dtype) / channels**0.5, feat2.to(dtype)
         self.queries = feat1.permute(0, 2, 3, 1).reshape(cells, channels) if self.first_kept else None
         # a level has its cells column by column, as the windows are wanted; so have the cells of the first frames
         self.order = torch.arange(cells, device=feat1.device).view(batch, width, height).mT.flatten()
         shapes = [(height >> level, width >> level) for level in range(levels)]
-        self.kept = [_Level(cells, *shape, 2 * radius + 2, feat1.device) for shape in shapes[self.first_kept:]]
+        self.kept = [_Level(cells, *shape, 2 * radius + 2, feat1) for shape in shapes[self.first_kept:]]
         self.fine: List[Tensor] = []
         self.scaled: Optional[_ScaledWindows] = None
         if mirrored and self.first_kept == 0:
             half = batch // 2
-            _fill_mirrored(self.kept, _columns(feat1[:half]).mT, _columns(feat2[:half]))
+            _fill_mirrored(self.kept, columns(feat1[:half]).mT, columns(feat2[:half]))
             return
         for level in range(levels):
             # the mean of scalar products is the product with the mean
@@ -80,7 +81,7 @@ class Correlation:
                 self.fine.append(feat2.permute(0, 2, 3, 1).contiguous())
             else:
                 grids = self.kept[level - self.first_kept].grids
-                torch.matmul(_columns(feat1).mT, _columns(feat2), out=grids.view(batch, height * width, -1))
+                torch.matmul(columns(feat1).mT, columns(feat2), out=grids.view(batch, height * width, -1))
 
     def __call__(self, flow: Tensor) -> Tensor:
         """The windows around where each cell has moved to, bilinear; outside the frame is 0.
@@ -95,9 +96,7 @@ class Correlation:
         if flow.device.type != 'cpu' and not self.fine:
             return self._sampled(flow)
         batch, _, height, width = flow.shape
-        y, x = torch.meshgrid(
-            torch.arange(height, device=flow.device), torch.arange(width, device=flow.device), indexing='ij')
-        centers = (flow + torch.stack([x, y])).permute(0, 2, 3, 1).reshape(-1, 2)
+        centers = centers_of(flow)
         levels, side = len(self.fine) + len(self.kept), 2 * self.radius + 1
         found = centers.new_empty(len(centers), levels, side, side)
         for level in range(levels):
@@ -106,7 +105,7 @@ class Correlation:
                 self._compare(self.fine[level], scaled, found[:, level])
             else:
                 kept = self.kept[level - self.first_kept]
-                around = _Around(scaled, kept.height, kept.width, self.radius)
+                around = Around(scaled, kept.height, kept.width, self.radius)
                 around.interpolate(kept.read(around, self.order), found[:, level])
         return found.view(batch, height, width, -1).permute(0, 3, 1, 2)
 
@@ -133,14 +132,14 @@ class Correlation:
         step = rows * self.size[1]
         for begin in range(0, batch * cells, step):
             here = slice(begin, begin + step)
-            around = _Around(centers[here], height, width, self.radius)
+            around = Around(centers[here], height, width, self.radius)
             sample = torch.arange(begin, begin + len(around.x), device=feat2.device) // cells
             index = around.y.clamp(0, height - 1)[:, None, :] * width + around.x.clamp(0, width - 1)[:, :, None]
             index += (sample * (height * width))[:, None, None]
             gathered = feat2.index_select(0, index.flatten()).view(len(index), side**2, channels)
             # a row times a matrix: a matrix times a column is far slower on a CPU
             products = torch.bmm(self.queries[here].unsqueeze(1), gathered.mT).view(-1, side, side)
-            around.interpolate(products * around.inside[:, :, None], out[here])
+            around.interpolate(products * around.inside_x[:, :, None], out[here])
 
 
 def _chunk_bytes(device: str, left: int) -> int:
@@ -148,7 +147,13 @@ def _chunk_bytes(device: str, left: int) -> int:
     return _CHUNK_BYTES if device == 'cpu' else max(_CHUNK_BYTES, min(left, _GPU_CHUNK_BYTES))
 
 
-def _columns(features: Tensor) -> Tensor:
+def centers_of(flow: Tensor) -> Tensor:
+    """Where each cell has moved to, ``(B * H * W, 2)`` cells (x, y), of a flow ``(B, 2, H, W)`` cells."""
+    y, x = torch.meshgrid(*(torch.arange(side, device=flow.device) for side in flow.shape[-2:]), indexing='ij')
+    return (flow + torch.stack([x, y])).permute(0, 2, 3, 1).reshape(-1, 2)
+
+
+def columns(features: Tensor) -> Tensor:
     """``(B, C, W * H)``, column by column, of ``(B, C, H, W)``."""
     return features.mT.flatten(2)
 
@@ -158,14 +163,14 @@ class _Level:
     with zeros before all grids and behind them.
     """
 
-    def __init__(self, cells: int, height: int, width: int, side: int, device: torch.device) -> None:
+    def __init__(self, cells: int, height: int, width: int, side: int, like: Tensor) -> None:
         self.height, self.width, self.side = height, width, side
         self.ends = 16 * math.ceil(side / 16)  # of float32: a cache line
-        self.values = torch.empty(cells * width * height + 2 * self.ends, device=device)
+        self.values = like.new_empty(cells * width * height + 2 * self.ends)
         self.values[:self.ends] = self.values[-self.ends:] = 0
         self.grids = self.values[self.ends:-self.ends].view(cells, width, height)
 
-    def read(self, around: '_Around', order: Tensor) -> Tensor:
+    def read(self, around: 'Around', order: Tensor) -> Tensor:
         """``(N, side, side)``, x first; 0 where x is outside, anything where y is."""
         # an axis of one cell has no outside: it is read again and again
         length = self.side if self.height > 1 else 1
@@ -173,7 +178,7 @@ class _Level:
         begin = (order[:, None] * self.width + around.x) * self.height + first + self.ends
         # all stretches of the values, overlapping; a stretch of zeros is the first
         stretches = self.values.as_strided((len(self.values) - length + 1, length), (1, 1))
-        found = stretches.index_select(0, torch.where(around.inside, begin, 0).flatten())
+        found = stretches.index_select(0, torch.where(around.inside_x, begin, 0).flatten())
         return found.view(-1, self.side, length).expand(-1, -1, self.side)
 
 
@@ -224,32 +229,38 @@ class _ScaledWindows:
         self.scales = [scale / 2**i for i, scale in enumerate(scales)]
 
 
-class _Around:
+class Around:
     """Windows around ``centers (N, 2)`` on a grid: all points of a window share one fraction, so
     ``side = 2 * radius + 2`` cells on each axis serve them all.
 
     Attributes:
         x: ``(N, side)`` cells, inside the grid or not.
         y: likewise.
-        inside: ``(N, side)``, whether ``x`` is on the grid.
+        inside_x: ``(N, side)``, whether ``x`` is on the grid.
+        inside_y: likewise.
+        fractions: ``(2, N, 1, 1)``, of x and of y.
     """
 
     def __init__(self, centers: Tensor, height: int, width: int, radius: int) -> None:
         reach = torch.arange(-radius, radius + 2, device=centers.device)
         base = centers.floor()
-        fraction = centers - base
-        self.x, self.inside = _cells(base[:, :1], reach, width)
-        self.y, inside = _cells(base[:, 1:], reach, height)
-        self.fraction = fraction[:, :1, None]
-        # on y the weights of a point's nearer and farther neighbour, 0 for a cell outside
-        self.near = ((1 - fraction[:, 1:]) * inside[:, :-1])[:, None]
-        self.far = (fraction[:, 1:] * inside[:, 1:])[:, None]
+        self.x, self.inside_x = _cells(base[:, :1], reach, width)
+        self.y, self.inside_y = _cells(base[:, 1:], reach, height)
+        self.fractions = (centers - base).mT[:, :, None, None].contiguous()
 
     def interpolate(self, values: Tensor, out: Tensor) -> None:
-        """``values (N, side, side)``, x first, at the points between them, to ``out (N, side - 1, side - 1)``."""
-        along_x = torch.lerp(values[:, :-1], values[:, 1:], self.fraction)
+        """``values (N, side, side)``, x first, 0 where x is outside, at the points between them, to
+        ``out (N, side - 1, side - 1)``."""
+        values = values * self.inside_y[:, None]
+        along_x = torch.lerp(values[:, :-1], values[:, 1:], self.fractions[0])
         # in memory of its own: the rows of ``out`` are far from one another
-        out.copy_((along_x[:, :, :-1] * self.near).addcmul_(along_x[:, :, 1:], self.far))
+        out.copy_(torch.lerp(along_x[:, :, :-1], along_x[:, :, 1:], self.fractions[1]))
+
+    def spread(self, gradient: Tensor) -> Tensor:
+        """The gradient of ``values`` of :meth:`interpolate`, from that of ``out``; anything where a cell is outside."""
+        wide = F.pad(gradient, (1, 1, 1, 1))
+        along_x = torch.lerp(wide[:, 1:], wide[:, :-1], self.fractions[0])
+        return torch.lerp(along_x[:, :, 1:], along_x[:, :, :-1], self.fractions[1])
 
 
 def _cells(base: Tensor, reach: Tensor, length: int) -> Tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from mmrefine.models.raft_fast.correlation import Correlation, corr_bytes
 from mmrefine.models.raft_fast.frame_memory import Features, FrameMemory
-from mmrefine.models.raft_fast.update_gates import UpdateGates
+from mmrefine.models.raft_fast.iterations import iterate
 from mmrefine.structures.pairs import Names
 
 
@@ -169,37 +169,7 @@ def _iterate(network: Any,
              every: bool = False) -> List[Tensor]:
     """Flows ``(B, 2, H, W)`` px of the last iteration, or of every one."""
     decoder = network.decoder
-    device = matching.device.type
-    with torch.autocast(device, enabled=False):
-        radius = decoder.corr_lookup.r
-        corr = Correlation(matching, other, decoder.num_levels, radius, settings.max_corr_bytes, mirrored)
-        rest = matching.new_zeros(len(matching), 2, *matching.shape[-2:], dtype=torch.float32)
-        flow = rest if start is None else start.float()
-    # the windows come channels last in memory: a mixture would be copied at every convolution and at every sum
-    flow = flow.contiguous(memory_format=torch.channels_last)
-    hidden, context = (part.contiguous(memory_format=torch.channels_last)
-                       for part in torch.split(context, [network.h_channels, network.cxt_channels], dim=1))
-    # the hidden state adds up over the iterations, so it stays float32 under autocast
-    hidden, context = torch.tanh(hidden.float()), torch.relu(context)
-    gates = UpdateGates(decoder.gru, network.h_channels, context)
-    attention = decoder.attn(context) if hasattr(decoder, 'attn') else None
-    flows: List[Tensor] = []
-    for i in range(settings.iters):
-        with torch.autocast(device, enabled=False):
-            windows = corr(flow)
-        motion = decoder.encoder(windows, flow)
-        if attention is not None:
-            motion = torch.cat([motion, decoder.aggregator(attention, motion)], dim=1)
-        hidden = gates(hidden, motion)
-        step = decoder.flow_pred(hidden).float()
-        flow = flow + step
-        cell = 2**(decoder.num_levels - 1)
-        still = settings.exit_below is not None and bool(
-            (cell * step.norm(dim=1).mean(dim=(1, 2)) < settings.exit_below).all())
-        last = still or i == settings.iters - 1
-        if every or last:
-            mask = .25 * decoder.mask_pred(hidden).float() if hasattr(decoder, 'mask_pred') else None
-            flows.append(decoder._upsample(flow.contiguous(), None if mask is None else mask.contiguous()))
-        if last:
-            break
-    return flows
+    with torch.autocast(matching.device.type, enabled=False):
+        corr = Correlation(matching, other, decoder.num_levels, decoder.corr_lookup.r, settings.max_corr_bytes,
+                           mirrored)
+    return iterate(network, corr, context, start, settings.iters, settings.exit_below, every)

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 
 class UpdateGates:
-    """The gated update of RAFT's hidden state (Teed & Deng 2020, 3.3), its share of the context computed once; without
-    gradients.
+    """The gated update of RAFT's hidden state (Teed & Deng 2020, 3.3), its share of the context computed once.
 
     ``z, r = sigmoid(conv(h, context, motion))``, ``q = tanh(conv(r h, context, motion))``, ``h <- (1 - z) h + z q``. A
     convolution of channels side by side is the sum of the convolutions of each, and the context never changes: its part
@@ -28,6 +27,9 @@ class UpdateGates:
         for stage in zip(gru.conv_z, gru.conv_r, gru.conv_q):
             z, r, q = (part.conv for part in stage)
             self.stages.append([_Part([z, r], hidden, context), _Part([q], hidden, context)])
+        self.learns = torch.is_grad_enabled()
+        if self.learns:
+            return
         # hidden state and motion side by side, written in place, as the convolutions read them: in half precision under
         # autocast, which would cast all of it for each of them
         weight = self.stages[0][0].weight
@@ -37,6 +39,8 @@ class UpdateGates:
 
     def __call__(self, hidden: Tensor, motion: Tensor) -> Tensor:
         """The next hidden state ``(B, C, H, W)``, in the precision of this one."""
+        if self.learns:
+            return self._learning(hidden, motion)
         state, beside = self.beside.split([hidden.shape[1], motion.shape[1]], dim=1)
         beside.copy_(motion)
         for gates, candidate in self.stages:
@@ -44,6 +48,16 @@ class UpdateGates:
             z, r = gates(self.beside).sigmoid_().chunk(2, dim=1)
             state.copy_(r * hidden)
             q = candidate(self.beside).tanh_()
+            hidden = torch.lerp(hidden, q.to(hidden.dtype), z.to(hidden.dtype))
+        return hidden
+
+    def _learning(self, hidden: Tensor, motion: Tensor) -> Tensor:
+        """The same with gradients, for which nothing may be written over."""
+        dtype = self.stages[0][0].weight.dtype
+        motion = motion.to(dtype)
+        for gates, candidate in self.stages:
+            z, r = gates(torch.cat([hidden.to(dtype), motion], dim=1)).sigmoid_().chunk(2, dim=1)
+            q = candidate(torch.cat([(r * hidden).to(dtype), motion], dim=1)).tanh_()
             hidden = torch.lerp(hidden, q.to(hidden.dtype), z.to(hidden.dtype))
         return hidden
 

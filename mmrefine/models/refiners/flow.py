@@ -15,6 +15,7 @@ from mmrefine.models.losses import build_losses
 from mmrefine.models.refiners.pair_estimator import PairEstimator
 from mmrefine.registry import MODELS
 from mmrefine.structures import FlowOutputs, FlowSample, FlowTargets
+from mmrefine.values import as_count
 
 Outputs = Union[Dict[str, Tensor], List[FlowSample], List[Tensor]]
 
@@ -41,6 +42,9 @@ class FlowRefiner(PairEstimator):
         max_corr_bytes: RAFT and GMA compare each cell with each. Where that takes more memory than this and no gradient
             is wanted, the frames of a batch and the two directions take turns, and what does not fit alone is compared
             on demand: the same flows, slower. The default holds one direction of a frame of 872 x 2048 px.
+        max_train_bytes: of what the iterations of RAFT and GMA keep for their gradients in training on a CPU; where all
+            would keep more, they are computed again in the backward pass, one at a time: a third slower, in much less
+            memory, the same gradients. Default: no limit.
         exit_below: px; :meth:`estimate_both` stops iterating once no pair of the batch moves by this much on average in
             an iteration. Default: never.
         data_preprocessor: config of what comes before; default :class:`~mmrefine.models.FramePreprocessor`.
@@ -59,6 +63,7 @@ class FlowRefiner(PairEstimator):
                  test_iters: Optional[int] = None,
                  freeze_bn: bool = True,
                  max_corr_bytes: int = 4 * 2**30,
+                 max_train_bytes: Optional[int] = None,
                  exit_below: Optional[float] = None,
                  data_preprocessor: Optional[dict] = None,
                  init_cfg: Optional[dict] = None) -> None:
@@ -73,6 +78,11 @@ class FlowRefiner(PairEstimator):
             self.train_start = MODELS.build({'_scope_': 'mmrefine', **train_start})
         self.freeze_bn = freeze_bn
         self.train_iters = self._checked_iters('model.train_iters', train_iters)
+        if max_train_bytes is not None:
+            if not self.accepts_flow_init:
+                raise ConfigError(f'model.max_train_bytes: {type(self.estimator).__name__} does not iterate; leave it '
+                                  'out (only RAFT and GMA take it)')
+            self.max_train_bytes = as_count('model.max_train_bytes', max_train_bytes, 0)
 
     def init_weights(self) -> None:
         """Initialise as the stock config says; its initialisers are looked up in mmflow's scope (F16)."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mmrefine.errors import ConfigError
 from mmrefine.geometry import FramePad
 from mmrefine.models.raft_fast.frame_memory import FrameMemory
+from mmrefine.models.raft_fast.training import training_flows
 from mmrefine.models.raft_fast.two_way import (TwoWaySettings, both_flows, is_known, one_way_flows, pyramid_bytes,
                                                runs_two_way)
 from mmrefine.models.refiners.estimators import FrameNormalizer, build_estimator
@@ -44,6 +45,7 @@ class PairEstimator(BaseModel):
         if self.test_iters is None:
             self.test_iters = (getattr(self.estimator, 'test_cfg', None) or {}).get('iters')
         self.max_corr_bytes, self.exit_below = max_corr_bytes, exit_below
+        self.max_train_bytes: Optional[int] = None
         self._check_shortcuts()
 
     def estimate(self,
@@ -124,11 +126,18 @@ class PairEstimator(BaseModel):
                              'pass flow_init=None (accepts_flow_init is False)')
         start = None if flow_init is None else self._in_cells(flow_init, pad)
         output: Any
-        if self._over_the_limit(padded1):
+        if self._trains_fast(padded1):
+            output = training_flows(self.estimator, padded1, padded2, start, self._settings(iters).iters,
+                                    self.max_train_bytes)
+        elif self._over_the_limit(padded1):
             output = one_way_flows(self.estimator, padded1, padded2, start, self._settings(iters))
         else:
             output = self._output(torch.cat([padded1, padded2], dim=1), start, iters)
         return [pad.crop(flow) for flow in self.readout(output, (padded1.shape[-2], padded1.shape[-1]))]
+
+    def _trains_fast(self, padded: Tensor) -> bool:
+        """Whether our own training pass takes over; on a GPU it was not measured."""
+        return torch.is_grad_enabled() and padded.device.type == 'cpu' and runs_two_way(self.estimator)
 
     def _over_the_limit(self, padded: Tensor) -> bool:
         if torch.is_grad_enabled() or not self.accepts_flow_init or not runs_two_way(self.estimator):
