@@ -1,6 +1,6 @@
 """Frame pairs from disk, and the order in which training draws them."""
 from mmrefine.datasets import transforms  # noqa: F401  registers the transforms
-from mmrefine.datasets.benchmarks.clips import DavisClips
+from mmrefine.datasets.benchmarks.davis_clips import DavisClips
 from mmrefine.datasets.benchmarks.flow_pairs import KittiPairs, SintelPairs, SpringPairs
 from mmrefine.datasets.frame_pairs import FramePairs
 from mmrefine.datasets.held_out import split_pairs

@@ -1,6 +1,6 @@
 """Is it better than before? Errors and scores, with ground truth or without."""
 from mmrefine.evaluation.flow.benchmark import judge_sample
-from mmrefine.evaluation.flow.errors import FlowTally, check_finite, tally_flow
+from mmrefine.evaluation.flow.endpoint_error import FlowTally, check_finite, tally_flow
 from mmrefine.evaluation.flow.label_free import LabelFreeTally, label_free_tallies
 from mmrefine.evaluation.flow.witnesses import limited_error, pair_witnesses
 from mmrefine.evaluation.guard.comparison import Comparison, compare, loss_against, mean_observation
@@ -10,7 +10,7 @@ from mmrefine.evaluation.labels.sums import stored_cycle_error
 from mmrefine.evaluation.labels.verdict import verdict, verdict_lines
 from mmrefine.evaluation.masks.scores import MaskTally, boundary_f, carry_mask, jaccard, summarise
 from mmrefine.evaluation.metrics import FlowMetric, KeypointMetric, MaskMetric, TallyMetric
-from mmrefine.evaluation.pooling import Judged, Result, Together
+from mmrefine.evaluation.tallies import Judged, Result, Together
 
 __all__ = [
     'Comparison', 'FlowMetric', 'FlowTally', 'Judged', 'KeypointMetric', 'KeypointTally', 'LabelFreeTally',

@@ -3,7 +3,7 @@ from mmrefine.structures.batches import LabelBatch, Labeled, LabelUnit, as_frame
 from mmrefine.structures.contracts import (LabelCodec, Labeler, LabelJudge, LabelSource, MotionLoss, Tally, Teacher,
                                            TeacherSource, Witnesses)
 from mmrefine.structures.flow_contracts import FlowEstimator, Guard, TwoWayEstimator, View
-from mmrefine.structures.labels import FlowLabel
+from mmrefine.structures.flow_label import FlowLabel
 from mmrefine.structures.pairs import Look, LookRequest, NamedFrame, PairBatch, PairContext
 from mmrefine.structures.samples import ClipSample, FlowOutputs, FlowSample, FlowTargets
 

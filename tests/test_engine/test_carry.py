@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 from small_runs import in_two_processes
 
 from mmrefine.engine import judge
-from mmrefine.engine.judging.clips import carry_clip
+from mmrefine.engine.judging.clip_scores import carry_clip
 from mmrefine.errors import ConfigError
 from mmrefine.structures import ClipSample
 

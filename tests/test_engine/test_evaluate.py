@@ -10,7 +10,7 @@ from mmrefine.engine import judge
 from mmrefine.engine.runtime import progress
 from mmrefine.errors import ConfigError
 from mmrefine.evaluation import TallyMetric
-from mmrefine.evaluation.pooling import Sums
+from mmrefine.evaluation.tallies import Sums
 from mmrefine.registry import METRICS
 from mmrefine.structures import FlowSample
 from mmrefine.structures.figures import Figure

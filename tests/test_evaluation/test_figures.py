@@ -12,7 +12,7 @@ from mmrefine.evaluation.flow.benchmark import tally_benchmark, tally_spring
 from mmrefine.evaluation.flow.label_free import label_free_tallies
 from mmrefine.evaluation.joints.pck import KeypointTally, tally_keypoints
 from mmrefine.evaluation.masks.scores import MaskTally, tally_masks
-from mmrefine.evaluation.pooling import Judged, Together
+from mmrefine.evaluation.tallies import Judged, Together
 from mmrefine.report import figures_of, group_record
 from mmrefine.structures import FlowLabel
 from mmrefine.structures.figures import Figure

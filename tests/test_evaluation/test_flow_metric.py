@@ -4,8 +4,8 @@ import torch
 
 from mmrefine.errors import MMRefineError
 from mmrefine.evaluation import FlowMetric, FlowTally, tally_flow
-from mmrefine.evaluation.flow.errors import flow_errors
-from mmrefine.evaluation.pooling import pool_by_scene
+from mmrefine.evaluation.flow.endpoint_error import flow_errors
+from mmrefine.evaluation.tallies import pool_by_scene
 from mmrefine.registry import METRICS
 from mmrefine.structures import FlowSample
 

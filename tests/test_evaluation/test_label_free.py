@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mmrefine.evaluation.flow.label_free import exposure_gain, label_free_tallies
-from mmrefine.evaluation.pooling import pool_by_scene
+from mmrefine.evaluation.tallies import pool_by_scene
 from mmrefine.geometry import backwarp
 
 

@@ -9,7 +9,7 @@ from test_two_way import CONFIGS, refiner_of
 
 from mmrefine.errors import ConfigError
 from mmrefine.models import FlowRefiner
-from mmrefine.models.raft_fast import training
+from mmrefine.models.raft_fast import training_pass
 from mmrefine.models.raft_fast.correlation_gradient import TrainedCorrelation
 from mmrefine.structures import FlowSample
 
@@ -119,7 +119,7 @@ def test_what_is_computed_again_has_the_same_gradients_to_the_bit_and_is_not_kep
 def test_own_gradients_are_for_known_networks_that_learn(monkeypatch):
     calls = []
     monkeypatch.setattr('mmrefine.models.refiners.pair_estimator.training_flows',
-                        lambda *args: calls.append(args) or training.training_flows(*args))
+                        lambda *args: calls.append(args) or training_pass.training_flows(*args))
     inputs, samples = batch()
     learner('official small')(inputs, samples, mode='loss')
     assert len(calls) == 1

@@ -5,7 +5,7 @@ Every transform takes and returns a dict with ``frame1``, ``frame2`` ``(H, W, 3)
 """
 from mmrefine.datasets.transforms.eraser import Eraser
 from mmrefine.datasets.transforms.jitter import ColorJitter
-from mmrefine.datasets.transforms.load import LoadLabel, LoadTruth
+from mmrefine.datasets.transforms.loaders import LoadLabel, LoadTruth
 from mmrefine.datasets.transforms.moves import move_pair
 from mmrefine.datasets.transforms.noise import SensorNoise
 from mmrefine.datasets.transforms.pack import PackPair

@@ -3,9 +3,9 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 
-from mmrefine.engine.judging.clips import judge_clips
-from mmrefine.engine.judging.pairs import judge_pairs
-from mmrefine.engine.judging.samples import judge_samples
+from mmrefine.engine.judging.clip_scores import judge_clips
+from mmrefine.engine.judging.pair_scores import judge_pairs
+from mmrefine.engine.judging.sample_scores import judge_samples
 from mmrefine.errors import ConfigError
 from mmrefine.evaluation import Judged
 from mmrefine.registry import DATASETS

@@ -12,8 +12,8 @@ from mmrefine.engine.runtime.machine import Machine
 from mmrefine.engine.runtime.processes import together
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.engine.runtime.read_ahead import ReadAhead
-from mmrefine.engine.stage1.batches import scene_batches
 from mmrefine.engine.stage1.outlook import Outlook
+from mmrefine.engine.stage1.scene_batches import scene_batches
 from mmrefine.errors import ConfigError, NoLabelsError, TeacherError
 from mmrefine.fileio.digest import digest_of
 from mmrefine.fileio.store.label_store import LabelStore

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from mmrefine.errors import MMRefineError
-from mmrefine.evaluation.flow.errors import FlowTally, check_finite, comparable, flow_angles, flow_errors, tally_pixels
+from mmrefine.evaluation.flow.endpoint_error import (FlowTally, check_finite, comparable, flow_angles, flow_errors,
+                                                     tally_pixels)
 from mmrefine.geometry import lands_inside
 from mmrefine.structures.figures import Figure
 

@@ -11,7 +11,7 @@ from typing import ClassVar, Dict, List, Tuple
 import torch
 from torch import Tensor
 
-from mmrefine.evaluation.pooling import Sums
+from mmrefine.evaluation.tallies import Sums
 from mmrefine.geometry import backwarp, cycle_consistent, cycle_error, lands_inside
 from mmrefine.structures.figures import LABEL_FREE, Figure
 

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from mmrefine.evaluation.labels.sums import CYCLE_EDGES, LabelSums, bins_of, count_by, region_pixels, sum_label
 from mmrefine.evaluation.labels.verdict import SPEED_BINS, SPEED_EDGES, overall_verdict, verdict
-from mmrefine.evaluation.pooling import Sums, sum_by_scene
+from mmrefine.evaluation.tallies import Sums, sum_by_scene
 from mmrefine.geometry.stillness import STILL_SHARE
 from mmrefine.structures import FlowLabel
 from mmrefine.structures.figures import LABEL_FREE, Figure

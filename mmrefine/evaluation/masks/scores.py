@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmrefine.evaluation.pooling import Sums
+from mmrefine.evaluation.tallies import Sums
 from mmrefine.geometry import backwarp, cycle_consistent
 from mmrefine.structures.figures import Figure
 

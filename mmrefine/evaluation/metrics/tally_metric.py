@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Mapping, Sequence
 from mmengine.evaluator import BaseMetric
 
 from mmrefine.errors import MMRefineError
-from mmrefine.evaluation.pooling import pool_by_scene
+from mmrefine.evaluation.tallies import pool_by_scene
 from mmrefine.structures.contracts import Tally
 
 

@@ -13,7 +13,7 @@ from mmrefine.fileio.codecs.flow import FlowCodec
 from mmrefine.geometry import lands_inside
 from mmrefine.labeling.description import full_config
 from mmrefine.labeling.flow.filters.pair_guards import PairGuard
-from mmrefine.labeling.flow.statistics import label_stats, rounded
+from mmrefine.labeling.flow.label_statistics import label_stats, rounded
 from mmrefine.labeling.flow.views.third_frame import check_motion, motion_to_third
 from mmrefine.registry import BALANCERS, DENSIFIERS, FILTERS, LABELERS, TEACHER_VIEWS
 from mmrefine.structures import (FlowEstimator, FlowLabel, LabelBatch, Labeled, LabelUnit, LookRequest, NamedFrame,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mmrefine.errors import ConfigError
 from mmrefine.geometry import FramePad
 from mmrefine.models.raft_fast.frame_memory import FrameMemory
-from mmrefine.models.raft_fast.training import training_flows
+from mmrefine.models.raft_fast.training_pass import training_flows
 from mmrefine.models.raft_fast.two_way import (TwoWaySettings, both_flows, is_known, one_way_flows, pyramid_bytes,
                                                runs_two_way)
 from mmrefine.models.refiners.estimators import FrameNormalizer, build_estimator

@@ -8,7 +8,7 @@ from mmengine.dist import all_gather_object, get_dist_info
 from torch import Tensor
 
 from mmrefine.engine.runtime.progress import Progress
-from mmrefine.engine.stage1.batches import scene_batches
+from mmrefine.engine.stage1.scene_batches import scene_batches
 from mmrefine.evaluation import Judged, Result, judge_sample, label_free_tallies, tally_flow
 from mmrefine.structures import FlowEstimator
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mmrefine.errors import MMRefineError
-from mmrefine.evaluation.pooling import Sums
+from mmrefine.evaluation.tallies import Sums
 from mmrefine.structures.figures import Figure
 
 OUTLIER_PX = 3.0

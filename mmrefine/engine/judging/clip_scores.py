@@ -7,7 +7,7 @@ import torch
 from mmengine.dist import all_gather_object, get_dist_info
 from torch import Tensor
 
-from mmrefine.engine.judging.samples import build_metrics
+from mmrefine.engine.judging.sample_scores import build_metrics
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.evaluation import Judged, Result, Together, carry_mask, carry_points
 from mmrefine.evaluation.masks.scores import VOID
