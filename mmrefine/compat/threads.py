@@ -23,8 +23,8 @@ from typing import Dict, Optional, Set
 
 from mmrefine.compat.cgroups import PROC, cpu_quota
 
-# rounds of a waiting loop; about a millisecond
-SPIN_COUNT = 30000
+# rounds of a waiting loop; a fraction of a millisecond
+SPIN_COUNT = 10000
 MOST_LOADERS = 4
 COUNT, SPIN, POLICY = 'OMP_NUM_THREADS', 'GOMP_SPINCOUNT', 'OMP_WAIT_POLICY'
 

@@ -96,7 +96,7 @@ def test_threads_follow_cores_quota_and_processes(monkeypatch, cores, quota, pro
 def test_the_line_for_the_log_names_what_was_found(monkeypatch):
     machine(monkeypatch, 2)
     monkeypatch.delitem(sys.modules, 'torch')
-    assert str(plan_threads()) == '2 threads (2 cores usable, no CPU quota); they wait with GOMP_SPINCOUNT=30000'
+    assert str(plan_threads()) == '2 threads (2 cores usable, no CPU quota); they wait with GOMP_SPINCOUNT=10000'
     machine(monkeypatch, 8, 4.5)
     monkeypatch.setenv('LOCAL_WORLD_SIZE', '4')
     monkeypatch.setenv('OMP_WAIT_POLICY', 'passive')
@@ -119,11 +119,11 @@ def variables_after(**given):
 
 def test_it_loads_nothing_heavy_sets_the_variables_and_may_be_called_twice():
     same, count, heavy, variables = variables_after()
-    assert same and not heavy and variables == [str(count), '30000', None]
+    assert same and not heavy and variables == [str(count), '10000', None]
 
 
 @pytest.mark.parametrize('given, variables', [
-    (dict(OMP_NUM_THREADS='7'), ['7', '30000', None]),
+    (dict(OMP_NUM_THREADS='7'), ['7', '10000', None]),
     (dict(OMP_NUM_THREADS='7,2', GOMP_SPINCOUNT='5'), ['7,2', '5', None]),
     (dict(OMP_NUM_THREADS='7', OMP_WAIT_POLICY='passive'), ['7', None, 'passive']),
 ])
