@@ -49,8 +49,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--batch-size', type=at_least_1, metavar='N', help='frame pairs in each step (default: the '
                                                                            "config's, 4)")
     parser.add_argument('--workers', type=at_least_0, metavar='N',
-                        help='processes that load data; 0: the training loads it itself (default: at most 4, as the '
-                             'machine has cores)')
+                        help="processes that load data; 0: the training loads it itself (default: the config's; where "
+                             "that is 'auto', one fewer than the cores, at most 4)")
     parser.add_argument('--quick', action='store_true',
                         help='for a CPU: at most 200 steps of 4 pairs, 8 iterations of RAFT in training and 12 in '
                              'tests')

@@ -213,6 +213,15 @@ def test_a_measurement_chooses_the_precision_and_a_resumed_run_keeps_it(material
     assert f'This run began in {precision} and goes on in {other}' in log_of(tmp_path / 'auto')
 
 
+def test_a_run_that_began_without_this_wrapper_goes_on_in_float32(material, tmp_path, monkeypatch):
+    monkeypatch.setattr('mmrefine.engine.optim.bfloat16.has_fast_bfloat16', lambda device: True)
+    monkeypatch.setattr('mmrefine.engine.optim.bfloat16.bfloat16_speedup', lambda device: 9.)
+    first_loss(material, tmp_path, 'OptimWrapper')
+    run(small_config(material, tmp_path, max_iters=2, resume=True,
+                     optim_wrapper=dict(type='BFloat16OptimWrapper', precision='auto')))
+    assert 'Training in float32: as it began' in log_of(tmp_path)
+
+
 def test_another_precision_is_refused():
     with pytest.raises(ConfigError, match=r'optim_wrapper\.precision must be one of .*, got 16'):
         BFloat16OptimWrapper(torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=1.), precision=16)

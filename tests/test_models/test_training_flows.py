@@ -11,6 +11,7 @@ from mmrefine.errors import ConfigError
 from mmrefine.models import FlowRefiner
 from mmrefine.models.raft_fast import training_pass
 from mmrefine.models.raft_fast.correlation_gradient import TrainedCorrelation
+from mmrefine.models.raft_fast.iterations import _Kept
 from mmrefine.structures import FlowSample
 
 FAMILIES = ['raft', 'official small', 'gma']
@@ -172,3 +173,13 @@ def test_the_gradient_of_the_correlation_is_that_of_small_steps(size):
         return torch.cat([trained(flow) for flow in flows])
 
     assert torch.autograd.gradcheck(windows, (feat1, feat2))
+
+
+def test_what_iterations_will_keep_is_foreseen_from_two_of_them():
+    kept, source = _Kept(), torch.ones(100, requires_grad=True)
+    shared = torch.rand(100)  # 400 bytes, kept once
+    for _ in range(2):
+        with kept.counting():
+            (source * shared * torch.rand(100)).sum()
+    once, twice = kept.after(1), kept.after(2)
+    assert kept.after(12) == twice + 10 * (twice - once) and twice - once < once
