@@ -38,6 +38,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / 'configs' / 'demo' / 'raft_small_target.py'
 VIDEO = ROOT / 'configs' / 'refine' / 'raft_small_video.py'
 TIMED = 20  # steps
+JUDGED = 60  # frame pairs of each set of rendered videos
 REST = dict(type='EncoderRest', _scope_='mmrefine')
 RECIPES: Dict[str, Dict[str, Any]] = {
     'as it is': {},
@@ -70,7 +71,7 @@ class EncoderRest(Hook):
         """Switch the gradients of the encoders' weights on or off."""
         learn = (self.every > 0 and runner.iter % max(self.every, 1) == 0
                  and self.begin <= runner.iter / runner.max_iters)
-        for part in (runner.model.estimator.encoder, runner.model.estimator.cxt_encoder):
+        for part in (runner.model.estimator.encoder, runner.model.estimator.context):
             part.requires_grad_(learn)
 
 
@@ -140,7 +141,7 @@ def _on_rendered(args: argparse.Namespace, world: str, recipe: str, seed: int) -
     groups = next(hook for hook in fill_in(cfg).custom_hooks if hook['type'] == 'ReportHook')['groups']
     found = _train(cfg, folder, recipe, args.share, (96, 160))
     student = init_model(DEMO, found.pop('weights'))
-    return dict(found, **{name: judge(student, DATASETS.build(groups[name])).scores()['EPE']
+    return dict(found, **{name: judge(student, DATASETS.build(groups[name]), at_most=JUDGED).scores()['EPE']
                           for name in ('refined', 'unseen')})
 
 
@@ -164,10 +165,12 @@ def _train(cfg: Config, folder: Path, recipe: str, share: float, crop: Tuple[int
     """Train a recipe for as long as the config as it is would take for ``share`` of its steps."""
     cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook['type'] == 'PseudoLabelHook']
     whole = cfg.max_iters
-    base, own = (_seconds(cfg, folder, name, crop) for name in ('as it is', recipe))
-    steps = max(1, round(share * whole * base / own))
+    # all of them one after the other, as the load of the machine changes what even a second of the processor is worth
+    cost = {name: _seconds(cfg, folder, name, crop) for name in RECIPES}
+    steps = max(1, round(share * whole * cost['as it is'] / cost[recipe]))
     seconds, weights = _run(cfg, folder, recipe, crop, steps)
-    return dict(steps=steps, cpu_seconds=round(sum(seconds), 1), ms_a_step=round(1000 * own), weights=str(weights))
+    return dict(steps=steps, cpu_seconds=round(sum(seconds), 1), ms_a_step=round(1000 * cost[recipe]),
+                weights=str(weights))
 
 
 def _seconds(cfg: Config, folder: Path, recipe: str, crop: Tuple[int, int]) -> float:
