@@ -15,6 +15,7 @@ import mmrefine
 from mmrefine.apis.frame_damage import check_out, check_scenes
 from mmrefine.apis.inference import usable_device
 from mmrefine.apis.named_models import open_model
+from mmrefine.apis.video_run import default_out
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import ConfigError, InputError, TeacherError
 from mmrefine.fileio.atomic import remove_leftovers, write_bytes, write_errors, write_json
@@ -25,7 +26,7 @@ from mmrefine.fileio.video.frame_check import FrameCheck
 from mmrefine.fileio.video.frames import FrameSource, Place
 from mmrefine.fileio.video.reader import open_frames
 from mmrefine.fileio.video.reading import Reading
-from mmrefine.fileio.video.scenes import find_scenes
+from mmrefine.fileio.video.scenes import Roots, find_scenes
 from mmrefine.fileio.video.writer import write_video
 from mmrefine.labeling import CascadeView, CycleFilter, PairContext, SoftCycleFilter
 from mmrefine.models import FrozenTeacher
@@ -73,7 +74,7 @@ class _Pair:
         return self.flow.is_file() and self.confidence.is_file() and self.occlusion.is_file()
 
 
-def flow_of_video(video: Union[str, Path],
+def flow_of_video(video: Roots,
                   model: Union[str, Path, Config] = 'raft_small',
                   checkpoint: Optional[Union[str, Path]] = None,
                   out: Optional[Union[str, Path]] = None,
@@ -82,9 +83,10 @@ def flow_of_video(video: Union[str, Path],
                   iters: Optional[int] = None,
                   draw: bool = True,
                   skip_corrupt: bool = False,
-                  reading: Optional[Mapping[str, Any]] = None,
                   device: Optional[str] = None,
-                  log: Callable[[str], None] = print) -> List[FlowFolder]:
+                  log: Callable[[str], None] = print,
+                  reading: Optional[Mapping[str, Any]] = None,
+                  dry_run: bool = False) -> List[FlowFolder]:
     """Write the motion of every pair of neighbouring frames; what exists already is not computed again.
 
     Named by the first frame of the pair: ``flow/<frame>.png`` (KITTI's 16-bit PNG, or another format),
@@ -95,7 +97,7 @@ def flow_of_video(video: Union[str, Path],
 
     Args:
         video: a video file, a folder of frames, or a folder of such folders and files; then each scene has a folder
-            below ``out``.
+            below ``out``. Or a list of these, also of pictures: two pictures are a scene of one pair.
         model: see :func:`~mmrefine.apis.named_models.open_model`.
         checkpoint: see there.
         out: default: ``work_dirs/<name of the video>_flow``.
@@ -105,13 +107,14 @@ def flow_of_video(video: Union[str, Path],
         iters: iterations of RAFT and GMA; default: what the config says for tests.
         draw: write the video.
         skip_corrupt: leave out pairs with corrupt frames, and scenes that cannot be used; else these are an error.
-        reading: which frames are read, and how: values of :class:`~mmrefine.fileio.Reading` by name, such as
-            ``dict(start='0:10', resize=(240, 424))``.
         device: default: the GPU where there is one.
         log: called with a line.
+        reading: which frames are read, and how: values of :class:`~mmrefine.fileio.Reading` by name, such as
+            ``dict(start='0:10', resize=(240, 424))``.
+        dry_run: check the frames, list the scenes, write nothing.
 
     Returns:
-        one for each scene.
+        one for each scene; none after a dry run.
 
     Raises:
         ConfigError: no such model, format or device, or an ``out`` that is a file, lies in the folder of the video, or
@@ -127,7 +130,7 @@ def flow_of_video(video: Union[str, Path],
         raise ConfigError('--format flo5 needs h5py, which is not installed; take --format flo, which holds the same '
                           'motion, or run: pip install h5py')
     device, what = usable_device(device), Reading.of(reading)
-    root = Path(out) if out is not None else Path('work_dirs') / f'{Path(video).resolve().stem}_flow'
+    root = Path(out) if out is not None else Path(f'{default_out(video)}_flow')
     check_out(root, video)
     found = find_scenes(video)
     network = open_model(model, checkpoint, device)
@@ -137,7 +140,9 @@ def flow_of_video(video: Union[str, Path],
                               f'{type(network.estimator).__name__}')
         network.test_iters = iters
     maker = _Maker(FrozenTeacher(network).to(device), CascadeView(scales=(1., 2.) if two_looks else (1., )), device)
-    checks = check_scenes(found, root, skip_corrupt, log, what)
+    checks = check_scenes(found, root, skip_corrupt, log, what, dry_run)
+    if dry_run:
+        return []
     one = len(found.scenes) == 1
     return [_flow_of_scene(name, found.scenes[name], check, what, root if one else root / name, maker, format, draw,
                            log) for name, check in checks.items()]

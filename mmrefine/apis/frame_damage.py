@@ -14,14 +14,18 @@ from mmrefine.fileio.atomic import write_errors, write_json
 from mmrefine.fileio.video.frame_check import FrameCheck, check_frames, name_ranges
 from mmrefine.fileio.video.frames import Place, pictures_of
 from mmrefine.fileio.video.reading import Reading
-from mmrefine.fileio.video.scenes import LeftOut, SceneList, find_scenes
+from mmrefine.fileio.video.scenes import LeftOut, Roots, SceneList, find_scenes, paths_of
 
 # in the folder of results: every corrupt frame of every scene, by number, name and reason; and every file and folder
 # that is not used, with the reason
 CORRUPT_FILE, LEFT_OUT_FILE = 'corrupt_frames.json', 'left_out.json'
 
 
-def check_out(out: Union[str, Path], video: Union[str, Path]) -> None:
+# scenes that have a line of their own in the log
+_TOLD_SCENES = 20
+
+
+def check_out(out: Union[str, Path], video: Roots) -> None:
     """Refuse a folder of results that cannot be written, or that would be read as a part of the video.
 
     Raises:
@@ -31,14 +35,16 @@ def check_out(out: Union[str, Path], video: Union[str, Path]) -> None:
     for place in (Path(out), *Path(out).parents):
         if place.is_file():
             raise ConfigError(f'{place}: is a file, and results need a folder; choose another --out')
-    whole, folder = Path(out).resolve(), Path(video).resolve()
-    if folder.is_dir() and folder in (whole, *whole.parents):
-        raise ConfigError(f'{out}: lies in the folder of the video, {folder}, where labels and pictures would be taken '
-                          'for scenes; choose an --out outside of it')
+    whole = Path(out).resolve()
+    for folder in (path.resolve() for path in paths_of(video)):
+        if folder.is_dir() and folder in (whole, *whole.parents):
+            raise ConfigError(f'{out}: lies in the folder of the video, {folder}, where labels and pictures would be '
+                              'taken for scenes; choose an --out outside of it')
 
 
 def check_scenes(found: SceneList, out: Union[str, Path], skip_corrupt: bool,
-                 log: Callable[[str], None] = print, reading: Reading = Reading()) -> Dict[str, FrameCheck]:
+                 log: Callable[[str], None] = print, reading: Reading = Reading(),
+                 dry_run: bool = False) -> Dict[str, FrameCheck]:
     """Decode every frame of the scenes; corrupt ones are listed in ``<out>/corrupt_frames.json``, and what is not used
     at all in ``<out>/left_out.json``.
 
@@ -48,6 +54,7 @@ def check_scenes(found: SceneList, out: Union[str, Path], skip_corrupt: bool,
         skip_corrupt: leave out corrupt frames, and scenes that cannot be used. All that is left out is logged.
         log: called with a line.
         reading: which frames are read, and how.
+        dry_run: write no lists.
 
     Returns:
         the result for each scene that can be used.
@@ -59,7 +66,8 @@ def check_scenes(found: SceneList, out: Union[str, Path], skip_corrupt: bool,
     for line in found.summary():
         log(line)
     checks, unusable = _check_each(found.scenes, skip_corrupt, reading, log)
-    _keep(Path(out) / LEFT_OUT_FILE, [dict(path=one.path, reason=one.reason) for one in (*found.left_out, *unusable)])
+    left_out = [dict(path=str(one.path), reason=one.reason) for one in (*found.left_out, *unusable)]
+    _tell_scenes(checks, log)
     for name, check in checks.items():
         place = found.scenes[name]
         if check.interlaced:
@@ -77,8 +85,10 @@ def check_scenes(found: SceneList, out: Union[str, Path], skip_corrupt: bool,
                 'estimated across it')
     bad = {name: check for name, check in checks.items() if check.corrupt}
     file = Path(out) / CORRUPT_FILE
-    _keep(file, {name: dict(path=str(found.scenes[name]), frames=check.frames,
-                            corrupt=[vars(frame) for frame in check.corrupt]) for name, check in bad.items()})
+    if not dry_run:
+        _keep(Path(out) / LEFT_OUT_FILE, left_out)
+        _keep(file, {name: dict(path=str(found.scenes[name]), frames=check.frames,
+                                corrupt=[vars(frame) for frame in check.corrupt]) for name, check in bad.items()})
     for name, check in bad.items():
         names = name_ranges(check.corrupt)
         summary = f'{found.scenes[name]}: {len(check.corrupt)} of {check.frames} frames are corrupt: {names}'
@@ -111,6 +121,17 @@ def _check_each(scenes: Mapping[str, Place], skip_corrupt: bool, reading: Readin
     return checks, unusable
 
 
+def _tell_scenes(checks: Mapping[str, FrameCheck], log: Callable[[str], None]) -> None:
+    """One line for each of the first scenes, and one for the others."""
+    for name, check in list(checks.items())[:_TOLD_SCENES]:
+        height, width = check.size
+        lasts = f', {check.times[-1] - check.times[0]:.1f} s' if check.times else ''
+        log(f'{name}: {check.frames} frames of {width} x {height}{lasts}')
+    if len(checks) > _TOLD_SCENES:
+        others = list(checks.values())[_TOLD_SCENES:]
+        log(f'{len(others)} more scenes with {sum(check.frames for check in others)} frames')
+
+
 def _keep(file: Path, record: Any) -> None:
     """Write a list, or remove the one of an earlier run if there is nothing to list."""
     with write_errors(file):
@@ -121,14 +142,14 @@ def _keep(file: Path, record: Any) -> None:
 
 
 def skipping(cfg: Config, out: Union[str, Path], skip_corrupt: bool, log: Callable[[str], None] = print,
-             reading: Optional[Mapping[str, Any]] = None) -> Config:
+             reading: Optional[Mapping[str, Any]] = None, dry_run: bool = False) -> Config:
     """A copy of a config whose data sets leave out the corrupt frames and scenes of their videos, if the user says so.
 
     Checks the videos of all :class:`~mmrefine.datasets.FramePairs`; benchmarks are not checked.
 
     Args:
         cfg: not filled in.
-        out, skip_corrupt, log: see :func:`check_scenes`.
+        out, skip_corrupt, log, dry_run: see :func:`check_scenes`.
         reading: values of :class:`~mmrefine.fileio.Reading` that all these data sets take instead of their own.
 
     Raises:
@@ -141,7 +162,7 @@ def skipping(cfg: Config, out: Union[str, Path], skip_corrupt: bool, log: Callab
         if reading:
             part['reading'] = dict(reading)
         root = _at(filled, keys).get('data_root')
-        if not isinstance(root, (str, Path)):
+        if not isinstance(root, (str, Path, list, tuple)):
             raise ConfigError(f'{name_of(cfg)}: {".".join(map(str, keys))} has no data_root; name the folder or video '
                               'there')
         wanted = _at(filled, keys).get('scenes', 'all')
@@ -153,7 +174,7 @@ def skipping(cfg: Config, out: Union[str, Path], skip_corrupt: bool, log: Callab
                 for name, place in found.scenes.items() if name in ([wanted] if isinstance(wanted, str) else wanted)
             }
             checks = check_scenes(SceneList(chosen, found.left_out), out, skip_corrupt, log,
-                                  Reading.of(part.get('reading'))) if chosen else {}
+                                  Reading.of(part.get('reading')), dry_run) if chosen else {}
             checked[str(root)] = ({name: [frame.name for frame in check.corrupt] for name, check in checks.items()
                                    if check.corrupt}, [name for name in chosen if name not in checks])
         skip, unusable = checked[str(root)]

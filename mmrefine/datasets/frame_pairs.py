@@ -9,6 +9,7 @@ import numpy as np
 
 from mmrefine.datasets.scenes import SceneNames, VideoScenes
 from mmrefine.errors import ConfigError, InputError
+from mmrefine.fileio.video.scenes import Roots
 from mmrefine.registry import DATASETS, TRANSFORMS
 from mmrefine.structures import LabelUnit, label_key
 
@@ -23,7 +24,8 @@ class FramePairs(VideoScenes):
     size, rng, and smallest_size, which is :meth:`smallest_size`.
 
     Args:
-        data_root: a video file; a folder of frames; or a folder of such folders and video files, one a scene.
+        data_root: a video file; a folder of frames; a folder of such folders and video files, one a scene; or a list of
+            these.
         scenes: 'all', the name of a scene, or a list of names.
         pipeline: transforms (configs or callables), applied in order.
         labels: root of the label store for LoadLabel; may be set later, before the data are read.
@@ -54,7 +56,7 @@ class FramePairs(VideoScenes):
     """
 
     def __init__(self,
-                 data_root: Union[str, Path],
+                 data_root: Roots,
                  scenes: SceneNames = 'all',
                  pipeline: Sequence[Any] = (),
                  labels: Optional[Union[str, Path]] = None,

@@ -18,7 +18,7 @@ from mmrefine.fileio.video.frames import PictureSeries, Place, pictures_of
 from mmrefine.fileio.video.numbering import find_gaps
 from mmrefine.fileio.video.reader import FrameSource, open_frames
 from mmrefine.fileio.video.reading import Reading, gaps_among
-from mmrefine.fileio.video.scenes import list_scenes
+from mmrefine.fileio.video.scenes import Roots, common_root, list_scenes
 
 SceneNames = Union[str, Sequence[str]]
 Opener = Union[Place, Callable[[], FrameSource]]
@@ -73,7 +73,8 @@ class VideoScenes(Dataset):
     (``LabelSource``).
 
     Args:
-        data_root: a video file; a folder of frames; or a folder of such folders and video files, one a scene.
+        data_root: a video file; a folder of frames; a folder of such folders and video files, one a scene; or a list of
+            these.
         scenes: 'all', the name of a scene, or a list of names.
         labels: root of the label store; see :meth:`set_labels`.
         hold_out: name or list of names of scenes to leave out of ``scenes``.
@@ -90,14 +91,14 @@ class VideoScenes(Dataset):
     """
 
     def __init__(self,
-                 data_root: Union[str, Path],
+                 data_root: Roots,
                  scenes: SceneNames = 'all',
                  labels: Optional[Union[str, Path]] = None,
                  hold_out: Optional[SceneNames] = None,
                  skip: Optional[Mapping[str, Sequence[str]]] = None,
                  reading: Optional[Mapping[str, Any]] = None) -> None:
         self.reading = Reading.of(reading)
-        self.data_root = Path(data_root)
+        self.data_root, self._roots = common_root(data_root), data_root
         self.labels = labels
         found = self._find_scenes()
         self.scene_names = _chosen(self.data_root, list(found), scenes, hold_out)
@@ -220,7 +221,7 @@ class VideoScenes(Dataset):
 
     def _find_scenes(self) -> Mapping[str, Opener]:
         """All scenes of the data."""
-        return list_scenes(self.data_root)
+        return list_scenes(self._roots)
 
     def _is_video(self, scene: str) -> bool:
         path = self._found[scene]

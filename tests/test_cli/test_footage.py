@@ -5,13 +5,16 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from helpers_cli import error_of, rendered, status_of
 
+from mmrefine.apis import inference_flow, open_model
 from mmrefine.apis.video_run import prepare_run
 from mmrefine.config.load import complete, hooks_of
-from mmrefine.fileio import write_image
+from mmrefine.errors import ConfigError
+from mmrefine.fileio import read_flow, read_image, write_image
 from mmrefine.registry import DATASETS
 
 OPTIONS = ('--model', 'demo', '--iters', '1', '--no-video')
@@ -77,3 +80,99 @@ def test_no_flow_is_written_across_a_gap_and_the_log_says_it(clip, tmp_path, cap
     assert 'have a gap (4 is followed by 60); no motion is estimated across it' in capsys.readouterr().out
     assert sorted(int(path.stem) for path in (tmp_path / 'out/flow').iterdir()) == [1, 2, 3, 60, 61]
     assert json.loads((tmp_path / 'out/flow.json').read_text())['pairs'] == 5
+
+
+def test_several_videos_on_one_line_are_scenes_and_pictures_one_of_them(clip, tmp_path):
+    files = sorted(clip.iterdir())
+    for part, chosen in (('a', files[:3]), ('b', files[3:6])):
+        (tmp_path / part / 'clip').mkdir(parents=True)
+        for file in chosen:
+            shutil.copy(file, tmp_path / part / 'clip' / file.name)
+    out = tmp_path / 'out'
+    assert status_of('flow', tmp_path / 'a/clip', tmp_path / 'b/clip', files[0], files[2], *OPTIONS, '--out', out) == 0
+    written = {path.relative_to(out).as_posix() for path in out.rglob('flow/*')}
+    assert written == {'clip/flow/frame_0001.png', 'clip/flow/frame_0002.png', 'b/clip/flow/frame_0004.png',
+                       'b/clip/flow/frame_0005.png', 'frame_0001__frame_0003/flow/frame_0001.png'}
+
+
+def test_the_motion_of_two_pictures_is_that_of_the_network(clip, tmp_path):
+    files = sorted(clip.iterdir())
+    assert status_of('flow', files[4], files[1], *OPTIONS, '--format', 'flo', '--out', tmp_path / 'out') == 0
+    model = open_model('demo')
+    model.test_iters = 1
+    wanted = inference_flow(model, *(read_image(files[at]) for at in (4, 1)))  # in the order of the command line
+    assert np.abs(read_flow(tmp_path / 'out/flow/frame_0005.flo')[0] - wanted).max() < 1e-3
+
+
+def test_a_part_of_a_video_at_another_size_has_motion_in_its_px(clip, tmp_path):
+    command = ('flow', clip, *OPTIONS, '--out', tmp_path / 'out', '--start', '1f', '--end', '6f', '--stride', '2',
+               '--resize', '32', '48')
+    assert status_of(*command) == 0
+    record = json.loads((tmp_path / 'out/flow.json').read_text())
+    assert record['size'] == [32, 48] and record['reading'] == dict(start='1f', end='6f', stride=2, resize=[32, 48])
+    assert [path.stem for path in sorted((tmp_path / 'out/flow').iterdir())] == ['frame_0002', 'frame_0004']
+    assert read_flow(tmp_path / 'out/flow/frame_0002.png')[0].shape == (32, 48, 2)
+
+
+def test_a_run_reads_what_the_command_says_in_all_its_data_and_a_folder_remembers_it(clip, tmp_path):
+    reading = dict(stride=2, resize=[32, 48])
+    cfg, _ = prepare_run([clip], 'demo', tmp_path / 'out', overrides={'held_out': 0.}, reading=reading, resume=True)
+    filled = complete(cfg)
+    parts = [hooks_of(filled, 'PseudoLabelHook')[0]['dataset'], filled.train_dataloader.dataset]
+    for part in parts:
+        data = DATASETS.build(dict(part, pipeline=[]))
+        assert data.size(data.scene_names[0]) == (32, 48)
+        names = {pair['key'].partition('/')[2] for pair in data.pairs}
+        assert names >= {'frame_0001__frame_0003', 'frame_0005__frame_0007'}
+    (tmp_path / 'out' / 'labels').mkdir()
+    write_image(tmp_path / 'out' / 'labels' / 'a.png', np.zeros((4, 4), np.uint8))
+    with pytest.raises(ConfigError, match='holds a run of other settings .*reading'):
+        prepare_run([clip], 'demo', tmp_path / 'out', overrides={'held_out': 0.}, resume=True)
+
+
+@pytest.mark.parametrize('option, sentence', [
+    (('--start', 'soon'), "start must be seconds such as 90 or 90.5"),
+    (('--start', '2'), 'start=2: pictures have no times; give the number of a frame, such as 120f'),
+    (('--max-frames', '1'), 'max_frames must be a whole number, at least 2, got 1'),
+    (('--range', '5', '5'), 'range must be two grey levels, the lower one first'),
+    (('--end', '1f'), 'end=1f leaves 1 of 7 frames'),
+])
+def test_an_invalid_choice_of_frames_is_one_sentence(clip, tmp_path, capsys, option, sentence):
+    assert sentence in error_of(capsys, 'flow', clip, *OPTIONS, '--out', tmp_path / 'out', *option)
+
+
+def test_the_range_of_deep_pictures_is_told_and_can_be_chosen(clip, tmp_path, capsys):
+    deep = tmp_path / 'deep'
+    deep.mkdir()
+    for file in sorted(clip.iterdir())[:3]:
+        (deep / file.name).write_bytes(cv2.imencode('.png', read_image(file).astype(np.uint16) * 16)[1].tobytes())
+    levels = [16 * int(np.stack([read_image(file) for file in sorted(clip.iterdir())[:3]]).max()), 16 * 0]
+    command = ('flow', deep, *OPTIONS, '--out')
+    assert status_of(*command, tmp_path / 'own') == 0
+    assert f'to {levels[0]} become 0 to 255 in all its frames (--range' in capsys.readouterr().out
+    assert status_of(*command, tmp_path / 'chosen', '--range', '0', '4080') == 0
+    assert 'the grey levels 0 to 4080 become' in capsys.readouterr().out
+    # with the range of the 8-bit pictures the motion is theirs, to the bit
+    plain = tmp_path / 'plain'
+    plain.mkdir()
+    for file in sorted(clip.iterdir())[:3]:
+        write_image(plain / file.name, read_image(file)[..., ::-1])  # OpenCV wrote the deep ones in its order
+    assert status_of('flow', plain, *OPTIONS, '--out', tmp_path / 'of_plain') == 0
+    flows = [sorted((tmp_path / name / 'flow').iterdir()) for name in ('chosen', 'of_plain')]
+    assert all(one.read_bytes() == two.read_bytes() for one, two in zip(*flows))
+
+
+@pytest.mark.parametrize('command', [('flow', *OPTIONS), ('labels', '--model', 'demo'), ('refine', '--model', 'demo')])
+def test_a_dry_run_lists_scenes_and_what_is_left_out_and_writes_nothing(bad, tmp_path, capsys, command):
+    out = tmp_path / 'out'
+    assert status_of(command[0], bad, *command[1:], '--out', out, '--skip-corrupt', '--dry-run') == 0
+    said = capsys.readouterr().out.splitlines()
+    assert 'good: 7 frames of 64 x 48' in said and not out.exists()
+    assert f'left out: {bad}/masks, which holds labels such as masks, depth or flow, by its name' in said
+    assert (command[0] == 'flow') != any('frame pairs to label' in line for line in said)
+
+
+def test_a_video_too_short_for_the_guard_is_refused_before_anything_is_loaded(clip, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr('mmrefine.apis.runs._build', lambda *args: pytest.fail('it began'))
+    sentence = error_of(capsys, 'refine', clip, '--model', 'demo', '--max-frames', '3', '--out', tmp_path / 'out')
+    assert 'no scene has the 4 frame pairs that it takes to keep some back for the guard' in sentence

@@ -149,8 +149,9 @@ class FolderFrames(ListedFrames):
         seen: Dict[str, Path] = {}
         for file in self.files:
             if file.stem in seen:
+                remedy = 'keep one format' if seen[file.stem].parent == file.parent else 'rename one of them'
                 raise InputError(f'{self.path}: {seen[file.stem].name} and {file.name} are two frames of one name; '
-                                 'keep one format')
+                                 f'{remedy}')
             seen[file.stem] = file
         if len(self._good) < 2:
             raise InputError(f'{self.path}: only {len(self._good)} of {len(self.files)} frames are left without those '
@@ -221,8 +222,12 @@ def list_images(folder: Path) -> List[Path]:
     Raises:
         InputError: there is no such folder, or it cannot be listed.
     """
-    return [entry for entry in list_folder(folder)
-            if entry.suffix.lower() in IMAGE_SUFFIXES and entry.is_file() and not holds_several(entry)]
+    return [entry for entry in list_folder(folder) if is_picture(entry)]
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a path is a file with the suffix of a picture that does not hold several."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and not holds_several(path)
 
 
 def pictures_of(place: Place) -> List[Path]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Dict, List, Sequence, Set, Tuple
+from typing import Callable, Dict, List, Sequence, Set, Tuple, Union, cast
 
 from mmrefine.errors import InputError
-from mmrefine.fileio.atomic import PathLike
-from mmrefine.fileio.video.frames import PictureSeries, Place, list_folder, list_images, pictures_of
+from mmrefine.fileio.video.frames import PictureSeries, Place, is_picture, list_folder, list_images, pictures_of
 from mmrefine.fileio.video.label_like import holds_flow, holds_ids, names_labels, series_of_labels
 from mmrefine.fileio.video.numbering import split_series
 from mmrefine.fileio.video.reader import VIDEO_SUFFIXES, is_video
+
+# one path or several
+Roots = Union[str, Path, Sequence[Union[str, Path]]]
 
 # files of ours in a folder of results
 _RECORDS = ('run.json', 'flow.json', 'manifest.json')
@@ -54,12 +56,12 @@ class SceneList:
         return summarize_left_out(self.left_out)
 
 
-def list_scenes(root: PathLike) -> Dict[str, Place]:
+def list_scenes(root: Roots) -> Dict[str, Place]:
     """The scenes of :func:`find_scenes` alone."""
     return find_scenes(root).scenes
 
 
-def find_scenes(root: PathLike) -> SceneList:
+def find_scenes(root: Roots) -> SceneList:
     """The scenes below a path, and what is left out.
 
     A video is one scene, named after its stem; a folder of pictures is one, named after the folder, or one for each
@@ -68,16 +70,19 @@ def find_scenes(root: PathLike) -> SceneList:
     links to it. Below the root, folders and pictures of labels are left out where there are other scenes.
 
     Args:
-        root: a video file, or a folder.
+        root: a video file, a folder, or several of them. Pictures among several paths are one scene, in this order.
 
     Raises:
         InputError: no such path, no scene in it, two scenes of one name, or a folder that mixes frames and videos.
     """
-    root = Path(root)
+    paths = paths_of(root)
+    if len(paths) > 1:
+        return _find_in_each(paths)
+    root = paths[0]
     if root.is_file():
         if not is_video(root):
             raise InputError(f'{root}: not a video ({", ".join(VIDEO_SUFFIXES)}); '
-                             'name a video, a folder of frames, or a folder of scenes')
+                             'name a video, a folder of frames, a folder of scenes, or several pictures')
         return SceneList({root.stem: root})
     if not root.exists():
         raise InputError(f'{root}: there is no such file or folder; check the path')
@@ -89,6 +94,38 @@ def find_scenes(root: PathLike) -> SceneList:
         raise InputError(f'{root}: holds neither frames nor videos, nor folders of them{seen}; check the path, or name '
                          'a folder of frames itself')
     return found
+
+
+def paths_of(root: Roots) -> List[Path]:
+    """One path or several as a list."""
+    return [Path(one) for one in root] if isinstance(root, (list, tuple)) else [Path(cast(Union[str, Path], root))]
+
+
+def common_root(root: Roots) -> Path:
+    """The path itself, or the folder that holds all of several paths."""
+    paths = paths_of(root)
+    return paths[0] if len(paths) == 1 else Path(os.path.commonpath([path.absolute() for path in paths]))
+
+
+def _find_in_each(roots: Sequence[Path]) -> SceneList:
+    """The scenes of several paths; of two of one name the second is named after its folder, too."""
+    pictures = tuple(root for root in roots if is_picture(root))
+    found = SceneList()
+    parts = []
+    if pictures:
+        name = f'{pictures[0].stem}__{pictures[-1].stem}'
+        parts.append(SceneList({name: PictureSeries(pictures[0].parent, '', pictures)}))
+    parts += [find_scenes(root) for root in roots if root not in pictures]
+    for part in parts:
+        found.left_out += part.left_out
+        for name, place in part.scenes.items():
+            path = place if isinstance(place, Path) else place.path
+            name = f'{path.resolve().parent.name}/{name}' if name in found.scenes else name
+            if name in found.scenes:
+                raise InputError(f'{found.scenes[name]} and {place} are two scenes of one name ({name}); name each '
+                                 'only once, or rename one')
+            found.scenes[name] = place
+    return SceneList(dict(sorted(found.scenes.items())), found.left_out)
 
 
 def summarize_left_out(left_out: Sequence[LeftOut]) -> List[str]:
