@@ -48,8 +48,8 @@ def refine(video: Roots,
         work_dir: where labels, ``refined.pth`` and the report go; default: ``work_dirs/<name of the video>``.
         checkpoint: the weights to start from, an official RAFT file too; default: ``load_from`` of the config.
         resume: go on with the run in ``work_dir``, which must have the same settings; a finished one is not repeated.
-        skip_corrupt: leave corrupt frames out; they are logged and listed in ``<work_dir>/corrupt_frames.json``.
-            Default: an error.
+        skip_corrupt: leave out corrupt frames, which are listed in ``<work_dir>/corrupt_frames.json``, and scenes that
+            cannot be used, listed in ``left_out.json``; both are logged. Default: an error.
         amp: train in bfloat16 where a short measurement finds that faster (``'auto'``), wherever the hardware knows it
             (``'on'``), or never (``'off'``); ``'auto'`` leaves alone what config or overrides choose.
         reading: which frames are read, and how: values of :class:`~mmrefine.fileio.Reading` by name, such as

@@ -1,12 +1,13 @@
 """The scenes of a data root: their frames, which of them are used, and which are kept back for the guard."""
 from __future__ import annotations
 
+import bisect
 import copy
 import difflib
 from collections import OrderedDict
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Dict, FrozenSet, Iterator, List, Mapping, Optional, Sequence, Set, Tuple, Union, cast
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple, Union, cast
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -105,7 +106,7 @@ class VideoScenes(Dataset):
         self._found = {name: found[name] for name in self.scene_names}
         self._skip = {scene: frozenset(names) for scene, names in (skip or {}).items()}
         self._frame_names: Dict[str, List[str]] = {}
-        self._gaps: Dict[str, FrozenSet[int]] = {}
+        self._gaps: Dict[str, List[int]] = {}
         self._ends: Dict[str, int] = {}
         self._smallest: Optional[Tuple[int, int]] = None
         self.sources = LazySources({name: self._opener(name) for name in self.scene_names})
@@ -165,8 +166,8 @@ class VideoScenes(Dataset):
             self._frame_names[scene] = self._names_of(scene)
         return self._frame_names[scene]
 
-    def gaps(self, scene: str) -> FrozenSet[int]:
-        """Numbers of the frames before which the names of a scene skip some, see
+    def gaps(self, scene: str) -> List[int]:
+        """Rising numbers of the frames before which the names of a scene skip some, see
         :func:`~mmrefine.fileio.video.numbering.find_gaps`; no motion is estimated across a gap."""
         if scene not in self._gaps:
             pictures = self._pictures_of(scene)
@@ -187,7 +188,8 @@ class VideoScenes(Dataset):
 
     def _reaches_across(self, scene: str, earlier: int, later: int) -> bool:
         """Whether a gap is between two frames."""
-        return any(earlier < gap <= later for gap in self.gaps(scene))
+        gaps = self.gaps(scene)
+        return bisect.bisect(gaps, earlier) < bisect.bisect(gaps, later)
 
     def _keep_back(self, records: Sequence[Mapping[str, Any]], share: float, held: bool,
                    reach: int) -> List[Mapping[str, Any]]:

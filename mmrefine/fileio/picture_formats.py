@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import struct
 from pathlib import Path
-from typing import Dict, Iterator, Optional, Tuple, Union
+from typing import Dict, Iterator, List, Optional, Tuple, Union
 
 Bytes = Union[bytes, mmap.mmap]
 
@@ -18,6 +18,7 @@ _TIFF = {b'II*\0': ('<', 'I', 'H'), b'MM\0*': ('>', 'I', 'H'), b'II+\0': ('<', '
 _TIFF_TYPES = {1: 'B', 3: 'H', 4: 'I', 16: 'Q'}
 _BITS, _KIND, _OFFSETS, _COUNTS = 258, 339, (273, 324), (279, 325)
 _UNSIGNED = 1  # of the tag _KIND
+_SUBFILE, _REDUCED = 254, 1  # a smaller copy of another page
 
 
 class _Cut(Exception):
@@ -41,20 +42,21 @@ def find_cut(data: bytes) -> Optional[str]:
     return None
 
 
-def picture_count(data: Bytes) -> int:
-    """How many pictures a TIFF or GIF holds, as far as they are whole; 1 for other formats."""
-    pictures: Iterator[object] = iter((1, ))
-    if data[:4] in _TIFF:
-        pictures = _tiff_pages(data)
-    elif data[:6] in _GIF:
-        pictures = _gif_frames(data)
-    count = 0
+def picture_numbers(data: Bytes) -> List[int]:
+    """The numbers of the pages of a TIFF that are pictures of their own, not smaller copies such as thumbnails, or of
+    the pictures of a GIF; [0] for other formats. Of a damaged file those that are whole."""
+    found = []
     try:
-        for _ in pictures:
-            count += 1
+        if data[:4] in _TIFF:
+            for number, tags in enumerate(_tiff_pages(data)):
+                if not tags.get(_SUBFILE, (0, ))[0] & _REDUCED:
+                    found.append(number)
+        elif data[:6] in _GIF:
+            for number, _ in enumerate(_gif_frames(data)):
+                found.append(number)
     except (_Cut, struct.error, IndexError):
         pass
-    return max(count, 1)
+    return found or [0]
 
 
 def holds_several(path: Path) -> bool:
@@ -63,7 +65,7 @@ def holds_several(path: Path) -> bool:
         return False
     try:
         with open(path, 'rb') as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return picture_count(data) > 1
+            return len(picture_numbers(data)) > 1
     except (OSError, ValueError):  # ValueError: an empty file
         return False
 
@@ -102,7 +104,7 @@ def _tiff_pages(data: Bytes) -> Iterator[Dict[int, Tuple[int, ...]]]:
         tags = {}
         for number in range(entries):
             tag, kind, values = struct.unpack_from(f'{order}HH{offset}', data, at + number * size)
-            if kind in _TIFF_TYPES and tag in (_BITS, _KIND, *_OFFSETS, *_COUNTS):
+            if kind in _TIFF_TYPES and tag in (_BITS, _KIND, _SUBFILE, *_OFFSETS, *_COUNTS):
                 form = f'{order}{values}{_TIFF_TYPES[kind]}'
                 inside = at + number * size + struct.calcsize('=HH' + offset)
                 if struct.calcsize(form) > struct.calcsize(offset):

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 from pathlib import Path
 from typing import Any, List
 
@@ -130,3 +131,20 @@ def test_a_tiff_of_coloured_pages_keeps_its_colours(tmp_path: Path) -> None:
     ok, data = cv2.imencodemulti('.tif', [frame[..., ::-1] for frame in frames])
     (tmp_path / 'a.tiff').write_bytes(data.tobytes())
     assert all(np.array_equal(one, two) for one, two in zip(open_frames(tmp_path / 'a.tiff'), frames))
+
+
+def test_a_thumbnail_in_a_tiff_is_no_frame(tmp_path: Path) -> None:
+    """A TIFF with a second, smaller page is a picture; the tag NewSubfileType (254) of 1 says that it is a copy."""
+    pages = [texture(24, 32), texture(6, 8)]
+    for at in range(2):
+        data = bytearray(cv2.imencodemulti('.tif', pages)[1].tobytes())
+        place, = struct.unpack_from('<I', data, 4)
+        count, = struct.unpack_from('<H', data, place)
+        second, = struct.unpack_from('<I', data, place + 2 + 12 * count)
+        entries, = struct.unpack_from('<H', data, second)
+        tags = {struct.unpack_from('<H', data, second + 2 + 12 * entry)[0]: second + 2 + 12 * entry
+                for entry in range(entries)}
+        struct.pack_into('<I', data, tags[254] + 8, 1)
+        (tmp_path / f'{at}.tif').write_bytes(data)
+    assert list_scenes(tmp_path) == {tmp_path.name: tmp_path}
+    assert np.array_equal(open_frames(tmp_path)[0], pages[0][..., ::-1])

@@ -127,7 +127,7 @@ def _check_pictures(files: Sequence[Path], step: Callable[[int], None], reading:
             check_size(good[0], size, file, found)
         step(number + 1)
     levels = reading.range or (levels_of_pictures(good) if good else None)
-    return FrameCheck(len(files), corrupt, [], None, gaps=sorted(gaps), size=size, levels=levels)
+    return FrameCheck(len(files), corrupt, [], None, gaps=gaps, size=size, levels=levels)
 
 
 def _check_stack(path: Path, step: Callable[[int], None], reading: Reading) -> FrameCheck:

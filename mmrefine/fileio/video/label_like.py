@@ -12,11 +12,12 @@ from mmrefine.errors import InputError
 from mmrefine.fileio.images import read_input
 
 # of a folder, or of one of the words of a series of pictures; without regard to case
-_NAMES = re.compile(
-    r'annotations?|(?:[a-z]+_)?masks?(?:_(?:left|right|\d+))?|seg|segm|segmentations?|semantics?|instances?|panoptic|'
-    r'mattes?|alphas?|trimaps?|saliency|scribbles?|occ|occlusions?|invalid|depths?(?:_\w+)?|normals?|disp\d?(?:_\w+)?|'
-    r'disparit(?:y|ies)(?:_\w+)?|(?:optical_?|viz_)?flows?\d?(?:_[a-z]\w*)?|viz|visuali[sz]ations?|obj_map|confidence',
-    re.IGNORECASE)
+_KINDS = (r'annotations?|(?:[a-z]+_)?masks?|segm?|segmentations?|semantics?|instances?|panoptic|mattes?|alphas?|'
+          r'trimaps?|saliency|scribbles?|occ|occlusions?|invalid|depths?|normals?|disp\d?|disparit(?:y|ies)|'
+          r'(?:optical_?|viz_)?flows?|viz|visuali[sz]ations?|obj_map|confidence')
+_DETAILS = (r'viz|vis|occ|noc|gt|fwd?|bwd?|forward|backward|left|right|colou?r|png|flo|maps?|images?|est|pred|'
+            r'[uvxy]|0\d*|[1-9]')
+_NAMES = re.compile(f'(?:{_KINDS})(?:_(?:{_DETAILS}))*', re.IGNORECASE)
 _PNG = b'\x89PNG\r\n\x1a\n'
 _GREY, _RGB, _PALETTE = 0, 2, 3
 _SAMPLE = 3

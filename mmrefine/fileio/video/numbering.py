@@ -5,10 +5,10 @@ import re
 import statistics
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Dict, FrozenSet, List, NamedTuple, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 # a date with a time of day, a decimal number with at least three places, or a whole number
-_NUMBER = re.compile(r'(?<!\d)(?P<date>\d{4}([-_.]?)\d\d\2\d\d)[-_T. ]+(?P<time>\d\d([-_.]?)\d\d\4\d\d)(?!\d)'
+_NUMBER = re.compile(r'(?<!\d)(?P<date>\d{4}([-_.]?)\d\d\2\d\d)[-_T. at]+(?P<time>\d\d([-_.]?)\d\d\4\d\d)(?!\d)'
                      r'|\d+\.\d{3,}(?!\d)|\d+')
 # a number right after such a word counts cameras, not frames
 _CAMERA = re.compile(r'(?:cam|camera|view|lens|eye|sensor)[-_ ]?$', re.IGNORECASE)
@@ -51,7 +51,7 @@ def split_series(files: Sequence[Path]) -> Tuple[List[Series], List[Path]]:
     return [Series(short[key], groups[key]) for key in ordered], left
 
 
-def find_gaps(names: Sequence[str]) -> FrozenSet[int]:
+def find_gaps(names: Sequence[str]) -> List[int]:
     """The places in a series of names, from 1, before which numbers are missing.
 
     The usual step is the median of all, so frames numbered 0, 5, 10 have no gap; one more than 1.5 times as long is a
@@ -61,15 +61,15 @@ def find_gaps(names: Sequence[str]) -> FrozenSet[int]:
         names: of all frames of a scene, in order. Where they differ in more than one number, no gap is found.
     """
     if len(names) < 3:
-        return frozenset()
+        return []
     for place in range(1, 1 + len(_numbers(names[0]))):
         steps = _steps(names, place)
         if steps:
             usual = statistics.median_low(steps)
             equal = sum(abs(step - usual) <= 1e-6 * usual for step in steps)
             factor = _REGULAR_GAP if equal >= _REGULAR * len(steps) else _IRREGULAR_GAP
-            return frozenset(at for at, step in enumerate(steps, start=1) if step > factor * usual)
-    return frozenset()
+            return [at for at, step in enumerate(steps, start=1) if step > factor * usual]
+    return []
 
 
 def _groups(files: Sequence[Path], cameras: bool) -> Tuple[Dict[Tuple[str, str], List[Path]], List[Path]]:

@@ -1,11 +1,12 @@
 """Which frames of a scene are read, at which size, and by which grey levels."""
 from __future__ import annotations
 
+import bisect
 import copy
 import math
 import re
 from dataclasses import dataclass, fields
-from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
@@ -98,20 +99,18 @@ class Reading:
         return found
 
 
-def gaps_among(numbers: Sequence[int], gaps: FrozenSet[int]) -> FrozenSet[int]:
+def gaps_among(numbers: Sequence[int], gaps: Sequence[int]) -> List[int]:
     """The gaps between frames that are read.
 
     Args:
         numbers: of the frames that are read, in order.
-        gaps: numbers of the frames of the scene before which there is a gap.
+        gaps: numbers of the frames of the scene before which there is a gap, rising.
 
     Returns:
         places in ``numbers``, from 1, before which there is one.
     """
-    if not gaps:
-        return gaps
-    return frozenset(at for at, (one, two) in enumerate(zip(numbers, numbers[1:]), start=1)
-                     if any(one < gap <= two for gap in gaps))
+    return [at for at, (one, two) in enumerate(zip(numbers, numbers[1:]), start=1)
+            if bisect.bisect(gaps, one) < bisect.bisect(gaps, two)] if gaps else []
 
 
 class ChosenFrames(FrameSource):

@@ -12,7 +12,7 @@ from mmrefine.fileio.atomic import PathLike
 from mmrefine.fileio.digest import digest_of, digest_of_files
 from mmrefine.fileio.grey_levels import Levels, choose_levels, to_8_bits
 from mmrefine.fileio.images import read_input
-from mmrefine.fileio.picture_formats import find_cut, picture_count
+from mmrefine.fileio.picture_formats import find_cut, picture_numbers
 from mmrefine.fileio.video.frames import FrameSource
 from mmrefine.fileio.video.index import frame_name
 
@@ -35,19 +35,19 @@ class StackFrames(FrameSource):
     def __init__(self, path: PathLike, levels: Optional[Levels] = None) -> None:
         super().__init__(path)
         data = read_input(path)
-        damage, self._pages = find_cut(data), picture_count(data)
-        if damage or self._pages < 2:
-            found = damage or f'it holds {self._pages} page, and motion needs at least 2'
+        damage, self._pages = find_cut(data), picture_numbers(data)
+        if damage or len(self._pages) < 2:
+            found = damage or f'it holds {len(self._pages)} page, and motion needs at least 2'
             raise InputError(f'{path}: cannot be read as a stack of frames ({found}); copy or export it again')
         self.size: Tuple[int, int] = self._page(0).shape[:2]
         if levels is None:
-            chosen = sorted(set(np.linspace(0, self._pages - 1, _LEVEL_SAMPLE, dtype=int)))
+            chosen = sorted(set(np.linspace(0, len(self._pages) - 1, _LEVEL_SAMPLE, dtype=int)))
             self.levels = choose_levels(self._page(int(number)) for number in chosen)
         else:
             self.levels = (float(levels[0]), float(levels[1]))
 
     def __len__(self) -> int:
-        return self._pages
+        return len(self._pages)
 
     def name(self, index: int) -> str:
         """The number of page ``index``, written so that names sort as frames do."""
@@ -70,10 +70,10 @@ class StackFrames(FrameSource):
         return np.ascontiguousarray(scaled[..., 2::-1] if scaled.shape[2] > 2 else scaled[..., :1].repeat(3, axis=2))
 
     def _page(self, index: int) -> np.ndarray:
-        """``(H, W, C)`` in OpenCV's order of channels, with all bits."""
+        """A page ``(H, W, C)`` in OpenCV's order of channels, with all bits."""
         flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
         try:
-            _, pages = cv2.imreadmulti(str(self.path), start=index, count=1, flags=flags)
+            _, pages = cv2.imreadmulti(str(self.path), start=self._pages[index], count=1, flags=flags)
         except cv2.error:
             pages = ()
         if not pages:
