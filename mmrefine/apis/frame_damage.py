@@ -12,7 +12,7 @@ from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import ConfigError, InputError
 from mmrefine.fileio.atomic import write_errors, write_json
 from mmrefine.fileio.video.frame_check import FrameCheck, check_frames, name_ranges
-from mmrefine.fileio.video.frames import Place, pictures_of
+from mmrefine.fileio.video.frames import PictureSeries, Place, pictures_of
 from mmrefine.fileio.video.reading import Reading
 from mmrefine.fileio.video.scenes import LeftOut, Roots, SceneList, find_scenes, paths_of
 
@@ -63,7 +63,7 @@ def check_scenes(found: SceneList, out: Union[str, Path], skip_corrupt: bool,
         InputError: corrupt frames or scenes without ``skip_corrupt``, or no scene that can be used.
         MMRefineError: the lists cannot be written.
     """
-    for line in found.summary():
+    for line in (*found.summary(), *_series_lines(found.scenes)):
         log(line)
     checks, unusable = _check_each(found.scenes, skip_corrupt, reading, log)
     left_out = [dict(path=str(one.path), reason=one.reason) for one in (*found.left_out, *unusable)]
@@ -119,6 +119,19 @@ def _check_each(scenes: Mapping[str, Place], skip_corrupt: bool, reading: Readin
     if not checks:
         raise InputError(f'none of the {len(scenes)} scenes can be used; the last one: {last}') from last
     return checks, unusable
+
+
+def _series_lines(scenes: Mapping[str, Place]) -> Iterator[str]:
+    """One line for each folder whose pictures are several scenes."""
+    series: Dict[Path, List[str]] = {}
+    for place in scenes.values():
+        if isinstance(place, PictureSeries):
+            series.setdefault(place.path, []).append(place.files[0].name)
+    for folder, firsts in series.items():
+        if len(firsts) > 1:
+            more = ', …' if len(firsts) > 3 else ''
+            yield (f'{folder}: its pictures are {len(firsts)} series by their names, each of which is a scene (they '
+                   f'begin with {", ".join(firsts[:3])}{more})')
 
 
 def _tell_scenes(checks: Mapping[str, FrameCheck], log: Callable[[str], None]) -> None:

@@ -176,3 +176,14 @@ def test_a_video_too_short_for_the_guard_is_refused_before_anything_is_loaded(cl
     monkeypatch.setattr('mmrefine.apis.runs._build', lambda *args: pytest.fail('it began'))
     sentence = error_of(capsys, 'refine', clip, '--model', 'demo', '--max-frames', '3', '--out', tmp_path / 'out')
     assert 'no scene has the 4 frame pairs that it takes to keep some back for the guard' in sentence
+
+
+def test_two_cameras_in_one_folder_are_said_to_be_two_scenes(clip, tmp_path, capsys):
+    cameras = tmp_path / 'cameras'
+    cameras.mkdir()
+    for at, file in enumerate(sorted(clip.iterdir())[:2]):
+        for camera in ('left', 'right'):
+            shutil.copy(file, cameras / f'{camera}_{at}.png')
+    assert status_of('flow', cameras, *OPTIONS, '--out', tmp_path / 'out', '--dry-run') == 0
+    assert (f'{cameras}: its pictures are 2 series by their names, each of which is a scene (they begin with '
+            'left_0.png, right_0.png)') in capsys.readouterr().out.splitlines()
