@@ -19,7 +19,8 @@ from mmrefine.fileio.atomic import PathLike, write_bytes
 from mmrefine.fileio.grey_levels import choose_levels, to_8_bits
 from mmrefine.fileio.picture_formats import find_cut, has_other_numbers
 
-IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.ppm', '.webp', '.tif', '.tiff', '.gif', '.jp2', '.avif')
+IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.ppm', '.webp', '.tif', '.tiff', '.gif', '.jp2', '.avif', '.pgm',
+                  '.pnm', '.jpe', '.jfif', '.dib')
 _WRITTEN = IMAGE_SUFFIXES[:6]
 
 _PNG = b'\x89PNG\r\n\x1a\n'

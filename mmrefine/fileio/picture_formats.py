@@ -25,7 +25,7 @@ class _Cut(Exception):
     """The file ends before what it promises."""
 
 
-def find_cut(data: bytes) -> Optional[str]:
+def find_cut(data: Bytes) -> Optional[str]:
     """Why a TIFF, GIF, JPEG 2000 or AVIF file cannot be whole, in a few words; None for whole ones and for all other
     formats."""
     try:
@@ -35,7 +35,7 @@ def find_cut(data: bytes) -> Optional[str]:
         elif data[:6] in _GIF:
             for _ in _gif_frames(data):
                 pass
-        elif data.startswith(_JP2) or data[4:8] == b'ftyp':
+        elif data[:len(_JP2)] == _JP2 or data[4:8] == b'ftyp':
             _walk_boxes(data)
     except (_Cut, struct.error, IndexError):
         return f'truncated: the file stops after {len(data)} bytes, before its end'
@@ -135,7 +135,7 @@ def _gif_frames(data: Bytes) -> Iterator[int]:
         at += 1
 
 
-def _walk_boxes(data: bytes) -> None:
+def _walk_boxes(data: Bytes) -> None:
     """Go over the boxes of a file of the ISO family; JPEG 2000 also has an end mark."""
     at = 0
     while at < len(data):

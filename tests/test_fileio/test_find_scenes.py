@@ -118,6 +118,15 @@ def test_pictures_of_masks_and_flow_are_known_whatever_their_folder(tmp_path: Pa
         list_scenes(tmp_path / 'other')
 
 
+def test_the_root_of_kitti_holds_its_frames_and_no_truth(tmp_path: Path) -> None:
+    for folder in ('image_2', 'image_3', 'flow_occ', 'flow_noc', 'disp_occ_0', 'disp_noc_1', 'obj_map', 'viz_flow_occ'):
+        write_frames(tmp_path / 'training' / folder, '000000_10', '000000_11', '000001_10', '000001_11')
+    assert frames_of(tmp_path) == {
+        f'training/image_{camera}/00000{scene}': [f'00000{scene}_10', f'00000{scene}_11']
+        for camera in (2, 3) for scene in (0, 1)}
+    assert len(reasons(tmp_path)) == 6
+
+
 @pytest.mark.parametrize('name, is_label', [
     ('Annotations', True), ('flow_FW_left', True), ('disp_occ_0', True), ('optical_flow', True), ('object_masks', True),
     ('depth_maps', True), ('viz_flow_occ', True), ('flow_pairs', False), ('lava_flow', False), ('masked_ball', False),
@@ -181,7 +190,7 @@ def test_a_picture_above_scenes_is_left_out_and_a_scene_of_one_is_still_named(tm
         open_frames(list_scenes(tmp_path)['b'])
 
 
-@pytest.mark.parametrize('suffix', ['.tif', '.tiff', '.jp2', '.avif', '.gif'])
+@pytest.mark.parametrize('suffix', ['.tif', '.tiff', '.jp2', '.avif', '.gif', '.pnm', '.jpe', '.dib'])
 def test_pictures_of_more_formats_are_frames(tmp_path: Path, suffix: str) -> None:
     frames = [texture(32, 48, seed) // 4 + np.uint8([150, 60, 0]) for seed in range(2)]
     for at, frame in enumerate(frames):
@@ -189,7 +198,7 @@ def test_pictures_of_more_formats_are_frames(tmp_path: Path, suffix: str) -> Non
         assert ok
         (tmp_path / f'{at}{suffix}').write_bytes(data.tobytes())
     read = list(open_frames(tmp_path))
-    most = dict(zip(('.jp2', '.avif', '.gif'), (3, 3, 25))).get(suffix, 0)  # mean error of lossy formats
+    most = {'.jp2': 3, '.avif': 3, '.gif': 25, '.jpe': 3}.get(suffix, 0)  # mean error of lossy formats
     assert max(np.abs(one.astype(int) - two).mean() for one, two in zip(read, frames)) <= most
 
 

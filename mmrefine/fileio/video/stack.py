@@ -1,6 +1,7 @@
 """The pages of a TIFF file as frames, as microscopes write them."""
 from __future__ import annotations
 
+import mmap
 from pathlib import Path
 from typing import Optional, Tuple
 
@@ -11,7 +12,6 @@ from mmrefine.errors import InputError
 from mmrefine.fileio.atomic import PathLike
 from mmrefine.fileio.digest import digest_of, digest_of_files
 from mmrefine.fileio.grey_levels import Levels, choose_levels, to_8_bits
-from mmrefine.fileio.images import read_input
 from mmrefine.fileio.picture_formats import find_cut, picture_numbers
 from mmrefine.fileio.video.frames import FrameSource
 from mmrefine.fileio.video.index import frame_name
@@ -34,8 +34,12 @@ class StackFrames(FrameSource):
 
     def __init__(self, path: PathLike, levels: Optional[Levels] = None) -> None:
         super().__init__(path)
-        data = read_input(path)
-        damage, self._pages = find_cut(data), picture_numbers(data)
+        try:
+            with open(path, 'rb') as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                damage, self._pages = find_cut(data), picture_numbers(data)
+        except (OSError, ValueError) as error:  # ValueError: an empty file
+            raise InputError(f'{path}: cannot be opened ({getattr(error, "strerror", None) or "the file is empty"}); '
+                             'check the path, or copy the file again') from error
         if damage or len(self._pages) < 2:
             found = damage or f'it holds {len(self._pages)} page, and motion needs at least 2'
             raise InputError(f'{path}: cannot be read as a stack of frames ({found}); copy or export it again')
