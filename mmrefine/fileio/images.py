@@ -16,8 +16,12 @@ import numpy as np
 
 from mmrefine.errors import InputError
 from mmrefine.fileio.atomic import PathLike, write_bytes
+from mmrefine.fileio.grey_levels import choose_levels, to_8_bits
+from mmrefine.fileio.picture_formats import find_cut, has_other_numbers
 
-IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.ppm', '.webp')
+IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.ppm', '.webp', '.tif', '.tiff', '.gif', '.jp2', '.avif', '.pgm',
+                  '.pnm', '.jpe', '.jfif', '.dib')
+_WRITTEN = IMAGE_SUFFIXES[:6]
 
 _PNG = b'\x89PNG\r\n\x1a\n'
 # inside compressed JPEG data, FF is followed by 00 (a literal FF), by a restart mark D0-D7, or by padding FF
@@ -28,7 +32,8 @@ _PPM_HEADER = re.compile(rb'P([56])(?:\s+|#[^\n]*\n)+(\d+)(?:\s+|#[^\n]*\n)+(\d+
 def read_image(path: PathLike) -> np.ndarray:
     """The picture at ``path``: ``(H, W, 3)`` uint8 RGB, upright as its EXIF says.
 
-    16-bit pictures keep their upper 8 bits, grey ones become three equal channels, alpha is dropped.
+    16-bit pictures keep their upper 8 bits, pictures of other numbers than 8 or 16 bits are scaled to their own range,
+    grey ones become three equal channels, alpha is dropped.
 
     Raises:
         InputError: a missing, truncated, damaged or unknown file.
@@ -38,7 +43,26 @@ def read_image(path: PathLike) -> np.ndarray:
 
 def decode_image(data: bytes, path: PathLike) -> np.ndarray:
     """``read_image`` for bytes in memory; ``path`` is for error messages."""
+    if has_other_numbers(data):
+        pixels = read_deep(path, data)
+        return to_8_bits(pixels, choose_levels([pixels]) or (0., 255.))
     return cv2.cvtColor(_decoded(data, path, cv2.IMREAD_COLOR, 'picture'), cv2.COLOR_BGR2RGB)
+
+
+def read_deep(path: PathLike, data: Optional[bytes] = None) -> np.ndarray:
+    """The picture at ``path`` with all its bits, ``(H, W, 3)`` RGB of any type, upright.
+
+    Args:
+        path: the file.
+        data: its bytes if they are known.
+
+    Raises:
+        InputError: a missing, truncated, damaged or unknown file.
+    """
+    pixels = _decoded(read_input(path) if data is None else data, path, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH,
+                      'picture')
+    grey = pixels.reshape(*pixels.shape[:2], -1)
+    return np.ascontiguousarray(grey[..., 2::-1] if grey.shape[2] > 2 else grey[..., :1].repeat(3, axis=2))
 
 
 def read_mask(path: PathLike) -> np.ndarray:
@@ -55,12 +79,12 @@ def write_image(path: PathLike, rgb: np.ndarray) -> None:
     """Write ``(H, W, 3)`` or ``(H, W)`` uint8 as the format of the suffix, whole or not at all.
 
     Raises:
-        ValueError: another shape or type, or a suffix that is not one of ``IMAGE_SUFFIXES``.
+        ValueError: another shape or type, or another suffix than .png, .jpg, .jpeg, .bmp, .ppm and .webp.
         OSError: the disk is full or the folder cannot be written.
     """
     suffix = Path(path).suffix.lower()
-    if suffix not in IMAGE_SUFFIXES:
-        raise ValueError(f'{path}: a picture needs one of {", ".join(IMAGE_SUFFIXES)}, got {suffix!r}')
+    if suffix not in _WRITTEN:
+        raise ValueError(f'{path}: a picture needs one of {", ".join(_WRITTEN)}, got {suffix!r}')
     if rgb.dtype != np.uint8 or not (rgb.ndim == 2 or (rgb.ndim == 3 and rgb.shape[2] == 3)):
         raise ValueError(f'{path}: a picture is (H, W, 3) or (H, W) uint8, got {rgb.shape} {rgb.dtype}')
     bgr = rgb if rgb.ndim == 2 else cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
@@ -86,7 +110,8 @@ def find_damage(data: bytes) -> Optional[str]:
     """Why the bytes cannot be a whole picture, in a few words; ``None`` if no damage is found.
 
     PNG: every chunk with its checksum up to IEND. JPEG: its segments up to the end-of-image mark (the marks of an
-        embedded preview do not count). BMP, PPM, WebP: the length that the header promises. Nothing else is checked.
+        embedded preview do not count). BMP, PPM, WebP: the length that the header promises. TIFF, GIF, JPEG 2000, AVIF:
+        see :func:`~mmrefine.fileio.picture_formats.find_cut`. Nothing else is checked.
     """
     if data.startswith(_PNG):
         return _png_damage(data)
@@ -104,7 +129,7 @@ def find_damage(data: bytes) -> Optional[str]:
             promised = header.end() + width * height * (3 if kind == 6 else 1) * (2 if top > 255 else 1)
     if promised is not None and len(data) < promised:
         return f'truncated: {len(data)} of {promised} bytes'
-    return None
+    return find_cut(data)
 
 
 def header_size(data: bytes) -> Optional[Tuple[int, int]]:

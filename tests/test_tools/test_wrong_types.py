@@ -50,7 +50,7 @@ def failed(tmp_path, capsys):
     ('optim_wrapper.optimizer.lr=fast', "optim_wrapper.optimizer.lr must be a number, such as 0.001, got 'fast'"),
     ('held_out=x', "held_out must be a number, such as 0.0, got 'x'"),
     ('label_data=5', 'label_data must be a dict, got 5'),
-    ('video=5', 'video must be a string, got 5'),
+    ('video=5', 'video must be a string or a list of strings, got 5'),
     ('load_from=5', 'load_from must be a string or None, got 5'),
     ('max_iters=x', "max_iters must be a number, got 'x'"),
     ('batch_size=x', "batch_size must be a whole number or None, such as 1, got 'x'"),

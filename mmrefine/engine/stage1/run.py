@@ -227,7 +227,7 @@ class _Run:
         frames: List[Mapping[int, Any]] = []
         names: List[Mapping[int, str]] = []
         for unit in () if self.has_made(units) else units:
-            extra = self.labeler.extra_frames(unit, partial(self.source.usable, unit.scene))
+            extra = self.labeler.extra_frames(unit, partial(self.source.usable, unit.scene, beside=unit.frames[0]))
             numbers = [*unit.frames, *extra]  # neighbours in a video
             frames.append({number: self.source.frame(unit.scene, number) for number in numbers})
             names.append({number: self.source.frame_name(unit.scene, number) for number in numbers})
