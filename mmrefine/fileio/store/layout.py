@@ -4,13 +4,16 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
 
 from mmrefine.errors import LabelStoreError
 from mmrefine.fileio.atomic import TEMP_PREFIX, PathLike
 from mmrefine.fileio.codecs.kinds import FIRST_KIND
-from mmrefine.fileio.digest import digest_of
+from mmrefine.fileio.digest import digest_of, digest_of_bytes
 from mmrefine.fileio.lock import LOCK
+
+if TYPE_CHECKING:
+    from mmrefine.structures import LabelCodec
 
 _MAX_NAME = 255  # bytes, on every common file system
 
@@ -65,9 +68,18 @@ def fingerprint_of(made_from: Mapping[str, str], kind: str) -> Dict[str, str]:
     return {**made_from, **({} if kind == FIRST_KIND else {KIND: kind})}
 
 
-def unreadable(file: PathLike, error: Exception) -> str:
+def unreadable(file: PathLike, error: object) -> str:
     """The sentence for a file of a label that cannot be read."""
-    return f'{file}: the label cannot be read ({error}); {REMEDY}, and label again'
+    return f'{file}: the label cannot be read ({error}); bring this file back from a copy, or {REMEDY}, and label again'
+
+
+def file_fault(codec: LabelCodec, data: bytes, wanted: str) -> Optional[str]:
+    """What is wrong with a file of a label that was written with the digest ``wanted``; None if nothing is."""
+    found = digest_of_bytes(data)
+    if found == wanted:
+        return None
+    damage = codec.damage(data) or 'changed: not the bytes that were written'
+    return f'{damage} (digest {found}, wanted {wanted})'
 
 
 def stats_files(root: Path) -> Iterator[Path]:

@@ -13,8 +13,8 @@ from mmrefine.fileio.codecs.kinds import codec_of
 from mmrefine.fileio.digest import digest_of, digest_of_bytes
 from mmrefine.fileio.lock import LOCK
 from mmrefine.fileio.store.index import are_words, label_fault, manifest_fault, manifest_shape_fault, wanted_fault
-from mmrefine.fileio.store.layout import (FINGERPRINT, MANIFEST, QUALITY, STATS, WANTED, differing, key_of, kind_of,
-                                          label_path, stats_files)
+from mmrefine.fileio.store.layout import (FINGERPRINT, MANIFEST, QUALITY, STATS, WANTED, differing, file_fault, key_of,
+                                          kind_of, label_path, stats_files)
 
 
 @dataclass(frozen=True)
@@ -144,12 +144,9 @@ class _Check:
         data = self._bytes(name, f'; the label {key} needs it')
         if data is None:
             return
-        damage, found = self.codec.damage(data), digest_of_bytes(data)
-        if wanted is None or found == wanted:
-            if damage:
-                self.say(name, damage)
-            return
-        self.say(name, f'{damage or "changed: not the bytes that were written"} (digest {found}, wanted {wanted})')
+        fault = (wanted and file_fault(self.codec, data, wanted)) or self.codec.damage(data)
+        if fault:
+            self.say(name, fault)
 
     def _unexpected(self, manifest: Optional[Mapping[str, Any]]) -> None:
         """Report files that are not part of the store."""
