@@ -256,7 +256,7 @@ def _record(folder: Path, settings: Mapping[str, Any]) -> Optional[Dict[str, Any
     Raises:
         ConfigError: the files were made with other settings; names what differs.
     """
-    record = read_record(folder / RECORD, 'a record of mmrefine flow', ('settings', ), 'choose another --out')
+    record = read_record(folder / RECORD, 'a record of mmrefine flow', dict(settings=dict), 'choose another --out')
     if record is None:
         return None
     old = record['settings']

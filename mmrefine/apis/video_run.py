@@ -118,14 +118,20 @@ def _check_folder(folder: Path, settings: Mapping[str, Any]) -> bool:
 
 def _compared(settings: Mapping[str, Any]) -> Dict[str, Any]:
     """The settings that must be equal when a run goes on."""
-    config = dict(settings.get('config') or {})
-    wrapper, hooks = config.get('optim_wrapper') or {}, config.get('default_hooks') or {}
+    config = _object(settings, 'config')
+    wrapper, hooks = _object(config, 'optim_wrapper'), _object(config, 'default_hooks')
     if wrapper.get('type') in ('OptimWrapper', 'BFloat16OptimWrapper'):
         # a run goes on in the precision that its checkpoint names
         config['optim_wrapper'] = {key: value for key, value in wrapper.items() if key not in ('type', 'precision')}
     # the frames are the same out of a cache
     config['default_hooks'] = {key: value for key, value in hooks.items() if key != 'frame_cache'}
     return dict(settings, config=config)
+
+
+def _object(parent: Mapping[str, Any], key: str) -> Dict[str, Any]:
+    """The object under a key; an empty one if there is something else."""
+    found = parent.get(key)
+    return dict(found) if isinstance(found, dict) else {}
 
 
 def _has_made_something(folder: Path) -> bool:
@@ -150,7 +156,7 @@ def _differences(old: Any, new: Any, key: str = '') -> Iterator[Tuple[str, Any, 
 
 def _read(folder: Path) -> Optional[Dict[str, Any]]:
     return read_record(folder / RUN_FILE, 'the record of a run of '
-                                          'mmrefine', ('settings', 'finished'), 'choose another --out')
+                                          'mmrefine', dict(settings=dict, finished=bool), 'choose another --out')
 
 
 def _write(folder: Path, settings: Mapping[str, Any], finished: bool) -> None:

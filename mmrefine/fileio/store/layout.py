@@ -1,7 +1,6 @@
 """The files of a label store: what they are called, and how they are read."""
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
@@ -11,6 +10,7 @@ from mmrefine.fileio.atomic import TEMP_PREFIX, PathLike
 from mmrefine.fileio.codecs.kinds import FIRST_KIND
 from mmrefine.fileio.digest import digest_of, digest_of_bytes
 from mmrefine.fileio.lock import LOCK
+from mmrefine.fileio.records import parse_json
 
 if TYPE_CHECKING:
     from mmrefine.structures import LabelCodec
@@ -99,8 +99,8 @@ def read_json(path: Path, *wanted: str) -> Dict[str, Any]:
         LabelStoreError: it cannot be read, or is something else.
     """
     try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        found = parse_json(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise LabelStoreError(f'{path}: cannot be read ({error}); {REMEDY}, and label again') from error
     if not isinstance(found, dict) or not found.keys() >= set(wanted):
         raise LabelStoreError(f'{path}: is not from a label store (wanted an object with '

@@ -1,7 +1,6 @@
 """Verify a label store on disk by the digests that it keeps, without the teacher and the frames."""
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from mmrefine.fileio.atomic import TEMP_PREFIX, TEMP_SUFFIX, PathLike, json_byte
 from mmrefine.fileio.codecs.kinds import codec_of
 from mmrefine.fileio.digest import digest_of, digest_of_bytes
 from mmrefine.fileio.lock import LOCK
+from mmrefine.fileio.records import parse_json
 from mmrefine.fileio.store.index import are_words, label_fault, manifest_fault, manifest_shape_fault, wanted_fault
 from mmrefine.fileio.store.layout import (FINGERPRINT, MANIFEST, QUALITY, STATS, WANTED, differing, file_fault, key_of,
                                           kind_of, label_path, stats_files)
@@ -181,7 +181,7 @@ class _Check:
         if data is None:
             return None
         try:
-            found = json.loads(data)
+            found = parse_json(data)
             again = json_bytes(found)
         except (ValueError, RecursionError) as error:
             self.say(name, f'is broken: it is not valid JSON ({error})')
