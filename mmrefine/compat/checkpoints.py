@@ -245,8 +245,8 @@ def state_dict_of(checkpoint: Dict[str, Any], source: str = 'checkpoint') -> Dic
         if fault is None and not bool(torch.isfinite(value).all()):
             fault = 'holds nan or infinite values'
         if fault:
-            raise CheckpointError(f'{source}: {brief(key, 120)} {fault}, wanted weights in floating point; save the weights '
-                                  'as they were trained')
+            raise CheckpointError(f'{source}: {brief(key, 120)} {fault}, wanted weights in floating point; save the '
+                                  'weights as they were trained')
     weights = dict(weights)
     for prefix in itertools.chain.from_iterable(itertools.repeat(_WEIGHT_PREFIXES, 2)):
         if all(key.startswith(prefix) for key in weights):

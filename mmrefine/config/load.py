@@ -79,7 +79,8 @@ def building(cfg: Config) -> Iterator[None]:
         yield
     except MMRefineError:
         raise
-    except (AssertionError, KeyError, TypeError, ValueError) as error:  # MMEngine asserts much of it
+    # MMEngine asserts much of it
+    except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
         raise ConfigError(f'{name_of(cfg)}: a part of it cannot be built ({type(error).__name__}: '
                           f'{" ".join(str(error).split())}); correct that value') from error
 
