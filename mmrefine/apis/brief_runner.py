@@ -7,6 +7,7 @@ from typing import Any, Optional, Union
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
+from mmrefine.apis.exit_status import tolerate_names
 from mmrefine.errors import CheckpointError
 from mmrefine.values import brief
 
@@ -16,7 +17,15 @@ _PAGES = ('\n---', 'Config:', 'Hooks will be executed', '"FileClient"', '"HardDi
 
 
 class ResumingRunner(Runner):
-    """A runner that refuses a checkpoint it cannot resume from by name."""
+    """A runner that refuses a checkpoint it cannot resume from by name, and logs any name of a file."""
+
+    def build_logger(self, log_level: Union[int, str] = 'INFO', log_file: Optional[str] = None,
+                     **kwargs: Any) -> MMLogger:
+        """MMEngine's logger; a name that is no valid text does not break its files."""
+        logger = super().build_logger(log_level, log_file, **kwargs)
+        for handler in logger.handlers:
+            tolerate_names(getattr(handler, 'stream', None))
+        return logger
 
     def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
         """Go on from a training checkpoint.

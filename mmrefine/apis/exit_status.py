@@ -20,6 +20,7 @@ def run_command(main: Callable[[], int], go_on: str = 'the same command goes on 
         main: the tool; returns the exit status.
         go_on: what to do after it was stopped, in a few words.
     """
+    tolerate_names(sys.stdout)
     try:
         with _terminable():
             status = main()
@@ -36,6 +37,12 @@ def run_command(main: Callable[[], int], go_on: str = 'the same command goes on 
         print(f'stopped; {go_on}', file=sys.stderr)
         status = 128 + (stop.args[0] if stop.args else signal.SIGINT)  # as shells number it
     sys.exit(status)
+
+
+def tolerate_names(stream: Any) -> None:
+    """Let names of files that are no valid text be written to a text stream, with a backslash for each odd byte."""
+    if getattr(stream, 'errors', None) == 'strict' and hasattr(stream, 'reconfigure'):
+        stream.reconfigure(errors='backslashreplace')
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from mmrefine.errors import LabelStoreError, StaleLabelsError
 from mmrefine.fileio import LabelStore, encode_kitti, write_json
 from mmrefine.fileio.codecs.flow import FlowCodec
 from mmrefine.fileio.store.index import seal_of
+from mmrefine.fileio.store.merge import merge_stores
 from mmrefine.fileio.store.statistics import summarize
 from mmrefine.fileio.store.verification import verify_store
 from mmrefine.structures import FlowLabel
@@ -176,6 +177,24 @@ def test_a_key_that_would_leave_the_store_or_break_it_is_refused(tmp_path: Path,
         with pytest.raises(LabelStoreError, match=message):
             work()
     assert tree(tmp_path) == before
+
+
+OWN_NAMES = ['manifest.json/0__1', 'fingerprint.json/0__1', 'quality.json/0__1', 'wanted.json/0__1', '.lock/0__1',
+             'manifest.json~/0__1', 'manifest.json~~/0__1', 'cat/manifest.json/0__1', 'cat/x.png/0__1', 'cat/0__1']
+
+
+def test_names_of_the_stores_own_files_may_be_names_of_scenes(tmp_path: Path) -> None:
+    store = store_in(tmp_path / 'one')
+    for seed, key in enumerate(OWN_NAMES):
+        store.write(key, label(seed, soft=True), {'kept': 0.5})
+        assert store.keys() == sorted(OWN_NAMES[:seed + 1]) and store.has(key)
+    assert not [fault for fault in verify_store(tmp_path / 'one').faults if 'is missing: labelling' not in str(fault)]
+    store.finish(OWN_NAMES)
+    merge_stores(tmp_path / 'two', [tmp_path / 'one'])
+    assert tree(tmp_path / 'one') == tree(tmp_path / 'two') and not verify_store(tmp_path / 'two').faults
+    for seed, key in enumerate(OWN_NAMES):
+        wanted = store.codec.as_stored(label(seed, soft=True))
+        assert torch.equal(LabelStore.open(tmp_path / 'two').read(key).flow, wanted.flow)
 
 
 def test_the_manifest_holds_fingerprint_statistics_and_extras_and_the_files_are_gone(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ FORMAT = 'mmrefine-labels/3'
 FINGERPRINT, MANIFEST, QUALITY, WANTED = 'fingerprint.json', 'manifest.json', 'quality.json', 'wanted.json'
 # what follows the key in the name of a label's statistics, as the suffixes of its codec in those of its other files
 STATS = '.json'
+# behind the name of a scene that is also the name of one of the store's own files
+_ESCAPE, _OWN = '~', (FINGERPRINT, MANIFEST, QUALITY, WANTED, LOCK)
 # in fingerprint and manifest; a fingerprint without it is of the first kind, so that stores from before stay valid
 KIND = 'kind'
 REMEDY = 'delete the folder, or set the store to a new one'
@@ -44,9 +46,11 @@ def label_path(root: Path, key: str, suffix: str, suffixes: Sequence[str]) -> Pa
                               'without empty parts, "." and ".."')
     # the first file of a label "a.weight" would be the second one of a label "a"
     clashes = [one[:-len(other)] for one in suffixes for other in suffixes if one != other and one.endswith(other)]
-    if parts[-1].endswith(tuple(clashes)) or parts[0] == LOCK or any(part.startswith(TEMP_PREFIX) for part in parts):
+    if parts[-1].endswith(tuple(clashes)) or any(part.startswith(TEMP_PREFIX) for part in parts):
         raise LabelStoreError(f'{root}: {key!r} clashes with the names of the store\'s own files; '
                               'rename that frame')
+    if parts[0].rstrip(_ESCAPE) in _OWN:
+        parts[0] += _ESCAPE
     try:
         longest = max(len(os.fsencode(part)) for part in parts)
     except UnicodeEncodeError as error:
@@ -84,12 +88,14 @@ def file_fault(codec: LabelCodec, data: bytes, wanted: str) -> Optional[str]:
 
 def stats_files(root: Path) -> Iterator[Path]:
     """The statistics of labels that no manifest has taken over yet, in any order."""
-    return (path for path in root.rglob('*' + STATS) if path.parent != root)
+    return (path for path in root.rglob('*' + STATS) if path.parent != root and path.is_file())
 
 
-def key_of(root: Path, stats_file: Path) -> str:
-    """The key of the label that a file of statistics belongs to."""
-    return stats_file.relative_to(root).as_posix()[:-len(STATS)]
+def key_of(root: Path, file: Path, suffix: str = STATS) -> str:
+    """The key of the label that a file of it belongs to; the inverse of :func:`label_path`."""
+    name = file.relative_to(root).as_posix()[:-len(suffix)]
+    scene, slash, rest = name.partition('/')
+    return scene[:-1] + slash + rest if scene.endswith(_ESCAPE) and scene.rstrip(_ESCAPE) in _OWN else name
 
 
 def read_json(path: Path, *wanted: str) -> Dict[str, Any]:

@@ -121,7 +121,7 @@ class _Check:
         made_from = None if fingerprint is None else digest_of(fingerprint)
         for path in sorted(stats_files(self.root)):
             key, name = key_of(self.root, path), path.relative_to(self.root).as_posix()
-            if not (self._is_key(key) and path.is_file()):
+            if not self._is_key(key):
                 continue
             self.belongs.add(name)
             self.labels += 1
@@ -131,15 +131,16 @@ class _Check:
         for suffix in sorted(self.codec.suffixes, key=len, reverse=True):  # one suffix may end with another
             for path in sorted(self.root.rglob('*' + suffix)):
                 name = path.relative_to(self.root).as_posix()
-                if name not in self.belongs and self._is_key(name[:-len(suffix)]):
-                    self._label_file(name[:-len(suffix)], suffix, None)
+                key = key_of(self.root, path, suffix)
+                if name not in self.belongs and path.is_file() and self._is_key(key):
+                    self._label_file(key, suffix, None)
 
     def _label_file(self, key: str, suffix: str, wanted: Optional[str]) -> None:
         """Check one file of a label by its digest or, if that is unknown, by its own checksums."""
-        name = key + suffix
         if not self._is_key(key):
             self.say(MANIFEST, f'is broken: {key!r} is not a valid label key')
             return
+        name = label_path(self.root, key, suffix, self.codec.suffixes).relative_to(self.root).as_posix()
         self.belongs.add(name)
         data = self._bytes(name, f'; the label {key} needs it')
         if data is None:
@@ -168,7 +169,7 @@ class _Check:
                         self.say(name, 'does not belong to the store: left over from a killed run; the same '
                                        'labelling run removes it')
                 elif manifest is not None and (name == WANTED or name.endswith(STATS)
-                                               and name[:-len(STATS)] in manifest['pairs']):
+                                               and key_of(self.root, self.root / name) in manifest['pairs']):
                     self.say(name, 'does not belong to the store: the manifest has taken it over; the same labelling '
                                    'run removes it')
                 else:
