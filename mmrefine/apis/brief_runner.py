@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import logging
+import sys
+from functools import partial
 from typing import Any, Optional, Union
 
 from mmengine.logging import MMLogger
@@ -25,6 +27,7 @@ class ResumingRunner(Runner):
         logger = super().build_logger(log_level, log_file, **kwargs)
         for handler in logger.handlers:
             tolerate_names(getattr(handler, 'stream', None))
+            setattr(handler, 'handleError', partial(_handle_error, handler))
         return logger
 
     def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
@@ -40,6 +43,14 @@ class ResumingRunner(Runner):
             raise CheckpointError(f'{filename}: the run cannot go on from it ({type(error).__name__}: '
                                   f'{brief(str(error))}); delete this file to go on from an older checkpoint, or start '
                                   'again in a new work dir') from error
+
+
+def _handle_error(handler: logging.Handler, record: logging.LogRecord) -> None:
+    """What logging does with an error while it writes; that nobody reads on ends the program."""
+    error = sys.exc_info()[1]
+    if isinstance(error, BrokenPipeError):
+        raise error
+    logging.Handler.handleError(handler, record)
 
 
 class BriefRunner(ResumingRunner):

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmrefine.config.load import fill_in, name_of
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import ConfigError, InputError
-from mmrefine.fileio.atomic import write_errors, write_json
+from mmrefine.fileio.atomic import json_bytes, write_errors, write_json
 from mmrefine.fileio.video.frame_check import FrameCheck, check_frames, name_ranges
 from mmrefine.fileio.video.reader import list_scenes
 
@@ -58,13 +58,15 @@ def check_scenes(scenes: Mapping[str, Path], out: Union[str, Path], skip_corrupt
     bad = {name: check for name, check in checks.items() if check.corrupt}
     file = Path(out) / CORRUPT_FILE
     if not bad:
-        with write_errors(file):
-            file.unlink(missing_ok=True)  # the list of a damaged copy that was replaced since
+        if file.exists():  # the list of a damaged copy that was replaced since
+            with write_errors(file):
+                file.unlink(missing_ok=True)
         return checks
     record = {name: dict(path=scenes[name], frames=check.frames, corrupt=[vars(frame) for frame in check.corrupt])
               for name, check in bad.items()}
-    with write_errors(file):
-        write_json(file, record)
+    if not file.is_file() or file.read_bytes() != json_bytes(record):
+        with write_errors(file):
+            write_json(file, record)
     for name, check in bad.items():
         names = name_ranges(check.corrupt)
         summary = f'{scenes[name]}: {len(check.corrupt)} of {check.frames} frames are corrupt: {names}'

@@ -81,14 +81,15 @@ def prepare_run(video: Union[str, Path],
     settings = dict(video=str(Path(video).resolve()), weights=digest, config=_settings(cfg))
     finished = resume and _check_folder(folder, settings)
     cfg.resume = bool(resume or cfg.get('resume'))
-    _write(folder, settings, finished)
+    if not finished:  # else its record is there, and the disk may be read-only by now
+        _write(folder, settings, finished)
     return cfg, finished
 
 
 def mark_finished(folder: Union[str, Path]) -> None:
     """Note that the run in ``folder`` has nothing left to do."""
     record = _read(Path(folder))
-    if record is not None:
+    if record is not None and not record['finished']:
         _write(Path(folder), record['settings'], finished=True)
 
 
@@ -109,7 +110,7 @@ def _check_folder(folder: Path, settings: Mapping[str, Any]) -> bool:
         return False
     changes = [f'{key} was {brief(old)}, is {brief(new)}'
                for key, old, new in _differences(_compared(record['settings']), _compared(settings))]
-    if changes and _has_made_something(folder):
+    if changes and _has_trained(folder):
         more = f' and {len(changes) - 4} more' if len(changes) > 4 else ''
         raise ConfigError(f'{folder}: holds a run of other settings ({"; ".join(changes[:4])}{more}); choose another '
                           '--out, or delete that folder to start again')
@@ -134,13 +135,13 @@ def _object(parent: Mapping[str, Any], key: str) -> Dict[str, Any]:
     return dict(found) if isinstance(found, dict) else {}
 
 
-def _has_made_something(folder: Path) -> bool:
-    """Whether there are labels, a checkpoint or a report of any scene.
+def _has_trained(folder: Path) -> bool:
+    """Whether there is a checkpoint or a report of any scene.
 
-    The record is written before all of them, so that a killed run has one. A run that failed before it wrote anything
-    leaves a record, too, and may be started again with other settings.
+    Labels alone are good for any schedule; their store itself refuses a run that needs others. A run that failed before
+    it trained leaves a record, too, and may be started again with other settings.
     """
-    return any(path.name == 'report.json' or path.suffix in ('.png', '.pth') for path in folder.rglob('*'))
+    return any(path.name == 'report.json' or path.suffix == '.pth' for path in folder.rglob('*'))
 
 
 def _differences(old: Any, new: Any, key: str = '') -> Iterator[Tuple[str, Any, Any]]:

@@ -217,8 +217,8 @@ def test_frames_whose_names_would_give_two_labels_one_key_are_named(material, tm
         (tmp_path / 'v').mkdir(exist_ok=True)
         shutil.copy(file, tmp_path / f'v/{name}.png')
     shutil.copy(files[0], tmp_path / 'v/c.png')
-    with pytest.raises(ConfigError, match=r'the label v/a__b__c would be that of the frames a and b__c, and that of a__b '
-                                          'and c; rename these frames'):
+    with pytest.raises(ConfigError, match='the label v/a__b__c would be that of the frames a and b__c, and that of '
+                                          'a__b and c; rename these frames'):
         wanted_keys(FramePairs(tmp_path / 'v', step=2), labeler_of())
 
 
