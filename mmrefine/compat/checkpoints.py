@@ -4,12 +4,13 @@ from __future__ import annotations
 import itertools
 import os
 import pickle
+import pickletools
 import re
 import warnings
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Set, Tuple, Union
+from typing import IO, Any, Callable, Dict, List, Optional, Set, Tuple, Union
 
 import numpy as np
 import torch
@@ -45,6 +46,8 @@ _OTHER_FILES = (
                                          "package and save {'state_dict': weights} with torch.save"),
     (re.compile(rb'\x1f\x8b|BZh|7z\xbc|Rar!'), 'is an archive; unpack it and name the checkpoint in it'),
 )
+_LONGEST_NAME = 300  # of a class, with its module
+_OLD_PICKLES = 5  # that a file of PyTorch before 1.6 begins with
 _OLD_PYTORCH = b'\x80\x02\x8a\nl\xfc\x9cF\xf9'
 # Keys under which checkpoints keep their weights, in the order of trial.
 _WEIGHT_KEYS = ('state_dict', 'model_state_dict', 'model')
@@ -135,11 +138,12 @@ def _file_fault(path: Path, size: int) -> Optional[str]:
         if begin.match(head):
             return fault
     damaged = f'the checkpoint is cut off or damaged ({size} bytes are here); copy or download it again'
-    is_zip = zipfile.is_zipfile(path)
+    is_zip = _is_zip(path)
     if is_zip != head.startswith(b'PK\x03\x04') or not head.strip(b'\0'):
         return damaged  # a zip archive ends with its table of contents
     if not is_zip:
-        return None
+        with path.open('rb') as file:
+            return damaged if head.startswith(_OLD_PYTORCH) and _has_endless_name(file, _OLD_PICKLES) else None
     with zipfile.ZipFile(path) as archive:
         parts = archive.infolist()
         unpacked = sum(part.file_size for part in parts)
@@ -149,15 +153,35 @@ def _file_fault(path: Path, size: int) -> Optional[str]:
             return ('is a TorchScript archive, which holds code; load it where you trust it and save '
                     "{'state_dict': model.state_dict()} again")
         for part in parts:
-            if part.CRC == 0:  # PyTorch can be told to write none
-                continue
+            if part.CRC == 0:  # PyTorch can be told to write none; then nothing is compared
+                del part.CRC
             try:
                 with archive.open(part) as stream:
                     while stream.read(1 << 20):
                         pass
+                with archive.open(part) as stream:
+                    if part.filename.endswith('/data.pkl') and _has_endless_name(stream):
+                        return damaged
             except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
                 return damaged
     return None
+
+
+def _is_zip(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # its table of contents is damaged
+        return False
+
+
+def _has_endless_name(stream: IO[bytes], pickles: int = 1) -> bool:
+    """Whether a class in the pickles that the stream begins with has a name of thousands of characters: PyTorch refuses
+    it, but takes minutes to say so."""
+    try:
+        return any(code.name == 'GLOBAL' and len(str(name)) > _LONGEST_NAME
+                   for _ in range(pickles) for code, name, _ in pickletools.genops(stream))
+    except (ValueError, IndexError, OverflowError, MemoryError):  # damaged, as PyTorch will say
+        return False
 
 
 def _check_tensors(checkpoint: Dict[str, Any], path: Path) -> None:
@@ -210,7 +234,7 @@ def _why_not_loaded(path: Path, size: int, error: Exception) -> str:
                 "it and save {'state_dict': model.state_dict()} again")
     with path.open('rb') as file:
         old = file.read(len(_OLD_PYTORCH)) == _OLD_PYTORCH
-    if old or zipfile.is_zipfile(path):
+    if old or _is_zip(path):
         return (f'{path}: the checkpoint is cut off or damaged ({size} bytes are here, {type(error).__name__} while '
                 'reading); copy or download it again')
     return f'{path}: is not a PyTorch checkpoint ({type(error).__name__} while reading); check the path'

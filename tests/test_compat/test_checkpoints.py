@@ -6,6 +6,7 @@ import os
 import pickle
 import re
 import struct
+import time
 import zipfile
 
 import numpy as np
@@ -278,6 +279,37 @@ def test_a_bit_that_flipped_in_a_weight_is_found_unless_the_file_has_no_checksum
         finally:
             torch.serialization.set_crc32_options(True)
         assert torch.equal(load_checkpoint_file(tmp_path / 'w.pth')['w'], numbers)
+
+
+@pytest.mark.parametrize('zipped', [True, False])
+def test_an_endless_name_of_a_class_is_refused_at_once(tmp_path, zipped):
+    path, name = tmp_path / 'w.pth', b'cmmengine\n' + b'[' * 100_000 + b'\n.'
+    torch.save(dict(w=torch.ones(2)), path, _use_new_zipfile_serialization=zipped)
+    if zipped:
+        with zipfile.ZipFile(path) as archive:
+            parts = {one: archive.read(one) for one in archive.namelist()}
+        with zipfile.ZipFile(path, 'w') as archive:
+            for one, data in parts.items():
+                archive.writestr(one, b'\x80\x02' + name if one.endswith('data.pkl') else data)
+    else:
+        data = path.read_bytes()
+        path.write_bytes(data.replace(b'ctorch._utils\n_rebuild_tensor_v2\n', name))
+    begun = time.process_time()
+    with pytest.raises(CheckpointError, match='w.pth: the checkpoint is cut off or damaged'):
+        load_checkpoint_file(path)
+    assert time.process_time() - begun < 2
+
+
+def test_a_damaged_table_of_contents_is_told(tmp_path):
+    torch.save(dict(w=torch.ones(2)), tmp_path / 'w.pth')
+    data = bytearray((tmp_path / 'w.pth').read_bytes())
+    end = data.rfind(b'PK\x06\x07')  # where the locator of the 64-bit table is; 16 bytes on: the number of disks
+    if end < 0:
+        pytest.skip('this PyTorch writes no 64-bit table')
+    data[end + 16:end + 20] = struct.pack('<I', 7)
+    (tmp_path / 'w.pth').write_bytes(data)
+    with pytest.raises(CheckpointError, match='w.pth: the checkpoint is cut off or damaged'):
+        load_checkpoint_file(tmp_path / 'w.pth')
 
 
 def test_an_archive_that_unpacks_to_much_more_than_its_size_is_not_unpacked(tmp_path):
