@@ -245,7 +245,7 @@ def test_weights_that_are_no_finite_numbers_are_refused_by_name(value, fault):
     (b'<!DOCTYPE html>\n<html lang="en">', 'is a web page and not a checkpoint; download the file itself'),
     (b'\n  <html><body>404', 'is a web page'),
     (b'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 3984814\n', 'is a Git LFS pointer'),
-    (struct.pack('<Q', 60) + b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', 'is a safetensors file'),
+    (struct.pack('<Q', 60) + b'{"a":{"dtype":"I64","shape":[1],"data_offsets":[0,4]}}', 'is a safetensors file'),
     (b'\x1f\x8b\x08' + bytes(60), 'is an archive; unpack it'),
     (bytes(5000), r'the checkpoint is cut off or damaged \(5000 bytes'),
 ])
