@@ -26,7 +26,7 @@ def parse_json(data: bytes) -> Any:
 def type_fault(found: Mapping[str, Any], parts: Mapping[str, type]) -> Optional[str]:
     """Which part of an object is missing, or of another type; None if none is."""
     for part, kind in parts.items():
-        if not isinstance(found.get(part), kind) or (kind is int and isinstance(found[part], bool)):
+        if part not in found or not isinstance(found[part], kind) or (kind is int and isinstance(found[part], bool)):
             return f'its "{part}" is ' + (f'not {_TYPES[kind]}' if part in found else 'missing')
     return None
 
@@ -37,7 +37,7 @@ def read_record(path: Path, what: str, parts: Mapping[str, type], remedy: str) -
     Args:
         path: the file.
         what: it should be, for the message.
-        parts: that it must have, and their types.
+        parts: that it must have, and their types; ``object`` for any.
         remedy: what to do with a file that is something else.
 
     Raises:
