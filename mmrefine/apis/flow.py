@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import io
+import zipfile
+import zlib
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,6 +33,7 @@ from mmrefine.fileio.video.writer import write_video
 from mmrefine.labeling import CascadeView, CycleFilter, PairContext, SoftCycleFilter
 from mmrefine.models import FrozenTeacher
 from mmrefine.structures import PairBatch, as_frames
+from mmrefine.values import is_number
 from mmrefine.visualization import motion_view, sequence_scale
 
 FORMATS = ('png', 'flo', 'flo5', 'npz')
@@ -204,14 +207,14 @@ def _flow_of_scene(scene: str, path: Place, check: FrameCheck, reading: Reading,
     progress = Progress(f'{scene}: flow of {{}} pairs', made, log)
     first = [pair for pair in todo if pair in sample]
     _make(first, frames, maker, progress)
-    if record['max_motion'] is None:
+    if not is_number(record.get('max_motion')):
         record['max_motion'] = sequence_scale(_read_flow(pair.flow)[::4, ::4] for pair in sample)
         _save(folder, record)
     _make([pair for pair in todo if pair not in first], frames, maker, lambda done: progress(len(first) + done))
     out_video = folder / VIDEO if draw else None
     if out_video is not None and (made or not out_video.is_file()):
         _draw(out_video, pairs, frames, record['max_motion'], (check.rate or FOLDER_RATE) / reading.stride, scene, log)
-    if not record['complete']:
+    if record.get('complete') is not True:
         _save(folder, dict(record, complete=True))
     return FlowFolder(scene, folder, len(pairs), made, record['max_motion'], out_video)
 
@@ -256,8 +259,12 @@ def _write_flow(path: Path, flow: np.ndarray) -> None:
 def _read_flow(path: Path) -> np.ndarray:
     """``(H, W, 2)`` px, nan where it is unknown."""
     if path.suffix == '.npz':
-        with np.load(io.BytesIO(read_input(path)), allow_pickle=False) as arrays:
-            return np.asarray(arrays['flow'])
+        try:
+            with np.load(io.BytesIO(read_input(path)), allow_pickle=False) as arrays:
+                return np.asarray(arrays['flow'])
+        except (EOFError, KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            raise InputError(f'{path}: is damaged ({type(error).__name__} while reading); delete it, the same command '
+                             'makes it again') from error
     flow, valid = read_flow(path)
     return np.where(valid[..., None], flow, np.float32('nan'))
 
@@ -268,7 +275,7 @@ def _record(folder: Path, settings: Mapping[str, Any]) -> Optional[Dict[str, Any
     Raises:
         ConfigError: the files were made with other settings; names what differs.
     """
-    record = read_record(folder / RECORD, 'a record of mmrefine flow', ('settings', ), 'choose another --out')
+    record = read_record(folder / RECORD, 'a record of mmrefine flow', dict(settings=dict), 'choose another --out')
     if record is None:
         return None
     old = record['settings']

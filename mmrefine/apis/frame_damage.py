@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmrefine.config.load import fill_in, name_of
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import ConfigError, InputError
-from mmrefine.fileio.atomic import write_errors, write_json
+from mmrefine.fileio.atomic import json_bytes, write_errors, write_json
 from mmrefine.fileio.video.frame_check import FrameCheck, check_frames, name_ranges
 from mmrefine.fileio.video.frames import PictureSeries, Place, pictures_of
 from mmrefine.fileio.video.reading import Reading
@@ -146,12 +146,15 @@ def _tell_scenes(checks: Mapping[str, FrameCheck], log: Callable[[str], None]) -
 
 
 def _keep(file: Path, record: Any) -> None:
-    """Write a list, or remove the one of an earlier run if there is nothing to list."""
-    with write_errors(file):
-        if record:
-            write_json(file, record)
-        else:
-            file.unlink(missing_ok=True)
+    """Write a list, or remove the one of an earlier run if there is nothing to list; one that is right stays as it is,
+    as the disk may be read-only by now."""
+    wanted = json_bytes(record) if record else None
+    if wanted != (file.read_bytes() if file.is_file() else None):
+        with write_errors(file):
+            if record:
+                write_json(file, record)
+            else:
+                file.unlink()
 
 
 def skipping(cfg: Config, out: Union[str, Path], skip_corrupt: bool, log: Callable[[str], None] = print,

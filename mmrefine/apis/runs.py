@@ -7,9 +7,9 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple, Union
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 
-from mmrefine.apis.brief_runner import BriefRunner
+from mmrefine.apis.brief_runner import BriefRunner, ResumingRunner
 from mmrefine.apis.browse import browse_labels
 from mmrefine.apis.named_models import load_named
 from mmrefine.apis.precision import amp_values
@@ -20,6 +20,7 @@ from mmrefine.compat.config_names import carried_file
 from mmrefine.config.load import building, complete, hooks_of, name_of
 from mmrefine.engine import PseudoLabelHook, join_processes
 from mmrefine.engine.runtime.processes import model_of
+from mmrefine.engine.runtime.resume_point import find_resume_point
 from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.fileio.video.scenes import Roots
 from mmrefine.registry import DATASETS, TEACHERS
@@ -200,16 +201,18 @@ def _prepared(cfg: Config) -> Config:
     work dir holds.
 
     MMEngine would resume from ``load_from``, or start from random weights where there is nothing to resume. Here
-    ``resume`` means: go on from the latest checkpoint of the work dir if there is one (killed in stage 2), else start
-    from ``load_from`` (killed in stage 1; the labels made so far are kept).
+    ``resume`` means: go on from the latest whole checkpoint of the work dir if there is one (killed in stage 2), else
+    start from ``load_from`` (killed in stage 1; the labels made so far are kept).
 
     Raises:
-        CheckpointError: ``load_from`` cannot be read.
+        CheckpointError: ``load_from`` cannot be read, or no checkpoint to go on from is whole.
         ConfigError: labels from random weights were asked for.
     """
     cfg = complete(cfg)
     if cfg.get('resume'):
-        latest = find_latest_checkpoint(cfg.work_dir) if Path(cfg.work_dir, 'last_checkpoint').is_file() else None
+        saved = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+        latest = find_resume_point(Path(cfg.work_dir), saved.get('save_optimizer', True),
+                                   bool(saved.get('save_param_scheduler', True) and cfg.get('param_scheduler')))
         cfg.resume = latest is not None
         if latest is not None:
             cfg.load_from = None
@@ -255,4 +258,4 @@ def _build(cfg: Config, brief: bool = False) -> Runner:
     """The runner; values that its parts refuse are mistakes in the config."""
     join_processes(cfg.get('launcher', 'none'))
     with building(cfg):
-        return (BriefRunner if brief else Runner).from_cfg(cfg)
+        return (BriefRunner if brief else ResumingRunner).from_cfg(cfg)

@@ -91,7 +91,7 @@ def prepare_run(video: Roots,
     finished = resume and _check_folder(folder, settings)
     cfg.resume = bool(resume or cfg.get('resume'))
     _tell_pairs(cfg, log)
-    if not dry_run:
+    if not dry_run and not finished:  # else its record is there, and the disk may be read-only by now
         _write(folder, settings, finished)
     return cfg, finished
 
@@ -112,7 +112,7 @@ def _plain(video: Roots, resolved: bool = False) -> Any:
 def mark_finished(folder: Union[str, Path]) -> None:
     """Note that the run in ``folder`` has nothing left to do."""
     record = _read(Path(folder))
-    if record is not None:
+    if record is not None and not record['finished']:
         _write(Path(folder), record['settings'], finished=True)
 
 
@@ -133,7 +133,7 @@ def _check_folder(folder: Path, settings: Mapping[str, Any]) -> bool:
         return False
     changes = [f'{key} was {brief(old)}, is {brief(new)}'
                for key, old, new in _differences(_compared(record['settings']), _compared(settings))]
-    if changes and _has_made_something(folder):
+    if changes and _has_trained(folder):
         more = f' and {len(changes) - 4} more' if len(changes) > 4 else ''
         raise ConfigError(f'{folder}: holds a run of other settings ({"; ".join(changes[:4])}{more}); choose another '
                           '--out, or delete that folder to start again')
@@ -142,8 +142,8 @@ def _check_folder(folder: Path, settings: Mapping[str, Any]) -> bool:
 
 def _compared(settings: Mapping[str, Any]) -> Dict[str, Any]:
     """The settings that must be equal when a run goes on."""
-    config = dict(settings.get('config') or {})
-    wrapper, hooks = config.get('optim_wrapper') or {}, config.get('default_hooks') or {}
+    config = _object(settings, 'config')
+    wrapper, hooks = _object(config, 'optim_wrapper'), _object(config, 'default_hooks')
     if wrapper.get('type') in ('OptimWrapper', 'BFloat16OptimWrapper'):
         # a run goes on in the precision that its checkpoint names
         config['optim_wrapper'] = {key: value for key, value in wrapper.items() if key not in ('type', 'precision')}
@@ -152,13 +152,19 @@ def _compared(settings: Mapping[str, Any]) -> Dict[str, Any]:
     return dict(settings, config=config)
 
 
-def _has_made_something(folder: Path) -> bool:
-    """Whether there are labels, a checkpoint or a report of any scene.
+def _object(parent: Mapping[str, Any], key: str) -> Dict[str, Any]:
+    """The object under a key; an empty one if there is something else."""
+    found = parent.get(key)
+    return dict(found) if isinstance(found, dict) else {}
 
-    The record is written before all of them, so that a killed run has one. A run that failed before it wrote anything
-    leaves a record, too, and may be started again with other settings.
+
+def _has_trained(folder: Path) -> bool:
+    """Whether there is a checkpoint or a report of any scene.
+
+    Labels alone are good for any schedule; their store itself refuses a run that needs others. A run that failed before
+    it trained leaves a record, too, and may be started again with other settings.
     """
-    return any(path.name == 'report.json' or path.suffix in ('.png', '.pth') for path in folder.rglob('*'))
+    return any(path.name == 'report.json' or path.suffix == '.pth' for path in folder.rglob('*'))
 
 
 def _differences(old: Any, new: Any, key: str = '') -> Iterator[Tuple[str, Any, Any]]:
@@ -174,7 +180,7 @@ def _differences(old: Any, new: Any, key: str = '') -> Iterator[Tuple[str, Any, 
 
 def _read(folder: Path) -> Optional[Dict[str, Any]]:
     return read_record(folder / RUN_FILE, 'the record of a run of '
-                                          'mmrefine', ('settings', 'finished'), 'choose another --out')
+                                          'mmrefine', dict(settings=dict, finished=bool), 'choose another --out')
 
 
 def _write(folder: Path, settings: Mapping[str, Any], finished: bool) -> None:
