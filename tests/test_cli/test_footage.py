@@ -124,8 +124,7 @@ def test_a_run_reads_what_the_command_says_in_all_its_data_and_a_folder_remember
         assert data.size(data.scene_names[0]) == (32, 48)
         names = {pair['key'].partition('/')[2] for pair in data.pairs}
         assert names >= {'frame_0001__frame_0003', 'frame_0005__frame_0007'}
-    (tmp_path / 'out' / 'labels').mkdir()
-    write_image(tmp_path / 'out' / 'labels' / 'a.png', np.zeros((4, 4), np.uint8))
+    (tmp_path / 'out' / 'iter_1.pth').touch()
     with pytest.raises(ConfigError, match='holds a run of other settings .*reading'):
         prepare_run([clip], 'demo', tmp_path / 'out', overrides={'held_out': 0.}, resume=True)
 

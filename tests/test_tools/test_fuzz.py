@@ -55,9 +55,10 @@ def test_faults_of_each_kind_are_found(fuzz: ModuleType, tmp_path: Path) -> None
     def divide(root: Path) -> float:
         return 1 / (not _changed(root))
 
-    fuzz.LIMIT = 0.01
+    limit = fuzz.LIMIT
     for read, sealed, result in ((divide, False, 'another error'), (lines, False, 'another error'),
                                  (endless, False, 'longer than 5 s'), (_changed, True, 'accepted although changed')):
+        fuzz.LIMIT = 0.3 if read is endless else limit  # the alarm also rings for whatever a busy machine delays
         bench = fuzz.Bench(tmp_path / f'{read.__name__}{sealed}', 0)
         bench.readers = {'mask': bench.readers['mask']._replace(read=read, sealed=sealed)}
         bench.whole = {'mask': fuzz.plain(False if read is _changed else None)}
