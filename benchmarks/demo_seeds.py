@@ -39,6 +39,7 @@ ONE_LOOK = {'labeler.view': dict(_delete_=True, type='CascadeView', scales=(1., 
 EVENLY = {'labeler.balance': None}
 RECIPES: Dict[str, Dict[str, Any]] = {
     'ours': {},
+    'ours in float32': {'optim_wrapper.precision': 'float32'},
     'many looks': EVENLY,
     'novelty': TWO_LOOKS,
     'mask alone': {**TWO_LOOKS, **EVENLY, 'labeler.filters': [LOOSE]},

@@ -21,6 +21,7 @@ _WORDS = {
     abc.Mapping: ('a dict', 'dicts'),
     type(None): ('None', 'None'),
 }
+MOST = 2**31 - 1  # steps, frames, threads, …
 _UNIONS = (Union, getattr(types, 'UnionType', Union))  # the latter, `int | None`, from Python 3.10 on
 
 
@@ -153,7 +154,9 @@ def is_number(value: Any) -> bool:
 def as_count(name: str, value: Any, least: int = 1) -> int:
     """A whole number; ``name`` is the config key for the message, here and below."""
     if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-        raise ConfigError(f'{name} must be a whole number, at least {least}, got {value!r}')
+        raise ConfigError(f'{name} must be a whole number, at least {least}, got {brief(value)}')
+    if int(value) > MOST:
+        raise ConfigError(f'{name} must be a whole number, at most {MOST}, got {brief(value)}')
     return int(value)
 
 
@@ -174,7 +177,7 @@ def as_number(name: str, value: Any, allowed: str = '[0, inf)', why: str = '') -
     least = 'not negative' if allowed[
         0] == '[' and low == 0 else f'{"at least" if allowed[0] == "[" else "above"} {low:g}'
     wanted = f'be finite and {least}' if high == float('inf') else f'lie in {allowed}'
-    raise ConfigError(f'{name} must {wanted}, got {value!r}{why}')
+    raise ConfigError(f'{name} must {wanted}, got {brief(value)}{why}')
 
 
 def as_choice(name: str, value: Any, choices: Sequence[str]) -> str:

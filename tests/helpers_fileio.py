@@ -3,8 +3,10 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import sys
 import time
+import zlib
 from fractions import Fraction
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence
@@ -69,6 +71,15 @@ def texture(height: int = 40, width: int = 56, seed: int = 0) -> np.ndarray:
     """A smooth picture, ``(H, W, 3)`` uint8 RGB, different in every channel."""
     noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return cv2.GaussianBlur(noise, (0, 0), 2.)
+
+
+def huge_png(width: int, height: int, data: Optional[bytes] = None) -> bytes:
+    """A PNG, by default a small 16-bit one of three channels, whose header says that it is of another size; its
+    checksums are right.
+    """
+    data = data or cv2.imencode('.png', np.ones((4, 4, 3), np.uint16))[1].tobytes()
+    head = struct.pack('>II', width, height) + data[24:29]
+    return data[:16] + head + struct.pack('>I', zlib.crc32(b'IHDR' + head)) + data[33:]
 
 
 def label(seed: int = 0, soft: bool = False, size: tuple = (12, 16)) -> FlowLabel:

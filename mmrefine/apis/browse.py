@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmrefine.config.load import complete, hooks_of, name_of
 from mmrefine.errors import ConfigError, LabelStoreError
 from mmrefine.evaluation import stored_cycle_error
-from mmrefine.fileio.atomic import write_errors
+from mmrefine.fileio.atomic import remove_leftovers, write_errors
 from mmrefine.fileio.codecs import FIRST_KIND
 from mmrefine.fileio.images import write_image
 from mmrefine.fileio.store.label_store import LabelStore
@@ -53,6 +53,7 @@ def browse_labels(cfg: Config, out: Optional[Union[str, Path]] = None, pairs: in
     dataset = DATASETS.build(hook.dataset)
     units = dataset.units
     folder = Path(out or Path(cfg.work_dir) / 'label_sheets')
+    remove_leftovers(folder)
     sheets = []
     for scene in dataset.scene_names:
         store = LabelStore.open(hook.store_root(str(Path(cfg.work_dir) / scene if each else cfg.work_dir), 0))

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import io
+import zipfile
+import zlib
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +17,7 @@ import mmrefine
 from mmrefine.apis.frame_damage import check_out, check_scenes
 from mmrefine.apis.inference import usable_device
 from mmrefine.apis.named_models import open_model
+from mmrefine.apis.video_run import default_out
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import ConfigError, InputError, TeacherError
 from mmrefine.fileio.atomic import remove_leftovers, write_bytes, write_errors, write_json
@@ -22,12 +25,15 @@ from mmrefine.fileio.flow_io import read_flow, write_flow
 from mmrefine.fileio.images import read_image, read_input, write_image
 from mmrefine.fileio.records import read_record
 from mmrefine.fileio.video.frame_check import FrameCheck
-from mmrefine.fileio.video.frames import FrameSource
-from mmrefine.fileio.video.reader import list_scenes, open_frames
+from mmrefine.fileio.video.frames import FrameSource, Place
+from mmrefine.fileio.video.reader import open_frames
+from mmrefine.fileio.video.reading import Reading
+from mmrefine.fileio.video.scenes import Roots, find_scenes
 from mmrefine.fileio.video.writer import write_video
 from mmrefine.labeling import CascadeView, CycleFilter, PairContext, SoftCycleFilter
 from mmrefine.models import FrozenTeacher
 from mmrefine.structures import PairBatch, as_frames
+from mmrefine.values import is_number
 from mmrefine.visualization import motion_view, sequence_scale
 
 FORMATS = ('png', 'flo', 'flo5', 'npz')
@@ -71,7 +77,7 @@ class _Pair:
         return self.flow.is_file() and self.confidence.is_file() and self.occlusion.is_file()
 
 
-def flow_of_video(video: Union[str, Path],
+def flow_of_video(video: Roots,
                   model: Union[str, Path, Config] = 'raft_small',
                   checkpoint: Optional[Union[str, Path]] = None,
                   out: Optional[Union[str, Path]] = None,
@@ -81,7 +87,9 @@ def flow_of_video(video: Union[str, Path],
                   draw: bool = True,
                   skip_corrupt: bool = False,
                   device: Optional[str] = None,
-                  log: Callable[[str], None] = print) -> List[FlowFolder]:
+                  log: Callable[[str], None] = print,
+                  reading: Optional[Mapping[str, Any]] = None,
+                  dry_run: bool = False) -> List[FlowFolder]:
     """Write the motion of every pair of neighbouring frames; what exists already is not computed again.
 
     Named by the first frame of the pair: ``flow/<frame>.png`` (KITTI's 16-bit PNG, or another format),
@@ -92,7 +100,7 @@ def flow_of_video(video: Union[str, Path],
 
     Args:
         video: a video file, a folder of frames, or a folder of such folders and files; then each scene has a folder
-            below ``out``.
+            below ``out``. Or a list of these, also of pictures: two pictures are a scene of one pair.
         model: see :func:`~mmrefine.apis.named_models.open_model`.
         checkpoint: see there.
         out: default: ``work_dirs/<name of the video>_flow``.
@@ -101,12 +109,15 @@ def flow_of_video(video: Union[str, Path],
             refinement does.
         iters: iterations of RAFT and GMA; default: what the config says for tests.
         draw: write the video.
-        skip_corrupt: leave out pairs with corrupt frames; else these are an error.
+        skip_corrupt: leave out pairs with corrupt frames, and scenes that cannot be used; else these are an error.
         device: default: the GPU where there is one.
         log: called with a line.
+        reading: which frames are read, and how: values of :class:`~mmrefine.fileio.Reading` by name, such as
+            ``dict(start='0:10', resize=(240, 424))``.
+        dry_run: check the frames, list the scenes, write nothing.
 
     Returns:
-        one for each scene.
+        one for each scene; none after a dry run.
 
     Raises:
         ConfigError: no such model, format or device, or an ``out`` that is a file, lies in the folder of the video, or
@@ -121,10 +132,10 @@ def flow_of_video(video: Union[str, Path],
     if format == 'flo5' and find_spec('h5py') is None:
         raise ConfigError('--format flo5 needs h5py, which is not installed; take --format flo, which holds the same '
                           'motion, or run: pip install h5py')
-    device = usable_device(device)
-    root = Path(out) if out is not None else Path('work_dirs') / f'{Path(video).resolve().stem}_flow'
+    device, what = usable_device(device), Reading.of(reading)
+    root = Path(out) if out is not None else Path(f'{default_out(video)}_flow')
     check_out(root, video)
-    scenes = list_scenes(video)
+    found = find_scenes(video)
     network = open_model(model, checkpoint, device)
     if iters is not None:
         if iters < 1 or network.test_iters is None:
@@ -132,10 +143,12 @@ def flow_of_video(video: Union[str, Path],
                               f'{type(network.estimator).__name__}')
         network.test_iters = iters
     maker = _Maker(FrozenTeacher(network).to(device), CascadeView(scales=(1., 2.) if two_looks else (1., )), device)
-    checks = check_scenes(scenes, root, skip_corrupt, log)
-    one = len(scenes) == 1
-    return [_flow_of_scene(name, path, checks[name], root if one else root / name, maker, format, draw, log)
-            for name, path in scenes.items()]
+    checks = check_scenes(found, root, skip_corrupt, log, what, dry_run)
+    if dry_run:
+        return []
+    one = len(found.scenes) == 1
+    return [_flow_of_scene(name, found.scenes[name], check, what, root if one else root / name, maker, format, draw,
+                           log) for name, check in checks.items()]
 
 
 class _Maker:
@@ -167,21 +180,23 @@ class _Maker:
         return forward[0].permute(1, 2, 0).contiguous().cpu().numpy(), sure.cpu().numpy(), back.cpu().numpy() == 0
 
 
-def _flow_of_scene(scene: str, path: Path, check: FrameCheck, folder: Path, maker: _Maker, format: str, draw: bool,
-                   log: Callable[[str], None]) -> FlowFolder:
+def _flow_of_scene(scene: str, path: Place, check: FrameCheck, reading: Reading, folder: Path, maker: _Maker,
+                   format: str, draw: bool, log: Callable[[str], None]) -> FlowFolder:
     skip = {frame.name for frame in check.corrupt}
-    frames = open_frames(path, sorted(skip))
+    frames = open_frames(path, sorted(skip), reading)
     pairs = [_Pair(i, *(folder / kind / f'{frames.name(i)}.{suffix}'
                         for kind, suffix in (('flow', format), ('confidence', 'png'), ('occlusion', 'png'))))
-             for i in range(len(frames) - 1) if not skip & {frames.name(i), frames.name(i + 1)}]
+             for i in range(len(frames) - 1) if i + 1 not in check.gaps
+             and not skip & {frames.name(i), frames.name(i + 1)}]
     if not pairs:
         raise InputError(f'{path}: no two neighbouring frames are both intact, so there is no motion to estimate; copy '
                          'the video again')
-    settings = dict(maker.settings(), format=format, frames=frames.digest(), skipped=sorted(skip))
+    settings = dict(maker.settings(), format=format, frames=frames.digest(), skipped=sorted(skip),
+                    **(dict(gaps=list(check.gaps)) if check.gaps else {}))
     record = _record(folder, settings)
     if record is None:
         record = dict(settings=settings, video=str(path), scene=scene, size=list(frames.size), pairs=len(pairs),
-                      rate=check.rate,
+                      rate=check.rate, reading=reading.values(),
                       times={frames.name(i): time for i, time in enumerate(check.times)}, max_motion=None,
                       complete=False)
         _save(folder, record)
@@ -192,14 +207,14 @@ def _flow_of_scene(scene: str, path: Path, check: FrameCheck, folder: Path, make
     progress = Progress(f'{scene}: flow of {{}} pairs', made, log)
     first = [pair for pair in todo if pair in sample]
     _make(first, frames, maker, progress)
-    if record['max_motion'] is None:
+    if not is_number(record.get('max_motion')):
         record['max_motion'] = sequence_scale(_read_flow(pair.flow)[::4, ::4] for pair in sample)
         _save(folder, record)
     _make([pair for pair in todo if pair not in first], frames, maker, lambda done: progress(len(first) + done))
     out_video = folder / VIDEO if draw else None
     if out_video is not None and (made or not out_video.is_file()):
-        _draw(out_video, pairs, frames, record['max_motion'], check.rate or FOLDER_RATE, scene, log)
-    if not record['complete']:
+        _draw(out_video, pairs, frames, record['max_motion'], (check.rate or FOLDER_RATE) / reading.stride, scene, log)
+    if record.get('complete') is not True:
         _save(folder, dict(record, complete=True))
     return FlowFolder(scene, folder, len(pairs), made, record['max_motion'], out_video)
 
@@ -244,8 +259,12 @@ def _write_flow(path: Path, flow: np.ndarray) -> None:
 def _read_flow(path: Path) -> np.ndarray:
     """``(H, W, 2)`` px, nan where it is unknown."""
     if path.suffix == '.npz':
-        with np.load(io.BytesIO(read_input(path)), allow_pickle=False) as arrays:
-            return np.asarray(arrays['flow'])
+        try:
+            with np.load(io.BytesIO(read_input(path)), allow_pickle=False) as arrays:
+                return np.asarray(arrays['flow'])
+        except (EOFError, KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            raise InputError(f'{path}: is damaged ({type(error).__name__} while reading); delete it, the same command '
+                             'makes it again') from error
     flow, valid = read_flow(path)
     return np.where(valid[..., None], flow, np.float32('nan'))
 
@@ -256,7 +275,7 @@ def _record(folder: Path, settings: Mapping[str, Any]) -> Optional[Dict[str, Any
     Raises:
         ConfigError: the files were made with other settings; names what differs.
     """
-    record = read_record(folder / RECORD, 'a record of mmrefine flow', ('settings', ), 'choose another --out')
+    record = read_record(folder / RECORD, 'a record of mmrefine flow', dict(settings=dict), 'choose another --out')
     if record is None:
         return None
     old = record['settings']

@@ -1,23 +1,31 @@
-"""Corrupt frames: all are listed before a run begins, which then stops or leaves them out, as the user says."""
+"""What of a video is not used. It is listed before a run begins, which then stops at corrupt frames and scenes, or
+leaves them out, as the user says."""
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple, Union
 
 from mmengine.config import Config
 
 from mmrefine.config.load import fill_in, name_of
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import ConfigError, InputError
-from mmrefine.fileio.atomic import write_errors, write_json
+from mmrefine.fileio.atomic import json_bytes, write_errors, write_json
 from mmrefine.fileio.video.frame_check import FrameCheck, check_frames, name_ranges
-from mmrefine.fileio.video.reader import list_scenes
+from mmrefine.fileio.video.frames import PictureSeries, Place, pictures_of
+from mmrefine.fileio.video.reading import Reading
+from mmrefine.fileio.video.scenes import LeftOut, Roots, SceneList, find_scenes, paths_of
 
-# in the folder of results: every corrupt frame of every scene, by number, name and reason
-CORRUPT_FILE = 'corrupt_frames.json'
+# in the folder of results: every corrupt frame of every scene, by number, name and reason; and every file and folder
+# that is not used, with the reason
+CORRUPT_FILE, LEFT_OUT_FILE = 'corrupt_frames.json', 'left_out.json'
 
 
-def check_out(out: Union[str, Path], video: Union[str, Path]) -> None:
+# scenes that have a line of their own in the log
+_TOLD_SCENES = 20
+
+
+def check_out(out: Union[str, Path], video: Roots) -> None:
     """Refuse a folder of results that cannot be written, or that would be read as a part of the video.
 
     Raises:
@@ -27,47 +35,63 @@ def check_out(out: Union[str, Path], video: Union[str, Path]) -> None:
     for place in (Path(out), *Path(out).parents):
         if place.is_file():
             raise ConfigError(f'{place}: is a file, and results need a folder; choose another --out')
-    whole, folder = Path(out).resolve(), Path(video).resolve()
-    if folder.is_dir() and folder in (whole, *whole.parents):
-        raise ConfigError(f'{out}: lies in the folder of the video, {folder}, where labels and pictures would be taken '
-                          'for scenes; choose an --out outside of it')
+    whole = Path(out).resolve()
+    for folder in (path.resolve() for path in paths_of(video)):
+        if folder.is_dir() and folder in (whole, *whole.parents):
+            raise ConfigError(f'{out}: lies in the folder of the video, {folder}, where labels and pictures would be '
+                              'taken for scenes; choose an --out outside of it')
 
 
-def check_scenes(scenes: Mapping[str, Path], out: Union[str, Path], skip_corrupt: bool,
-                 log: Callable[[str], None] = print) -> Dict[str, FrameCheck]:
-    """Decode every frame of the scenes; corrupt ones are listed in ``<out>/corrupt_frames.json``.
+def check_scenes(found: SceneList, out: Union[str, Path], skip_corrupt: bool,
+                 log: Callable[[str], None] = print, reading: Reading = Reading(),
+                 dry_run: bool = False) -> Dict[str, FrameCheck]:
+    """Decode every frame of the scenes; corrupt ones are listed in ``<out>/corrupt_frames.json``, and what is not used
+    at all in ``<out>/left_out.json``.
 
     Args:
-        scenes: name -> folder or video file.
+        found: the scenes, and what was left out so far.
         out: folder of results.
-        skip_corrupt: leave corrupt frames out; what is left out is logged.
+        skip_corrupt: leave out corrupt frames, and scenes that cannot be used. All that is left out is logged.
         log: called with a line.
+        reading: which frames are read, and how.
+        dry_run: write no lists.
 
     Returns:
-        the result for each scene.
+        the result for each scene that can be used.
 
     Raises:
-        InputError: corrupt frames without ``skip_corrupt``, or too few good ones.
-        MMRefineError: the list cannot be written.
+        InputError: corrupt frames or scenes without ``skip_corrupt``, or no scene that can be used.
+        MMRefineError: the lists cannot be written.
     """
-    checks = {name: check_frames(path, Progress(f'looking at {name}: {{}} '
-                                                'frames', None, log)) for name, path in scenes.items()}
+    for line in (*found.summary(), *_series_lines(found.scenes)):
+        log(line)
+    checks, unusable = _check_each(found.scenes, skip_corrupt, reading, log)
+    left_out = [dict(path=str(one.path), reason=one.reason) for one in (*found.left_out, *unusable)]
+    _tell_scenes(checks, log)
     for name, check in checks.items():
+        place = found.scenes[name]
         if check.interlaced:
-            log(f'{scenes[name]}: is interlaced; the missing lines of each frame are filled in (yadif)')
+            log(f'{place}: is interlaced; the missing lines of each frame are filled in (yadif)')
+        if check.levels is not None:
+            low, high = check.levels
+            log(f'{place}: the grey levels {low:g} to {high:g} become 0 to 255 in all its frames (--range LOW HIGH '
+                'chooses others)')
+        if check.gaps:
+            files = pictures_of(place)
+            numbers = reading.numbers(len(files))
+            before, after = (files[numbers[check.gaps[0] - back]].stem for back in (1, 0))
+            several = f'{len(check.gaps)} gaps' if len(check.gaps) > 1 else 'a gap'
+            log(f'{place}: the numbers of its frames have {several} ({before} is followed by {after}); no motion is '
+                'estimated across it')
     bad = {name: check for name, check in checks.items() if check.corrupt}
     file = Path(out) / CORRUPT_FILE
-    if not bad:
-        with write_errors(file):
-            file.unlink(missing_ok=True)  # the list of a damaged copy that was replaced since
-        return checks
-    record = {name: dict(path=scenes[name], frames=check.frames, corrupt=[vars(frame) for frame in check.corrupt])
-              for name, check in bad.items()}
-    with write_errors(file):
-        write_json(file, record)
+    if not dry_run:
+        _keep(Path(out) / LEFT_OUT_FILE, left_out)
+        _keep(file, {name: dict(path=str(found.scenes[name]), frames=check.frames,
+                                corrupt=[vars(frame) for frame in check.corrupt]) for name, check in bad.items()})
     for name, check in bad.items():
         names = name_ranges(check.corrupt)
-        summary = f'{scenes[name]}: {len(check.corrupt)} of {check.frames} frames are corrupt: {names}'
+        summary = f'{found.scenes[name]}: {len(check.corrupt)} of {check.frames} frames are corrupt: {names}'
         if not skip_corrupt:
             others = f'; {len(bad) - 1} more scenes have some' if len(bad) > 1 else ''
             raise InputError(f'{summary}{others}; all are listed in {file}; copy the video again, or leave them out '
@@ -76,39 +100,105 @@ def check_scenes(scenes: Mapping[str, Path], out: Union[str, Path], skip_corrupt
     return checks
 
 
-def skipping(cfg: Config, out: Union[str, Path], skip_corrupt: bool, log: Callable[[str], None] = print) -> Config:
-    """A copy of a config whose data sets leave out the corrupt frames of their videos, if the user says so.
+def _check_each(scenes: Mapping[str, Place], skip_corrupt: bool, reading: Reading,
+                log: Callable[[str], None]) -> Tuple[Dict[str, FrameCheck], List[LeftOut]]:
+    """The scenes that can be used, and those that cannot."""
+    checks: Dict[str, FrameCheck] = {}
+    unusable: List[LeftOut] = []
+    for name, place in scenes.items():
+        try:
+            checks[name] = check_frames(place, Progress(f'looking at {name}: {{}} frames', None, log), reading)
+        except InputError as error:
+            if len(scenes) == 1:
+                raise
+            if not skip_corrupt:
+                raise InputError(f'{error}; or leave out such scenes with --skip-corrupt') from error
+            log(f'left out: {error}')
+            unusable.append(LeftOut(place if isinstance(place, Path) else place.path, f'cannot be used: {error}'))
+            last = error
+    if not checks:
+        raise InputError(f'none of the {len(scenes)} scenes can be used; the last one: {last}') from last
+    return checks, unusable
+
+
+def _series_lines(scenes: Mapping[str, Place]) -> Iterator[str]:
+    """One line for each folder whose pictures are several scenes."""
+    series: Dict[Path, List[str]] = {}
+    for place in scenes.values():
+        if isinstance(place, PictureSeries):
+            series.setdefault(place.path, []).append(place.files[0].name)
+    for folder, firsts in series.items():
+        if len(firsts) > 1:
+            more = ', …' if len(firsts) > 3 else ''
+            yield (f'{folder}: its pictures are {len(firsts)} series by their names, each of which is a scene (they '
+                   f'begin with {", ".join(firsts[:3])}{more})')
+
+
+def _tell_scenes(checks: Mapping[str, FrameCheck], log: Callable[[str], None]) -> None:
+    """One line for each of the first scenes, and one for the others."""
+    for name, check in list(checks.items())[:_TOLD_SCENES]:
+        height, width = check.size
+        lasts = f', {check.times[-1] - check.times[0]:.1f} s' if check.times else ''
+        log(f'{name}: {check.frames} frames of {width} x {height}{lasts}')
+    if len(checks) > _TOLD_SCENES:
+        others = list(checks.values())[_TOLD_SCENES:]
+        log(f'{len(others)} more scenes with {sum(check.frames for check in others)} frames')
+
+
+def _keep(file: Path, record: Any) -> None:
+    """Write a list, or remove the one of an earlier run if there is nothing to list; one that is right stays as it is,
+    as the disk may be read-only by now."""
+    wanted = json_bytes(record) if record else None
+    if wanted != (file.read_bytes() if file.is_file() else None):
+        with write_errors(file):
+            if record:
+                write_json(file, record)
+            else:
+                file.unlink()
+
+
+def skipping(cfg: Config, out: Union[str, Path], skip_corrupt: bool, log: Callable[[str], None] = print,
+             reading: Optional[Mapping[str, Any]] = None, dry_run: bool = False) -> Config:
+    """A copy of a config whose data sets leave out the corrupt frames and scenes of their videos, if the user says so.
 
     Checks the videos of all :class:`~mmrefine.datasets.FramePairs`; benchmarks are not checked.
 
     Args:
         cfg: not filled in.
-        out, skip_corrupt, log: see :func:`check_scenes`.
+        out, skip_corrupt, log, dry_run: see :func:`check_scenes`.
+        reading: values of :class:`~mmrefine.fileio.Reading` that all these data sets take instead of their own.
 
     Raises:
         InputError: corrupt frames without ``skip_corrupt``.
         ConfigError: a video that is not set, or an ``out`` that :func:`check_out` refuses.
     """
     plain, filled = cfg.to_dict(), fill_in(cfg).to_dict()
-    checked: Dict[str, Dict[str, List[str]]] = {}
+    checked: Dict[str, Tuple[Dict[str, List[str]], List[str]]] = {}
     for keys, part in list(_frame_pairs(plain, ())):
+        if reading:
+            part['reading'] = dict(reading)
         root = _at(filled, keys).get('data_root')
-        if not isinstance(root, (str, Path)):
+        if not isinstance(root, (str, Path, list, tuple)):
             raise ConfigError(f'{name_of(cfg)}: {".".join(map(str, keys))} has no data_root; name the folder or video '
                               'there')
         wanted = _at(filled, keys).get('scenes', 'all')
         if str(root) not in checked:
             check_out(out, root)
-            found = list_scenes(root)
-            chosen = found if wanted in ('all', 'each') else {
-                name: path
-                for name, path in found.items() if name in ([wanted] if isinstance(wanted, str) else wanted)
+            found = find_scenes(root)
+            chosen = found.scenes if wanted in ('all', 'each') else {
+                name: place
+                for name, place in found.scenes.items() if name in ([wanted] if isinstance(wanted, str) else wanted)
             }
-            checks = check_scenes(chosen, out, skip_corrupt, log)
-            checked[str(root)] = {name: [frame.name for frame in check.corrupt] for name,
-                                  check in checks.items() if check.corrupt}
-        if checked[str(root)]:
-            part['skip'] = checked[str(root)]
+            checks = check_scenes(SceneList(chosen, found.left_out), out, skip_corrupt, log,
+                                  Reading.of(part.get('reading')), dry_run) if chosen else {}
+            checked[str(root)] = ({name: [frame.name for frame in check.corrupt] for name, check in checks.items()
+                                   if check.corrupt}, [name for name in chosen if name not in checks])
+        skip, unusable = checked[str(root)]
+        if skip:
+            part['skip'] = skip
+        if unusable:
+            held_out = _at(filled, keys).get('hold_out') or []
+            part['hold_out'] = sorted({*([held_out] if isinstance(held_out, str) else held_out), *unusable})
     return Config(plain, filename=cfg.filename)
 
 

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Iterator, List, Union
 
-from mmrefine.errors import InputError
+from mmrefine.errors import InputError, MMRefineError
 from mmrefine.report import format_table, read_report, summary_table, write_report
 
 
@@ -18,11 +18,10 @@ def rebuild_reports(folder: Union[str, Path]) -> Iterator[str]:
 
     Returns:
         lines for people: a table of one run, or one line for each of several; the guard's verdict; the file of the
-        page.
+        page, or why it cannot be written.
 
     Raises:
         InputError: there is no report, or the file is not a report.
-        MMRefineError: the page cannot be written.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -31,18 +30,22 @@ def rebuild_reports(folder: Union[str, Path]) -> Iterator[str]:
     if not folders:
         raise InputError(f'{folder}: has no report.json, so no run has finished here; give the folder of results of '
                          '`mmrefine refine`')
-    reports = []
+    reports, unwritten = [], {}
     for one in folders:
         report = read_report(one)
         assert report is not None  # the file is there
-        reports.append(write_report(one, report))
+        try:
+            reports.append(write_report(one, report))
+        except MMRefineError as error:  # such as a disk that is read-only by now
+            unwritten[one] = str(error)
+            reports.append(report)
     names = [one.relative_to(folder).as_posix() for one in folders]
     yield format_table(reports[0]) if len(reports) == 1 else summary_table(reports, names)
     for one, name, report in zip(folders, names, reports):
         reason = (report.get('guard') or {}).get('reason')
         if reason:
             yield f'guard{"" if len(reports) == 1 else f" of {name}"}: {reason}'
-        yield f'the page: {one / "report.html"}'
+        yield unwritten.get(one, f'the page: {one / "report.html"}')
 
 
 def _runs_below(folder: Path) -> List[Path]:

@@ -33,7 +33,7 @@ def run_threads(runner: Runner, go_on: bool) -> Iterator[None]:
     """
     path, plan, before = Path(runner.work_dir, THREADS_FILE), plan_threads(), torch.get_num_threads()
     remedy = 'delete it to go on with as many threads as the machine has cores'
-    record = read_record(path, 'the number of threads of a run', ['threads'], remedy) if go_on else None
+    record = read_record(path, 'the number of threads of a run', dict(threads=object), remedy) if go_on else None
     count = before
     if record is not None:
         try:

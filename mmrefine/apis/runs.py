@@ -7,9 +7,9 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple, Union
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 
-from mmrefine.apis.brief_runner import BriefRunner
+from mmrefine.apis.brief_runner import BriefRunner, ResumingRunner
 from mmrefine.apis.browse import browse_labels
 from mmrefine.apis.named_models import load_named
 from mmrefine.apis.precision import amp_values
@@ -20,7 +20,9 @@ from mmrefine.compat.config_names import carried_file
 from mmrefine.config.load import building, complete, hooks_of, name_of
 from mmrefine.engine import PseudoLabelHook, join_processes
 from mmrefine.engine.runtime.processes import model_of
+from mmrefine.engine.runtime.resume_point import find_resume_point
 from mmrefine.errors import CheckpointError, ConfigError
+from mmrefine.fileio.video.scenes import Roots
 from mmrefine.registry import DATASETS, TEACHERS
 from mmrefine.report import format_table, read_report, summary_table
 
@@ -28,27 +30,32 @@ from mmrefine.report import format_table, read_report, summary_table
 _RUN_NUMBER = itertools.count(1)
 
 
-def refine(video: Union[str, Path],
+def refine(video: Roots,
            config: Union[str, Path, Config] = 'raft_small',
            work_dir: Optional[Union[str, Path]] = None,
            checkpoint: Optional[Union[str, Path]] = None,
            resume: bool = False,
            skip_corrupt: bool = False,
            amp: str = 'auto',
+           reading: Optional[Mapping[str, Any]] = None,
+           dry_run: bool = False,
            **overrides: Any) -> Dict[str, Any]:
     """Refine a network on a video: make labels, finetune, compare before with after.
 
     Args:
-        video: a video file, a folder of frames, or a folder of such folders and files.
+        video: a video file, a folder of frames, a folder of such folders and files, or a list of these.
         config: a short name (:data:`~mmrefine.apis.model_names.NAMED_MODELS`), or a config with a top-level key
             ``video``, such as ``configs/refine/raft_small_video.py``.
         work_dir: where labels, ``refined.pth`` and the report go; default: ``work_dirs/<name of the video>``.
         checkpoint: the weights to start from, an official RAFT file too; default: ``load_from`` of the config.
         resume: go on with the run in ``work_dir``, which must have the same settings; a finished one is not repeated.
-        skip_corrupt: leave corrupt frames out; they are logged and listed in ``<work_dir>/corrupt_frames.json``.
-            Default: an error.
+        skip_corrupt: leave out corrupt frames, which are listed in ``<work_dir>/corrupt_frames.json``, and scenes that
+            cannot be used, listed in ``left_out.json``; both are logged. Default: an error.
         amp: train in bfloat16 where a short measurement finds that faster (``'auto'``), wherever the hardware knows it
             (``'on'``), or never (``'off'``); ``'auto'`` leaves alone what config or overrides choose.
+        reading: which frames are read, and how: values of :class:`~mmrefine.fileio.Reading` by name, such as
+            ``dict(start='0:10', resize=(240, 424))``.
+        dry_run: check all frames, list the scenes and what is left out, write nothing; the report is then empty.
         overrides: other values of the config; dotted keys as ``**{'optim_wrapper.optimizer.lr': 5e-5}``.
 
     Returns:
@@ -59,7 +66,10 @@ def refine(video: Union[str, Path],
         MMRefineError: what is wrong with the video, the config or the checkpoint, in one sentence.
     """
     overrides = {**amp_values(amp, load_named(config), overrides), **overrides}
-    cfg, finished = prepare_run(video, config, work_dir, checkpoint, overrides, skip_corrupt, resume)
+    cfg, finished = prepare_run(video, config, work_dir, checkpoint, overrides, skip_corrupt, resume, reading=reading,
+                                dry_run=dry_run)
+    if dry_run:
+        return {}
     finished_report = read_report(cfg.work_dir) if finished else None
     if finished_report:
         reason = (finished_report.get('guard') or {}).get('reason')
@@ -72,19 +82,21 @@ def refine(video: Union[str, Path],
     return dict(reports[0], scenes=reports) if cfg.get('scene') == 'each' else reports[0]
 
 
-def label_video(video: Union[str, Path],
+def label_video(video: Roots,
                 config: Union[str, Path, Config] = 'raft_small',
                 work_dir: Optional[Union[str, Path]] = None,
                 checkpoint: Optional[Union[str, Path]] = None,
                 skip_corrupt: bool = False,
                 sheets: int = 0,
+                reading: Optional[Mapping[str, Any]] = None,
+                dry_run: bool = False,
                 **overrides: Any) -> List[Path]:
     """Only stage 1 of :func:`refine`; existing labels are kept. ``refine(…, resume=True)`` with the same arguments goes
     on from there.
 
     Args:
         sheets: labels on a contact sheet of each scene, ``<work_dir>/label_sheets/<scene>.png``; 0: no sheets.
-        video, config, work_dir, checkpoint, skip_corrupt, overrides: see :func:`refine`.
+        video, config, work_dir, checkpoint, skip_corrupt, reading, dry_run, overrides: see :func:`refine`.
 
     Returns:
         the folders of the label stores.
@@ -94,7 +106,10 @@ def label_video(video: Union[str, Path],
     """
     if sheets < 0:  # before the labels, which take long
         raise ConfigError(f'sheets must be 0 or more labels of each scene, got {sheets}')
-    cfg, _ = prepare_run(video, config, work_dir, checkpoint, overrides, skip_corrupt, resume=True)
+    cfg, _ = prepare_run(video, config, work_dir, checkpoint, overrides, skip_corrupt, resume=True, reading=reading,
+                         dry_run=dry_run)
+    if dry_run:
+        return []
     # the teacher is the original network, even if a student is half trained; the store resumes by itself
     cfg.resume = False
     stores = make_labels(cfg, brief=True)
@@ -186,16 +201,18 @@ def _prepared(cfg: Config) -> Config:
     work dir holds.
 
     MMEngine would resume from ``load_from``, or start from random weights where there is nothing to resume. Here
-    ``resume`` means: go on from the latest checkpoint of the work dir if there is one (killed in stage 2), else start
-    from ``load_from`` (killed in stage 1; the labels made so far are kept).
+    ``resume`` means: go on from the latest whole checkpoint of the work dir if there is one (killed in stage 2), else
+    start from ``load_from`` (killed in stage 1; the labels made so far are kept).
 
     Raises:
-        CheckpointError: ``load_from`` cannot be read.
+        CheckpointError: ``load_from`` cannot be read, or no checkpoint to go on from is whole.
         ConfigError: labels from random weights were asked for.
     """
     cfg = complete(cfg)
     if cfg.get('resume'):
-        latest = find_latest_checkpoint(cfg.work_dir) if Path(cfg.work_dir, 'last_checkpoint').is_file() else None
+        saved = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+        latest = find_resume_point(Path(cfg.work_dir), saved.get('save_optimizer', True),
+                                   bool(saved.get('save_param_scheduler', True) and cfg.get('param_scheduler')))
         cfg.resume = latest is not None
         if latest is not None:
             cfg.load_from = None
@@ -241,4 +258,4 @@ def _build(cfg: Config, brief: bool = False) -> Runner:
     """The runner; values that its parts refuse are mistakes in the config."""
     join_processes(cfg.get('launcher', 'none'))
     with building(cfg):
-        return (BriefRunner if brief else Runner).from_cfg(cfg)
+        return (BriefRunner if brief else ResumingRunner).from_cfg(cfg)

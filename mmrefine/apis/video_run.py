@@ -12,11 +12,13 @@ from mmrefine.apis.model_names import NAMED_MODELS
 from mmrefine.apis.named_models import find_weights, load_named, official_kind
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.compat.official_checkpoints import stock_names
-from mmrefine.config.load import name_of, override
+from mmrefine.config.load import complete, hooks_of, name_of, override
 from mmrefine.errors import ConfigError
 from mmrefine.fileio.atomic import write_errors, write_json
 from mmrefine.fileio.digest import digest_of_state
 from mmrefine.fileio.records import read_record
+from mmrefine.fileio.video.scenes import Roots, paths_of
+from mmrefine.registry import DATASETS
 from mmrefine.values import brief
 
 # in the folder of results: the settings of its run, and whether it is finished
@@ -25,25 +27,30 @@ RUN_FILE = 'run.json'
 _MAY_CHANGE = ('video', 'work_dir', 'resume', 'load_from', 'launcher', 'num_workers', 'experiment_name', 'log_level')
 
 
-def default_out(video: Union[str, Path], parent: str = 'work_dirs') -> Path:
-    """The default folder of results: ``work_dirs/<name of the video>``."""
-    return Path(parent) / (Path(video).resolve().stem or 'video')
+def default_out(video: Roots, parent: str = 'work_dirs') -> Path:
+    """The default folder of results: ``work_dirs/<name of the video>``, of several ``work_dirs/<name of the
+    first>_and_2_more``."""
+    paths = paths_of(video)
+    more = f'_and_{len(paths) - 1}_more' if len(paths) > 1 else ''
+    return Path(parent) / ((paths[0].resolve().stem or 'video') + more)
 
 
-def prepare_run(video: Union[str, Path],
+def prepare_run(video: Roots,
                 model: Union[str, Path, Config] = 'raft_small',
                 out: Optional[Union[str, Path]] = None,
                 checkpoint: Optional[Union[str, Path]] = None,
                 overrides: Optional[Mapping[str, Any]] = None,
                 skip_corrupt: bool = False,
                 resume: bool = False,
-                log: Callable[[str], None] = print) -> Tuple[Config, bool]:
+                log: Callable[[str], None] = print,
+                reading: Optional[Mapping[str, Any]] = None,
+                dry_run: bool = False) -> Tuple[Config, bool]:
     """The config of a run on a video, ready for :func:`~mmrefine.apis.train` or :func:`~mmrefine.apis.make_labels`.
 
     Every frame is read; the settings are kept in ``<out>/run.json``.
 
     Args:
-        video: a video file, a folder of frames, or a folder of such folders and files.
+        video: a video file, a folder of frames, a folder of such folders and files, or a list of these.
         model: a short name (:data:`~mmrefine.apis.model_names.NAMED_MODELS`), a config with a top-level key ``video``,
             or its file.
         out: folder of results; default: :func:`default_out`.
@@ -53,6 +60,8 @@ def prepare_run(video: Union[str, Path],
         resume: go on with the run in ``out``, which must have the same settings unless it has not written anything yet.
             Default: ``out`` is not checked.
         log: called with a line.
+        reading: which frames are read, and how: values of :class:`~mmrefine.fileio.Reading` by name.
+        dry_run: write nothing.
 
     Returns:
         the config, not filled in, and whether the run is finished already.
@@ -62,7 +71,7 @@ def prepare_run(video: Union[str, Path],
         CheckpointError: weights that are missing, broken, or of another network.
         InputError: a video that cannot be used.
     """
-    values = {**(overrides or {}), 'video': str(video)}
+    values = {**(overrides or {}), 'video': _plain(video)}
     cfg = load_named(model)
     if 'video' not in cfg:
         raise ConfigError(f'{name_of(cfg)}: has no key video, so it cannot be run on your video (mmrefine flow and '
@@ -70,7 +79,7 @@ def prepare_run(video: Union[str, Path],
                           'configs/_base_/datasets/video.py')
     cfg = override(cfg, values)
     folder = Path(out) if out is not None else default_out(video)
-    cfg = skipping(cfg, folder, skip_corrupt, log)
+    cfg = skipping(cfg, folder, skip_corrupt, log, reading, dry_run)
     cfg.work_dir = str(folder)
     address = str(checkpoint or cfg.get('load_from') or '')
     if address.startswith(('http://', 'https://')):  # MMEngine downloads it, and WeightsHook checks it
@@ -78,17 +87,32 @@ def prepare_run(video: Union[str, Path],
     else:
         cfg.load_from = str(find_weights(cfg, checkpoint))
         digest = digest_of_state(stock_names(load_checkpoint_file(cfg.load_from), official_kind(cfg), cfg.load_from))
-    settings = dict(video=str(Path(video).resolve()), weights=digest, config=_settings(cfg))
+    settings = dict(video=_plain(video, resolved=True), weights=digest, config=_settings(cfg))
     finished = resume and _check_folder(folder, settings)
     cfg.resume = bool(resume or cfg.get('resume'))
-    _write(folder, settings, finished)
+    _tell_pairs(cfg, log)
+    if not dry_run and not finished:  # else its record is there, and the disk may be read-only by now
+        _write(folder, settings, finished)
     return cfg, finished
+
+
+def _tell_pairs(cfg: Config, log: Callable[[str], None]) -> None:
+    """Log what is to be labelled; a video that is too short for it is refused here, before anything is loaded."""
+    for hook in hooks_of(complete(cfg), 'PseudoLabelHook'):
+        data = DATASETS.build(hook['dataset'])
+        log(f'{len(data.units)} frame pairs to label')
+
+
+def _plain(video: Roots, resolved: bool = False) -> Any:
+    """The path or paths as text."""
+    texts = [str(path.resolve() if resolved else path) for path in paths_of(video)]
+    return texts[0] if len(texts) == 1 else texts
 
 
 def mark_finished(folder: Union[str, Path]) -> None:
     """Note that the run in ``folder`` has nothing left to do."""
     record = _read(Path(folder))
-    if record is not None:
+    if record is not None and not record['finished']:
         _write(Path(folder), record['settings'], finished=True)
 
 
@@ -109,7 +133,7 @@ def _check_folder(folder: Path, settings: Mapping[str, Any]) -> bool:
         return False
     changes = [f'{key} was {brief(old)}, is {brief(new)}'
                for key, old, new in _differences(_compared(record['settings']), _compared(settings))]
-    if changes and _has_made_something(folder):
+    if changes and _has_trained(folder):
         more = f' and {len(changes) - 4} more' if len(changes) > 4 else ''
         raise ConfigError(f'{folder}: holds a run of other settings ({"; ".join(changes[:4])}{more}); choose another '
                           '--out, or delete that folder to start again')
@@ -118,8 +142,8 @@ def _check_folder(folder: Path, settings: Mapping[str, Any]) -> bool:
 
 def _compared(settings: Mapping[str, Any]) -> Dict[str, Any]:
     """The settings that must be equal when a run goes on."""
-    config = dict(settings.get('config') or {})
-    wrapper, hooks = config.get('optim_wrapper') or {}, config.get('default_hooks') or {}
+    config = _object(settings, 'config')
+    wrapper, hooks = _object(config, 'optim_wrapper'), _object(config, 'default_hooks')
     if wrapper.get('type') in ('OptimWrapper', 'BFloat16OptimWrapper'):
         # a run goes on in the precision that its checkpoint names
         config['optim_wrapper'] = {key: value for key, value in wrapper.items() if key not in ('type', 'precision')}
@@ -128,13 +152,19 @@ def _compared(settings: Mapping[str, Any]) -> Dict[str, Any]:
     return dict(settings, config=config)
 
 
-def _has_made_something(folder: Path) -> bool:
-    """Whether there are labels, a checkpoint or a report of any scene.
+def _object(parent: Mapping[str, Any], key: str) -> Dict[str, Any]:
+    """The object under a key; an empty one if there is something else."""
+    found = parent.get(key)
+    return dict(found) if isinstance(found, dict) else {}
 
-    The record is written before all of them, so that a killed run has one. A run that failed before it wrote anything
-    leaves a record, too, and may be started again with other settings.
+
+def _has_trained(folder: Path) -> bool:
+    """Whether there is a checkpoint or a report of any scene.
+
+    Labels alone are good for any schedule; their store itself refuses a run that needs others. A run that failed before
+    it trained leaves a record, too, and may be started again with other settings.
     """
-    return any(path.name == 'report.json' or path.suffix in ('.png', '.pth') for path in folder.rglob('*'))
+    return any(path.name == 'report.json' or path.suffix == '.pth' for path in folder.rglob('*'))
 
 
 def _differences(old: Any, new: Any, key: str = '') -> Iterator[Tuple[str, Any, Any]]:
@@ -150,7 +180,7 @@ def _differences(old: Any, new: Any, key: str = '') -> Iterator[Tuple[str, Any, 
 
 def _read(folder: Path) -> Optional[Dict[str, Any]]:
     return read_record(folder / RUN_FILE, 'the record of a run of '
-                                          'mmrefine', ('settings', 'finished'), 'choose another --out')
+                                          'mmrefine', dict(settings=dict, finished=bool), 'choose another --out')
 
 
 def _write(folder: Path, settings: Mapping[str, Any], finished: bool) -> None:

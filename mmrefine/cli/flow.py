@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import argparse
 
-from mmrefine.cli.options import add_model, add_skip_corrupt, add_video, at_least_1
+from mmrefine.cli.options import add_model, add_skip_corrupt, add_video, at_least_1, reading_of
 
 HELP = 'the motion of a video: flow, confidence, occlusion, and a video that shows them'
 ABOUT = """\
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
     found = flow_of_video(args.video, args.model, args.checkpoint, args.out, args.format, args.two_looks, args.iters,
                           not args.no_video,
-                          args.skip_corrupt, args.device)
+                          args.skip_corrupt, args.device, **reading_of(args))
     for scene in found:
         shown = f'; shown in {scene.video}' if scene.video else ''
         print(f'{scene.scene}: {scene.pairs} pairs ({scene.made} made now) in {scene.folder}{shown}')

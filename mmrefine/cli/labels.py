@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import argparse
 
-from mmrefine.cli.options import add_model, add_set, add_skip_corrupt, add_video, at_least_0, values_of
+from mmrefine.cli.options import add_model, add_set, add_skip_corrupt, add_video, at_least_0, reading_of, values_of
 
 HELP = 'make the labels of a video, and pictures of them, without training'
 ABOUT = """\
@@ -43,7 +43,9 @@ def run(args: argparse.Namespace) -> int:
 
     out = Path(args.out or default_out(args.video))
     stores = label_video(args.video, args.model, out, args.checkpoint, args.skip_corrupt, args.sheets,
-                         **values_of(args))
+                         **reading_of(args), **values_of(args))
+    if args.dry_run:
+        return 0
     print('labels: ' + ', '.join(map(str, stores)))
     if args.sheets:
         print(f'pictures: {out / "label_sheets"}')

@@ -15,6 +15,8 @@ _ELSEWHERE = {
     'work_dir': 'name the folder with --out',
     'skip_corrupt': 'add --skip-corrupt',
     'sheets': 'add --sheets N to mmrefine labels',
+    'reading': 'add --start, --end, --stride, --max-frames, --resize or --range',
+    'dry_run': 'add --dry-run',
     'resume': 'leave it out: the same command goes on where it was',
 }
 
@@ -31,10 +33,25 @@ class Paragraphs(argparse.HelpFormatter):
 
 
 def add_video(parser: argparse.ArgumentParser) -> None:
-    """VIDEO."""
-    parser.add_argument('video', metavar='VIDEO', help='a video file, a folder of frames, or a folder of such files '
-                                                       'and folders. Phone videos are turned upright; any size and any '
-                                                       'frame rate will do, also odd sizes and rates that vary')
+    """VIDEO and what is read of it."""
+    parser.add_argument('video', metavar='VIDEO', nargs='+',
+                        help='a video file, a folder of frames, a folder of such files and folders, or several of '
+                        'these. Phone videos are turned upright, interlaced ones deinterlaced; any size and any frame '
+                        'rate will do, also odd sizes and rates that vary')
+    parser.add_argument('--dry-run', action='store_true', help='check all frames, list the scenes and what is left '
+                                                               'out, and stop there; nothing is written')
+    part = parser.add_argument_group('what is read of each video')
+    part.add_argument('--start', metavar='TIME', help='where to begin: seconds, h:mm:ss, or 120f for frame 120, '
+                                                      'counted from 0')
+    part.add_argument('--end', metavar='TIME', help='where to stop, written likewise; the frame at this moment is not '
+                                                    'used')
+    part.add_argument('--stride', type=at_least_1, metavar='N', help='take each N-th frame')
+    part.add_argument('--max-frames', type=at_least_1, metavar='N', help='stop after N frames')
+    part.add_argument('--resize', type=at_least_1, nargs=2, metavar=('HEIGHT', 'WIDTH'),
+                      help='resize the frames; motion is then px of the resized frames')
+    part.add_argument('--range', type=float, nargs=2, metavar=('LOW', 'HIGH'),
+                      help='the grey levels that become black and white. Default: of frames of more than 8 bits the '
+                      'range of each scene, unless it is at least half of 16 bits')
 
 
 def add_model(parser: argparse.ArgumentParser, weights: str = '') -> None:
@@ -52,9 +69,10 @@ def add_model(parser: argparse.ArgumentParser, weights: str = '') -> None:
 
 def add_skip_corrupt(parser: argparse.ArgumentParser) -> None:
     """--skip-corrupt."""
-    parser.add_argument('--skip-corrupt', action='store_true', help='leave out corrupt frames and their pairs instead '
-                                                                    'of stopping; in both cases corrupt_frames.json in '
-                                                                    'the folder of results lists them')
+    parser.add_argument('--skip-corrupt', action='store_true', help='leave out corrupt frames, their pairs, and scenes '
+                                                                    'that cannot be used instead of stopping; '
+                                                                    'corrupt_frames.json and left_out.json in the '
+                                                                    'folder of results list them')
 
 
 def add_set(parser: argparse.ArgumentParser) -> None:
@@ -74,6 +92,13 @@ def at_least_0(text: str, least: int = 0) -> int:
     if not text.isdecimal() or int(text) < least:
         raise argparse.ArgumentTypeError(f'must be a whole number, at least {least}, got {text!r}')
     return int(text)
+
+
+def reading_of(args: argparse.Namespace) -> Dict[str, Any]:
+    """``reading`` and ``dry_run`` for the functions of :mod:`mmrefine.apis`, as far as they were given."""
+    names = ('start', 'end', 'stride', 'max_frames', 'resize', 'range')
+    reading = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    return {**(dict(reading=reading) if reading else {}), **(dict(dry_run=True) if args.dry_run else {})}
 
 
 def values_of(args: argparse.Namespace, **named: Any) -> Dict[str, Any]:

@@ -5,7 +5,8 @@ import argparse
 from typing import Any, Dict
 
 from mmrefine.apis.precision import add_amp
-from mmrefine.cli.options import add_model, add_set, add_skip_corrupt, add_video, at_least_0, at_least_1, values_of
+from mmrefine.cli.options import (add_model, add_set, add_skip_corrupt, add_video, at_least_0, at_least_1, reading_of,
+                                  values_of)
 
 HELP = 'refine a network on a video: label, finetune, judge'
 ABOUT = """\
@@ -28,8 +29,8 @@ examples:
       mmflow's RAFT on all videos of a folder
 
 In the folder of results: refined.pth (loads in stock mmflow; `mmrefine export` for other software), report.html and
-report.json, labels/, pictures/, corrupt_frames.json if there are any, run.json (the settings), threads.json (the
-number of threads).
+report.json, labels/, pictures/, corrupt_frames.json and left_out.json if there is anything to list, run.json (the
+settings), threads.json (the number of threads).
 
 After a stop the same command goes on where it was. Ctrl-C in training finishes the current step, saves it and loses
 nothing (a second Ctrl-C does not wait); a crash costs at most the 100 steps since the last checkpoint. A folder
@@ -88,13 +89,15 @@ def run(args: argparse.Namespace) -> int:
 
     out = Path(args.out or default_out(args.video))
     report = refine(args.video, args.model, out, args.checkpoint, resume=True, skip_corrupt=args.skip_corrupt,
-                    amp=args.amp, **values(args))
+                    amp=args.amp, **reading_of(args), **values(args))
+    if args.dry_run:
+        return 0
     if 'scenes' in report:
         print(f'a network and a report for each scene are in {out}')
     else:
         kept = (report.get('guard') or {}).get('verdict') == 'teacher'
         print(f'{"original network" if kept else "refined network"}: {out / "refined.pth"}; report: '
               f'{out / "report.html"}')
-        command = ['mmrefine', 'flow', args.video, '--model', args.model, '--checkpoint', str(out / 'refined.pth')]
+        command = ['mmrefine', 'flow', *args.video, '--model', args.model, '--checkpoint', str(out / 'refined.pth')]
         print(f'its motion: {shlex.join(command)}')
     return 0

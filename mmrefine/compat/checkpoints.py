@@ -1,13 +1,16 @@
 """Checkpoints under PyTorch's safe loading: what may be in one, and clear words when a file cannot be one (F8)."""
 from __future__ import annotations
 
+import itertools
 import os
 import pickle
+import pickletools
 import re
 import warnings
 import zipfile
+import zlib
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Tuple, Union
+from typing import IO, Any, Callable, Dict, List, Optional, Set, Tuple, Union
 
 import numpy as np
 import torch
@@ -16,6 +19,7 @@ from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from torch import Tensor
 
 from mmrefine.errors import CheckpointError
+from mmrefine.values import brief
 
 # A class or function, and the name that files know it by.
 _Allowed = Union[Callable, Tuple[Callable, str]]
@@ -26,6 +30,25 @@ _NAMED_FUNCTIONS = {
 }
 # Numbers that logs hold: a buffer is float64 or int64, the rest comes with bfloat16 and boolean log values.
 _LOG_DTYPES = ('float64', 'float32', 'float16', 'int64', 'int32', 'bool')
+# what weights, and counters beside them, are kept in
+_WEIGHT_DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64)
+# what training tools put in front of each name
+_WEIGHT_PREFIXES = ('module.', 'model.')
+_DEEPEST = 50  # objects in objects; a training checkpoint has about ten
+_MOST_UNPACKED = 20  # times the size of the file; PyTorch packs nothing, other tools little
+# how other files begin that are found under the name of a checkpoint; the pickles of PyTorch before 1.6 begin with 80
+_OTHER_FILES = (
+    (re.compile(rb'version https://git-lfs'), 'is a Git LFS pointer and not the file that it points to; run "git lfs '
+                                              'pull" where it came from, or download the file itself'),
+    (re.compile(rb'\s*<(!doctype|html|\?xml|head)', re.IGNORECASE),
+     'is a web page and not a checkpoint; download the file itself, not the page that shows it'),
+    (re.compile(rb'.{8}\{"', re.DOTALL), 'is a safetensors file, which is not read here; load it with the safetensors '
+                                         "package and save {'state_dict': weights} with torch.save"),
+    (re.compile(rb'\x1f\x8b|BZh|7z\xbc|Rar!'), 'is an archive; unpack it and name the checkpoint in it'),
+)
+_LONGEST_NAME = 300  # of a class, with its module
+_OLD_PICKLES = 5  # that a file of PyTorch before 1.6 begins with
+_OLD_PYTORCH = b'\x80\x02\x8a\nl\xfc\x9cF\xf9'
 # Keys under which checkpoints keep their weights, in the order of trial.
 _WEIGHT_KEYS = ('state_dict', 'model_state_dict', 'model')
 
@@ -87,10 +110,15 @@ def load_checkpoint_file(path: Union[str, 'os.PathLike[str]']) -> Dict[str, Any]
         raise CheckpointError(f'{path}: the checkpoint is empty (0 bytes); copy or download it again')
     allow_checkpoint_classes()
     try:
+        fault = _file_fault(path, size)
+        if fault:
+            raise CheckpointError(f'{path}: {fault}')
         with warnings.catch_warnings():
             # About the pickle protocol of files that turn out to be no checkpoint: our own sentence follows.
             warnings.simplefilter('ignore')
             checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    except CheckpointError:
+        raise
     except PermissionError as error:
         raise CheckpointError(f'{path}: may not be read ({error.strerror}); change its rights') from error
     except Exception as error:  # torch.load raises nearly everything on foreign bytes
@@ -98,7 +126,103 @@ def load_checkpoint_file(path: Union[str, 'os.PathLike[str]']) -> Dict[str, Any]
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f'{path}: holds a {type(checkpoint).__name__}, wanted a dict of weights '
                               'or a training checkpoint; save model.state_dict() instead')
+    _check_tensors(checkpoint, path)
     return checkpoint
+
+
+def _file_fault(path: Path, size: int) -> Optional[str]:
+    """What shows without unpickling anything that a file is no checkpoint, or a damaged one."""
+    with path.open('rb') as file:
+        head = file.read(64)
+    for begin, fault in _OTHER_FILES:
+        if begin.match(head):
+            return fault
+    damaged = f'the checkpoint is cut off or damaged ({size} bytes are here); copy or download it again'
+    is_zip = _is_zip(path)
+    if is_zip != head.startswith(b'PK\x03\x04') or not head.strip(b'\0'):
+        return damaged  # a zip archive ends with its table of contents
+    if not is_zip:
+        with path.open('rb') as file:
+            return damaged if head.startswith(_OLD_PYTORCH) and _has_endless_name(file, _OLD_PICKLES) else None
+    with zipfile.ZipFile(path) as archive:
+        parts = archive.infolist()
+        unpacked = sum(part.file_size for part in parts)
+        if unpacked > _MOST_UNPACKED * size:
+            return f'refused, because {size} bytes would become {unpacked} when it is read; save it with torch.save'
+        if any(part.filename.endswith('/constants.pkl') for part in parts):
+            return ('is a TorchScript archive, which holds code; load it where you trust it and save '
+                    "{'state_dict': model.state_dict()} again")
+        for part in parts:
+            if part.CRC == 0:  # PyTorch can be told to write none; then nothing is compared
+                del part.CRC
+            try:
+                with archive.open(part) as stream:
+                    while stream.read(1 << 20):
+                        pass
+                with archive.open(part) as stream:
+                    if part.filename.endswith('/data.pkl') and _has_endless_name(stream):
+                        return damaged
+            except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
+                return damaged
+    return None
+
+
+def _is_zip(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # its table of contents is damaged
+        return False
+
+
+def _has_endless_name(stream: IO[bytes], pickles: int = 1) -> bool:
+    """Whether a class in the pickles that the stream begins with has a name of thousands of characters: PyTorch refuses
+    it, but takes minutes to say so."""
+    try:
+        return any(code.name == 'GLOBAL' and len(str(name)) > _LONGEST_NAME
+                   for _ in range(pickles) for code, name, _ in pickletools.genops(stream))
+    except (ValueError, IndexError, OverflowError, MemoryError):  # damaged, as PyTorch will say
+        return False
+
+
+def _check_tensors(checkpoint: Dict[str, Any], path: Path) -> None:
+    """Refuse tensors that take more memory than the file has, or that are no plain arrays, by name.
+
+    Raises:
+        CheckpointError: names the first of them.
+    """
+    todo: List[Tuple[Tuple[str, ...], Any]] = [((), checkpoint)]
+    seen: Set[int] = set()
+    while todo:
+        names, value = todo.pop()
+        name = brief('.'.join(names), 120)
+        if len(names) > _DEEPEST:
+            raise CheckpointError(f'{path}: refused, its objects lie in objects too deep ({name}); save '
+                                  'model.state_dict() again')
+        if isinstance(value, Tensor):
+            fault = tensor_fault(value)
+            if fault:
+                raise CheckpointError(f'{path}: refused, {name} {fault}; save the plain weights again')
+        elif isinstance(value, (dict, list, tuple)) and id(value) not in seen:
+            seen.add(id(value))  # an object may hold itself
+            entries = list(value.items() if isinstance(value, dict) else enumerate(value))
+            for key, _ in entries:
+                if isinstance(key, str) and key.encode(errors='replace').decode() != key:
+                    raise CheckpointError(f'{path}: refused, the name {brief(key)} is not valid text; save the weights '
+                                          'again')
+            todo += [((*names, str(key)), one) for key, one in reversed(entries)]
+
+
+def tensor_fault(value: Tensor) -> Optional[str]:
+    """Why a tensor is not a plain array of values; None if it is one. Nothing is allocated."""
+    if value.is_nested or value.layout is not torch.strided:
+        return f'is a {"nested" if value.is_nested else str(value.layout).partition(".")[2]} tensor'
+    if value.is_quantized:
+        return 'is quantised'
+    if value.device.type == 'meta':
+        return 'is a tensor of the device meta, which has no values'
+    if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+        return f'is expanded to {tuple(value.shape)}, more values than are stored'
+    return None
 
 
 def _why_not_loaded(path: Path, size: int, error: Exception) -> str:
@@ -109,26 +233,25 @@ def _why_not_loaded(path: Path, size: int, error: Exception) -> str:
                 f'({refused.group(1) or refused.group(2)}) and not only weights; load it where you trust '
                 "it and save {'state_dict': model.state_dict()} again")
     with path.open('rb') as file:
-        begins_as_zip = file.read(4) == b'PK\x03\x04'
-    # A zip archive ends with its table of contents, which a cut takes away first.
-    if begins_as_zip and (not zipfile.is_zipfile(path) or 'failed reading' in str(error)):
-        return (f'{path}: the checkpoint is cut off or damaged ({size} bytes are here); '
-                'copy or download it again')
+        old = file.read(len(_OLD_PYTORCH)) == _OLD_PYTORCH
+    if old or _is_zip(path):
+        return (f'{path}: the checkpoint is cut off or damaged ({size} bytes are here, {type(error).__name__} while '
+                'reading); copy or download it again')
     return f'{path}: is not a PyTorch checkpoint ({type(error).__name__} while reading); check the path'
 
 
 def state_dict_of(checkpoint: Dict[str, Any], source: str = 'checkpoint') -> Dict[str, Tensor]:
     """The weights inside a checkpoint, by parameter name.
 
-    Looks into ``state_dict``, ``model_state_dict`` or ``model``, and drops the ``module.`` that distributed training
-    puts before every name.
+    Looks into ``state_dict``, ``model_state_dict`` or ``model``, and drops the ``module.`` or ``model.`` that training
+    tools put before every name.
 
     Args:
         checkpoint: what :func:`load_checkpoint_file` returned, or bare weights.
         source: file name for the error message.
 
     Raises:
-        CheckpointError: there are no weights in it.
+        CheckpointError: there are no weights in it, or values that are no finite numbers in floating point.
     """
     weights: Any = checkpoint
     for key in _WEIGHT_KEYS:
@@ -141,7 +264,15 @@ def state_dict_of(checkpoint: Dict[str, Any], source: str = 'checkpoint') -> Dic
         found = f'{foreign[0]!r}: {type(weights[foreign[0]]).__name__}' if foreign else 'nothing'
         raise CheckpointError(f'{source}: wanted parameter names with tensors, found {found}; weights are '
                               f'looked for under {", ".join(_WEIGHT_KEYS)} and at the top')
-    prefix = 'module.'
-    if all(key.startswith(prefix) for key in weights):
-        return {key[len(prefix):]: value for key, value in weights.items()}
-    return dict(weights)
+    for key, value in weights.items():
+        fault = tensor_fault(value) or (None if value.dtype in _WEIGHT_DTYPES else f'is of the type {value.dtype}')
+        if fault is None and not bool(torch.isfinite(value).all()):
+            fault = 'holds nan or infinite values'
+        if fault:
+            raise CheckpointError(f'{source}: {brief(key, 120)} {fault}, wanted weights in floating point; save the '
+                                  'weights as they were trained')
+    weights = dict(weights)
+    for prefix in itertools.chain.from_iterable(itertools.repeat(_WEIGHT_PREFIXES, 2)):
+        if all(key.startswith(prefix) for key in weights):
+            weights = {key[len(prefix):]: value for key, value in weights.items()}
+    return weights

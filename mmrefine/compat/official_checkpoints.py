@@ -31,7 +31,7 @@ _NORM = ('weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked')
 # mmflow's own encoder in the config text of a checkpoint (F13); ours ends in "OfficialRAFTEncoder"
 _STOCK_ENCODER = re.compile(r'''['"](mmflow\.)?RAFTEncoder['"]''')
 # what training tools put in front of each name
-_PREFIXES = ('module.', 'estimator.')
+_PREFIXES = ('module.', 'model.', 'estimator.')
 
 
 class Layout(NamedTuple):
@@ -127,6 +127,17 @@ def _some(names: Iterable[str], count: int = 3) -> str:
     return ', '.join(names[:count]) + more
 
 
+class _NearlyRAFT(CheckpointError):
+    """Names of a RAFT with tensors missing or left over."""
+
+    def __init__(self, layout: Layout, missing: Iterable[str], unknown: Iterable[str]) -> None:
+        super().__init__(
+            f'these are nearly weights of the {layout.net_type} RAFT in {layout.name} layout, but '
+            f'{_some(missing, 6) or "nothing"} is missing and {_some(unknown) or "nothing"} is left over; '
+            'take a checkpoint of the unchanged network')
+        self.layout = layout
+
+
 def detect_raft(names: Iterable[str]) -> Layout:
     """Which layout and network these parameter names (without any prefix) belong to.
 
@@ -150,10 +161,7 @@ def detect_raft(names: Iterable[str]) -> Layout:
     missing = {name for name in wanted - found if not name.endswith('.num_batches_tracked')}
     unknown = found - wanted - twins
     if missing or unknown:
-        raise CheckpointError(
-            f'these are nearly weights of the {layout.net_type} RAFT in {layout.name} layout, but '
-            f'{_some(missing) or "nothing"} is missing and {_some(unknown) or "nothing"} is left over; '
-            'take a checkpoint of the unchanged network')
+        raise _NearlyRAFT(layout, missing, unknown)
     return layout
 
 
@@ -161,7 +169,7 @@ def convert_raft(state: Mapping[str, Tensor], to: str = 'mmrefine') -> Tuple[Dic
     """RAFT weights under the names of another code base; values stay as they are.
 
     Args:
-        state: parameters by name, in any of ``LAYOUTS``; prefixes ``module.`` and ``estimator.`` are cut off.
+        state: parameters by name, in any of ``LAYOUTS``; the prefixes of ``_PREFIXES`` are cut off.
         to: one of ``LAYOUTS``.
 
     Returns:
@@ -254,6 +262,10 @@ def stock_names(checkpoint: Mapping[str, Any], net_type: Optional[str], source: 
     prefix = _strip(state)
     try:
         layout = detect_raft(name[len(prefix):] for name in state)
+    except _NearlyRAFT as error:
+        if error.layout.name == 'mmrefine' or error.layout.net_type != net_type:
+            return state  # which tensors are missing is for the loader to say
+        raise CheckpointError(f'{source}: {error}') from error
     except CheckpointError:
         return state  # of another family, whose loader knows what is wrong with it
     if layout.name == 'mmrefine':

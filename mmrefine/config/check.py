@@ -20,7 +20,7 @@ import mmrefine.labeling  # noqa: F401  (registers)
 import mmrefine.models  # noqa: F401  (registers)
 from mmrefine import registry
 from mmrefine.errors import ConfigError
-from mmrefine.values import brief, functions_of, misfits
+from mmrefine.values import MOST, as_number, brief, functions_of, is_number, misfits
 
 # '{video}', '{labeler.directions}', '{max_iters+100}'
 REFERENCE = re.compile(r'{(\w+(?:\.\w+)*)([+-]\d+)?}')
@@ -43,6 +43,27 @@ UNTYPED = {
     'test_dataloader': (DataLoader, ('num_batch_per_epoch', )),
     'randomness': (set_random_seed, ()),
     'clip_grad': (clip_grad_norm_, ('type', )),
+}
+
+# numbers that MMEngine and PyTorch take as they are: the end of a dotted key -> the interval, and what else is allowed
+_STEPS, _OFF = f'[1, {MOST}]', (-1, )
+_INTERVALS: Dict[str, Tuple[str, Tuple[int, ...]]] = {
+    'train_cfg.max_iters': (_STEPS, ()),
+    'train_cfg.rounds': (_STEPS, ()),
+    'checkpoint.interval': (_STEPS, _OFF),
+    'checkpoint.max_keep_ckpts': (_STEPS, _OFF),
+    'logger.interval': (_STEPS, ()),
+    'log_processor.window_size': (_STEPS, ()),
+    'dataloader.batch_size': (_STEPS, ()),
+    'dataloader.num_workers': ('[0, 1024]', ()),
+    'randomness.seed': (f'[0, {2**32 - 1}]', ()),
+    'optimizer.lr': ('[0, inf)', ()),
+    'optim_wrapper.accumulative_counts': (_STEPS, ()),
+    'clip_grad.max_norm': ('(0, inf)', ()),
+    **{f'param_scheduler.{key}': (_STEPS, ()) for key in ('total_steps', 'T_max', 'step_size')},
+    **{f'param_scheduler.{key}': ('[0, inf)', ()) for key in ('eta_max', 'eta_min', 'begin', 'power', 'gamma')},
+    **{f'param_scheduler.{key}': ('[0, 1]', ()) for key in ('pct_start', 'start_factor', 'end_factor', 'factor')},
+    **{f'param_scheduler.{key}': ('(0, inf)', ()) for key in ('div_factor', 'final_div_factor')},
 }
 
 
@@ -131,6 +152,8 @@ def _problems(plain: Mapping[str, Any], where: str, part: Mapping[str, Any]) -> 
         yield from _unknown_keys(where, name, part, known_keys)
     if _is_annotated(found):
         yield from _value_problems(plain, where, found, part)
+    else:
+        yield from _number_problems(where, _values(plain, where, part))
 
 
 def _is_annotated(found: Any) -> bool:
@@ -149,12 +172,31 @@ def _untyped_problems(plain: Mapping[str, Any], where: str, part: Mapping[str, A
 
 def _value_problems(plain: Mapping[str, Any], where: str, taker: Any, part: Mapping[str, Any]) -> Iterator[str]:
     """Values of another type than ``taker`` expects, each by the key under which it was written."""
-    found = {key: _resolved(plain, f'{where}.{key}' if where else key, value) for key,
-             value in part.items() if key not in _RESERVED}
+    found = _values(plain, where, part)
     known = {key: value for key, (name, value) in found.items() if not _refers(value) and (name, value) != AUTO}
+    yield from _number_problems(where, found)
     for key, wanted in misfits(taker, known).items():
         name, value = found[key]
         yield f'{name} must be {wanted}, got {brief(value)}'
+
+
+def _values(plain: Mapping[str, Any], where: str, part: Mapping[str, Any]) -> Dict[str, Tuple[str, Any]]:
+    """The values of a part by parameter, each with the key under which it was written."""
+    return {key: _resolved(plain, f'{where}.{key}' if where else key, value) for key, value in part.items()
+            if key not in _RESERVED}
+
+
+def _number_problems(where: str, found: Mapping[str, Tuple[str, Any]]) -> Iterator[str]:
+    """Numbers of a part outside their interval; ``found``: parameter -> the key of its value, and the value."""
+    part = re.sub(r'\.\d+$', '', where).rpartition('.')[2]
+    section = 'dataloader' if part.endswith('_dataloader') else part
+    for key, (name, value) in found.items():
+        allowed, others = _INTERVALS.get(f'{section}.{key}', ('', ()))
+        if allowed and is_number(value) and value not in others:
+            try:
+                as_number(name, value, allowed, ''.join(f' ({other}: off)' for other in others))
+            except ConfigError as error:
+                yield str(error)
 
 
 def _resolved(plain: Mapping[str, Any], where: str, value: Any) -> Tuple[str, Any]:

@@ -47,6 +47,8 @@ def name_of(cfg: Config) -> str:
     return str(cfg.filename or 'config')
 
 
+# top-level keys whose values are paths and names of the user's files, and hold no references
+_LITERAL = ('video', 'work_dir', 'load_from', 'scene')
 _MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 
 
@@ -79,7 +81,8 @@ def building(cfg: Config) -> Iterator[None]:
         yield
     except MMRefineError:
         raise
-    except (AssertionError, KeyError, TypeError, ValueError) as error:  # MMEngine asserts much of it
+    # MMEngine asserts much of it
+    except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
         raise ConfigError(f'{name_of(cfg)}: a part of it cannot be built ({type(error).__name__}: '
                           f'{" ".join(str(error).split())}); correct that value') from error
 
@@ -170,7 +173,8 @@ def fill_in(cfg: Config) -> Config:
 
     Overrides are merged after the file is evaluated, when a Python variable in it would keep its old value; a reference
     gets the new one. ``'{labeler.directions}'`` is a nested key, ``'{max_iters+100}'`` adds a whole number, and inside
-    a longer string the value is inserted as text. The config of the network (``estimator``) is left alone.
+    a longer string the value is inserted as text. The config of the network (``estimator``) is left alone, and so are
+    the user's own paths and names, which may hold braces: the top-level keys of ``_LITERAL``, and ``skip``.
     The top-level ``num_workers='auto'`` becomes the number of :func:`~mmrefine.compat.threads.plan_threads`.
 
     Raises:
@@ -193,12 +197,12 @@ def fill_in(cfg: Config) -> Config:
                 remedy = f'which is not set; add --cfg-options {name}=…'
             problems.append(f'{where} needs {name}, {remedy}')
             return None
-        value = filled(found, where, (*seen, name))
+        value = found if name in _LITERAL else filled(found, where, (*seen, name))
         return value + int(plus) if plus and isinstance(value, (int, float)) else value
 
     def filled(value: Any, where: str, seen: Tuple[str, ...] = ()) -> Any:
         if isinstance(value, dict):
-            return {k: v if k == 'estimator' else filled(v, f'{where}.{k}' if where else str(k), seen) for k,
+            return {k: v if k in ('estimator', 'skip') else filled(v, f'{where}.{k}' if where else str(k), seen) for k,
                     v in value.items()}
         if isinstance(value, (list, tuple)):
             return type(value)(filled(v, f'{where}.{i}', seen) for i, v in enumerate(value))
@@ -209,7 +213,7 @@ def fill_in(cfg: Config) -> Config:
             return value_of(whole[1], whole[2], where, seen)
         return REFERENCE.sub(lambda m: str(value_of(m[1], m[2], where, seen)), value)
 
-    result = {key: filled(value, key) if key != 'estimator' else value for key, value in plain.items()}
+    result = {key: value if key in ('estimator', *_LITERAL) else filled(value, key) for key, value in plain.items()}
     if problems:
         raise ConfigError(f'{name_of(cfg)}: ' + '; '.join(_first_of_each_remedy(problems)))
     return Config(result, filename=cfg.filename)

@@ -9,6 +9,7 @@ import numpy as np
 
 from mmrefine.datasets.scenes import SceneNames, VideoScenes
 from mmrefine.errors import ConfigError, InputError
+from mmrefine.fileio.video.scenes import Roots
 from mmrefine.registry import DATASETS, TRANSFORMS
 from mmrefine.structures import LabelUnit, label_key
 
@@ -23,7 +24,8 @@ class FramePairs(VideoScenes):
     size, rng, and smallest_size, which is :meth:`smallest_size`.
 
     Args:
-        data_root: a video file; a folder of frames; or a folder of such folders and video files, one a scene.
+        data_root: a video file; a folder of frames; a folder of such folders and video files, one a scene; or a list of
+            these.
         scenes: 'all', the name of a scene, or a list of names.
         pipeline: transforms (configs or callables), applied in order.
         labels: root of the label store for LoadLabel; may be set later, before the data are read.
@@ -38,6 +40,8 @@ class FramePairs(VideoScenes):
         held: True: use the pairs that are kept back; False: the others.
         skip: scene -> names of its corrupt frames; pairs with one of them are left out.
         seed: of the augmentations.
+        reading: which frames are read, and how: values of :class:`~mmrefine.fileio.Reading` by name, such as
+            ``dict(range=(0, 4095))``.
 
     Attributes:
         pairs: one dict per item: ``key`` 'scene/frame1__frame2', ``scene``, ``index`` (of the earlier frame), ``step``,
@@ -52,7 +56,7 @@ class FramePairs(VideoScenes):
     """
 
     def __init__(self,
-                 data_root: Union[str, Path],
+                 data_root: Roots,
                  scenes: SceneNames = 'all',
                  pipeline: Sequence[Any] = (),
                  labels: Optional[Union[str, Path]] = None,
@@ -63,7 +67,8 @@ class FramePairs(VideoScenes):
                  held_out: float = 0.,
                  held: bool = False,
                  skip: Optional[Mapping[str, Sequence[str]]] = None,
-                 seed: int = 0) -> None:
+                 seed: int = 0,
+                 reading: Optional[Mapping[str, Any]] = None) -> None:
         if directions not in ('forward', 'both'):
             raise ConfigError(f"directions must be 'forward' or 'both', got {directions!r}")
         self.steps = _as_steps(step)
@@ -72,7 +77,10 @@ class FramePairs(VideoScenes):
             raise InputError(f'{self.truth_root}: there is no such folder of ground truth; correct truth_root or leave '
                              'it out')
         self.seed = seed
-        super().__init__(data_root, scenes, labels, hold_out, skip)
+        super().__init__(data_root, scenes, labels, hold_out, skip, reading)
+        if self.truth_root is not None and self.reading.resize is not None:
+            raise ConfigError('resize and truth_root exclude one another, as truth has the size of the files; leave '
+                              'one out')
         every = [pair for name in self.scene_names for pair in self._pairs_of(name, directions == 'both')]
         self.pairs = self._keep_back(every, held_out, held, max(self.steps))
         # our scope first: mmcv and mmflow have transforms of the same names
@@ -143,7 +151,7 @@ class FramePairs(VideoScenes):
             pair: Dict[str, Any] = dict(
                 key='', scene=scene, index=index, step=step, reverse=reverse, truth=None, region_files={})
             first, second = (names[number] for number in self._frames_of(pair))
-            if first in skip or second in skip:
+            if first in skip or second in skip or self._reaches_across(scene, index, index + step):
                 continue
             pair['key'] = label_key(scene, first, second)
             if not reverse and step == 1:

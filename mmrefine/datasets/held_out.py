@@ -50,15 +50,17 @@ def split_pairs(pairs: Sequence[Mapping[str, Any]], share: float, step: int = 1)
         sides = [[pair for pair in pairs if (pair['scene'] in chosen) is is_held] for is_held in (False, True)]
         return Split(sides[0], sides[1], {})
     ends: Dict[str, int] = {}
+    most, wanted = 0, max(LEAST_PAIRS, 2 * step + 2)
     for scene in scenes:
         indices = sorted({pair['index'] for pair in pairs if pair['scene'] == scene})
-        if len(indices) >= max(LEAST_PAIRS, 2 * step + 2):
+        most = max(most, len(indices))
+        if len(indices) >= wanted:
             held = min(max(1, round(share * len(indices))), len(indices) - step - 1)
             ends[scene] = indices[-held]
     if not ends:
-        raise ConfigError(f'held_out={share:g}: no scene has the {max(LEAST_PAIRS, 2 * step + 2)} frame pairs that it '
-                          'takes to keep some back for the guard; give it longer scenes, or set held_out=0, which '
-                          'leaves the guard out')
+        raise ConfigError(f'held_out={share:g}: no scene has the {wanted} frame pairs that it takes to keep some back '
+                          f'for the guard (the most is {most}, without those of corrupt frames that are left out); '
+                          'give it longer scenes, or set held_out=0, which leaves the guard out')
     last = {scene: ends.get(scene, math.inf) for scene in scenes}
     return Split([pair for pair in pairs if pair['index'] + pair.get('step', step) < last[pair['scene']]],
                  [pair for pair in pairs if pair['index'] >= last[pair['scene']]], ends)

@@ -1,12 +1,13 @@
 """The scenes of a data root: their frames, which of them are used, and which are kept back for the guard."""
 from __future__ import annotations
 
+import bisect
 import copy
 import difflib
 from collections import OrderedDict
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple, Union, cast
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -14,11 +15,14 @@ from torch.utils.data import Dataset
 from mmrefine.datasets.held_out import split_pairs
 from mmrefine.errors import ConfigError
 from mmrefine.fileio.video.frame_cache import FrameCache
-from mmrefine.fileio.video.frames import list_images
-from mmrefine.fileio.video.reader import FrameSource, list_scenes, open_frames
+from mmrefine.fileio.video.frames import PictureSeries, Place, pictures_of
+from mmrefine.fileio.video.numbering import find_gaps
+from mmrefine.fileio.video.reader import FrameSource, open_frames
+from mmrefine.fileio.video.reading import Reading, gaps_among
+from mmrefine.fileio.video.scenes import Roots, common_root, list_scenes
 
 SceneNames = Union[str, Sequence[str]]
-Opener = Union[Path, Callable[[], FrameSource]]
+Opener = Union[Place, Callable[[], FrameSource]]
 
 # how many scenes keep decoded frames and open files at a time
 _WARM_SCENES = 16
@@ -30,7 +34,8 @@ class LazySources(Mapping[str, FrameSource]):
     However many scenes there are, only the most recently used ones keep decoded frames and open files.
 
     Args:
-        openers: scene name -> path of a folder or video file, or a picklable function without arguments.
+        openers: scene name -> what :func:`~mmrefine.fileio.open_frames` opens, or a picklable function without
+            arguments.
     """
 
     def __init__(self, openers: Mapping[str, Opener]) -> None:
@@ -69,11 +74,13 @@ class VideoScenes(Dataset):
     (``LabelSource``).
 
     Args:
-        data_root: a video file; a folder of frames; or a folder of such folders and video files, one a scene.
+        data_root: a video file; a folder of frames; a folder of such folders and video files, one a scene; or a list of
+            these.
         scenes: 'all', the name of a scene, or a list of names.
         labels: root of the label store; see :meth:`set_labels`.
         hold_out: name or list of names of scenes to leave out of ``scenes``.
         skip: scene -> names of its corrupt frames, which are not used.
+        reading: which frames are read, and how: values of :class:`~mmrefine.fileio.Reading` by name.
 
     Attributes:
         scene_names: the scenes in use, in order.
@@ -85,18 +92,21 @@ class VideoScenes(Dataset):
     """
 
     def __init__(self,
-                 data_root: Union[str, Path],
+                 data_root: Roots,
                  scenes: SceneNames = 'all',
                  labels: Optional[Union[str, Path]] = None,
                  hold_out: Optional[SceneNames] = None,
-                 skip: Optional[Mapping[str, Sequence[str]]] = None) -> None:
-        self.data_root = Path(data_root)
+                 skip: Optional[Mapping[str, Sequence[str]]] = None,
+                 reading: Optional[Mapping[str, Any]] = None) -> None:
+        self.reading = Reading.of(reading)
+        self.data_root, self._roots = common_root(data_root), data_root
         self.labels = labels
         found = self._find_scenes()
         self.scene_names = _chosen(self.data_root, list(found), scenes, hold_out)
         self._found = {name: found[name] for name in self.scene_names}
         self._skip = {scene: frozenset(names) for scene, names in (skip or {}).items()}
         self._frame_names: Dict[str, List[str]] = {}
+        self._gaps: Dict[str, List[int]] = {}
         self._ends: Dict[str, int] = {}
         self._smallest: Optional[Tuple[int, int]] = None
         self.sources = LazySources({name: self._opener(name) for name in self.scene_names})
@@ -156,10 +166,30 @@ class VideoScenes(Dataset):
             self._frame_names[scene] = self._names_of(scene)
         return self._frame_names[scene]
 
-    def usable(self, scene: str, number: int) -> bool:
-        """Whether a frame exists, is not to be skipped, and is not kept back for the guard."""
+    def gaps(self, scene: str) -> List[int]:
+        """Rising numbers of the frames before which the names of a scene skip some, see
+        :func:`~mmrefine.fileio.video.numbering.find_gaps`; no motion is estimated across a gap."""
+        if scene not in self._gaps:
+            pictures = self._pictures_of(scene)
+            if pictures and self.reading != Reading():
+                gaps = find_gaps([file.stem for file in pictures])
+                self._gaps[scene] = gaps_among(self.reading.numbers(len(pictures)), gaps)
+            else:
+                self._gaps[scene] = find_gaps(self.frame_names(scene))
+        return self._gaps[scene]
+
+    def usable(self, scene: str, number: int, beside: Optional[int] = None) -> bool:
+        """Whether a frame exists, is not to be skipped, and is not kept back for the guard; and whether no gap is
+        between it and the frame ``beside`` it."""
         names = self.frame_names(scene)
-        return 0 <= number < self._ends.get(scene, len(names)) and names[number] not in self._skip.get(scene, ())
+        if not 0 <= number < self._ends.get(scene, len(names)) or names[number] in self._skip.get(scene, ()):
+            return False
+        return beside is None or not self._reaches_across(scene, min(number, beside), max(number, beside))
+
+    def _reaches_across(self, scene: str, earlier: int, later: int) -> bool:
+        """Whether a gap is between two frames."""
+        gaps = self.gaps(scene)
+        return bisect.bisect(gaps, earlier) < bisect.bisect(gaps, later)
 
     def _keep_back(self, records: Sequence[Mapping[str, Any]], share: float, held: bool,
                    reach: int) -> List[Mapping[str, Any]]:
@@ -187,23 +217,29 @@ class VideoScenes(Dataset):
 
     def _opener(self, scene: str) -> Opener:
         found, skip = self._found[scene], sorted(self._skip.get(scene, ()))
-        return partial(open_frames, found, skip) if skip and isinstance(found, Path) else found
+        if not isinstance(found, (Path, PictureSeries)) or not (skip or self.reading.values()):
+            return found
+        return partial(open_frames, found, skip, self.reading)
 
     def _find_scenes(self) -> Mapping[str, Opener]:
         """All scenes of the data."""
-        return list_scenes(self.data_root)
+        return list_scenes(self._roots)
 
     def _is_video(self, scene: str) -> bool:
         path = self._found[scene]
         return isinstance(path, Path) and path.is_file()
 
+    def _pictures_of(self, scene: str) -> List[Path]:
+        """The pictures of a scene; none if it is a video or a source of its own."""
+        place = self._found[scene]
+        is_folder = isinstance(place, PictureSeries) or (isinstance(place, Path) and place.is_dir())
+        return pictures_of(cast(Place, place)) if is_folder else []
+
     def _names_of(self, scene: str) -> List[str]:
         """The names of a scene's frames; of a folder without opening it, which would decode a frame of each scene."""
-        path = self._found[scene]
-        if isinstance(path, Path) and path.is_dir():
-            names = [file.stem for file in list_images(path)]
-            if len(names) > 1:
-                return names
+        pictures = self._pictures_of(scene)
+        if len(pictures) > 1:
+            return [pictures[number].stem for number in self.reading.numbers(len(pictures))]
         source = self.sources[scene]
         return [source.name(number) for number in range(len(source))]
 

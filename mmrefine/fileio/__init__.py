@@ -11,12 +11,14 @@ from mmrefine.fileio.store.merge import merge_stores
 from mmrefine.fileio.store.verification import verify_store
 from mmrefine.fileio.video.frame_cache import FrameCache
 from mmrefine.fileio.video.frame_check import CorruptFrame, FrameCheck, check_frames, name_ranges
-from mmrefine.fileio.video.reader import FolderFrames, FrameSource, VideoFrames, list_scenes, open_frames
+from mmrefine.fileio.video.reader import FolderFrames, FrameSource, VideoFrames, open_frames
+from mmrefine.fileio.video.reading import Reading
+from mmrefine.fileio.video.scenes import find_scenes, list_scenes
 
 __all__ = [
-    'CorruptFrame', 'FolderFrames', 'FrameCache', 'FrameCheck', 'FrameSource', 'Joints', 'LabelStore',
+    'CorruptFrame', 'FolderFrames', 'FrameCache', 'FrameCheck', 'FrameSource', 'Joints', 'LabelStore', 'Reading',
     'VideoFrames', 'atomic_write', 'check_frames', 'decode_kitti', 'digest_of', 'digest_of_state', 'encode_flo',
-    'encode_kitti', 'list_scenes', 'merge_stores', 'name_ranges', 'open_frames', 'read_badja', 'read_flow',
-    'read_ids', 'read_image', 'read_mask', 'save_checkpoint', 'verify_store', 'write_bytes', 'write_failure',
-    'write_flow', 'write_image', 'write_json', 'write_submission'
+    'encode_kitti', 'find_scenes', 'list_scenes', 'merge_stores', 'name_ranges', 'open_frames', 'read_badja',
+    'read_flow', 'read_ids', 'read_image', 'read_mask', 'save_checkpoint', 'verify_store', 'write_bytes',
+    'write_failure', 'write_flow', 'write_image', 'write_json', 'write_submission'
 ]

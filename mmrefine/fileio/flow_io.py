@@ -5,18 +5,18 @@ In memory a flow is ``(H, W, 2)`` float32 px, (x, y), with ``valid`` ``(H, W)`` 
 from __future__ import annotations
 
 import io
+import math
 import re
 import struct
 from pathlib import Path
 from types import ModuleType
 from typing import Optional, Tuple
 
-import cv2
 import numpy as np
 
 from mmrefine.errors import InputError
 from mmrefine.fileio.atomic import PathLike, write_bytes
-from mmrefine.fileio.images import find_damage, read_input
+from mmrefine.fileio.images import MAX_PIXELS, decode_pixels, find_damage, read_input
 from mmrefine.fileio.png import pack_png, unpack_png
 
 FLOW_SUFFIXES = ('.flo', '.png', '.pfm', '.flo5')
@@ -27,7 +27,8 @@ UNKNOWN = 1e9  # px; a component beyond it means "unknown" (Middlebury); writers
 # speed)
 PACKING = 5
 
-_PFM_HEADER = re.compile(rb'(PF|Pf)\s+(\d+)\s+(\d+)\s+(\S+)[ \t\r]*\n')
+_PFM_HEADER = re.compile(rb'(PF|Pf)\s+(\d{1,9})\s+(\d{1,9})\s+(\S+)[ \t\r]*\n')
+_PFM_HEADER_BYTES = 4096
 
 
 def read_flow(path: PathLike) -> Tuple[np.ndarray, np.ndarray]:
@@ -144,9 +145,7 @@ def decode_png(data: bytes) -> np.ndarray:
         raise ValueError(damage)
     image = unpack_png(data)
     if image is None:  # written by another program
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        if image is None:
-            raise ValueError('unknown format or damaged data')
+        image = decode_pixels(data)
         if image.ndim == 3 and image.shape[2] == 3:
             image = image[..., ::-1]
     return image
@@ -207,7 +206,7 @@ def _decode_flo(data: bytes) -> np.ndarray:
 
 
 def _decode_pfm(data: bytes) -> np.ndarray:
-    header = _PFM_HEADER.match(data)
+    header = _PFM_HEADER.match(data, 0, _PFM_HEADER_BYTES)
     if header is None:
         raise ValueError('its header is not "PF, width height, scale"')
     if header.group(1) != b'PF':
@@ -215,7 +214,9 @@ def _decode_pfm(data: bytes) -> np.ndarray:
     try:
         scale = float(header.group(4))
     except ValueError:
-        raise ValueError(f'its scale is {header.group(4)!r} instead of a number') from None
+        scale = math.nan
+    if not math.isfinite(scale) or scale == 0:
+        raise ValueError(f'its scale is {header.group(4)!r} instead of a number that is not 0')
     shape = (int(header.group(3)), int(header.group(2)), 3)
     rows = _floats(data, header.end(), shape, '<f4' if scale < 0 else '>f4')
     return rows[::-1, :, :2].astype(np.float32)
@@ -224,22 +225,29 @@ def _decode_pfm(data: bytes) -> np.ndarray:
 def _decode_flo5(data: bytes, h5py: ModuleType) -> np.ndarray:
     try:
         with h5py.File(io.BytesIO(data), 'r') as file:
-            flow = np.asarray(file['flow'], np.float32)
-    except (OSError, KeyError) as error:
+            stored = file['flow']
+            shape = tuple(stored.shape)
+            if len(shape) != 3 or shape[2] != 2:
+                raise ValueError(f'its "flow" is {shape} instead of (H, W, 2)')
+            _check_size(*shape[:2])
+            return np.asarray(stored, np.float32)
+    except (AttributeError, KeyError, OSError, RuntimeError, TypeError) as error:  # a group, text, damaged data
         raise ValueError(str(error)) from error
-    if flow.ndim != 3 or flow.shape[2] != 2:
-        raise ValueError(f'its "flow" is {flow.shape} instead of (H, W, 2)')
-    return flow
 
 
 def _floats(data: bytes, start: int, shape: Tuple[int, int, int], dtype: str) -> np.ndarray:
     height, width, channels = shape
-    if height <= 0 or width <= 0:
-        raise ValueError(f'its size is {width} x {height}')
-    wanted = 4 * height * width * channels
-    if len(data) - start < wanted:
-        raise ValueError(f'truncated: {len(data) - start} of {wanted} bytes for {width} x {height} pixels')
+    _check_size(height, width)
+    wanted, found = 4 * height * width * channels, len(data) - start
+    if found != wanted:
+        raise ValueError(f'{"truncated" if found < wanted else "too long"}: {found} of {wanted} bytes for {width} x '
+                         f'{height} pixels')
     return np.frombuffer(data, dtype, wanted // 4, start).reshape(shape)
+
+
+def _check_size(height: int, width: int) -> None:
+    if height <= 0 or width <= 0 or height * width > MAX_PIXELS:
+        raise ValueError(f'its header promises {width} x {height} pixels, at most {MAX_PIXELS} are read')
 
 
 def _is_known(flow: np.ndarray) -> np.ndarray:

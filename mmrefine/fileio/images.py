@@ -16,19 +16,30 @@ import numpy as np
 
 from mmrefine.errors import InputError
 from mmrefine.fileio.atomic import PathLike, write_bytes
+from mmrefine.fileio.grey_levels import choose_levels, to_8_bits
+from mmrefine.fileio.picture_formats import find_cut, has_other_numbers
 
-IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.ppm', '.webp')
+IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.ppm', '.webp', '.tif', '.tiff', '.gif', '.jp2', '.avif', '.pgm',
+                  '.pnm', '.jpe', '.jfif', '.dib')
+_WRITTEN = IMAGE_SUFFIXES[:6]
 
 _PNG = b'\x89PNG\r\n\x1a\n'
 # inside compressed JPEG data, FF is followed by 00 (a literal FF), by a restart mark D0-D7, or by padding FF
 _JPEG_MARKER = re.compile(rb'\xff([^\x00\xd0-\xd7\xff])', re.DOTALL)
-_PPM_HEADER = re.compile(rb'P([56])(?:\s+|#[^\n]*\n)+(\d+)(?:\s+|#[^\n]*\n)+(\d+)(?:\s+|#[^\n]*\n)+(\d+)\s')
+_BLANK = rb'(?:\s|#[^\n]*\n)+'  # one character or one comment at a time, else a row of blanks fits in too many ways
+_PPM_HEADER = re.compile(rb'P([56])' + 3 * (_BLANK + rb'(\d{1,9})') + rb'\s')
+_PPM_HEADER_BYTES = 4096
+# a header that promises more is taken for damaged, before any memory is asked for
+MAX_PIXELS = 2**28
+_DEFLATE = 1032  # bytes that one byte of a PNG may expand to, at most
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 
 
 def read_image(path: PathLike) -> np.ndarray:
     """The picture at ``path``: ``(H, W, 3)`` uint8 RGB, upright as its EXIF says.
 
-    16-bit pictures keep their upper 8 bits, grey ones become three equal channels, alpha is dropped.
+    16-bit pictures keep their upper 8 bits, pictures of other numbers than 8 or 16 bits are scaled to their own range,
+    grey ones become three equal channels, alpha is dropped.
 
     Raises:
         InputError: a missing, truncated, damaged or unknown file.
@@ -38,7 +49,45 @@ def read_image(path: PathLike) -> np.ndarray:
 
 def decode_image(data: bytes, path: PathLike) -> np.ndarray:
     """``read_image`` for bytes in memory; ``path`` is for error messages."""
+    if has_other_numbers(data):
+        pixels = read_deep(path, data)
+        return to_8_bits(pixels, choose_levels([pixels]) or (0., 255.))
     return cv2.cvtColor(_decoded(data, path, cv2.IMREAD_COLOR, 'picture'), cv2.COLOR_BGR2RGB)
+
+
+def read_deep(path: PathLike, data: Optional[bytes] = None) -> np.ndarray:
+    """The picture at ``path`` with all its bits, ``(H, W, 3)`` RGB of any type, upright.
+
+    Args:
+        path: the file.
+        data: its bytes if they are known.
+
+    Raises:
+        InputError: a missing, truncated, damaged or unknown file.
+    """
+    pixels = _decoded(read_input(path) if data is None else data, path, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH,
+                      'picture')
+    grey = pixels.reshape(*pixels.shape[:2], -1)
+    return np.ascontiguousarray(grey[..., 2::-1] if grey.shape[2] > 2 else grey[..., :1].repeat(3, axis=2))
+
+
+def decode_pixels(data: bytes, flags: int = cv2.IMREAD_UNCHANGED) -> np.ndarray:
+    """The pixels of a picture as OpenCV decodes them with these flags: ``(H, W)`` or ``(H, W, C)``, blue first.
+
+    Raises:
+        ValueError: empty, damaged, larger than ``MAX_PIXELS``, or of an unknown format.
+    """
+    damage = find_damage(data)
+    if damage is None:
+        try:
+            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        except cv2.error as error:
+            pixels, damage = None, str(error.err)
+        except MemoryError:
+            pixels, damage = None, 'it needs more memory than there is'
+        if pixels is not None:
+            return np.asarray(pixels)
+    raise ValueError(damage or 'unknown format or damaged data')
 
 
 def read_mask(path: PathLike) -> np.ndarray:
@@ -55,12 +104,12 @@ def write_image(path: PathLike, rgb: np.ndarray) -> None:
     """Write ``(H, W, 3)`` or ``(H, W)`` uint8 as the format of the suffix, whole or not at all.
 
     Raises:
-        ValueError: another shape or type, or a suffix that is not one of ``IMAGE_SUFFIXES``.
+        ValueError: another shape or type, or another suffix than .png, .jpg, .jpeg, .bmp, .ppm and .webp.
         OSError: the disk is full or the folder cannot be written.
     """
     suffix = Path(path).suffix.lower()
-    if suffix not in IMAGE_SUFFIXES:
-        raise ValueError(f'{path}: a picture needs one of {", ".join(IMAGE_SUFFIXES)}, got {suffix!r}')
+    if suffix not in _WRITTEN:
+        raise ValueError(f'{path}: a picture needs one of {", ".join(_WRITTEN)}, got {suffix!r}')
     if rgb.dtype != np.uint8 or not (rgb.ndim == 2 or (rgb.ndim == 3 and rgb.shape[2] == 3)):
         raise ValueError(f'{path}: a picture is (H, W, 3) or (H, W) uint8, got {rgb.shape} {rgb.dtype}')
     bgr = rgb if rgb.ndim == 2 else cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
@@ -86,8 +135,15 @@ def find_damage(data: bytes) -> Optional[str]:
     """Why the bytes cannot be a whole picture, in a few words; ``None`` if no damage is found.
 
     PNG: every chunk with its checksum up to IEND. JPEG: its segments up to the end-of-image mark (the marks of an
-        embedded preview do not count). BMP, PPM, WebP: the length that the header promises. Nothing else is checked.
+        embedded preview do not count). BMP, PPM, WebP: the length that the header promises. TIFF, GIF, JPEG 2000, AVIF:
+        see :func:`~mmrefine.fileio.picture_formats.find_cut`. All but WebP: the size that it promises. Nothing
+        else is checked, and nothing is decoded.
     """
+    if not data:
+        return 'the file is empty'
+    size = header_size(data)
+    if size is not None and not 0 < size[0] * size[1] <= MAX_PIXELS:
+        return f'its header promises {size[1]} x {size[0]} pixels, at most {MAX_PIXELS} are read'
     if data.startswith(_PNG):
         return _png_damage(data)
     if data.startswith(b'\xff\xd8'):
@@ -98,40 +154,43 @@ def find_damage(data: bytes) -> Optional[str]:
     elif data[:4] == b'RIFF' and data[8:12] == b'WEBP':
         promised = struct.unpack_from('<I', data, 4)[0] + 8
     else:
-        header = _PPM_HEADER.match(data)
+        header = _PPM_HEADER.match(data, 0, _PPM_HEADER_BYTES)
         if header:
             kind, width, height, top = (int(group) for group in header.groups())
             promised = header.end() + width * height * (3 if kind == 6 else 1) * (2 if top > 255 else 1)
     if promised is not None and len(data) < promised:
         return f'truncated: {len(data)} of {promised} bytes'
-    return None
+    return find_cut(data)
 
 
 def header_size(data: bytes) -> Optional[Tuple[int, int]]:
-    """(height, width) as the header of a PNG or JPEG says, before EXIF turns it; ``None`` for all else."""
+    """(height, width) as the header of a PNG, JPEG, BMP or PPM says, before EXIF turns it; ``None`` for all else."""
     if data.startswith(_PNG) and len(data) >= 24:
         width, height = struct.unpack_from('>II', data, 16)
         return height, width
     if data.startswith(b'\xff\xd8'):
         return _jpeg_walk(data)[1]
-    return None
+    if data.startswith(b'BM') and len(data) >= 26:
+        width, height = struct.unpack_from('<ii' if data[14] > 12 else '<HH', data, 18)
+        return abs(height), width  # negative: its rows lie from the top down
+    header = _PPM_HEADER.match(data, 0, _PPM_HEADER_BYTES)
+    return (int(header[3]), int(header[2])) if header else None
 
 
 def _decoded(data: bytes, path: PathLike, flags: int, kind: str) -> np.ndarray:
     """The pixels as OpenCV decodes them with these flags; damaged data raise InputError."""
-    damage = find_damage(data)
-    if damage is None:
-        try:
-            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-        except cv2.error as error:
-            pixels, damage = None, str(error.err)
-        if pixels is not None:
-            return np.asarray(pixels)
-    raise InputError(f'{path}: cannot be read as a {kind} ({damage or "unknown format or damaged data"}); '
-                     f'copy or export this {"frame" if kind == "picture" else kind} again')
+    try:
+        return decode_pixels(data, flags)
+    except ValueError as error:
+        raise InputError(f'{path}: cannot be read as a {kind} ({error}); copy or export this '
+                         f'{"frame" if kind == "picture" else kind} again') from error
 
 
 def _png_damage(data: bytes) -> Optional[str]:
+    if len(data) >= 26:
+        width, height, depth, color = struct.unpack_from('>IIBB', data, 16)
+        if width * height * depth * _PNG_CHANNELS.get(color, 1) // 8 > _DEFLATE * len(data):
+            return f'its header promises {width} x {height} pixels, which {len(data)} bytes cannot hold'
     at = len(_PNG)
     view = memoryview(data)
     while at + 12 <= len(data):
@@ -140,7 +199,7 @@ def _png_damage(data: bytes) -> Optional[str]:
         if end > len(data):
             break
         if zlib.crc32(view[at + 4:end - 4]) != struct.unpack_from('>I', data, end - 4)[0]:
-            return f'damaged: the checksum of its {kind.decode("latin-1")} chunk at byte {at} is wrong'
+            return f'damaged: the checksum of its {ascii(kind)[2:-1]} chunk at byte {at} is wrong'
         if kind == b'IEND':
             return None
         at = end

@@ -55,8 +55,8 @@ def unpack_png(data: bytes) -> Optional[np.ndarray]:
         return None  # a part that may change what the pixels mean
     stride = 1 + width * (3 if color == _RGB else 1) * depth // 8
     try:
-        raw = zlib.decompress(b''.join(parts), bufsize=height * stride + 1)
-    except zlib.error:
+        raw = zlib.decompressobj().decompress(b''.join(parts), height * stride + 1)  # at most: a bomb would fill memory
+    except (zlib.error, MemoryError, OverflowError):
         return None
     if len(raw) != height * stride:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any, Optional, Sequence
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -46,8 +47,13 @@ def _dump(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
 
 
+def _url(path: str) -> str:
+    """A path in the form of a URL; jinja2's own filter knows only names that are valid text."""
+    return quote(path, safe='/', errors='surrogateescape')
+
+
 TEMPLATES = Environment(loader=FileSystemLoader(FOLDER / 'templates'), autoescape=True, undefined=StrictUndefined,
                         trim_blocks=True, lstrip_blocks=True)
-TEMPLATES.filters.update(change=format_change, dump=_dump, interval=format_interval, percent=format_percent,
-                         value=format_value)
+TEMPLATES.filters.update(urlencode=_url, change=format_change, dump=_dump, interval=format_interval,
+                         percent=format_percent, value=format_value)
 TEMPLATES.globals.update(change_class=change_class, counted=counted)

@@ -22,8 +22,9 @@ class LabelSource(Protocol):
     def units(self) -> Sequence[LabelUnit]:
         """What is to be labelled, in order; units of one scene are neighbours."""
 
-    def usable(self, scene: str, number: int) -> bool:
-        """Whether a frame exists, is not to be skipped, and is not kept back for the guard."""
+    def usable(self, scene: str, number: int, beside: int) -> bool:
+        """Whether a frame exists, is not to be skipped, and is not kept back for the guard; and whether no frames are
+        missing between it and the frame ``beside`` it."""
 
     def frame(self, scene: str, number: int) -> np.ndarray:
         """A frame ``(H, W, 3)`` uint8 RGB.

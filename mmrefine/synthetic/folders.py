@@ -13,6 +13,7 @@ from mmrefine.errors import InputError
 from mmrefine.fileio.atomic import write_json
 from mmrefine.fileio.flow_io import write_flow
 from mmrefine.fileio.images import write_image
+from mmrefine.fileio.records import parse_json
 from mmrefine.synthetic.clip import RenderedClip, render_clip
 from mmrefine.synthetic.style import WorldStyle, get_style
 
@@ -65,8 +66,8 @@ def _check(record: Path, settings: dict) -> None:
     # Through JSON, where tuples are lists.
     wanted = json.loads(json.dumps(settings))
     try:
-        found = dict(json.loads(record.read_text()))
-    except ValueError as error:
+        found = dict(parse_json(record.read_bytes()))
+    except (TypeError, ValueError) as error:
         raise InputError(f'{record}: not a record of a scene ({error}); delete '
                          'the scene or write to another folder.') from error
     for key, value in wanted.items():

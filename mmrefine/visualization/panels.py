@@ -38,6 +38,7 @@ def error_picture(error: np.ndarray, full: float) -> np.ndarray:
 
 def write_text(picture: np.ndarray, text: str, left: int, base: int, color: Tuple[int, int, int] = INK) -> None:
     """Write into ``picture``, smaller if the line would not fit."""
+    text = text.encode(errors='replace').decode()  # OpenCV crashes on names that are no valid text
     scale, room = 0.52, picture.shape[1] - left - 4
     width = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)[0][0]
     scale *= min(1., room / max(width, 1))  # an empty line has no width

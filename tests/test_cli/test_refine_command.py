@@ -233,8 +233,7 @@ def test_a_run_can_be_prepared_from_a_config_object(video, tmp_path):
 
 
 def test_a_run_may_go_on_with_another_limit_for_decoded_frames(video, tmp_path):
-    (tmp_path / 'labels').mkdir()
-    (tmp_path / 'labels' / 'a__b.png').touch()  # it has made something
+    (tmp_path / 'teacher.pth').touch()  # it has begun to train
     for values in ({}, {'default_hooks.frame_cache.max_gb': 0}, {'default_hooks.frame_cache.max_gb': 9.5}):
         cfg = training.prepare_run(video, 'demo', tmp_path, DEMO_WEIGHTS, values, resume=True)[0]
     assert cfg.default_hooks.frame_cache.max_gb == 9.5
@@ -252,8 +251,7 @@ def test_a_run_that_failed_before_it_made_anything_may_begin_again_with_other_se
     # the record is not in the way of the remedy, which is all that a run needs to begin
     cfg = training.prepare_run(short, 'demo', out, DEMO_WEIGHTS, dict(held_out=0), resume=True)[0]
     assert cfg.held_out == 0 and json.loads((out / 'run.json').read_text())['settings']['config']['held_out'] == 0
-    (out / 'labels' / 'clip').mkdir(parents=True)
-    (out / 'labels' / 'clip' / 'a__b.png').touch()
+    (out / 'teacher.pth').touch()
     with pytest.raises(ConfigError, match='holds a run of other settings .held_out was 0, is 0.15'):
         training.prepare_run(short, 'demo', out, DEMO_WEIGHTS, resume=True)
 

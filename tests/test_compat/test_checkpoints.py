@@ -4,6 +4,9 @@ from __future__ import annotations
 import collections
 import os
 import pickle
+import re
+import struct
+import time
 import zipfile
 
 import numpy as np
@@ -187,6 +190,144 @@ def test_other_files_are_called_what_they_are(tmp_path, content, message):
         load_checkpoint_file(path)
 
 
+HEAVY = {
+    'is expanded to (1000000000000,), more values than are stored': lambda: torch.zeros(1).expand(10**12),
+    'is a sparse_coo tensor': lambda: torch.sparse_coo_tensor([[0]], [1.], (10**12, )),
+    'is a sparse_csr tensor': lambda: torch.sparse_csr_tensor([0, 1], [0], [1.], (1, 10**12)),
+    'is quantised': lambda: torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8),
+    'is a tensor of the device meta': lambda: torch.empty(10**12, device='meta'),
+    'is a nested tensor': lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]),
+}
+
+
+@pytest.mark.filterwarnings('ignore::UserWarning')
+@pytest.mark.filterwarnings('ignore::DeprecationWarning')
+@pytest.mark.parametrize('fault', HEAVY)
+def test_a_tensor_that_is_no_plain_array_is_refused_by_name_before_anything_is_allocated(tmp_path, fault):
+    for where, content in (('state_dict.a.weight', lambda value: dict(state_dict={'a.weight': value})),
+                           ('optimizer.state.0.exp_avg', lambda value: dict(
+                               state_dict=dict(a=torch.ones(1)), optimizer=dict(state={0: dict(exp_avg=value)}))),
+                           ('groups.1', lambda value: dict(groups=(1, value)))):
+        torch.save(content(HEAVY[fault]()), tmp_path / 'heavy.pth')
+        with pytest.raises(CheckpointError, match=re.escape(f'heavy.pth: refused, {where!r} {fault}')):
+            load_checkpoint_file(tmp_path / 'heavy.pth')
+
+
+def test_names_that_are_no_text_and_objects_that_hold_themselves_are_refused_or_read(tmp_path):
+    torch.save(dict(state_dict={'a\ud800': torch.ones(1)}), tmp_path / 'name.pth')
+    with pytest.raises(CheckpointError, match=r"name.pth: refused, the name 'a\\ud800' is not valid text"):
+        load_checkpoint_file(tmp_path / 'name.pth')
+    ring = [torch.ones(1)]
+    ring.append(ring)
+    torch.save(dict(ring=ring), tmp_path / 'ring.pth')
+    assert load_checkpoint_file(tmp_path / 'ring.pth')['ring'][1][0].item() == 1
+    deep = []
+    for _ in range(200):
+        deep = [deep]
+    torch.save(dict(deep=deep), tmp_path / 'deep.pth')
+    with pytest.raises(CheckpointError, match='deep.pth: refused, its objects lie in objects too deep'):
+        load_checkpoint_file(tmp_path / 'deep.pth')
+
+
+@pytest.mark.parametrize('value, fault', [
+    (torch.ones(2, dtype=torch.int8), 'is of the type torch.int8'),
+    (torch.ones(2, dtype=torch.bool), 'is of the type torch.bool'),
+    (torch.ones(2, dtype=torch.complex64), 'is of the type torch.complex64'),
+    (torch.tensor([1., float('nan')]), 'holds nan or infinite values'),
+    (torch.tensor([1., -float('inf')]), 'holds nan or infinite values'),
+])
+def test_weights_that_are_no_finite_numbers_are_refused_by_name(value, fault):
+    with pytest.raises(CheckpointError, match=rf"f.pth: 'a.weight' {fault}, wanted weights in floating point"):
+        state_dict_of(dict(state_dict={'b': torch.ones(1), 'a.weight': value}), 'f.pth')
+
+
+@pytest.mark.parametrize('content, message', [
+    (b'<!DOCTYPE html>\n<html lang="en">', 'is a web page and not a checkpoint; download the file itself'),
+    (b'\n  <html><body>404', 'is a web page'),
+    (b'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 3984814\n', 'is a Git LFS pointer'),
+    (struct.pack('<Q', 60) + b'{"a":{"dtype":"I64","shape":[1],"data_offsets":[0,4]}}', 'is a safetensors file'),
+    (b'\x1f\x8b\x08' + bytes(60), 'is an archive; unpack it'),
+    (bytes(5000), r'the checkpoint is cut off or damaged \(5000 bytes'),
+])
+def test_what_downloads_leave_instead_of_a_checkpoint_is_called_what_it_is(tmp_path, content, message):
+    (tmp_path / 'x.pth').write_bytes(content)
+    with pytest.raises(CheckpointError, match=f'x.pth: {message}'):
+        load_checkpoint_file(tmp_path / 'x.pth')
+
+
+@pytest.mark.parametrize('kept', [0.3, 0.9, 0.999])
+def test_half_a_file_of_an_old_pytorch_is_called_cut_off(tmp_path, kept):
+    torch.save(dict(w=torch.zeros(2000)), tmp_path / 'old.pth', _use_new_zipfile_serialization=False)
+    data = (tmp_path / 'old.pth').read_bytes()
+    (tmp_path / 'old.pth').write_bytes(data[:int(len(data) * kept)])
+    with pytest.raises(CheckpointError, match='old.pth: the checkpoint is cut off or damaged'):
+        load_checkpoint_file(tmp_path / 'old.pth')
+
+
+def test_a_bit_that_flipped_in_a_weight_is_found_unless_the_file_has_no_checksums(tmp_path):
+    numbers = torch.arange(1000.)
+    torch.save(dict(w=numbers), tmp_path / 'w.pth')
+    data = bytearray((tmp_path / 'w.pth').read_bytes())
+    data[data.find(numbers.numpy().tobytes()) + 400] ^= 8
+    (tmp_path / 'w.pth').write_bytes(data)
+    with pytest.raises(CheckpointError, match='w.pth: the checkpoint is cut off or damaged'):
+        load_checkpoint_file(tmp_path / 'w.pth')
+    if hasattr(torch.serialization, 'set_crc32_options'):
+        torch.serialization.set_crc32_options(False)
+        try:
+            torch.save(dict(w=numbers), tmp_path / 'w.pth')
+        finally:
+            torch.serialization.set_crc32_options(True)
+        assert torch.equal(load_checkpoint_file(tmp_path / 'w.pth')['w'], numbers)
+
+
+@pytest.mark.parametrize('zipped', [True, False])
+def test_an_endless_name_of_a_class_is_refused_at_once(tmp_path, zipped):
+    path, name = tmp_path / 'w.pth', b'cmmengine\n' + b'[' * 100_000 + b'\n.'
+    torch.save(dict(w=torch.ones(2)), path, _use_new_zipfile_serialization=zipped)
+    if zipped:
+        with zipfile.ZipFile(path) as archive:
+            parts = {one: archive.read(one) for one in archive.namelist()}
+        with zipfile.ZipFile(path, 'w') as archive:
+            for one, data in parts.items():
+                archive.writestr(one, b'\x80\x02' + name if one.endswith('data.pkl') else data)
+    else:
+        data = path.read_bytes()
+        path.write_bytes(data.replace(b'ctorch._utils\n_rebuild_tensor_v2\n', name))
+    begun = time.process_time()
+    with pytest.raises(CheckpointError, match='w.pth: the checkpoint is cut off or damaged'):
+        load_checkpoint_file(path)
+    assert time.process_time() - begun < 2
+
+
+def test_a_damaged_table_of_contents_is_told(tmp_path):
+    torch.save(dict(w=torch.ones(2)), tmp_path / 'w.pth')
+    data = bytearray((tmp_path / 'w.pth').read_bytes())
+    end = data.rfind(b'PK\x06\x07')  # where the locator of the 64-bit table is; 16 bytes on: the number of disks
+    if end < 0:
+        pytest.skip('this PyTorch writes no 64-bit table')
+    data[end + 16:end + 20] = struct.pack('<I', 7)
+    (tmp_path / 'w.pth').write_bytes(data)
+    with pytest.raises(CheckpointError, match='w.pth: the checkpoint is cut off or damaged'):
+        load_checkpoint_file(tmp_path / 'w.pth')
+
+
+def test_an_archive_that_unpacks_to_much_more_than_its_size_is_not_unpacked(tmp_path):
+    torch.save(dict(w=torch.zeros(10**6)), tmp_path / 'w.pth')
+    with zipfile.ZipFile(tmp_path / 'w.pth') as whole, zipfile.ZipFile(tmp_path / 'bomb.pth', 'w', 8) as bomb:
+        for name in whole.namelist():
+            bomb.writestr(name, whole.read(name))
+    with pytest.raises(CheckpointError, match=r'bomb.pth: refused, because \d+ bytes would become 40\d{5} when'):
+        load_checkpoint_file(tmp_path / 'bomb.pth')
+
+
+@pytest.mark.filterwarnings('ignore::DeprecationWarning')
+def test_a_torchscript_archive_is_called_so(tmp_path):
+    torch.jit.save(torch.jit.trace(nn.Linear(1, 1), torch.ones(1)), str(tmp_path / 'script.pth'))
+    with pytest.raises(CheckpointError, match='script.pth: is a TorchScript archive, which holds code'):
+        load_checkpoint_file(tmp_path / 'script.pth')
+
+
 def test_missing_files_folders_and_bare_tensors_are_told_apart(tmp_path):
     with pytest.raises(CheckpointError, match='none.pth: found nothing'):
         load_checkpoint_file(tmp_path / 'none.pth')
@@ -203,6 +344,8 @@ def test_missing_files_folders_and_bare_tensors_are_told_apart(tmp_path):
     lambda w: dict(model_state_dict=w),
     lambda w: dict(model=w, epoch=1),
     lambda w: {'module.' + k: v for k, v in w.items()},
+    lambda w: {'model.' + k: v for k, v in w.items()},
+    lambda w: dict(state_dict={'model.module.' + k: v for k, v in w.items()}),
     lambda w: dict(state_dict={'module.' + k: v for k, v in w.items()}),
 ])
 def test_weights_are_found_under_each_usual_key(wrap):

@@ -1,15 +1,17 @@
 """Scenes of a data root under any kind of data set, here one of clips of three frames."""
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any, List, Tuple
 
 import numpy as np
 import pytest
 
-from mmrefine.datasets import VideoScenes
+from mmrefine.datasets import FramePairs, VideoScenes
 from mmrefine.errors import ConfigError
 from mmrefine.fileio import write_image
+from mmrefine.labeling import FlowLabeler
 
 
 class Triples(VideoScenes):
@@ -56,3 +58,22 @@ def test_no_clip_shares_a_frame_with_those_kept_back_nor_may_labels_look_at_them
 def test_a_frame_to_skip_or_beyond_the_end_is_not_usable(videos: Path) -> None:
     data = Triples(videos, skip={'ant': ['f3']})
     assert [number for number in range(-1, 14) if not data.usable('ant', number)] == [-1, 3, 12, 13]
+
+
+def test_no_pair_and_no_frame_beside_it_is_across_a_gap_or_of_another_camera(tmp_path: Path) -> None:
+    for at in (1, 2, 3, 4, 5, 6, 60, 61, 62):
+        write_image(tmp_path / 'gap' / f'{at}.png', np.full((8, 10, 3), at, np.uint8))
+    for name in ('left_1', 'left_2', 'right_1', 'right_2'):
+        write_image(tmp_path / 'two' / f'{name}.png', np.full((8, 10, 3), 9, np.uint8))
+    data = FramePairs(tmp_path, directions='both', step=(1, 2))
+    assert {frozenset(pair['key'].rpartition('/')[2].split('__')) for pair in data.pairs if pair['scene'] == 'gap'} == {
+        frozenset(map(str, pair)) for pair in ((1, 2), (2, 3), (3, 4), (4, 5), (5, 6), (60, 61), (61, 62), (1, 3),
+                                               (2, 4), (3, 5), (4, 6), (60, 62))}
+    assert {pair['key'] for pair in data.pairs if pair['scene'] != 'gap' and not pair['reverse']} == {
+        'two/left/left_1__left_2', 'two/right/right_1__right_2'}
+    labeler = FlowLabeler(view=dict(type='CascadeView'), filters=[dict(type='CompositeFilter')])
+    units = {unit.key: unit for unit in data.units}
+    thirds = {key: [data.frame_name('gap', number) for number in labeler.extra_frames(
+        units[key], partial(data.usable, 'gap', beside=units[key].frames[0]))]
+        for key in ('gap/5__6', 'gap/60__61', 'gap/61__62', 'gap/4__5')}
+    assert thirds == {'gap/5__6': ['4'], 'gap/60__61': ['62'], 'gap/61__62': ['60'], 'gap/4__5': ['6']}

@@ -1,5 +1,6 @@
 """Stage 1 over a data set."""
 import copy
+import shutil
 import threading
 
 import pytest
@@ -12,7 +13,7 @@ from mmrefine.datasets import FramePairs
 from mmrefine.engine import label_fingerprint, make_labels
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.engine.stage1.flow_judge import judge_labels, look_at_pair
-from mmrefine.engine.stage1.run import label_summary
+from mmrefine.engine.stage1.run import label_summary, wanted_keys
 from mmrefine.errors import ConfigError, InputError, NoLabelsError, StaleLabelsError
 from mmrefine.evaluation.labels.sums import LabelSums
 from mmrefine.fileio.store.label_store import LabelStore
@@ -208,6 +209,17 @@ def test_the_summary_says_which_share_of_the_pairs_a_guard_let_pass(teacher, pai
     summary = label_summary(store)
     assert summary['passed_StillPairGuard'] == .75
     assert all('passed_StillPairGuard' in scene for scene in summary['scenes'].values())
+
+
+def test_frames_whose_names_would_give_two_labels_one_key_are_named(material, tmp_path):
+    files = sorted((material / 'frames/target_0001').iterdir())
+    for name, file in zip(('a', 'a__b', 'b__c'), files):
+        (tmp_path / 'v').mkdir(exist_ok=True)
+        shutil.copy(file, tmp_path / f'v/{name}.png')
+    shutil.copy(files[0], tmp_path / 'v/c.png')
+    with pytest.raises(ConfigError, match='the label v/a__b__c would be that of the frames a and b__c, and that of '
+                                          'a__b and c; rename these frames'):
+        wanted_keys(FramePairs(tmp_path / 'v', step=2), labeler_of())
 
 
 def test_labelling_both_ways_twice_is_refused(teacher, material, tmp_path):

@@ -37,9 +37,18 @@ def half_way(material, tmp_path_factory):
     return work_dir
 
 
-def test_nan_weights_are_found_at_the_first_pair(material, tmp_path):
+def test_nan_weights_are_refused_by_name(material, tmp_path):
     state = torch.load(material / 'start.pth', weights_only=True)
     next(iter(state['state_dict'].values()))[:] = float('nan')
+    save_checkpoint(tmp_path / 'nan.pth', state)
+    with pytest.raises(CheckpointError, match="nan.pth: 'encoder.conv1.weight' holds nan or infinite values"):
+        run(small_config(material, tmp_path / 'run', load_from=str(tmp_path / 'nan.pth')))
+    assert not (tmp_path / 'run/labels').exists()
+
+
+def test_answers_of_nan_are_found_at_the_first_pair(material, tmp_path):
+    state = torch.load(material / 'start.pth', weights_only=True)
+    state['state_dict']['decoder.flow_pred.predict_layer.weight'] *= 1e38
     save_checkpoint(tmp_path / 'nan.pth', state)
     with pytest.raises(TeacherError) as caught:
         run(small_config(material, tmp_path / 'run', load_from=str(tmp_path / 'nan.pth')))

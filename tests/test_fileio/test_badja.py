@@ -32,6 +32,10 @@ def test_rows_and_columns_become_x_and_y_of_the_size_asked_for(tmp_path):
     ({}, 'got dict'),
     ([], 'an empty list'),
     ([entry('00000', [[1, 2]], [1]), dict(joints=[], visibility=[])], "entry 1 .*KeyError: 'image_path'"),
+    ([entry('00000', [[1, float('inf')]], [1])], 'is not valid JSON .it holds Infinity'),
+    ([entry('00000', [[1, float('nan')]], [1])], 'is not valid JSON .it holds NaN'),
+    ([entry('00000', [[1, 'nan']], [1])], 'entry 0 .*a joint that is not a number'),
+    ([entry('00000', [[1, 10**400]], [1])], 'entry 0 .*OverflowError'),
     (['joints'], 'entry 0 .*TypeError'),
     ([entry('00000', [[1, 2], [3]], [1, 1])], 'entry 0 .*ValueError'),
     ([entry('00003', [[1, 2, 3]], [1])], r'entry 0 \(00003\) .*\(1, 3\) and \(1,\)'),
@@ -49,6 +53,13 @@ def test_a_missing_file_and_one_that_is_no_json_are_named(tmp_path):
         read_badja(tmp_path / 'dog.json')
     (tmp_path / 'dog.json').write_text('[{')
     with pytest.raises(InputError, match='dog.json: is not valid JSON'):
+        read_badja(tmp_path / 'dog.json')
+
+
+@pytest.mark.parametrize('text', ['[' * 100_000, '{"a":' * 100_000, '9' * 5000, '[1e999999, ' + '-9' * 5000])
+def test_json_that_python_cannot_hold_is_refused_in_one_sentence(tmp_path, text):
+    (tmp_path / 'dog.json').write_text(text)
+    with pytest.raises(InputError, match='dog.json: is not valid JSON [(].*; download the joints of BADJA again$'):
         read_badja(tmp_path / 'dog.json')
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from helpers_fileio import tree
+from helpers_fileio import huge_png, tree
 
 from mmrefine.errors import InputError
 from mmrefine.fileio import decode_kitti, encode_kitti, read_flow, write_flow
@@ -155,12 +155,21 @@ def test_flo5_without_h5py_says_what_to_install(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize('name, data, message', [
     ('a.flo', b'PIEX' + bytes(20), r"a\.flo: .*b'PIEX' instead of PIEH"),
     ('a.flo', b'PIEH' + struct.pack('<ii', 100, 50) + bytes(99), r'99 of 40000 bytes for 100 x 50'),
-    ('a.flo', b'PIEH' + struct.pack('<ii', -1, 50), r'its size is -1 x 50'),
+    ('a.flo', b'PIEH' + struct.pack('<ii', -1, 50), r'promises -1 x 50 pixels'),
+    ('a.flo', b'PIEH' + struct.pack('<ii', 2**31 - 1, 2**31 - 1), r'promises 2147483647 x 2147483647 pixels'),
+    ('a.flo', b'PIEH' + struct.pack('<ii', 2, 3) + bytes(49), r'too long: 49 of 48 bytes for 2 x 3'),
     ('a.flo', b'PI', r"b'PI' instead"),
     ('a.pfm', b'P6\n2 2\n255\n' + bytes(12), r'a\.pfm: .*its header is not'),
     ('a.pfm', b'Pf\n2 2\n-1\n' + bytes(16), r'one channel'),
     ('a.pfm', b'PF\n2 2\nx\n' + bytes(48), r"scale is b'x'"),
+    ('a.pfm', b'PF\n2 2\nnan\n' + bytes(48), r"scale is b'nan' instead of a number"),
+    ('a.pfm', b'PF\n2 2\n0\n' + bytes(48), r"scale is b'0' instead of a number that is not 0"),
+    ('a.pfm', b'PF\n' + b'9' * 5000 + b' 2\n-1\n' + bytes(48), r'its header is not'),
+    ('a.pfm', b'PF\n99999 99999\n-1\n' + bytes(48), r'promises 99999 x 99999 pixels'),
     ('a.pfm', b'PF\n2 2\n-1\n' + bytes(47), r'47 of 48 bytes'),
+    ('a.png', huge_png(65535, 65535), r'promises 65535 x 65535 pixels'),
+    ('a.png', huge_png(2**31, 1), r'promises 2147483648 x 1 pixels'),
+    ('a.png', huge_png(9999, 9999), r'promises 9999 x 9999 pixels, which \d+ bytes cannot hold'),
     ('a.png', encode_kitti(random_flow())[:-9], r'a\.png: .*truncated'),
     ('a.png', cv2.imencode('.png', np.zeros((4, 4, 3), np.uint8))[1].tobytes(),
      r'16 bits, this one is \(4, 4, 3\) uint8'),

@@ -2,15 +2,17 @@
 from __future__ import annotations
 
 import struct
+import time
 from pathlib import Path
+from typing import Callable
 
 import cv2
 import numpy as np
 import pytest
-from helpers_fileio import texture, tree
+from helpers_fileio import huge_png, texture, tree
 
 from mmrefine.errors import InputError
-from mmrefine.fileio import read_image, write_image
+from mmrefine.fileio import read_ids, read_image, read_mask, write_image
 from mmrefine.fileio.images import find_damage, header_size
 
 SUFFIXES = ['.png', '.jpg', '.bmp', '.ppm', '.webp']
@@ -92,7 +94,7 @@ def test_a_phone_picture_is_turned_upright() -> None:
     assert np.array_equal(decode_image(turned, 'a.jpg'), np.rot90(decode_image(flat, 'a.jpg'), -1))
 
 
-@pytest.mark.parametrize('suffix', ['.png', '.jpg'])
+@pytest.mark.parametrize('suffix', ['.png', '.jpg', '.bmp', '.ppm'])
 def test_the_header_gives_height_and_width(suffix: str) -> None:
     assert header_size(encoded(suffix, texture(24, 40))) == (24, 40)
 
@@ -106,6 +108,47 @@ def test_a_missing_an_empty_and_a_foreign_file_are_told_apart(tmp_path: Path) ->
     (tmp_path / 'a.png').write_text('<html>not found</html>')
     with pytest.raises(InputError, match=r'a\.png: .*unknown format'):
         read_image(tmp_path / 'a.png')
+
+
+HUGE = {
+    'PNG': huge_png(65535, 65535),
+    'PNG of 2^31 px': huge_png(2**31, 1),
+    'PNG of no pixels': huge_png(0, 4),
+    'PNG that is too small for its size': huge_png(16000, 16000),
+    'JPEG': encoded('.jpg', texture(16, 16)).replace(b'\x08\x00\x10\x00\x10', b'\x08\xff\xff\xff\xff', 1),
+    'BMP': (lambda data: data[:18] + struct.pack('<ii', 65535, -65535) + data[26:])(encoded('.bmp', texture(8, 8))),
+    'PPM': b'P6 65535 65535 255\n' + bytes(99),
+}
+
+
+@pytest.mark.parametrize('read', [read_image, read_mask, read_ids])
+@pytest.mark.parametrize('data', HUGE.values(), ids=HUGE)
+def test_a_picture_whose_header_promises_too_much_is_refused_before_it_is_decoded(
+        tmp_path: Path, read: Callable, data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, 'imdecode', None)
+    (tmp_path / 'a.png').write_bytes(data)
+    with pytest.raises(InputError, match=r'a\.png: cannot be read as a .* \(its header promises \d+ x \d+ pixels'):
+        read(tmp_path / 'a.png')
+
+
+@pytest.mark.parametrize('read', [read_image, read_mask, read_ids])
+@pytest.mark.parametrize('head', [b'P6' + b' ' * 40, b'P6' + b' ' * 100_000, b'P5' + b'#\n' * 50_000,
+                                  b'P6 ' + b'9' * 5000 + b' 2 255\n', b'P6 2 2 ' + b'\t' * 100_000],
+                         ids=['blanks', 'many blanks', 'comments', 'digits', 'tabs'])
+def test_the_header_of_a_ppm_is_refused_at_once_whatever_it_consists_of(tmp_path: Path, read: Callable,
+                                                                        head: bytes) -> None:
+    (tmp_path / 'a.jpg').write_bytes(head)
+    begun = time.process_time()
+    with pytest.raises(InputError, match=r'a\.jpg: cannot be read as a .*unknown format or damaged data'):
+        read(tmp_path / 'a.jpg')
+    assert time.process_time() - begun < 1
+
+
+def test_a_comment_in_the_header_of_a_ppm_is_no_part_of_its_size() -> None:
+    data = encoded('.ppm', texture(4, 5)).partition(b'5 4')
+    commented = data[0] + b'# 9 9\n5 # 7\n \n4' + data[2]
+    assert header_size(commented) == (4, 5) and find_damage(commented) is None
+    assert 'truncated' in str(find_damage(commented[:-1]))
 
 
 @pytest.mark.parametrize('name, picture, message', [

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 import zlib
 
 import cv2
@@ -83,3 +84,14 @@ def test_a_flipped_bit_in_the_pixels_is_never_taken_for_a_picture() -> None:
         data[at] ^= 4
         with pytest.raises(ValueError, match='checksum'):
             decode_png(bytes(data))
+
+
+def test_pixels_that_expand_beyond_their_size_are_not_unpacked() -> None:
+    bomb = zlib.compress(bytes(2**27), 9)
+    data = GREY[:33] + struct.pack('>I', len(bomb)) + b'IDAT' + bomb + struct.pack('>I', zlib.crc32(b'IDAT' + bomb))
+    tracemalloc.start()
+    try:
+        assert unpack_png(data + GREY[-12:]) is None
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()

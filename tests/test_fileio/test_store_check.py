@@ -106,7 +106,7 @@ def replace_by_another(path: Path) -> None:
     ('manifest.json', lambda path: path.write_bytes(b'{\xff}'), 'manifest.json: is broken: it is not valid JSON '
                                                                 '.*decode byte 0xff.*'),
     ('manifest.json', lambda path: path.write_bytes(b'[' * 200000), 'manifest.json: is broken: it is not valid JSON '
-                                                                    '.*recursion.*'),
+                                                                    '.*in objects too deep.*'),
     ('manifest.json', lambda path: path.write_text('[]'), 'manifest.json: is broken: it is not an object'),
     ('manifest.json', lambda path: path.write_text('{"format": "x", "fingerprint": {}}'),
      'manifest.json: is broken: its "pairs" is missing'),

@@ -200,13 +200,54 @@ def test_a_label_that_has_lost_a_file_is_taken_from_the_store_that_has_it(stores
             data in tree(stores / 'unfinished').items() if 'manifest' not in name}.items() <= wanted.items()
 
 
-def test_a_bit_that_flipped_in_a_picture_is_found_when_it_is_read(stores: Path) -> None:
-    path = stores / f'unfinished/{KEYS[1]}.png'
+def test_a_bit_that_flipped_in_a_complete_store_is_found_when_the_label_is_read(stores: Path) -> None:
+    path = stores / f'complete/{KEYS[1]}.png'
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    assert any(f'{KEYS[1]}.png: damaged' in str(fault) for fault in verify_store(stores / 'unfinished').faults)
-    labelled(stores / 'unfinished')
-    assert any(f'{KEYS[1]}.png: damaged' in str(fault) for fault in verify_store(stores / 'unfinished').faults)
-    with pytest.raises(LabelStoreError, match=rf'{KEYS[1]}\.png: the label cannot be read'):
-        LabelStore.open(stores / 'unfinished').read(KEYS[1])
+    assert any(f'{KEYS[1]}.png: damaged' in str(fault) for fault in verify_store(stores / 'complete').faults)
+    with pytest.raises(LabelStoreError, match=rf"{KEYS[1]}\.png: the label cannot be read \(damaged: the .*; bring"):
+        LabelStore.open(stores / 'complete').read(KEYS[1])
+
+
+def exchange(root: Path) -> None:
+    """The pictures of the two labels change places, which no checksum inside them tells."""
+    one, two = (root / f'{key}.png' for key in KEYS)
+    one_data, two_data = one.read_bytes(), two.read_bytes()
+    one.write_bytes(two_data)
+    two.write_bytes(one_data)
+
+
+def put_another(root: Path) -> None:
+    """A whole PNG of equal size, whose first pixel moves the other way."""
+    path = root / f'{KEYS[1]}.png'
+    data = path.read_bytes()
+    for seed in range(100):
+        other = LabelStore(root, FINGERPRINT).codec.encode(label(seed + 2))['.png']
+        if len(other) == len(data):
+            break
+    assert len(other) == len(data) and other != data
+    path.write_bytes(other)
+
+
+@pytest.mark.parametrize('change, changed', [(exchange, KEYS), (put_another, KEYS[1:])])
+def test_a_whole_picture_in_the_place_of_another_is_refused_by_a_complete_store(
+        stores: Path, change: Callable[[Path], None], changed: List[str]) -> None:
+    change(stores / 'complete')
+    store = LabelStore.open(stores / 'complete')
+    for key in changed:
+        with pytest.raises(LabelStoreError, match=rf'{key}\.png: the label cannot be read \(changed: not the bytes'):
+            store.read(key)
+
+
+@pytest.mark.parametrize('change, changed', [(exchange, KEYS), (put_another, KEYS[1:])])
+def test_a_whole_picture_in_the_place_of_another_is_made_again_by_a_half_made_store(
+        stores: Path, change: Callable[[Path], None], changed: List[str]) -> None:
+    wanted, root = tree(stores / 'complete'), stores / 'unfinished'
+    change(root)
+    store = LabelStore(root, FINGERPRINT)
+    assert [store.has(key) for key in KEYS] == [key not in changed for key in KEYS]
+    with pytest.raises(LabelStoreError, match=f"{len(changed)} of 2 labels are missing or not whole, the first is "
+                                              f"'{changed[0]}'"):
+        store.finish(KEYS)
+    assert labelled(root) == wanted

@@ -1,9 +1,13 @@
 """Weights come in from three kinds of file, strictly."""
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
+from mmrefine.apis import init_model
+from mmrefine.compat.official_checkpoints import convert_raft
 from mmrefine.errors import CheckpointError
 from mmrefine.models import estimator_state, load_estimator
 
@@ -39,6 +43,23 @@ def test_weights_of_another_network_are_refused_and_nothing_is_loaded(build_raft
                   'encoder.conv2.weight (7,) instead of (128, 96, 1, 1)'):
         assert found in str(caught.value)
     assert all(torch.equal(value, before[key]) for key, value in stock(refiner).items())
+
+
+@pytest.mark.parametrize('to', ['mmrefine', 'princeton', 'torchvision'])
+def test_a_few_missing_tensors_are_named_whatever_code_base_the_file_comes_from(to):
+    refiner = init_model(Path(__file__).resolve().parents[2] / 'configs/refine/raft_small_video.py')
+    state = convert_raft(stock(refiner), to)[0]
+    gone = sorted(state)[:4]
+    with pytest.raises(CheckpointError) as caught:
+        estimator_state(refiner, {key: value for key, value in state.items() if key not in gone}, source='part.pth')
+    assert all(key in str(caught.value) for key in ('part.pth', *gone)) and ' more' not in str(caught.value)
+
+
+def test_whole_numbers_in_the_place_of_weights_are_refused_by_name(build_raft):
+    refiner = build_raft()
+    state = {**stock(refiner), 'encoder.conv1.weight': stock(refiner)['encoder.conv1.weight'].long()}
+    with pytest.raises(CheckpointError, match=r'type encoder.conv1.weight torch.int64 instead of torch.float32'):
+        estimator_state(refiner, state, source='int.pth')
 
 
 def test_many_wrong_keys_are_counted_not_listed(build_raft):

@@ -1,6 +1,8 @@
 """Tables over many runs, and of one network."""
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from mmrefine.errors import InputError
@@ -49,10 +51,14 @@ def test_a_written_report_is_read_back(tmp_path):
 
 
 @pytest.mark.parametrize('text, sentence', [
-    ('{"gro', 'is not valid JSON'), ('[1]', 'is not a report of mmrefine'), ('{}', 'has no "groups"')])
+    ('{"gro', 'is not valid JSON'), ('[1]', 'is not a report of mmrefine'), ('{}', 'its "groups" is missing'),
+    ('[' * 100_000, 'not valid JSON (objects lie in objects too deep)'), ('{"groups": NaN}', 'holds NaN'),
+    ('{"groups": ' + '9' * 5000 + '}', 'is not valid JSON'), ('{"groups": []}', 'its "groups" is not an object'),
+    ('{"groups": {"refined": 5}}', 'it cannot be shown (AttributeError'),
+    ('{"groups": {}, "labels": {"quality": 5}}', 'it cannot be shown (')])
 def test_something_else_in_its_place_is_refused(tmp_path, text, sentence):
     (tmp_path / 'report.json').write_text(text)
-    with pytest.raises(InputError, match=sentence) as error:
+    with pytest.raises(InputError, match=re.escape(sentence)) as error:
         read_report(tmp_path)
     assert str(tmp_path / 'report.json') in str(error.value)
 

@@ -224,10 +224,10 @@ def test_a_checkpoint_of_another_network(failed, tmp_path, weights):
     assert 'of another shape' in found
 
 
-def changed_weights(weights, path, factor):
-    """A checkpoint of RAFT-small whose first tensor is multiplied."""
+def changed_weights(weights, path, factor, tensor='encoder.conv1.weight'):
+    """A checkpoint of RAFT-small in which a tensor, by default the first, is multiplied."""
     checkpoint = load_checkpoint_file(weights['small'])
-    next(iter(checkpoint['state_dict'].values())).mul_(factor)
+    checkpoint['state_dict'][tensor].mul_(factor)
     save_checkpoint(path, checkpoint)
     return path
 
@@ -241,8 +241,14 @@ def test_a_store_made_by_another_teacher(failed, tmp_path, weights):
     assert found.startswith(f'{tmp_path / "work_dir" / "labels"}: ') and 'made with other teacher (found ' in found
 
 
-def test_a_teacher_that_answers_nan(failed, tmp_path, weights):
+def test_weights_that_are_nan(failed, tmp_path, weights):
     broken = changed_weights(weights, tmp_path / 'nan.pth', float('nan'))
+    found = failed(SMALL_VIDEO, video=folder(tmp_path / 'v', noise(), noise(1)), load_from=broken)
+    assert found.startswith(f"{broken}: 'encoder.conv1.weight' holds nan or infinite values")
+
+
+def test_a_teacher_that_answers_nan(failed, tmp_path, weights):
+    broken = changed_weights(weights, tmp_path / 'nan.pth', 1e38, 'decoder.flow_pred.predict_layer.weight')  # finite
     found = failed(SMALL_VIDEO, video=folder(tmp_path / 'v', noise(), noise(1)), load_from=broken)
     assert found.startswith('v/frame_0__frame_1: the teacher') and 'nan' in found
 
@@ -297,7 +303,8 @@ def test_a_schedule_that_ends_before_the_training(failed, tmp_path):
     ('model.losses.0.gamma=3', 'gamma must lie in (0, 1], got 3'),
     ('max_iters=0', 'max_iters'),
     ('batch_size=0', 'batch_size'),
-    ('optim_wrapper.optimizer.lr=-1', 'ValueError: Invalid learning rate: -1'),
+    ('optim_wrapper.optimizer.lr=-1', 'optim_wrapper.optimizer.lr must be finite and not negative, got -1'),
+    ('optim_wrapper.optimizer.weight_decay=-1', 'ValueError: Invalid weight_decay value: -1'),
     ('param_scheduler.pct_start=2', 'pct_start'),
 ])
 def test_a_value_that_cannot_be_meant(failed, tmp_path, option, sentence):

@@ -50,7 +50,7 @@ def failed(tmp_path, capsys):
     ('optim_wrapper.optimizer.lr=fast', "optim_wrapper.optimizer.lr must be a number, such as 0.001, got 'fast'"),
     ('held_out=x', "held_out must be a number, such as 0.0, got 'x'"),
     ('label_data=5', 'label_data must be a dict, got 5'),
-    ('video=5', 'video must be a string, got 5'),
+    ('video=5', 'video must be a string or a list of strings, got 5'),
     ('load_from=5', 'load_from must be a string or None, got 5'),
     ('max_iters=x', "max_iters must be a number, got 'x'"),
     ('batch_size=x', "batch_size must be a whole number or None, such as 1, got 'x'"),
@@ -60,6 +60,31 @@ def failed(tmp_path, capsys):
 ])
 def test_a_value_of_another_type(failed, option, sentence):
     assert failed(SMALL_VIDEO, option) == sentence
+
+
+@pytest.mark.parametrize('option, sentence', [
+    ('param_scheduler.eta_max=-1', 'param_scheduler.eta_max must be finite and not negative, got -1'),
+    ('optim_wrapper.optimizer.lr=-1', 'optim_wrapper.optimizer.lr must be finite and not negative, got -1'),
+    ('optim_wrapper.optimizer.lr=nan', 'optim_wrapper.optimizer.lr must be finite and not negative, got nan'),
+    ('optim_wrapper.clip_grad.max_norm=-5', 'optim_wrapper.clip_grad.max_norm must be finite and above 0, got -5'),
+    ('param_scheduler.pct_start=1.5', 'param_scheduler.pct_start must lie in [0, 1], got 1.5'),
+    ('default_hooks.checkpoint.interval=0',
+     'default_hooks.checkpoint.interval must lie in [1, 2147483647], got 0 (-1: off)'),
+    ('default_hooks.logger.interval=0', 'default_hooks.logger.interval must lie in [1, 2147483647], got 0'),
+    (f'max_iters={10**30}', f'max_iters must lie in [1, 2147483647], got {10**30}'),
+    ('max_iters=inf', 'max_iters must lie in [1, 2147483647], got inf'),
+    ('max_iters=0', 'max_iters must lie in [1, 2147483647], got 0'),
+    (f'batch_size={10**30}', f'batch_size must lie in [1, 2147483647], got {10**30}'),
+    ('num_workers=-1', 'num_workers must lie in [0, 1024], got -1'),
+    ('randomness.seed=-5', 'randomness.seed must lie in [0, 4294967295], got -5'),
+])
+def test_a_number_that_libraries_would_take_and_that_means_nothing(failed, option, sentence):
+    assert failed(SMALL_VIDEO, option) == sentence
+
+
+def test_a_checkpoint_interval_of_minus_one_switches_it_off(tmp_path):
+    found = load_config(SMALL_VIDEO, {'default_hooks.checkpoint.interval': -1, 'optim_wrapper.optimizer.lr': 0})
+    assert found.default_hooks.checkpoint.interval == -1
 
 
 def test_a_value_of_another_type_in_a_list_of_parts_and_all_at_once(failed):

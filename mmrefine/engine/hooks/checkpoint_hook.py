@@ -8,13 +8,12 @@ from typing import Any, Dict, List, Optional
 
 from mmengine.dist import barrier, is_main_process
 from mmengine.hooks import CheckpointHook
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
+from mmrefine.engine.runtime.resume_point import LAST_CHECKPOINT, named_checkpoint, resume_fault
 from mmrefine.errors import CheckpointError
 from mmrefine.fileio.atomic import TEMP_PREFIX, TEMP_SUFFIX, write_bytes, write_errors, write_failure
 from mmrefine.registry import HOOKS
-
-LAST_CHECKPOINT = 'last_checkpoint'  # the file in the work dir where MMEngine looks what to resume from
 
 
 @HOOKS.register_module()
@@ -37,12 +36,25 @@ class AtomicCheckpointHook(CheckpointHook):
         """Let ``last_checkpoint`` name the file in the work dir, which may have been moved or copied since then."""
         if is_main_process():
             note = Path(runner.work_dir, LAST_CHECKPOINT)
-            named = Path(os.fsdecode(note.read_bytes()).strip()) if note.is_file() else note
-            here = Path(runner.work_dir, named.name)
-            if here != named and here.is_file():
+            named = named_checkpoint(note)
+            if named is not None and note.read_bytes().strip() != os.fsencode(named):
                 with write_errors(note, CheckpointError):
-                    write_bytes(note, os.fsencode(here))
+                    write_bytes(note, os.fsencode(named))
         barrier()
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: Dict[str, Any]) -> None:
+        """Refuse a checkpoint that MMEngine would stumble over, or run code of, when it resumes from it.
+
+        Raises:
+            CheckpointError: says what is missing.
+        """
+        if runner._resume:
+            fault = resume_fault(checkpoint, self.save_optimizer, self.save_param_scheduler and bool(
+                runner.param_schedulers))
+            if fault:
+                raise CheckpointError(f'{runner._load_from or find_latest_checkpoint(runner.work_dir)}: the run cannot '
+                                      f'go on from it, {fault}; go on from another checkpoint, or start again in a new '
+                                      'work dir')
 
     def before_train(self, runner: Runner) -> None:
         """Remove temporary files of a killed run."""

@@ -17,7 +17,7 @@ from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.evaluation.guard.comparison import Observation
 from mmrefine.fileio.atomic import save_checkpoint
-from mmrefine.models import load_estimator
+from mmrefine.models import estimator_state, load_estimator
 from mmrefine.registry import DATASETS, HOOKS, WITNESSES
 from mmrefine.report import counted
 from mmrefine.structures.contracts import Witnesses
@@ -123,10 +123,17 @@ class RegressionGuardHook(Hook):
                 'handed back; refine on a longer video or on more scenes, or keep back more of it (held_out)')
         path = Path(runner.work_dir, BEST)
         if runner.iter > 0 and self.interval and path.is_file():
-            found = load_checkpoint_file(path)
+            try:
+                found = load_checkpoint_file(path)
+                loss, done = float(found['meta']['loss']), int(found['meta']['iter'])
+                state = estimator_state(model_of(runner), found, str(path))
+            except (CheckpointError, KeyError, TypeError, ValueError) as error:
+                runner.logger.warning(f'Guard: the best student so far cannot be read ({error}), so it is no candidate '
+                                      'any more')
+                return
             # one that lies ahead of the checkpoint that this run goes on from comes again
-            if found['meta']['iter'] <= runner.iter:
-                self._best = dict(found['meta'], state=found['state_dict'])
+            if done <= runner.iter:
+                self._best = dict(loss=loss, iter=done, state=state)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Compare the student on the way."""

@@ -22,10 +22,11 @@ from mmrefine.compat.installation import library_versions
 from mmrefine.engine.hooks.pseudo_label_hook import LABELS_INFO
 from mmrefine.engine.hooks.regression_guard_hook import GUARD_INFO
 from mmrefine.engine.judging.judge import judge, open_group, sample_type
-from mmrefine.engine.judging.pictures import WHEEL, Drawn, ReportPictures, named_pairs
+from mmrefine.engine.judging.pictures import PICTURES, WHEEL, Drawn, ReportPictures, named_pairs
 from mmrefine.engine.runtime.processes import model_of
 from mmrefine.engine.stage1.run import LabelRun, judge_of
 from mmrefine.errors import CheckpointError
+from mmrefine.fileio.atomic import remove_leftovers
 from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.models import load_estimator
 from mmrefine.registry import HOOKS
@@ -82,6 +83,8 @@ class ReportHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Open the data and look for the original network: what is missing should not show after hours of training."""
         self._groups = {name: open_group(config) for name, config in self.groups.items()}
+        if is_main_process():
+            remove_leftovers(Path(runner.work_dir, PICTURES))
         before = Path(runner.work_dir, self.before)
         if runner.iter > 0:
             self._timings['resumed_at_iter'] = runner.iter

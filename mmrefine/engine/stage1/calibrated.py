@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
@@ -13,6 +12,7 @@ from mmrefine.engine.runtime.processes import together
 from mmrefine.errors import ConfigError, LabelStoreError
 from mmrefine.fileio.atomic import write_errors, write_json
 from mmrefine.fileio.digest import digest_of
+from mmrefine.fileio.records import parse_json
 from mmrefine.labeling import Calibration, calibrate, check_promise, tunable_filters
 from mmrefine.models import FrozenTeacher
 from mmrefine.structures import as_frames
@@ -111,9 +111,9 @@ def _short(found: Calibration) -> str:
 def _read(path: Path, fingerprint: Mapping[str, str]) -> Optional[Calibration]:
     """What lies at ``path`` if it was made for the same, else None: it is made again then."""
     try:
-        record = json.loads(path.read_text(encoding='utf-8'))
+        record = parse_json(path.read_bytes())
         return Calibration.from_dict(record) if record.get('fingerprint') == fingerprint else None
-    except (OSError, ValueError, KeyError, AttributeError):
+    except (AttributeError, KeyError, OSError, TypeError, ValueError):
         return None
 
 

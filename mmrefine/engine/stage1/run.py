@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Callable, Collection, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
@@ -73,11 +74,16 @@ def wanted_keys(source: LabelSource, labeler: Labeler) -> List[str]:
     """The keys of all labels that ``labeler`` makes of ``source``, in order.
 
     Raises:
-        ConfigError: two labels would have one key.
+        ConfigError: two labels would have one key; of frames whose names hold ``__``, or because both the data set and
+            the labeler make the backward pairs.
     """
     keys = [key for unit in source.units for key in labeler.keys(unit)]
     if len(set(keys)) < len(keys):
-        twice = next(key for key in keys if keys.count(key) > 1)
+        twice = next(key for key, count in Counter(keys).items() if count > 1)
+        named = [unit for unit in source.units if twice in labeler.keys(unit)]
+        if len({frozenset(unit.names) for unit in named}) > 1:
+            raise ConfigError(f'the label {twice} would be that of the frames {" and ".join(named[0].names)}, and that '
+                              f'of {" and ".join(named[1].names)}; rename these frames')
         raise ConfigError(f'the labeler would make {len(keys) - len(set(keys))} labels of the data set twice, the '
                           f"first is {twice}; if both have directions='both', set directions='forward' in the data set")
     return keys
@@ -153,7 +159,8 @@ def make_labels(teacher: Teacher,
     outlook.judge()
     rest = progress.beyond(sum(map(len, few)))
     made += together(lambda: run.label(todo[outlook.few:], read_ahead, rest))
-    together(lambda: _complete(store, keys) if rank == 0 and all(store.has(key) for key in keys) else None)
+    # of a run that makes all labels, one that is missing now was damaged meanwhile, which finish() refuses
+    together(lambda: _complete(store, keys) if rank == 0 and (part[1] == 1 or all(map(store.has, keys))) else None)
     if not store.is_complete():
         there = [float(store.stats(key)['kept']) for key in keys if store.has(key)]
         return LabelRun(len(there), made, sum(there) / max(len(there), 1), time.monotonic() - started)
@@ -227,7 +234,7 @@ class _Run:
         frames: List[Mapping[int, Any]] = []
         names: List[Mapping[int, str]] = []
         for unit in () if self.has_made(units) else units:
-            extra = self.labeler.extra_frames(unit, partial(self.source.usable, unit.scene))
+            extra = self.labeler.extra_frames(unit, partial(self.source.usable, unit.scene, beside=unit.frames[0]))
             numbers = [*unit.frames, *extra]  # neighbours in a video
             frames.append({number: self.source.frame(unit.scene, number) for number in numbers})
             names.append({number: self.source.frame_name(unit.scene, number) for number in numbers})

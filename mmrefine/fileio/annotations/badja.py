@@ -1,7 +1,6 @@
 """Joints of animals, annotated in some frames of DAVIS sequences: the files of BADJA (Biggs et al., ACCV 2018)."""
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Dict, NamedTuple, Tuple
 
@@ -10,6 +9,7 @@ import numpy as np
 from mmrefine.errors import InputError
 from mmrefine.fileio.atomic import PathLike
 from mmrefine.fileio.images import read_input
+from mmrefine.fileio.records import parse_json
 
 FRAME_SIZE = (1080, 1920)  # (height, width) px of the frames in which the joints were annotated
 
@@ -37,7 +37,7 @@ def read_badja(path: PathLike, size: Tuple[int, int] = FRAME_SIZE) -> Dict[str, 
         InputError: a missing file, or one of another structure.
     """
     try:
-        entries = json.loads(read_input(path))
+        entries = parse_json(read_input(path))
     except ValueError as error:
         raise InputError(f'{path}: is not valid JSON ({error}); download the joints of BADJA again') from error
     if not isinstance(entries, list) or not entries:
@@ -50,7 +50,9 @@ def read_badja(path: PathLike, size: Tuple[int, int] = FRAME_SIZE) -> Dict[str, 
             name = Path(str(entry['image_path'])).stem
             rows_columns = np.array(entry['joints'], np.float64)
             visible = np.array(entry['visibility'], np.float64) > 0
-        except (KeyError, TypeError, ValueError) as error:
+            if not np.isfinite(rows_columns).all():
+                raise ValueError('a joint that is not a number')
+        except (KeyError, OverflowError, TypeError, ValueError) as error:
             raise InputError(f'{path}: entry {i} must have image_path, joints and visibility, as in BADJA '
                              f'({type(error).__name__}: {error}); name another file') from error
         if visible.ndim != 1 or rows_columns.shape != (len(visible), 2):

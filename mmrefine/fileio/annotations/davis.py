@@ -1,14 +1,11 @@
 """Masks of objects as indexed or coloured pictures."""
 from __future__ import annotations
 
-from typing import Any
-
-import cv2
 import numpy as np
 
 from mmrefine.errors import InputError
 from mmrefine.fileio.atomic import PathLike
-from mmrefine.fileio.images import find_damage, read_input
+from mmrefine.fileio.images import decode_pixels, read_input
 
 
 def read_ids(path: PathLike) -> np.ndarray:
@@ -20,12 +17,12 @@ def read_ids(path: PathLike) -> np.ndarray:
     Raises:
         InputError: a missing, truncated, damaged or unknown file, or colours of another palette.
     """
-    data = read_input(path)
-    damage = find_damage(data)
-    pixels: Any = None if damage else cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None or pixels.dtype != np.uint8:
-        raise InputError(f'{path}: cannot be read as a mask of objects ({damage or "not a picture of 8 bits"}); copy '
-                         'or export it again')
+    try:
+        pixels = decode_pixels(read_input(path))
+        if pixels.dtype != np.uint8:
+            raise ValueError('not a picture of 8 bits')
+    except ValueError as error:
+        raise InputError(f'{path}: cannot be read as a mask of objects ({error}); copy or export it again') from error
     pixels = pixels.reshape(*pixels.shape[:2], -1)[..., :3]
     if not ((pixels > 0) & (pixels < 255)).any() and (pixels == pixels[..., :1]).all():
         return (pixels[..., 0] > 0).astype(np.uint8)

@@ -6,13 +6,12 @@ from typing import Any, Dict, Mapping, Optional
 
 from mmrefine.errors import LabelStoreError
 from mmrefine.fileio.digest import digest_of
+from mmrefine.fileio.records import type_fault
 from mmrefine.fileio.store.layout import FINGERPRINT, FORMAT, KIND, REMEDY, kind_of, read_json
 
 MANIFEST_PARTS = dict(format=str, fingerprint=dict, pairs=dict, soft=list, files=dict, extra=dict, digest=str)
 LABEL_PARTS = dict(made_from=str, stats=dict, files=dict, sizes=dict, digest=str)
 WANTED_PARTS = dict(labels=int, digest=str, seal=str)
-
-_TYPES = {str: 'a text', dict: 'an object', list: 'a list', int: 'a whole number'}
 
 
 def read_fingerprint(root: Path) -> Dict[str, str]:
@@ -80,10 +79,8 @@ def seal_of(content: Mapping[str, Any]) -> str:
 
 def part_fault(found: Mapping[str, Any], parts: Mapping[str, type]) -> Optional[str]:
     """Which part of an object is missing, or of another type; None if none is."""
-    for part, kind in parts.items():
-        if not isinstance(found.get(part), kind) or (kind is int and isinstance(found[part], bool)):
-            return f'is broken: its "{part}" is ' + (f'not {_TYPES[kind]}' if part in found else 'missing')
-    return None
+    fault = type_fault(found, parts)
+    return fault and f'is broken: {fault}'
 
 
 def manifest_shape_fault(manifest: Mapping[str, Any]) -> Optional[str]:

@@ -70,9 +70,12 @@ class LabelStore(LabelReader):
                         raise LabelStoreError(f'{self.root}: the folder is not empty ({alien[0]}, …) and has no '
                                               'fingerprint.json, so it is not a label store; set the store to a '
                                               'new folder')
+                wanted = dict(sorted(self.fingerprint.items()))
                 if not path.exists() or self._holds_nothing():
-                    write_json(path, dict(sorted(self.fingerprint.items())))
+                    write_json(path, wanted)
                 self._check(read_fingerprint(self.root))
+                if path.read_bytes() != json_bytes(wanted):  # the same, but laid out otherwise by somebody
+                    write_json(path, wanted)
                 if self.is_complete():  # what a killed finish() left can go
                     self._sweep(self.manifest['pairs'])
         except OSError as error:

@@ -1,16 +1,19 @@
 """The files of a label store: what they are called, and how they are read."""
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
 
 from mmrefine.errors import LabelStoreError
 from mmrefine.fileio.atomic import TEMP_PREFIX, PathLike
 from mmrefine.fileio.codecs.kinds import FIRST_KIND
-from mmrefine.fileio.digest import digest_of
+from mmrefine.fileio.digest import digest_of, digest_of_bytes
 from mmrefine.fileio.lock import LOCK
+from mmrefine.fileio.records import parse_json
+
+if TYPE_CHECKING:
+    from mmrefine.structures import LabelCodec
 
 _MAX_NAME = 255  # bytes, on every common file system
 
@@ -18,6 +21,8 @@ FORMAT = 'mmrefine-labels/3'
 FINGERPRINT, MANIFEST, QUALITY, WANTED = 'fingerprint.json', 'manifest.json', 'quality.json', 'wanted.json'
 # what follows the key in the name of a label's statistics, as the suffixes of its codec in those of its other files
 STATS = '.json'
+# behind the name of a scene that is also the name of one of the store's own files
+_ESCAPE, _OWN = '~', (FINGERPRINT, MANIFEST, QUALITY, WANTED, LOCK)
 # in fingerprint and manifest; a fingerprint without it is of the first kind, so that stores from before stay valid
 KIND = 'kind'
 REMEDY = 'delete the folder, or set the store to a new one'
@@ -41,9 +46,11 @@ def label_path(root: Path, key: str, suffix: str, suffixes: Sequence[str]) -> Pa
                               'without empty parts, "." and ".."')
     # the first file of a label "a.weight" would be the second one of a label "a"
     clashes = [one[:-len(other)] for one in suffixes for other in suffixes if one != other and one.endswith(other)]
-    if parts[-1].endswith(tuple(clashes)) or parts[0] == LOCK or any(part.startswith(TEMP_PREFIX) for part in parts):
+    if parts[-1].endswith(tuple(clashes)) or any(part.startswith(TEMP_PREFIX) for part in parts):
         raise LabelStoreError(f'{root}: {key!r} clashes with the names of the store\'s own files; '
                               'rename that frame')
+    if parts[0].rstrip(_ESCAPE) in _OWN:
+        parts[0] += _ESCAPE
     try:
         longest = max(len(os.fsencode(part)) for part in parts)
     except UnicodeEncodeError as error:
@@ -65,19 +72,30 @@ def fingerprint_of(made_from: Mapping[str, str], kind: str) -> Dict[str, str]:
     return {**made_from, **({} if kind == FIRST_KIND else {KIND: kind})}
 
 
-def unreadable(file: PathLike, error: Exception) -> str:
+def unreadable(file: PathLike, error: object) -> str:
     """The sentence for a file of a label that cannot be read."""
-    return f'{file}: the label cannot be read ({error}); {REMEDY}, and label again'
+    return f'{file}: the label cannot be read ({error}); bring this file back from a copy, or {REMEDY}, and label again'
+
+
+def file_fault(codec: LabelCodec, data: bytes, wanted: str) -> Optional[str]:
+    """What is wrong with a file of a label that was written with the digest ``wanted``; None if nothing is."""
+    found = digest_of_bytes(data)
+    if found == wanted:
+        return None
+    damage = codec.damage(data) or 'changed: not the bytes that were written'
+    return f'{damage} (digest {found}, wanted {wanted})'
 
 
 def stats_files(root: Path) -> Iterator[Path]:
     """The statistics of labels that no manifest has taken over yet, in any order."""
-    return (path for path in root.rglob('*' + STATS) if path.parent != root)
+    return (path for path in root.rglob('*' + STATS) if path.parent != root and path.is_file())
 
 
-def key_of(root: Path, stats_file: Path) -> str:
-    """The key of the label that a file of statistics belongs to."""
-    return stats_file.relative_to(root).as_posix()[:-len(STATS)]
+def key_of(root: Path, file: Path, suffix: str = STATS) -> str:
+    """The key of the label that a file of it belongs to; the inverse of :func:`label_path`."""
+    name = file.relative_to(root).as_posix()[:-len(suffix)]
+    scene, slash, rest = name.partition('/')
+    return scene[:-1] + slash + rest if scene.endswith(_ESCAPE) and scene.rstrip(_ESCAPE) in _OWN else name
 
 
 def read_json(path: Path, *wanted: str) -> Dict[str, Any]:
@@ -87,8 +105,8 @@ def read_json(path: Path, *wanted: str) -> Dict[str, Any]:
         LabelStoreError: it cannot be read, or is something else.
     """
     try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        found = parse_json(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise LabelStoreError(f'{path}: cannot be read ({error}); {REMEDY}, and label again') from error
     if not isinstance(found, dict) or not found.keys() >= set(wanted):
         raise LabelStoreError(f'{path}: is not from a label store (wanted an object with '

@@ -3,14 +3,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Sequence, Tuple
 
 from mmrefine.errors import LabelStoreError, StaleLabelsError
 from mmrefine.fileio.atomic import PathLike
-from mmrefine.fileio.digest import digest_of_bytes
 from mmrefine.fileio.store.index import read_fingerprint
 from mmrefine.fileio.store.label_store import LabelStore
-from mmrefine.fileio.store.layout import FINGERPRINT, MANIFEST, differing, wanted_of
+from mmrefine.fileio.store.layout import FINGERPRINT, MANIFEST, differing, file_fault, wanted_of
 from mmrefine.fileio.store.statistics import summarize
 
 
@@ -161,11 +160,10 @@ def _copy(key: str, home: LabelStore, target: LabelStore) -> bool:
     record, files = home.record(key), {}
     for suffix, wanted in record['files'].items():
         data = home.bytes_of(key, suffix)
-        found: Optional[str] = digest_of_bytes(data)
-        if found != wanted:
-            raise LabelStoreError(f'{home.root / key}{suffix}: {home.codec.damage(data) or "changed"} (digest {found}, '
-                                  f'wanted {wanted}); bring this file back from a copy, then merge again: what is '
-                                  'merged is kept')
+        fault = file_fault(home.codec, data, wanted)
+        if fault:
+            raise LabelStoreError(f'{home.root / key}{suffix}: {fault}; bring this file back from a copy, then merge '
+                                  'again: what is merged is kept')
         files[suffix] = data
     target.put(key, files, record['stats'], record['quality'])
     return True

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, Dict, Iterator, Mapping
 from mmrefine.errors import LabelStoreError
 from mmrefine.fileio.atomic import atomic_write
 from mmrefine.fileio.digest import digest_of, digest_of_chunks
+from mmrefine.fileio.records import parse_json
 
 
 def write_quality(path: Path, made_from: str, labels: Mapping[str, Any]) -> str:
@@ -33,7 +34,7 @@ def read_quality(path: Path, made_from: str) -> Dict[str, Any]:
     """
     try:
         data = path.read_bytes()
-        labels = dict(json.loads(data)['labels'])
+        labels = dict(parse_json(data)['labels'])
         if not _consists_of(data, _chunks(made_from, labels)):
             raise ValueError('not the bytes that were written for these labels')
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

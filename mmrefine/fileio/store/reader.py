@@ -9,8 +9,8 @@ from mmrefine.fileio.atomic import PathLike
 from mmrefine.fileio.codecs.kinds import codec_of
 from mmrefine.fileio.digest import digest_of
 from mmrefine.fileio.store.index import read_label_record, read_manifest, read_wanted
-from mmrefine.fileio.store.layout import (MANIFEST, QUALITY, STATS, WANTED, key_of, kind_of, label_path, stats_files,
-                                          unreadable)
+from mmrefine.fileio.store.layout import (MANIFEST, QUALITY, STATS, WANTED, file_fault, key_of, kind_of, label_path,
+                                          stats_files, unreadable)
 from mmrefine.fileio.store.quality_file import read_quality
 
 Reader = TypeVar('Reader', bound='LabelReader')
@@ -52,8 +52,8 @@ class LabelReader:
     def has(self, key: str) -> bool:
         """Whether the label is whole on disk.
 
-        Of one that no manifest has taken over yet, the files are there and as large as they were; whether they are as
-        they were shows when they are read.
+        Of one that no manifest has taken over yet, the files are read and compared with their digests. Those of a
+        complete store were compared when it was completed, and are again when they are read.
 
         Raises:
             LabelStoreError: the manifest is damaged.
@@ -65,16 +65,27 @@ class LabelReader:
             entry = self._entry(key)
         except LabelStoreError:  # there is none, or it is damaged: the label has to be made
             return False
-        return all(_size_of(self._path(key, suffix)) == size for suffix, size in entry['sizes'].items())
+        try:
+            return all(_size_of(self._path(key, suffix)) == size for suffix, size in entry['sizes'].items()) and all(
+                file_fault(self.codec, self.bytes_of(key, suffix), wanted) is None
+                for suffix, wanted in entry['files'].items())
+        except LabelStoreError:
+            return False
 
     def read(self, key: str) -> Any:
         """The label, of the kind that the store holds.
 
         Raises:
-            LabelStoreError: there is no such label, or one of its files is missing or damaged.
+            LabelStoreError: there is no such label, or one of its files is missing, damaged or not the one that was
+                written.
         """
-        return self.codec.decode({suffix: self.bytes_of(key, suffix) for suffix in self._entry(key)['files']},
-                                 str(self.root / key))
+        files = {}
+        for suffix, wanted in self._entry(key)['files'].items():
+            data = files[suffix] = self.bytes_of(key, suffix)
+            fault = file_fault(self.codec, data, wanted)
+            if fault:
+                raise LabelStoreError(unreadable(self._path(key, suffix), fault))
+        return self.codec.decode(files, str(self.root / key))
 
     def stats(self, key: str) -> Dict[str, Any]:
         """The statistics that were written with the label.

@@ -1,7 +1,6 @@
 """Verify a label store on disk by the digests that it keeps, without the teacher and the frames."""
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,10 @@ from mmrefine.fileio.atomic import TEMP_PREFIX, TEMP_SUFFIX, PathLike, json_byte
 from mmrefine.fileio.codecs.kinds import codec_of
 from mmrefine.fileio.digest import digest_of, digest_of_bytes
 from mmrefine.fileio.lock import LOCK
+from mmrefine.fileio.records import parse_json
 from mmrefine.fileio.store.index import are_words, label_fault, manifest_fault, manifest_shape_fault, wanted_fault
-from mmrefine.fileio.store.layout import (FINGERPRINT, MANIFEST, QUALITY, STATS, WANTED, differing, key_of, kind_of,
-                                          label_path, stats_files)
+from mmrefine.fileio.store.layout import (FINGERPRINT, MANIFEST, QUALITY, STATS, WANTED, differing, file_fault, key_of,
+                                          kind_of, label_path, stats_files)
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class _Check:
         made_from = None if fingerprint is None else digest_of(fingerprint)
         for path in sorted(stats_files(self.root)):
             key, name = key_of(self.root, path), path.relative_to(self.root).as_posix()
-            if not (self._is_key(key) and path.is_file()):
+            if not self._is_key(key):
                 continue
             self.belongs.add(name)
             self.labels += 1
@@ -131,25 +131,23 @@ class _Check:
         for suffix in sorted(self.codec.suffixes, key=len, reverse=True):  # one suffix may end with another
             for path in sorted(self.root.rglob('*' + suffix)):
                 name = path.relative_to(self.root).as_posix()
-                if name not in self.belongs and self._is_key(name[:-len(suffix)]):
-                    self._label_file(name[:-len(suffix)], suffix, None)
+                key = key_of(self.root, path, suffix)
+                if name not in self.belongs and path.is_file() and self._is_key(key):
+                    self._label_file(key, suffix, None)
 
     def _label_file(self, key: str, suffix: str, wanted: Optional[str]) -> None:
         """Check one file of a label by its digest or, if that is unknown, by its own checksums."""
-        name = key + suffix
         if not self._is_key(key):
             self.say(MANIFEST, f'is broken: {key!r} is not a valid label key')
             return
+        name = label_path(self.root, key, suffix, self.codec.suffixes).relative_to(self.root).as_posix()
         self.belongs.add(name)
         data = self._bytes(name, f'; the label {key} needs it')
         if data is None:
             return
-        damage, found = self.codec.damage(data), digest_of_bytes(data)
-        if wanted is None or found == wanted:
-            if damage:
-                self.say(name, damage)
-            return
-        self.say(name, f'{damage or "changed: not the bytes that were written"} (digest {found}, wanted {wanted})')
+        fault = (wanted and file_fault(self.codec, data, wanted)) or self.codec.damage(data)
+        if fault:
+            self.say(name, fault)
 
     def _unexpected(self, manifest: Optional[Mapping[str, Any]]) -> None:
         """Report files that are not part of the store."""
@@ -171,7 +169,7 @@ class _Check:
                         self.say(name, 'does not belong to the store: left over from a killed run; the same '
                                        'labelling run removes it')
                 elif manifest is not None and (name == WANTED or name.endswith(STATS)
-                                               and name[:-len(STATS)] in manifest['pairs']):
+                                               and key_of(self.root, self.root / name) in manifest['pairs']):
                     self.say(name, 'does not belong to the store: the manifest has taken it over; the same labelling '
                                    'run removes it')
                 else:
@@ -184,7 +182,7 @@ class _Check:
         if data is None:
             return None
         try:
-            found = json.loads(data)
+            found = parse_json(data)
             again = json_bytes(found)
         except (ValueError, RecursionError) as error:
             self.say(name, f'is broken: it is not valid JSON ({error})')

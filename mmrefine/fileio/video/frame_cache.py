@@ -19,6 +19,7 @@ from mmrefine.fileio.atomic import PathLike, remove_leftovers, write_bytes, writ
 from mmrefine.fileio.digest import digest_of
 from mmrefine.fileio.video.frames import FrameSource
 from mmrefine.fileio.video.reader import VideoFrames
+from mmrefine.fileio.video.reading import ChosenFrames
 
 # lossless, each frame alone; of FFmpeg's codecs for RGB the one that is decoded fastest (docs/speed.md)
 CODEC, _PIXELS = 'magicyuv', 'gbrp'
@@ -64,6 +65,8 @@ class FrameCache:
 
     def add(self, video: FrameSource, numbers: Iterable[int]) -> None:
         """Ask for frames of a video, which is read once for its digest; other sources are left alone."""
+        if isinstance(video, ChosenFrames):
+            numbers, video = [video.numbers[number] for number in numbers], video.source
         video = video.source if isinstance(video, CachedFrames) else video
         if not isinstance(video, VideoFrames):
             return
@@ -74,6 +77,8 @@ class FrameCache:
 
     def wrap(self, source: FrameSource) -> FrameSource:
         """The same frames, out of the cache where it has them; a source that was not added comes back as it is."""
+        if isinstance(source, ChosenFrames):
+            return source.on(self.wrap(source.source))
         folder = self._folders.get(source.path)
         return source if folder is None or isinstance(source, CachedFrames) else CachedFrames(source, folder)
 

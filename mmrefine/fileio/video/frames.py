@@ -1,23 +1,51 @@
 """The interface of all sources of frames, and the source that reads a folder of pictures."""
 from __future__ import annotations
 
+import os
 import re
 from abc import ABC, abstractmethod
 from collections import OrderedDict
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
 from mmrefine.errors import InputError
 from mmrefine.fileio.atomic import PathLike
-from mmrefine.fileio.digest import digest_of_files
-from mmrefine.fileio.images import IMAGE_SUFFIXES, decode_image, header_size, read_image, read_input
+from mmrefine.fileio.digest import digest_of, digest_of_files
+from mmrefine.fileio.grey_levels import Levels, choose_levels, to_8_bits
+from mmrefine.fileio.images import IMAGE_SUFFIXES, decode_image, header_size, read_deep, read_image, read_input
+from mmrefine.fileio.picture_formats import has_deep_pixels, holds_several
 
 # the two frames of a pair and one neighbour; a frame source never caches more, however long the video is
 CACHED_FRAMES = 3
 # PNG and JPEG state their size within these bytes, unless a camera put a long preview before it
 _HEADER_BYTES = 1 << 16
+# frames that decide the grey levels of a scene, and the levels of the last scenes, by the state of these files
+_LEVEL_SAMPLE, _CACHED_LEVELS = 16, 256
+_LEVELS: Dict[Any, Optional[Levels]] = {}
+
+
+@dataclass(frozen=True)
+class PictureSeries:
+    """Some of the pictures of a folder, which are a scene.
+
+    Args:
+        path: the folder.
+        name: what the names of the pictures share, such as ``left``.
+        files: in order.
+    """
+    path: Path
+    name: str
+    files: Tuple[Path, ...]
+
+    def __str__(self) -> str:
+        return f'{self.path} ({self.files[0].name}, …)'
+
+
+# where the frames of a scene are: a folder, some pictures of a folder, or a video file
+Place = Union[Path, PictureSeries]
 
 
 class FrameSource(ABC):
@@ -100,15 +128,19 @@ class FolderFrames(ListedFrames):
     Args:
         path: the folder.
         skip: names of corrupt frames, which keep their numbers and are never requested.
+        files: the pictures of the folder that are used, in order; default: all.
+        levels: the grey levels that become 0 and 255. Default: the range of the scene if its pictures have more than 8
+            bits, see :func:`~mmrefine.fileio.grey_levels.choose_levels`; else the pictures as they are.
 
     Raises:
         InputError: no such folder, fewer than two pictures, two pictures of one name, different sizes, a broken
             picture.
     """
 
-    def __init__(self, path: PathLike, skip: Sequence[str] = ()) -> None:
+    def __init__(self, path: PathLike, skip: Sequence[str] = (), files: Optional[Sequence[Path]] = None,
+                 levels: Optional[Levels] = None) -> None:
         super().__init__(path)
-        self.files = list_images(self.path)
+        self.files = list_images(self.path) if files is None else list(files)
         self._good = [file for file in self.files if file.stem not in set(skip)]
         if len(self.files) < 2:
             found = f'holds only {self.files[0].name}' if self.files else 'holds no pictures'
@@ -117,23 +149,28 @@ class FolderFrames(ListedFrames):
         seen: Dict[str, Path] = {}
         for file in self.files:
             if file.stem in seen:
+                remedy = 'keep one format' if seen[file.stem].parent == file.parent else 'rename one of them'
                 raise InputError(f'{self.path}: {seen[file.stem].name} and {file.name} are two frames of one name; '
-                                 'keep one format')
+                                 f'{remedy}')
             seen[file.stem] = file
         if len(self._good) < 2:
             raise InputError(f'{self.path}: only {len(self._good)} of {len(self.files)} frames are left without those '
                              'to skip, and motion needs at least 2; copy or export the others again')
         self.size = read_image(self._good[0]).shape[:2]
         self._check_sizes()
+        self.levels = levels_of_pictures(self._good) if levels is None else (float(levels[0]), float(levels[1]))
+
+    def digest(self) -> str:
+        """Hash of the names and contents of all files, and of the grey levels if the pictures are scaled."""
+        return super().digest() if self.levels is None else digest_of([super().digest(), list(self.levels)])
 
     def _load(self, index: int) -> np.ndarray:
-        return self._checked(self.files[index], read_image(self.files[index]))
+        file = self.files[index]
+        frame = read_image(file) if self.levels is None else to_8_bits(read_deep(file), self.levels)
+        return self._checked(file, frame)
 
     def _checked(self, file: Path, frame: np.ndarray) -> np.ndarray:
-        if frame.shape[:2] != self.size:
-            (height1, width1), (height, width) = self.size, frame.shape[:2]
-            raise InputError(f'{self.path}: frames differ in size, {self._good[0].name} is {width1} x {height1} and '
-                             f'{file.name} is {width} x {height}; put each size into its own folder')
+        check_size(self._good[0], self.size, file, frame.shape[:2])
         return frame
 
     def _check_sizes(self) -> None:
@@ -144,13 +181,58 @@ class FolderFrames(ListedFrames):
                 self._checked(file, decode_image(read_input(file), file))
 
 
+def levels_of_pictures(files: Sequence[Path]) -> Optional[Levels]:
+    """The range of grey levels of a scene, from frames spread over it; None if they have 8 bits, or use at least half
+    of 16 bits.
+
+    Raises:
+        InputError: a picture that cannot be read.
+    """
+    sample = [files[int(at)] for at in sorted(set(np.linspace(0, len(files) - 1, _LEVEL_SAMPLE, dtype=int)))]
+    if not any(has_deep_pixels(_head(file)) for file in sample):
+        return None
+    state = tuple((str(file), os.stat(file).st_mtime_ns, os.stat(file).st_size) for file in sample)
+    if state not in _LEVELS:
+        if len(_LEVELS) >= _CACHED_LEVELS:
+            _LEVELS.clear()
+        _LEVELS[state] = choose_levels(map(read_deep, sample))
+    return _LEVELS[state]
+
+
+def check_size(first: Path, size: Tuple[int, ...], file: Path, found: Tuple[int, ...]) -> None:
+    """Refuse a picture of another size than the first one of its folder.
+
+    Args:
+        first: the first picture.
+        size: its (height, width), px.
+        file: another one.
+        found: its (height, width), px.
+
+    Raises:
+        InputError: the sizes differ.
+    """
+    if found != size:
+        raise InputError(f'{file.parent}: frames differ in size, {first.name} is {size[1]} x {size[0]} and {file.name} '
+                         f'is {found[1]} x {found[0]}; put each size into its own folder')
+
+
 def list_images(folder: Path) -> List[Path]:
-    """The pictures in ``folder`` itself, in natural order.
+    """The pictures in ``folder`` itself, in natural order; animated GIFs and TIFFs of several pages are videos.
 
     Raises:
         InputError: there is no such folder, or it cannot be listed.
     """
-    return [entry for entry in list_folder(folder) if entry.suffix.lower() in IMAGE_SUFFIXES and entry.is_file()]
+    return [entry for entry in list_folder(folder) if is_picture(entry)]
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a path is a file with the suffix of a picture that does not hold several."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and not holds_several(path)
+
+
+def pictures_of(place: Place) -> List[Path]:
+    """The pictures of a folder or series, in natural order."""
+    return list(place.files) if isinstance(place, PictureSeries) else list_images(place)
 
 
 def list_folder(folder: Path) -> List[Path]:

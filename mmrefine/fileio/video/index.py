@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Callable, Dict, List, Optional, Set, Tuple
 
 import av
+import numpy as np
 
 from mmrefine.errors import InputError
-from mmrefine.fileio.video.stream import Decoded, Messages, Unreadable, VideoStream
+from mmrefine.fileio.grey_levels import Levels, frame_range, scene_levels
+from mmrefine.fileio.video.stream import Decoded, Messages, Unreadable, VideoStream, is_deep
 
 # indexes of the most recent files; a file that has changed is indexed again
 _CACHED_INDEXES = 16
@@ -31,6 +33,7 @@ class VideoIndex:
         rate: frames a second on average, as the file says; None if it does not.
         promised: number of frames that the file says it has; 0 if it does not.
         interlaced: whether any frame is interlaced (two fields of different moments).
+        levels: the grey levels that become 0 and 255, for frames of 16 bits that use less than half of them.
     """
     size: Tuple[int, int]
     stamps: Optional[List[int]]
@@ -41,6 +44,7 @@ class VideoIndex:
     rate: Optional[float]
     promised: int
     interlaced: bool
+    levels: Optional[Levels] = None
 
 
 def index_video(path: Path, step: Callable[[int], None] = lambda done: None) -> VideoIndex:
@@ -94,6 +98,7 @@ class _Pass:
     doubts: Dict[int, str] = field(default_factory=dict)  # output number -> why; the output may lag
     size: Tuple[int, int] = (0, 0)
     interlaced: bool = False
+    ranges: List[Levels] = field(default_factory=list)  # of frames of 16 bits
     cut: Optional[str] = None
 
     def index(self) -> VideoIndex:
@@ -124,7 +129,8 @@ class _Pass:
         seconds = [round((stamp - every[0]) * base, 6) for stamp in every]
         corrupt = {number: why[stamp] for number, stamp in enumerate(every) if stamp in why}
         return VideoIndex(self.size, None if frames is None else every, seconds, [checksums[stamp] for stamp in every],
-                          starts, corrupt, None if rate is None else float(rate), promised, self.interlaced)
+                          starts, corrupt, None if rate is None else float(rate), promised, self.interlaced,
+                          scene_levels(self.ranges, np.dtype(np.uint16)) if self.ranges else None)
 
     def _read(self, stream: VideoStream, messages: Messages) -> None:
         self._left_out = 0
@@ -166,6 +172,8 @@ class _Pass:
         self.checksums.append(Decoded(frame, frame).checksum())
         self.interlaced |= frame.interlaced_frame
         self.keys.append(frame.key_frame)
+        if is_deep(frame):
+            self.ranges += filter(None, [frame_range(frame.to_ndarray())])
         if frame.is_corrupt:
             self.flagged[frame.pts] = self.doubts[len(self.keys) - 1] = 'flagged as damaged by the decoder'
 

@@ -1,23 +1,27 @@
-"""The frames of video files, and the scenes of a data root."""
+"""The frames of video files."""
 from __future__ import annotations
 
 import bisect
 import os
 import warnings
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Sequence
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Union
 
 import numpy as np
 
 from mmrefine.errors import InputError
 from mmrefine.fileio.atomic import PathLike
-from mmrefine.fileio.digest import digest_of_files
-from mmrefine.fileio.video.frames import FolderFrames, FrameSource, list_folder, list_images
+from mmrefine.fileio.digest import digest_of, digest_of_files
+from mmrefine.fileio.grey_levels import Levels
+from mmrefine.fileio.picture_formats import holds_several
+from mmrefine.fileio.video.frames import FolderFrames, FrameSource, PictureSeries, pictures_of
 from mmrefine.fileio.video.index import frame_name, index_video
+from mmrefine.fileio.video.reading import ChosenFrames, Reading
+from mmrefine.fileio.video.stack import STACK_SUFFIXES, StackFrames
 from mmrefine.fileio.video.stream import Decoded, Unreadable, VideoStream
 
 VIDEO_SUFFIXES = ('.mp4', '.m4v', '.mov', '.3gp', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.ts', '.ogv', '.wmv',
-                  '.flv')
+                  '.flv', '.mts', '.m2ts', '.m2v', '.mxf', '.vob', '.dv', '.y4m', '.3g2', '.asf', '.f4v', '.qt')
 
 # how many key frames before the nearest one to start from, tried in turn until a frame comes out as in the first
 # pass; None: start of the file
@@ -26,56 +30,46 @@ _AHEAD = (0, 1, 2, 4, 8, 16, None)
 _ABANDONED: List[Any] = []
 
 
-def open_frames(path: PathLike, skip: Sequence[str] = ()) -> FrameSource:
+def open_frames(path: Union[PathLike, PictureSeries], skip: Sequence[str] = (),
+                reading: Reading = Reading()) -> FrameSource:
     """The frames of a folder of pictures or of a video file.
 
     Args:
-        path: folder or file.
+        path: folder, file, or some pictures of a folder.
         skip: names of corrupt frames (:func:`~mmrefine.fileio.check_frames`), which keep their numbers and are never
             requested.
+        reading: which frames are read, and how.
 
     Raises:
+        ConfigError: ``reading`` leaves fewer than two frames.
         InputError: no such path, neither of the two, fewer than two frames, frames of several sizes, damaged files.
     """
-    path = Path(path)
-    if path.is_dir():
-        return FolderFrames(path, skip)
+    place = path if isinstance(path, PictureSeries) else Path(path)
+    if isinstance(place, PictureSeries) or place.is_dir():
+        files = pictures_of(place)
+        numbers = reading.numbers(len(files))
+        folder = place.path if isinstance(place, PictureSeries) else place
+        pictures = FolderFrames(folder, skip, [files[number] for number in numbers], reading.range)
+        return pictures if reading.resize is None else ChosenFrames(pictures, range(len(pictures)), reading.resize)
+    path = place
     if path.is_file() and not is_video(path):
         raise InputError(f'{path}: neither a folder of frames nor a video ({", ".join(VIDEO_SUFFIXES)}); '
                          'motion needs at least 2 frames')
-    return VideoFrames(path)
+    if path.suffix.lower() in STACK_SUFFIXES:
+        return _chosen(StackFrames(path, reading.range), (), reading)
+    video = VideoFrames(path, reading.range)
+    return _chosen(video, video.index.seconds, reading)
 
 
-def list_scenes(root: PathLike) -> Dict[str, Path]:
-    """Scene name -> folder or file for ``open_frames``, sorted by name.
-
-    A video is one scene, named after its stem; a folder of pictures is one, named after the folder. Any other folder
-    is searched: each folder of pictures and each video below it is a scene, named by its relative path
-    ("day1/clip2"). Hidden entries are left out.
-
-    Raises:
-        InputError: no such path, no scene in it, two scenes of one name, or a folder that mixes frames and videos.
-    """
-    root = Path(root)
-    if root.is_file():
-        if not is_video(root):
-            raise InputError(f'{root}: not a video ({", ".join(VIDEO_SUFFIXES)}); '
-                             'name a video, a folder of frames, or a folder of scenes')
-        return {root.stem: root}
-    if not root.exists():
-        raise InputError(f'{root}: there is no such file or folder; check the path')
-    if list_images(root) and not _videos(root):
-        return {root.resolve().name: root}
-    scenes: Dict[str, Path] = {}
-    _collect(root, root, scenes)
-    if not scenes:
-        raise InputError(f'{root}: holds neither frames nor videos, nor folders of them; check the path')
-    return dict(sorted(scenes.items()))
+def _chosen(source: FrameSource, seconds: Sequence[float], reading: Reading) -> FrameSource:
+    numbers = reading.numbers(len(source), seconds)
+    is_whole = len(numbers) == len(source) and reading.resize is None
+    return source if is_whole else ChosenFrames(source, numbers, reading.resize)
 
 
 def is_video(path: Path) -> bool:
-    """Whether the file name has the suffix of a video."""
-    return path.suffix.lower() in VIDEO_SUFFIXES
+    """Whether the file name has the suffix of a video, or the file holds several pictures."""
+    return path.suffix.lower() in VIDEO_SUFFIXES or holds_several(path)
 
 
 class VideoFrames(FrameSource):
@@ -87,14 +81,21 @@ class VideoFrames(FrameSource):
     verifies that it is the frame that reading in order gives, and if not, decoding starts from an earlier key frame.
     Frames that are flagged as interlaced are deinterlaced. Memory use does not grow with the length of the video.
 
+    Args:
+        path: the file.
+        levels: the grey levels that become 0 and 255. Default: the range of the video if its frames have 16 bits of
+            which less than half are used, see :func:`~mmrefine.fileio.grey_levels.scene_levels`; else the frames as
+            they are.
+
     Raises:
         InputError: a missing, truncated or unreadable video, or one with fewer than two frames.
     """
 
-    def __init__(self, path: PathLike) -> None:
+    def __init__(self, path: PathLike, levels: Optional[Levels] = None) -> None:
         super().__init__(path)
         self.index = index_video(self.path)
         self.size = self.index.size
+        self.levels = self.index.levels if levels is None else (float(levels[0]), float(levels[1]))
         self._stream: Optional[VideoStream] = None
         self._frames: Iterator[Decoded] = iter(())
         self._decoded: Dict[int, Any] = {}
@@ -117,8 +118,9 @@ class VideoFrames(FrameSource):
         return index - self._start_of(index)
 
     def digest(self) -> str:
-        """Hash of the contents of the file."""
-        return digest_of_files([('', self.path)])
+        """Hash of the contents of the file, and of the grey levels if its frames are scaled."""
+        contents = digest_of_files([('', self.path)])
+        return contents if self.levels is None else digest_of([contents, list(self.levels)])
 
     def __getstate__(self) -> Dict[str, Any]:
         return {**super().__getstate__(), '_stream': None, '_frames': iter(()), '_decoded': {}}
@@ -135,7 +137,7 @@ class VideoFrames(FrameSource):
         if not self._goes_on(index) or not self._read_to(index):
             self._find(index)
         assert self._stream is not None
-        return self._stream.rgb(self._decoded[index])
+        return self._stream.rgb(self._decoded[index], self.levels)
 
     def _find(self, index: int) -> None:
         """Jump and decode on to a frame, from further and further ahead until it is that of the first pass."""
@@ -212,29 +214,3 @@ class VideoFrames(FrameSource):
         if self._stream is not None:
             self._stream.close()
         self._stream, self._frames, self._decoded = None, iter(()), {}
-
-
-def _videos(folder: Path) -> List[Path]:
-    return [entry for entry in list_folder(folder) if is_video(entry) and entry.is_file()]
-
-
-def _collect(root: Path, folder: Path, scenes: Dict[str, Path]) -> None:
-    """Add the scenes in ``folder`` and below it."""
-    images, videos = list_images(folder), _videos(folder)
-    if len(images) > 1 and videos:
-        raise InputError(f'{folder}: holds frames ({images[0].name}, …) beside videos ({videos[0].name}, …); '
-                         'put the frames into a folder of their own')
-    if images and not videos:
-        _add(scenes, folder.relative_to(root).as_posix(), folder)
-        return
-    for video in videos:
-        _add(scenes, video.relative_to(root).with_suffix('').as_posix(), video)
-    for entry in list_folder(folder):
-        if entry.is_dir():
-            _collect(root, entry, scenes)
-
-
-def _add(scenes: Dict[str, Path], name: str, path: Path) -> None:
-    if name in scenes:
-        raise InputError(f'{scenes[name]} and {path} are two scenes of one name ({name}); rename one')
-    scenes[name] = path

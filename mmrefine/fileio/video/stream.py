@@ -15,6 +15,7 @@ from av.stream import Disposition
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
 from mmrefine.errors import InputError
+from mmrefine.fileio.grey_levels import Levels, to_8_bits
 
 # AVColorSpace of a frame -> the matrix that converts it to RGB; unflagged frames are BT.601, as in FFmpeg
 _MATRICES = {1: Colorspace.ITU709, 4: Colorspace.FCC, 5: Colorspace.ITU601, 6: Colorspace.ITU601,
@@ -22,8 +23,14 @@ _MATRICES = {1: Colorspace.ITU709, 4: Colorspace.FCC, 5: Colorspace.ITU601, 6: C
 if hasattr(Colorspace, 'BT2020'):  # newer than the others
     _MATRICES.update({9: Colorspace.BT2020, 10: Colorspace.BT2020})
 _FULL_RANGE = 2
+_DEEP = ('gray16le', 'gray16be', 'rgb48le', 'rgb48be', 'gbrp16le', 'gbrp16be')
 # newer PyAV converts to RGB in threads by default, and these do not survive a fork
 _ONE_THREAD = {'threads': 1} if 'threads' in (VideoReformatter.reformat.__doc__ or '') else {}
+
+
+def is_deep(frame: av.VideoFrame) -> bool:
+    """Whether the frame has 16 bits, in grey or RGB; cameras often use only some of them."""
+    return frame.format.name in _DEEP
 
 
 class Decoded(NamedTuple):
@@ -107,14 +114,24 @@ class VideoStream:
             next(shown, None)
         return shown
 
-    def rgb(self, frame: av.VideoFrame) -> np.ndarray:
-        """``(H, W, 3)`` uint8 RGB, upright; range and colour matrix as flagged in the frame."""
+    def rgb(self, frame: av.VideoFrame, levels: Optional[Levels] = None) -> np.ndarray:
+        """``(H, W, 3)`` uint8 RGB, upright; range and colour matrix as flagged in the frame.
+
+        Args:
+            frame: as decoded or deinterlaced.
+            levels: the grey levels that become 0 and 255; default: those of its format.
+        """
+        turns = round(frame.rotation / 90)
+        if levels is not None and is_deep(frame):
+            grey = to_8_bits(frame.to_ndarray(), levels)
+            return np.ascontiguousarray(np.rot90(grey if grey.ndim == 3 else grey[..., None].repeat(3, axis=2), turns))
         matrix = _MATRICES.get(frame.colorspace)
         picture = self._reformatter.reformat(
             frame, format='rgb24', src_colorspace=matrix, dst_colorspace=None if matrix is None else Colorspace.DEFAULT,
             src_color_range=_FULL_RANGE if frame.color_range == _FULL_RANGE else None,
             interpolation=Interpolation.BICUBIC, **_ONE_THREAD)
-        return np.ascontiguousarray(np.rot90(picture.to_ndarray(), round(frame.rotation / 90)))
+        pixels = picture.to_ndarray() if levels is None else to_8_bits(picture.to_ndarray(), levels)
+        return np.ascontiguousarray(np.rot90(pixels, turns))
 
     def _decoded(self, after_seek: bool) -> Iterator[av.VideoFrame]:
         for packet in self.packets():

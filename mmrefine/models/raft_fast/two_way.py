@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from mmrefine.models.raft_fast.correlation import Correlation, corr_bytes
 from mmrefine.models.raft_fast.frame_memory import Features, FrameMemory
 from mmrefine.models.raft_fast.iterations import iterate
+from mmrefine.models.raft_fast.winograd import WinogradConvolutions
 from mmrefine.structures.pairs import Names
 
 
@@ -172,4 +173,5 @@ def _iterate(network: Any,
     with torch.autocast(matching.device.type, enabled=False):
         corr = Correlation(matching, other, decoder.num_levels, decoder.corr_lookup.r, settings.max_corr_bytes,
                            mirrored)
-    return iterate(network, corr, context, start, settings.iters, settings.exit_below, every)
+    with WinogradConvolutions():
+        return iterate(network, corr, context, start, settings.iters, settings.exit_below, every)

@@ -140,7 +140,7 @@ def estimator_state(refiner: nn.Module, checkpoint: Mapping[str, Any], source: s
     missing, unexpected, reshaped = _differences(state, wanted)
     if missing or unexpected or reshaped:
         story = [f'{title} {_some(keys)}' for title, keys in
-                 (('missing', missing), ('unexpected', unexpected), ('of another shape', reshaped)) if keys]
+                 (('missing', missing), ('unexpected', unexpected), ('of another shape or type', reshaped)) if keys]
         raise CheckpointError(
             f'{source}: these are not the weights of the configured '
             f'{type(network).__name__} ({len(state)} tensors found, {len(wanted)} wanted; '
@@ -150,14 +150,16 @@ def estimator_state(refiner: nn.Module, checkpoint: Mapping[str, Any], source: s
 
 def _differences(found: Mapping[str, Tensor],
                  wanted: Mapping[str, Tensor]) -> Tuple[List[str], List[str], List[str]]:
-    """Keys that are missing, unexpected, and there with another shape."""
+    """Keys that are missing, unexpected, and there with another shape or whole numbers in the place of others."""
     missing = [key for key in wanted if key not in found]
     unexpected = [key for key in found if key not in wanted]
     reshaped = [f'{key} {tuple(found[key].shape)} instead of {tuple(value.shape)}'
                 for key, value in wanted.items() if key in found and found[key].shape != value.shape]
+    reshaped += [f'{key} {found[key].dtype} instead of {value.dtype}' for key, value in wanted.items()
+                 if key in found and found[key].is_floating_point() != value.is_floating_point()]
     return missing, unexpected, reshaped
 
 
-def _some(keys: List[str], most: int = 3) -> str:
-    more = f' and {len(keys) - most} more' if len(keys) > most else ''
-    return ', '.join(keys[:most]) + more
+def _some(keys: List[str], most: int = 6, shown: int = 3) -> str:
+    """All of a few names, the first of many."""
+    return ', '.join(keys) if len(keys) <= most else f'{", ".join(keys[:shown])} and {len(keys) - shown} more'

@@ -1,0 +1,150 @@
+"""The structure of picture files, as far as it must be known before OpenCV decodes them: where TIFF, GIF, JPEG 2000 and
+AVIF files end, and how many pictures a file holds."""
+from __future__ import annotations
+
+import mmap
+import struct
+from pathlib import Path
+from typing import Dict, Iterator, List, Optional, Tuple, Union
+
+Bytes = Union[bytes, mmap.mmap]
+
+# files of these suffixes may hold several pictures
+_SEVERAL = ('.gif', '.tif', '.tiff')
+_JP2 = b'\0\0\0\x0cjP  \r\n\x87\n'
+_GIF = (b'GIF87a', b'GIF89a')
+# TIFF: byte order and version -> struct's byte order, and the formats of an offset and of a count of entries
+_TIFF = {b'II*\0': ('<', 'I', 'H'), b'MM\0*': ('>', 'I', 'H'), b'II+\0': ('<', 'Q', 'Q'), b'MM\0+': ('>', 'Q', 'Q')}
+_TIFF_TYPES = {1: 'B', 3: 'H', 4: 'I', 16: 'Q'}
+_BITS, _KIND, _OFFSETS, _COUNTS = 258, 339, (273, 324), (279, 325)
+_UNSIGNED = 1  # of the tag _KIND
+_SUBFILE, _REDUCED = 254, 1  # a smaller copy of another page
+
+
+class _Cut(Exception):
+    """The file ends before what it promises."""
+
+
+def find_cut(data: Bytes) -> Optional[str]:
+    """Why a TIFF, GIF, JPEG 2000 or AVIF file cannot be whole, in a few words; None for whole ones and for all other
+    formats."""
+    try:
+        if data[:4] in _TIFF:
+            for _ in _tiff_pages(data):
+                pass
+        elif data[:6] in _GIF:
+            for _ in _gif_frames(data):
+                pass
+        elif data[:len(_JP2)] == _JP2 or data[4:8] == b'ftyp':
+            _walk_boxes(data)
+    except (_Cut, struct.error, IndexError):
+        return f'truncated: the file stops after {len(data)} bytes, before its end'
+    return None
+
+
+def picture_numbers(data: Bytes) -> List[int]:
+    """The numbers of the pages of a TIFF that are pictures of their own, not smaller copies such as thumbnails, or of
+    the pictures of a GIF; [0] for other formats. Of a damaged file those that are whole."""
+    found = []
+    try:
+        if data[:4] in _TIFF:
+            for number, tags in enumerate(_tiff_pages(data)):
+                if not tags.get(_SUBFILE, (0, ))[0] & _REDUCED:
+                    found.append(number)
+        elif data[:6] in _GIF:
+            for number, _ in enumerate(_gif_frames(data)):
+                found.append(number)
+    except (_Cut, struct.error, IndexError):
+        pass
+    return found or [0]
+
+
+def holds_several(path: Path) -> bool:
+    """Whether a file is an animated GIF or a TIFF of several pages: a video, not a picture."""
+    if path.suffix.lower() not in _SEVERAL or not path.is_file():
+        return False
+    try:
+        with open(path, 'rb') as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return len(picture_numbers(data)) > 1
+    except (OSError, ValueError):  # ValueError: an empty file
+        return False
+
+
+def has_deep_pixels(data: bytes) -> bool:
+    """Whether the pixels of a picture may have more than 8 bits: a PNG of 16 bits, a PPM with more than 255 levels, and
+    any TIFF or JPEG 2000, whose headers do not say it in one place. The first 512 bytes are enough."""
+    if data.startswith(b'\x89PNG\r\n\x1a\n'):
+        return len(data) > 24 and data[24] == 16
+    if data[:2] in (b'P5', b'P6'):
+        fields = b' '.join(line.partition(b'#')[0] for line in data[:512].split(b'\n')).split()
+        return len(fields) > 3 and fields[3].isdigit() and len(fields[3]) < 9 and int(fields[3]) > 255
+    return data[:4] in _TIFF or data.startswith(_JP2)
+
+
+def has_other_numbers(data: bytes) -> bool:
+    """Whether the pixels of a picture are other numbers than 8 or 16 bits without a sign: a TIFF of floats, of signed
+    numbers, or of 32 bits. False for a damaged file."""
+    try:
+        tags = next(_tiff_pages(data), {}) if data[:4] in _TIFF else {}
+    except (_Cut, struct.error):
+        return False
+    return max(tags.get(_BITS, (1, ))) > 16 or any(kind != _UNSIGNED for kind in tags.get(_KIND, ()))
+
+
+def _tiff_pages(data: Bytes) -> Iterator[Dict[int, Tuple[int, ...]]]:
+    """The tags of each page whose pixels are all there."""
+    order, offset, count = _TIFF[data[:4]]
+    at, = struct.unpack_from(order + offset, data, 4 if offset == 'I' else 8)
+    seen = {0}
+    while at not in seen:
+        seen.add(at)
+        entries, = struct.unpack_from(order + count, data, at)
+        at += struct.calcsize(count)
+        size = struct.calcsize('=HH' + 2 * offset)
+        tags = {}
+        for number in range(entries):
+            tag, kind, values = struct.unpack_from(f'{order}HH{offset}', data, at + number * size)
+            if kind in _TIFF_TYPES and tag in (_BITS, _KIND, _SUBFILE, *_OFFSETS, *_COUNTS):
+                form = f'{order}{values}{_TIFF_TYPES[kind]}'
+                inside = at + number * size + struct.calcsize('=HH' + offset)
+                if struct.calcsize(form) > struct.calcsize(offset):
+                    inside, = struct.unpack_from(order + offset, data, inside)
+                if inside + struct.calcsize(form) > len(data):
+                    raise _Cut
+                tags[tag] = struct.unpack_from(form, data, inside)
+        for starts, lengths in zip(_OFFSETS, _COUNTS):
+            if any(start + length > len(data) for start, length in zip(tags.get(starts, ()), tags.get(lengths, ()))):
+                raise _Cut
+        yield tags
+        at, = struct.unpack_from(order + offset, data, at + entries * size)
+
+
+def _gif_frames(data: Bytes) -> Iterator[int]:
+    """The place of each picture, up to the trailer."""
+    at = 13 + (3 << (data[10] & 7) + 1 if data[10] & 0x80 else 0)
+    while data[at] != 0x3b:
+        if data[at] == 0x2c:
+            yield at
+            at += 11 + (3 << (data[at + 9] & 7) + 1 if data[at + 9] & 0x80 else 0)
+        elif data[at] == 0x21:
+            at += 2
+        else:
+            raise _Cut
+        while data[at]:
+            at += data[at] + 1
+        at += 1
+
+
+def _walk_boxes(data: Bytes) -> None:
+    """Go over the boxes of a file of the ISO family; JPEG 2000 also has an end mark."""
+    at = 0
+    while at < len(data):
+        length, kind = struct.unpack_from('>I4s', data, at)
+        if length == 1:
+            length, = struct.unpack_from('>Q', data, at + 8)
+        end = at + length if length else len(data)
+        if end > len(data) or (length and length < 8):
+            raise _Cut
+        if kind == b'jp2c' and not data[at:end].rstrip(b'\0').endswith(b'\xff\xd9'):
+            raise _Cut
+        at = end
