@@ -44,6 +44,7 @@ RECIPES: Dict[str, Dict[str, Any]] = {
     'as it is': {},
     'batch 2': dict(batch=2),
     'batch 8': dict(batch=8),
+    'batch 2, 4 iterations': dict(batch=2, iters=4),
     '4 iterations': dict(iters=4),
     '6 iterations': dict(iters=6),
     '8 iterations': dict(iters=8),
@@ -111,6 +112,7 @@ def main() -> int:
                         'rendered video')
     parser.add_argument('--badja', type=Path, help='folder with <sequence>.json of joints')
     parser.add_argument('--sequences', nargs='+', default=['dog', 'horsejump-high'])
+    parser.add_argument('--frames', type=int, help='only the first so many of a sequence')
     parser.add_argument('--steps', type=int, default=300, help='of the whole time, on a sequence of DAVIS')
     parser.add_argument('--checkpoint', default=str(ROOT / 'checkpoints' / 'raft-small-mmrefine.pth'),
                         help='for DAVIS: the official RAFT-small, converted (tools/convert_checkpoint.py)')
@@ -147,7 +149,7 @@ def _on_rendered(args: argparse.Namespace, world: str, recipe: str, seed: int) -
 
 def _on_davis(args: argparse.Namespace, world: str, recipe: str, seed: int) -> Dict[str, Any]:
     """One sequence: what ``score_clip`` says of masks and joints."""
-    clip = read_clip(args.davis, args.badja, world, (240, 432))
+    clip = read_clip(args.davis, args.badja, world, (240, 432), args.frames)
     folder = args.work_dir / world
     for t, frame in enumerate(clip.frames):
         write_image(folder / 'frames' / world / f'{t:05d}.png', frame)

@@ -165,7 +165,7 @@ def _check_onnx() -> None:
     missing = [name for name in ONNX_PACKAGES if find_spec(name) is None]
     if missing:
         raise ConfigError(f'--to onnx needs {", ".join(missing)}, which mmrefine does not install by itself; run: pip '
-                          f'install {" ".join(missing)}')
+                          "install 'mmrefine[onnx]'")
 
 
 @contextmanager

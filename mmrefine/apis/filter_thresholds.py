@@ -9,6 +9,7 @@ from mmengine.config import Config
 
 import mmrefine
 from mmrefine.apis.inference import init_model, usable_device
+from mmrefine.apis.named_models import find_weights
 from mmrefine.config.load import complete, name_of
 from mmrefine.engine.stage1.calibrated import calibrate_labeler, check_calibration
 from mmrefine.engine.stage1.run import label_fingerprint
@@ -42,10 +43,10 @@ def calibrate_filters(cfg: Config, checkpoint: Optional[Union[str, Path]] = None
     if not numbers:
         raise ConfigError(f'{name_of(cfg)}: there is no PseudoLabelHook in custom_hooks, so it has no filters to '
                           'calibrate')
-    weights = checkpoint or cfg.get('load_from')
-    if not weights:
+    if not checkpoint and not cfg.get('load_from'):
         raise ConfigError(f'{name_of(cfg)}: load_from is not set, and there is no use in thresholds for random '
                           'weights; name a checkpoint after the config')
+    weights = find_weights(cfg, checkpoint)
     hook = HOOKS.build(cfg.custom_hooks[numbers[0]].to_dict())
     device = usable_device(device)
     teacher = hook.teachers.frozen(init_model(cfg, weights, device))

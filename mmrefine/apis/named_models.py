@@ -3,12 +3,13 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any, List, Mapping, Optional, Union
+from typing import Any, Callable, List, Mapping, Optional, Union
 
 from mmengine.config import Config
 
 from mmrefine.apis.inference import init_model, usable_device
 from mmrefine.apis.model_names import NAMED_MODELS
+from mmrefine.apis.published_weights import fetch_weights, is_address, published_address, weights_folder
 from mmrefine.compat.config_names import carried_file, config_file, own_config_root
 from mmrefine.config.load import load_config, name_of
 from mmrefine.errors import CheckpointError, ConfigError
@@ -41,27 +42,42 @@ def load_named(model: Union[str, Path, Config], overrides: Optional[Mapping[str,
     return model if isinstance(model, Config) else load_config(find_config(model), overrides)
 
 
-def find_weights(cfg: Config, checkpoint: Optional[Union[str, Path]] = None) -> Path:
-    """The checkpoint to start from: the one that is named, else ``load_from`` of the config.
+def find_weights(cfg: Config, checkpoint: Optional[Union[str, Path]] = None,
+                 log: Callable[[str], None] = print) -> Path:
+    """The checkpoint to start from: the one that is named, else ``load_from`` of the config, else published weights.
 
-    A ``load_from`` below ``configs/`` comes with the configs and is found from any folder.
+    A ``load_from`` below ``configs/`` comes with the configs and is found from any folder. An address is downloaded,
+    see :func:`~mmrefine.apis.published_weights.fetch_weights`.
+
+    Args:
+        cfg: of the network.
+        checkpoint: a file or an address.
+        log: called with a line where weights are downloaded, or are of another training than the name may suggest.
 
     Raises:
-        CheckpointError: the config names none, or one that is missing; says where to get it.
+        CheckpointError: the config names none, or one that is missing or cannot be downloaded; says where to get it.
     """
+    stock = published_address(name_of(cfg))
+    # load_from of a stock config is what its own training began with
+    wanted = checkpoint if checkpoint is not None else stock or cfg.get('load_from')
+    if wanted and is_address(wanted):
+        return fetch_weights(str(wanted), log)
     if checkpoint is not None:
         return Path(checkpoint)
-    if not cfg.get('load_from'):
-        raise CheckpointError(f'{name_of(cfg)}: has no load_from, so there are no weights to start from; name a file '
-                              'with --checkpoint')
-    path = carried_file(cfg.load_from)
-    if path.is_file():
+    path = carried_file(wanted) if wanted else None
+    if path is not None and path.is_file():
         return path
     config = Path(name_of(cfg)).resolve()
-    known = [named.weights for named in NAMED_MODELS.values() if config == own_config_root() / named.config]
-    remedy = known[0] if known else 'put it there, or name another with --checkpoint'
-    raise CheckpointError(f'{path}: the weights to start from are not there; {remedy}; or try things out with --model '
-                          'demo')
+    known = next((named for named in NAMED_MODELS.values() if named.address and config == own_config_root()
+                  / named.config), None)
+    if known is not None:
+        log(f'weights: {known.whose} ({known.address})')
+        return fetch_weights(known.address, log)
+    if path is None:
+        raise CheckpointError(f'{name_of(cfg)}: has no load_from, so there are no weights to start from; name a file '
+                              'with --checkpoint')
+    raise CheckpointError(f'{path}: the weights to start from are not there; put it there, or name another with '
+                          '--checkpoint; or try things out with --model demo')
 
 
 def official_kind(cfg: Config) -> Optional[str]:
@@ -80,8 +96,8 @@ def open_model(model: Union[str, Path, Config] = 'raft_small',
     Args:
         model: one of :data:`~mmrefine.apis.model_names.NAMED_MODELS`, a config, its file, or ``mmflow::<stock
             config>``.
-        checkpoint: a stock mmflow checkpoint, a ``refined.pth``, a training checkpoint, or an official RAFT file;
-            default: ``load_from`` of the config.
+        checkpoint: a stock mmflow checkpoint, a ``refined.pth``, a training checkpoint, or an official RAFT file, or an
+            address of one; default: ``load_from`` of the config, or published weights.
         device: ``'cpu'``, ``'cuda'``, …
 
     Raises:
@@ -97,8 +113,9 @@ def model_lines() -> List[str]:
     """The folder of the configs, and a line for each named model: what it is, and where its weights are."""
     lines = [f'configs: {own_config_root()}']
     for name, named in NAMED_MODELS.items():
-        try:
-            lines.append(f'--model {name}: {named.about}; weights: {find_weights(load_named(name))}')
-        except CheckpointError:
-            lines.append(f'--model {name}: {named.about}; weights: none yet; {named.weights}')
+        path = carried_file(load_named(name).load_from)
+        kept = weights_folder() / named.address.rpartition('/')[2]
+        there = path if path.is_file() else kept if named.address and kept.is_file() else None
+        lines.append(f'--model {name}: {named.about}; weights: '
+                     + (str(there) if there else f'none yet; {named.address} is downloaded to {kept} when it is used'))
     return lines

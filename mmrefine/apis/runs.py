@@ -13,6 +13,7 @@ from mmrefine.apis.brief_runner import BriefRunner, ResumingRunner
 from mmrefine.apis.browse import browse_labels
 from mmrefine.apis.named_models import load_named
 from mmrefine.apis.precision import amp_values
+from mmrefine.apis.published_weights import fetch_weights, is_address
 from mmrefine.apis.run_threads import run_threads
 from mmrefine.apis.video_run import mark_finished, prepare_run
 from mmrefine.compat.checkpoints import load_checkpoint_file
@@ -219,8 +220,8 @@ def _prepared(cfg: Config) -> Config:
     if not cfg.get('load_from') and not cfg.resume and any(map(_labels_by_student, hooks_of(cfg, 'PseudoLabelHook'))):
         raise ConfigError(f'{name_of(cfg)}: load_from is not set, so the labels would come from random weights; '
                           'add --cfg-options load_from=<checkpoint of the network>')
-    if cfg.get('load_from') and not str(cfg.load_from).startswith(('http://', 'https://')):
-        cfg.load_from = str(carried_file(cfg.load_from))
+    if cfg.get('load_from'):
+        cfg.load_from = str(fetch_weights(cfg.load_from) if is_address(cfg.load_from) else carried_file(cfg.load_from))
         if not Path(cfg.load_from).is_file():
             raise CheckpointError(f'{cfg.load_from}: there is no such checkpoint (load_from of {cfg.filename}); '
                                   'put it there, or pass --cfg-options load_from=…')

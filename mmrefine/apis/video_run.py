@@ -81,12 +81,8 @@ def prepare_run(video: Roots,
     folder = Path(out) if out is not None else default_out(video)
     cfg = skipping(cfg, folder, skip_corrupt, log, reading, dry_run)
     cfg.work_dir = str(folder)
-    address = str(checkpoint or cfg.get('load_from') or '')
-    if address.startswith(('http://', 'https://')):  # MMEngine downloads it, and WeightsHook checks it
-        cfg.load_from = digest = address
-    else:
-        cfg.load_from = str(find_weights(cfg, checkpoint))
-        digest = digest_of_state(stock_names(load_checkpoint_file(cfg.load_from), official_kind(cfg), cfg.load_from))
+    cfg.load_from = str(find_weights(cfg, checkpoint, log))
+    digest = digest_of_state(stock_names(load_checkpoint_file(cfg.load_from), official_kind(cfg), cfg.load_from))
     settings = dict(video=_plain(video, resolved=True), weights=digest, config=_settings(cfg))
     finished = resume and _check_folder(folder, settings)
     cfg.resume = bool(resume or cfg.get('resume'))

@@ -28,10 +28,8 @@ def test_every_name_leads_to_a_config_for_a_video_whose_network_is_what_it_says(
         cfg = load_named(name, dict(video='a.mp4'))
         kinds[name] = official_kind(cfg)
         assert cfg.video == 'a.mp4' and cfg.load_from
-        if name not in ('raft', 'demo'):
-            assert cfg.load_from in named.weights  # the remedy names the file that the config wants
     assert kinds == dict(raft_small='Small', raft_official='Basic', raft=None, demo='Small')
-    assert load_named('raft').load_from.rpartition('/')[2] in NAMED_MODELS['raft'].weights
+    assert load_named('raft').load_from.rpartition('/')[2] == NAMED_MODELS['raft'].address.rpartition('/')[2]
 
 
 def test_a_config_is_found_by_its_path_from_anywhere(tmp_path, monkeypatch):
@@ -49,19 +47,20 @@ def test_a_config_is_found_by_its_path_from_anywhere(tmp_path, monkeypatch):
         find_config('other.py')
 
 
-def test_the_demo_weights_are_found_from_anywhere_and_others_are_asked_for(tmp_path, monkeypatch):
+def test_the_demo_weights_are_found_from_anywhere_and_others_where_the_config_wants_them(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
     assert find_weights(load_named('demo')) == DEMO_WEIGHTS
     lines = model_lines()
     assert lines[0] == f'configs: {ROOT / "configs"}' and lines[-1].endswith(f'weights: {DEMO_WEIGHTS}')
     for name in ('raft_small', 'raft_official', 'raft'):
-        with pytest.raises(CheckpointError, match='the weights to start from are not there; (pass|put) .*--model demo'):
-            find_weights(load_named(name))
-        assert any(line.startswith(f'--model {name}: ') and 'none yet' in line for line in lines)
+        assert any(line.startswith(f'--model {name}: ') and 'none yet; https://' in line for line in lines)
     (tmp_path / 'checkpoints').mkdir()
     wanted = Path(load_named('raft').load_from)
     wanted.write_bytes(b'there')
     assert find_weights(load_named('raft')) == wanted
+    with pytest.raises(CheckpointError, match='none.pth: the weights to start from are not there; put it there'):
+        find_weights(load_named(ROOT / 'configs/refine/pwcnet_sintel.py', dict(load_from='none.pth')))
 
 
 @pytest.mark.parametrize('layout', ['princeton', 'torchvision'])

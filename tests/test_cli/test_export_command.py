@@ -85,7 +85,7 @@ def test_what_cannot_be_exported_is_said_in_one_sentence(tmp_path, monkeypatch, 
                      '--size', 8, 64)
     assert small == '--size must be height and width in px, each at least 16, got 8 x 64'
     assert onnx == ('--to onnx needs onnx, onnxruntime, which mmrefine does not install by itself; '
-                    'run: pip install onnx onnxruntime')
+                    "run: pip install 'mmrefine[onnx]'")
     assert not list(tmp_path.iterdir())
 
 
