@@ -25,12 +25,20 @@ class Candidate:
             than the teacher.
         comparison: with its interval.
         witnesses: means over the samples, by name.
+        objection: why it must not be handed back whatever its score says, as the end of a sentence; None if nothing
+            speaks against it (:class:`~mmrefine.structures.contracts.ObjectingWitnesses`).
     """
     iter: int
     step: float
     loss: float
     comparison: Comparison
     witnesses: Observation
+    objection: Optional[str] = None
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether it is surely better and nothing speaks against it."""
+        return self.comparison.is_better and self.objection is None
 
 
 def mixed_state(teacher: State, student: State, step: float) -> Dict[str, Tensor]:
@@ -72,11 +80,13 @@ def rate(observer: Observer,
     found, witnesses = observer.observe(network, progress), observer.witnesses
     losses = [loss_against(ours, theirs, witnesses.weights, witnesses.floors) for ours, theirs in zip(found, teacher)]
     comparison = compare(losses, observer.clusters, confidence, seed)
-    return Candidate(iteration, step, sum(losses) / len(losses), comparison, mean_observation(found))
+    object_to = getattr(witnesses, 'objection', None)
+    objection = None if object_to is None else object_to(teacher, found)
+    return Candidate(iteration, step, sum(losses) / len(losses), comparison, mean_observation(found), objection)
 
 
 def choose(rated: Sequence[Candidate]) -> Candidate:
-    """The candidate to judge by: of those that are surely better the farthest from the teacher, else the best of all.
+    """The candidate to judge by: of those that are accepted the farthest from the teacher, else the best of all.
 
     Of several that are as far from it, the best.
 
@@ -84,7 +94,7 @@ def choose(rated: Sequence[Candidate]) -> Candidate:
     had its best value half way (docs/results.md). So the score decides how far one may go, and not where to stop short
     of it.
     """
-    surely = [one for one in rated if one.comparison.is_better]
+    surely = [one for one in rated if one.is_accepted]
     farthest = max((one.step for one in surely), default=None)
     return min((one for one in surely if one.step == farthest) if surely else rated, key=lambda one: one.loss)
 
@@ -93,10 +103,11 @@ def candidate_record(rated: Sequence[Candidate], best: Candidate, teacher: Seque
                      sample_name: str = 'frame pair') -> Dict[str, Any]:
     """For the report: verdict, reason, the chosen candidate and all others. JSON-able."""
     found = [
-        dict(iter=one.iter, step=one.step, **one.comparison.to_dict(), witnesses=dict(one.witnesses)) for one in rated
+        dict(iter=one.iter, step=one.step, **one.comparison.to_dict(), witnesses=dict(one.witnesses),
+             objection=one.objection) for one in rated
     ]
     return dict(
-        verdict='student' if best.comparison.is_better else 'teacher',
+        verdict='student' if best.is_accepted else 'teacher',
         reason=reason(best, sample_name),
         chosen=dict(iter=best.iter, step=best.step, **best.comparison.to_dict()),
         witnesses=dict(before=mean_observation(teacher), after=dict(best.witnesses)),
@@ -111,6 +122,9 @@ def reason(best: Candidate, sample_name: str = 'frame pair') -> str:
                f'(interval {low:+.1f} to {high:+.1f} %, {found.better:.0%} of the {sample_name.split()[-1]}s better)')
     whose = '' if best.step == 1 else f'{best.step:.0%} of the way to '
     whose += f'the student after {best.iter} steps'
-    if found.is_better:
+    if best.is_accepted:
         return f'{whose} is better than the original network and is handed back: {numbers}'
-    return f'no candidate is surely better, so the original network is handed back unchanged: for {whose}, {numbers}'
+    refusal = 'no candidate is surely better, so the original network is handed back unchanged'
+    if best.objection is not None:
+        return f'{refusal}: {whose} {best.objection}; {numbers}'
+    return f'{refusal}: for {whose}, {numbers}'

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Callable, Dict, Iterator, Optional, Sequence
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Sequence
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import ConfigError, NoLabelsError
 from mmrefine.evaluation import FlowTally, limited_error, pair_witnesses, tally_flow
-from mmrefine.evaluation.flow.witnesses import FIGURES, FLOORS, WEIGHTS
+from mmrefine.evaluation.flow.witnesses import FIGURES, FLOORS, WEIGHTS, objection
 from mmrefine.geometry import SMALLEST_SIDE, KnownWarp
 from mmrefine.labeling import PairContext, VideoProfile
 from mmrefine.registry import WITNESSES
@@ -66,6 +66,11 @@ class FlowWitnesses:
         known = [error for error in errors if not math.isnan(error)]  # nan: nothing of that warp stays in view
         warp = math.fsum(known) / len(known) if known else float('nan')
         return pair_witnesses(frame1, frame2, flow_fw, flow_bw, warp)
+
+    def objection(self, teacher: Sequence[Mapping[str, float]],
+                  candidate: Sequence[Mapping[str, float]]) -> Optional[str]:
+        """See :func:`~mmrefine.evaluation.flow.witnesses.objection`."""
+        return objection(teacher, candidate)
 
     @torch.no_grad()
     def rendered(self, network: FlowEstimator, number: int) -> FlowTally:

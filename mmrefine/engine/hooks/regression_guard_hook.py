@@ -138,7 +138,7 @@ class RegressionGuardHook(Hook):
         self._ready(runner, model)
         progress = self._progress(runner, f'the student after {done} steps')
         found = self._rated(model, done, 1., self.confidence, progress)
-        if not self._best or found.loss < self._best['loss']:
+        if found.objection is None and (not self._best or found.loss < self._best['loss']):
             state = {key: value.detach().cpu().clone() for key, value in model.estimator.state_dict().items()}
             self._best = dict(loss=found.loss, iter=done, state=state)
             if is_main_process():
@@ -146,9 +146,10 @@ class RegressionGuardHook(Hook):
                 save_checkpoint(Path(runner.work_dir, BEST), dict(state_dict=state, meta=meta))
         looks = [look for look in runner.message_hub.runtime_info.get(LOOKS_INFO, []) if look['iter'] < done]
         runner.message_hub.update_info(LOOKS_INFO, [*looks, dict(iter=done, **found.comparison.to_dict())])
-        runner.logger.info(f'Guard: after {done} steps {100 * found.comparison.change:+.1f} % '
-                           f'(best after {self._best["iter"]})')
-        if self.patience is not None and done - self._best['iter'] >= self.patience * self.interval:
+        best = self._best.get('iter', 0)
+        found_out = f'best after {best}' if found.objection is None else f'the student {found.objection}'
+        runner.logger.info(f'Guard: after {done} steps {100 * found.comparison.change:+.1f} % ({found_out})')
+        if self.patience is not None and done - best >= self.patience * self.interval:
             runner.logger.info(f'Guard: no better score in {self.patience} comparisons, so training stops')
             runner.train_loop.stop_training = True
 
@@ -175,7 +176,7 @@ class RegressionGuardHook(Hook):
             model.estimator.load_state_dict(mixed_state(origin, ends[iteration], step))
             rated.append(self._rated(model, iteration, step, confidence, progress.beyond(len(rated) * share)))
         best = choose(rated)
-        accepted = best.comparison.is_better
+        accepted = best.is_accepted
         model.estimator.load_state_dict(mixed_state(origin, ends[best.iter], best.step) if accepted else origin)
         witnesses = self.witnesses
         record = dict(
