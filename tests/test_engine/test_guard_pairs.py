@@ -86,7 +86,7 @@ def test_warps_are_the_same_for_every_network_and_are_asked_for_one_by_one(video
 def test_pairs_are_spread_over_the_video_and_belong_to_their_scenes(video, known):
     guard = observer(video, Slow(known), pairs=2, warps=0)
     assert guard.witnesses.samples == [(pair['scene'], pair['key']) for pair in (video.pairs[0], video.pairs[-1])]
-    assert guard.clusters == [video.pairs[0]['key'], video.pairs[-1]['key']]  # two scenes are too few to draw from
+    assert guard.scenes == [video.pairs[0]['scene'], video.pairs[-1]['scene']]
 
 
 def test_progress_is_told_pair_by_pair(video, known):
@@ -125,8 +125,8 @@ def test_mixed_weights_end_at_both_sides_exactly():
     assert mixed_state(teacher, student, 0.25)['n'] == 5
 
 
-def candidate(step, change, high):
-    return Candidate(40, step, math.log1p(change), Comparison(change, change - 0.01, high, 8, 0.75),
+def candidate(step, change, high, runs=8):
+    return Candidate(40, step, math.log1p(change), Comparison(change, change - 0.01, high, 8, 0.75, runs),
                      dict(cycle=1., color=2.))
 
 
@@ -145,10 +145,19 @@ def test_the_record_says_who_won_and_why():
     record = candidate_record([good, bad], good, [dict(cycle=2., color=2.)])
     assert record['verdict'] == 'student' and [one['witnesses']['color'] for one in record['candidates']] == [2., 2.]
     assert record['chosen'] == dict(iter=40, step=0.5, change_percent=-10., interval_percent=[-11., -2.], pairs=8,
-                                    pairs_better=0.75)
+                                    runs=8, pairs_better=0.75)
     assert ('50% of the way to the student after 40 steps is better' in record['reason']
             and '-10.0 %' in record['reason'])
     assert record['witnesses']['before']['cycle'] == 2 and record['witnesses']['after']['cycle'] == 1
     refused = candidate_record([bad], bad, [dict(cycle=2., color=2.)])
     assert (refused['verdict'] == 'teacher' and 'handed back unchanged' in refused['reason']
             and '+10.0 %' in refused['reason'])
+
+
+def test_a_change_that_rests_on_too_few_independent_pairs_is_unproven_however_sure_it_looks():
+    few, enough = candidate(1., -0.3, -0.2, runs=5), candidate(0.5, -0.1, -0.02, runs=6)
+    assert not few.is_accepted and choose([few, enough]) is enough
+    record = candidate_record([few], choose([few]), [dict(cycle=2., color=2.)])
+    assert record['verdict'] == 'unproven' and 'handed back unchanged' in record['reason']
+    assert '8 frame pairs, which are worth 5 independent ones; it takes 6' in record['reason']
+    assert 'student.pth' in record['reason'] and 'refine a longer video or more scenes' in record['reason']

@@ -48,7 +48,7 @@ def state_of(path):
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five clips, and the demo network as it is and with weights that were shaken."""
     root = tmp_path_factory.mktemp('guarded')
-    write_clips(root, range(30, 35), 3, SIZE)
+    write_clips(root, range(30, 35), 4, SIZE)
     rng = torch.Generator().manual_seed(0)
     good = {key: value.float() for key, value in state_of(GOOD).items()}
     shaken = {key: value + 0.2 * value.std() * torch.randn(value.shape, generator=rng) if value.numel() > 1 else value
@@ -104,15 +104,17 @@ def test_a_student_that_is_better_is_handed_back(video, tmp_path, monkeypatch):
     assert guard['verdict'] == 'student' and guard['chosen']['step'] == 1 and guard['chosen']['iter'] == 2
     assert guard['chosen']['interval_percent'][1] < 0 and 'is better than the original network' in guard['reason']
     assert guard['general']['after'] < guard['general']['before']
-    assert guard['held_out'] == dict(pairs=4, scenes=2, share=HELD)
+    assert guard['held_out'] == dict(pairs=6, scenes=2, share=HELD)
     held = {'target_0031', 'target_0033'}  # neither labelled nor learned from
     labelled = {path.name for path in (tmp_path / 'labels').iterdir() if path.is_dir()}
     assert labelled == {f'target_{seed:04d}' for seed in range(30, 35)} - held
     assert_same_weights(state_of(tmp_path / 'refined.pth'), state_of(video / 'good.pth'))
+    assert not (tmp_path / 'student.pth').exists()
     log = next(tmp_path.glob('*/*.log')).read_text()
-    for what in ('Guard: how the video moves, 4/4 frame pairs', 'Guard: the original network, 4/4 frame pairs',
-                 'Guard: 2 candidates, 8/8 frame pairs', 'Guard: what was forgotten, 4/4 passes over rendered samples',
-                 'Report: group refined, after: 10/10 pairs'):
+    for what in ('Guard: how the video moves, 6/6 frame pairs', 'Guard: the original network, 6/6 frame pairs',
+                 'Guard: 2 candidates, 12/12 frame pairs',
+                 'Guard: what was forgotten, 4/4 passes over rendered samples',
+                 'Report: group refined, after: 15/15 pairs'):
         assert f'{what}, ' in log and '0 min 00 s left' in log.partition(what)[2].partition('\n')[0], what
 
 
@@ -128,10 +130,11 @@ def test_a_student_that_is_worse_is_not(video, tmp_path, caplog):
     assert guard['verdict'] == 'teacher' and 'handed back unchanged' in guard['reason']
     assert len(guard['candidates']) == 4 and guard['general']['change_percent'] == 0
     assert_same_weights(state_of(tmp_path / 'refined.pth'), state_of(video / 'good.pth'))
+    assert_same_weights(state_of(tmp_path / 'student.pth'), state_of(video / 'shaken.pth'))
     refined = report_of(tmp_path)['groups']['refined']
     assert refined['before'] == refined['after']
-    assert (refined['pairs'], refined['pairs_judged'], refined['changes']['pairs']) == (10, 3, 3)
-    assert '10 frame pairs. No pair has ground truth. 3 of them, spread evenly, are scored.' in page_of(tmp_path)
+    assert (refined['pairs'], refined['pairs_judged'], refined['changes']['pairs']) == (15, 3, 3)
+    assert '15 frame pairs. No pair has ground truth. 3 of them, spread evenly, are scored.' in page_of(tmp_path)
     assert report_of(tmp_path)['headline']['figures'][0]['pairs'] == 3
 
 
@@ -156,10 +159,19 @@ def test_a_run_that_destroys_the_network_is_refused(video, tmp_path, shuffled):
     assert_same_weights(state_of(tmp_path / 'refined.pth'), state_of(video / 'good.pth'))
 
 
-def test_too_little_to_judge_by_is_said_before_training(video, tmp_path):
-    run(guarded(video, tmp_path, 'good.pth', steps=[1.], held_out=0.01, max_iters=1, report=False))
+def test_too_little_to_judge_by_is_said_before_training_and_the_student_is_kept_but_not_handed_back(video, tmp_path):
+    run(guarded(video, tmp_path, 'shaken.pth', dict(type='PutWeights', path=str(video / 'good.pth'), at=1), steps=[1.],
+                held_out=0.01, max_iters=1))
     log = next(tmp_path.glob('*/*.log')).read_text()
-    assert log.index('fewer than 4 frame pairs prove hardly anything') < log.index('Iter(train)')
+    assert log.index('3 frame pairs will prove nothing, as it takes 6') < log.index('Iter(train)')
+    assert 'refine a longer video or more scenes, or keep back more of it (held_out)' in log
+    guard = report_of(tmp_path)['guard']
+    assert guard['verdict'] == 'unproven' and guard['chosen']['runs'] == 3 and guard['chosen']['change_percent'] < -5
+    assert_same_weights(state_of(tmp_path / 'refined.pth'), state_of(video / 'shaken.pth'))
+    assert_same_weights(state_of(tmp_path / 'student.pth'), state_of(video / 'good.pth'))
+    assert load_checkpoint_file(tmp_path / 'refined.pth')['meta']['refined'] is False
+    page = page_of(tmp_path)
+    assert 'Unproven: the guard hands back the original network' in page and 'Too little was kept back' in page
 
 
 def test_the_best_network_on_the_way_is_found_again(video, tmp_path):

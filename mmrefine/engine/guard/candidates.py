@@ -9,9 +9,12 @@ from torch import Tensor
 
 from mmrefine.engine.guard.observer import Observer
 from mmrefine.evaluation.guard.comparison import Comparison, Observation, compare, loss_against, mean_observation
-from mmrefine.report import kept_back
+from mmrefine.evaluation.guard.runs import LEAST_RUNS, independent_runs
+from mmrefine.report import counted, kept_back
 
 State = Mapping[str, Tensor]
+STUDENT = 'student.pth'  # where a student that is not handed back is kept, in the work dir
+REMEDY = 'refine a longer video or more scenes, or keep back more of it (held_out)'
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def rate(observer: Observer,
     """
     found, witnesses = observer.observe(network, progress), observer.witnesses
     losses = [loss_against(ours, theirs, witnesses.weights, witnesses.floors) for ours, theirs in zip(found, teacher)]
-    comparison = compare(losses, observer.clusters, confidence, seed)
+    comparison = compare(losses, independent_runs(losses, observer.scenes), confidence, seed)
     object_to = getattr(witnesses, 'objection', None)
     objection = None if object_to is None else object_to(teacher, found)
     return Candidate(iteration, step, sum(losses) / len(losses), comparison, mean_observation(found), objection)
@@ -107,11 +110,16 @@ def candidate_record(rated: Sequence[Candidate], best: Candidate, teacher: Seque
              objection=one.objection) for one in rated
     ]
     return dict(
-        verdict='student' if best.is_accepted else 'teacher',
+        verdict='student' if best.is_accepted else 'unproven' if _is_unproven(best) else 'teacher',
         reason=reason(best, sample_name),
         chosen=dict(iter=best.iter, step=best.step, **best.comparison.to_dict()),
         witnesses=dict(before=mean_observation(teacher), after=dict(best.witnesses)),
         candidates=found)
+
+
+def _is_unproven(best: Candidate) -> bool:
+    """Whether nothing speaks against the candidate, but too little was kept back to speak for it."""
+    return best.objection is None and not best.comparison.is_proof
 
 
 def reason(best: Candidate, sample_name: str = 'frame pair') -> str:
@@ -124,6 +132,11 @@ def reason(best: Candidate, sample_name: str = 'frame pair') -> str:
     whose += f'the student after {best.iter} steps'
     if best.is_accepted:
         return f'{whose} is better than the original network and is handed back: {numbers}'
+    if _is_unproven(best):
+        worth = '' if found.runs == found.pairs else f', which are worth {counted(found.runs, "independent one")}'
+        return (f'too little was kept back to prove anything ({counted(found.pairs, sample_name)}{worth}; it takes '
+                f'{LEAST_RUNS}), so the original network is handed back unchanged, and the student is kept in '
+                f'{STUDENT}: for {whose}, {numbers}; for a verdict {REMEDY}')
     refusal = 'no candidate is surely better, so the original network is handed back unchanged'
     if best.objection is not None:
         return f'{refusal}: {whose} {best.objection}; {numbers}'

@@ -9,13 +9,16 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+import mmrefine
 from mmrefine.compat.checkpoints import load_checkpoint_file
-from mmrefine.engine.guard.candidates import Candidate, State, candidate_record, choose, mixed_state, rate
+from mmrefine.engine.guard.candidates import (REMEDY, STUDENT, Candidate, State, candidate_record, choose, mixed_state,
+                                              rate)
 from mmrefine.engine.guard.observer import Observer
 from mmrefine.engine.runtime.processes import model_of
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.evaluation.guard.comparison import Observation
+from mmrefine.evaluation.guard.runs import LEAST_RUNS
 from mmrefine.fileio.atomic import save_checkpoint
 from mmrefine.models import load_estimator
 from mmrefine.registry import DATASETS, HOOKS, WITNESSES
@@ -28,7 +31,6 @@ GUARD_INFO = 'mmrefine_guard'
 # there too: what was found on the way, so that a resumed run knows what came before it
 LOOKS_INFO = 'mmrefine_guard_looks'
 BEST = 'guard_best.pth'
-FEW = 4  # samples; below, chance alone could look the same
 
 
 @HOOKS.register_module()
@@ -117,10 +119,11 @@ class RegressionGuardHook(Hook):
         scenes = len(self._dataset.scene_names)
         name = self.witnesses.sample_name
         runner.logger.info(f'Guard: {counted(len(self._dataset), name)} of {counted(scenes, "scene")} kept back')
-        if len(self._dataset) < FEW:
+        if len(self._dataset) < LEAST_RUNS:
             runner.logger.warning(
-                f'Guard: fewer than {FEW} {name}s prove hardly anything, so the original network will most likely be '
-                'handed back; refine on a longer video or on more scenes, or keep back more of it (held_out)')
+                f'Guard: {counted(len(self._dataset), name)} will prove nothing, as it takes {LEAST_RUNS} that are '
+                f'independent; so the original network will be handed back, and the student kept in {STUDENT}. For a '
+                f'verdict {REMEDY}')
         path = Path(runner.work_dir, BEST)
         if runner.iter > 0 and self.interval and path.is_file():
             found = load_checkpoint_file(path)
@@ -177,6 +180,8 @@ class RegressionGuardHook(Hook):
             rated.append(self._rated(model, iteration, step, confidence, progress.beyond(len(rated) * share)))
         best = choose(rated)
         accepted = best.is_accepted
+        if is_main_process():
+            self._keep_student(Path(runner.work_dir, STUDENT), None if accepted else ends[best.iter], best.iter)
         model.estimator.load_state_dict(mixed_state(origin, ends[best.iter], best.step) if accepted else origin)
         witnesses = self.witnesses
         record = dict(
@@ -193,6 +198,16 @@ class RegressionGuardHook(Hook):
                 figures=[figure.to_dict() for figure in witnesses.figures]))
         runner.message_hub.update_info(GUARD_INFO, record)
         (runner.logger.info if accepted else runner.logger.warning)(f'Guard: {record["reason"]}')
+
+    @staticmethod
+    def _keep_student(path: Path, state: Optional[State], iteration: int) -> None:
+        """Write the student that is not handed back; a file of an earlier run goes if there is none."""
+        if state is None:
+            path.unlink(missing_ok=True)
+        else:
+            weights = {key: value.detach().cpu() for key, value in state.items()}
+            meta = dict(mmrefine=mmrefine.__version__, iter=iteration, refined=True)
+            save_checkpoint(path, dict(state_dict=weights, meta=meta))
 
     def _ready(self, runner: Runner, model: Any) -> None:
         """Load the original network, and see what it shows."""
