@@ -14,6 +14,7 @@ from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.engine.guard.candidates import (REMEDY, STUDENT, Candidate, State, candidate_record, choose, mixed_state,
                                               rate)
 from mmrefine.engine.guard.observer import Observer
+from mmrefine.engine.guard.video_check import nothing_to_learn
 from mmrefine.engine.runtime.processes import model_of
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import CheckpointError, ConfigError
@@ -31,6 +32,7 @@ GUARD_INFO = 'mmrefine_guard'
 # there too: what was found on the way, so that a resumed run knows what came before it
 LOOKS_INFO = 'mmrefine_guard_looks'
 BEST = 'guard_best.pth'
+NOTHING = 'nothing to learn'  # a verdict
 
 
 @HOOKS.register_module()
@@ -110,7 +112,9 @@ class RegressionGuardHook(Hook):
         self._best: Dict[str, Any] = {}
 
     def before_train(self, runner: Runner) -> None:
-        """Open the data: what is missing should not show after hours of training."""
+        """Open the data, and train nothing if nothing can be learned from them: what is missing should not show after
+        hours of training.
+        """
         if self.off:
             runner.logger.warning('Guard: off, as held_out is 0: nothing is kept back, and the student is handed back '
                                   'however it fares')
@@ -124,6 +128,13 @@ class RegressionGuardHook(Hook):
                 f'Guard: {counted(len(self._dataset), name)} will prove nothing, as it takes {LEAST_RUNS} that are '
                 f'independent; so the original network will be handed back, and the student kept in {STUDENT}. For a '
                 f'verdict {REMEDY}')
+        if runner.iter == 0 and hasattr(self._dataset, 'frame') and hasattr(self._dataset, 'units'):
+            rest = DATASETS.build(dict(self.config, pipeline=[], held=False))
+            reason = nothing_to_learn([rest, self._dataset], runner.logger.info)
+            if reason is not None:
+                runner.logger.warning(f'Guard: {reason}')
+                runner.message_hub.update_info(GUARD_INFO, dict(verdict=NOTHING, reason=reason))
+                runner.train_loop.stop_training = True
         path = Path(runner.work_dir, BEST)
         if runner.iter > 0 and self.interval and path.is_file():
             found = load_checkpoint_file(path)
@@ -158,6 +169,8 @@ class RegressionGuardHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Choose, judge, and put the winner's weights into the model."""
+        if (runner.message_hub.runtime_info.get(GUARD_INFO) or {}).get('verdict') == NOTHING:
+            return
         if self.off:
             reason = 'held_out is 0: nothing was kept back'
             runner.message_hub.update_info(GUARD_INFO, dict(verdict='not run', reason=reason))

@@ -53,7 +53,9 @@ class WeightsHook(Hook):
             self._save(runner, self.before, refined=False)
 
     def after_train(self, runner: Runner) -> None:
-        """Write the network that is handed back."""
+        """Write the network that is handed back; if nothing was trained, the original one under both names."""
+        if runner.iter == 0:
+            self._save(runner, self.before, refined=False)
         kept = keeps_original(runner.message_hub.runtime_info.get(GUARD_INFO) or {})
         path = self._save(runner, self.out, refined=not kept)
         what = 'The original network, which the guard hands back' if kept else 'The refined network'
