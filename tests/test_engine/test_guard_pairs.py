@@ -13,6 +13,7 @@ from mmrefine.engine.guard.observer import Observer
 from mmrefine.errors import ConfigError
 from mmrefine.evaluation.guard.comparison import Comparison
 from mmrefine.fileio.flow_io import read_flow
+from mmrefine.fileio.images import write_image
 from mmrefine.synthetic import write_clips
 
 SIZE = (64, 96)
@@ -161,3 +162,18 @@ def test_a_change_that_rests_on_too_few_independent_pairs_is_unproven_however_su
     assert record['verdict'] == 'unproven' and 'handed back unchanged' in record['reason']
     assert '8 frame pairs, which are worth 5 independent ones; it takes 6' in record['reason']
     assert 'student.pth' in record['reason'] and 'refine a longer video or more scenes' in record['reason']
+
+
+def test_what_never_changes_is_found_over_short_scenes_together_and_over_long_ones_alone(tmp_path, known):
+    for name, count, corner in (('a', 5, 0), ('b', 5, 0), ('c', 12, 50), ('d', 3, 0)):
+        for number in range(count):
+            frame = np.random.default_rng((number, len(name), ord(name))).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+            frame[corner:corner + 12, :20] = 99
+            write_image(tmp_path / name / f'{number:02d}.png', frame)
+    guard = observer(FramePairs(tmp_path, held_out=0.7, held=True), Slow(known), warps=0)
+    found = guard.witnesses._overlays
+    assert set(found) == set(guard.scenes) and len(found) == 3
+    for scene, fixed in found.items():
+        corner = 50 if scene == 'c' else 0
+        assert fixed.shape == (1, 1, *SIZE) and int(fixed.sum()) == 12 * 20
+        assert bool(fixed[..., corner:corner + 12, :20].all())

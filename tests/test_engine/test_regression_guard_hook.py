@@ -14,6 +14,8 @@ from small_runs import ROOT, SIZE, run, small_config
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.datasets.transforms import LoadLabel
 from mmrefine.engine import RegressionGuardHook, ReportHook
+from mmrefine.engine.guard.candidates import Candidate
+from mmrefine.engine.guard.observer import Observer
 from mmrefine.engine.hooks.regression_guard_hook import GUARD_INFO
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import CheckpointError, ConfigError
@@ -198,6 +200,34 @@ def test_training_stops_when_nothing_gets_better(video, tmp_path):
     assert runner.message_hub.runtime_info[GUARD_INFO]['chosen']['iter'] == 1
 
 
+@pytest.mark.parametrize('allowed, step', [(0.5, 0.5), (0.1, None), (None, 1.), (9., 1.)])
+def test_of_students_that_are_surely_better_those_that_forgot_too_much_are_left_out(video, tmp_path, monkeypatch,
+                                                                                    allowed, step):
+    """Stands for a check on which the student lost 80 %, and half the way to it 40 %."""
+    shaken, good = (state_of(video / f'{name}.pth') for name in ('shaken', 'good'))
+    weight = next(key for key in good if not torch.equal(good[key], shaken[key]))
+
+    def forgotten(observer, teacher, student, count, log):
+        way = (student.estimator.state_dict()[weight] - shaken[weight]).norm() / (good[weight] - shaken[weight]).norm()
+        return dict(pairs=count, before=1., after=1 + 0.8 * float(way), change_percent=80 * float(way))
+
+    monkeypatch.setattr(Observer, 'forgotten', forgotten)
+    cfg = guarded(video, tmp_path, 'shaken.pth', dict(type='PutWeights', path=str(video / 'good.pth'), at=1),
+                  steps=[0.5, 1.], max_iters=1, report=False, most_forgotten=allowed)
+    monkeypatch.setattr(Candidate, 'is_accepted', property(lambda self: self.objection is None))
+    guard = verdict_of(cfg)
+    assert guard['verdict'] == ('teacher' if step is None else 'student')
+    said = [one['objection'] for one in guard['candidates']]
+    assert [text is not None for text in said] == [step is None, step != 1.]
+    if step is None:
+        assert guard['general']['change_percent'] == 0
+        assert_same_weights(state_of(tmp_path / 'refined.pth'), shaken)
+        assert 'general samples, where most_forgotten allows 10 %' in guard['reason']
+    else:
+        assert guard['chosen']['step'] == step
+        assert guard['general']['change_percent'] == pytest.approx(80 * step)
+
+
 def test_held_out_0_switches_it_off_and_says_so(video, tmp_path):
     cfg = guarded(video, tmp_path, 'good.pth', held_out=0., lr=1e-3)
     run(cfg)
@@ -229,6 +259,9 @@ def test_without_the_original_network_there_is_one_clear_sentence(video, tmp_pat
     (dict(general=-1), r'general must be .* got -1'),
     (dict(seed=0.5), r'seed must be .* got 0\.5'),
     (dict(pace=float('inf')), r'pace must be .* got inf'),
+    (dict(most_forgotten=-0.1), r'most_forgotten must be .* got -0\.1'),
+    (dict(most_forgotten=float('nan')), r'most_forgotten must be .* got nan'),
+    (dict(most_forgotten=0.5, general=0), r'most_forgotten bounds .* set general'),
     (dict(patience=2), r'patience counts comparisons .* set interval'),
     (dict(pairs=8, witnesses=dict(type='FlowWitnesses')), r'witnesses has settings of its own; move pairs'),
     (dict(confidence=1.), r'confidence must lie in \(0, 1\), got 1\.0'),

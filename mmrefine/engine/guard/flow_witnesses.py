@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, Hashable, Iterator, List, Mapping, Optional, Sequence
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import ConfigError, NoLabelsError
 from mmrefine.evaluation import FlowTally, limited_error, pair_witnesses, tally_flow
 from mmrefine.evaluation.flow.witnesses import FIGURES, FLOORS, WEIGHTS, objection
+from mmrefine.evaluation.guard.frame_changes import fixed_overlay
 from mmrefine.geometry import SMALLEST_SIDE, KnownWarp
 from mmrefine.labeling import PairContext, VideoProfile
 from mmrefine.registry import WITNESSES
@@ -19,6 +20,7 @@ from mmrefine.structures import FlowEstimator, as_frames
 from mmrefine.synthetic import render_clip
 from mmrefine.values import as_count, is_number
 
+OVERLAY_FRAMES = 8  # to tell what never changes
 OBSERVED = 16  # pairs, to know how the video moves
 RENDERED_SEED, RENDERED_SIZE = 80_000, (128, 192)  # far from the seeds of demo, tests and trainings; px
 
@@ -28,7 +30,8 @@ class FlowWitnesses:
     """Round trips, colours along the motion, and known warps of the first frame, on frame pairs that were kept back.
 
     The warps move, and are as noisy, as the original network saw the video; they are the same for every network. Frames
-    are read when they are needed, so memory does not grow with the video.
+    are read when they are needed, so memory does not grow with the video. What lies over a scene and never changes,
+    such as a logo or the bars of a letterbox, is left out of round trips and colours.
 
     Args:
         pairs: how many at most, spread evenly over the data set.
@@ -54,6 +57,7 @@ class FlowWitnesses:
         count = len(dataset.pairs)
         self.chosen = sorted({int(i) for i in np.linspace(0, count - 1, min(self.pairs, count))})
         self.samples = [(str(dataset.pairs[i]['scene']), str(dataset.pairs[i]['key'])) for i in self.chosen]
+        self._overlays = self._find_overlays()
         self.video = self._motion_of_video(teacher, log) if self.warps else None
 
     @torch.no_grad()
@@ -65,7 +69,7 @@ class FlowWitnesses:
                   for warp in self._known_warps(self.chosen[index], frame1)]
         known = [error for error in errors if not math.isnan(error)]  # nan: nothing of that warp stays in view
         warp = math.fsum(known) / len(known) if known else float('nan')
-        return pair_witnesses(frame1, frame2, flow_fw, flow_bw, warp)
+        return pair_witnesses(frame1, frame2, flow_fw, flow_bw, warp, self._overlays.get(self.samples[index][0]))
 
     def objection(self, teacher: Sequence[Mapping[str, float]],
                   candidate: Sequence[Mapping[str, float]]) -> Optional[str]:
@@ -98,6 +102,28 @@ class FlowWitnesses:
         if self.video is not None and min(frame.shape[-2:]) >= SMALLEST_SIDE:
             for number in range(self.warps):
                 yield self.video.warp(np.random.default_rng((self.seed, index, number)), frame[0], self.pace)
+
+    def _find_overlays(self) -> Dict[str, Tensor]:
+        """Scene -> what lies over it and never changes, ``(1, 1, H, W)``.
+
+        A scene of fewer than :data:`OVERLAY_FRAMES` frames is looked at together with all others of its size, as a logo
+        lies over a whole video. Data sets that do not give single frames have none.
+        """
+        if not hasattr(self.dataset, 'frame_names'):
+            return {}
+        groups: Dict[Hashable, List[str]] = {}
+        for scene in dict.fromkeys(scene for scene, _ in self.samples):
+            is_long = len(self.dataset.frame_names(scene)) >= OVERLAY_FRAMES
+            groups.setdefault(scene if is_long else self.dataset.size(scene), []).append(scene)
+        overlays = {}
+        for scenes in groups.values():
+            numbers = [(scene, number) for scene in scenes for number in range(len(self.dataset.frame_names(scene)))]
+            if len(numbers) >= OVERLAY_FRAMES:
+                chosen = (numbers[k * len(numbers) // OVERLAY_FRAMES] for k in range(OVERLAY_FRAMES))
+                fixed = fixed_overlay(self.dataset.frame(*one) for one in chosen)
+                if fixed is not None:
+                    overlays.update(dict.fromkeys(scenes, torch.from_numpy(fixed)[None, None]))
+        return overlays
 
     def _frames(self, index: int) -> Sequence[Tensor]:
         item = self.dataset[index]

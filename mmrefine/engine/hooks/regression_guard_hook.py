@@ -2,8 +2,9 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
@@ -48,6 +49,10 @@ class RegressionGuardHook(Hook):
     ``refined.pth`` is then the original network, and log and report say so.
 
     The winner and the teacher are also scored on rendered samples of a fixed look with exact truth: what was forgotten.
+    With ``most_forgotten`` a candidate that lost more is left out.
+
+    Where nothing can be learned from the video (:func:`~mmrefine.engine.guard.video_check.nothing_to_learn`) nothing is
+    labelled or trained. A student that is not handed back is kept as ``student.pth`` in the work dir.
 
     The weights are those of the model's ``estimator``.
 
@@ -62,6 +67,8 @@ class RegressionGuardHook(Hook):
         pace: see there.
         confidence: of the interval, in (0, 1).
         general: rendered samples for the forgetting check; 0: none.
+        most_forgotten: by how much the error on these may rise, such as 0.5 for half as much again, at least 0; of
+            candidates that are surely better those that lose more are left out. None: it is reported, and has no say.
         seed: of warps and bootstrap.
         before: file name in the work dir of the original network (:class:`~mmrefine.engine.WeightsHook` writes it).
         witnesses: config of what is compared; None: ``FlowWitnesses`` of ``pairs``, ``warps`` and ``pace``.
@@ -81,6 +88,7 @@ class RegressionGuardHook(Hook):
                  pace: float = 1.,
                  confidence: float = 0.95,
                  general: int = 8,
+                 most_forgotten: Optional[float] = None,
                  seed: int = 0,
                  before: str = 'teacher.pth',
                  witnesses: Optional[Dict[str, Any]] = None) -> None:
@@ -97,13 +105,20 @@ class RegressionGuardHook(Hook):
             raise ConfigError(f'RegressionGuardHook.pace must be finite and not negative, got {pace!r}')
         if not is_number(confidence) or not 0 < confidence < 1:
             raise ConfigError(f'RegressionGuardHook.confidence must lie in (0, 1), got {confidence!r}')
+        if most_forgotten is not None and not (is_number(most_forgotten) and 0 <= most_forgotten < float('inf')):
+            raise ConfigError('RegressionGuardHook.most_forgotten must be a share of at least 0, such as 0.5, or None, '
+                              f'got {most_forgotten!r}')
+        if most_forgotten is not None and not general:
+            raise ConfigError('RegressionGuardHook.most_forgotten bounds what is lost on general samples, and with '
+                              'general=0 there are none; set general')
         if witnesses is not None and (pairs, warps, pace) != (32, 2, 1.):
             raise ConfigError('RegressionGuardHook.witnesses has settings of its own; move pairs, warps and pace there')
         self.witnesses: Witnesses = WITNESSES.build(
             dict(type='FlowWitnesses', pairs=pairs, warps=warps, pace=pace) if witnesses is None else witnesses)
         self.config, self.steps = dataset, sorted(set(steps))
         self.interval, self.patience = interval, patience
-        self.confidence, self.general, self.seed, self.before = confidence, general, seed, before
+        self.confidence, self.seed, self.before = confidence, seed, before
+        self.general, self.most_forgotten = general, most_forgotten
         self.off = not dataset.get('held_out', 0)
         self._dataset: Any = None
         self._teacher: Any = None
@@ -191,16 +206,15 @@ class RegressionGuardHook(Hook):
         for iteration, step in candidates:
             model.estimator.load_state_dict(mixed_state(origin, ends[iteration], step))
             rated.append(self._rated(model, iteration, step, confidence, progress.beyond(len(rated) * share)))
-        best = choose(rated)
+        best, forgotten = self._decide(runner, model, ends, rated)
         accepted = best.is_accepted
         if is_main_process():
             self._keep_student(Path(runner.work_dir, STUDENT), None if accepted else ends[best.iter], best.iter)
-        model.estimator.load_state_dict(mixed_state(origin, ends[best.iter], best.step) if accepted else origin)
         witnesses = self.witnesses
         record = dict(
             candidate_record(rated, best, self._seen, witnesses.sample_name),
             looks=runner.message_hub.runtime_info.get(LOOKS_INFO, []),
-            general=self._observer.forgotten(self._teacher, model, self.general, runner.logger.info),
+            general=forgotten,
             held_out=dict(
                 pairs=len(self._observer), scenes=len(self._dataset.scene_names), share=self.config['held_out']),
             score=dict(
@@ -211,6 +225,24 @@ class RegressionGuardHook(Hook):
                 figures=[figure.to_dict() for figure in witnesses.figures]))
         runner.message_hub.update_info(GUARD_INFO, record)
         (runner.logger.info if accepted else runner.logger.warning)(f'Guard: {record["reason"]}')
+
+    def _decide(self, runner: Runner, model: Any, ends: Dict[int, State],
+                rated: List[Candidate]) -> Tuple[Candidate, Dict[str, Any]]:
+        """The candidate to judge by, whose weights the model then has if it is accepted (else those of the teacher),
+        and what was forgotten; candidates in ``rated`` that lost too much get an objection.
+        """
+        origin = self._teacher.estimator.state_dict()
+        while True:
+            best = choose(rated)
+            model.estimator.load_state_dict(
+                mixed_state(origin, ends[best.iter], best.step) if best.is_accepted else origin)
+            forgotten = self._observer.forgotten(self._teacher, model, self.general, runner.logger.info)
+            lost = forgotten['change_percent'] if forgotten and best.is_accepted else 0.
+            if self.most_forgotten is None or lost <= 100 * self.most_forgotten:
+                return best, forgotten
+            objection = (f'lost {lost:.1f} % on {self.general} general samples, where most_forgotten allows '
+                         f'{100 * self.most_forgotten:g} %')
+            rated[rated.index(best)] = replace(best, objection=objection)
 
     @staticmethod
     def _keep_student(path: Path, state: Optional[State], iteration: int) -> None:
