@@ -98,7 +98,7 @@ def main() -> int:
               + f'   {100 * verdict.low:+7.1f} {100 * verdict.high:+7.1f}   '
                 f'{"better" if is_better else "refused"}', flush=True)
     print(f'\nrank correlation with the true error, {len(truth)} students: '
-          + ', '.join(f'{key} {_spearman(truth, values):.3f}' for key, values in said.items()))
+          + ', '.join(f'{key} {rank_correlation(truth, values):.3f}' for key, values in said.items()))
     print(f'worse than the teacher and yet called better: {len(wrong)} {wrong or ""}')
     (args.work_dir / 'said.json').write_text(json.dumps(dict(truth=truth, before=before, **said)), encoding='utf-8')
     return 1 if wrong else 0
@@ -233,7 +233,8 @@ def _louder(teacher: FlowRefiner, factor: float) -> Any:
     return _Louder(teacher, factor)
 
 
-def _spearman(one: Sequence[float], other: Sequence[float]) -> float:
+def rank_correlation(one: Sequence[float], other: Sequence[float]) -> float:
+    """Spearman's."""
     ranks = [np.argsort(np.argsort(values)) for values in (one, other)]
     return float(np.corrcoef(*ranks)[0, 1])
 
