@@ -177,3 +177,16 @@ def test_what_never_changes_is_found_over_short_scenes_together_and_over_long_on
         corner = 50 if scene == 'c' else 0
         assert fixed.shape == (1, 1, *SIZE) and int(fixed.sum()) == 12 * 20
         assert bool(fixed[..., corner:corner + 12, :20].all())
+
+
+def test_no_candidate_is_accepted_where_a_pattern_covers_the_whole_video(tmp_path, known):
+    y, x = np.mgrid[:SIZE[0], :SIZE[1]]
+    for part, covered in (('pattern', (x + y) // 6 % 2 == 0), ('bars', (y < 10) | (y >= 54))):
+        for number in range(10):
+            frame = np.random.default_rng(number).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+            write_image(tmp_path / part / f'{number:02d}.png', np.where(covered[..., None], np.uint8(30), frame))
+        guard = observer(FramePairs(tmp_path / part, held_out=0.4, held=True), Slow(known), warps=0)
+        seen = guard.observe(Slow(known))
+        objection = rate(guard, Slow(known), seen, 1, 1.).objection
+        assert (objection is not None) is (part == 'pattern')
+        assert objection is None or 'pattern that never changes' in objection

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmrefine.evaluation.guard.frame_changes import fixed_overlay, frame_change, nothing_changes
+from mmrefine.evaluation.guard.frame_changes import fixed_overlay, frame_change, nothing_changes, share_beside
 
 SIZE = (96, 128)
 
@@ -29,6 +29,13 @@ def test_an_overlay_is_found_where_it_is(name):
     assert found is not None
     wrong = found != OVERLAYS[name]
     assert wrong.mean() < 0.01 and not (found & ~OVERLAYS[name]).any()
+
+
+@pytest.mark.parametrize('name, share', [('logo', (20 * 25 - 12 * 17) / (96 * 128 - 12 * 17)),
+                                         ('letterbox', 16 / 68), ('diagonals', 1.),
+                                         ('frame', 1 - 68 * 100 / (84 * 116))])
+def test_how_much_of_the_scene_lies_beside_an_overlay(name, share):
+    assert share_beside(OVERLAYS[name]) == pytest.approx(share, abs=1e-9)
 
 
 def test_moving_frames_have_none_and_single_pixels_do_not_count():

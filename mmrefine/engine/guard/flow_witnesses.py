@@ -12,7 +12,7 @@ from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import ConfigError, NoLabelsError
 from mmrefine.evaluation import FlowTally, limited_error, pair_witnesses, tally_flow
 from mmrefine.evaluation.flow.witnesses import FIGURES, FLOORS, WEIGHTS, objection
-from mmrefine.evaluation.guard.frame_changes import fixed_overlay
+from mmrefine.evaluation.guard.frame_changes import fixed_overlay, share_beside
 from mmrefine.geometry import SMALLEST_SIDE, KnownWarp
 from mmrefine.labeling import PairContext, VideoProfile
 from mmrefine.registry import WITNESSES
@@ -21,6 +21,7 @@ from mmrefine.synthetic import render_clip
 from mmrefine.values import as_count, is_number
 
 OVERLAY_FRAMES = 8  # to tell what never changes
+MOST_BESIDE = 0.5  # of what is seen of the scenes
 OBSERVED = 16  # pairs, to know how the video moves
 RENDERED_SEED, RENDERED_SIZE = 80_000, (128, 192)  # far from the seeds of demo, tests and trainings; px
 
@@ -73,7 +74,14 @@ class FlowWitnesses:
 
     def objection(self, teacher: Sequence[Mapping[str, float]],
                   candidate: Sequence[Mapping[str, float]]) -> Optional[str]:
-        """See :func:`~mmrefine.evaluation.flow.witnesses.objection`."""
+        """See :func:`~mmrefine.evaluation.flow.witnesses.objection`.
+
+        Nothing speaks for any candidate where most of what is seen of the scenes lies close beside what covers them, as
+        under a pattern: what it learned there is as much of the pattern as of the scenes.
+        """
+        beside = [share_beside(fixed[0, 0].numpy()) for fixed in self._overlays.values()]
+        if beside and sum(beside) / len(set(scene for scene, _ in self.samples)) > MOST_BESIDE:
+            return 'learned from a video all over which lies a picture or pattern that never changes'
         return objection(teacher, candidate)
 
     @torch.no_grad()

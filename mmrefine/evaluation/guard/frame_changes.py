@@ -103,6 +103,20 @@ def fixed_overlay(frames: Iterable[np.ndarray]) -> Optional[np.ndarray]:
     return fixed if 0 < share <= MOST_FIXED else None
 
 
+def share_beside(fixed: np.ndarray) -> float:
+    """Share of the visible scene that lies within 8 px, the step of the features of most networks, of what covers it:
+    1 for a fine pattern all over the frame, next to 0 for a logo.
+
+    Args:
+        fixed: bool ``(H, W)``, see :func:`fixed_overlay`.
+    """
+    near = fixed
+    for _ in range(BLOCK):
+        near = _any_around(near)
+    visible = int((~fixed).sum())
+    return float((near & ~fixed).sum()) / visible if visible else 1.
+
+
 def _any_around(mask: np.ndarray) -> np.ndarray:
     """Whether any of the 3x3 px around a pixel is true; there is nothing beyond the border."""
     padded = np.pad(mask, 1)
