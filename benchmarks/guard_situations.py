@@ -77,6 +77,8 @@ def main() -> int:
     parser.add_argument('--only', nargs='+', metavar='SITUATION', help='some of the situations')
     parser.add_argument('--recipes', nargs='+', default=['demo', 'fast', 'single'], choices=['demo', 'fast', 'single'])
     parser.add_argument('--steps', type=int, default=100, help='optimiser steps of each student')
+    parser.add_argument('--still', type=float, default=0., help='weight of one more witness: motion of what is still')
+    parser.add_argument('--agreement', type=float, default=0., help='weight of another: agreement under noise and blur')
     parser.add_argument('--list', action='store_true', help='the names of all situations')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/guard_situations'))
     args = parser.parse_args()
@@ -105,7 +107,8 @@ def main() -> int:
 def _judged(args: argparse.Namespace, situation: Situation, name: str, recipe: Recipe,
             teacher: FlowRefiner) -> Dict[str, Any]:
     """What guard and truth say of one student."""
-    kept = args.work_dir / 'judged' / f'{digest_of([situation.name, name, args.steps, recipe, _code_digest()])}.json'
+    judged_by = digest_of([situation.name, name, args.steps, recipe, _more(args), _code_digest()])
+    kept = args.work_dir / 'judged' / f'{judged_by}.json'
     if kept.is_file():
         found: Dict[str, Any] = json.loads(kept.read_text(encoding='utf-8'))
         return found
@@ -120,7 +123,8 @@ def _judged(args: argparse.Namespace, situation: Situation, name: str, recipe: R
     student = _student(args.work_dir / 'students' / f'{key}.pth', teacher, sides[0], recipe, args.steps)
     truth = _truth(args.work_dir / 'students' / f'{key}.json', teacher, student, video, plain)
     nothing = nothing_to_learn(sides, lambda line: None)
-    guard = dict(verdict='nothing to learn', reason=nothing) if nothing else _decision(teacher, student, sides[1])
+    guard = dict(verdict='nothing to learn', reason=nothing) if nothing else _decision(
+        teacher, student, sides[1], FlowWitnesses(**_more(args)))
     way = guard['chosen']['step'] if guard['verdict'] == 'student' else 0.
     changes = {step: {side: 100 * (errors[side] / truth['0.0'][side] - 1) for side in errors}
                for step, errors in truth.items()}
@@ -136,7 +140,7 @@ def _code_digest() -> str:
     package = Path(mmrefine.__file__).parent
     here = Path(__file__).resolve()
     files = [*(package / 'engine/guard').glob('*.py'), *(package / 'evaluation/guard').glob('*.py'),
-             package / 'evaluation/flow/witnesses.py', here, here.with_name('situations.py'), CHECKPOINT]
+             *(package / 'evaluation/flow').glob('*.py'), here, here.with_name('situations.py'), CHECKPOINT]
     return digest_of([recipe_digest(), *(digest_of_bytes(path.read_bytes()) for path in sorted(files))])
 
 
@@ -193,9 +197,14 @@ def _error(network: FlowRefiner, clips: Sequence[Clip]) -> float:
     return total / count
 
 
-def _decision(teacher: FlowRefiner, student: FlowRefiner, held: FramePairs) -> Dict[str, Any]:
+def _more(args: argparse.Namespace) -> Dict[str, float]:
+    """The weights of further witnesses."""
+    return dict(still=args.still, agreement=args.agreement)
+
+
+def _decision(teacher: FlowRefiner, student: FlowRefiner, held: FramePairs,
+              witnesses: FlowWitnesses) -> Dict[str, Any]:
     """What the guard decides in a run."""
-    witnesses = FlowWitnesses()
     witnesses.prepare(held, teacher, 'cpu', 0, lambda line: None)
     observer, network = Observer(witnesses), copy.deepcopy(teacher)
     seen = observer.observe(teacher)

@@ -111,7 +111,8 @@ def test_frames_too_small_to_warp_are_judged_without(tmp_path, known):
     assert len(found) == 2 and all(math.isnan(one['warp']) and one['cycle'] == 0 for one in found)
 
 
-@pytest.mark.parametrize('key, value', [('pairs', 1), ('warps', -1), ('pairs', 2.5), ('pace', -1)])
+@pytest.mark.parametrize('key, value', [('pairs', 1), ('warps', -1), ('pairs', 2.5), ('pace', -1), ('still', -1),
+                                        ('agreement', float('inf'))])
 def test_invalid_numbers_are_refused(key, value):
     with pytest.raises(ConfigError, match=rf'FlowWitnesses\.{key} must be .* got {value}'):
         FlowWitnesses(**{key: value})
@@ -190,3 +191,20 @@ def test_no_candidate_is_accepted_where_a_pattern_covers_the_whole_video(tmp_pat
         objection = rate(guard, Slow(known), seen, 1, 1.).objection
         assert (objection is not None) is (part == 'pattern')
         assert objection is None or 'pattern that never changes' in objection
+
+
+def test_further_witnesses_are_asked_where_they_have_a_weight(video, known):
+    slow = Slow(known, 0.5)
+    guard = observer(video, slow, pairs=3, warps=0, still=0.2, agreement=0.3)
+    found = guard.observe(slow)
+    assert set(found[0]) == {'cycle', 'color', 'warp', 'motion', 'confirmed', 'still', 'agreement'}
+    assert guard.witnesses.weights == dict(cycle=0.2, color=0.4, warp=0.4, still=0.2, agreement=0.3)
+    assert set(guard.witnesses.floors) == set(guard.witnesses.weights)
+    assert [figure.name for figure in guard.witnesses.figures][-2:] == ['still', 'agreement']
+    # it knows no disturbed frame, and says that nothing moves there: the change is all of its motion
+    assert [one['agreement'] for one in found] == pytest.approx([one['motion'] for one in found], rel=1e-5)
+    assert guard.witnesses.describe()['still'] == 0.2
+    plain = observer(video, slow, pairs=3, warps=0)
+    assert set(plain.observe(slow)[0]) == {'cycle', 'color', 'warp', 'motion', 'confirmed'}
+    assert 'still' not in plain.witnesses.describe()
+    assert rate(guard, slow, found, 1, 1.).loss == 0

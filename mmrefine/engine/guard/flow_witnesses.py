@@ -11,6 +11,7 @@ from torch import Tensor
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import ConfigError, NoLabelsError
 from mmrefine.evaluation import FlowTally, limited_error, pair_witnesses, tally_flow
+from mmrefine.evaluation.flow.more_witnesses import MORE_FIGURES, MORE_FLOORS, disturbed, still_error
 from mmrefine.evaluation.flow.witnesses import FIGURES, FLOORS, WEIGHTS, objection
 from mmrefine.evaluation.guard.frame_changes import fixed_overlay, share_beside
 from mmrefine.geometry import SMALLEST_SIDE, KnownWarp
@@ -38,18 +39,28 @@ class FlowWitnesses:
         pairs: how many at most, spread evenly over the data set.
         warps: of the first frame of each; frames with a side below 32 px get none.
         pace: the warps move 1 to so many times as fast as the original network saw the video move.
+        still: weight of one more witness, the motion where the frames show that nothing moves, beside the 0.2, 0.4 and
+            0.4 of round trips, colours and warps; 0: it is not asked.
+        agreement: weight of another, by how much the motion changes under noise and blur.
 
     Raises:
         ConfigError: a number out of range.
     """
     sample_name = 'frame pair'
-    weights, floors, figures = WEIGHTS, FLOORS, FIGURES
 
-    def __init__(self, pairs: int = 32, warps: int = 2, pace: float = 1.) -> None:
+    def __init__(self, pairs: int = 32, warps: int = 2, pace: float = 1., still: float = 0.,
+                 agreement: float = 0.) -> None:
         self.pairs, self.warps = as_count('FlowWitnesses.pairs', pairs, 2), as_count('FlowWitnesses.warps', warps, 0)
         if not is_number(pace) or not 0 <= pace < float('inf'):
             raise ConfigError(f'FlowWitnesses.pace must be finite and not negative, got {pace!r}')
-        self.pace = pace
+        self.pace, self.more = pace, dict(still=still, agreement=agreement)
+        for name, weight in self.more.items():
+            if not is_number(weight) or not 0 <= weight < float('inf'):
+                raise ConfigError(f'FlowWitnesses.{name} must be finite and not negative, got {weight!r}')
+        self.more = {name: weight for name, weight in self.more.items() if weight}
+        self.weights = {**WEIGHTS, **self.more}
+        self.floors = {**FLOORS, **{name: MORE_FLOORS[name] for name in self.more}}
+        self.figures = (*FIGURES, *(figure for figure in MORE_FIGURES if figure.name in self.more))
         self.video: Optional[VideoProfile] = None
 
     def prepare(self, dataset: Any, teacher: FlowEstimator, device: str, seed: int, log: Callable[[str], None]) -> None:
@@ -70,7 +81,16 @@ class FlowWitnesses:
                   for warp in self._known_warps(self.chosen[index], frame1)]
         known = [error for error in errors if not math.isnan(error)]  # nan: nothing of that warp stays in view
         warp = math.fsum(known) / len(known) if known else float('nan')
-        return pair_witnesses(frame1, frame2, flow_fw, flow_bw, warp, self._overlays.get(self.samples[index][0]))
+        fixed = self._overlays.get(self.samples[index][0])
+        found = pair_witnesses(frame1, frame2, flow_fw, flow_bw, warp, fixed)
+        if 'still' in self.more:
+            found['still'] = still_error(frame1, frame2, flow_fw, fixed)
+        if 'agreement' in self.more:
+            seeds = ((self.seed, self.chosen[index], number) for number in (0, 1))
+            other = self._flow(network, *(disturbed(frame, seed) for frame, seed in zip((frame1, frame2), seeds)))
+            shown = torch.ones_like(other[:, :1]) if fixed is None else (~fixed).float()
+            found['agreement'] = limited_error(other, flow_fw, shown)
+        return found
 
     def objection(self, teacher: Sequence[Mapping[str, float]],
                   candidate: Sequence[Mapping[str, float]]) -> Optional[str]:
@@ -98,7 +118,7 @@ class FlowWitnesses:
 
     def describe(self) -> Dict[str, Any]:
         """The settings."""
-        return dict(type='FlowWitnesses', pairs=self.pairs, warps=self.warps, pace=self.pace)
+        return dict(type='FlowWitnesses', pairs=self.pairs, warps=self.warps, pace=self.pace, **self.more)
 
     def _flow(self, network: FlowEstimator, frames1: Tensor, frames2: Tensor) -> Tensor:
         return network.estimate(frames1.to(self.device), frames2.to(self.device))[-1].float().cpu()
