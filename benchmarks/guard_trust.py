@@ -34,6 +34,7 @@ from mmrefine.engine.guard.observer import Observer
 from mmrefine.errors import MMRefineError
 from mmrefine.evaluation.flow.witnesses import FLOORS, WEIGHTS
 from mmrefine.evaluation.guard.comparison import compare, loss_against
+from mmrefine.evaluation.guard.runs import independent_runs
 from mmrefine.fileio import save_checkpoint
 from mmrefine.fileio.digest import digest_of, digest_of_bytes
 from mmrefine.labeling import FlowLabeler
@@ -84,18 +85,20 @@ def main() -> int:
         losses = [loss_against(one, other, WEIGHTS, FLOORS) for one, other in zip(found, seen)]
         alone = {key: np.mean([loss_against(one, other, {key: 1.}, FLOORS) for one, other in zip(found, seen)])
                  for key in WITNESSES}
-        verdict = compare(losses, guard.clusters)
+        verdict = compare(losses, independent_runs(losses, guard.scenes))
+        objection = witnesses.objection(seen, found)
+        is_better = verdict.is_better and objection is None
         truth.append(after)
         for key, value in (*alone.items(), ('score', np.mean(losses))):
             said[key].append(float(value))
-        if verdict.is_better and after > before:
+        if is_better and after > before:
             wrong.append(name)
         print(f'{name:34}{100 * (after / before - 1):+8.1f}%'
               + ''.join(f'{100 * np.expm1(said[key][-1]):+8.1f}%' for key in said)
               + f'   {100 * verdict.low:+7.1f} {100 * verdict.high:+7.1f}   '
-                f'{"better" if verdict.is_better else "refused"}', flush=True)
+                f'{"better" if is_better else "refused"}', flush=True)
     print(f'\nrank correlation with the true error, {len(truth)} students: '
-          + ', '.join(f'{key} {_spearman(truth, values):.3f}' for key, values in said.items()))
+          + ', '.join(f'{key} {rank_correlation(truth, values):.3f}' for key, values in said.items()))
     print(f'worse than the teacher and yet called better: {len(wrong)} {wrong or ""}')
     (args.work_dir / 'said.json').write_text(json.dumps(dict(truth=truth, before=before, **said)), encoding='utf-8')
     return 1 if wrong else 0
@@ -230,7 +233,8 @@ def _louder(teacher: FlowRefiner, factor: float) -> Any:
     return _Louder(teacher, factor)
 
 
-def _spearman(one: Sequence[float], other: Sequence[float]) -> float:
+def rank_correlation(one: Sequence[float], other: Sequence[float]) -> float:
+    """Spearman's."""
     ranks = [np.argsort(np.argsort(values)) for values in (one, other)]
     return float(np.corrcoef(*ranks)[0, 1])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Sequence
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 import torch
@@ -34,15 +34,18 @@ def recipe_digest() -> str:
     return digest_of([digest_of_bytes(path.read_bytes()) for path in (CONFIG, Path(__file__))])
 
 
-def teach(teacher: FlowRefiner, lessons: Sequence[Lesson], rate: float, steps: int) -> FlowRefiner:
+def teach(teacher: FlowRefiner, lessons: Sequence[Lesson], rate: float, steps: int,
+          pipeline: Optional[Sequence[Dict[str, Any]]] = None) -> FlowRefiner:
     """A student of the teacher, taught as the demo teaches: its augmentations, AdamW, bfloat16, a rate that rises for a
     tenth of the steps to ``rate`` and falls to 0.
 
-    The same arguments give the same student. One that diverges is returned as it was before it did.
+    The same arguments give the same student. One that diverges is returned as it was before it did. ``pipeline`` are
+    the configs of other augmentations.
     """
     student = copy.deepcopy(teacher)
     # the first transform reads a label from a store; these labels are in memory
-    augment = [TRANSFORMS.build({'_scope_': 'mmrefine', **part}) for part in load_config(CONFIG).train_pipeline[1:]]
+    parts = load_config(CONFIG).train_pipeline[1:] if pipeline is None else pipeline
+    augment = [TRANSFORMS.build({'_scope_': 'mmrefine', **part}) for part in parts]
     pairs = [_as_loaded(lesson) for lesson in lessons]
     rng = np.random.default_rng(0)
     optimizer = torch.optim.AdamW(student.parameters(), rate, weight_decay=1e-4)

@@ -236,7 +236,7 @@ def test_guard_report_and_scores_of_the_page_in_a_run(parts, tmp_path):
     cfg.custom_hooks += [dict(parts.guard, dataset=dict(frames, held=True)),
                          dict(type='ReportHook', groups=dict(refined=judged))]
     record = run(cfg).message_hub.runtime_info[GUARD_INFO]
-    assert record['verdict'] in ('student', 'teacher') and set(record['witnesses']['before']) == {'trip'}
+    assert record['verdict'] in ('student', 'teacher', 'unproven') and set(record['witnesses']['before']) == {'trip'}
     assert record['score']['weights'] == dict(trip=1.)
 
     group = read_report(tmp_path / 'run')['groups']['refined']

@@ -86,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
 
     from mmrefine.apis.runs import refine
     from mmrefine.apis.video_run import default_out
+    from mmrefine.report import keeps_original
 
     out = Path(args.out or default_out(args.video))
     report = refine(args.video, args.model, out, args.checkpoint, resume=True, skip_corrupt=args.skip_corrupt,
@@ -95,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
     if 'scenes' in report:
         print(f'a network and a report for each scene are in {out}')
     else:
-        kept = (report.get('guard') or {}).get('verdict') == 'teacher'
+        kept = keeps_original(report.get('guard') or {})
         print(f'{"original network" if kept else "refined network"}: {out / "refined.pth"}; report: '
               f'{out / "report.html"}')
         command = ['mmrefine', 'flow', *args.video, '--model', args.model, '--checkpoint', str(out / 'refined.pth')]

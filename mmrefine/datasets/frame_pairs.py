@@ -37,6 +37,7 @@ class FramePairs(VideoScenes):
         hold_out: name or list of names of scenes to leave out of ``scenes``.
         held_out: share of the video, in [0, 1), that a guard keeps back to judge with, see
             :func:`~mmrefine.datasets.split_pairs`.
+        least_held: how many pairs are kept back even where that is more than ``held_out``, up to 40 % of the video.
         held: True: use the pairs that are kept back; False: the others.
         skip: scene -> names of its corrupt frames; pairs with one of them are left out.
         seed: of the augmentations.
@@ -65,6 +66,7 @@ class FramePairs(VideoScenes):
                  truth_root: Optional[Union[str, Path]] = None,
                  hold_out: Optional[SceneNames] = None,
                  held_out: float = 0.,
+                 least_held: int = 0,
                  held: bool = False,
                  skip: Optional[Mapping[str, Sequence[str]]] = None,
                  seed: int = 0,
@@ -82,7 +84,7 @@ class FramePairs(VideoScenes):
             raise ConfigError('resize and truth_root exclude one another, as truth has the size of the files; leave '
                               'one out')
         every = [pair for name in self.scene_names for pair in self._pairs_of(name, directions == 'both')]
-        self.pairs = self._keep_back(every, held_out, held, max(self.steps))
+        self.pairs = self._keep_back(every, held_out, held, max(self.steps), least_held)
         # our scope first: mmcv and mmflow have transforms of the same names
         self.pipeline = [
             TRANSFORMS.build({'_scope_': 'mmrefine', **part}) if isinstance(part, dict) else part for part in pipeline

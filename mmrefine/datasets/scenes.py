@@ -192,7 +192,7 @@ class VideoScenes(Dataset):
         return bisect.bisect(gaps, earlier) < bisect.bisect(gaps, later)
 
     def _keep_back(self, records: Sequence[Mapping[str, Any]], share: float, held: bool,
-                   reach: int) -> List[Mapping[str, Any]]:
+                   reach: int, least: int = 0) -> List[Mapping[str, Any]]:
         """The records to use after the split of :func:`~mmrefine.datasets.split_pairs`; scenes that have none are
         dropped from :attr:`scene_names`.
 
@@ -202,11 +202,12 @@ class VideoScenes(Dataset):
             share: of the video that is kept back, in [0, 1).
             held: True: use the records that are kept back; False: the others.
             reach: the greatest ``step``.
+            least: how many are kept back if possible, whatever the share.
 
         Raises:
             ConfigError: nothing can be kept back, or ``held`` and a share of 0.
         """
-        split = split_pairs(records, share, reach)
+        split = split_pairs(records, share, reach, least)
         if held and not split.held:
             raise ConfigError(f'held=True asks for the pairs that are kept back, and held_out={share!r} keeps none '
                               'back; set held_out to a share above 0')

@@ -1,24 +1,59 @@
 """What a reader of the report learns first: what changed, by how much, how sure that is, and what decided it."""
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from mmrefine.report.formats import format_change, format_interval, format_value, kept_back, title_in_text
+from mmrefine.report.formats import counted, format_change, format_interval, format_value, kept_back, title_in_text
 from mmrefine.report.known_figures import FORGETTING, headline_figure
 from mmrefine.report.record import change_percent
 from mmrefine.structures.figures import GROUND_TRUTH, LABEL_FREE, Figure
 
+# what the badge says of each verdict of the guard; in all but the last two the original network is handed back
+DECISIONS = {
+    'teacher': 'The guard hands back the original network',
+    'unproven': 'Unproven: the guard hands back the original network',
+    'nothing to learn': 'Nothing to learn: the original network is handed back',
+    'student': 'The guard accepts the student',
+    'not run': 'The guard was not run',
+}
+ORIGINAL = ('teacher', 'unproven', 'nothing to learn')
+FORGOTTEN_PERCENT = 5.  # of the error on general pairs; more is said in the headline
 VIDEOS = {'refined': 'refined videos', 'unseen': 'unseen videos'}
 
 
 def headline(record: Mapping[str, Any]) -> str:
-    """What the run changed on the refined videos, in a sentence or two; first, if so, that no student was accepted."""
+    """What the guard decided and what the run changed on the refined videos, in a few sentences."""
     return ' '.join(sentences(record))
 
 
 def sentences(record: Mapping[str, Any]) -> List[str]:
-    """Those of :func:`headline`; the first says what matters most."""
-    return [sentence for sentence in (_handed_back(record), _refined(record), _accepted(record)) if sentence]
+    """Those of :func:`headline`; the first is the verdict of the guard, if it gave one."""
+    guard = record.get('guard', {})
+    if guard.get('verdict') == 'student':
+        found = [_judged(guard), _refined(record), _contradicted(record), _forgotten(guard)]
+    else:
+        found = [_handed_back(guard), _refined(record), _judged(guard)]
+    return [sentence for sentence in found if sentence]
+
+
+def badge(record: Mapping[str, Any]) -> Tuple[str, str]:
+    """The colour and the text of the badge of a record, which go with the first sentence.
+
+    Green only where the guard accepts the student and the score of the refined videos does not speak against it: if
+    that got worse the badge is amber, or red if ground truth says so. Amber where the original network is handed back;
+    no colour where there was no guard.
+    """
+    verdict = str(record.get('guard', {}).get('verdict', 'not run'))
+    color = 'amber' if verdict in ORIGINAL else ''
+    if verdict == 'student':
+        decided_by = _worse_by(record)
+        color = 'green' if decided_by is None else 'red' if decided_by == GROUND_TRUTH else 'amber'
+    return color, DECISIONS.get(verdict, verdict)
+
+
+def keeps_original(guard: Mapping[str, Any]) -> bool:
+    """Whether the network that is handed back is the original one."""
+    return guard.get('verdict') in ORIGINAL
 
 
 def figures(record: Mapping[str, Any]) -> List[Dict[str, Any]]:
@@ -77,7 +112,7 @@ def _of_guard(guard: Mapping[str, Any]) -> Dict[str, Any]:
     if chosen.get('change_percent') is None:
         return {}
     # of those that are surely better the one farthest from the teacher is chosen, which need not be the best
-    which = 'best' if guard.get('verdict') == 'teacher' else 'chosen'
+    which = 'best' if keeps_original(guard) else 'chosen'
     score = Figure('score', better='lower', title=f'label-free score of the {which} candidate', decided_by=LABEL_FREE)
     return _number('guard', f'{sample_name(guard)}s kept back', score, change_percent=chosen['change_percent'],
                    interval_percent=chosen.get('interval_percent'), pairs=chosen.get('pairs'),
@@ -93,22 +128,52 @@ def _of_forgetting(guard: Mapping[str, Any]) -> Dict[str, Any]:
     return _number('general', 'rendered pairs of a fixed look', figure, **numbers)
 
 
-def _handed_back(record: Mapping[str, Any]) -> str:
-    if record.get('guard', {}).get('verdict') != 'teacher':
+def _handed_back(guard: Mapping[str, Any]) -> str:
+    return {
+        'teacher': 'No student was surely better, so the guard hands back the original network, unchanged.',
+        'unproven': 'Too little was kept back to prove that a student is better, so the guard hands back the original '
+                    'network, unchanged; the student is kept in student.pth.',
+        'nothing to learn': 'There is nothing to learn from this video, so nothing was trained and the original '
+                            'network is handed back, unchanged.',
+    }.get(str(guard.get('verdict')), '')
+
+
+def _worse_by(record: Mapping[str, Any]) -> Optional[str]:
+    """What decided that the refined videos got worse, ground truth or the label-free score; None if they did not."""
+    found = _of_group('refined', record.get('groups', {}).get('refined', {}))
+    change = found.get('change_percent')
+    if change is None or format_change(change) == '0.0 %':
+        return None
+    return str(found['decided_by']) if (change > 0) == (found['better_when'] == 'lower') else None
+
+
+def _contradicted(record: Mapping[str, Any]) -> str:
+    decided_by = _worse_by(record)
+    if decided_by is None:
         return ''
-    return 'No student was surely better, so the guard hands back the original network, unchanged.'
+    return (f'So the {decided_by} on the refined videos speaks against the student that the guard accepts; look at '
+            'both before you use it.')
 
 
-def _accepted(record: Mapping[str, Any]) -> str:
-    """What the guard found; it stands behind the numbers of the videos."""
-    guard = record.get('guard', {})
+def _forgotten(guard: Mapping[str, Any]) -> str:
+    found = _of_forgetting(guard)
+    if not found or found['change_percent'] is None or found['change_percent'] <= FORGOTTEN_PERCENT:
+        return ''
+    return (f'It forgot some of what it knew beyond this video: on {counted(found["pairs"], "rendered pair")} of a '
+            f'fixed look {title_in_text(Figure(found["score"]))} rose by {format_change(found["change_percent"])}.')
+
+
+def _judged(guard: Mapping[str, Any]) -> str:
+    """What the guard found."""
     figure = _of_guard(guard)
-    if guard.get('verdict') not in ('student', 'teacher') or not figure:
+    if guard.get('verdict') not in ('student', 'teacher', 'unproven'):
         return ''
+    if not figure:
+        return f'{DECISIONS["student"]}.' if guard['verdict'] == 'student' else ''
     interval = format_interval(figure['interval_percent'])
     found = format_change(figure['change_percent']) + (f', interval {interval}' if interval else '')
     where = f'on {kept_back(figure["pairs"], sample_name(guard))}'
-    if guard['verdict'] == 'teacher':
+    if keeps_original(guard):
         return f'Without ground truth, {where}: the label-free score of the best student changed by {found}.'
     step = guard['chosen'].get('step', 1)
     student = 'the student' if step == 1 else f'{100 * step:.0f} % of the way to the student'

@@ -7,18 +7,13 @@ from markupsafe import Markup
 
 from mmrefine.evaluation.labels.quality import SPEED_PREFIX
 from mmrefine.report.formats import format_value, title_in_text
-from mmrefine.report.headlines import VIDEOS, figures, sample_name, sentences
+from mmrefine.report.headlines import VIDEOS, badge, figures, sample_name, sentences
 from mmrefine.report.known_figures import figure_of, figures_of, label_figures, main_figures, witness_figures
 from mmrefine.report.plots import Dot, dot_plot, line_plot
 from mmrefine.report.record import change_percent
 from mmrefine.report.template import FOLDER, render
 from mmrefine.structures.figures import Figure
 
-VERDICTS = {
-    'student': ('green', 'The guard accepts the student'),
-    'teacher': ('amber', 'The guard hands back the original network'),
-    'not run': ('', 'The guard was not run'),
-}
 # of the guard; what else a record says of it is shown as it is
 GUARD_PARTS = ('verdict', 'reason', 'chosen', 'witnesses', 'candidates', 'looks', 'general', 'held_out', 'score')
 CURVES = {'loss': 'training loss', 'epe_to_label': 'distance to the labels [px]', 'lr': 'learning rate',
@@ -33,8 +28,7 @@ def render_page(record: Mapping[str, Any]) -> str:
             relative to the folder of the page.
     """
     guard = record['guard']
-    verdict = str(guard.get('verdict', 'not run'))
-    color, decision = VERDICTS.get(verdict, ('', verdict))
+    color, decision = badge(record)
     groups = [(str(name), group) for name, group in record['groups'].items()]
     sections = [(f'group-{i}', _title(name), _group(name, group)) for i, (name, group) in enumerate(groups, 1)]
     changed = [(_title(name), group['changes'], figure_of(str(group['changes'].get('metric')), group),

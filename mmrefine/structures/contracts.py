@@ -246,3 +246,19 @@ class Witnesses(Protocol):
 
     def describe(self) -> Dict[str, Any]:
         """What decides over the observations; JSON-able."""
+
+
+class ObjectingWitnesses(Witnesses, Protocol):
+    """Witnesses that may refuse a network which the mean of its witnesses speaks for. Optional: without this method
+    nothing is refused but by its score.
+    """
+
+    def objection(self, teacher: Sequence[Mapping[str, float]],
+                  candidate: Sequence[Mapping[str, float]]) -> Optional[str]:
+        """Why a candidate must not be handed back whatever its score says, such as ``'has lost the motion'``; None if
+        nothing speaks against it.
+
+        Args:
+            teacher: what :meth:`observe` gave of the original network, of each sample.
+            candidate: the same of the candidate.
+        """

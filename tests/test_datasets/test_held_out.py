@@ -74,3 +74,25 @@ def test_a_share_that_cannot_be_meant_is_refused(share):
 def test_a_video_too_short_to_cut_is_refused_with_the_way_out():
     with pytest.raises(ConfigError, match=r'held_out=0\.1: no scene has the 4 frame pairs .* held_out=0'):
         split_pairs(pairs_of(dict(a=3)), 0.1)
+
+
+@pytest.mark.parametrize('frames, held', [(13, 5), (16, 6), (20, 8), (25, 10), (32, 12), (60, 12), (200, 30)])
+def test_a_least_number_is_kept_back_of_a_short_video_but_no_more_than_two_fifths(frames, held):
+    found = split_pairs(pairs_of(dict(a=frames)), 0.15, least=12)
+    assert len(found.held) == held and len(found.rest) == frames - 1 - held - 1
+
+
+def test_so_it_is_of_several_scenes():
+    three = split_pairs(pairs_of(dict(a=13, b=13, c=13)), 0.15, least=12)
+    assert len(three.held) == 12 and len({pair['scene'] for pair in three.held}) == 3
+    many = split_pairs(pairs_of({f's{i:02d}': 4 for i in range(20)}), 0.15, least=12)
+    assert len(many.held) == 12 and len({pair['scene'] for pair in many.held}) == 4
+    few = split_pairs(pairs_of({f's{i}': 4 for i in range(5)}), 0.15, least=12)
+    assert len(few.held) == 6  # two scenes of five
+    assert split_pairs(pairs_of({f's{i:02d}': 9 for i in range(20)}), 0.15, least=12).held == split_pairs(
+        pairs_of({f's{i:02d}': 9 for i in range(20)}), 0.15).held
+
+
+def test_backward_pairs_do_not_count_twice():
+    both = split_pairs(pairs_of(dict(a=21), both=True), 0.1, least=6)
+    assert len(both.held) == 12 and both.ends == split_pairs(pairs_of(dict(a=21)), 0.1, least=6).ends

@@ -13,6 +13,7 @@ from mmrefine.engine.guard.observer import Observer
 from mmrefine.errors import ConfigError
 from mmrefine.evaluation.guard.comparison import Comparison
 from mmrefine.fileio.flow_io import read_flow
+from mmrefine.fileio.images import write_image
 from mmrefine.synthetic import write_clips
 
 SIZE = (64, 96)
@@ -86,7 +87,7 @@ def test_warps_are_the_same_for_every_network_and_are_asked_for_one_by_one(video
 def test_pairs_are_spread_over_the_video_and_belong_to_their_scenes(video, known):
     guard = observer(video, Slow(known), pairs=2, warps=0)
     assert guard.witnesses.samples == [(pair['scene'], pair['key']) for pair in (video.pairs[0], video.pairs[-1])]
-    assert guard.clusters == [video.pairs[0]['key'], video.pairs[-1]['key']]  # two scenes are too few to draw from
+    assert guard.scenes == [video.pairs[0]['scene'], video.pairs[-1]['scene']]
 
 
 def test_progress_is_told_pair_by_pair(video, known):
@@ -110,7 +111,8 @@ def test_frames_too_small_to_warp_are_judged_without(tmp_path, known):
     assert len(found) == 2 and all(math.isnan(one['warp']) and one['cycle'] == 0 for one in found)
 
 
-@pytest.mark.parametrize('key, value', [('pairs', 1), ('warps', -1), ('pairs', 2.5), ('pace', -1)])
+@pytest.mark.parametrize('key, value', [('pairs', 1), ('warps', -1), ('pairs', 2.5), ('pace', -1), ('still', -1),
+                                        ('agreement', float('inf'))])
 def test_invalid_numbers_are_refused(key, value):
     with pytest.raises(ConfigError, match=rf'FlowWitnesses\.{key} must be .* got {value}'):
         FlowWitnesses(**{key: value})
@@ -125,8 +127,8 @@ def test_mixed_weights_end_at_both_sides_exactly():
     assert mixed_state(teacher, student, 0.25)['n'] == 5
 
 
-def candidate(step, change, high):
-    return Candidate(40, step, math.log1p(change), Comparison(change, change - 0.01, high, 8, 0.75),
+def candidate(step, change, high, runs=8):
+    return Candidate(40, step, math.log1p(change), Comparison(change, change - 0.01, high, 8, 0.75, runs),
                      dict(cycle=1., color=2.))
 
 
@@ -145,10 +147,64 @@ def test_the_record_says_who_won_and_why():
     record = candidate_record([good, bad], good, [dict(cycle=2., color=2.)])
     assert record['verdict'] == 'student' and [one['witnesses']['color'] for one in record['candidates']] == [2., 2.]
     assert record['chosen'] == dict(iter=40, step=0.5, change_percent=-10., interval_percent=[-11., -2.], pairs=8,
-                                    pairs_better=0.75)
+                                    runs=8, pairs_better=0.75)
     assert ('50% of the way to the student after 40 steps is better' in record['reason']
             and '-10.0 %' in record['reason'])
     assert record['witnesses']['before']['cycle'] == 2 and record['witnesses']['after']['cycle'] == 1
     refused = candidate_record([bad], bad, [dict(cycle=2., color=2.)])
     assert (refused['verdict'] == 'teacher' and 'handed back unchanged' in refused['reason']
             and '+10.0 %' in refused['reason'])
+
+
+def test_a_change_that_rests_on_too_few_independent_pairs_is_unproven_however_sure_it_looks():
+    few, enough = candidate(1., -0.3, -0.2, runs=5), candidate(0.5, -0.1, -0.02, runs=6)
+    assert not few.is_accepted and choose([few, enough]) is enough
+    record = candidate_record([few], choose([few]), [dict(cycle=2., color=2.)])
+    assert record['verdict'] == 'unproven' and 'handed back unchanged' in record['reason']
+    assert '8 frame pairs, which are worth 5 independent ones; it takes 6' in record['reason']
+    assert 'student.pth' in record['reason'] and 'refine a longer video or more scenes' in record['reason']
+
+
+def test_what_never_changes_is_found_over_short_scenes_together_and_over_long_ones_alone(tmp_path, known):
+    for name, count, corner in (('a', 5, 0), ('b', 5, 0), ('c', 12, 50), ('d', 3, 0)):
+        for number in range(count):
+            frame = np.random.default_rng((number, len(name), ord(name))).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+            frame[corner:corner + 12, :20] = 99
+            write_image(tmp_path / name / f'{number:02d}.png', frame)
+    guard = observer(FramePairs(tmp_path, held_out=0.7, held=True), Slow(known), warps=0)
+    found = guard.witnesses._overlays
+    assert set(found) == set(guard.scenes) and len(found) == 3
+    for scene, fixed in found.items():
+        corner = 50 if scene == 'c' else 0
+        assert fixed.shape == (1, 1, *SIZE) and int(fixed.sum()) == 12 * 20
+        assert bool(fixed[..., corner:corner + 12, :20].all())
+
+
+def test_no_candidate_is_accepted_where_a_pattern_covers_the_whole_video(tmp_path, known):
+    y, x = np.mgrid[:SIZE[0], :SIZE[1]]
+    for part, covered in (('pattern', (x + y) // 6 % 2 == 0), ('bars', (y < 10) | (y >= 54))):
+        for number in range(10):
+            frame = np.random.default_rng(number).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+            write_image(tmp_path / part / f'{number:02d}.png', np.where(covered[..., None], np.uint8(30), frame))
+        guard = observer(FramePairs(tmp_path / part, held_out=0.4, held=True), Slow(known), warps=0)
+        seen = guard.observe(Slow(known))
+        objection = rate(guard, Slow(known), seen, 1, 1.).objection
+        assert (objection is not None) is (part == 'pattern')
+        assert objection is None or 'pattern that never changes' in objection
+
+
+def test_further_witnesses_are_asked_where_they_have_a_weight(video, known):
+    slow = Slow(known, 0.5)
+    guard = observer(video, slow, pairs=3, warps=0, still=0.2, agreement=0.3)
+    found = guard.observe(slow)
+    assert set(found[0]) == {'cycle', 'color', 'warp', 'motion', 'confirmed', 'still', 'agreement'}
+    assert guard.witnesses.weights == dict(cycle=0.2, color=0.4, warp=0.4, still=0.2, agreement=0.3)
+    assert set(guard.witnesses.floors) == set(guard.witnesses.weights)
+    assert [figure.name for figure in guard.witnesses.figures][-2:] == ['still', 'agreement']
+    # it knows no disturbed frame, and says that nothing moves there: the change is all of its motion
+    assert [one['agreement'] for one in found] == pytest.approx([one['motion'] for one in found], rel=1e-5)
+    assert guard.witnesses.describe()['still'] == 0.2
+    plain = observer(video, slow, pairs=3, warps=0)
+    assert set(plain.observe(slow)[0]) == {'cycle', 'color', 'warp', 'motion', 'confirmed'}
+    assert 'still' not in plain.witnesses.describe()
+    assert rate(guard, slow, found, 1, 1.).loss == 0

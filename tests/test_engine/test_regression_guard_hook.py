@@ -14,6 +14,8 @@ from small_runs import ROOT, SIZE, run, small_config
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.datasets.transforms import LoadLabel
 from mmrefine.engine import RegressionGuardHook, ReportHook
+from mmrefine.engine.guard.candidates import Candidate
+from mmrefine.engine.guard.observer import Observer
 from mmrefine.engine.hooks.regression_guard_hook import GUARD_INFO
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import CheckpointError, ConfigError
@@ -48,7 +50,7 @@ def state_of(path):
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five clips, and the demo network as it is and with weights that were shaken."""
     root = tmp_path_factory.mktemp('guarded')
-    write_clips(root, range(30, 35), 3, SIZE)
+    write_clips(root, range(30, 35), 4, SIZE)
     rng = torch.Generator().manual_seed(0)
     good = {key: value.float() for key, value in state_of(GOOD).items()}
     shaken = {key: value + 0.2 * value.std() * torch.randn(value.shape, generator=rng) if value.numel() > 1 else value
@@ -104,15 +106,17 @@ def test_a_student_that_is_better_is_handed_back(video, tmp_path, monkeypatch):
     assert guard['verdict'] == 'student' and guard['chosen']['step'] == 1 and guard['chosen']['iter'] == 2
     assert guard['chosen']['interval_percent'][1] < 0 and 'is better than the original network' in guard['reason']
     assert guard['general']['after'] < guard['general']['before']
-    assert guard['held_out'] == dict(pairs=4, scenes=2, share=HELD)
+    assert guard['held_out'] == dict(pairs=6, scenes=2, share=HELD)
     held = {'target_0031', 'target_0033'}  # neither labelled nor learned from
     labelled = {path.name for path in (tmp_path / 'labels').iterdir() if path.is_dir()}
     assert labelled == {f'target_{seed:04d}' for seed in range(30, 35)} - held
     assert_same_weights(state_of(tmp_path / 'refined.pth'), state_of(video / 'good.pth'))
+    assert not (tmp_path / 'student.pth').exists()
     log = next(tmp_path.glob('*/*.log')).read_text()
-    for what in ('Guard: how the video moves, 4/4 frame pairs', 'Guard: the original network, 4/4 frame pairs',
-                 'Guard: 2 candidates, 8/8 frame pairs', 'Guard: what was forgotten, 4/4 passes over rendered samples',
-                 'Report: group refined, after: 10/10 pairs'):
+    for what in ('Guard: how the video moves, 6/6 frame pairs', 'Guard: the original network, 6/6 frame pairs',
+                 'Guard: 2 candidates, 12/12 frame pairs',
+                 'Guard: what was forgotten, 4/4 passes over rendered samples',
+                 'Report: group refined, after: 15/15 pairs'):
         assert f'{what}, ' in log and '0 min 00 s left' in log.partition(what)[2].partition('\n')[0], what
 
 
@@ -128,10 +132,11 @@ def test_a_student_that_is_worse_is_not(video, tmp_path, caplog):
     assert guard['verdict'] == 'teacher' and 'handed back unchanged' in guard['reason']
     assert len(guard['candidates']) == 4 and guard['general']['change_percent'] == 0
     assert_same_weights(state_of(tmp_path / 'refined.pth'), state_of(video / 'good.pth'))
+    assert_same_weights(state_of(tmp_path / 'student.pth'), state_of(video / 'shaken.pth'))
     refined = report_of(tmp_path)['groups']['refined']
     assert refined['before'] == refined['after']
-    assert (refined['pairs'], refined['pairs_judged'], refined['changes']['pairs']) == (10, 3, 3)
-    assert '10 frame pairs. No pair has ground truth. 3 of them, spread evenly, are scored.' in page_of(tmp_path)
+    assert (refined['pairs'], refined['pairs_judged'], refined['changes']['pairs']) == (15, 3, 3)
+    assert '15 frame pairs. No pair has ground truth. 3 of them, spread evenly, are scored.' in page_of(tmp_path)
     assert report_of(tmp_path)['headline']['figures'][0]['pairs'] == 3
 
 
@@ -156,10 +161,19 @@ def test_a_run_that_destroys_the_network_is_refused(video, tmp_path, shuffled):
     assert_same_weights(state_of(tmp_path / 'refined.pth'), state_of(video / 'good.pth'))
 
 
-def test_too_little_to_judge_by_is_said_before_training(video, tmp_path):
-    run(guarded(video, tmp_path, 'good.pth', steps=[1.], held_out=0.01, max_iters=1, report=False))
+def test_too_little_to_judge_by_is_said_before_training_and_the_student_is_kept_but_not_handed_back(video, tmp_path):
+    run(guarded(video, tmp_path, 'shaken.pth', dict(type='PutWeights', path=str(video / 'good.pth'), at=1), steps=[1.],
+                held_out=0.01, max_iters=1))
     log = next(tmp_path.glob('*/*.log')).read_text()
-    assert log.index('fewer than 4 frame pairs prove hardly anything') < log.index('Iter(train)')
+    assert log.index('3 frame pairs will prove nothing, as it takes 6') < log.index('Iter(train)')
+    assert 'refine a longer video or more scenes, or keep back more of it (held_out)' in log
+    guard = report_of(tmp_path)['guard']
+    assert guard['verdict'] == 'unproven' and guard['chosen']['runs'] == 3 and guard['chosen']['change_percent'] < -5
+    assert_same_weights(state_of(tmp_path / 'refined.pth'), state_of(video / 'shaken.pth'))
+    assert_same_weights(state_of(tmp_path / 'student.pth'), state_of(video / 'good.pth'))
+    assert load_checkpoint_file(tmp_path / 'refined.pth')['meta']['refined'] is False
+    page = page_of(tmp_path)
+    assert 'Unproven: the guard hands back the original network' in page and 'Too little was kept back' in page
 
 
 def test_the_best_network_on_the_way_is_found_again(video, tmp_path):
@@ -184,6 +198,34 @@ def test_training_stops_when_nothing_gets_better(video, tmp_path):
                          steps=[1.]))
     assert runner.iter == 3
     assert runner.message_hub.runtime_info[GUARD_INFO]['chosen']['iter'] == 1
+
+
+@pytest.mark.parametrize('allowed, step', [(0.5, 0.5), (0.1, None), (None, 1.), (9., 1.)])
+def test_of_students_that_are_surely_better_those_that_forgot_too_much_are_left_out(video, tmp_path, monkeypatch,
+                                                                                    allowed, step):
+    """Stands for a check on which the student lost 80 %, and half the way to it 40 %."""
+    shaken, good = (state_of(video / f'{name}.pth') for name in ('shaken', 'good'))
+    weight = next(key for key in good if not torch.equal(good[key], shaken[key]))
+
+    def forgotten(observer, teacher, student, count, log):
+        way = (student.estimator.state_dict()[weight] - shaken[weight]).norm() / (good[weight] - shaken[weight]).norm()
+        return dict(pairs=count, before=1., after=1 + 0.8 * float(way), change_percent=80 * float(way))
+
+    monkeypatch.setattr(Observer, 'forgotten', forgotten)
+    cfg = guarded(video, tmp_path, 'shaken.pth', dict(type='PutWeights', path=str(video / 'good.pth'), at=1),
+                  steps=[0.5, 1.], max_iters=1, report=False, most_forgotten=allowed)
+    monkeypatch.setattr(Candidate, 'is_accepted', property(lambda self: self.objection is None))
+    guard = verdict_of(cfg)
+    assert guard['verdict'] == ('teacher' if step is None else 'student')
+    said = [one['objection'] for one in guard['candidates']]
+    assert [text is not None for text in said] == [step is None, step != 1.]
+    if step is None:
+        assert guard['general']['change_percent'] == 0
+        assert_same_weights(state_of(tmp_path / 'refined.pth'), shaken)
+        assert 'general samples, where most_forgotten allows 10 %' in guard['reason']
+    else:
+        assert guard['chosen']['step'] == step
+        assert guard['general']['change_percent'] == pytest.approx(80 * step)
 
 
 def test_held_out_0_switches_it_off_and_says_so(video, tmp_path):
@@ -217,6 +259,9 @@ def test_without_the_original_network_there_is_one_clear_sentence(video, tmp_pat
     (dict(general=-1), r'general must be .* got -1'),
     (dict(seed=0.5), r'seed must be .* got 0\.5'),
     (dict(pace=float('inf')), r'pace must be .* got inf'),
+    (dict(most_forgotten=-0.1), r'most_forgotten must be .* got -0\.1'),
+    (dict(most_forgotten=float('nan')), r'most_forgotten must be .* got nan'),
+    (dict(most_forgotten=0.5, general=0), r'most_forgotten bounds .* set general'),
     (dict(patience=2), r'patience counts comparisons .* set interval'),
     (dict(pairs=8, witnesses=dict(type='FlowWitnesses')), r'witnesses has settings of its own; move pairs'),
     (dict(confidence=1.), r'confidence must lie in \(0, 1\), got 1\.0'),

@@ -100,3 +100,16 @@ def test_a_witness_that_says_nothing_is_left_out():
     assert loss_against(student, teacher, WEIGHTS, FLOORS) == pytest.approx(
         wanted / (WEIGHTS['cycle'] + WEIGHTS['color']))
     assert mean_observation([dict(cycle=1., warp=nan), dict(cycle=3., warp=6.)]) == dict(cycle=2., warp=6.)
+
+
+def test_what_lies_over_the_scene_is_not_judged():
+    one, two, fw, bw = moved()
+    fixed = torch.zeros(1, 1, 40, 48, dtype=torch.bool)
+    fixed[..., :12] = True
+    over = [torch.where(fixed, torch.full_like(frame, 0.3), frame) for frame in (one, two)]
+    lost = torch.where(fixed, torch.full_like(fw, 9.), fw)  # whatever is said of the overlay
+    seen, other = (pair_witnesses(*over, flow, bw, 1., fixed) for flow in (fw, lost))
+    assert seen['color'] == pytest.approx(other['color'], abs=1e-6) and seen['motion'] == other['motion'] == 2
+    assert seen['color'] < 1 < pair_witnesses(*over, lost, bw, 1.)['color']
+    nothing = pair_witnesses(one, two, fw, bw, 1., torch.zeros_like(fixed))
+    assert nothing == pair_witnesses(one, two, fw, bw, 1.)

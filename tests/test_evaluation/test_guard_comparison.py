@@ -77,3 +77,8 @@ def test_the_same_seed_says_the_same():
 def test_nothing_to_compare_is_refused(losses, clusters):
     with pytest.raises(ValueError, match=f'got {len(losses)} and {len(clusters)}'):
         compare(losses, clusters)
+
+
+def test_five_clusters_that_agree_prove_nothing_and_six_do():
+    assert not compare([-0.1] * 5, range(5)).is_better and compare([-0.1] * 6, range(6)).is_better
+    assert compare([-0.1] * 6, [0, 0, 1, 1, 2, 2]).runs == 3

@@ -61,7 +61,8 @@ def test_training_without_labels_has_guard_report_and_checkpoint(weights, tmp_pa
     assert status_of('train', ROOT / 'configs/baselines/raft_small_photometric.py', '--work-dir', tmp_path / 'run',
                      *options) == 0
     report = report_of(tmp_path / 'run')
-    assert report['guard']['verdict'] in ('student', 'teacher') and report['guard']['held_out']['share'] == 0.2
+    assert report['guard']['verdict'] in ('student', 'teacher', 'unproven')
+    assert report['guard']['held_out']['share'] == 0.2
     assert report['labels'] == {} and not (tmp_path / 'run/labels').exists()
     assert report['curves']['loss']['steps'] == [1, 2] and 'epe_to_label' not in report['curves']
     assert (tmp_path / 'run/report.html').is_file()

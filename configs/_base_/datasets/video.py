@@ -5,7 +5,9 @@ video = None  # --cfg-options video=…
 crop_size = (256, 512)  # (height, width) px; less where the smallest frame is smaller
 held_out = 0.15  # share of the video that the guard keeps back to judge with; 0: no guard
 
-__pairs = dict(type='FramePairs', data_root='{video}')
+least_held = 12  # frame pairs that are kept back if they are at most 40 % of the video; the guard needs 6 or more
+
+__pairs = dict(type='FramePairs', data_root='{video}', least_held='{least_held}')
 label_data = __pairs
 guard_data = __pairs
 train_pipeline = [

@@ -9,9 +9,12 @@ from torch import Tensor
 
 from mmrefine.engine.guard.observer import Observer
 from mmrefine.evaluation.guard.comparison import Comparison, Observation, compare, loss_against, mean_observation
-from mmrefine.report import kept_back
+from mmrefine.evaluation.guard.runs import LEAST_RUNS, independent_runs
+from mmrefine.report import counted, kept_back
 
 State = Mapping[str, Tensor]
+STUDENT = 'student.pth'  # where a student that is not handed back is kept, in the work dir
+REMEDY = 'refine a longer video or more scenes, or keep back more of it (held_out)'
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,20 @@ class Candidate:
             than the teacher.
         comparison: with its interval.
         witnesses: means over the samples, by name.
+        objection: why it must not be handed back whatever its score says, as the end of a sentence; None if nothing
+            speaks against it (:class:`~mmrefine.structures.contracts.ObjectingWitnesses`).
     """
     iter: int
     step: float
     loss: float
     comparison: Comparison
     witnesses: Observation
+    objection: Optional[str] = None
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether it is surely better and nothing speaks against it."""
+        return self.comparison.is_better and self.objection is None
 
 
 def mixed_state(teacher: State, student: State, step: float) -> Dict[str, Tensor]:
@@ -71,12 +82,14 @@ def rate(observer: Observer,
     """
     found, witnesses = observer.observe(network, progress), observer.witnesses
     losses = [loss_against(ours, theirs, witnesses.weights, witnesses.floors) for ours, theirs in zip(found, teacher)]
-    comparison = compare(losses, observer.clusters, confidence, seed)
-    return Candidate(iteration, step, sum(losses) / len(losses), comparison, mean_observation(found))
+    comparison = compare(losses, independent_runs(losses, observer.scenes), confidence, seed)
+    object_to = getattr(witnesses, 'objection', None)
+    objection = None if object_to is None else object_to(teacher, found)
+    return Candidate(iteration, step, sum(losses) / len(losses), comparison, mean_observation(found), objection)
 
 
 def choose(rated: Sequence[Candidate]) -> Candidate:
-    """The candidate to judge by: of those that are surely better the farthest from the teacher, else the best of all.
+    """The candidate to judge by: of those that are accepted the farthest from the teacher, else the best of all.
 
     Of several that are as far from it, the best.
 
@@ -84,7 +97,7 @@ def choose(rated: Sequence[Candidate]) -> Candidate:
     had its best value half way (docs/results.md). So the score decides how far one may go, and not where to stop short
     of it.
     """
-    surely = [one for one in rated if one.comparison.is_better]
+    surely = [one for one in rated if one.is_accepted]
     farthest = max((one.step for one in surely), default=None)
     return min((one for one in surely if one.step == farthest) if surely else rated, key=lambda one: one.loss)
 
@@ -93,14 +106,20 @@ def candidate_record(rated: Sequence[Candidate], best: Candidate, teacher: Seque
                      sample_name: str = 'frame pair') -> Dict[str, Any]:
     """For the report: verdict, reason, the chosen candidate and all others. JSON-able."""
     found = [
-        dict(iter=one.iter, step=one.step, **one.comparison.to_dict(), witnesses=dict(one.witnesses)) for one in rated
+        dict(iter=one.iter, step=one.step, **one.comparison.to_dict(), witnesses=dict(one.witnesses),
+             objection=one.objection) for one in rated
     ]
     return dict(
-        verdict='student' if best.comparison.is_better else 'teacher',
+        verdict='student' if best.is_accepted else 'unproven' if _is_unproven(best) else 'teacher',
         reason=reason(best, sample_name),
         chosen=dict(iter=best.iter, step=best.step, **best.comparison.to_dict()),
         witnesses=dict(before=mean_observation(teacher), after=dict(best.witnesses)),
         candidates=found)
+
+
+def _is_unproven(best: Candidate) -> bool:
+    """Whether nothing speaks against the candidate, but too little was kept back to speak for it."""
+    return best.objection is None and not best.comparison.is_proof
 
 
 def reason(best: Candidate, sample_name: str = 'frame pair') -> str:
@@ -111,6 +130,14 @@ def reason(best: Candidate, sample_name: str = 'frame pair') -> str:
                f'(interval {low:+.1f} to {high:+.1f} %, {found.better:.0%} of the {sample_name.split()[-1]}s better)')
     whose = '' if best.step == 1 else f'{best.step:.0%} of the way to '
     whose += f'the student after {best.iter} steps'
-    if found.is_better:
+    if best.is_accepted:
         return f'{whose} is better than the original network and is handed back: {numbers}'
-    return f'no candidate is surely better, so the original network is handed back unchanged: for {whose}, {numbers}'
+    if _is_unproven(best):
+        worth = '' if found.runs == found.pairs else f', which are worth {counted(found.runs, "independent one")}'
+        return (f'too little was kept back to prove anything ({counted(found.pairs, sample_name)}{worth}; it takes '
+                f'{LEAST_RUNS}), so the original network is handed back unchanged, and the student is kept in '
+                f'{STUDENT}: for {whose}, {numbers}; for a verdict {REMEDY}')
+    refusal = 'no candidate is surely better, so the original network is handed back unchanged'
+    if best.objection is not None:
+        return f'{refusal}: {whose} {best.objection}; {numbers}'
+    return f'{refusal}: for {whose}, {numbers}'

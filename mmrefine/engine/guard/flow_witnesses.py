@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Callable, Dict, Iterator, Optional, Sequence
+from typing import Any, Callable, Dict, Hashable, Iterator, List, Mapping, Optional, Sequence
 
 import numpy as np
 import torch
@@ -11,7 +11,9 @@ from torch import Tensor
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import ConfigError, NoLabelsError
 from mmrefine.evaluation import FlowTally, limited_error, pair_witnesses, tally_flow
-from mmrefine.evaluation.flow.witnesses import FIGURES, FLOORS, WEIGHTS
+from mmrefine.evaluation.flow.more_witnesses import MORE_FIGURES, MORE_FLOORS, disturbed, still_error
+from mmrefine.evaluation.flow.witnesses import FIGURES, FLOORS, WEIGHTS, objection
+from mmrefine.evaluation.guard.frame_changes import fixed_overlay, share_beside
 from mmrefine.geometry import SMALLEST_SIDE, KnownWarp
 from mmrefine.labeling import PairContext, VideoProfile
 from mmrefine.registry import WITNESSES
@@ -19,6 +21,8 @@ from mmrefine.structures import FlowEstimator, as_frames
 from mmrefine.synthetic import render_clip
 from mmrefine.values import as_count, is_number
 
+OVERLAY_FRAMES = 8  # to tell what never changes
+MOST_BESIDE = 0.5  # of what is seen of the scenes
 OBSERVED = 16  # pairs, to know how the video moves
 RENDERED_SEED, RENDERED_SIZE = 80_000, (128, 192)  # far from the seeds of demo, tests and trainings; px
 
@@ -28,24 +32,35 @@ class FlowWitnesses:
     """Round trips, colours along the motion, and known warps of the first frame, on frame pairs that were kept back.
 
     The warps move, and are as noisy, as the original network saw the video; they are the same for every network. Frames
-    are read when they are needed, so memory does not grow with the video.
+    are read when they are needed, so memory does not grow with the video. What lies over a scene and never changes,
+    such as a logo or the bars of a letterbox, is left out of round trips and colours.
 
     Args:
         pairs: how many at most, spread evenly over the data set.
         warps: of the first frame of each; frames with a side below 32 px get none.
         pace: the warps move 1 to so many times as fast as the original network saw the video move.
+        still: weight of one more witness, the motion where the frames show that nothing moves, beside the 0.2, 0.4 and
+            0.4 of round trips, colours and warps; 0: it is not asked.
+        agreement: weight of another, by how much the motion changes under noise and blur.
 
     Raises:
         ConfigError: a number out of range.
     """
     sample_name = 'frame pair'
-    weights, floors, figures = WEIGHTS, FLOORS, FIGURES
 
-    def __init__(self, pairs: int = 32, warps: int = 2, pace: float = 1.) -> None:
+    def __init__(self, pairs: int = 32, warps: int = 2, pace: float = 1., still: float = 0.,
+                 agreement: float = 0.) -> None:
         self.pairs, self.warps = as_count('FlowWitnesses.pairs', pairs, 2), as_count('FlowWitnesses.warps', warps, 0)
         if not is_number(pace) or not 0 <= pace < float('inf'):
             raise ConfigError(f'FlowWitnesses.pace must be finite and not negative, got {pace!r}')
-        self.pace = pace
+        self.pace, self.more = pace, dict(still=still, agreement=agreement)
+        for name, weight in self.more.items():
+            if not is_number(weight) or not 0 <= weight < float('inf'):
+                raise ConfigError(f'FlowWitnesses.{name} must be finite and not negative, got {weight!r}')
+        self.more = {name: weight for name, weight in self.more.items() if weight}
+        self.weights = {**WEIGHTS, **self.more}
+        self.floors = {**FLOORS, **{name: MORE_FLOORS[name] for name in self.more}}
+        self.figures = (*FIGURES, *(figure for figure in MORE_FIGURES if figure.name in self.more))
         self.video: Optional[VideoProfile] = None
 
     def prepare(self, dataset: Any, teacher: FlowEstimator, device: str, seed: int, log: Callable[[str], None]) -> None:
@@ -54,6 +69,7 @@ class FlowWitnesses:
         count = len(dataset.pairs)
         self.chosen = sorted({int(i) for i in np.linspace(0, count - 1, min(self.pairs, count))})
         self.samples = [(str(dataset.pairs[i]['scene']), str(dataset.pairs[i]['key'])) for i in self.chosen]
+        self._overlays = self._find_overlays()
         self.video = self._motion_of_video(teacher, log) if self.warps else None
 
     @torch.no_grad()
@@ -65,7 +81,28 @@ class FlowWitnesses:
                   for warp in self._known_warps(self.chosen[index], frame1)]
         known = [error for error in errors if not math.isnan(error)]  # nan: nothing of that warp stays in view
         warp = math.fsum(known) / len(known) if known else float('nan')
-        return pair_witnesses(frame1, frame2, flow_fw, flow_bw, warp)
+        fixed = self._overlays.get(self.samples[index][0])
+        found = pair_witnesses(frame1, frame2, flow_fw, flow_bw, warp, fixed)
+        if 'still' in self.more:
+            found['still'] = still_error(frame1, frame2, flow_fw, fixed)
+        if 'agreement' in self.more:
+            seeds = ((self.seed, self.chosen[index], number) for number in (0, 1))
+            other = self._flow(network, *(disturbed(frame, seed) for frame, seed in zip((frame1, frame2), seeds)))
+            shown = torch.ones_like(other[:, :1]) if fixed is None else (~fixed).float()
+            found['agreement'] = limited_error(other, flow_fw, shown)
+        return found
+
+    def objection(self, teacher: Sequence[Mapping[str, float]],
+                  candidate: Sequence[Mapping[str, float]]) -> Optional[str]:
+        """See :func:`~mmrefine.evaluation.flow.witnesses.objection`.
+
+        Nothing speaks for any candidate where most of what is seen of the scenes lies close beside what covers them, as
+        under a pattern: what it learned there is as much of the pattern as of the scenes.
+        """
+        beside = [share_beside(fixed[0, 0].numpy()) for fixed in self._overlays.values()]
+        if beside and sum(beside) / len(set(scene for scene, _ in self.samples)) > MOST_BESIDE:
+            return 'learned from a video all over which lies a picture or pattern that never changes'
+        return objection(teacher, candidate)
 
     @torch.no_grad()
     def rendered(self, network: FlowEstimator, number: int) -> FlowTally:
@@ -81,7 +118,7 @@ class FlowWitnesses:
 
     def describe(self) -> Dict[str, Any]:
         """The settings."""
-        return dict(type='FlowWitnesses', pairs=self.pairs, warps=self.warps, pace=self.pace)
+        return dict(type='FlowWitnesses', pairs=self.pairs, warps=self.warps, pace=self.pace, **self.more)
 
     def _flow(self, network: FlowEstimator, frames1: Tensor, frames2: Tensor) -> Tensor:
         return network.estimate(frames1.to(self.device), frames2.to(self.device))[-1].float().cpu()
@@ -93,6 +130,28 @@ class FlowWitnesses:
         if self.video is not None and min(frame.shape[-2:]) >= SMALLEST_SIDE:
             for number in range(self.warps):
                 yield self.video.warp(np.random.default_rng((self.seed, index, number)), frame[0], self.pace)
+
+    def _find_overlays(self) -> Dict[str, Tensor]:
+        """Scene -> what lies over it and never changes, ``(1, 1, H, W)``.
+
+        A scene of fewer than :data:`OVERLAY_FRAMES` frames is looked at together with all others of its size, as a logo
+        lies over a whole video. Data sets that do not give single frames have none.
+        """
+        if not hasattr(self.dataset, 'frame_names'):
+            return {}
+        groups: Dict[Hashable, List[str]] = {}
+        for scene in dict.fromkeys(scene for scene, _ in self.samples):
+            is_long = len(self.dataset.frame_names(scene)) >= OVERLAY_FRAMES
+            groups.setdefault(scene if is_long else self.dataset.size(scene), []).append(scene)
+        overlays = {}
+        for scenes in groups.values():
+            numbers = [(scene, number) for scene in scenes for number in range(len(self.dataset.frame_names(scene)))]
+            if len(numbers) >= OVERLAY_FRAMES:
+                chosen = (numbers[k * len(numbers) // OVERLAY_FRAMES] for k in range(OVERLAY_FRAMES))
+                fixed = fixed_overlay(self.dataset.frame(*one) for one in chosen)
+                if fixed is not None:
+                    overlays.update(dict.fromkeys(scenes, torch.from_numpy(fixed)[None, None]))
+        return overlays
 
     def _frames(self, index: int) -> Sequence[Tensor]:
         item = self.dataset[index]

@@ -26,10 +26,9 @@ class Observer:
         return len(self.witnesses.samples)
 
     @property
-    def clusters(self) -> List[str]:
-        """What each sample belongs to: its scene where there are more than three, else itself."""
-        scenes, keys = zip(*self.witnesses.samples)
-        return list(scenes if len(set(scenes)) > 3 else keys)
+    def scenes(self) -> List[str]:
+        """The scene of each sample."""
+        return [scene for scene, _ in self.witnesses.samples]
 
     @property
     def share(self) -> int:

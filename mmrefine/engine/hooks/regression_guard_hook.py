@@ -2,20 +2,25 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+import mmrefine
 from mmrefine.compat.checkpoints import load_checkpoint_file
-from mmrefine.engine.guard.candidates import Candidate, State, candidate_record, choose, mixed_state, rate
+from mmrefine.engine.guard.candidates import (REMEDY, STUDENT, Candidate, State, candidate_record, choose, mixed_state,
+                                              rate)
 from mmrefine.engine.guard.observer import Observer
+from mmrefine.engine.guard.video_check import nothing_to_learn
 from mmrefine.engine.runtime.processes import model_of
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.evaluation.guard.comparison import Observation
+from mmrefine.evaluation.guard.runs import LEAST_RUNS
 from mmrefine.fileio.atomic import save_checkpoint
 from mmrefine.models import estimator_state, load_estimator
 from mmrefine.registry import DATASETS, HOOKS, WITNESSES
@@ -28,7 +33,7 @@ GUARD_INFO = 'mmrefine_guard'
 # there too: what was found on the way, so that a resumed run knows what came before it
 LOOKS_INFO = 'mmrefine_guard_looks'
 BEST = 'guard_best.pth'
-FEW = 4  # samples; below, chance alone could look the same
+NOTHING = 'nothing to learn'  # a verdict
 
 
 @HOOKS.register_module()
@@ -44,6 +49,10 @@ class RegressionGuardHook(Hook):
     ``refined.pth`` is then the original network, and log and report say so.
 
     The winner and the teacher are also scored on rendered samples of a fixed look with exact truth: what was forgotten.
+    With ``most_forgotten`` a candidate that lost more is left out.
+
+    Where nothing can be learned from the video (:func:`~mmrefine.engine.guard.video_check.nothing_to_learn`) nothing is
+    labelled or trained. A student that is not handed back is kept as ``student.pth`` in the work dir.
 
     The weights are those of the model's ``estimator``.
 
@@ -58,6 +67,8 @@ class RegressionGuardHook(Hook):
         pace: see there.
         confidence: of the interval, in (0, 1).
         general: rendered samples for the forgetting check; 0: none.
+        most_forgotten: by how much the error on these may rise, such as 0.5 for half as much again, at least 0; of
+            candidates that are surely better those that lose more are left out. None: it is reported, and has no say.
         seed: of warps and bootstrap.
         before: file name in the work dir of the original network (:class:`~mmrefine.engine.WeightsHook` writes it).
         witnesses: config of what is compared; None: ``FlowWitnesses`` of ``pairs``, ``warps`` and ``pace``.
@@ -77,6 +88,7 @@ class RegressionGuardHook(Hook):
                  pace: float = 1.,
                  confidence: float = 0.95,
                  general: int = 8,
+                 most_forgotten: Optional[float] = None,
                  seed: int = 0,
                  before: str = 'teacher.pth',
                  witnesses: Optional[Dict[str, Any]] = None) -> None:
@@ -93,13 +105,20 @@ class RegressionGuardHook(Hook):
             raise ConfigError(f'RegressionGuardHook.pace must be finite and not negative, got {pace!r}')
         if not is_number(confidence) or not 0 < confidence < 1:
             raise ConfigError(f'RegressionGuardHook.confidence must lie in (0, 1), got {confidence!r}')
+        if most_forgotten is not None and not (is_number(most_forgotten) and 0 <= most_forgotten < float('inf')):
+            raise ConfigError('RegressionGuardHook.most_forgotten must be a share of at least 0, such as 0.5, or None, '
+                              f'got {most_forgotten!r}')
+        if most_forgotten is not None and not general:
+            raise ConfigError('RegressionGuardHook.most_forgotten bounds what is lost on general samples, and with '
+                              'general=0 there are none; set general')
         if witnesses is not None and (pairs, warps, pace) != (32, 2, 1.):
             raise ConfigError('RegressionGuardHook.witnesses has settings of its own; move pairs, warps and pace there')
         self.witnesses: Witnesses = WITNESSES.build(
             dict(type='FlowWitnesses', pairs=pairs, warps=warps, pace=pace) if witnesses is None else witnesses)
         self.config, self.steps = dataset, sorted(set(steps))
         self.interval, self.patience = interval, patience
-        self.confidence, self.general, self.seed, self.before = confidence, general, seed, before
+        self.confidence, self.seed, self.before = confidence, seed, before
+        self.general, self.most_forgotten = general, most_forgotten
         self.off = not dataset.get('held_out', 0)
         self._dataset: Any = None
         self._teacher: Any = None
@@ -108,7 +127,9 @@ class RegressionGuardHook(Hook):
         self._best: Dict[str, Any] = {}
 
     def before_train(self, runner: Runner) -> None:
-        """Open the data: what is missing should not show after hours of training."""
+        """Open the data, and train nothing if nothing can be learned from them: what is missing should not show after
+        hours of training.
+        """
         if self.off:
             runner.logger.warning('Guard: off, as held_out is 0: nothing is kept back, and the student is handed back '
                                   'however it fares')
@@ -117,10 +138,18 @@ class RegressionGuardHook(Hook):
         scenes = len(self._dataset.scene_names)
         name = self.witnesses.sample_name
         runner.logger.info(f'Guard: {counted(len(self._dataset), name)} of {counted(scenes, "scene")} kept back')
-        if len(self._dataset) < FEW:
+        if len(self._dataset) < LEAST_RUNS:
             runner.logger.warning(
-                f'Guard: fewer than {FEW} {name}s prove hardly anything, so the original network will most likely be '
-                'handed back; refine on a longer video or on more scenes, or keep back more of it (held_out)')
+                f'Guard: {counted(len(self._dataset), name)} will prove nothing, as it takes {LEAST_RUNS} that are '
+                f'independent; so the original network will be handed back, and the student kept in {STUDENT}. For a '
+                f'verdict {REMEDY}')
+        if runner.iter == 0 and hasattr(self._dataset, 'frame') and hasattr(self._dataset, 'units'):
+            rest = DATASETS.build(dict(self.config, pipeline=[], held=False))
+            reason = nothing_to_learn([rest, self._dataset], runner.logger.info)
+            if reason is not None:
+                runner.logger.warning(f'Guard: {reason}')
+                runner.message_hub.update_info(GUARD_INFO, dict(verdict=NOTHING, reason=reason))
+                runner.train_loop.stop_training = True
         path = Path(runner.work_dir, BEST)
         if runner.iter > 0 and self.interval and path.is_file():
             try:
@@ -145,7 +174,7 @@ class RegressionGuardHook(Hook):
         self._ready(runner, model)
         progress = self._progress(runner, f'the student after {done} steps')
         found = self._rated(model, done, 1., self.confidence, progress)
-        if not self._best or found.loss < self._best['loss']:
+        if found.objection is None and (not self._best or found.loss < self._best['loss']):
             state = {key: value.detach().cpu().clone() for key, value in model.estimator.state_dict().items()}
             self._best = dict(loss=found.loss, iter=done, state=state)
             if is_main_process():
@@ -153,14 +182,17 @@ class RegressionGuardHook(Hook):
                 save_checkpoint(Path(runner.work_dir, BEST), dict(state_dict=state, meta=meta))
         looks = [look for look in runner.message_hub.runtime_info.get(LOOKS_INFO, []) if look['iter'] < done]
         runner.message_hub.update_info(LOOKS_INFO, [*looks, dict(iter=done, **found.comparison.to_dict())])
-        runner.logger.info(f'Guard: after {done} steps {100 * found.comparison.change:+.1f} % '
-                           f'(best after {self._best["iter"]})')
-        if self.patience is not None and done - self._best['iter'] >= self.patience * self.interval:
+        best = self._best.get('iter', 0)
+        found_out = f'best after {best}' if found.objection is None else f'the student {found.objection}'
+        runner.logger.info(f'Guard: after {done} steps {100 * found.comparison.change:+.1f} % ({found_out})')
+        if self.patience is not None and done - best >= self.patience * self.interval:
             runner.logger.info(f'Guard: no better score in {self.patience} comparisons, so training stops')
             runner.train_loop.stop_training = True
 
     def after_train(self, runner: Runner) -> None:
         """Choose, judge, and put the winner's weights into the model."""
+        if (runner.message_hub.runtime_info.get(GUARD_INFO) or {}).get('verdict') == NOTHING:
+            return
         if self.off:
             reason = 'held_out is 0: nothing was kept back'
             runner.message_hub.update_info(GUARD_INFO, dict(verdict='not run', reason=reason))
@@ -181,14 +213,15 @@ class RegressionGuardHook(Hook):
         for iteration, step in candidates:
             model.estimator.load_state_dict(mixed_state(origin, ends[iteration], step))
             rated.append(self._rated(model, iteration, step, confidence, progress.beyond(len(rated) * share)))
-        best = choose(rated)
-        accepted = best.comparison.is_better
-        model.estimator.load_state_dict(mixed_state(origin, ends[best.iter], best.step) if accepted else origin)
+        best, forgotten = self._decide(runner, model, ends, rated)
+        accepted = best.is_accepted
+        if is_main_process():
+            self._keep_student(Path(runner.work_dir, STUDENT), None if accepted else ends[best.iter], best.iter)
         witnesses = self.witnesses
         record = dict(
             candidate_record(rated, best, self._seen, witnesses.sample_name),
             looks=runner.message_hub.runtime_info.get(LOOKS_INFO, []),
-            general=self._observer.forgotten(self._teacher, model, self.general, runner.logger.info),
+            general=forgotten,
             held_out=dict(
                 pairs=len(self._observer), scenes=len(self._dataset.scene_names), share=self.config['held_out']),
             score=dict(
@@ -199,6 +232,34 @@ class RegressionGuardHook(Hook):
                 figures=[figure.to_dict() for figure in witnesses.figures]))
         runner.message_hub.update_info(GUARD_INFO, record)
         (runner.logger.info if accepted else runner.logger.warning)(f'Guard: {record["reason"]}')
+
+    def _decide(self, runner: Runner, model: Any, ends: Dict[int, State],
+                rated: List[Candidate]) -> Tuple[Candidate, Dict[str, Any]]:
+        """The candidate to judge by, whose weights the model then has if it is accepted (else those of the teacher),
+        and what was forgotten; candidates in ``rated`` that lost too much get an objection.
+        """
+        origin = self._teacher.estimator.state_dict()
+        while True:
+            best = choose(rated)
+            model.estimator.load_state_dict(
+                mixed_state(origin, ends[best.iter], best.step) if best.is_accepted else origin)
+            forgotten = self._observer.forgotten(self._teacher, model, self.general, runner.logger.info)
+            lost = forgotten['change_percent'] if forgotten and best.is_accepted else 0.
+            if self.most_forgotten is None or lost <= 100 * self.most_forgotten:
+                return best, forgotten
+            objection = (f'lost {lost:.1f} % on {self.general} general samples, where most_forgotten allows '
+                         f'{100 * self.most_forgotten:g} %')
+            rated[rated.index(best)] = replace(best, objection=objection)
+
+    @staticmethod
+    def _keep_student(path: Path, state: Optional[State], iteration: int) -> None:
+        """Write the student that is not handed back; a file of an earlier run goes if there is none."""
+        if state is None:
+            path.unlink(missing_ok=True)
+        else:
+            weights = {key: value.detach().cpu() for key, value in state.items()}
+            meta = dict(mmrefine=mmrefine.__version__, iter=iteration, refined=True)
+            save_checkpoint(path, dict(state_dict=weights, meta=meta))
 
     def _ready(self, runner: Runner, model: Any) -> None:
         """Load the original network, and see what it shows."""

@@ -14,6 +14,7 @@ from mmrefine.engine.runtime.processes import model_of
 from mmrefine.fileio.atomic import save_checkpoint
 from mmrefine.models import estimator_state
 from mmrefine.registry import HOOKS
+from mmrefine.report import keeps_original
 
 
 @HOOKS.register_module()
@@ -52,8 +53,10 @@ class WeightsHook(Hook):
             self._save(runner, self.before, refined=False)
 
     def after_train(self, runner: Runner) -> None:
-        """Write the network that is handed back."""
-        kept = (runner.message_hub.runtime_info.get(GUARD_INFO) or {}).get('verdict') == 'teacher'
+        """Write the network that is handed back; if nothing was trained, the original one under both names."""
+        if runner.iter == 0:
+            self._save(runner, self.before, refined=False)
+        kept = keeps_original(runner.message_hub.runtime_info.get(GUARD_INFO) or {})
         path = self._save(runner, self.out, refined=not kept)
         what = 'The original network, which the guard hands back' if kept else 'The refined network'
         runner.logger.info(f'{what}, a checkpoint of the stock config: {path}')

@@ -9,6 +9,8 @@ from typing import Any, Dict, Mapping, Sequence
 
 import numpy as np
 
+from mmrefine.evaluation.guard.runs import LEAST_RUNS
+
 Observation = Mapping[str, float]
 
 DRAWS = 2000
@@ -24,17 +26,24 @@ class Comparison:
         high: upper end.
         pairs: how many were compared.
         better: share of the pairs on which the candidate is better, in [0, 1].
+        runs: how many independent clusters of pairs the interval is drawn from.
     """
     change: float
     low: float
     high: float
     pairs: int
     better: float
+    runs: int
+
+    @property
+    def is_proof(self) -> bool:
+        """Whether there is enough evidence for any verdict."""
+        return self.runs >= LEAST_RUNS
 
     @property
     def is_better(self) -> bool:
-        """Whether the whole interval lies below 0."""
-        return self.high < 0
+        """Whether the whole interval lies below 0, and is drawn from enough clusters."""
+        return self.is_proof and self.high < 0
 
     def to_dict(self) -> Dict[str, Any]:
         """For a report: percents, rounded; None for an end of the interval that is not known."""
@@ -43,6 +52,7 @@ class Comparison:
             change_percent=round(100 * self.change, 3),
             interval_percent=[low, high],
             pairs=self.pairs,
+            runs=self.runs,
             pairs_better=round(self.better, 4))
 
 
@@ -110,7 +120,8 @@ def compare(losses: Sequence[float], clusters: Sequence[Any], confidence: float 
         with np.errstate(over='ignore'):
             ends = values.mean() + _stretch(len(sums), confidence) * (ends - values.mean())
             low, high = map(float, np.expm1(ends))
-    return Comparison(float(np.expm1(values.mean())), low, high, len(values), float((values < 0).mean()))
+    return Comparison(float(np.expm1(values.mean())), low, high, len(values), float((values < 0).mean()),
+                      len(sums))
 
 
 def _stretch(clusters: int, confidence: float) -> float:
