@@ -66,8 +66,9 @@ def split_pairs(pairs: Sequence[Mapping[str, Any]], share: float, step: int = 1,
         ends[scene] = indices[-held]
     if not ends:
         raise ConfigError(f'held_out={share:g}: no scene has the {needed} frame pairs that it takes to keep some back '
-                          f'for the guard (the most is {max(map(len, starts.values()))}, without those of corrupt frames that are left out); '
-                          'give it longer scenes, or set held_out=0, which leaves the guard out')
+                          f'for the guard (the most is {max(map(len, starts.values()), default=0)}, without those of '
+                          'corrupt frames that are left out); give it longer scenes, or set held_out=0, which leaves '
+                          'the guard out')
     last = {scene: ends.get(scene, math.inf) for scene in scenes}
     return Split([pair for pair in pairs if pair['index'] + pair.get('step', step) < last[pair['scene']]],
                  [pair for pair in pairs if pair['index'] >= last[pair['scene']]], ends)

@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from helpers_cli import DEMO_WEIGHTS, SIZE, error_of, rendered, status_of, video
 
 import mmrefine
 from mmrefine.apis import runs as training
+from mmrefine.apis.model_names import NAMED_MODELS
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.compat.config_names import own_config_root
 from mmrefine.compat.official_checkpoints import convert_raft_checkpoint
@@ -197,10 +199,11 @@ def test_a_model_for_each_scene_is_looked_for_where_it_is_be_it_one_scene(monkey
 
 def test_what_is_wrong_is_one_sentence_before_anything_is_made(tmp_path, monkeypatch, capsys, video, official):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    nowhere = replace(NAMED_MODELS['raft_small'], address='http://127.0.0.1:9/small.pth')
+    monkeypatch.setitem(NAMED_MODELS, 'raft_small', nowhere)
     small = error_of(capsys, 'refine', video)
-    assert small.startswith(
-        'checkpoints/raft-small-mmrefine.pth: the weights to start from are not there; pass the official file as it is')
-    assert 'tools/convert_checkpoint.py' in small and '--model demo' in small
+    assert small.startswith('http://127.0.0.1:9/small.pth: cannot be downloaded (') and '--model demo' in small
     wrong = error_of(capsys, 'refine', video, '--model', 'raft', '--checkpoint', official)
     assert (wrong.startswith(f'{official}: holds the official Small RAFT (princeton names)')
             and wrong.endswith('add --model raft_small'))
