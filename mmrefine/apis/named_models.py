@@ -11,6 +11,7 @@ from mmrefine.apis.inference import init_model, usable_device
 from mmrefine.apis.model_names import NAMED_MODELS
 from mmrefine.apis.published_weights import fetch_weights, is_address, published_address, weights_folder
 from mmrefine.compat.config_names import carried_file, config_file, own_config_root
+from mmrefine.compat.published_weights import whose_weights
 from mmrefine.config.load import load_config, name_of
 from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.models import FlowRefiner
@@ -71,7 +72,7 @@ def find_weights(cfg: Config, checkpoint: Optional[Union[str, Path]] = None,
     known = next((named for named in NAMED_MODELS.values() if named.address and config == own_config_root()
                   / named.config), None)
     if known is not None:
-        log(f'weights: {known.whose} ({known.address})')
+        log(f'weights: {whose_weights(known.address)} ({known.address})')
         return fetch_weights(known.address, log)
     if path is None:
         raise CheckpointError(f'{name_of(cfg)}: has no load_from, so there are no weights to start from; name a file '

@@ -14,13 +14,14 @@ import pytest
 from small_trees import ROOT
 
 from mmrefine.apis import inference_flow, named_models, open_model
-from mmrefine.apis.model_names import NAMED_MODELS, whose_weights
+from mmrefine.apis.model_names import NAMED_MODELS
 from mmrefine.apis.named_models import find_weights, load_named, model_lines
 from mmrefine.apis.published_weights import fetch_weights, published_address, weights_folder
 from mmrefine.apis.video_run import prepare_run
 from mmrefine.cli import main
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.compat.official_checkpoints import convert_raft_checkpoint
+from mmrefine.compat.published_weights import whose_weights
 from mmrefine.compat.stock import stock_config_root
 from mmrefine.config.load import load_config
 from mmrefine.errors import CheckpointError
@@ -84,10 +85,11 @@ def test_a_name_is_enough_and_is_downloaded_once(server, monkeypatch, capsys):
     file = official_file(folder)
     named = dataclasses.replace(NAMED_MODELS['raft_small'], address=address + file.name)
     monkeypatch.setitem(named_models.NAMED_MODELS, 'raft_small', named)
+    monkeypatch.setattr(named_models, 'whose_weights', lambda place: f'those of {place}')
     assert any(f'none yet; {address}{file.name}' in line for line in model_lines()) and not Server.asked
     models = [open_model('raft_small') for _ in range(2)]
     assert Server.asked == [f'/{file.name}']
-    assert capsys.readouterr().out.count("weights: torchvision's training of RAFT-small") == 2
+    assert capsys.readouterr().out.count(f'weights: those of {named.address}') == 2
     assert any(line.endswith(f'weights: {weights_folder() / file.name}') for line in model_lines())
     frames = [np.random.default_rng(seed).integers(0, 255, (40, 56, 3), dtype=np.uint8) for seed in (0, 1)]
     for model in (*models, demo := open_model('demo')):

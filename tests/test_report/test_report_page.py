@@ -344,3 +344,10 @@ def test_a_scene_whose_name_is_not_valid_unicode_is_shown_with_its_bytes(tmp_pat
     scores = {'EPE': 1., 'pairs': 1, 'scene/caf\udce9/EPE': 1.}
     write_report(tmp_path, dict(groups=dict(refined=group_record(scores, scores))))
     assert r'caf\udce9' in (tmp_path / 'report.html').read_text(encoding='utf-8')
+
+
+def test_the_page_says_whose_published_weights_the_original_network_has(tmp_path):
+    whose = "torchvision's training of RAFT, not that of RAFT's authors"
+    for settings, is_said in ((dict(whose=whose), True), (dict(whose=''), False), ({}, False)):
+        text, _ = written(tmp_path, dict(full_record(tmp_path), settings=settings))
+        assert ('The original network is torchvision' in text) is is_said

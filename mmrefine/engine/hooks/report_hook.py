@@ -19,6 +19,7 @@ from mmengine.runner import Runner
 
 import mmrefine
 from mmrefine.compat.installation import library_versions
+from mmrefine.compat.published_weights import whose_weights
 from mmrefine.engine.hooks.pseudo_label_hook import LABELS_INFO
 from mmrefine.engine.hooks.regression_guard_hook import GUARD_INFO
 from mmrefine.engine.judging.judge import judge, open_group, sample_type
@@ -156,6 +157,7 @@ class ReportHook(Hook):
             settings=dict(
                 config=cfg.filename or '',
                 load_from=self._before.get('load_from'),
+                whose=whose_weights(str(self._before.get('load_from') or '')),
                 max_iters=runner.max_iters,
                 rounds=getattr(runner.train_loop, 'rounds', 1),
                 optim_wrapper=cfg.get('optim_wrapper'),
