@@ -18,7 +18,7 @@ from mmrefine.errors import InputError
 from mmrefine.fileio.atomic import PathLike, remove_leftovers, write_bytes, write_failure
 from mmrefine.fileio.digest import digest_of
 from mmrefine.fileio.video.frames import FrameSource
-from mmrefine.fileio.video.reader import VideoFrames
+from mmrefine.fileio.video.reader import READER, VideoFrames
 from mmrefine.fileio.video.reading import ChosenFrames
 
 # lossless, each frame alone; of FFmpeg's codecs for RGB the one that is decoded fastest (docs/speed.md)
@@ -50,7 +50,7 @@ class FrameCache:
     :meth:`add` the videos, :meth:`plan`, :meth:`fill`; and read from what :meth:`wrap` returns. Frames are written by
     :meth:`fill` alone, whole or not at all, and only if they come back equal to the bit. Where not all frames fit into
     the limit, those are kept that are farthest behind their key frame, as they are the ones that take longest to
-    decode. The digest stands for the contents of the video and the version of the decoder.
+    decode. The digest stands for the contents of the video, and for the versions of our reader and of the decoder.
 
     Args:
         root: the folder; of its files the cache removes what ends in ``.frame``, and no other.
@@ -70,7 +70,7 @@ class FrameCache:
         video = video.source if isinstance(video, CachedFrames) else video
         if not isinstance(video, VideoFrames):
             return
-        folder = self.root / digest_of([video.digest(), av.__version__, dict(av.library_versions)])
+        folder = self.root / digest_of([video.digest(), READER, av.__version__, dict(av.library_versions)])
         known = self._videos.get(folder, (video, []))[1]
         self._videos[folder] = video, sorted({*known, *numbers})
         self._folders[video.path] = folder

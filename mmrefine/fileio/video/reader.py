@@ -26,6 +26,8 @@ VIDEO_SUFFIXES = ('.mp4', '.m4v', '.mov', '.3gp', '.avi', '.mkv', '.webm', '.mpg
 # how many key frames before the nearest one to start from, tried in turn until a frame comes out as in the first
 # pass; None: start of the file
 _AHEAD = (0, 1, 2, 4, 8, 16, None)
+# one more whenever the same file gives other pixels than before, so that decoded frames that were kept are not used
+READER = 1
 # open files of a parent process, which a fork must not close
 _ABANDONED: List[Any] = []
 
