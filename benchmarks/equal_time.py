@@ -46,6 +46,7 @@ RECIPES: Dict[str, Dict[str, Any]] = {
     'batch 8': dict(batch=8),
     'batch 2, 4 iterations': dict(batch=2, iters=4),
     '4 iterations': dict(iters=4),
+    '5 iterations': dict(iters=5),
     '6 iterations': dict(iters=6),
     '8 iterations': dict(iters=8),
     'half the iterations at first': dict(hook=dict(type='FewAtFirst', _scope_='mmrefine')),

@@ -3,7 +3,7 @@ _base_ = ['../_base_/default_runtime.py', '../_base_/models/raft_small.py']
 
 video = 'work_dirs/demo/videos/refined'  # folder of scenes; overridable: --cfg-options video=…
 unseen = 'work_dirs/demo/videos/unseen'
-model = dict(train_iters=5, test_iters=8, losses=[dict(type='MaskedSequenceLoss', gamma=0.85)])
+model = dict(train_iters=4, test_iters=8, losses=[dict(type='MaskedSequenceLoss', gamma=0.85)])
 load_from = 'configs/demo/raft_small_source.pth'
 
 held_out = 0.1  # of the pairs, for the guard
@@ -32,7 +32,7 @@ train_dataloader = dict(
         directions='{labeler.directions}',
         seed='{randomness.seed}',
         pipeline='{train_pipeline}'))
-max_iters = 1400
+max_iters = 1550
 train_cfg = dict(type='SelfTrainingLoop', max_iters='{max_iters}')
 optim_wrapper = dict(
     type='BFloat16OptimWrapper', precision='auto', optimizer=dict(type='AdamW', lr=8e-4, weight_decay=1e-4, eps=1e-8),
