@@ -16,8 +16,8 @@ from mmrefine.compat.stock import stock_config_root
 from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.fileio.atomic import write_bytes, write_errors
 
-# the first digits of the SHA-256, by which PyTorch names its files
-_DIGEST_IN_NAME = re.compile(r'-([0-9a-f]{8,64})\.')
+# the first digits of the SHA-256, by which PyTorch names its files; not a date
+_DIGEST_IN_NAME = re.compile(r'-(?!(?:19|20)\d{6}\.)([0-9a-f]{8,64})\.')
 _SECONDS = 30  # to wait for a server to answer
 
 
@@ -48,27 +48,30 @@ def fetch_weights(address: str, log: Callable[[str], None] = print) -> Path:
     """The file of a web address, downloaded unless it is there already.
 
     It is checked by the digest that its name carries, else by the length that the server promises and by loading it
-    without running code of its own; its digest is then kept beside it, and compared from then on.
+    without running code of its own; its digest and its address are then kept beside it, and compared from then on.
 
     Args:
         address: ``https://…``.
         log: called with a line before something is downloaded.
 
     Raises:
-        CheckpointError: no network, no such file, or one that is damaged or has changed since it was downloaded.
+        CheckpointError: no network, no such file, one that is damaged or has changed since it was downloaded, or one of
+            that name from another address.
     """
     path = weights_folder() / address.partition('?')[0].rstrip('/').rpartition('/')[2]
     note = path.with_name(path.name + '.sha256')
     named = _DIGEST_IN_NAME.search(path.name)
-    if not path.is_file():
+    fresh = not path.is_file()
+    if fresh:
         log(f'downloading {address} to {path}')
         _download(address, path)
         note.unlink(missing_ok=True)
-        fresh = True
-    else:
-        fresh = False
+    digest, _, origin = (note.read_text(encoding='utf-8') if note.is_file() else '').strip().partition(' ')
+    if origin not in ('', address):
+        raise CheckpointError(f'{path}: was downloaded from {origin}, and {address} has the same name; rename '
+                              'that file, or get the other one yourself and name it with --checkpoint')
     found = hashlib.sha256(path.read_bytes()).hexdigest()
-    wanted = named[1] if named else note.read_text(encoding='utf-8').strip() if note.is_file() else ''
+    wanted = named[1] if named else digest
     if not found.startswith(wanted):
         if fresh:
             path.unlink()
@@ -83,7 +86,7 @@ def fetch_weights(address: str, log: Callable[[str], None] = print) -> Path:
                 path.unlink()
             raise
         with write_errors(note, CheckpointError):
-            write_bytes(note, f'{found}\n'.encode())
+            write_bytes(note, f'{found} {address}\n'.encode())
     return path
 
 
@@ -95,8 +98,7 @@ def _download(address: str, path: Path) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with urllib.request.urlopen(urllib.request.Request(address, method='HEAD'), timeout=_SECONDS) as answer:
-            length = int(answer.headers.get('Content-Length') or 0)
+        length = _length(address)
         torch.hub.download_url_to_file(address, str(path), progress=False)
     except (OSError, ValueError) as error:  # URLError, HTTPError, timeouts, a full disk; an invalid address
         reason = getattr(error, 'reason', None) or getattr(error, 'strerror', None) or error
@@ -107,3 +109,14 @@ def _download(address: str, path: Path) -> None:
         size = path.stat().st_size
         path.unlink()
         raise CheckpointError(f'{address}: {size} of {length} bytes arrived; try again')
+
+
+def _length(address: str) -> int:
+    """The bytes that a server promises; 0 if it does not say, as some do only for the file itself."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, method='HEAD'), timeout=_SECONDS) as answer:
+            return int(answer.headers.get('Content-Length') or 0)
+    except urllib.error.HTTPError as error:
+        if error.code not in (403, 405, 501):
+            raise
+        return 0

@@ -35,6 +35,13 @@ class Server(SimpleHTTPRequestHandler):
     """Serves a folder, counts what is asked for, and may promise more than it gives."""
     asked: list = []
     too_much = 0
+    refuses_heads = False
+
+    def do_HEAD(self):
+        if self.refuses_heads:
+            self.send_error(405)
+        else:
+            super().do_HEAD()
 
     def do_GET(self):
         self.asked.append(self.path)
@@ -109,7 +116,7 @@ def test_a_file_that_is_not_what_its_name_says_is_refused_and_not_kept(server):
 def test_a_file_without_a_digest_in_its_name_is_loaded_and_its_digest_remembered(server):
     folder, address = server
     (folder / 'net.pth').write_bytes(DEMO_WEIGHTS.read_bytes())
-    path = fetch_weights(f'{address}net.pth?download=1')
+    path = fetch_weights(f'{address}net.pth')
     assert path == weights_folder() / 'net.pth' and path.read_bytes() == DEMO_WEIGHTS.read_bytes()
     assert fetch_weights(f'{address}net.pth') == path and len(Server.asked) == 1
     data = bytearray(path.read_bytes())
@@ -119,6 +126,23 @@ def test_a_file_without_a_digest_in_its_name_is_loaded_and_its_digest_remembered
         fetch_weights(f'{address}net.pth')
     path.unlink()
     assert fetch_weights(f'{address}net.pth').is_file() and len(Server.asked) == 2
+
+
+def test_another_address_of_the_same_name_is_not_taken_for_it(server):
+    folder, address = server
+    for name in ('one', 'two'):
+        (folder / name).mkdir()
+        (folder / name / 'net.pth').write_bytes(DEMO_WEIGHTS.read_bytes())
+    fetch_weights(f'{address}one/net.pth')
+    with pytest.raises(CheckpointError, match='from .*/one/net.pth, and .*/two/net.pth has the same name'):
+        fetch_weights(f'{address}two/net.pth')
+
+
+def test_a_date_in_a_name_is_no_digest_and_a_server_need_not_tell_the_length(server, monkeypatch):
+    folder, address = server
+    monkeypatch.setattr(Server, 'refuses_heads', True)
+    (folder / 'net-20220131.pth').write_bytes(DEMO_WEIGHTS.read_bytes())
+    assert fetch_weights(f'{address}net-20220131.pth').is_file()
 
 
 @pytest.mark.parametrize('content, sentence', [

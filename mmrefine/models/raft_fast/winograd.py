@@ -7,6 +7,7 @@ rounding, about four times that of the plain sum itself.
 """
 from __future__ import annotations
 
+import functools
 from typing import Any, Callable, Dict, Iterable, Optional, Tuple
 
 import torch
@@ -95,8 +96,14 @@ def convolve(inputs: Tensor, weights: Tensor, bias: Optional[Tensor] = None) -> 
 
 def _transformed(side: Tuple[Tuple[float, ...], ...], tiles: Tensor) -> Tensor:
     """Both sides of each tile transformed at once: ``(n^2, …)`` of ``(6, 6, …)`` or ``(36, …)``."""
-    matrix = torch.tensor(side, dtype=tiles.dtype)
-    return torch.kron(matrix, matrix) @ tiles.reshape(_SIDE**2, -1)
+    return _both_sides(side) @ tiles.reshape(_SIDE**2, -1)
+
+
+@functools.lru_cache(maxsize=None)
+def _both_sides(side: Tuple[Tuple[float, ...], ...]) -> Tensor:
+    """``(n^2, 36)`` float32."""
+    matrix = torch.tensor(side, dtype=torch.float32)
+    return torch.kron(matrix, matrix)
 
 
 def _gains(inputs: Tensor, weight: Tensor, bias: Optional[Tensor] = None, stride: Any = 1, padding: Any = 0,
