@@ -70,6 +70,8 @@ class FlowWitnesses:
         self.chosen = sorted({int(i) for i in np.linspace(0, count - 1, min(self.pairs, count))})
         self.samples = [(str(dataset.pairs[i]['scene']), str(dataset.pairs[i]['key'])) for i in self.chosen]
         self._overlays = self._find_overlays()
+        beside = math.fsum(share_beside(fixed[0, 0].numpy()) for fixed in self._overlays.values())
+        self._is_covered = beside > MOST_BESIDE * len({scene for scene, _ in self.samples})
         self.video = self._motion_of_video(teacher, log) if self.warps else None
 
     @torch.no_grad()
@@ -99,8 +101,7 @@ class FlowWitnesses:
         Nothing speaks for any candidate where most of what is seen of the scenes lies close beside what covers them, as
         under a pattern: what it learned there is as much of the pattern as of the scenes.
         """
-        beside = [share_beside(fixed[0, 0].numpy()) for fixed in self._overlays.values()]
-        if beside and sum(beside) / len(set(scene for scene, _ in self.samples)) > MOST_BESIDE:
+        if self._is_covered:
             return 'learned from a video all over which lies a picture or pattern that never changes'
         return objection(teacher, candidate)
 
