@@ -37,6 +37,9 @@ def _status_of(error: BaseException, go_on: str) -> int:
     stop = _stop_behind(error)
     if stop is not None:
         print(f'stopped; {go_on}', file=sys.stderr)
+        # `python -m` ends by SIGINT, whatever the status, after a KeyboardInterrupt has left an exec of text, as in an
+        # import that makes dataclasses; CPython forgets it at the next exec of text
+        exec('')
         return 128 + int(stop.args[0] if stop.args else signal.SIGINT)  # as shells number it
     if isinstance(error, BrokenPipeError):  # nobody reads on, as in `mmrefine … | head`
         # what is still in the buffer would be written at the end, and fail again

@@ -51,6 +51,14 @@ def test_a_stop_that_a_library_turns_into_another_error_is_a_stop(capsys):
         run_command(lambda: exec('('))
 
 
+def test_a_stop_within_code_that_is_made_from_text_keeps_its_status(tmp_path):
+    (tmp_path / 'stopped.py').write_text(
+        'import signal\nfrom mmrefine.apis.exit_status import run_command\n'
+        "run_command(lambda: exec('signal.raise_signal(signal.SIGTERM)'))\n")
+    end = subprocess.run([sys.executable, '-m', 'stopped'], cwd=tmp_path, stderr=subprocess.PIPE)
+    assert end.returncode == 143 and end.stderr.startswith(b'stopped; ')
+
+
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize('seconds', [0.7, 1.8])
 def test_a_stop_in_the_first_seconds(frames, tmp_path, number, seconds):
