@@ -38,7 +38,7 @@ def main() -> int:
     write_clips(unseen, range(10000, 10000 + args.unseen), args.frames, style='target')
     cfg = load_config(CONFIG, {'video': str(refined), 'unseen': str(unseen), 'randomness.seed': args.seed})
     cfg.work_dir = str(work_dir)
-    train(cfg)
+    train(cfg, brief=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f'{time.monotonic() - started:.0f} s, at most {peak:.1f} GiB of memory. Open {work_dir / "report.html"} for '
           'the pictures.')

@@ -10,7 +10,8 @@ env_cfg = dict(
 model_wrapper_cfg = dict(type='mmengine.MMDistributedDataParallel', device_ids=None)
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
-    logger=dict(type='LoggerHook', interval=50, ignore_last=False, log_metric_by_epoch=False),
+    # a line every ten seconds; with an interval every so many steps
+    logger=dict(type='PacedLoggerHook', every=10., interval=None, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='AtomicCheckpointHook', by_epoch=False, interval=100, max_keep_ckpts=2, save_last=True),
     sampler_seed=dict(type='DistSamplerSeedHook'),

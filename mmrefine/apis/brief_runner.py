@@ -13,9 +13,10 @@ from mmrefine.apis.exit_status import tolerate_names
 from mmrefine.errors import CheckpointError
 from mmrefine.values import brief
 
-# how the log records begin that hold the environment, the whole config, the order of the hooks, and names inside
-# mmengine
-_PAGES = ('\n---', 'Config:', 'Hooks will be executed', '"FileClient"', '"HardDiskBackend"')
+# how the log records begin that hold the environment, the whole config, the order of the hooks, names inside mmengine,
+# and what comes again and again
+_PAGES = ('\n---', 'Config:', 'Hooks will be executed', '"FileClient"', '"HardDiskBackend"', 'Exp name:',
+          'Saving checkpoint at')
 
 
 class ResumingRunner(Runner):

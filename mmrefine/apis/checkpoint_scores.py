@@ -24,7 +24,7 @@ def test_checkpoint(cfg: Config,
         cfg: a config with a ``ReportHook``; ``scene='each'`` is read as ``'all'``. Or with ``clip_groups``, each of a
             ``dataset`` and ``metrics`` (configs/_base_/datasets/davis_clips.py).
         checkpoint: the weights.
-        device: ``'cpu'``, ``'cuda'``, …; default: cuda if there is one.
+        device: ``'cpu'``, ``'cuda'``, …; default: the GPU where there is one.
         log: called with a line now and then; None: silent.
 
     Returns:

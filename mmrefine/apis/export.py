@@ -90,7 +90,7 @@ def export_model(checkpoint: Union[str, Path],
         raise ConfigError(f'{name_of(cfg)}: its network is not the official RAFT, whose encoder and colours differ '
                           "from mmflow's, so its weights would give wrong flow there; use --to mmflow, or name the "
                           'config it was refined with (--model raft_small, --model raft_official)')
-    refiner = open_model(cfg, checkpoint)
+    refiner = open_model(cfg, checkpoint, 'cpu')
     network = type(refiner.estimator).__name__
     path = Path(out)
     if to == 'onnx':

@@ -25,7 +25,7 @@ def calibrate_filters(cfg: Config, checkpoint: Optional[Union[str, Path]] = None
     Args:
         cfg: a config with a ``PseudoLabelHook``; ``scene='each'`` is read as ``'all'``.
         checkpoint: the weights of the teacher; default: ``load_from`` of the config.
-        device: ``'cpu'``, ``'cuda'``, …; default: cuda where there is one.
+        device: ``'cpu'``, ``'cuda'``, …; default: the GPU where there is one.
         settings: ``precision``, ``within``, ``relative``, ``frames``, ``warps``, ``pace``, ``seed``.
 
     Returns:

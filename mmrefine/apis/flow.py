@@ -17,8 +17,10 @@ import mmrefine
 from mmrefine.apis.frame_damage import check_out, check_scenes
 from mmrefine.apis.inference import usable_device
 from mmrefine.apis.named_models import open_model
+from mmrefine.apis.run_forecast import seconds_a_pixel, shrunk
 from mmrefine.apis.video_run import default_out
 from mmrefine.engine.runtime.progress import Progress
+from mmrefine.engine.stage1.forecast import time_text
 from mmrefine.errors import ConfigError, InputError, TeacherError
 from mmrefine.fileio.atomic import remove_leftovers, write_bytes, write_errors, write_json
 from mmrefine.fileio.flow_io import read_flow, write_flow
@@ -144,9 +146,11 @@ def flow_of_video(video: Roots,
         network.test_iters = iters
     maker = _Maker(FrozenTeacher(network).to(device), CascadeView(scales=(1., 2.) if two_looks else (1., )), device)
     checks = check_scenes(found, root, skip_corrupt, log, what, dry_run)
+    one = len(found.scenes) == 1
+    if not any((root if one else root / name).joinpath(RECORD).is_file() for name in checks):
+        log(_forecast(found.scenes, checks, what, maker))
     if dry_run:
         return []
-    one = len(found.scenes) == 1
     return [_flow_of_scene(name, found.scenes[name], check, what, root if one else root / name, maker, format, draw,
                            log) for name, check in checks.items()]
 
@@ -170,14 +174,35 @@ class _Maker:
         """Flow ``(H, W, 2)`` px, confidence ``(H, W)`` in [0, 1], and whether it is occluded ``(H, W)`` bool."""
         pair = [as_frames([frames[i]], self.device) for i in (index, index + 1)]
         names = [(str(frames.path), frames.name(i)) for i in (index, index + 1)]
-        look = self.view.look(self.teacher, PairBatch(pair[0], pair[1], names=(names[:1], names[1:])))
-        forward, backward = look.flow_fw.float(), look.flow_bw.float()
+        forward, backward = self.both(PairBatch(pair[0], pair[1], names=(names[:1], names[1:])))
         if not bool(torch.isfinite(forward).all() and torch.isfinite(backward).all()):
             raise TeacherError(f'{frames.path}: the motion from {names[0][1]} to {names[1][1]} is nan or infinite; '
                                'check that the checkpoint is sound and belongs to the model')
         ctx = PairContext(pair[0], pair[1], forward, backward)
         sure, back = self.sure(ctx)[0, 0], self.comes_back(ctx)[0, 0]
         return forward[0].permute(1, 2, 0).contiguous().cpu().numpy(), sure.cpu().numpy(), back.cpu().numpy() == 0
+
+    @torch.no_grad()
+    def both(self, pairs: PairBatch) -> Tuple[torch.Tensor, torch.Tensor]:
+        """The motion there and back, ``(B, 2, H, W)`` px each."""
+        look = self.view.look(self.teacher, pairs)
+        return look.flow_fw.float(), look.flow_bw.float()
+
+
+def _forecast(scenes: Mapping[str, Place], checks: Mapping[str, FrameCheck], reading: Reading, maker: _Maker) -> str:
+    """A line that says how long all of it takes, from the first pair at a small size."""
+    name, check = next(iter(checks.items()))
+    frames = open_frames(scenes[name], sorted(frame.name for frame in check.corrupt), reading)
+
+    def run(pixels: int) -> int:
+        pair = [as_frames([shrunk(frames[i], pixels)], maker.device) for i in range(2)]
+        maker.both(PairBatch(pair[0], pair[1]))
+        return pair[0][0, 0].numel()
+
+    pairs = sum(check.frames - 1 for check in checks.values())
+    pixels = sum((check.frames - 1) * check.size[0] * check.size[1] for check in checks.values())
+    return (f'forecast: about {time_text(seconds_a_pixel(run, maker.device) * pixels)} for the flow of {pairs} pairs '
+            '(from small frames)')
 
 
 def _flow_of_scene(scene: str, path: Place, check: FrameCheck, reading: Reading, folder: Path, maker: _Maker,

@@ -12,6 +12,7 @@ from torch import Tensor
 from mmrefine.config.check import check_config
 from mmrefine.config.load import building, load_config, name_of
 from mmrefine.errors import ConfigError, InputError
+from mmrefine.fileio.images import read_image
 from mmrefine.labeling import FlowLabeler
 from mmrefine.models import FlowRefiner, load_estimator
 from mmrefine.registry import LABELERS, MODELS
@@ -24,12 +25,13 @@ DEFAULT_LABELER: Dict[str, Any] = dict(
     filters=[dict(type='CycleFilter', alpha=0.01, beta=0.5)],
     directions='both')
 
-Images = Union[np.ndarray, Sequence[np.ndarray]]
+Image = Union[np.ndarray, str, Path]
+Images = Union[Image, Sequence[Image]]
 
 
 def init_model(config: Union[str, Path, Config],
                checkpoint: Optional[Union[str, Path]] = None,
-               device: str = 'cpu') -> FlowRefiner:
+               device: Optional[str] = None) -> FlowRefiner:
     """A network that is ready to predict, in evaluation mode.
 
     Args:
@@ -37,7 +39,7 @@ def init_model(config: Union[str, Path, Config],
             estimator of mmflow.
         checkpoint: a stock mmflow checkpoint, a ``refined.pth``, a training checkpoint or an official RAFT file;
             default: random weights.
-        device: ``'cpu'``, ``'cuda'``, …
+        device: ``'cpu'``, ``'cuda'``, …; default: the GPU where there is one, as everywhere.
 
     Raises:
         ConfigError: no such config, one without a model, or a device that cannot be used.
@@ -90,41 +92,45 @@ def inference_flow(model: FlowEstimator, frame1: Images, frame2: Images) -> Unio
 
     Args:
         model: of :func:`init_model`.
-        frame1: ``(H, W, 3)`` uint8 RGB of any size, or a list of such frames, of any sizes.
+        frame1: ``(H, W, 3)`` uint8 RGB (OpenCV reads BGR: turn it round) or the path of a picture, of any size; or a
+            list of these, of any sizes.
         frame2: as many, each of the size of its ``frame1``.
 
     Returns:
         ``(H, W, 2)`` float32 px (x, y); for lists a list.
 
     Raises:
-        InputError: anything but such frames, or lists of different lengths.
+        InputError: anything but such frames, a file that is no picture, or lists of different lengths.
     """
-    if isinstance(frame1, (list, tuple)) != isinstance(frame2, (list, tuple)):
+    several = list, tuple
+    if isinstance(frame1, several) and isinstance(frame2, several):
+        if len(frame1) != len(frame2):
+            raise InputError(f'frame1 and frame2 must be equally long lists, got {len(frame1)} and {len(frame2)} '
+                             'frames')
+        return [_flow(model, *_pair(model, one, two, f'pair {i}: '))
+                for i, (one, two) in enumerate(zip(frame1, frame2))]
+    if isinstance(frame1, several) or isinstance(frame2, several):
         raise InputError('frame1 and frame2 must both be frames or both be lists of frames, '
                          f'got {type(frame1).__name__} and {type(frame2).__name__}')
-    if not isinstance(frame1, (list, tuple)):
-        return _flow(model, *_pair(model, frame1, frame2))
-    if len(frame1) != len(frame2):
-        raise InputError(f'frame1 and frame2 must be equally long lists, got {len(frame1)} and {len(frame2)} frames')
-    return [_flow(model, *_pair(model, one, two, f'pair {i}: ')) for i, (one, two) in enumerate(zip(frame1, frame2))]
+    return _flow(model, *_pair(model, frame1, frame2))
 
 
 def label_pair(model: FlowEstimator,
-               frame1: np.ndarray,
-               frame2: np.ndarray,
+               frame1: Image,
+               frame2: Image,
                labeler: Optional[Union[Mapping[str, Any], FlowLabeler]] = None,
-               frame3: Optional[np.ndarray] = None,
-               middles: Sequence[np.ndarray] = ()) -> FlowLabel:
+               frame3: Optional[Image] = None,
+               middles: Sequence[Image] = ()) -> FlowLabel:
     """The label of a pair, the motion from ``frame1`` to ``frame2`` that can be trusted: stage 1 on one pair.
 
     Args:
         model: the teacher, of :func:`init_model`.
-        frame1: ``(H, W, 3)`` uint8 RGB.
-        frame2: the same shape.
+        frame1: ``(H, W, 3)`` uint8 RGB, or the path of a picture.
+        frame2: the same, of the same size.
         labeler: a labeler or its config; default: two passes at 1x and 2x, and a cycle check (:data:`DEFAULT_LABELER`).
-        frame3: the same shape, the next frame of the scene or the one before; only for labelers with a filter that
+        frame3: the same, the next frame of the scene or the one before; only for labelers with a filter that
             needs it.
-        middles: of the same shape, the frames between ``frame1`` and ``frame2`` in their order; only for labelers whose
+        middles: the same, the frames between ``frame1`` and ``frame2`` in their order; only for labelers whose
             view composes (``ComposedView``); without any, it runs on the pair alone.
 
     Returns:
@@ -152,11 +158,13 @@ def label_pair(model: FlowEstimator,
 def _pair(model: Any, frame1: Any, frame2: Any, where: str = '',
           names: Sequence[str] = ('frame1', 'frame2')) -> List[Tensor]:
     """Two checked frames as ``(1, 3, H, W)`` in [0, 1] on the device of the model."""
+    frame1, frame2 = (read_image(frame) if isinstance(frame, (str, Path)) else frame for frame in (frame1, frame2))
     for name, frame in zip(names, (frame1, frame2)):
         whole = isinstance(frame, np.ndarray) and frame.ndim == 3 and frame.shape[2] == 3 and 0 not in frame.shape
         if not whole or frame.dtype != np.uint8:
             found = f'{frame.dtype} {frame.shape}' if isinstance(frame, np.ndarray) else type(frame).__name__
-            raise InputError(f'{where}{name} must be an array (H, W, 3) of uint8 RGB, got {found}')
+            raise InputError(f'{where}{name} must be the path of a picture or an array (H, W, 3) of uint8 RGB, got '
+                             f'{found}')
     if frame1.shape != frame2.shape:
         raise InputError(f'{where}{names[0]} and {names[1]} must have one size, got {frame1.shape[:2]} and '
                          f'{frame2.shape[:2]} (height, width)')

@@ -37,7 +37,7 @@ def write_leaderboard(cfg: Config,
         checkpoint: the weights.
         benchmark: 'sintel' (``clean/<scene>/frame_0001.flo``, ``final/…``) or 'kitti' (``flow/000000_10.png``).
         out: folder; made if it does not exist.
-        device: ``'cpu'``, ``'cuda'``, …; default: cuda where there is one.
+        device: ``'cpu'``, ``'cuda'``, …; default: the GPU where there is one.
         log: called with a line now and then; None: silent.
 
     Raises:

@@ -91,7 +91,7 @@ def official_kind(cfg: Config) -> Optional[str]:
 
 def open_model(model: Union[str, Path, Config] = 'raft_small',
                checkpoint: Optional[Union[str, Path]] = None,
-               device: str = 'cpu') -> FlowRefiner:
+               device: Optional[str] = None) -> FlowRefiner:
     """A network that is ready to predict, by short name, with the weights of its config or of a file.
 
     Args:
@@ -99,7 +99,7 @@ def open_model(model: Union[str, Path, Config] = 'raft_small',
             config>``.
         checkpoint: a stock mmflow checkpoint, a ``refined.pth``, a training checkpoint, or an official RAFT file, or an
             address of one; default: ``load_from`` of the config, or published weights.
-        device: ``'cpu'``, ``'cuda'``, …
+        device: ``'cpu'``, ``'cuda'``, …; default: the GPU where there is one.
 
     Raises:
         ConfigError: no such model, or a device that cannot be used.

@@ -14,6 +14,7 @@ from mmrefine.apis.browse import browse_labels
 from mmrefine.apis.named_models import load_named
 from mmrefine.apis.precision import amp_values
 from mmrefine.apis.published_weights import fetch_weights, is_address
+from mmrefine.apis.run_forecast import forecast_run
 from mmrefine.apis.run_threads import run_threads
 from mmrefine.apis.video_run import mark_finished, prepare_run
 from mmrefine.compat.checkpoints import load_checkpoint_file
@@ -22,7 +23,7 @@ from mmrefine.config.load import building, complete, hooks_of, name_of
 from mmrefine.engine import PseudoLabelHook, join_processes
 from mmrefine.engine.runtime.processes import model_of
 from mmrefine.engine.runtime.resume_point import find_resume_point
-from mmrefine.errors import CheckpointError, ConfigError
+from mmrefine.errors import CheckpointError, ConfigError, MMRefineError
 from mmrefine.fileio.video.scenes import Roots
 from mmrefine.registry import DATASETS, TEACHERS
 from mmrefine.report import format_table, read_report, summary_table
@@ -69,6 +70,8 @@ def refine(video: Roots,
     overrides = {**amp_values(amp, load_named(config), overrides), **overrides}
     cfg, finished = prepare_run(video, config, work_dir, checkpoint, overrides, skip_corrupt, resume, reading=reading,
                                 dry_run=dry_run)
+    if not finished:
+        _tell_forecast(cfg)
     if dry_run:
         return {}
     finished_report = read_report(cfg.work_dir) if finished else None
@@ -109,6 +112,7 @@ def label_video(video: Roots,
         raise ConfigError(f'sheets must be 0 or more labels of each scene, got {sheets}')
     cfg, _ = prepare_run(video, config, work_dir, checkpoint, overrides, skip_corrupt, resume=True, reading=reading,
                          dry_run=dry_run)
+    _tell_forecast(cfg, labels_only=True)
     if dry_run:
         return []
     # the teacher is the original network, even if a student is half trained; the store resumes by itself
@@ -117,6 +121,18 @@ def label_video(video: Roots,
     if sheets:
         browse_labels(cfg, pairs=sheets)
     return stores
+
+
+def _tell_forecast(cfg: Config, labels_only: bool = False) -> None:
+    """Print how long a run will take that begins now; one that goes on knows it better."""
+    if any(path.name in ('labels', 'last_checkpoint') for path in Path(cfg.work_dir).glob('*')):
+        return
+    try:
+        found = forecast_run(cfg, labels_only)
+    except MMRefineError:
+        return  # the run itself says it, and where
+    if found is not None:
+        print(found.line())
 
 
 def train(cfg: Config, brief: bool = False) -> List[Dict[str, Any]]:

@@ -143,8 +143,8 @@ def _compared(settings: Mapping[str, Any]) -> Dict[str, Any]:
     if wrapper.get('type') in ('OptimWrapper', 'BFloat16OptimWrapper'):
         # a run goes on in the precision that its checkpoint names
         config['optim_wrapper'] = {key: value for key, value in wrapper.items() if key not in ('type', 'precision')}
-    # the frames are the same out of a cache
-    config['default_hooks'] = {key: value for key, value in hooks.items() if key != 'frame_cache'}
+    # the frames are the same out of a cache, and the weights whatever is logged
+    config['default_hooks'] = {key: value for key, value in hooks.items() if key not in ('frame_cache', 'logger')}
     return dict(settings, config=config)
 
 

@@ -38,8 +38,9 @@ def add_video(parser: argparse.ArgumentParser) -> None:
                         help='a video file, a folder of frames, a folder of such files and folders, or several of '
                         'these. Phone videos are turned upright, interlaced ones deinterlaced; any size and any frame '
                         'rate will do, also odd sizes and rates that vary')
-    parser.add_argument('--dry-run', action='store_true', help='check all frames, list the scenes and what is left '
-                                                               'out, and stop there; nothing is written')
+    parser.add_argument('--dry-run', action='store_true',
+                        help='check all frames, list the scenes and what is left out, forecast the time, and stop '
+                             'there; nothing is written')
     part = parser.add_argument_group('what is read of each video')
     part.add_argument('--start', metavar='TIME', help='where to begin: seconds, h:mm:ss, or 120f for frame 120, '
                                                       'counted from 0')

@@ -1,7 +1,7 @@
 """Where the parts meet: the loop of rounds, and the hooks that label, load, save and report."""
 from mmrefine.engine.guard.flow_witnesses import FlowWitnesses
-from mmrefine.engine.hooks import (AtomicCheckpointHook, FrameCacheHook, PseudoLabelHook, RegressionGuardHook,
-                                   ReportHook, WeightsHook)
+from mmrefine.engine.hooks import (AtomicCheckpointHook, FrameCacheHook, PacedLoggerHook, PseudoLabelHook,
+                                   RegressionGuardHook, ReportHook, WeightsHook)
 from mmrefine.engine.judging.judge import judge
 from mmrefine.engine.loops import SelfTrainingLoop
 from mmrefine.engine.optim import BFloat16OptimWrapper
@@ -11,6 +11,6 @@ from mmrefine.engine.stage1.run import LabelRun, label_fingerprint, make_labels
 
 __all__ = [
     'AtomicCheckpointHook', 'BFloat16OptimWrapper', 'FlowLabelJudge', 'FlowWitnesses', 'FrameCacheHook', 'LabelRun',
-    'PseudoLabelHook', 'RegressionGuardHook', 'ReportHook', 'SelfTrainingLoop', 'WeightsHook', 'join_processes',
-    'judge', 'label_fingerprint', 'make_labels'
+    'PacedLoggerHook', 'PseudoLabelHook', 'RegressionGuardHook', 'ReportHook', 'SelfTrainingLoop', 'WeightsHook',
+    'join_processes', 'judge', 'label_fingerprint', 'make_labels'
 ]

@@ -9,11 +9,13 @@ from mmrefine.evaluation.labels.quality import SPEED_PREFIX
 from mmrefine.report.formats import format_value, title_in_text
 from mmrefine.report.headlines import VIDEOS, badge, figures, sample_name, sentences
 from mmrefine.report.known_figures import figure_of, figures_of, label_figures, main_figures, witness_figures
+from mmrefine.report.long_tables import Folded, fold, fold_scores
 from mmrefine.report.plots import Dot, dot_plot, line_plot
 from mmrefine.report.record import change_percent
 from mmrefine.report.template import FOLDER, render
 from mmrefine.structures.figures import Figure
 
+VERDICTS = ('red', 'amber', 'green')  # from the worst on
 # of the guard; what else a record says of it is shown as it is
 GUARD_PARTS = ('verdict', 'reason', 'chosen', 'witnesses', 'candidates', 'looks', 'general', 'held_out', 'score')
 CURVES = {'loss': 'training loss', 'epe_to_label': 'distance to the labels [px]', 'lr': 'learning rate',
@@ -30,17 +32,18 @@ def render_page(record: Mapping[str, Any]) -> str:
     guard = record['guard']
     color, decision = badge(record)
     groups = [(str(name), group) for name, group in record['groups'].items()]
-    sections = [(f'group-{i}', _title(name), _group(name, group)) for i, (name, group) in enumerate(groups, 1)]
     changed = [(_title(name), group['changes'], figure_of(str(group['changes'].get('metric')), group),
                 'videos' if 'videos' in group else 'pairs')
                for name, group in groups if (group.get('changes') or {}).get('pairs')]
-    sections += [
-        ('guard', 'Regression guard', _guard(guard, decision)),
+    sections = [
         ('pairs', 'Frame pairs that changed most',
          render('pairs.html', groups=changed, change_percent=change_percent, title_in_text=title_in_text)),
+        ('pictures', 'Pictures',
+         render('pictures.html', pictures=record['pictures'], video=record.get('video') or {})),
+        *((f'group-{i}', _title(name), _group(name, group)) for i, (name, group) in enumerate(groups, 1)),
+        ('guard', 'Regression guard', _guard(guard, decision)),
         ('labels', 'Labels', _labels(record['labels'])),
         ('curves', 'Training', _curves(record.get('curves', {}))),
-        ('pictures', 'Pictures', render('pictures.html', pictures=record['pictures'])),
         ('made', 'How it was made', render('made.html', record=record)),
     ]
     style, script = (Markup((FOLDER / name).read_text(encoding='utf-8')) for name in ('style.css', 'slider.js'))
@@ -56,7 +59,16 @@ def _title(group: str) -> str:
 def _group(name: str, group: Mapping[str, Any]) -> Markup:
     shown = figures_of(group)
     main = main_figures(group)
-    return render('scores.html', name=name, group=group, main=main, more=[one for one in shown if one not in main])
+    return render('scores.html', name=name, group=group, main=main, more=[one for one in shown if one not in main],
+                  fold=fold_scores(group.get('scenes') or {}, main))
+
+
+def _folded_labels(scenes: Mapping[str, Any]) -> Folded:
+    """The scenes by their verdicts, and by how much was kept, from the worst on."""
+    kept = {name: None if scene.get('kept') is None else 100 * scene['kept'] for name, scene in scenes.items()}
+    ranks = {name: (VERDICTS.index(scene['verdict']) if scene.get('verdict') in VERDICTS else len(VERDICTS),
+                    kept[name] or 0.) for name, scene in scenes.items()}
+    return fold(scenes, ranks, kept, 'kept [%]', 'scenes, from the worst to the best verdict [%]')
 
 
 def _guard(guard: Mapping[str, Any], decision: str) -> Markup:
@@ -92,7 +104,8 @@ def _labels(labels: Mapping[str, Any]) -> Markup:
     rows = [(name, [_statistic(stats.get(column.name), column) for column in columns]) for name, stats in lines]
     edges = [f'{edge:g}' for edge in (labels.get('quality') or {}).get('cycle_error', {}).get('edges_px', ())]
     bins = [f'{low}–{high}' for low, high in zip(edges, edges[1:])] + [f'{low}+' for low in edges[-1:]]
-    return render('labels.html', labels=labels, columns=columns, rows=rows, overall=bool(overall), cycle_bins=bins)
+    return render('labels.html', labels=labels, columns=columns, rows=rows, overall=bool(overall), cycle_bins=bins,
+                  fold=_folded_labels((labels.get('quality') or {}).get('scenes') or {}))
 
 
 def _statistic(value: Any, figure: Figure) -> str:

@@ -75,9 +75,9 @@ def dot_plot(dots: Sequence[Dot], x_name: str, title: str, zero: str) -> Markup:
         dots: at least one; x in [0, 100].
         x_name: of the x axis.
         title: of the y axis with its unit.
-        zero: what the dashed line stands for.
+        zero: what the dashed line stands for; empty: there is none, and the axis need not hold 0.
     """
-    values = [0., *(dot.y for dot in dots)]
+    values = [*([0.] if zero else []), *(dot.y for dot in dots)]
     room = 2 * (max(values) - min(values)) or 1.  # an interval without end must not make all else flat
     ends = [end for dot in dots for end in dot.interval if end is not None]
     values += [min(max(end, min(values) - room), max(values) + room) for end in ends]

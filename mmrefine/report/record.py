@@ -12,6 +12,7 @@
                 "unseen": {…}},
      "labels": {…}, "guard": {"verdict": "not run"}, "settings": {…}, "seeds": {…}, "versions": {…}, "timings": {…},
      "command": "…", "pictures": [{"path": "pictures/alley_1.png", "caption": "…"}],
+     "video": {"path": "before_after.mp4", "caption": "…"},
      "curves": {"loss": {"steps": [4, 11, …], "values": [6.1, 5.8, …], "mean_of": 7}, …},
      "headline": {"sentence": "…", "verdict": "not run", "figures": […]}}
 
@@ -120,7 +121,7 @@ def complete(record: Mapping[str, Any]) -> Dict[str, Any]:
     nan and inf become None, arrays become lists, paths become strings.
     """
     empty = dict(groups={}, labels={}, guard=dict(verdict='not run'), settings={}, seeds={}, versions={}, timings={},
-                 command='', pictures=[], curves={})
+                 command='', pictures=[], video={}, curves={})
     return {str(key): _json(value) for key, value in {'schema': SCHEMA, **empty, **record}.items()}
 
 

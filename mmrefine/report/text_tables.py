@@ -6,6 +6,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 from mmrefine.report.formats import format_change, format_value
 from mmrefine.report.headlines import headline
 from mmrefine.report.known_figures import SCORES, figures_of, main_figures
+from mmrefine.report.long_tables import fold_scores
 from mmrefine.report.record import scores_by_scene
 from mmrefine.structures.figures import GROUND_TRUTH, Figure
 
@@ -14,7 +15,8 @@ Figures = Mapping[str, Sequence[Figure]]
 
 
 def format_table(record: Mapping[str, Any], metrics: Optional[Sequence[str]] = None) -> str:
-    """Before against after: a block for each group, with a line for each scene and the overall line.
+    """Before against after: a block for each group, with a line for each scene (of more than ten, for those that gained
+    most and those that lost most) and the overall line.
 
     Args:
         record: see :mod:`mmrefine.report.record`.
@@ -36,7 +38,11 @@ def _block(name: str, group: Mapping[str, Any], metrics: Optional[Sequence[str]]
         return f'{title}\nno scores'
     heads = [_title(figure) for figure in shown]
     rows = [['scene', *('before', 'after', 'change') * len(shown)]]
-    rows += [[scene, *_cells(scores, shown)] for scene, scores in group.get('scenes', {}).items()]
+    fold = fold_scores(group.get('scenes', {}), shown)
+    rows += [[scene, *_cells(scores, shown)] for scene, scores in fold.ends]
+    if fold.is_folded:
+        left_out = f'{fold.count - len(fold.ends)} more in report.html'
+        rows.insert(1 + len(fold.ends) // 2, [left_out, *[''] * (3 * len(shown))])
     last = [['overall', *_cells(group, shown)]]
     if len(rows) > 2:
         last.append(['scene mean', *_cells(dict(change_percent=group['scene_mean_change_percent']), shown)])

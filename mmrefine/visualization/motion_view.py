@@ -1,5 +1,7 @@
-"""A frame of a video beside its motion and how sure that is: what ``mmrefine flow`` shows."""
+"""A frame of a video beside its motion: with how sure that is, or before and after a refinement."""
 from __future__ import annotations
+
+from typing import Sequence
 
 import cv2
 import numpy as np
@@ -34,13 +36,50 @@ def motion_view(frame: np.ndarray, flow: np.ndarray, confidence: np.ndarray, max
     if flow.shape[:2] != size or confidence.shape != size:
         raise ValueError(f'flow and confidence must have the size of the frame, {size}, got {flow.shape[:2]} and '
                          f'{confidence.shape}')
-    pictures = [_scaled(picture) for picture in (frame, flow_to_rgb(flow, max_motion), grey_picture(confidence))]
-    height, width = pictures[0].shape[:2]
-    body = joined(pictures, 0 if width > height else 1)
+    return _panels([frame, flow_to_rgb(flow, max_motion), grey_picture(confidence)],
+                   [title, _scale_line(max_motion), 'confidence: white sure, black not'])
+
+
+def change_view(frame: np.ndarray, before: np.ndarray, after: np.ndarray, max_motion: float,
+                title: str = '') -> np.ndarray:
+    """Three panels under a legend: the frame, its motion before a refinement, and after it.
+
+    They stand as those of :func:`motion_view`.
+
+    Args:
+        frame: ``(H, W, 3)`` uint8 RGB.
+        before: ``(H, W, 2)`` px, of the original network.
+        after: the same of the refined network.
+        max_motion: px of full colour, the same for all frames of a video.
+        title: of the frame.
+
+    Returns:
+        ``(h, w, 3)`` uint8 RGB; the size depends on the size of the frame only.
+
+    Raises:
+        ValueError: the parts are not of one size.
+    """
+    size = frame.shape[:2]
+    if before.shape[:2] != size or after.shape[:2] != size:
+        raise ValueError(f'before and after must have the size of the frame, {size}, got {before.shape[:2]} and '
+                         f'{after.shape[:2]}')
+    order = 'top to bottom' if _is_wide(frame) else 'left to right'
+    return _panels([frame, flow_to_rgb(before, max_motion), flow_to_rgb(after, max_motion)],
+                   [title, f'{order}: frame, motion before, motion after', _scale_line(max_motion)])
+
+
+def _panels(pictures: Sequence[np.ndarray], lines: Sequence[str]) -> np.ndarray:
+    body = joined([_scaled(picture) for picture in pictures], 0 if _is_wide(pictures[0]) else 1)
     body = np.pad(body, ((0, 0), (0, max(LEAST_WIDTH - body.shape[1], 0)), (0, 0)), constant_values=255)
-    lines = (title, f'motion: full colour at {max_motion:.2f} px or more, white: none',
-             'confidence: white sure, black not')
     return np.vstack([legend(body.shape[1], lines), body])
+
+
+def _is_wide(frame: np.ndarray) -> bool:
+    return frame.shape[1] > frame.shape[0]
+
+
+def _scale_line(max_motion: float) -> str:
+    return f'motion: full colour at {max_motion:.2f} px or more, white: none'
 
 
 def _scaled(picture: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from small_trees import ROOT, tool
 from mmrefine.apis import flow_of_video, inference_flow, init_model, label_pair, open_model, refine
 from mmrefine.errors import CheckpointError, ConfigError, InputError
 from mmrefine.fileio.flow_io import read_flow
-from mmrefine.fileio.images import read_image
+from mmrefine.fileio.images import read_image, write_image
 from mmrefine.models import FlowRefiner
 from mmrefine.registry import LABELERS
 
@@ -75,11 +75,31 @@ def test_frames_that_are_none_are_refused():
                                ([frame], [frame, frame], 'got 1 and 2 frames'),
                                (frame, frame[:20], r'must have one size, got \(30, 40\) and \(20, 40\)'),
                                (frame.astype(np.float32), frame,
-                                r'frame1 must be an array .* got float32 \(30, 40, 3\)'),
-                               (frame, frame[..., 0], r'frame2 must be an array .* got uint8 \(30, 40\)'),
-                               ([frame, 'a.png'], [frame, frame], 'pair 1: frame1 must be an array .* got str')):
+                                r'frame1 must be the path of a picture or an array .* got float32 \(30, 40, 3\)'),
+                               (frame, frame[..., 0], r'frame2 must be .* an array .* got uint8 \(30, 40\)'),
+                               ([frame, 5], [frame, frame], 'pair 1: frame1 must be .* an array .* got int'),
+                               ('none.png', frame, 'none.png: cannot be opened')):
         with pytest.raises(InputError, match=sentence):
             inference_flow(model, one, two)
+
+
+def test_pictures_may_be_given_by_their_paths(tmp_path):
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 255, (30, WIDTH, 3), dtype=np.uint8) for _ in range(2)]
+    paths = [tmp_path / f'{i}.png' for i in range(2)]
+    for path, frame in zip(paths, frames):
+        write_image(path, frame)  # takes RGB, as the network sees it
+
+    class Remember(Shift):
+        def estimate(self, frames1, frames2, *args, **more):
+            self.seen = frames1
+            return super().estimate(frames1, frames2, *args, **more)
+
+    model = Remember()
+    by_path = inference_flow(model, [str(paths[0])], [paths[1]])
+    assert torch.equal(model.seen[0], torch.from_numpy(frames[0]).permute(2, 0, 1) / 255)
+    np.testing.assert_array_equal(by_path[0], inference_flow(model, *frames))
+    assert torch.equal(label_pair(Shift(2.), *paths).flow, label_pair(Shift(2.), *frames).flow)
 
 
 def test_a_stock_config_is_wrapped():
@@ -130,7 +150,7 @@ def test_a_third_frame_that_is_missing_or_does_not_fit_is_named():
         label_pair(Shift(2.), DARK, BRIGHT, CHECKED)
     with pytest.raises(InputError, match=r'frame1 and frame3 must have one size, got \(30, 40\) and \(30, 39\)'):
         label_pair(Shift(2.), DARK, BRIGHT, CHECKED, frame3=DARK[:, 1:])
-    with pytest.raises(InputError, match=r'frame3 must be an array .* got float64 \(30, 40, 3\)'):
+    with pytest.raises(InputError, match=r'frame3 must be .* an array .* got float64 \(30, 40, 3\)'):
         label_pair(Shift(2.), DARK, BRIGHT, CHECKED, frame3=DARK / 255)
 
 

@@ -1,10 +1,14 @@
 """The pictures of a report: which are drawn, in which scale, and what the record says of them."""
+from types import SimpleNamespace
+
+import av
 import numpy as np
 import pytest
 import torch
 
-from mmrefine.engine import judge
+from mmrefine.engine import ReportHook, judge
 from mmrefine.engine.judging.pictures import ReportPictures, fit, named_pairs
+from mmrefine.errors import MMRefineError
 from mmrefine.fileio.images import read_image
 from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.report import PairChange
@@ -141,3 +145,64 @@ def test_pair_by_pair_and_all_together_are_the_same_scores(truth, metric):
     assert [(i, scene) for i, scene, _ in judged.results] == [(0, 'a'), (1, 'a'), (2, 'b')]
     if truth:
         assert [tally.scores()['EPE'] for _, _, tally in judged.results] == [1., 1., 5.]
+
+
+class Clips(Pairs):
+    """Pairs of scenes, each of its own size; every second pair is backwards where ``both``."""
+
+    def __init__(self, scenes, sizes, both=False):
+        super().__init__(scenes, truth=False)
+        self.sizes = dict(sizes)
+        del self.size
+        for i, pair in enumerate(self.pairs):
+            pair['reverse'] = both and i % 2 == 1
+
+    def size(self, scene):
+        return self.sizes[scene]
+
+    def __getitem__(self, i):
+        pair = self.pairs[i]
+        inputs = torch.full((2, 3, *self.size(pair['scene'])), 40 * i + 40, dtype=torch.uint8)
+        return dict(inputs=inputs, data_samples=FlowSample(metainfo=dict(key=pair['key'], scene=pair['scene'])))
+
+
+def clip_of(tmp_path, data, most):
+    pictures = ReportPictures(tmp_path, 'refined', data, Steady(1.), Steady(4.), 'cpu')
+    said = pictures.draw_clip(most, lambda line: None)
+    with av.open(str(tmp_path / said['path'])) as video:
+        return said, [frame.to_ndarray(format='rgb24') for frame in video.decode(video=0)]
+
+
+def test_the_video_shows_frame_before_and_after_of_the_first_pairs(tmp_path):
+    said, frames = clip_of(tmp_path, Clips('aaab', dict(a=(64, 96), b=(64, 96))), 3)
+    assert said == dict(path='before_after.mp4',
+                        caption='refined: frame, motion before and motion after, 3 frame pairs at 10 a second')
+    assert len(frames) == 3
+    for i, picture in enumerate(frames):  # the frame, then 1 px and 4 px of a scale of 4 px, below one another
+        head, gap = picture.shape[0] - 3 * 64 - 2 * 12, 12
+        tops = [head + k * (64 + gap) for k in range(3)]
+        frame, before, after = (picture[top + 20:top + 44, 20:76].reshape(-1, 3).mean(axis=0) for top in tops)
+        assert np.abs(frame - (40 * i + 40)).max() < 4
+        for found, motion in ((before, 1.), (after, 4.)):
+            assert np.abs(found - flow_to_rgb(np.full((1, 1, 2), (motion, 0.)), 4.)[0, 0]).max() < 6
+
+
+def test_the_video_keeps_to_one_size_and_to_the_order_of_time(tmp_path):
+    data = Clips('aabbaa', dict(a=(64, 96), b=(96, 64)), both=True)
+    assert len(clip_of(tmp_path, data, 60)[1]) == 2  # the forward pairs of scene a
+
+
+def test_a_report_is_not_lost_with_its_video(tmp_path, monkeypatch):
+    said = []
+    runner = SimpleNamespace(message_hub=SimpleNamespace(runtime_info={}), logger=SimpleNamespace(
+        info=said.append, warning=said.append))
+
+    def fail(most, log):
+        raise MMRefineError('x.mp4: cannot be written')
+
+    assert ReportHook({})._clip(runner, SimpleNamespace(draw_clip=fail)) == {}
+    assert said == ['Report: no video of before and after: x.mp4: cannot be written']
+    runner.message_hub.runtime_info['mmrefine_guard'] = dict(verdict='teacher')
+    assert ReportHook({})._clip(runner, None) == {}  # both sides are the same
+    runner.message_hub.runtime_info.clear()
+    assert ReportHook({}, video=0)._clip(runner, None) == {}

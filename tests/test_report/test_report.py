@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from report_records import Page
+from report_records import Page, bare
 
 from mmrefine.errors import MMRefineError
 from mmrefine.evaluation import quality_record, speed_stats, tally_label, tally_truth
@@ -60,7 +60,7 @@ def test_report_json_has_every_part_of_the_schema(tmp_path):
     found = json.loads((tmp_path / 'report.json').read_text())
     assert list(found) == [
         'schema', 'groups', 'labels', 'guard', 'settings', 'seeds', 'versions', 'timings', 'command', 'pictures',
-        'curves',
+        'video', 'curves',
         'headline']
     assert found['schema'] == 1 and found['guard'] == {'verdict': 'not run'}
     assert found['groups']['refined']['scenes']['b']['after']['EPE'] == 5.0
@@ -128,9 +128,9 @@ def test_a_better_score_is_green_and_a_worse_one_red_whichever_way_is_better(tmp
     write_report(tmp_path, dict(groups=dict(refined=group_record(BEFORE, after))))
     text = (tmp_path / 'report.html').read_text()
     # EPE and Fl: lower is better; within 1 px: higher is better
-    assert '<td class="good">−50.0 %</td>' in text and '<td class="bad">+10.0 %</td>' in text
-    assert '<td class="good">+50.0 %</td>' in text and '<td class="bad">−50.0 %</td>' in text
-    assert '<td>0.0 %</td>' in text
+    assert '<td class="good">−50.0 %</td>' in bare(text) and '<td class="bad">+10.0 %</td>' in bare(text)
+    assert '<td class="good">+50.0 %</td>' in bare(text) and '<td class="bad">−50.0 %</td>' in bare(text)
+    assert '<td>0.0 %</td>' in bare(text)
 
 
 def test_strings_of_the_user_cannot_become_markup(tmp_path):
@@ -151,7 +151,7 @@ def test_strings_of_the_user_cannot_become_markup(tmp_path):
 
 def test_label_statistics_are_shown_by_scene_and_overall_with_shares_in_percent(tmp_path):
     write_report(tmp_path, record(labels=dict(kept=0.75, pairs=7, scenes=dict(a=dict(kept=0.875, mean_motion=3.25)))))
-    text = (tmp_path / 'report.html').read_text()
+    text = bare((tmp_path / 'report.html').read_text())
     for cell in ('<th>kept [%]</th>', '<td>87.500</td>', '<td>75.000</td>', '<td>3.250</td>'):
         assert cell in text
 
@@ -213,7 +213,7 @@ def judged_labels():
 
 def test_the_labels_have_a_verdict_a_reason_and_folded_figures(tmp_path):
     write_report(tmp_path, record(labels=judged_labels()))
-    text = (tmp_path / 'report.html').read_text()
+    text = bare((tmp_path / 'report.html').read_text())
     page = Page(text)
     assert page.open == [] and page.tags.count('details') == 1
     names = ('cat &lt;1&gt;', 'dog', 'overall')
@@ -229,3 +229,14 @@ def test_the_labels_have_a_verdict_a_reason_and_folded_figures(tmp_path):
     assert 'speed_' not in text and 'speed 0' not in text  # the statistics are told by the tables above
     found = json.loads((tmp_path / 'report.json').read_text())['labels']
     assert found['kept'] == .5 and found['quality']['scenes']['dog']['verdict'] == 'red'
+
+
+def test_a_long_table_in_the_terminal_shows_its_ends():
+    before = {'EPE': 1., **{f'scene/s{i:02d}/EPE': 1. for i in range(14)}}
+    after = {'EPE': 1., **{f'scene/s{i:02d}/EPE': 1 + (i * 5 % 14) / 100 for i in range(14)}}
+    lines = format_table(dict(groups=dict(refined=group_record(before, after)))).splitlines()
+    ranked = sorted(range(14), key=lambda i: i * 5 % 14)
+    shown = [line.split('  ')[0] for line in lines if line.startswith('s') and line[1].isdigit()]
+    assert shown == [f's{i:02d}' for i in (*ranked[:5], *ranked[-5:])]
+    assert lines.index(next(line for line in lines if line.startswith('4 more in report.html'))) == lines.index(
+        next(line for line in lines if line.startswith(f's{ranked[4]:02d}'))) + 1

@@ -31,7 +31,8 @@ addEventListener('load', async () => {
   for (const one of pictures) one.loading = 'eager';
   for (let i = 0; i < 100 && !pictures.every(one => one.complete); i++) await new Promise(done => setTimeout(done, 50));
   const wide = [...document.querySelectorAll('body *:not(script):not(style)')].filter(
-    one => !one.closest('.scroll table, svg') && one.getBoundingClientRect().right > innerWidth + 1);
+    one => !one.closest(innerWidth < 480 ? 'svg' : '.scroll table, svg')
+      && one.getBoundingClientRect().right > innerWidth + 1);
   const small = [...document.querySelectorAll('body *')].filter(
     one => !one.closest('svg') && one.innerText && parseFloat(getComputedStyle(one).fontSize) < 12);
   const place = one => {

@@ -63,6 +63,11 @@ class FlowWitnesses:
         self.figures = (*FIGURES, *(figure for figure in MORE_FIGURES if figure.name in self.more))
         self.video: Optional[VideoProfile] = None
 
+    @property
+    def passes(self) -> int:
+        """Passes of a network for each pair."""
+        return 2 + self.warps + ('agreement' in self.more)
+
     def prepare(self, dataset: Any, teacher: FlowEstimator, device: str, seed: int, log: Callable[[str], None]) -> None:
         """See :meth:`~mmrefine.structures.contracts.Witnesses.prepare`; ``seed`` is that of the warps."""
         self.dataset, self.device, self.seed = dataset, device, seed

@@ -164,6 +164,16 @@ class RegressionGuardHook(Hook):
             if done <= runner.iter:
                 self._best = dict(loss=loss, iter=done, state=state)
 
+    def passes(self, samples: int) -> int:
+        """How many passes of a network, over a sample each, the comparison at the end takes; about.
+
+        Args:
+            samples: that are kept back.
+        """
+        samples = min(samples, getattr(self.witnesses, 'pairs', samples))
+        networks = 1 + len(self.steps) * (2 if self.interval else 1)
+        return samples * networks * getattr(self.witnesses, 'passes', 2) + 2 * self.general
+
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Compare the student on the way."""
         done = runner.iter + 1

@@ -26,13 +26,13 @@ from mmrefine.engine.judging.judge import judge, open_group, sample_type
 from mmrefine.engine.judging.pictures import PICTURES, WHEEL, Drawn, ReportPictures, named_pairs
 from mmrefine.engine.runtime.processes import model_of
 from mmrefine.engine.stage1.run import LabelRun, judge_of
-from mmrefine.errors import CheckpointError
+from mmrefine.errors import CheckpointError, MMRefineError
 from mmrefine.fileio.atomic import remove_leftovers
 from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.models import load_estimator
 from mmrefine.registry import HOOKS
-from mmrefine.report import (changes_record, format_table, group_record, most_changed, pair_changes, thin_curve,
-                             write_report)
+from mmrefine.report import (changes_record, format_table, group_record, keeps_original, most_changed, pair_changes,
+                             thin_curve, write_report)
 from mmrefine.structures import FlowSample
 from mmrefine.values import as_count
 
@@ -57,6 +57,8 @@ class ReportHook(Hook):
         extremes: how many of the most improved pairs of each group are shown, and of the most degraded ones.
         without_truth: of a group without ground truth at most this many pairs are judged, spread evenly, so that the
             report of a long video takes no longer than that of a short one; None: all.
+        video: frame pairs at most that ``before_after.mp4`` shows, the first ones of the first group of frame pairs;
+            0: no video. There is none either where the original network is handed back, as both sides are the same.
 
     Raises:
         ConfigError: a number out of range.
@@ -69,13 +71,15 @@ class ReportHook(Hook):
                  batch_size: int = 1,
                  pictures: int = 4,
                  extremes: int = 2,
-                 without_truth: Optional[int] = 100) -> None:
-        for key, value, least in (('batch_size', batch_size, 1), ('pictures', pictures, 0), ('extremes', extremes, 0)):
+                 without_truth: Optional[int] = 100,
+                 video: int = 60) -> None:
+        for key, value, least in (('batch_size', batch_size, 1), ('pictures', pictures, 0), ('extremes', extremes, 0),
+                                  ('video', video, 0)):
             as_count(f'ReportHook.{key}', value, least)
         if without_truth is not None:
             as_count('ReportHook.without_truth', without_truth)
         self.groups, self.before, self.batch_size = groups, before, batch_size
-        self.pictures, self.extremes, self.without_truth = pictures, extremes, without_truth
+        self.pictures, self.extremes, self.without_truth, self.video = pictures, extremes, without_truth, video
         self._groups: Dict[str, Any] = {}  # data set and metrics
         self._timings: Dict[str, float] = {}
         self._before: Dict[str, Any] = {}  # what the parts of a resumed run before this one knew
@@ -113,6 +117,16 @@ class ReportHook(Hook):
         train = self._before.get('train_seconds', 0.) + time.monotonic() - self._started - self._labelled
         return dict(train_seconds=round(train, 1), **(dict(labels_seconds=round(labels, 1)) if labels else {}))
 
+    def passes(self, pairs: int, has_truth: bool) -> int:
+        """How many passes of a network over a frame pair the report of a group takes; about.
+
+        Args:
+            pairs: of the group.
+            has_truth: whether they have ground truth; else both directions are scored, of so many pairs at most.
+        """
+        judged = pairs if has_truth else 2 * min(pairs, self.without_truth or pairs)
+        return 2 * (judged + min(pairs, self.pictures) + 2 * self.extremes + min(pairs, self.video))
+
     def after_train(self, runner: Runner) -> None:
         """Judge both networks and write the report."""
         self._timings.update(self._seconds())
@@ -123,6 +137,7 @@ class ReportHook(Hook):
         device = str(next(model.parameters()).device)
         groups: Dict[str, Any] = {}
         drawn: List[Drawn] = []
+        clip: Dict[str, str] = {}
         for name, (dataset, metrics) in self._groups.items():
             runner.logger.info(f'Judging before and after on the group {name!r}, which has {len(dataset)} samples')
             before, after = (
@@ -141,11 +156,22 @@ class ReportHook(Hook):
                     pictures = ReportPictures(
                         Path(runner.work_dir), name, dataset, teacher, model, device, self._store(runner))
                     drawn[-1] = pictures.draw(self.pictures, [one for some in chosen.values() for one in some])
+                    clip = clip or self._clip(runner, pictures)
                 groups[name].get('changes', {}).update(named_pairs(chosen, drawn[-1]))
         if is_main_process():
-            record = write_report(runner.work_dir, self._record(runner, groups, drawn))
+            record = write_report(runner.work_dir, dict(self._record(runner, groups, drawn), video=clip))
             runner.logger.info('Before against after:\n' + format_table(record))
             runner.logger.info(f'The report: {Path(runner.work_dir, "report.html")}')
+
+    def _clip(self, runner: Runner, pictures: ReportPictures) -> Dict[str, str]:
+        """The video of a group; a report is not lost because its video cannot be written."""
+        if not self.video or keeps_original(runner.message_hub.runtime_info.get(GUARD_INFO) or {}):
+            return {}
+        try:
+            return pictures.draw_clip(self.video, runner.logger.info)
+        except MMRefineError as error:
+            runner.logger.warning(f'Report: no video of before and after: {error}')
+            return {}
 
     def _record(self, runner: Runner, groups: Dict[str, Any], drawn: List[Drawn]) -> Dict[str, Any]:
         cfg, labels = runner.cfg, self._labels(runner)

@@ -3,21 +3,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
+from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import LabelStoreError
 from mmrefine.fileio.images import write_image
 from mmrefine.fileio.store.label_store import LabelStore
-from mmrefine.report import PairChange
+from mmrefine.fileio.video.writer import write_video
+from mmrefine.report import PairChange, counted
 from mmrefine.structures import FlowEstimator, FlowLabel
-from mmrefine.visualization import before_after_sheet, draw_wheel, flow_to_rgb, label_overlay, sequence_scale
+from mmrefine.visualization import (before_after_sheet, change_view, draw_wheel, flow_to_rgb, label_overlay,
+                                    sequence_scale)
 
 PICTURES = 'pictures'  # the folder, in the work dir
+CLIP = 'before_after.mp4'  # in the work dir, beside the report
+CLIP_RATE, CLIP_SAMPLE = 10., 8  # frames a second; pairs that decide the colour scale
 WHEEL, WHEEL_SIZE = f'{PICTURES}/wheel.png', 144  # px; shown at half of it
 PAIR_WIDTH = 480  # px at most, of the pictures of single pairs
 
@@ -114,6 +119,34 @@ class ReportPictures:
         if drawn.pairs or drawn.overlays:
             write_image(self.work_dir / WHEEL, draw_wheel(WHEEL_SIZE))
         return drawn
+
+    def draw_clip(self, most: int, log: Callable[[str], None]) -> Dict[str, str]:
+        """Write a video of frame, motion before and motion after, one picture a pair, in one colour scale.
+
+        Args:
+            most: pairs at most: the first of the group that have the size of its first frame.
+            log: called with a line now and then.
+
+        Returns:
+            path and caption, as the record of the report names them.
+
+        Raises:
+            MMRefineError: the video cannot be written.
+        """
+        sizes = {scene: self.dataset.size(scene) for scene in {pair['scene'] for pair in self.dataset.pairs}}
+        size = sizes[self.dataset.pairs[0]['scene']]
+        chosen = [i for i, pair in enumerate(self.dataset.pairs)
+                  if sizes[pair['scene']] == size and not pair.get('reverse')][:most]
+        spread = sorted({int(k) for k in np.linspace(0, len(chosen) - 1, min(CLIP_SAMPLE, len(chosen)))})
+        scale = sequence_scale(flow for k in spread for flow in _typical(self._flows(chosen[k]).small()))
+        progress = Progress('Report: video of {} pairs', len(chosen), log)
+        with write_video(self.work_dir / CLIP, CLIP_RATE) as add:
+            for done, i in enumerate(chosen, start=1):
+                pair = self._flows(i)
+                add(change_view(pair.frame1, pair.before, pair.after, scale, pair.key.partition('__')[0]))
+                progress(done)
+        return dict(path=CLIP, caption=f'{self.group}: frame, motion before and motion after, {counted(len(chosen))} '
+                                       f'at {CLIP_RATE:.0f} a second')
 
     def _sheet(self, pair: PairFlows, scale: float) -> Dict[str, str]:
         valid = None if pair.truth is None else np.isfinite(pair.truth).all(axis=2)

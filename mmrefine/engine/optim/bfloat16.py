@@ -52,7 +52,7 @@ class BFloat16OptimWrapper(OptimWrapper):
         """Autocast on the device of ``model``, around MMEngine's own context."""
         device = next(model.parameters()).device.type
         if self._reduced is None:
-            choice = [self._choose(device)]
+            choice = [self.choose(device)]
             broadcast_object_list(choice)  # of the first process
             self._reduced, reason = choice[0]
             print_log(f'Training in {_name(self._reduced)}: {reason}', logger='current')
@@ -62,8 +62,8 @@ class BFloat16OptimWrapper(OptimWrapper):
         with super().optim_context(model), torch.autocast(device, dtype=torch.bfloat16, enabled=self._reduced):
             yield
 
-    def _choose(self, device: str) -> Tuple[bool, str]:
-        """Whether to train in bfloat16, and why."""
+    def choose(self, device: str) -> Tuple[bool, str]:
+        """Whether to train in bfloat16 on a kind of device, such as ``'cpu'``, and why."""
         name = 'CPU' if device == 'cpu' else 'GPU'
         if self.precision == 'float32':
             return False, 'as optim_wrapper.precision says'

@@ -1,0 +1,204 @@
+"""How long a whole run takes, told before it starts: a few passes over small frames are timed."""
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+
+import cv2
+import numpy as np
+import torch
+from mmengine.config import Config
+
+from mmrefine.apis.inference import init_model, usable_device
+from mmrefine.config.load import building, complete, hooks_of
+from mmrefine.engine import BFloat16OptimWrapper
+from mmrefine.engine.judging.judge import open_group
+from mmrefine.engine.stage1.forecast import time_text
+from mmrefine.models import FlowRefiner, FrozenTeacher
+from mmrefine.registry import DATASETS, HOOKS, LABELERS
+from mmrefine.structures import FlowSample, LabelBatch, as_frames
+
+TIMED = 128 * 192  # px of the frames that are timed, at most; time is taken to grow like the pixels
+WARM_UP = 64 * 96  # of those before them, when libraries set themselves up
+
+Size = Tuple[int, int]
+
+
+@dataclass(frozen=True)
+class RunForecast:
+    """Seconds of each part of a run, by name, in their order."""
+    seconds: Mapping[str, float]
+
+    def line(self) -> str:
+        """The forecast for people."""
+        parts = ', '.join(f'{name} {time_text(seconds)}' for name, seconds in self.seconds.items())
+        whole = time_text(math.fsum(self.seconds.values()))
+        return f'forecast: about {whole} in all: {parts} (from small frames; less exact than what each part will say)'
+
+
+def forecast_run(cfg: Config, labels_only: bool = False) -> Optional[RunForecast]:
+    """Time a label, a training step and a pass on small frames, and multiply by what the run will do of each.
+
+    Takes a few seconds. Reading of frames and writing of files do not count.
+
+    Args:
+        cfg: with ``load_from``; not filled in.
+        labels_only: of stage 1 alone.
+
+    Returns:
+        None where too little is known of the parts of the run, such as a teacher that is no network.
+
+    Raises:
+        MMRefineError: what is wrong with data, config or checkpoint.
+    """
+    runs = cfg.get('scene')
+    cfg = complete(cfg)
+    with building(cfg):
+        hooks = {kind: [HOOKS.build(hook) for hook in hooks_of(cfg, kind)]
+                 for kind in ('PseudoLabelHook', 'RegressionGuardHook', 'ReportHook')}
+    if not hooks['PseudoLabelHook']:
+        return None
+    labels = hooks['PseudoLabelHook'][0]
+    source = DATASETS.build(dict(labels.dataset, pipeline=[]))
+    device = usable_device()
+    network = init_model(cfg, cfg.load_from, device)
+    clock = _Clock(network, source, device)
+    label = clock.label(labels)
+    if label is None:
+        return None
+    rounds = int(cfg.train_cfg.get('rounds', 1)) if labels.relabel == 'every_round' else 1
+    seconds = dict(labels=label * rounds * sum(_pixels(source, source.units)))
+    if labels_only:
+        return RunForecast(seconds)
+    look = clock.look()
+    steps = int(cfg.train_cfg.max_iters) * (len(source.scene_names) if runs == 'each' else 1)
+    smallest = min((source.size(scene) for scene in source.scene_names), key=math.prod)
+    seconds['training'] = (clock.step(cfg.optim_wrapper) * steps * int(cfg.train_dataloader.batch_size)
+                           * _crop(cfg.train_dataloader.dataset.get('pipeline') or (), smallest))
+    for hook in hooks['RegressionGuardHook']:
+        if not hook.off:
+            held = DATASETS.build(dict(hook.config, pipeline=[]))
+            seconds['guard'] = look * hook.passes(len(held.units)) * _mean(_pixels(held, held.units))
+    for hook in hooks['ReportHook']:
+        groups = [open_group(config)[0] for config in hook.groups.values()]
+        seconds['report'] = look * sum(hook.passes(len(group), any(pair.get('truth') for pair in group.pairs))
+                                       * _mean(_pixels(group, group.units))
+                                       for group in groups if hasattr(group, 'pairs'))
+    return RunForecast(seconds)
+
+
+class _Clock:
+    """Seconds a pixel of what a run consists of, on a frame pair of the data."""
+
+    def __init__(self, network: FlowRefiner, source: Any, device: str) -> None:
+        self.network, self.source, self.device = network, source, device
+        self.unit = source.units[0]
+
+    def label(self, hook: Any) -> Optional[float]:
+        """Of a label; None if its teacher is not a network, which can be asked anything."""
+        labeler = LABELERS.build(hook.labeler)
+        hook.teachers.start(self.network)
+        teacher = hook.teachers.frozen(self.network)
+        if not isinstance(teacher, FrozenTeacher):
+            return None
+        usable = partial(self.source.usable, self.unit.scene, beside=self.unit.frames[0])
+        numbers = [*self.unit.frames, *labeler.extra_frames(self.unit, usable)]
+
+        def run(pixels: int) -> int:
+            frames = self._frames(numbers, pixels)
+            names = {number: f'{number} of {pixels} px' for number in numbers}
+            labeler.label(teacher, LabelBatch([self.unit], [frames], [names], self.device))
+            return frames[numbers[0]][..., 0].size
+
+        return self._timed(run)
+
+    def look(self) -> float:
+        """Of a pass over a pair."""
+        self.network.eval()
+
+        @torch.no_grad()
+        def run(pixels: int) -> int:
+            one, two = (as_frames([frame], self.device) for frame in self._pair(pixels))
+            self.network.estimate(one, two)
+            return one[0, 0].numel()
+
+        return self._timed(run)
+
+    def step(self, optim_wrapper: Mapping[str, Any]) -> float:
+        """Of a training step with one pair."""
+        self.network.train()
+        kind = torch.device(self.device).type
+        reduced = optim_wrapper.get('type') == 'AmpOptimWrapper' and kind != 'cpu'
+        if optim_wrapper.get('type') == 'BFloat16OptimWrapper':
+            weights = torch.optim.SGD(self.network.parameters(), lr=0.)
+            wrapper = BFloat16OptimWrapper(weights, precision=optim_wrapper.get('precision', 'bfloat16'))
+            reduced = wrapper.choose(kind)[0]
+
+        def run(pixels: int) -> int:
+            frames = torch.stack([as_frames([frame], self.device)[0] for frame in self._pair(pixels)])
+            sample = FlowSample()
+            sample.flow, sample.weight = torch.zeros_like(frames[0, :2]), torch.ones_like(frames[0, :1])
+            with torch.autocast(kind, dtype=torch.bfloat16, enabled=reduced):
+                losses = self.network(frames[None], [sample], mode='loss')
+            loss, _ = self.network.parse_losses(losses)
+            loss.backward()
+            self.network.zero_grad()
+            return frames[0, 0].numel()
+
+        return self._timed(run)
+
+    def _pair(self, pixels: int) -> List[np.ndarray]:
+        return list(self._frames(self.unit.frames, pixels).values())
+
+    def _frames(self, numbers: Sequence[int], pixels: int) -> Dict[int, np.ndarray]:
+        return {number: shrunk(self.source.frame(self.unit.scene, number), pixels) for number in sorted(numbers)}
+
+    def _timed(self, run: Callable[[int], int]) -> float:
+        return seconds_a_pixel(run, self.device)
+
+
+def seconds_a_pixel(run: Callable[[int], int], device: str) -> float:
+    """Time a computation on small frames.
+
+    Args:
+        run: given how many pixels a frame may have, computes and returns how many it had.
+        device: where.
+    """
+    run(WARM_UP)
+    began = time.perf_counter()
+    pixels = run(TIMED)
+    if torch.device(device).type == 'cuda':
+        torch.cuda.synchronize()
+    return (time.perf_counter() - began) / pixels
+
+
+def shrunk(frame: np.ndarray, pixels: int) -> np.ndarray:
+    """A frame ``(H, W, 3)`` uint8 of at most about so many pixels; sides that change become multiples of 8."""
+    share = math.sqrt(pixels / (frame.shape[0] * frame.shape[1]))
+    if share >= 1:
+        return frame
+    height, width = (max(round(side * share / 8), 1) * 8 for side in frame.shape[:2])
+    return np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA))
+
+
+def _pixels(source: Any, units: Sequence[Any]) -> List[int]:
+    """Of a frame of each unit."""
+    sizes = {scene: math.prod(source.size(scene)) for scene in Counter(unit.scene for unit in units)}
+    return [sizes[unit.scene] for unit in units]
+
+
+def _crop(pipeline: Sequence[Any], smallest: Size) -> int:
+    """Pixels of a training sample."""
+    for part in pipeline:
+        size = part.get('size') if isinstance(part, dict) and part.get('type') == 'RandomCrop' else None
+        if size is not None:
+            return min(size[0], smallest[0]) * min(size[1], smallest[1])
+    return math.prod(smallest)
+
+
+def _mean(values: Sequence[int]) -> float:
+    return sum(values) / max(len(values), 1)

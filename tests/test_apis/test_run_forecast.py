@@ -1,0 +1,102 @@
+"""How long a run will take, told before it starts."""
+import re
+
+import pytest
+from helpers_cli import DEMO_WEIGHTS, SIZE, rendered, status_of
+
+import mmrefine.apis.run_forecast as module
+from mmrefine.apis.run_forecast import RunForecast, forecast_run, seconds_a_pixel, shrunk
+from mmrefine.apis.video_run import prepare_run
+from mmrefine.engine import FlowWitnesses, RegressionGuardHook, ReportHook
+from mmrefine.fileio.images import read_image
+
+PIXELS = SIZE[0] * SIZE[1]
+TINY = {'model.train_iters': 1, 'model.test_iters': 1, 'labeler.view.scales': (1., ), 'labeler.balance': None,
+        'crop_size': (32, 40), 'batch_size': 2, 'max_iters': 50, 'held_out': .25, 'least_held': 2}
+OPTIONS = ['--set', 'model.train_iters=1', 'model.test_iters=1', 'labeler.view.scales=(1.,)', 'labeler.balance=None',
+           'batch_size=1']
+
+
+@pytest.fixture(scope='module')
+def frames(tmp_path_factory):
+    """A folder of eight rendered frames, seven pairs."""
+    return rendered(tmp_path_factory.mktemp('frames'), 8)
+
+
+def config_of(frames, out, **values):
+    return prepare_run(frames, 'demo', out, DEMO_WEIGHTS, {**TINY, **values}, log=lambda line: None)[0]
+
+
+def forecast_with(monkeypatch, cfg, label=1., step=1., look=1., labels_only=False):
+    """The forecast where a label, a step and a pass take so many seconds a pixel."""
+    for name, seconds in (('label', label), ('step', step), ('look', look)):
+        monkeypatch.setattr(module._Clock, name, lambda self, *args, seconds=seconds: seconds)
+    return forecast_run(cfg, labels_only)
+
+
+def test_each_part_is_as_often_as_the_run_does_it(frames, tmp_path, monkeypatch):
+    cfg = config_of(frames, tmp_path)
+    found = forecast_with(monkeypatch, cfg, label=3., step=5., look=7.).seconds
+    held, pairs = 2, 7
+    # four candidates and the original network, a round trip and two warps of each, and 8 rendered pairs of two networks
+    guard = held * 5 * 4 + 2 * 8
+    # both networks: both ways of each pair, four pictures, two pairs of each extreme, and the video
+    report = 2 * (2 * pairs + 4 + 2 * 2 + pairs)
+    assert found == dict(labels=3. * 4 * PIXELS, training=5. * 50 * 2 * 32 * 40, guard=7. * guard * PIXELS,
+                         report=7. * report * PIXELS)
+    assert forecast_with(monkeypatch, cfg, label=3., labels_only=True).seconds == dict(labels=3. * 4 * PIXELS)
+
+
+def test_labels_of_every_round_count_and_so_does_a_model_for_each_scene(tmp_path, monkeypatch):
+    rendered(tmp_path / 'v', 8, seed=1)
+    folder = rendered(tmp_path / 'v', 8, seed=2).parent
+    plain = forecast_with(monkeypatch, config_of(folder, tmp_path / 'a')).seconds
+    each = forecast_with(monkeypatch, config_of(folder, tmp_path / 'b', scene='each')).seconds
+    assert each['training'] == 2 * plain['training'] and each['labels'] == plain['labels']
+    rounds = {'train_cfg.rounds': 3, 'custom_hooks.0.relabel': 'every_round'}
+    assert forecast_with(monkeypatch, config_of(folder, tmp_path / 'c', **rounds)).seconds['labels'] == 3 * plain[
+        'labels']
+
+
+def test_what_hooks_say_they_do():
+    guard = RegressionGuardHook(dict(held_out=.1), steps=(1., ), interval=10, pairs=5, general=0)
+    assert guard.passes(30) == 5 * (1 + 2) * (2 + 2)
+    assert FlowWitnesses(warps=1, agreement=.2).passes == 4
+    report = ReportHook({}, pictures=0, extremes=0, video=0, without_truth=10)
+    assert report.passes(30, has_truth=True) == 60 and report.passes(30, has_truth=False) == 40
+
+
+def test_the_time_is_of_small_frames_after_a_warm_up(frames):
+    asked = []
+    assert seconds_a_pixel(lambda pixels: asked.append(pixels) or pixels, 'cpu') < 1e-6
+    assert asked == [module.WARM_UP, module.TIMED]
+    frame = read_image(sorted(frames.iterdir())[0])
+    assert shrunk(frame, PIXELS) is frame and shrunk(frame, PIXELS // 4).shape == (24, 32, 3)
+
+
+def test_all_of_it_is_timed_before_anything_is_labelled(frames, tmp_path):
+    found = forecast_run(config_of(frames, tmp_path))
+    assert list(found.seconds) == ['labels', 'training', 'guard', 'report']
+    assert all(0 < seconds < 600 for seconds in found.seconds.values())
+    assert RunForecast(dict(labels=30., training=400.)).line() == (
+        'forecast: about 8 min in all: labels 30 s, training 7 min (from small frames; less exact than what each part '
+        'will say)')
+
+
+@pytest.mark.parametrize('command', ['refine', 'labels', 'flow'])
+def test_a_dry_run_tells_the_forecast_and_writes_nothing(frames, tmp_path, command, capsys):
+    options = [] if command == 'flow' else OPTIONS
+    assert status_of(command, frames, '--model', 'demo', '--checkpoint', DEMO_WEIGHTS, '--out', tmp_path / 'out',
+                     '--dry-run', *options) == 0
+    said = capsys.readouterr().out
+    parts = {'refine': r' in all: labels .+, training .+, guard .+, report .+ \(', 'labels': r' in all: labels .+ \(',
+             'flow': ' for the flow of 7 pairs'}[command]
+    assert re.search('^forecast: about .+' + parts, said, re.MULTILINE), said
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_run_that_goes_on_has_no_forecast(frames, tmp_path, capsys):
+    common = [frames, '--model', 'demo', '--checkpoint', DEMO_WEIGHTS, '--out', tmp_path / 'out', *OPTIONS]
+    for expected in (1, 0):
+        assert status_of('labels', *common) == 0
+        assert capsys.readouterr().out.count('forecast: about') == expected
