@@ -149,15 +149,16 @@ def test_each_cell_says_on_a_phone_what_its_column_is(tmp_path):
         assert first == '<td>' and all('data-label="' in cell for cell in others)
 
 
-def test_the_video_of_before_and_after_stands_among_the_pictures(tmp_path):
+def test_the_video_of_before_and_after_comes_first(tmp_path):
     video = dict(path='before after.mp4', caption='<refined>')
     text, page = written(tmp_path, dict(full_record(tmp_path), video=video))
+    assert page.all('section', 'id') == ['video', *SECTIONS]
     assert page.all('video', 'src') == ['before%20after.mp4'] and '&lt;refined&gt;' in text
     assert 'video' not in written(tmp_path, full_record(tmp_path))[1].tags
 
 
 def test_a_page_that_asks_for_what_is_not_there_is_an_error():
-    with pytest.raises(UndefinedError, match="'video' is undefined"):
+    with pytest.raises(UndefinedError, match="'pictures' is undefined"):
         render('pictures.html')
 
 
