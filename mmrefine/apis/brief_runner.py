@@ -16,7 +16,7 @@ from mmrefine.values import brief
 # how the log records begin that hold the environment, the whole config, the order of the hooks, names inside mmengine,
 # and what comes again and again
 _PAGES = ('\n---', 'Config:', 'Hooks will be executed', '"FileClient"', '"HardDiskBackend"', 'Exp name:',
-          'Saving checkpoint at')
+          'Saving checkpoint at', 'Distributed training is not used')
 
 
 class ResumingRunner(Runner):

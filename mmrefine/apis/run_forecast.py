@@ -23,6 +23,7 @@ from mmrefine.registry import DATASETS, HOOKS, LABELERS
 from mmrefine.structures import FlowSample, LabelBatch, as_frames
 
 TIMED = 128 * 192  # px of the frames that are timed, at most; time is taken to grow like the pixels
+MOST_SAMPLES = 4  # of a timed training step
 WARM_UP = 64 * 96  # of those before them, when libraries set themselves up
 
 Size = Tuple[int, int]
@@ -77,7 +78,8 @@ def forecast_run(cfg: Config, labels_only: bool = False) -> Optional[RunForecast
     look = clock.look()
     steps = int(cfg.train_cfg.max_iters) * (len(source.scene_names) if runs == 'each' else 1)
     smallest = min((source.size(scene) for scene in source.scene_names), key=math.prod)
-    seconds['training'] = (clock.step(cfg.optim_wrapper) * steps * int(cfg.train_dataloader.batch_size)
+    batch = int(cfg.train_dataloader.batch_size)
+    seconds['training'] = (clock.step(cfg.optim_wrapper, min(batch, MOST_SAMPLES)) * steps * batch
                            * _crop(cfg.train_dataloader.dataset.get('pipeline') or (), smallest))
     for hook in hooks['RegressionGuardHook']:
         if not hook.off:
@@ -128,8 +130,8 @@ class _Clock:
 
         return self._timed(run)
 
-    def step(self, optim_wrapper: Mapping[str, Any]) -> float:
-        """Of a training step with one pair."""
+    def step(self, optim_wrapper: Mapping[str, Any], samples: int) -> float:
+        """Of a training step, for each of its samples."""
         self.network.train()
         kind = torch.device(self.device).type
         reduced = optim_wrapper.get('type') == 'AmpOptimWrapper' and kind != 'cpu'
@@ -143,11 +145,11 @@ class _Clock:
             sample = FlowSample()
             sample.flow, sample.weight = torch.zeros_like(frames[0, :2]), torch.ones_like(frames[0, :1])
             with torch.autocast(kind, dtype=torch.bfloat16, enabled=reduced):
-                losses = self.network(frames[None], [sample], mode='loss')
+                losses = self.network(frames.expand(samples, *frames.shape), samples * [sample], mode='loss')
             loss, _ = self.network.parse_losses(losses)
             loss.backward()
             self.network.zero_grad()
-            return frames[0, 0].numel()
+            return samples * frames[0, 0].numel()
 
         return self._timed(run)
 

@@ -11,6 +11,7 @@ from mmrefine.visualization.flow_wheel import UNKNOWN_GREY, draw_wheel
 
 GAP, BAR, HEAD = 12, 30, 84  # px: between panels, of the title of a panel, of a legend
 INK, SOFT = (29, 39, 51), (91, 103, 118)
+SMALLEST_TEXT = 0.1  # of OpenCV's scale
 BETTER, WORSE = np.array([26., 150., 65.]), np.array([202., 32., 38.])
 
 
@@ -40,8 +41,9 @@ def write_text(picture: np.ndarray, text: str, left: int, base: int, color: Tupl
     """Write into ``picture``, smaller if the line would not fit."""
     text = text.encode(errors='replace').decode()  # OpenCV crashes on names that are no valid text
     scale, room = 0.52, picture.shape[1] - left - 4
-    width = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)[0][0]
-    scale *= min(1., room / max(width, 1))  # an empty line has no width
+    # step by step: OpenCV rounds the size of a font, so the width does not follow the scale
+    while scale > SMALLEST_TEXT and cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)[0][0] > room:
+        scale *= 0.95
     cv2.putText(picture, text, (left, base), cv2.FONT_HERSHEY_SIMPLEX, scale, color, 1, cv2.LINE_AA)
 
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from mmrefine.visualization import flow_to_rgb, motion_view
+from mmrefine.visualization import change_view, flow_to_rgb, motion_view
+from mmrefine.visualization.panels import write_text
 
 HEAD, GAP = 84, 12  # px: the legend, and white between panels
 
@@ -32,3 +33,22 @@ def test_parts_of_another_size_are_refused():
     frame, flow, confidence = parts((30, 40))
     with pytest.raises(ValueError, match=r'the size of the frame, \(30, 40\), got \(20, 40\) and \(30, 40\)'):
         motion_view(frame, flow[:20], confidence, 4.)
+
+
+def test_before_and_after_stand_beside_the_frame_in_one_scale():
+    frame = np.full((40, 20, 3), 90, np.uint8)
+    flows = [np.full((40, 20, 2), (motion, 0.), np.float32) for motion in (1., 4.)]
+    picture = change_view(frame, *flows, 4.)
+    body = picture[-40:]
+    assert np.array_equal(body[:, :20], frame)
+    for at, flow in zip((32, 64), flows):
+        assert np.array_equal(body[:, at:at + 20], flow_to_rgb(flow, 4.))
+    with pytest.raises(ValueError, match='before and after must have the size of the frame'):
+        change_view(frame, flows[0], flows[1][:20], 4.)
+
+
+@pytest.mark.parametrize('width', [150, 284, 330, 500])
+def test_a_line_of_text_always_fits(width):
+    picture = np.full((40, width, 3), 255, np.uint8)
+    write_text(picture, 'top to bottom: frame, motion before, motion after', 0, 30)
+    assert (picture < 200).any() and (picture[:, -3:] == 255).all()
