@@ -24,7 +24,7 @@ from mmrefine.engine import PseudoLabelHook, join_processes
 from mmrefine.engine.runtime.processes import model_of
 from mmrefine.engine.runtime.resume_point import find_resume_point
 from mmrefine.errors import CheckpointError, ConfigError, MMRefineError
-from mmrefine.fileio.video.scenes import Roots
+from mmrefine.fileio.video.scenes import Roots, find_scenes
 from mmrefine.registry import DATASETS, TEACHERS
 from mmrefine.report import format_table, read_report, summary_table
 
@@ -179,6 +179,7 @@ def make_labels(cfg: Config, part: Tuple[int, int] = (1, 1), brief: bool = False
     stores = []
     for one in _runs_of(cfg):
         runner = _build(one, brief)
+        _tell_left_out(one, runner, brief)
         hooks = [hook for hook in runner.hooks if isinstance(hook, PseudoLabelHook)]
         if not hooks:
             raise ConfigError(f'{name_of(cfg)}: there is no PseudoLabelHook in custom_hooks, so it labels nothing')
@@ -255,12 +256,21 @@ def _labels_by_student(hook: Mapping[str, Any]) -> bool:
 
 def _train_one(cfg: Config, brief: bool, go_on: bool) -> Optional[Dict[str, Any]]:
     runner = _build(cfg, brief)
+    _tell_left_out(cfg, runner, brief)
     with building(cfg):
         runner.train_loop  # builds data set and sampler without opening the data
         _build_optimizer(runner)
     with run_threads(runner, go_on):
         runner.train()
     return read_report(runner.work_dir)
+
+
+def _tell_left_out(cfg: Config, runner: Runner, brief: bool) -> None:
+    """Log which files beside the frames and videos to label are not used; who runs on a video has read it already."""
+    for hook in [] if brief else hooks_of(cfg, 'PseudoLabelHook'):
+        if hook['dataset'].get('type') == 'FramePairs':
+            for line in find_scenes(hook['dataset']['data_root']).summary():
+                runner.logger.info(line)
 
 
 def _build_optimizer(runner: Runner) -> None:

@@ -177,17 +177,19 @@ def test_the_test_tool_gives_the_scores_of_the_report(alley, trees, weights, tmp
     assert lines[-1].split()[:2] == ['overall', f'{scores["EPE"]:.3f}']
 
 
-def test_a_video_smaller_than_the_crop_is_refined_out_of_the_box(weights, tmp_path):
+def test_a_video_smaller_than_the_crop_is_refined_out_of_the_box(weights, tmp_path, capsys):
     """Two videos of different sizes, both smaller than the default crop of 256x512."""
     rng = np.random.default_rng(0)
     for name, size in (('one', (64, 96)), ('two', (80, 72))):
         texture = rng.integers(0, 255, (*size, 3), dtype=np.uint8)
         (tmp_path / 'videos').mkdir(exist_ok=True)
         write_video(tmp_path / 'videos' / f'{name}.avi', [np.roll(texture, shift, axis=1) for shift in range(3)])
+    (tmp_path / 'videos' / 'notes.txt').write_text('x')
     options = [option for option in TINY_VIDEO if not option.startswith('batch_size')] + ['batch_size=4']
     status = status_of('train', SMALL_VIDEO, '--work-dir', tmp_path / 'run', '--amp', '--cfg-options', *options,
                        f'video={tmp_path / "videos"}', f'load_from={weights["small"]}')
     assert status == 0
+    assert f'left out: {tmp_path}/videos/notes.txt, which is neither a picture' in capsys.readouterr().out
     # the config as it ran: --amp arrived
     assert Config.fromfile(next(
         (tmp_path / 'run').glob('*/vis_data/config.py'))).optim_wrapper.type == 'BFloat16OptimWrapper'
