@@ -40,7 +40,8 @@ from mmrefine.apis import init_model
 from mmrefine.apis.commands import run_command
 from mmrefine.config.load import load_config
 from mmrefine.datasets import FramePairs
-from mmrefine.engine.guard.candidates import Candidate, candidate_record, choose, mixed_state, rate
+from mmrefine.engine.guard.candidates import (Candidate, candidate_record, choose, compare_together, mixed_state,
+                                              rate)
 from mmrefine.engine.guard.flow_witnesses import FlowWitnesses
 from mmrefine.engine.guard.observer import Observer
 from mmrefine.engine.guard.video_check import nothing_to_learn
@@ -211,7 +212,8 @@ def _decision(teacher: FlowRefiner, student: FlowRefiner, held: FramePairs,
     rated: List[Candidate] = []
     for step in STEPS:
         network.load_state_dict(mixed_state(teacher.state_dict(), student.state_dict(), step))
-        rated.append(rate(observer, network, seen, 0, step, 1 - 0.05 / len(STEPS)))
+        rated.append(rate(observer, network, seen, 0, step))
+    rated = compare_together(rated, observer.scenes)
     return candidate_record(rated, choose(rated), seen)
 
 

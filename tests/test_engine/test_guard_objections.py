@@ -115,7 +115,7 @@ def test_motion_that_is_imagined_in_a_still_scene_is_not_confirmed(noise):
 def test_a_candidate_that_is_objected_to_is_left_out():
     def candidate(step, change, objection=None):
         comparison = Comparison(change, change - 0.01, change + 0.01, 8, 0.75, 8)
-        return Candidate(40, step, math.log1p(change), comparison, dict(cycle=1.), objection)
+        return Candidate(40, step, [math.log1p(change)], comparison, dict(cycle=1.), objection)
 
     dead, good = candidate(1., -0.4, 'has lost the motion'), candidate(0.5, -0.1)
     assert choose([dead, good]) is good

@@ -128,7 +128,7 @@ def test_mixed_weights_end_at_both_sides_exactly():
 
 
 def candidate(step, change, high, runs=8):
-    return Candidate(40, step, math.log1p(change), Comparison(change, change - 0.01, high, 8, 0.75, runs),
+    return Candidate(40, step, [math.log1p(change)], Comparison(change, change - 0.01, high, 8, 0.75, runs),
                      dict(cycle=1., color=2.))
 
 

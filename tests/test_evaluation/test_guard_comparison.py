@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from mmrefine.evaluation.guard.comparison import compare, student_quantile
+from mmrefine.evaluation.guard.comparison import compare, compare_all, student_quantile
 
 
 def test_the_same_gain_everywhere_is_sure():
@@ -82,3 +82,40 @@ def test_nothing_to_compare_is_refused(losses, clusters):
 def test_five_clusters_that_agree_prove_nothing_and_six_do():
     assert not compare([-0.1] * 5, range(5)).is_better and compare([-0.1] * 6, range(6)).is_better
     assert compare([-0.1] * 6, [0, 0, 1, 1, 2, 2]).runs == 3
+
+
+@pytest.mark.parametrize('clusters', [7, 20])
+@pytest.mark.parametrize('alike', [0., 0.9])
+def test_of_several_candidates_that_gain_nothing_any_is_seldom_taken_for_better(clusters, alike):
+    rng = np.random.default_rng(8)
+
+    def candidates():
+        common = rng.normal(0, 0.1, clusters)
+        return [math.sqrt(alike) * common + math.sqrt(1 - alike) * rng.normal(0, 0.1, clusters) for _ in range(4)]
+
+    called = sum(any(one.is_better for one in compare_all(candidates(), range(clusters))) for _ in range(400))
+    assert called <= 400 * 0.025 + 3 * math.sqrt(400 * 0.025)
+
+
+def test_candidates_that_are_alike_cost_no_more_than_one():
+    values = np.random.default_rng(6).normal(-0.05, 0.1, 12)
+    alone = compare(values, range(12))
+    for found, factor in zip(compare_all([values, values, 2 * values], range(12)), (1, 1, 2)):
+        ends = math.log1p(found.low) / factor, math.log1p(found.high) / factor
+        assert ends == pytest.approx((math.log1p(alone.low), math.log1p(alone.high)))
+
+
+def test_candidates_that_differ_cost_no_more_than_their_number():
+    rng = np.random.default_rng(7)
+    values = rng.normal(-0.05, 0.1, (4, 30))
+    alone = [compare(one, range(30)) for one in values]
+    bonferroni = [compare(one, range(30), 1 - 0.05 / 4) for one in values]
+    for end in ('low', 'high'):  # on average: a candidate also pays for the longer tails of others
+        near, found, far = (np.array([getattr(one, end) for one in some])
+                            for some in (alone, compare_all(values, range(30)), bonferroni))
+        assert (np.abs(found - near) > 0).all() and np.abs(found - near).mean() < 1.2 * np.abs(far - near).mean()
+
+
+def test_candidates_need_the_same_pairs():
+    with pytest.raises(ValueError, match='got 2 and 3 and 2'):
+        compare_all([[1., 2.], [1., 2., 3.]], range(2))

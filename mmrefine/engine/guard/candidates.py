@@ -1,14 +1,17 @@
 """Candidates between teacher and student, and what the guard says of them."""
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Callable, Dict, Mapping, Optional, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+
+import numpy as np
 
 import torch
 from torch import Tensor
 
 from mmrefine.engine.guard.observer import Observer
-from mmrefine.evaluation.guard.comparison import Comparison, Observation, compare, loss_against, mean_observation
+from mmrefine.evaluation.guard.comparison import (Comparison, Observation, compare, compare_all, loss_against,
+                                                  mean_observation)
 from mmrefine.evaluation.guard.runs import LEAST_RUNS, independent_runs
 from mmrefine.report import counted, kept_back
 
@@ -24,8 +27,8 @@ class Candidate:
     Args:
         iter: optimiser steps after which the student was taken.
         step: how far it is from the teacher (0) to that student (1).
-        loss: mean over the samples of :func:`~mmrefine.evaluation.guard.comparison.loss_against`, below 0 if better
-            than the teacher.
+        losses: of each sample :func:`~mmrefine.evaluation.guard.comparison.loss_against`, below 0 if better than the
+            teacher.
         comparison: with its interval.
         witnesses: means over the samples, by name.
         objection: why it must not be handed back whatever its score says, as the end of a sentence; None if nothing
@@ -33,10 +36,15 @@ class Candidate:
     """
     iter: int
     step: float
-    loss: float
+    losses: Sequence[float]
     comparison: Comparison
     witnesses: Observation
     objection: Optional[str] = None
+
+    @property
+    def loss(self) -> float:
+        """The mean over the samples."""
+        return sum(self.losses) / len(self.losses)
 
     @property
     def is_accepted(self) -> bool:
@@ -85,7 +93,24 @@ def rate(observer: Observer,
     comparison = compare(losses, independent_runs(losses, observer.scenes), confidence, seed)
     object_to = getattr(witnesses, 'objection', None)
     objection = None if object_to is None else object_to(teacher, found)
-    return Candidate(iteration, step, sum(losses) / len(losses), comparison, mean_observation(found), objection)
+    return Candidate(iteration, step, losses, comparison, mean_observation(found), objection)
+
+
+def compare_together(rated: Sequence[Candidate], scenes: Sequence[str], confidence: float = 0.95,
+                     seed: int = 0) -> List[Candidate]:
+    """The same candidates with intervals that hold for all of them together.
+
+    How many neighbouring samples are worth one independent sample is read off the mean loss of the candidates.
+
+    Args:
+        rated: candidates on the same samples.
+        scenes: of each sample.
+        confidence: of all intervals together, in (0, 1).
+        seed: of the draws.
+    """
+    losses = [one.losses for one in rated]
+    runs = independent_runs(np.mean(losses, axis=0).tolist(), scenes)
+    return [replace(one, comparison=found) for one, found in zip(rated, compare_all(losses, runs, confidence, seed))]
 
 
 def choose(rated: Sequence[Candidate]) -> Candidate:

@@ -12,8 +12,8 @@ from mmengine.runner import Runner
 
 import mmrefine
 from mmrefine.compat.checkpoints import load_checkpoint_file
-from mmrefine.engine.guard.candidates import (REMEDY, STUDENT, Candidate, State, candidate_record, choose, mixed_state,
-                                              rate)
+from mmrefine.engine.guard.candidates import (REMEDY, STUDENT, Candidate, State, candidate_record, choose,
+                                              compare_together, mixed_state, rate)
 from mmrefine.engine.guard.observer import Observer
 from mmrefine.engine.guard.video_check import nothing_to_learn
 from mmrefine.engine.runtime.processes import model_of
@@ -44,8 +44,8 @@ class RegressionGuardHook(Hook):
     :mod:`mmrefine.evaluation.guard.comparison`. At the end of training the candidates are the student (and, with
     ``interval``, the best of the networks on the way), each at several steps from the teacher's weights to its own. A
     candidate is surely better if the bootstrap interval of its paired differences to the teacher lies below 0 as a
-    whole; the interval is as wide as the number of candidates demands (Bonferroni). Of those the one that went farthest
-    wins (:func:`~mmrefine.engine.guard.candidates.choose`). If there is none, the weights of the teacher are put back:
+    whole; the intervals hold for all candidates together. Of those the one that went farthest wins
+    (:func:`~mmrefine.engine.guard.candidates.choose`). If there is none, the weights of the teacher are put back:
     ``refined.pth`` is then the original network, and log and report say so.
 
     The winner and the teacher are also scored on rendered samples of a fixed look with exact truth: what was forgotten.
@@ -183,7 +183,7 @@ class RegressionGuardHook(Hook):
         model.eval()
         self._ready(runner, model)
         progress = self._progress(runner, f'the student after {done} steps')
-        found = self._rated(model, done, 1., self.confidence, progress)
+        found = self._rated(model, done, 1., progress)
         if found.objection is None and (not self._best or found.loss < self._best['loss']):
             state = {key: value.detach().cpu().clone() for key, value in model.estimator.state_dict().items()}
             self._best = dict(loss=found.loss, iter=done, state=state)
@@ -214,15 +214,14 @@ class RegressionGuardHook(Hook):
         if self._best:
             ends.setdefault(self._best['iter'], self._best['state'])
         origin = self._teacher.estimator.state_dict()
-        # as many draws of a lucky number as there are candidates
-        confidence = 1 - (1 - self.confidence) / (len(ends) * len(self.steps))
         rated: List[Candidate] = []
         candidates = [(iteration, step) for iteration in ends for step in self.steps]
         share = self._observer.share
         progress = self._progress(runner, f'{len(candidates)} candidates', len(candidates))
         for iteration, step in candidates:
             model.estimator.load_state_dict(mixed_state(origin, ends[iteration], step))
-            rated.append(self._rated(model, iteration, step, confidence, progress.beyond(len(rated) * share)))
+            rated.append(self._rated(model, iteration, step, progress.beyond(len(rated) * share)))
+        rated = compare_together(rated, self._observer.scenes, self.confidence, self.seed)
         best, forgotten = self._decide(runner, model, ends, rated)
         accepted = best.is_accepted
         if is_main_process():
@@ -291,6 +290,5 @@ class RegressionGuardHook(Hook):
         total = networks * self._observer.share
         return Progress(f'Guard: {what}, {{}} {self.witnesses.sample_name}s', total, runner.logger.info)
 
-    def _rated(self, model: Any, iteration: int, step: float, confidence: float,
-               progress: Callable[[int], None]) -> Candidate:
-        return rate(self._observer, model, self._seen, iteration, step, confidence, self.seed, progress)
+    def _rated(self, model: Any, iteration: int, step: float, progress: Callable[[int], None]) -> Candidate:
+        return rate(self._observer, model, self._seen, iteration, step, self.confidence, self.seed, progress)
