@@ -61,6 +61,8 @@ def witness(color=4., warp=1., cycle=0.5, confirmed=40.):
 @pytest.mark.parametrize('student, said', [
     (witness(color=5., warp=1.5, cycle=0.), r'worse by the colours along its motion \(\+22\.2 %\) and by its errors on '
                                             r'known warps \(\+45\.5 %\)'),
+    (witness(color=4.1, warp=1.03, cycle=0.), r'colours along its motion \(\+2\.2 %\) and .* \(\+2\.7 %\)'),
+    (witness(color=4.03, warp=1.5), None),  # 0.7 % is chance
     (witness(color=5.), None),  # worse by one, no worse by the other
     (witness(warp=1.5), None),
     (witness(color=5., warp=0.9), None),
