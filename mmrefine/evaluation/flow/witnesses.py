@@ -36,9 +36,9 @@ FIGURES = (
 # that differ by independent noise alone do not reach that: resampling between pixels takes away a fifth at most.
 SMOOTHING_RADIUS = 1
 CONFIRMING_RADIUS, CONFIRMING_RATIO, CONFIRMING_LEVELS = 5, 2 / 3, 0.25
-LEAST_CONFIRMED = 1.  # % of the pixels, mean over the samples; what is less is no motion that could be lost
 # By as much both colours and warps must be worse: less is chance on few pairs (`benchmarks/guard_situations.py`)
 LEAST_WORSE = 0.01
+LEAST_CONFIRMED = 1.  # % of the pixels, mean over the samples; what is less is no motion that could be lost
 LEAST_KEPT = 0.5  # share of it that a student must still see
 
 
