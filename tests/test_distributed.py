@@ -6,9 +6,11 @@ import os
 import signal
 
 import pytest
+from helpers_cli import DEMO_WEIGHTS, SIZE, rendered
 from mmengine.dist import get_rank
 from small_runs import build, exit_code, files_of, in_child, in_two_processes, run, small_config
 
+from mmrefine.apis import refine
 from mmrefine.engine import SelfTrainingLoop
 from mmrefine.errors import MMRefineError, TeacherError
 from mmrefine.fileio.digest import digest_of_state
@@ -74,6 +76,19 @@ def test_the_report_and_refined_pth_are_written_once(two):
     text = ''.join(path.read_text() for path in two.glob('run/*/*.log'))
     assert 'Failed to search registry' not in text  # every registry of the runner has a child of ours
     assert text.count('The report: ') == 1 and text.count('of the first of 2 processes') == 1
+
+
+def test_a_video_is_refined_by_two_processes(tmp_path):
+    frames = rendered(tmp_path / 'frames', 8)
+    values = {'model.train_iters': 1, 'model.test_iters': 1, 'labeler.view.scales': (1., ), 'labeler.balance': None,
+              'crop_size': SIZE, 'max_iters': 1, 'batch_size': 2, 'held_out': 0., 'launcher': 'pytorch'}
+
+    def refined(rank):
+        report = refine(frames, 'demo', tmp_path / 'out', DEMO_WEIGHTS, **values)
+        (tmp_path / f'pairs{rank}').write_text(str(report['groups']['refined']['pairs']))
+
+    assert in_two_processes(refined) == [0, 0]
+    assert [(tmp_path / f'pairs{rank}').read_text() for rank in (0, 1)] == ['7', '7']
 
 
 def test_scores_do_not_depend_on_the_number_of_processes(one, two):

@@ -2,11 +2,12 @@
 from __future__ import annotations
 
 import itertools
+import os
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple, Union
 
 from mmengine.config import Config
-from mmengine.dist import is_main_process
+from mmengine.dist import barrier, is_main_process
 from mmengine.runner import Runner
 
 from mmrefine.apis.brief_runner import BriefRunner, ResumingRunner
@@ -71,7 +72,7 @@ def refine(video: Roots,
     cfg, finished = prepare_run(video, config, work_dir, checkpoint, overrides, skip_corrupt, resume, reading=reading,
                                 dry_run=dry_run)
     if not finished:
-        _tell_forecast(cfg)
+        _tell_forecast(cfg, dry_run=dry_run)
     if dry_run:
         return {}
     finished_report = read_report(cfg.work_dir) if finished else None
@@ -112,7 +113,7 @@ def label_video(video: Roots,
         raise ConfigError(f'sheets must be 0 or more labels of each scene, got {sheets}')
     cfg, _ = prepare_run(video, config, work_dir, checkpoint, overrides, skip_corrupt, resume=True, reading=reading,
                          dry_run=dry_run)
-    _tell_forecast(cfg, labels_only=True)
+    _tell_forecast(cfg, labels_only=True, dry_run=dry_run)
     if dry_run:
         return []
     # the teacher is the original network, even if a student is half trained; the store resumes by itself
@@ -123,16 +124,24 @@ def label_video(video: Roots,
     return stores
 
 
-def _tell_forecast(cfg: Config, labels_only: bool = False) -> None:
-    """Print how long a run will take that begins now; one that goes on knows it better."""
-    if any(path.name in ('labels', 'last_checkpoint') for path in Path(cfg.work_dir).glob('*')):
+def _tell_forecast(cfg: Config, labels_only: bool = False, dry_run: bool = False) -> None:
+    """Print how long a run will take that begins now; one that goes on knows it better.
+
+    Raises:
+        MMRefineError: of a dry run, what is wrong with it; else the run itself says it, and where.
+    """
+    begun = any(True for name in ('labels', 'last_checkpoint') for _ in Path(cfg.work_dir).rglob(name))
+    if begun or os.environ.get('RANK', '0') != '0':
         return
     try:
         found = forecast_run(cfg, labels_only)
     except MMRefineError:
-        return  # the run itself says it, and where
-    if found is not None:
-        print(found.line())
+        if dry_run:
+            raise
+    except Exception as error:  # parts of the user's own need not have what is asked of them here
+        print(f'no forecast ({type(error).__name__}: {" ".join(str(error).split())})')
+    else:
+        print('no forecast: too little is known of the parts of this run' if found is None else found.line())
 
 
 def train(cfg: Config, brief: bool = False) -> List[Dict[str, Any]]:
@@ -262,6 +271,7 @@ def _train_one(cfg: Config, brief: bool, go_on: bool) -> Optional[Dict[str, Any]
         _build_optimizer(runner)
     with run_threads(runner, go_on):
         runner.train()
+    barrier()  # the first process writes the report
     return read_report(runner.work_dir)
 
 

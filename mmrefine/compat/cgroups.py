@@ -10,7 +10,7 @@ PROC, MOUNT = Path('/proc'), Path('/sys/fs/cgroup')
 def memory_limit(proc: Path = PROC, mount: Path = MOUNT) -> Optional[int]:
     """Least memory limit, in bytes, of this process's control group and those above it; None without one."""
     names = {1: ['memory.limit_in_bytes'], 2: ['memory.max']}
-    limits = [int(words[0]) for words in _words('memory', names, proc, mount) if words[0].isdigit()]  # and not "max"
+    limits = [int(words[0]) for words in _words('memory', names, proc, mount) if words[0].isdecimal()]  # and not "max"
     return min(limits, default=None)
 
 
@@ -22,7 +22,7 @@ def cpu_quota(proc: Path = PROC, mount: Path = MOUNT) -> Optional[float]:
     names = {1: ['cpu.cfs_quota_us', 'cpu.cfs_period_us'], 2: ['cpu.max']}
     # without a quota the first word is "max" or -1
     quotas = [int(words[0]) / int(words[1]) for words in _words('cpu', names, proc, mount)
-              if len(words) == 2 and words[0].isdigit() and words[1].isdigit() and int(words[1]) > 0]
+              if len(words) == 2 and words[0].isdecimal() and words[1].isdecimal() and int(words[1]) > 0]
     return min(quotas, default=None)
 
 
@@ -30,7 +30,7 @@ def _words(controller: str, names: Mapping[int, Sequence[str]], proc: Path, moun
     """The words of some files, named by version, in the folder of each control group that has them."""
     try:
         lines = (proc / 'self/cgroup').read_text().splitlines()
-    except OSError:
+    except (OSError, ValueError):  # a name that is not UTF-8
         return
     for line in lines:
         if line.count(':') < 2:
@@ -49,7 +49,7 @@ def _words(controller: str, names: Mapping[int, Sequence[str]], proc: Path, moun
                 continue
             try:
                 words = ' '.join((place / name).read_text() for name in names[version]).split()
-            except OSError:
+            except (OSError, ValueError):
                 continue
             if words:
                 yield words

@@ -30,6 +30,9 @@ COUNT, SPIN, POLICY = 'OMP_NUM_THREADS', 'GOMP_SPINCOUNT', 'OMP_WAIT_POLICY'
 
 CPUS = Path('/sys/devices/system/cpu')
 
+# what libgomp reads: a number, or one for each level of nested teams
+_COUNTS = re.compile(r'\s*[1-9][0-9]{0,4}\s*(,\s*[1-9][0-9]{0,4}\s*)*')
+
 # the variables that choose_threads() has set, which are not the user's
 _ours: Dict[str, str] = {}
 
@@ -67,7 +70,7 @@ def plan_threads() -> Threads:
     """What is right for this process; changes nothing."""
     cores, quota, processes = usable_cores(), cpu_quota(), _local_processes()
     share = max(1, min(cores, cores if quota is None else int(quota)) // processes)
-    asked = re.match(r'\s*([1-9]\d*)', _of_user(COUNT) or '')
+    asked = _of_user(COUNT)
     set_by_user = {key: value for key in (SPIN, POLICY) for value in [_of_user(key)] if value is not None}
     if set_by_user:
         waiting = ' and '.join(f'{key}={value}' for key, value in set_by_user.items()) + ' is set'
@@ -75,8 +78,8 @@ def plan_threads() -> Threads:
         waiting = f'torch was loaded before, so they wait as it does by default and not with {SPIN}={SPIN_COUNT}'
     else:
         waiting = f'they wait with {SPIN}={SPIN_COUNT}'
-    return Threads(int(asked[1]) if asked else share, min(MOST_LOADERS, share - 1), cores, quota, processes,
-                   bool(asked), waiting)
+    return Threads(share if asked is None else int(asked.partition(',')[0]), min(MOST_LOADERS, share - 1), cores, quota,
+                   processes, asked is not None, waiting)
 
 
 def choose_threads() -> Threads:
@@ -116,17 +119,18 @@ def usable_cores(cpus: Path = CPUS) -> int:
 def _local_processes() -> int:
     """Processes of torchrun on this machine; 1 without it."""
     text = os.environ.get('LOCAL_WORLD_SIZE', '')
-    return max(1, int(text)) if text.isdigit() else 1
+    return max(1, int(text)) if text.isdecimal() else 1
 
 
 def _of_user(key: str) -> Optional[str]:
-    """The value of a variable that the user has set; None if it is unset, or set by us or by torchrun.
+    """The value of a variable that the user has set; None if it is unset, or set by us or by torchrun. A number of
+    threads that libgomp would refuse, such as 0 or an empty text, counts as unset.
 
     torchrun sets OMP_NUM_THREADS=1 for its processes if it is unset. The environment that torchrun itself was started
     with tells whether the user did.
     """
     value = os.environ.get(key)
-    if value is None or _ours.get(key) == value:
+    if value is None or _ours.get(key) == value or (key == COUNT and not _COUNTS.fullmatch(value)):
         return None
     if key == COUNT and value == '1' and 'TORCHELASTIC_RUN_ID' in os.environ:
         try:

@@ -2,7 +2,7 @@
 import re
 
 import pytest
-from helpers_cli import DEMO_WEIGHTS, SIZE, rendered, status_of
+from helpers_cli import DEMO_WEIGHTS, SIZE, error_of, rendered, status_of
 
 import mmrefine.apis.run_forecast as module
 from mmrefine.apis.run_forecast import RunForecast, forecast_run, seconds_a_pixel, shrunk
@@ -93,6 +93,38 @@ def test_a_dry_run_tells_the_forecast_and_writes_nothing(frames, tmp_path, comma
              'flow': ' for the flow of 7 pairs'}[command]
     assert re.search('^forecast: about .+' + parts, said, re.MULTILINE), said
     assert not (tmp_path / 'out').exists()
+
+
+def dry(frames, out):
+    return ['refine', frames, '--model', 'demo', '--checkpoint', DEMO_WEIGHTS, '--out', out, '--dry-run', *OPTIONS]
+
+
+def test_a_dry_run_says_what_the_run_would_refuse(frames, tmp_path, capsys):
+    command = [one for one in dry(frames, tmp_path / 'out') if one != 'labeler.balance=None']
+    assert 'Novelty compares' in error_of(capsys, *command)
+
+
+def test_parts_that_cannot_be_forecast_do_not_stop_a_run(frames, tmp_path, capsys, monkeypatch):
+    def fail(*args):
+        raise AttributeError('no units')
+
+    monkeypatch.setattr(module._Clock, 'label', fail)
+    assert status_of(*dry(frames, tmp_path / 'out')) == 0
+    assert 'no forecast (AttributeError: no units)' in capsys.readouterr().out
+
+
+def test_only_the_first_process_tells_a_forecast(frames, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv('RANK', '1')
+    assert status_of(*dry(frames, tmp_path / 'out')) == 0 and 'forecast' not in capsys.readouterr().out
+
+
+def test_a_run_of_each_scene_that_goes_on_has_no_forecast(tmp_path, capsys):
+    rendered(tmp_path / 'v', 4, seed=1)
+    folder = rendered(tmp_path / 'v', 4, seed=2).parent
+    for expected in (1, 0):
+        assert status_of('labels', folder, '--model', 'demo', '--checkpoint', DEMO_WEIGHTS, '--out', tmp_path / 'out',
+                         *OPTIONS, 'scene=each', 'held_out=0') == 0
+        assert capsys.readouterr().out.count('forecast: about') == expected
 
 
 def test_a_run_that_goes_on_has_no_forecast(frames, tmp_path, capsys):

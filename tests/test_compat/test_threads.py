@@ -65,6 +65,8 @@ V1 = 'cpu.cfs_quota_us', 'cpu.cfs_period_us'
                                   f'cpu/a/{V1[0]}': '25000', f'cpu/a/{V1[1]}': '50000'}, .5),
     ('4:cpu:/', {f'cpu/{V1[0]}': '-1\n', f'cpu/{V1[1]}': '100000\n'}, None),
     ('4:memory:/', {f'memory/{V1[0]}': '100000', f'memory/{V1[1]}': '100000'}, None),
+    ('0::/a', {'a/cpu.max': '² 100000'}, None),                            # whatever that is
+    ('0::/a\0b', {'cpu.max': '100000 100000'}, 1.),                        # a name that no folder has
     (None, {}, None),                                                      # no Linux
 ])
 def test_the_cpu_quota_is_the_least_above_the_process(tmp_path, groups, files, wanted):
@@ -130,6 +132,12 @@ def test_it_loads_nothing_heavy_sets_the_variables_and_may_be_called_twice():
 def test_variables_of_the_user_stay(given, variables):
     same, count, _, after = variables_after(**given)
     assert same and (count, after) == (7, variables)
+
+
+@pytest.mark.parametrize('value', ['', '0', '-1', 'abc', '1e3', '2;3', '99999999999999999999'])
+def test_a_number_that_libgomp_refuses_counts_as_unset(value):
+    _, count, _, after = variables_after(OMP_NUM_THREADS=value)
+    assert after[0] == str(count) and variables_after()[3] == after
 
 
 def test_once_torch_is_loaded_only_the_number_is_set(monkeypatch):

@@ -231,6 +231,20 @@ def test_a_run_that_began_without_this_wrapper_goes_on_in_float32(material, tmp_
     assert 'Training in float32: as it began' in log_of(tmp_path)
 
 
+@pytest.mark.parametrize('began, goes_on, warned', [
+    (dict(type='OptimWrapper'), dict(type='BFloat16OptimWrapper'), 'This run began in float32 and goes on in bfloat16'),
+    (dict(type='BFloat16OptimWrapper'), dict(type='OptimWrapper'), 'This run began in bfloat16 and goes on as'),
+    (dict(type='OptimWrapper'), dict(type='OptimWrapper'), ''),
+    (dict(type='BFloat16OptimWrapper'), dict(type='BFloat16OptimWrapper'), ''),
+])
+def test_a_run_that_goes_on_in_another_precision_says_so(material, tmp_path, monkeypatch, began, goes_on, warned):
+    monkeypatch.setattr('mmrefine.engine.optim.bfloat16.has_fast_bfloat16', lambda device: True)
+    run(small_config(material, tmp_path, max_iters=1, optim_wrapper=began))
+    run(small_config(material, tmp_path, max_iters=2, resume=True, optim_wrapper=goes_on))
+    said = log_of(tmp_path)
+    assert warned in said and ('This run began in' in said) == bool(warned)
+
+
 def test_another_precision_is_refused():
     with pytest.raises(ConfigError, match=r'optim_wrapper\.precision must be one of .*, got 16'):
         BFloat16OptimWrapper(torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=1.), precision=16)

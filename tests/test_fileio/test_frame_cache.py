@@ -218,6 +218,16 @@ def test_a_damaged_file_is_not_a_frame_and_the_video_is_decoded(clip: Path, tmp_
     assert all(np.array_equal(one, two) for one, two in zip(cached, frames))
 
 
+def test_a_damaged_file_does_not_spoil_the_estimate(clip: Path, tmp_path: Path) -> None:
+    source = open_frames(clip)
+    whole = cache_of(tmp_path, source).fill(fail)[1]
+    for path in files(tmp_path):
+        path.write_bytes(b'')
+    cache = FrameCache(tmp_path, whole / 2)
+    cache.add(source, range(40))
+    assert abs(cache.plan().chosen - 20) <= 3
+
+
 def test_a_full_disk_is_a_warning_and_the_frames_still_come(
         clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     true, left, said = frame_cache.write_bytes, [5], []

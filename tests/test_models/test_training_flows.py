@@ -1,6 +1,9 @@
 """RAFT and GMA in training: flows and gradients of the network's own way."""
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 import torch
 from mmflow.models.decoders.raft_decoder import CorrelationPyramid
@@ -183,3 +186,25 @@ def test_what_iterations_will_keep_is_foreseen_from_two_of_them():
             (source * shared * torch.rand(100)).sum()
     once, twice = kept.after(1), kept.after(2)
     assert kept.after(12) == twice + 10 * (twice - once) and twice - once < once
+
+
+def test_a_step_leaves_nothing_behind(monkeypatch):
+    """Without a search for circles: the correlation of large frames takes hundreds of megabytes."""
+    alive, begin = [], TrainedCorrelation.__init__
+
+    def watched(self, *args):
+        begin(self, *args)
+        alive.extend([weakref.ref(self), weakref.ref(self._pyramid.corr)])
+
+    monkeypatch.setattr(TrainedCorrelation, '__init__', watched)
+    refiner = learner('official small')
+    gc.disable()
+    try:
+        for learns in (True, False):  # a forward pass whose result is not used, too
+            loss = refiner.parse_losses(refiner(*batch(64, 80, 1), mode='loss'))[0]
+            if learns:
+                loss.backward()
+            del loss
+            assert alive and all(one() is None for one in alive)
+    finally:
+        gc.enable()

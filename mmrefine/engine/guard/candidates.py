@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
-
 import torch
 from torch import Tensor
 

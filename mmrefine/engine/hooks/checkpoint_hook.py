@@ -10,6 +10,7 @@ from mmengine.dist import barrier, is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from mmrefine.engine.optim.bfloat16 import BFloat16OptimWrapper
 from mmrefine.engine.runtime.resume_point import LAST_CHECKPOINT, named_checkpoint, resume_fault
 from mmrefine.errors import CheckpointError
 from mmrefine.fileio.atomic import TEMP_PREFIX, TEMP_SUFFIX, write_bytes, write_errors, write_failure
@@ -55,6 +56,10 @@ class AtomicCheckpointHook(CheckpointHook):
                 raise CheckpointError(f'{runner._load_from or find_latest_checkpoint(runner.work_dir)}: the run cannot '
                                       f'go on from it, {fault}; go on from another checkpoint, or start again in a new '
                                       'work dir')
+            reduced = (checkpoint.get('optimizer') or {}).get('reduced_precision')
+            if reduced and not isinstance(runner.optim_wrapper, BFloat16OptimWrapper):
+                runner.logger.warning('This run began in bfloat16 and goes on as optim_wrapper says, so it ends with '
+                                      'other weights than without the stop; --amp auto goes on in bfloat16')
 
     def before_train(self, runner: Runner) -> None:
         """Remove temporary files of a killed run."""

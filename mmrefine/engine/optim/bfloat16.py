@@ -90,7 +90,7 @@ class BFloat16OptimWrapper(OptimWrapper):
         """Go on from such a state, under ``'auto'`` in its precision; one without it, of another wrapper, is of
         float32."""
         state = dict(state_dict)
-        self._begun, self._reduced = state.pop('reduced_precision', False if self.precision == 'auto' else None), None
+        self._begun, self._reduced = bool(state.pop('reduced_precision', False)), None
         super().load_state_dict(state)
 
 

@@ -236,10 +236,10 @@ def unpack_frame(data: bytes, size: Sequence[int]) -> Optional[np.ndarray]:
 
 def _packed(video: VideoFrames, folder: Path, number: int) -> Optional[bytes]:
     """The file of a frame, as it is there or as it would be; None if the frame cannot be read or packed."""
-    try:
-        return _path(folder, video, number).read_bytes()
-    except OSError:
-        pass
+    with contextlib.suppress(OSError):
+        data = _path(folder, video, number).read_bytes()
+        if unpack_frame(data, video.size) is not None:
+            return data
     try:
         return pack_frame(video[number])
     except InputError:

@@ -5,6 +5,7 @@ them up.
 """
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, List, Optional, Tuple
 
 import torch
@@ -31,23 +32,36 @@ class TrainedCorrelation:
     """
 
     def __init__(self, feat1: Tensor, feat2: Tensor, levels: int, radius: int) -> None:
-        self.corr = Correlation(feat1.detach(), feat2.detach(), levels, radius, _UNLIMITED)
-        self.gradients: List[Optional[Tensor]] = [None] * levels  # of each level, a row for each cell
-        self._features = _Features.apply(feat1, feat2, self)
+        corr = Correlation(feat1.detach(), feat2.detach(), levels, radius, _UNLIMITED)
+        self._pyramid = _Pyramid(corr, [None] * levels)
+        self._features = _Features.apply(feat1, feat2, self._pyramid)
 
     def __call__(self, flow: Tensor) -> Tensor:
         """As :meth:`Correlation.__call__`."""
-        return _LookUp.apply(self._features, flow, self)
+        return _LookUp.apply(self._features, flow, self._pyramid)
+
+
+@dataclass
+class _Pyramid:
+    """What the graph refers to. Nothing in here may refer to the graph: such a circle would keep the pyramids of many
+    steps alive until Python looks for circles.
+
+    Args:
+        corr: the correlation.
+        gradients: of each level, a row for each cell; None: nothing was added yet.
+    """
+    corr: Correlation
+    gradients: List[Optional[Tensor]]
 
 
 class _Features(Function):
     """Stands for the pyramid in the graph: it is reached when all look-ups have added their gradients."""
 
     @staticmethod
-    def forward(ctx: Any, feat1: Tensor, feat2: Tensor, trained: TrainedCorrelation) -> Tensor:
+    def forward(ctx: Any, feat1: Tensor, feat2: Tensor, pyramid: _Pyramid) -> Tensor:
         """A number that all look-ups depend on."""
         ctx.save_for_backward(feat1, feat2)
-        ctx.trained = trained
+        ctx.pyramid = pyramid
         return feat1.new_zeros(())
 
     @staticmethod
@@ -55,8 +69,8 @@ class _Features(Function):
     def backward(ctx: Any, _: Tensor) -> Tuple[Tensor, Tensor, None]:
         """The gradients of the features, from that of the pyramid."""
         feat1, feat2 = ctx.saved_tensors
-        trained: TrainedCorrelation = ctx.trained
-        gradients, trained.gradients = trained.gradients, [None] * len(trained.gradients)
+        pyramid: _Pyramid = ctx.pyramid
+        gradients, pyramid.gradients = pyramid.gradients, [None] * len(pyramid.gradients)
         dtype = torch.promote_types(feat1.dtype, torch.float32)
         scaled = columns(feat1.to(dtype) / feat1.shape[1]**0.5)
         with torch.enable_grad():
@@ -82,27 +96,27 @@ class _LookUp(Function):
     """The windows around one flow."""
 
     @staticmethod
-    def forward(ctx: Any, features: Tensor, flow: Tensor, trained: TrainedCorrelation) -> Tensor:
+    def forward(ctx: Any, features: Tensor, flow: Tensor, pyramid: _Pyramid) -> Tensor:
         """See :meth:`Correlation.__call__`."""
         ctx.save_for_backward(flow)
-        ctx.trained = trained
-        return trained.corr(flow)
+        ctx.pyramid = pyramid
+        return pyramid.corr(flow)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tuple[Tensor, None, None]:
         """Add the gradient of the windows to that of the pyramid."""
         flow, = ctx.saved_tensors
-        trained: TrainedCorrelation = ctx.trained
-        corr, side = trained.corr, 2 * trained.corr.radius + 1
+        pyramid: _Pyramid = ctx.pyramid
+        corr, side = pyramid.corr, 2 * pyramid.corr.radius + 1
         # the cells of the first frames column by column, as the pyramid has them
         centers = centers_of(flow).view(*flow.shape[:1], *flow.shape[2:], 2).transpose(1, 2).reshape(-1, 2)
         windows = gradient.permute(0, 3, 2, 1).reshape(len(centers), len(corr.kept), side, side)
         for i, level in enumerate(corr.kept):
             outside = level.width * level.height  # one number more for each cell, which nobody reads
-            buffer = trained.gradients[i]
+            buffer = pyramid.gradients[i]
             if buffer is None:
-                buffer = trained.gradients[i] = level.values.new_zeros(len(centers), outside + 1)
+                buffer = pyramid.gradients[i] = level.values.new_zeros(len(centers), outside + 1)
             around = Around(centers / 2**i, level.height, level.width, corr.radius)
             index = (around.x * level.height)[..., None] + around.y[:, None]
             index = torch.where(around.inside_x[..., None] & around.inside_y[:, None], index, outside)
