@@ -89,6 +89,12 @@ def test_a_teacher_that_sees_nothing_has_no_motion_to_lose():
     assert objection([witness(confirmed=0.9)], [witness(color=3., warp=0.8, confirmed=0.)]) is None
 
 
+def test_where_nothing_shows_that_anything_moves_there_is_nothing_to_learn():
+    assert re.search('the colours confirm no motion', objection([witness(confirmed=0.01)], [witness(confirmed=0.05)]))
+    assert objection([witness(confirmed=0.01)], [witness(confirmed=0.2)]) is None
+    assert objection([witness(confirmed=0.2)], [witness(confirmed=0.01)]) is None
+
+
 @pytest.mark.parametrize('style', ['target', 'source', 'fog', 'night', 'noise'])
 def test_the_truth_is_never_objected_to(teacher, style):
     """Whatever the network sees of it, the true motion has not lost the motion."""

@@ -38,6 +38,9 @@ SMOOTHING_RADIUS = 1
 CONFIRMING_RADIUS, CONFIRMING_RATIO, CONFIRMING_LEVELS = 5, 2 / 3, 0.25
 # By as much both colours and warps must be worse: less is chance on few pairs (`benchmarks/guard_situations.py`)
 LEAST_WORSE = 0.01
+# % of the pixels; where the colours confirm less of both networks nothing shows that the video moves. In rendered video
+# that moves it is 1.6 and more, in a still one under strong compression 0.001 (`benchmarks/guard_situations.py`).
+LEAST_SEEN = 0.1
 LEAST_CONFIRMED = 1.  # % of the pixels, mean over the samples; what is less is no motion that could be lost
 LEAST_KEPT = 0.5  # share of it that a student must still see
 
@@ -108,11 +111,12 @@ def objection(teacher: Sequence[Observation], candidate: Sequence[Observation]) 
     candidate is refused
 
     - if it is worse by the colours and by the known warps, each by more than 1 % on the mean over the samples (by the
-      colours alone where there are no warps), or
+      colours alone where there are no warps),
     - if it has lost the motion: the colours confirm its motion on less than half as many pixels as the teacher's.
       What a teacher imagines in parts that stand still is not confirmed, so a student that no longer does so has lost
       nothing; nor has one that sees less motion because the teacher saw too much. Pixels count and not their px, as a
-      motion that is long and wrong fits here and there by chance.
+      motion that is long and wrong fits here and there by chance. Or
+    - if the colours confirm the motion of neither network: all that could be learned of a still video is not to move.
 
     Args:
         teacher: of the original network, see :func:`pair_witnesses`, on one or more samples.
@@ -128,6 +132,8 @@ def objection(teacher: Sequence[Observation], candidate: Sequence[Observation]) 
         found = ' and by '.join(f'{what} ({100 * math.expm1(loss):+.1f} %)' for what, loss in known.items())
         return f'is worse by {found}, whatever its round trips say'
     before, after = (mean_observation(seen)['confirmed'] for seen in (teacher, candidate))
+    if max(before, after) < LEAST_SEEN:
+        return 'has learned from a video of which nothing shows that it moves: the colours confirm no motion'
     if before > LEAST_CONFIRMED and after < LEAST_KEPT * before:
         return (f'has lost the motion: the colours confirm it on {after:.1f} % of the pixels, and that of the original '
                 f'network on {before:.1f} %')
