@@ -189,8 +189,7 @@ def test_no_candidate_is_accepted_where_a_pattern_covers_the_whole_video(tmp_pat
         guard = observer(FramePairs(tmp_path / part, held_out=0.4, held=True), Slow(known), warps=0)
         seen = guard.observe(Slow(known))
         objection = rate(guard, Slow(known), seen, 1, 1.).objection
-        assert (objection is not None) is (part == 'pattern')
-        assert objection is None or 'pattern that never changes' in objection
+        assert ('pattern that never changes' in (objection or '')) is (part == 'pattern')
 
 
 def test_further_witnesses_are_asked_where_they_have_a_weight(video, known):
