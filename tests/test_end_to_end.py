@@ -140,7 +140,7 @@ def test_the_report_judges_the_labels_by_the_truth_of_the_judged_pairs(work_dir)
 
 def test_no_leftovers_lie_in_the_work_dir(work_dir):
     assert sorted(path.name for path in work_dir.iterdir() if path.is_file() and path.suffix != '.py') == [
-        'iter_3.pth', 'last_checkpoint', 'refined.pth', 'report.html', 'report.json', 'teacher.pth']
+        'before_after.mp4', 'iter_3.pth', 'last_checkpoint', 'refined.pth', 'report.html', 'report.json', 'teacher.pth']
     assert not list(work_dir.rglob('.mmrefine-*'))
 
 

@@ -32,10 +32,7 @@ def motion_view(frame: np.ndarray, flow: np.ndarray, confidence: np.ndarray, max
     Raises:
         ValueError: the parts are not of one size.
     """
-    size = frame.shape[:2]
-    if flow.shape[:2] != size or confidence.shape != size:
-        raise ValueError(f'flow and confidence must have the size of the frame, {size}, got {flow.shape[:2]} and '
-                         f'{confidence.shape}')
+    _check_sizes(frame, flow=flow, confidence=confidence)
     return _panels([frame, flow_to_rgb(flow, max_motion), grey_picture(confidence)],
                    [title, _scale_line(max_motion), 'confidence: white sure, black not'])
 
@@ -44,28 +41,21 @@ def change_view(frame: np.ndarray, before: np.ndarray, after: np.ndarray, max_mo
                 title: str = '') -> np.ndarray:
     """Three panels under a legend: the frame, its motion before a refinement, and after it.
 
-    They stand as those of :func:`motion_view`.
-
     Args:
-        frame: ``(H, W, 3)`` uint8 RGB.
         before: ``(H, W, 2)`` px, of the original network.
         after: the same of the refined network.
-        max_motion: px of full colour, the same for all frames of a video.
-        title: of the frame.
-
-    Returns:
-        ``(h, w, 3)`` uint8 RGB; the size depends on the size of the frame only.
-
-    Raises:
-        ValueError: the parts are not of one size.
+        frame, max_motion, title: see :func:`motion_view`, which arranges its panels, returns and raises alike.
     """
-    size = frame.shape[:2]
-    if before.shape[:2] != size or after.shape[:2] != size:
-        raise ValueError(f'before and after must have the size of the frame, {size}, got {before.shape[:2]} and '
-                         f'{after.shape[:2]}')
+    _check_sizes(frame, before=before, after=after)
     order = 'top to bottom' if _is_wide(frame) else 'left to right'
     return _panels([frame, flow_to_rgb(before, max_motion), flow_to_rgb(after, max_motion)],
                    [title, f'{order}: frame, motion before, motion after', _scale_line(max_motion)])
+
+
+def _check_sizes(frame: np.ndarray, **parts: np.ndarray) -> None:
+    for name, part in parts.items():
+        if part.shape[:2] != frame.shape[:2]:
+            raise ValueError(f'{name} must have the size of the frame, {frame.shape[:2]}, got {part.shape[:2]}')
 
 
 def _panels(pictures: Sequence[np.ndarray], lines: Sequence[str]) -> np.ndarray:
