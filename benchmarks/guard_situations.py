@@ -40,8 +40,7 @@ from mmrefine.apis import init_model
 from mmrefine.apis.commands import run_command
 from mmrefine.config.load import load_config
 from mmrefine.datasets import FramePairs
-from mmrefine.engine.guard.candidates import (Candidate, candidate_record, choose, compare_together, mixed_state,
-                                              rate)
+from mmrefine.engine.guard.candidates import Candidate, candidate_record, choose, compare_together, mixed_state, rate
 from mmrefine.engine.guard.flow_witnesses import FlowWitnesses
 from mmrefine.engine.guard.observer import Observer
 from mmrefine.engine.guard.video_check import nothing_to_learn

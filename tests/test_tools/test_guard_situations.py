@@ -1,5 +1,6 @@
 """The guard's bench: what its videos show, and what it counts as a goal that holds."""
 import importlib
+import json
 import sys
 from dataclasses import replace
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from small_trees import ROOT
 
+from mmrefine.evaluation.flow.witnesses import FLOORS
 from mmrefine.synthetic import exact_motion
 
 
@@ -16,7 +18,7 @@ def benches():
         patch.syspath_prepend(str(ROOT / 'benchmarks'))
         found = [importlib.import_module(name) for name in ('situations', 'guard_situations')]
         yield found
-    for name in ('situations', 'guard_situations', 'guard_trust', 'short_lessons'):
+    for name in ('situations', 'guard_situations', 'guard_summary', 'guard_trust', 'short_lessons'):
         sys.modules.pop(name, None)
 
 
@@ -96,3 +98,31 @@ def test_the_goals_hold_where_they_should(benches):
     assert broken(base=fine[1:])[3] is False
     upside_down = [judged(f'u{i}', 'plain', 'student', -20. + i, -20., score=-i) for i in range(30)]
     assert broken(base=upside_down)[4] is False
+
+
+def test_the_summary_counts_by_recipe_and_ranks_within_a_situation(benches, tmp_path, monkeypatch, capsys):
+    def student(situation, recipe, verdict, changes, scores):
+        steps = [0.5, 1.]
+        candidates = [dict(step=step, change_percent=score, witnesses=dict.fromkeys(FLOORS, 100 + score))
+                      for step, score in zip(steps, scores)]
+        truth = {'0.0': dict(video=2.), **{str(step): dict(video=2 + change / 50)
+                                           for step, change in zip(steps, changes)}}
+        return dict(judged(situation, 'plain', verdict, changes[1], changes[1] if verdict == 'student' else 0.,
+                           recipe=recipe), truth=truth,
+                    guard=dict(verdict=verdict, candidates=candidates,
+                               witnesses=dict(before=dict.fromkeys(FLOORS, 100.))))
+
+    students = [student('a', 'demo', 'student', (-4., -10.), (-1., -5.)),
+                student('a', 'fast', 'teacher', (1., 8.), (2., 9.)),
+                student('b', 'demo', 'teacher', (-3., -6.), (3., 6.)),
+                student('d', 'demo', 'teacher', (-3., -4.), (-1., -2.)),
+                judged('c', 'empty', 'nothing to learn', 0., 0.)]
+    (tmp_path / 'results.json').write_text(json.dumps(dict(students=students, goals=[])))
+    monkeypatch.setattr(sys, 'argv', ['x', str(tmp_path / 'results.json'), '--out', str(tmp_path / 'small.json')])
+    assert importlib.import_module('guard_summary').main() == 0
+    said = capsys.readouterr().out
+    assert '| demo | 3 | 2 | 1 | -3.3 % |' in said and '| fast | 1 | 0 | 0 | +0.0 % |' in said
+    assert '| all | 4 | 2 | 1 | -2.5 % |' in said and 'median 1.00 of 3' in said  # 1, -1, 1
+    assert 'score 0.80, cycle 0.80, color 0.80, warp 0.80, all steps' in said  # of -10, 8, -6, -4
+    small = json.loads((tmp_path / 'small.json').read_text())['students']
+    assert [one['verdict'] for one in small] == ['student', 'teacher', 'teacher', 'teacher', 'nothing to learn']
