@@ -12,6 +12,7 @@ import statistics
 from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
+from guard_situations import BETTER
 from guard_trust import rank_correlation
 
 from mmrefine.apis.commands import run_command
@@ -19,7 +20,6 @@ from mmrefine.evaluation.flow.witnesses import FLOORS
 from mmrefine.fileio.atomic import write_json
 
 KEPT = ('situation', 'recipe', 'kind', 'way', 'student', 'handed')
-BETTER = -5.  # % of the error
 
 
 def main() -> int:

@@ -17,10 +17,9 @@ import mmrefine
 from mmrefine.apis.frame_damage import check_out, check_scenes
 from mmrefine.apis.inference import usable_device
 from mmrefine.apis.named_models import open_model
-from mmrefine.apis.run_forecast import seconds_a_pixel, shrunk
+from mmrefine.apis.run_forecast import forecast_flow
 from mmrefine.apis.video_run import default_out
 from mmrefine.engine.runtime.progress import Progress
-from mmrefine.engine.stage1.forecast import time_text
 from mmrefine.errors import ConfigError, InputError, TeacherError
 from mmrefine.fileio.atomic import remove_leftovers, write_bytes, write_errors, write_json
 from mmrefine.fileio.flow_io import read_flow, write_flow
@@ -148,7 +147,7 @@ def flow_of_video(video: Roots,
     checks = check_scenes(found, root, skip_corrupt, log, what, dry_run)
     one = len(found.scenes) == 1
     if not any((root if one else root / name).joinpath(RECORD).is_file() for name in checks):
-        log(_forecast(found.scenes, checks, what, maker))
+        log(forecast_flow(found.scenes, checks, what, maker.both, device))
     if dry_run:
         return []
     return [_flow_of_scene(name, found.scenes[name], check, what, root if one else root / name, maker, format, draw,
@@ -187,22 +186,6 @@ class _Maker:
         """The motion there and back, ``(B, 2, H, W)`` px each."""
         look = self.view.look(self.teacher, pairs)
         return look.flow_fw.float(), look.flow_bw.float()
-
-
-def _forecast(scenes: Mapping[str, Place], checks: Mapping[str, FrameCheck], reading: Reading, maker: _Maker) -> str:
-    """A line that says how long all of it takes, from the first pair at a small size."""
-    name, check = next(iter(checks.items()))
-    frames = open_frames(scenes[name], sorted(frame.name for frame in check.corrupt), reading)
-
-    def run(pixels: int) -> int:
-        pair = [as_frames([shrunk(frames[i], pixels)], maker.device) for i in range(2)]
-        maker.both(PairBatch(pair[0], pair[1]))
-        return pair[0][0, 0].numel()
-
-    pairs = sum(check.frames - 1 for check in checks.values())
-    pixels = sum((check.frames - 1) * check.size[0] * check.size[1] for check in checks.values())
-    return (f'forecast: about {time_text(seconds_a_pixel(run, maker.device) * pixels)} for the flow of {pairs} pairs '
-            '(from small frames)')
 
 
 def _flow_of_scene(scene: str, path: Place, check: FrameCheck, reading: Reading, folder: Path, maker: _Maker,

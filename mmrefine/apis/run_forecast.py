@@ -3,9 +3,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
 from dataclasses import dataclass
 from functools import partial
+from statistics import fmean
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import cv2
@@ -18,15 +18,17 @@ from mmrefine.config.load import building, complete, hooks_of
 from mmrefine.engine import BFloat16OptimWrapper
 from mmrefine.engine.judging.judge import open_group
 from mmrefine.engine.stage1.forecast import time_text
+from mmrefine.fileio.video.frame_check import FrameCheck
+from mmrefine.fileio.video.frames import Place
+from mmrefine.fileio.video.reader import open_frames
+from mmrefine.fileio.video.reading import Reading
 from mmrefine.models import FlowRefiner, FrozenTeacher
 from mmrefine.registry import DATASETS, HOOKS, LABELERS
-from mmrefine.structures import FlowSample, LabelBatch, as_frames
+from mmrefine.structures import FlowSample, LabelBatch, PairBatch, as_frames
 
 TIMED = 128 * 192  # px of the frames that are timed, at most; time is taken to grow like the pixels
 MOST_SAMPLES = 4  # of a timed training step
 WARM_UP = 64 * 96  # of those before them, when libraries set themselves up
-
-Size = Tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -84,11 +86,11 @@ def forecast_run(cfg: Config, labels_only: bool = False) -> Optional[RunForecast
     for hook in hooks['RegressionGuardHook']:
         if not hook.off:
             held = DATASETS.build(dict(hook.config, pipeline=[]))
-            seconds['guard'] = look * hook.passes(len(held.units)) * _mean(_pixels(held, held.units))
+            seconds['guard'] = look * hook.passes(len(held.units)) * fmean(_pixels(held, held.units))
     for hook in hooks['ReportHook']:
         groups = [open_group(config)[0] for config in hook.groups.values()]
         seconds['report'] = look * sum(hook.passes(len(group), any(pair.get('truth') for pair in group.pairs))
-                                       * _mean(_pixels(group, group.units))
+                                       * fmean(_pixels(group, group.units))
                                        for group in groups if hasattr(group, 'pairs'))
     return RunForecast(seconds)
 
@@ -116,7 +118,7 @@ class _Clock:
             labeler.label(teacher, LabelBatch([self.unit], [frames], [names], self.device))
             return frames[numbers[0]][..., 0].size
 
-        return self._timed(run)
+        return seconds_a_pixel(run, self.device)
 
     def look(self) -> float:
         """Of a pass over a pair."""
@@ -128,7 +130,7 @@ class _Clock:
             self.network.estimate(one, two)
             return one[0, 0].numel()
 
-        return self._timed(run)
+        return seconds_a_pixel(run, self.device)
 
     def step(self, optim_wrapper: Mapping[str, Any], samples: int) -> float:
         """Of a training step, for each of its samples."""
@@ -151,7 +153,7 @@ class _Clock:
             self.network.zero_grad()
             return samples * frames[0, 0].numel()
 
-        return self._timed(run)
+        return seconds_a_pixel(run, self.device)
 
     def _pair(self, pixels: int) -> List[np.ndarray]:
         return list(self._frames(self.unit.frames, pixels).values())
@@ -159,8 +161,30 @@ class _Clock:
     def _frames(self, numbers: Sequence[int], pixels: int) -> Dict[int, np.ndarray]:
         return {number: shrunk(self.source.frame(self.unit.scene, number), pixels) for number in sorted(numbers)}
 
-    def _timed(self, run: Callable[[int], int]) -> float:
-        return seconds_a_pixel(run, self.device)
+
+def forecast_flow(scenes: Mapping[str, Place], checks: Mapping[str, FrameCheck], reading: Reading,
+                  both: Callable[[PairBatch], Any], device: str) -> str:
+    """A line that says how long the flow of all pairs takes, from the first pair at a small size.
+
+    Args:
+        scenes: where each one is.
+        checks: what is known of the frames of each.
+        reading: of the frames.
+        both: estimates a batch of pairs there and back.
+        device: where.
+    """
+    name, check = next(iter(checks.items()))
+    frames = open_frames(scenes[name], sorted(frame.name for frame in check.corrupt), reading)
+
+    def run(pixels: int) -> int:
+        one, two = (as_frames([shrunk(frames[i], pixels)], device) for i in range(2))
+        both(PairBatch(one, two))
+        return one[0, 0].numel()
+
+    pairs = {name: check.frames - 1 for name, check in checks.items()}
+    pixels = sum(pairs[name] * math.prod(check.size) for name, check in checks.items())
+    return (f'forecast: about {time_text(seconds_a_pixel(run, device) * pixels)} for the flow of '
+            f'{sum(pairs.values())} pairs (from small frames)')
 
 
 def seconds_a_pixel(run: Callable[[int], int], device: str) -> float:
@@ -189,18 +213,14 @@ def shrunk(frame: np.ndarray, pixels: int) -> np.ndarray:
 
 def _pixels(source: Any, units: Sequence[Any]) -> List[int]:
     """Of a frame of each unit."""
-    sizes = {scene: math.prod(source.size(scene)) for scene in Counter(unit.scene for unit in units)}
+    sizes = {scene: math.prod(source.size(scene)) for scene in {unit.scene for unit in units}}
     return [sizes[unit.scene] for unit in units]
 
 
-def _crop(pipeline: Sequence[Any], smallest: Size) -> int:
+def _crop(pipeline: Sequence[Any], smallest: Tuple[int, int]) -> int:
     """Pixels of a training sample."""
     for part in pipeline:
         size = part.get('size') if isinstance(part, dict) and part.get('type') == 'RandomCrop' else None
         if size is not None:
             return min(size[0], smallest[0]) * min(size[1], smallest[1])
     return math.prod(smallest)
-
-
-def _mean(values: Sequence[int]) -> float:
-    return sum(values) / max(len(values), 1)

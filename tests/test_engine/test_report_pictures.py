@@ -200,9 +200,12 @@ def test_a_report_is_not_lost_with_its_video(tmp_path, monkeypatch):
     def fail(most, log):
         raise MMRefineError('x.mp4: cannot be written')
 
-    assert ReportHook({})._clip(runner, SimpleNamespace(draw_clip=fail)) == {}
+    sized = SimpleNamespace(size=lambda scene: (64, 96))
+    assert ReportHook({})._clip(runner, SimpleNamespace(draw_clip=fail, dataset=sized)) == {}
     assert said == ['Report: no video of before and after: x.mp4: cannot be written']
     runner.message_hub.runtime_info['mmrefine_guard'] = dict(verdict='teacher')
-    assert ReportHook({})._clip(runner, None) == {}  # both sides are the same
+    untouched = SimpleNamespace(dataset=sized)
+    assert ReportHook({})._clip(runner, untouched) == {}  # both sides are the same
     runner.message_hub.runtime_info.clear()
-    assert ReportHook({}, video=0)._clip(runner, None) == {}
+    assert ReportHook({}, video=0)._clip(runner, untouched) == {}
+    assert ReportHook({})._clip(runner, SimpleNamespace(dataset=Pairs())) == {}  # it has no such method

@@ -41,6 +41,7 @@ class PacedLoggerHook(LoggerHook):
         """Log the step if a line is due."""
         self._ends = runner.iter + 1 == runner.max_iters
         super().after_train_iter(runner, batch_idx, data_batch, outputs)
+        self._ends = False  # a validation that follows keeps to the clock
 
     def every_n_inner_iters(self, batch_idx: int, n: int) -> bool:
         """Whether a line is due; MMEngine's name."""

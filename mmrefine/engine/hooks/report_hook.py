@@ -58,7 +58,8 @@ class ReportHook(Hook):
         without_truth: of a group without ground truth at most this many pairs are judged, spread evenly, so that the
             report of a long video takes no longer than that of a short one; None: all.
         video: frame pairs at most that ``before_after.mp4`` shows, the first ones of the first group of frame pairs;
-            0: no video. There is none either where the original network is handed back, as both sides are the same.
+            0: no video. There is none either where the original network is handed back, as both sides are the same,
+            and of a data set that has no method ``size(scene)``.
 
     Raises:
         ConfigError: a number out of range.
@@ -165,7 +166,8 @@ class ReportHook(Hook):
 
     def _clip(self, runner: Runner, pictures: ReportPictures) -> Dict[str, str]:
         """The video of a group; a report is not lost because its video cannot be written."""
-        if not self.video or keeps_original(runner.message_hub.runtime_info.get(GUARD_INFO) or {}):
+        knows_sizes = callable(getattr(pictures.dataset, 'size', None))
+        if not self.video or not knows_sizes or keeps_original(runner.message_hub.runtime_info.get(GUARD_INFO) or {}):
             return {}
         try:
             return pictures.draw_clip(self.video, runner.logger.info)
