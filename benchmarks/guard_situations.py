@@ -64,7 +64,18 @@ class Recipe(NamedTuple):
     known: float
 
 
-def _recipes() -> Dict[str, Recipe]:
+class Taught(NamedTuple):
+    """A student: the pairs that it learned from and those that were kept back, its network, and the true errors, px, on
+    the video and on the plain scenes, by the step from teacher to student.
+    """
+    sides: List[FramePairs]
+    network: FlowRefiner
+    truth: Dict[str, Dict[str, float]]
+
+
+@lru_cache(maxsize=None)
+def recipes() -> Dict[str, Recipe]:
+    """Recipes by name."""
     demo = {key: value for key, value in load_config(CONFIG).labeler.to_dict().items() if key != 'type'}
     single = dict(view=dict(type='CascadeView', scales=(1., )), floor=0.3,
                   filters=[dict(type='CycleFilter', alpha=0.01, beta=0.5)])
@@ -75,7 +86,7 @@ def main() -> int:
     """Teach, judge, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--only', nargs='+', metavar='SITUATION', help='some of the situations')
-    parser.add_argument('--recipes', nargs='+', default=['demo', 'fast', 'single'], choices=['demo', 'fast', 'single'])
+    parser.add_argument('--recipes', nargs='+', default=list(recipes()), choices=list(recipes()))
     parser.add_argument('--steps', type=int, default=100, help='optimiser steps of each student')
     parser.add_argument('--still', type=float, default=0., help='weight of one more witness: motion of what is still')
     parser.add_argument('--agreement', type=float, default=0., help='weight of another: agreement under noise and blur')
@@ -88,14 +99,13 @@ def main() -> int:
     unknown = [name for name in args.only or () if name not in BY_NAME]
     if unknown:
         parser.error(f'there is no situation {unknown[0]!r}; --list names all')
-    teacher, recipes, found = init_model(CONFIG, CHECKPOINT), _recipes(), []
+    teacher, found = init_model(CONFIG, CHECKPOINT), []
     print(f'{"situation":38}{"recipe":8}{"kind":10}{"student":>9}{"plain":>9}{"score":>9}{"runs":>6}  '
           f'{"verdict":18}{"way":>5}{"handed":>9}{"plain":>9}')
-    for situation in (SITUATIONS if args.only is None else [BY_NAME[name] for name in args.only]):
-        for name in args.recipes if situation.name in TAUGHT_MORE else [r for r in args.recipes if r == 'demo']:
-            found.append(_judged(args, situation, name, recipes[name], teacher))
-            print(_line(found[-1]), flush=True)
-            write_json(args.work_dir / 'results.json', dict(students=found))
+    for situation, name in lessons(args.only, args.recipes):
+        found.append(_judged(args, situation, name, teacher))
+        print(_line(found[-1]), flush=True)
+        write_json(args.work_dir / 'results.json', dict(students=found))
     goals = _goals(found)
     write_json(args.work_dir / 'results.json', dict(students=found, goals=goals))
     print()
@@ -104,24 +114,20 @@ def main() -> int:
     return 0 if all(goal['holds'] for goal in goals) else 1
 
 
-def _judged(args: argparse.Namespace, situation: Situation, name: str, recipe: Recipe,
-            teacher: FlowRefiner) -> Dict[str, Any]:
+def lessons(only: Optional[Sequence[str]], names: Sequence[str]) -> List[Tuple[Situation, str]]:
+    """Situations, all or some, with the names of the recipes by which each is taught."""
+    chosen = SITUATIONS if only is None else [BY_NAME[name] for name in only]
+    return [(one, name) for one in chosen for name in names if name == 'demo' or one.name in TAUGHT_MORE]
+
+
+def _judged(args: argparse.Namespace, situation: Situation, name: str, teacher: FlowRefiner) -> Dict[str, Any]:
     """What guard and truth say of one student."""
-    judged_by = digest_of([situation.name, name, args.steps, recipe, _more(args), _code_digest()])
+    judged_by = digest_of([situation.name, name, args.steps, recipes()[name], _more(args), _code_digest()])
     kept = args.work_dir / 'judged' / f'{judged_by}.json'
     if kept.is_file():
         found: Dict[str, Any] = json.loads(kept.read_text(encoding='utf-8'))
         return found
-    video, plain = situation.render()
-    root = args.work_dir / 'videos' / situation.name.replace(',', '').replace(' ', '_')
-    for scene, clip in enumerate(video):
-        for number, frame in enumerate(clip.frames):
-            write_image(root / f'{scene:02d}' / f'{number:04d}.png', frame)
-    sides = [FramePairs(root, **HELD, held=held) for held in (False, True)]
-    key = digest_of([situation.name, name, args.steps, recipe, recipe_digest(), digest_of_bytes(
-        CHECKPOINT.read_bytes()), [digest_of_bytes(clip.frames.tobytes()) for clip in video]])
-    student = _student(args.work_dir / 'students' / f'{key}.pth', teacher, sides[0], recipe, args.steps)
-    truth = _truth(args.work_dir / 'students' / f'{key}.json', teacher, student, video, plain)
+    sides, student, truth = taught(args.work_dir, situation, name, args.steps, teacher)
     nothing = nothing_to_learn(sides, lambda line: None)
     guard = dict(verdict='nothing to learn', reason=nothing) if nothing else _decision(
         teacher, student, sides[1], FlowWitnesses(**_more(args)))
@@ -134,13 +140,30 @@ def _judged(args: argparse.Namespace, situation: Situation, name: str, recipe: R
     return found
 
 
+def taught(work_dir: Path, situation: Situation, name: str, steps: int, teacher: FlowRefiner) -> Taught:
+    """The student of a situation by the recipe ``name``, out of the work dir where it is there."""
+    recipe = recipes()[name]
+    video, plain = situation.render()
+    root = work_dir / 'videos' / situation.name.replace(',', '').replace(' ', '_')
+    for scene, clip in enumerate(video):
+        for number, frame in enumerate(clip.frames):
+            write_image(root / f'{scene:02d}' / f'{number:04d}.png', frame)
+    sides = [FramePairs(root, **HELD, held=held) for held in (False, True)]
+    key = digest_of([situation.name, name, steps, recipe, recipe_digest(), digest_of_bytes(
+        CHECKPOINT.read_bytes()), [digest_of_bytes(clip.frames.tobytes()) for clip in video]])
+    student = _student(work_dir / 'students' / f'{key}.pth', teacher, sides[0], recipe, steps)
+    return Taught(sides, student, _truth(work_dir / 'students' / f'{key}.json', teacher, student, video, plain))
+
+
 @lru_cache(maxsize=None)
 def _code_digest() -> str:
     """Of what decides over students and verdicts: the code of the guard, and the files of this bench."""
     package = Path(mmrefine.__file__).parent
     here = Path(__file__).resolve()
-    files = [*(package / 'engine/guard').glob('*.py'), *(package / 'evaluation/guard').glob('*.py'),
-             *(package / 'evaluation/flow').glob('*.py'), here, here.with_name('situations.py'), CHECKPOINT]
+    files = [path for folder in ('engine/guard', 'evaluation/guard', 'evaluation/flow')
+             for path in (package / folder).glob('*.py')]
+    files += [package / 'datasets/overlays.py', package / 'fileio/video/overlay.py', package / 'geometry/known_warp.py',
+              here, here.with_name('situations.py'), CHECKPOINT]
     return digest_of([recipe_digest(), *(digest_of_bytes(path.read_bytes()) for path in sorted(files))])
 
 
@@ -150,21 +173,21 @@ def _student(path: Path, teacher: FlowRefiner, data: FramePairs, recipe: Recipe,
         student = copy.deepcopy(teacher)
         student.load_state_dict(torch.load(path, weights_only=True))
         return student
-    lessons, labeler = [], FlowLabeler(**recipe.labeler)
-    for item in (data[index] for index in range(len(data))):
+    pairs, labeler = [], FlowLabeler(**recipe.labeler)
+    for item in map(data.__getitem__, range(len(data))):
         frames = as_frames([item['frame1'], item['frame2']])
         with torch.no_grad():
             labels = labeler.label_pairs(teacher, PairBatch(frames[:1], frames[1:]))[0]
         for label, pair in ((labels.forward, frames), (labels.backward, frames.flip(0))):
             if label is not None:
-                lessons.append(Lesson(pair[0], pair[1], label.flow, label.weight))
+                pairs.append(Lesson(pair[0], pair[1], label.flow, label.weight, item['share_overlaid']()))
     pipeline: List[Dict[str, Any]] = []
     for part in load_config(CONFIG).train_pipeline[1:]:
         sized = dict(size=SIZE) if part['type'] == 'RandomCrop' else {}
         known = dict(prob=recipe.known) if part['type'] == 'SelfWarp' else {}
         if part['type'] != 'SelfWarp' or recipe.known:
             pipeline.append(dict(part, **sized, **known))
-    student = teach(teacher, lessons, recipe.rate, steps, pipeline)
+    student = teach(teacher, pairs, recipe.rate, steps, pipeline)
     path.parent.mkdir(parents=True, exist_ok=True)
     save_checkpoint(path, student.state_dict())
     return student

@@ -22,11 +22,14 @@ BATCH = 4
 
 
 class Lesson(NamedTuple):
-    """A frame pair and what is said of it: ``(3, H, W)`` in [0, 1] twice, ``(2, H, W)`` px, ``(1, H, W)``."""
+    """A frame pair and what is said of it: ``(3, H, W)`` in [0, 1] twice, ``(2, H, W)`` px, ``(1, H, W)``, and what
+    share of the frame lies under something that never changes in its scene.
+    """
     frame1: Tensor
     frame2: Tensor
     flow: Tensor
     weight: Tensor
+    overlaid: float = 0.
 
 
 def recipe_digest() -> str:
@@ -77,5 +80,6 @@ def _as_loaded(lesson: Lesson) -> Dict[str, Any]:
     """What a pair is once its label has been read."""
     frame1, frame2 = (np.ascontiguousarray((frame * 255).round().byte().permute(1, 2, 0).numpy())
                       for frame in lesson[:2])
-    flow, weight = (part.permute(1, 2, 0).numpy() for part in lesson[2:])
-    return dict(frame1=frame1, frame2=frame2, flow=flow, weight=weight, key='', scene='', size=frame1.shape[:2])
+    flow, weight = (part.permute(1, 2, 0).numpy() for part in lesson[2:4])
+    return dict(frame1=frame1, frame2=frame2, flow=flow, weight=weight, key='', scene='', size=frame1.shape[:2],
+                share_overlaid=lambda: lesson.overlaid)

@@ -1,6 +1,7 @@
 """Pairs of frames out of videos and folders of frames."""
 from __future__ import annotations
 
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
@@ -21,7 +22,8 @@ class FramePairs(VideoScenes):
 
     ``ds[i]`` is draw i of pair i; ``ds[(i, draw)]`` is pair i under the randomness of (seed, draw) and nothing else.
     The pipeline gets a dict with frame1, frame2 ``(H, W, 3)`` uint8 RGB, key, scene, index, reverse, truth, labels,
-    size, rng, and smallest_size, which is :meth:`smallest_size`.
+    size, rng, and, as functions without arguments, smallest_size (:meth:`smallest_size`) and share_overlaid
+    (:meth:`share_overlaid` of the scene).
 
     Args:
         data_root: a video file; a folder of frames; a folder of such folders and video files, one a scene; or a list of
@@ -112,6 +114,7 @@ class FramePairs(VideoScenes):
             size=tuple(frame1.shape[:2]),
             labels=self.labels,
             smallest_size=self.smallest_size,
+            share_overlaid=partial(self.share_overlaid, pair['scene']),
             rng=np.random.default_rng((self.seed, draw)))
         for transform in self.pipeline:
             results = transform(results)

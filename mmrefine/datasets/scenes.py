@@ -13,6 +13,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from mmrefine.datasets.held_out import split_pairs
+from mmrefine.datasets.overlays import SceneOverlays
 from mmrefine.errors import ConfigError
 from mmrefine.fileio.video.frame_cache import FrameCache
 from mmrefine.fileio.video.frames import PictureSeries, Place, pictures_of
@@ -109,6 +110,7 @@ class VideoScenes(Dataset):
         self._gaps: Dict[str, List[int]] = {}
         self._ends: Dict[str, int] = {}
         self._smallest: Optional[Tuple[int, int]] = None
+        self._overlays = SceneOverlays(self)
         self.sources = LazySources({name: self._opener(name) for name in self.scene_names})
 
     @property
@@ -165,6 +167,14 @@ class VideoScenes(Dataset):
         if scene not in self._frame_names:
             self._frame_names[scene] = self._names_of(scene)
         return self._frame_names[scene]
+
+    def overlay(self, scene: str) -> Optional[np.ndarray]:
+        """What lies over a scene and never changes, see :class:`~mmrefine.datasets.overlays.SceneOverlays`."""
+        return self._overlays.of(scene)
+
+    def share_overlaid(self, scene: str) -> float:
+        """The share of the frame that lies under it, in [0, 1)."""
+        return self._overlays.share(scene)
 
     def gaps(self, scene: str) -> List[int]:
         """Rising numbers of the frames before which the names of a scene skip some, see

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mmrefine.geometry.grid import pixel_grid, sample
 from mmrefine.geometry.random_motion import Draws, Ellipse, Similarity, random_ellipse, random_similarity, smooth_motion
-from mmrefine.geometry.warp import lands_inside
+from mmrefine.geometry.warp import backwarp, lands_inside
 
 SMALLEST_SIDE = 32  # px; below, patches and bends have no room
 
@@ -27,6 +27,20 @@ class KnownWarp(NamedTuple):
     frames2: Tensor
     flow: Tensor
     visible: Tensor
+
+    def beneath(self, frame: Tensor, fixed: Tensor) -> KnownWarp:
+        """The same motion beneath something that lies over both frames and does not move, such as a logo.
+
+        What it covers in frame 1 or in frame 2 is not visible. A pixel of frame 1 that would show a moved copy of it
+        shows what the unmoved frame has there.
+
+        Args:
+            frame: ``(1, 3, H, W)`` RGB in [0, 1], that the warp was made of.
+            fixed: bool ``(1, 1, H, W)``, where something lies over it.
+        """
+        covered = fixed | (backwarp(fixed.to(self.flow.dtype), self.flow) > 0)
+        return KnownWarp(torch.where(covered, frame, self.frames1), torch.where(fixed, frame, self.frames2), self.flow,
+                         self.visible & ~covered)
 
 
 class Patch(NamedTuple):

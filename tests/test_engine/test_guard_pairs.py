@@ -180,9 +180,23 @@ def test_what_never_changes_is_found_over_short_scenes_together_and_over_long_on
         assert bool(fixed[..., corner:corner + 12, :20].all())
 
 
+def test_what_lies_over_a_scene_does_not_move_with_the_known_warps(tmp_path, known):
+    for number in range(10):
+        frame = np.random.default_rng(number).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+        frame[:16, :24] = np.random.default_rng(99).integers(0, 256, (16, 24, 3), dtype=np.uint8)
+        write_image(tmp_path / 'a' / f'{number:02d}.png', frame)
+    witnesses = observer(FramePairs(tmp_path, held_out=0.4, held=True), Slow(known), warps=2).witnesses
+    for number, index in enumerate(witnesses.chosen):
+        frame = witnesses._frames(index)[0]
+        for warp in witnesses._known_warps(index, frame, witnesses._overlays['a']):
+            for frames in (warp.frames1, warp.frames2):
+                assert torch.equal(frames[..., :16, :24], frame[..., :16, :24])
+            assert not warp.visible[..., :16, :24].any() and warp.visible.any()
+
+
 def test_no_candidate_is_accepted_where_a_pattern_covers_the_whole_video(tmp_path, known):
     y, x = np.mgrid[:SIZE[0], :SIZE[1]]
-    for part, covered in (('pattern', (x + y) // 6 % 2 == 0), ('bars', (y < 10) | (y >= 54))):
+    for part, covered in (('pattern', (x + y) // 6 % 2 == 0), ('bars', (y < 4) | (y >= 60))):
         for number in range(10):
             frame = np.random.default_rng(number).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
             write_image(tmp_path / part / f'{number:02d}.png', np.where(covered[..., None], np.uint8(30), frame))

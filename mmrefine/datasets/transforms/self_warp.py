@@ -13,6 +13,8 @@ from mmrefine.geometry import pieced_motion
 from mmrefine.registry import TRANSFORMS
 from mmrefine.values import as_share
 
+LEAST_OVERLAID = 0.01  # share of the frame; in real scenes up to 0.5 % never change by chance
+
 
 @TRANSFORMS.register_module()
 class SelfWarp(BaseTransform):
@@ -24,7 +26,12 @@ class SelfWarp(BaseTransform):
     images with exact ground truth. They lack what real pairs have (occlusion, light, independent noise), so
     they accompany labels and do not replace them.
 
-    Required keys: frame1, frame2, flow, weight, rng. Changed keys: the first four, or nothing.
+    Pairs of a scene of which 1 % or more lies under something that never changes, such as a logo or the bars of a
+    letterbox, are left as they are: a warp moves it along with the scene, as nothing in the video does, and networks
+    that learned from such warps were worse on scenes without it (docs/guard.md).
+
+    Required keys: frame1, frame2, flow, weight, rng; share_overlaid, a function without arguments, may be missing.
+    Changed keys: the first four, or nothing.
 
     Args:
         prob: share of the pairs that is replaced, in [0, 1].
@@ -58,7 +65,7 @@ class SelfWarp(BaseTransform):
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
         """Draw whether to replace the pair, and by which motion."""
         rng: np.random.Generator = results['rng']
-        if rng.random() >= self.prob:
+        if rng.random() >= self.prob or results.get('share_overlaid', float)() >= LEAST_OVERLAID:
             return results
         frame = results['frame1' if rng.random() < 0.5 else 'frame2']
         height, width = frame.shape[:2]

@@ -58,11 +58,10 @@ def pair_witnesses(frames1: Tensor,
         frames2: the same shape.
         flow_fw: ``(1, 2, H, W)`` px, frame 1 -> frame 2.
         flow_bw: ``(1, 2, H, W)`` px, frame 2 -> frame 1.
-        warp: mean end-point error on known warps of the first frame, px, at most 20 for each pixel; nan where there are
-            none.
+        warp: mean end-point error on known warps of the first frame, px, at most 20 for each pixel, without what
+            ``fixed`` covers; nan where there are none.
         fixed: bool ``(1, 1, H, W)``, what lies over the scene and never changes, such as a logo (see
-            :func:`~mmrefine.evaluation.guard.frame_changes.fixed_overlay`): it is left out of all but ``warp``. None:
-            nothing.
+            :func:`~mmrefine.fileio.video.overlay.fixed_overlay`): it is left out. None: nothing.
 
     Returns:
         ``cycle``, the mean distance by which a round trip misses, at most 20 px for each pixel, as for one that leaves
