@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mmrefine.datasets import FramePairs
-from mmrefine.engine.guard.candidates import Candidate, candidate_record, choose, mixed_state, rate
+from mmrefine.engine.guard.candidates import Candidate, candidate_record, choose, decide, mixed_state, rate
 from mmrefine.engine.guard.flow_witnesses import FlowWitnesses
 from mmrefine.engine.guard.observer import Observer
 from mmrefine.errors import ConfigError
@@ -163,6 +163,20 @@ def test_a_change_that_rests_on_too_few_independent_pairs_is_unproven_however_su
     assert record['verdict'] == 'unproven' and 'handed back unchanged' in record['reason']
     assert '8 frame pairs, which are worth 5 independent ones; it takes 6' in record['reason']
     assert 'student.pth' in record['reason'] and 'refine a longer video or more scenes' in record['reason']
+
+
+@pytest.mark.parametrize('lost, losses, most, step', [
+    ((1., 2., 3.), (-0.2, -0.3, -0.1), None, 1.),  # little was lost: the farthest
+    ((2., 5., 20.), (-0.1, -0.3, -0.2), None, 0.5),  # as good, and lost a quarter
+    ((2., 11., 20.), (-0.1, -0.3, -0.2), None, 1.),  # lost more than half as much
+    ((2., 11., 20.), (-0.2, -0.3, -0.2), None, 0.25),
+    ((2., 5., 20.), (-0.1, -0.15, -0.2), None, 1.),  # gained less
+    ((2., 5., 20.), (-0.1, -0.15, -0.2), 0.1, 0.5), ((2., 5., 20.), (-0.1, -0.15, -0.2), 0.03, 0.25),
+    ((9., 9., 20.), (-0.1, -0.15, -0.2), 0.01, None)])
+def test_of_networks_that_are_as_good_the_one_that_lost_less_is_preferred(lost, losses, most, step):
+    rated = [candidate(at, math.expm1(loss), -0.01) for at, loss in zip((0.25, 0.5, 1.), losses)]
+    best = decide(rated, lambda one: lost[(0.25, 0.5, 1.).index(one.step)], most)
+    assert (best.step if best.is_accepted else None) == step
 
 
 def test_what_never_changes_is_found_over_short_scenes_together_and_over_long_ones_alone(tmp_path, known):

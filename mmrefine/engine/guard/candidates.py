@@ -13,6 +13,7 @@ from mmrefine.evaluation.guard.comparison import (Comparison, Observation, compa
                                                   mean_observation)
 from mmrefine.evaluation.guard.runs import LEAST_RUNS, independent_runs
 from mmrefine.report import counted, kept_back
+from mmrefine.report.headlines import FORGOTTEN_PERCENT
 
 State = Mapping[str, Tensor]
 STUDENT = 'student.pth'  # where a student that is not handed back is kept, in the work dir
@@ -124,6 +125,34 @@ def choose(rated: Sequence[Candidate]) -> Candidate:
     surely = [one for one in rated if one.is_accepted]
     farthest = max((one.step for one in surely), default=None)
     return min((one for one in surely if one.step == farthest) if surely else rated, key=lambda one: one.loss)
+
+
+def decide(rated: List[Candidate], forgotten: Callable[[Candidate], float], most: Optional[float] = None,
+           samples: str = 'general samples') -> Candidate:
+    """The candidate to judge by, with a say of what was forgotten.
+
+    It is that of :func:`choose`; but if that one lost more than 5 % on general samples, and another that is accepted
+    has as good a score and lost less than half as much, it is the other.
+
+    Args:
+        rated: all candidates; those that lost more than ``most`` get an objection there.
+        forgotten: how much the error of a candidate on general samples rose, %.
+        most: how much it may, as a share of the error; None: as much as it does.
+        samples: what the general samples are called.
+    """
+    while True:
+        best = choose(rated)
+        if not best.is_accepted:
+            return best
+        lost = forgotten(best)
+        if most is not None and lost > 100 * most:
+            objection = f'lost {lost:.1f} % on {samples}, where most_forgotten allows {100 * most:g} %'
+            rated[rated.index(best)] = replace(best, objection=objection)
+            continue
+        rivals = (one for one in rated if one.is_accepted and one.loss <= best.loss and one is not best)
+        if lost <= FORGOTTEN_PERCENT:
+            return best
+        return next((one for one in sorted(rivals, key=lambda one: one.loss) if forgotten(one) < lost / 2), best)
 
 
 def candidate_record(rated: Sequence[Candidate], best: Candidate, teacher: Sequence[Observation],

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
@@ -12,8 +11,8 @@ from mmengine.runner import Runner
 
 import mmrefine
 from mmrefine.compat.checkpoints import load_checkpoint_file
-from mmrefine.engine.guard.candidates import (REMEDY, STUDENT, Candidate, State, candidate_record, choose,
-                                              compare_together, mixed_state, rate)
+from mmrefine.engine.guard.candidates import (REMEDY, STUDENT, Candidate, State, candidate_record, compare_together,
+                                              decide, mixed_state, rate)
 from mmrefine.engine.guard.observer import Observer
 from mmrefine.engine.guard.video_check import nothing_to_learn
 from mmrefine.engine.runtime.processes import model_of
@@ -45,7 +44,7 @@ class RegressionGuardHook(Hook):
     ``interval``, the best of the networks on the way), each at several steps from the teacher's weights to its own. A
     candidate is surely better if the bootstrap interval of its paired differences to the teacher lies below 0 as a
     whole; the intervals hold for all candidates together. Of those the one that went farthest wins
-    (:func:`~mmrefine.engine.guard.candidates.choose`). If there is none, the weights of the teacher are put back:
+    (:func:`~mmrefine.engine.guard.candidates.decide`). If there is none, the weights of the teacher are put back:
     ``refined.pth`` is then the original network, and log and report say so.
 
     The winner and the teacher are also scored on rendered samples of a fixed look with exact truth: what was forgotten.
@@ -248,17 +247,15 @@ class RegressionGuardHook(Hook):
         and what was forgotten; candidates in ``rated`` that lost too much get an objection.
         """
         origin = self._teacher.estimator.state_dict()
-        while True:
-            best = choose(rated)
-            model.estimator.load_state_dict(
-                mixed_state(origin, ends[best.iter], best.step) if best.is_accepted else origin)
-            forgotten = self._observer.forgotten(self._teacher, model, self.general, runner.logger.info)
-            lost = forgotten['change_percent'] if forgotten and best.is_accepted else 0.
-            if self.most_forgotten is None or lost <= 100 * self.most_forgotten:
-                return best, forgotten
-            objection = (f'lost {lost:.1f} % on {self.general} general samples, where most_forgotten allows '
-                         f'{100 * self.most_forgotten:g} %')
-            rated[rated.index(best)] = replace(best, objection=objection)
+
+        def forgotten(one: Candidate) -> Dict[str, Any]:
+            state = mixed_state(origin, ends[one.iter], one.step) if one.is_accepted else origin
+            model.estimator.load_state_dict(state)
+            return self._observer.forgotten(self._teacher, model, self.general, runner.logger.info)
+
+        best = decide(rated, lambda one: forgotten(one).get('change_percent', 0.), self.most_forgotten,
+                      f'{self.general} general samples')
+        return best, forgotten(best)
 
     @staticmethod
     def _keep_student(path: Path, state: Optional[State], iteration: int) -> None:
