@@ -11,11 +11,15 @@ from mmrefine.evaluation.labels.verdict import verdict, verdict_lines
 from mmrefine.evaluation.masks.scores import MaskTally, boundary_f, carry_mask, jaccard, summarise
 from mmrefine.evaluation.metrics import FlowMetric, KeypointMetric, MaskMetric, TallyMetric
 from mmrefine.evaluation.tallies import Judged, Result, Together
+from mmrefine.evaluation.tracks.errors import crohd_heads, tally_errors
+from mmrefine.evaluation.tracks.tally import TrackTally
+from mmrefine.evaluation.tracks.tapvid import draw_queries, tally_tapvid
 
 __all__ = [
     'Comparison', 'FlowMetric', 'FlowTally', 'Judged', 'KeypointMetric', 'KeypointTally', 'LabelFreeTally',
-    'MaskMetric', 'MaskTally', 'Result', 'TallyMetric', 'Together', 'boundary_f', 'carry_mask', 'carry_points',
-    'check_finite', 'compare', 'jaccard', 'judge_sample', 'label_free_tallies', 'limited_error', 'loss_against',
-    'mean_observation', 'pair_witnesses', 'quality_record', 'speed_stats', 'stored_cycle_error', 'summarise',
-    'tally_flow', 'tally_label', 'tally_truth', 'verdict', 'verdict_lines'
+    'MaskMetric', 'MaskTally', 'Result', 'TallyMetric', 'Together', 'TrackTally', 'boundary_f', 'carry_mask',
+    'carry_points', 'check_finite', 'compare', 'crohd_heads', 'draw_queries', 'jaccard', 'judge_sample',
+    'label_free_tallies', 'limited_error', 'loss_against', 'mean_observation', 'pair_witnesses', 'quality_record',
+    'speed_stats', 'stored_cycle_error', 'summarise', 'tally_errors', 'tally_flow', 'tally_label', 'tally_tapvid',
+    'tally_truth', 'verdict', 'verdict_lines'
 ]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmrefine.evaluation import tally_flow, tally_label, tally_truth
+from mmrefine.evaluation import tally_errors, tally_flow, tally_label, tally_tapvid, tally_truth
 from mmrefine.evaluation.flow.benchmark import tally_benchmark, tally_spring
 from mmrefine.evaluation.flow.label_free import label_free_tallies
 from mmrefine.evaluation.joints.pck import KeypointTally, tally_keypoints
@@ -31,6 +31,9 @@ def tallies():
     yield label_free_tallies(frames, frames, flow, -flow)[0]
     yield tally_masks(MASKS, MASKS)
     yield tally_keypoints(POINTS, POINTS, SEEN, np.ones(3), (0.1, 0.2))
+    tracks, shown = POINTS.swapaxes(0, 1), SEEN.T
+    yield tally_tapvid(tracks, shown, tracks, shown, np.zeros((2, 3)), SIZE, 'first')
+    yield tally_errors(tracks, tracks, shown, SIZE, shown)
     yield Together((tally_masks(MASKS, MASKS), KeypointTally()))
     label = FlowLabel(FLOW, EVERYWHERE.float())
     yield tally_label(label, dict(verified=1.), frames[0], frames[0],

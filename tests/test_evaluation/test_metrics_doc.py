@@ -9,6 +9,8 @@ import torch
 from mmrefine.evaluation.flow.benchmark import REGION_PARTS, tally_benchmark, tally_spring
 from mmrefine.evaluation.joints.pck import KeypointTally
 from mmrefine.evaluation.masks.scores import MaskTally
+from mmrefine.evaluation.tracks.errors import error_figures
+from mmrefine.evaluation.tracks.tapvid import TAPVID_FIGURES
 
 PAGE = (Path(__file__).parents[2] / 'docs/metrics.md').read_text(encoding='utf-8')
 
@@ -39,3 +41,8 @@ def test_the_tables_of_flow_name_the_scores_and_the_parts():
 def test_the_table_of_masks_and_joints_names_the_scores():
     scores = set(MaskTally(1).scores()) | set(KeypointTally((0.2, ), (1, ), ((1, ), )).scores())
     assert {name.replace('0.2', '<share>') for name in scores} == names_of(2)
+
+
+def test_the_table_of_tracks_names_the_scores():
+    named = {re.sub(r'(?<=[_@])\d+$', '<px>', figure.name) for figure in (*TAPVID_FIGURES, *error_figures())}
+    assert named == names_of(3)

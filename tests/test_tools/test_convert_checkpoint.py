@@ -13,7 +13,9 @@ from mmengine.config import Config
 
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.compat.official_checkpoints import LAYOUTS, convert_raft, convert_raft_checkpoint, detect_raft
+from mmrefine.compat.pips_checkpoints import convert_pips
 from mmrefine.errors import CheckpointError
+from mmrefine.models.networks import PIPs
 from mmrefine.models.refiners import build_estimator
 
 ROOT = Path(__file__).parents[2]
@@ -291,3 +293,19 @@ def test_a_target_that_cannot_be_written_is_an_error_and_no_traceback(tmp_path, 
     target = tmp_path / 'file' / 'out.pth'
     assert tool().main([str(tmp_path / 'official.pth'), str(target)]) == 1
     assert capsys.readouterr().err.startswith(f'error: {target}')
+
+
+def test_a_pips_checkpoint_goes_to_our_names_and_back(tmp_path, capsys):
+    state = PIPs(mixer_channels=8, mixer_depth=1).state_dict()
+    theirs, ours, again = (tmp_path / f'{name}.pth' for name in ('theirs', 'ours', 'again'))
+    torch.save(dict(model_state_dict=convert_pips(state, 'official'), optimizer_state_dict={}), theirs)
+    assert tool().main([str(theirs), str(ours)]) == 0 and tool().main([str(ours), str(again), '--to', 'official']) == 0
+    found = load_checkpoint_file(ours)['state_dict']
+    assert set(found) == set(state) and all(torch.equal(found[name], state[name]) for name in state)
+    assert set(load_checkpoint_file(again)['model_state_dict']) == set(convert_pips(state, 'official'))
+    capsys.readouterr()
+    assert tool().main([str(theirs), str(ours), '--to', 'torchvision']) == 1
+    assert 'holds a PIPs network, which has the names mmrefine and official' in capsys.readouterr().err
+    torch.save(dict(conv=torch.zeros(1)), theirs)
+    assert tool().main([str(theirs), str(ours), '--to', 'official']) == 1
+    assert 'holds no PIPs network' in capsys.readouterr().err

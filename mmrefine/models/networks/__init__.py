@@ -1,4 +1,5 @@
-"""Parts of flow networks that mmflow does not have."""
+"""Networks, and parts of networks, that mmflow does not have."""
 from mmrefine.models.networks.official_raft import OfficialRAFTEncoder
+from mmrefine.models.networks.pips import PIPs, PIPsOutput
 
-__all__ = ['OfficialRAFTEncoder']
+__all__ = ['OfficialRAFTEncoder', 'PIPs', 'PIPsOutput']

@@ -1,13 +1,13 @@
 """The image encoder of RAFT as its authors trained it, for use inside mmflow's ``RAFT`` (F13 in docs/platform.md)."""
 from __future__ import annotations
 
-from typing import List, Optional, Tuple, Union
+from typing import List, Optional, Union
 
-from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmrefine.errors import ConfigError
+from mmrefine.models.networks.residual_block import ResidualBlock, add_norm
 from mmrefine.registry import MODELS
 
 # channels of the stem and of the three stages
@@ -17,63 +17,6 @@ _BLOCKS_PER_STAGE = 2
 
 # The authors' initialisation (their norms start at weight 1, bias 0, as PyTorch's do).
 _INIT = dict(type='Kaiming', layer=['Conv2d'], mode='fan_out', nonlinearity='relu')
-
-
-class _Block(BaseModule):
-    """A residual block whose branch ends in a ReLU: ``relu(shortcut(x) + relu(norm(conv(...))))``.
-
-    mmflow's bottleneck leaves that last ReLU of the branch out (F13 in docs/platform.md), and neither of its blocks can
-    do without a norm.
-
-    Args:
-        kernels: side of each convolution of the branch, px.
-        channels: of the input, and after each convolution.
-        strided: index of the convolution that carries the stride.
-        stride: 1 or 2; with 2 the shortcut is a strided 1x1 convolution and a norm, with 1 it is the identity.
-        norm_cfg: norm after each convolution, ``None`` for none.
-    """
-
-    def __init__(self, kernels: Tuple[int, ...], channels: Tuple[int, ...], strided: int, stride: int,
-                 norm_cfg: Optional[dict]) -> None:
-        super().__init__()
-        self.steps: List[Tuple[str, Optional[str]]] = []
-        for i, kernel in enumerate(kernels):
-            conv = nn.Conv2d(
-                channels[i],
-                channels[i + 1],
-                kernel,
-                stride=stride if i == strided else 1,
-                padding=kernel // 2)
-            self.add_module(f'conv{i + 1}', conv)
-            self.steps.append((f'conv{i + 1}', _add_norm(self, norm_cfg, channels[i + 1], i + 1)))
-        self.relu = nn.ReLU()
-        self.downsample: Optional[nn.Sequential] = None
-        if stride != 1:
-            self.downsample = nn.Sequential(nn.Conv2d(channels[0], channels[-1], 1, stride=stride))
-            if norm_cfg is not None:
-                self.downsample.append(build_norm_layer(norm_cfg, channels[-1])[1])
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, H, W)`` -> ``(B, C', H / stride, W / stride)``."""
-        out = x
-        for conv, norm in self.steps:
-            out = getattr(self, conv)(out)
-            if norm is not None:
-                out = getattr(self, norm)(out)
-            out = self.relu(out)
-        shortcut = x if self.downsample is None else self.downsample(x)
-        return self.relu(shortcut + out)
-
-
-def _add_norm(module: nn.Module, norm_cfg: Optional[dict], channels: int,
-              postfix: int) -> Optional[str]:
-    """Add a norm under mmflow's name (``bn1``, ``in1``, ...) and return that name; nothing and ``None`` without a
-    config."""
-    if norm_cfg is None:
-        return None
-    name, norm = build_norm_layer(norm_cfg, channels, postfix=postfix)
-    module.add_module(name, norm)
-    return name
 
 
 @MODELS.register_module()
@@ -112,7 +55,7 @@ class OfficialRAFTEncoder(BaseModule):
         self.net_type = net_type
         stem, *stages = _CHANNELS[net_type]
         self.conv1 = nn.Conv2d(in_channels, stem, 7, stride=2, padding=3)
-        self._stem_norm = _add_norm(self, norm_cfg, stem, 1)
+        self._stem_norm = add_norm(self, norm_cfg, stem, 1)
         self.relu = nn.ReLU()
         before = stem
         self.res_layers: List[str] = []
@@ -138,9 +81,9 @@ class OfficialRAFTEncoder(BaseModule):
 
 
 def _make_block(net_type: str, before: int, channels: int, stride: int,
-                norm_cfg: Optional[dict]) -> _Block:
+                norm_cfg: Optional[dict]) -> ResidualBlock:
     """A residual block (two 3x3) or a bottleneck (1x1, 3x3, 1x1 through a quarter of the channels)."""
     if net_type == 'Basic':
-        return _Block((3, 3), (before, channels, channels), 0, stride, norm_cfg)
+        return ResidualBlock((3, 3), (before, channels, channels), 0, stride, norm_cfg)
     narrow = channels // 4
-    return _Block((1, 3, 1), (before, narrow, narrow, channels), 1, stride, norm_cfg)
+    return ResidualBlock((1, 3, 1), (before, narrow, narrow, channels), 1, stride, norm_cfg)

@@ -1,0 +1,102 @@
+"""PIPs along a video of any length: windows, each of which goes on where the last was sure to see the point."""
+from __future__ import annotations
+
+from typing import Callable, Dict, Tuple
+
+import torch
+from torch import Tensor
+
+from mmrefine.errors import TeacherError
+from mmrefine.models.networks.pips import PIPs
+from mmrefine.structures.tracks import Tracks, check_queries
+from mmrefine.values import as_count
+
+# The authors' rule: the last frame of the window whose visibility is above 0.9, else above 0.88, ..., but not the
+# first two frames.
+SURE, LESS_SURE, EARLIEST = 0.9, 0.02, 2
+
+
+class PIPsChain:
+    """Follows points from the frames of their queries to the end of a video (PIPs, section 4.3, and the authors'
+    ``chain_demo.py``).
+
+    Each point has windows of its own, and keeps the feature of its query throughout. Points whose windows begin at the
+    same frame share a pass; each frame is encoded once, and no more frames are kept than a window has, so memory does
+    not grow with the video. Beyond the end of the video the last frame is repeated.
+
+    Args:
+        network: in evaluation mode.
+        iters: iterations of each window.
+        chunk: points that share a pass at most; results do not depend on it but for rounding.
+
+    Raises:
+        ConfigError: a number below 1.
+    """
+
+    def __init__(self, network: PIPs, iters: int = 6, chunk: int = 512) -> None:
+        self.network = network
+        self.iters, self.chunk = as_count('PIPsChain.iters', iters), as_count('PIPsChain.chunk', chunk)
+
+    @torch.no_grad()
+    def track(self, frame: Callable[[int], Tensor], count: int, size: Tuple[int, int], queries: Tensor) -> Tracks:
+        """Follow points.
+
+        Args:
+            frame: gives frame t as ``(3, H, W)`` RGB in [0, 1], on the network's device; asked in rising order, once
+                each.
+            count: frames of the video.
+            size: (height, width) of the frames, px.
+            queries: ``(N, 3)``: frame, y, x.
+
+        Raises:
+            InputError: a query that is not in the video.
+            TeacherError: points that are not finite.
+        """
+        queries = check_queries(queries, count, size)
+        device = next(self.network.parameters()).device
+        at, every = queries[:, 0].long(), torch.arange(len(queries))
+        points = torch.full((len(queries), count, 2), float('nan'))
+        visible = torch.zeros(len(queries), count)
+        points[every, at], visible[every, at] = queries[:, [2, 1]], 1.
+        looks = torch.zeros(len(queries), self.network.feat_channels, device=device)  # the feature of each query
+        known: Dict[int, Tensor] = {}  # frame -> its features
+        for first in range(count - 1):
+            here = at == first
+            if not bool(here.any()):
+                continue
+            numbers = [min(first + k, count - 1) for k in range(self.network.window)]
+            known = {t: known[t] if t in known else self.network.encode(frame(t)) for t in dict.fromkeys(numbers)}
+            window, end = torch.stack([known[t] for t in numbers])[None], min(first + self.network.window, count)
+            begins = queries[:, 0] == first
+            for some in (*every[here & begins].split(self.chunk), *every[here & ~begins].split(self.chunk)):
+                if not len(some):
+                    continue
+                own = None if bool(begins[some[0]]) else looks[some][None]
+                out = self.network(window, points[some, first][None].to(device), self.iters, own)
+                track = out.points[-1][0].transpose(0, 1).float().cpu()
+                sure = out.visibility[0].t().float().sigmoid().cpu()
+                if not bool(track.isfinite().all()):
+                    raise TeacherError(f'the tracker gives points that are not finite in the frames {first} to '
+                                       f'{end - 1}; check that the checkpoint belongs to the network')
+                looks[some] = out.query_feature[0].float()
+                points[some, first:end], visible[some, first:end] = track[:, :end - first], sure[:, :end - first]
+                at[some] = first + next_start(sure)
+        return Tracks(points, visible, queries, size)
+
+
+def next_start(sure: Tensor) -> Tensor:
+    """In which frame of its window each track goes on: the last one with a visibility above 0.9; where there is none,
+    above 0.88, and so on.
+
+    Args:
+        sure: ``(N, S)``, in (0, 1).
+
+    Returns:
+        ``(N,)``, from 2 to S - 1.
+    """
+    numbers, found, bar = torch.arange(sure.shape[1]), torch.zeros(len(sure), dtype=torch.long), SURE
+    while bool((found == 0).any()):
+        last = torch.where((sure > bar) & (numbers >= EARLIEST), numbers, torch.zeros_like(numbers)).amax(dim=1)
+        found = torch.where(found == 0, last, found)
+        bar -= LESS_SURE
+    return found

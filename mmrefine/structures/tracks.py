@@ -1,0 +1,67 @@
+"""Points followed through a video."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Tuple
+
+import torch
+from torch import Tensor
+
+from mmrefine.errors import InputError
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """N points followed through T frames.
+
+    Args:
+        points: ``(N, T, 2)`` float32 px, (x, y), pixel centres at integers; nan in frames where a point was not
+            followed. Points may leave the frame.
+        visible: ``(N, T)`` float32, how surely a point is seen, in [0, 1]; 0 where it was not followed.
+        queries: ``(N, 3)`` float32: frame, y, x where each track begins, as in TAP-Vid.
+        size: (height, width) of the frames, px.
+
+    Raises:
+        ValueError: shapes that do not fit together.
+    """
+    points: Tensor
+    visible: Tensor
+    queries: Tensor
+    size: Tuple[int, int]
+
+    def __post_init__(self) -> None:
+        count, frames = self.points.shape[:2] if self.points.dim() == 3 else (-1, -1)
+        wanted = ((count, frames, 2), (count, frames), (count, 3))
+        found = tuple(tuple(part.shape) for part in (self.points, self.visible, self.queries))
+        if found != wanted:
+            raise ValueError('points, visible and queries of tracks must be (N, T, 2), (N, T) and (N, 3), got '
+                             f'{found[0]}, {found[1]} and {found[2]}')
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+
+def check_queries(queries: Tensor, frames: int, size: Tuple[int, int]) -> Tensor:
+    """Queries ``(N, 3)`` (frame, y, x) as float32.
+
+    Args:
+        queries: pixel centres at integers, so inside is from -0.5 to side - 0.5.
+        frames: of the video.
+        size: (height, width) of its frames, px.
+
+    Raises:
+        InputError: another shape, or a query that is not a number, not inside the frame or not in the video; names the
+            first such.
+    """
+    if queries.dim() != 2 or queries.shape[1] != 3:
+        raise InputError(f'queries must be (N, 3), each frame, y and x, got {tuple(queries.shape)}')
+    queries = queries.float()
+    last = queries.new_tensor([frames - 1., size[0] - 0.5, size[1] - 0.5])
+    sound = ((queries >= queries.new_tensor([0., -0.5, -0.5])) & (queries <= last)).all(dim=1)
+    sound &= queries[:, 0] == queries[:, 0].round()
+    if not bool(sound.all()):
+        number = int(torch.nonzero(~sound)[0])
+        t, y, x = queries[number].tolist()
+        raise InputError(f'query {number} is at frame {t:g}, y {y:g}, x {x:g}, and the video has the frames 0 to '
+                         f'{frames - 1} of {size[0]}x{size[1]} px (height x width); correct it or leave it out')
+    return queries
