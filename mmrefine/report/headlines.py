@@ -129,6 +129,9 @@ def _of_forgetting(guard: Mapping[str, Any]) -> Dict[str, Any]:
 
 
 def _handed_back(guard: Mapping[str, Any]) -> str:
+    objection = (guard.get('chosen') or {}).get('objection')
+    if guard.get('verdict') == 'teacher' and objection:
+        return f'The best student {objection}; so the guard hands back the original network, unchanged.'
     return {
         'teacher': 'No student was surely better, so the guard hands back the original network, unchanged.',
         'unproven': 'Too little was kept back to prove that a student is better, so the guard hands back the original '

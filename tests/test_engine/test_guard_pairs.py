@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -177,6 +178,14 @@ def test_of_networks_that_are_as_good_the_one_that_lost_less_is_preferred(lost, 
     rated = [candidate(at, math.expm1(loss), -0.01) for at, loss in zip((0.25, 0.5, 1.), losses)]
     best = decide(rated, lambda one: lost[(0.25, 0.5, 1.).index(one.step)], most)
     assert (best.step if best.is_accepted else None) == step
+
+
+def test_the_reason_of_a_refusal_does_not_deny_a_score_that_is_better():
+    best = replace(candidate(1., -0.3, -0.2), objection='has lost the motion')
+    record = candidate_record([best], choose([best]), [dict(cycle=2., color=2.)])
+    assert record['verdict'] == 'teacher' and record['chosen']['objection'] == 'has lost the motion'
+    assert 'surely better by its score and refused all the same' in record['reason']
+    assert 'it has lost the motion' in record['reason'] and 'no candidate' not in record['reason']
 
 
 def test_what_never_changes_is_found_over_short_scenes_together_and_over_long_ones_alone(tmp_path, known):

@@ -113,6 +113,17 @@ def test_a_resumed_run_without_its_teacher_stops_at_once(material, half_way, tmp
     assert one_sentence(caught).startswith(f'{work_dir}/teacher.pth: ')
 
 
+@pytest.mark.parametrize('size, said', [(None, 'is not the original network that this run began with'), (500, '')])
+def test_a_resumed_run_beside_another_teacher_stops_at_once(material, half_way, tmp_path, size, said):
+    work_dir = copy_run(half_way, tmp_path / 'run')
+    path = work_dir / 'teacher.pth'
+    start_weights(path, seed=4)
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(CheckpointError) as caught:
+        run(small_config(material, work_dir, max_iters=2, resume=True))
+    assert one_sentence(caught).startswith(f'{path}: ') and said in str(caught.value)
+
+
 def test_pairs_that_would_get_no_label_show_before_the_labels(material, tmp_path):
     with pytest.raises(ConfigError) as caught:
         run(small_config(material, tmp_path, train_dataloader=dict(dataset=dict(directions='both'))))

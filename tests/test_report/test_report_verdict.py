@@ -57,3 +57,11 @@ def test_what_was_forgotten_is_said_where_it_is_much_and_the_student_is_handed_b
                                      'look EPE rose by +20.0 %.')
     record['guard']['verdict'] = 'teacher'
     assert 'forgot' not in headline(record)
+
+
+def test_a_student_that_is_refused_whatever_its_score_is_said_to_be_so():
+    guard = guard_record('teacher')
+    guard['chosen'] = dict(guard['chosen'], objection='has lost the motion', change_percent=-30.)
+    said = headline(dict(groups={}, guard=guard))
+    assert said.startswith('The best student has lost the motion; so the guard hands back the original network')
+    assert 'No student was surely better' not in said and '−30.0 %' in said

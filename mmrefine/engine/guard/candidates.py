@@ -165,7 +165,7 @@ def candidate_record(rated: Sequence[Candidate], best: Candidate, teacher: Seque
     return dict(
         verdict='student' if best.is_accepted else 'unproven' if _is_unproven(best) else 'teacher',
         reason=reason(best, sample_name),
-        chosen=dict(iter=best.iter, step=best.step, **best.comparison.to_dict()),
+        chosen=dict(iter=best.iter, step=best.step, **best.comparison.to_dict(), objection=best.objection),
         witnesses=dict(before=mean_observation(teacher), after=dict(best.witnesses)),
         candidates=found)
 
@@ -190,6 +190,9 @@ def reason(best: Candidate, sample_name: str = 'frame pair') -> str:
         return (f'too little was kept back to prove anything ({counted(found.pairs, sample_name)}{worth}; it takes '
                 f'{LEAST_RUNS}), so the original network is handed back unchanged, and the student is kept in '
                 f'{STUDENT}: for {whose}, {numbers}; for a verdict {REMEDY}')
+    if best.objection is not None and found.is_better:
+        return (f'{whose} is surely better by its score and refused all the same, so the original network is handed '
+                f'back unchanged: it {best.objection}; {numbers}')
     refusal = 'no candidate is surely better, so the original network is handed back unchanged'
     if best.objection is not None:
         return f'{refusal}: {whose} {best.objection}; {numbers}'

@@ -9,12 +9,18 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner, find_latest_checkpoint
 
 import mmrefine
+from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.engine.hooks.regression_guard_hook import GUARD_INFO
 from mmrefine.engine.runtime.processes import model_of
+from mmrefine.errors import CheckpointError
 from mmrefine.fileio.atomic import save_checkpoint
+from mmrefine.fileio.digest import digest_of_state
 from mmrefine.models import estimator_state
 from mmrefine.registry import HOOKS
 from mmrefine.report import keeps_original
+
+# in the message hub, so that checkpoints remember what the run began with
+ORIGINAL_INFO = 'mmrefine_original'
 
 
 @HOOKS.register_module()
@@ -47,10 +53,24 @@ class WeightsHook(Hook):
         state = estimator_state(model, checkpoint, source=str(source))
         checkpoint['state_dict'] = {f'estimator.{key}': value for key, value in state.items()}
 
+    def before_train(self, runner: Runner) -> None:
+        """Refuse a run that goes on beside another original network than the one that it began with.
+
+        Raises:
+            CheckpointError: the file of the original network is damaged, or another.
+        """
+        path, known = Path(runner.work_dir, self.before), runner.message_hub.runtime_info.get(ORIGINAL_INFO)
+        if runner.iter == 0 or known is None or not path.is_file():
+            return
+        if digest_of_state(estimator_state(model_of(runner), load_checkpoint_file(path), str(path))) != known:
+            raise CheckpointError(f'{path}: is not the original network that this run began with, and the student '
+                                  'would be compared with it; put that file back, or start again in a new work dir')
+
     def before_train_epoch(self, runner: Runner) -> None:
         """Keep the original network; after the labels, which may refuse the run, and not where a run is resumed."""
         if runner.iter == 0:
             self._save(runner, self.before, refined=False)
+            runner.message_hub.update_info(ORIGINAL_INFO, digest_of_state(model_of(runner).estimator.state_dict()))
 
     def after_train(self, runner: Runner) -> None:
         """Write the network that is handed back; if nothing was trained, the original one under both names."""
