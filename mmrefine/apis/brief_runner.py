@@ -47,11 +47,19 @@ class ResumingRunner(Runner):
 
 
 def _handle_error(handler: logging.Handler, record: logging.LogRecord) -> None:
-    """What logging does with an error while it writes; that nobody reads on ends the program."""
+    """What logging does with an error while it writes; that nobody reads on ends the program, and a log that cannot be
+    written is told once."""
     error = sys.exc_info()[1]
     if isinstance(error, BrokenPipeError):
         raise error
-    logging.Handler.handleError(handler, record)
+    if not isinstance(error, OSError):
+        logging.Handler.handleError(handler, record)
+        return
+    # at each line it would be the same again
+    handler.addFilter(lambda record: False)
+    path = getattr(handler, 'baseFilename', None) or getattr(getattr(handler, 'stream', None), 'name', 'the log')
+    print(f'warning: {path}: cannot be written ({error.strerror or error}), so this log ends here, and the run goes on '
+          'without it; free some space if the disk is full, as its results need some, too', file=sys.stderr)
 
 
 class BriefRunner(ResumingRunner):

@@ -50,6 +50,9 @@ def _status_of(error: BaseException, go_on: str) -> int:
     elif isinstance(error, OSError) and error.errno == errno.ENOSPC:
         print(f'error: {error.filename or "the work dir"}: the disk is full; free some space, then '
               f'{go_on}', file=sys.stderr)
+    elif isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        print(f'error: {os.fsdecode(error.filename or "a path")}: is too long for the disk, where a name has at most '
+              '255 bytes and a whole path 4096 as a rule; choose a shorter one (--out, for results)', file=sys.stderr)
     else:
         raise error
     return 1

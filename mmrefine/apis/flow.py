@@ -14,10 +14,10 @@ import torch
 from mmengine.config import Config
 
 import mmrefine
-from mmrefine.apis.frame_damage import check_out, check_scenes
+from mmrefine.apis.frame_damage import check_out, check_scenes, intact_pairs, reading_of
 from mmrefine.apis.inference import usable_device
 from mmrefine.apis.named_models import open_model
-from mmrefine.apis.run_forecast import forecast_flow
+from mmrefine.apis.run_forecast import tell_flow_forecast
 from mmrefine.apis.video_run import default_out
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import ConfigError, InputError, TeacherError
@@ -133,7 +133,7 @@ def flow_of_video(video: Roots,
     if format == 'flo5' and find_spec('h5py') is None:
         raise ConfigError('--format flo5 needs h5py, which is not installed; take --format flo, which holds the same '
                           'motion, or run: pip install h5py')
-    device, what = usable_device(device), Reading.of(reading)
+    device, what = usable_device(device), reading_of(reading)
     root = Path(out) if out is not None else Path(f'{default_out(video)}_flow')
     check_out(root, video)
     found = find_scenes(video)
@@ -147,7 +147,7 @@ def flow_of_video(video: Roots,
     checks = check_scenes(found, root, skip_corrupt, log, what, dry_run)
     one = len(found.scenes) == 1
     if not any((root if one else root / name).joinpath(RECORD).is_file() for name in checks):
-        log(forecast_flow(found.scenes, checks, what, maker.both, device))
+        tell_flow_forecast(found.scenes, checks, what, maker.both, device, dry_run, log)
     if dry_run:
         return []
     return [_flow_of_scene(name, found.scenes[name], check, what, root if one else root / name, maker, format, draw,
@@ -194,11 +194,7 @@ def _flow_of_scene(scene: str, path: Place, check: FrameCheck, reading: Reading,
     frames = open_frames(path, sorted(skip), reading)
     pairs = [_Pair(i, *(folder / kind / f'{frames.name(i)}.{suffix}'
                         for kind, suffix in (('flow', format), ('confidence', 'png'), ('occlusion', 'png'))))
-             for i in range(len(frames) - 1) if i + 1 not in check.gaps
-             and not skip & {frames.name(i), frames.name(i + 1)}]
-    if not pairs:
-        raise InputError(f'{path}: no two neighbouring frames are both intact, so there is no motion to estimate; copy '
-                         'the video again')
+             for i in intact_pairs(path, check)]
     settings = dict(maker.settings(), format=format, frames=frames.digest(), skipped=sorted(skip),
                     **(dict(gaps=list(check.gaps)) if check.gaps else {}))
     record = _record(folder, settings)

@@ -2,6 +2,7 @@
 leaves them out, as the user says."""
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple, Union
 
@@ -11,6 +12,7 @@ from mmrefine.config.load import fill_in, name_of
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import ConfigError, InputError
 from mmrefine.fileio.atomic import json_bytes, write_errors, write_json
+from mmrefine.fileio.images import MAX_PIXELS
 from mmrefine.fileio.video.frame_check import FrameCheck, check_frames, name_ranges
 from mmrefine.fileio.video.frames import PictureSeries, Place, pictures_of
 from mmrefine.fileio.video.reading import Reading
@@ -23,6 +25,38 @@ CORRUPT_FILE, LEFT_OUT_FILE = 'corrupt_frames.json', 'left_out.json'
 
 # scenes that have a line of their own in the log
 _TOLD_SCENES = 20
+
+
+def reading_of(values: Optional[Mapping[str, Any]]) -> Reading:
+    """What is read of each scene, from the values of :class:`~mmrefine.fileio.Reading` by name.
+
+    Raises:
+        ConfigError: unknown keys or invalid values, or a ``resize`` of more pixels than a picture may have.
+    """
+    reading = Reading.of(values)
+    if reading.resize is not None and math.prod(reading.resize) > MAX_PIXELS:
+        height, width = reading.resize
+        raise ConfigError(f'--resize (reading.resize) must be at most {MAX_PIXELS} pixels, height times width, got '
+                          f'{height} x {width}; choose a smaller size')
+    return reading
+
+
+def intact_pairs(place: Place, check: FrameCheck) -> List[int]:
+    """The number of the first frame of each two neighbouring frames that are both intact, without a gap between them.
+
+    Args:
+        place: of the scene.
+        check: of its frames.
+
+    Raises:
+        InputError: there are none.
+    """
+    bad = {frame.number for frame in check.corrupt}
+    pairs = [i for i in range(check.frames - 1) if i + 1 not in check.gaps and not bad & {i, i + 1}]
+    if not pairs:
+        raise InputError(f'{place}: no two neighbouring frames are both intact, so there is no motion to estimate; '
+                         'copy the video again')
+    return pairs
 
 
 def check_out(out: Union[str, Path], video: Roots) -> None:
@@ -94,9 +128,10 @@ def check_scenes(found: SceneList, out: Union[str, Path], skip_corrupt: bool,
         summary = f'{found.scenes[name]}: {len(check.corrupt)} of {check.frames} frames are corrupt: {names}'
         if not skip_corrupt:
             others = f'; {len(bad) - 1} more scenes have some' if len(bad) > 1 else ''
-            raise InputError(f'{summary}{others}; all are listed in {file}; copy the video again, or leave them out '
-                             'with --skip-corrupt')
-        log(f'{summary}; these are left out, and the pairs that they belong to (all are listed in {file})')
+            listed = '' if dry_run else f'; all are listed in {file}'  # which a dry run does not write
+            raise InputError(f'{summary}{others}{listed}; copy the video again, or leave them out with --skip-corrupt')
+        listed = '' if dry_run else f' (all are listed in {file})'
+        log(f'{summary}; these are left out, and the pairs that they belong to{listed}')
     return checks
 
 
@@ -190,7 +225,7 @@ def skipping(cfg: Config, out: Union[str, Path], skip_corrupt: bool, log: Callab
                 for name, place in found.scenes.items() if name in ([wanted] if isinstance(wanted, str) else wanted)
             }
             checks = check_scenes(SceneList(chosen, found.left_out), out, skip_corrupt, log,
-                                  Reading.of(part.get('reading')), dry_run) if chosen else {}
+                                  reading_of(part.get('reading')), dry_run) if chosen else {}
             checked[str(root)] = ({name: [frame.name for frame in check.corrupt] for name, check in checks.items()
                                    if check.corrupt}, [name for name in chosen if name not in checks])
         skip, unusable = checked[str(root)]

@@ -2,9 +2,11 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from statistics import fmean
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -13,11 +15,13 @@ import numpy as np
 import torch
 from mmengine.config import Config
 
+from mmrefine.apis.frame_damage import intact_pairs
 from mmrefine.apis.inference import init_model, usable_device
 from mmrefine.config.load import building, complete, hooks_of
 from mmrefine.engine import BFloat16OptimWrapper
 from mmrefine.engine.judging.judge import open_group
 from mmrefine.engine.stage1.forecast import time_text
+from mmrefine.errors import MMRefineError
 from mmrefine.fileio.video.frame_check import FrameCheck
 from mmrefine.fileio.video.frames import Place
 from mmrefine.fileio.video.reader import open_frames
@@ -95,6 +99,56 @@ def forecast_run(cfg: Config, labels_only: bool = False) -> Optional[RunForecast
     return RunForecast(seconds)
 
 
+def tell_forecast(cfg: Config, labels_only: bool = False, dry_run: bool = False) -> None:
+    """Print how long a run will take that begins now; one that goes on knows it better.
+
+    Args:
+        cfg, labels_only: see :func:`forecast_run`.
+        dry_run: nothing follows that would say what is wrong.
+
+    Raises:
+        MMRefineError: of a dry run, what is wrong with it.
+    """
+    begun = any(True for name in ('labels', 'last_checkpoint') for _ in Path(cfg.work_dir).rglob(name))
+    if begun or os.environ.get('RANK', '0') != '0':
+        return
+
+    def line() -> str:
+        found = forecast_run(cfg, labels_only)
+        return 'no forecast: too little is known of the parts of this run' if found is None else found.line()
+
+    _tell(line, dry_run, print)
+
+
+def tell_flow_forecast(scenes: Mapping[str, Place], checks: Mapping[str, FrameCheck], reading: Reading,
+                       both: Callable[[PairBatch], Any], device: str, dry_run: bool,
+                       log: Callable[[str], None]) -> None:
+    """Log how long the flow of all pairs takes.
+
+    Args:
+        scenes, checks, reading, both, device: see :func:`forecast_flow`.
+        dry_run: nothing follows that would say what is wrong.
+        log: called with a line.
+
+    Raises:
+        MMRefineError: of a dry run, what is wrong with it.
+    """
+    _tell(lambda: forecast_flow(scenes, checks, reading, both, device), dry_run, log)
+
+
+def _tell(forecast: Callable[[], str], dry_run: bool, log: Callable[[str], None]) -> None:
+    """Log a forecast; what stops it stops only a dry run, as the run itself says what is wrong, and where."""
+    try:
+        line = forecast()
+    except MMRefineError:
+        if dry_run:
+            raise
+    except Exception as error:  # parts of the user's own need not have what is asked of them here
+        log(f'no forecast ({type(error).__name__}: {" ".join(str(error).split())})')
+    else:
+        log(line)
+
+
 class _Clock:
     """Seconds a pixel of what a run consists of, on a frame pair of the data."""
 
@@ -164,7 +218,7 @@ class _Clock:
 
 def forecast_flow(scenes: Mapping[str, Place], checks: Mapping[str, FrameCheck], reading: Reading,
                   both: Callable[[PairBatch], Any], device: str) -> str:
-    """A line that says how long the flow of all pairs takes, from the first pair at a small size.
+    """A line that says how long the flow of all pairs takes, from the first pair of intact frames at a small size.
 
     Args:
         scenes: where each one is.
@@ -172,19 +226,22 @@ def forecast_flow(scenes: Mapping[str, Place], checks: Mapping[str, FrameCheck],
         reading: of the frames.
         both: estimates a batch of pairs there and back.
         device: where.
+
+    Raises:
+        InputError: a scene without a pair of intact frames.
     """
+    pairs = {name: intact_pairs(scenes[name], check) for name, check in checks.items()}
     name, check = next(iter(checks.items()))
     frames = open_frames(scenes[name], sorted(frame.name for frame in check.corrupt), reading)
 
     def run(pixels: int) -> int:
-        one, two = (as_frames([shrunk(frames[i], pixels)], device) for i in range(2))
+        one, two = (as_frames([shrunk(frames[pairs[name][0] + i], pixels)], device) for i in range(2))
         both(PairBatch(one, two))
         return one[0, 0].numel()
 
-    pairs = {name: check.frames - 1 for name, check in checks.items()}
-    pixels = sum(pairs[name] * math.prod(check.size) for name, check in checks.items())
+    pixels = sum(len(pairs[name]) * math.prod(check.size) for name, check in checks.items())
     return (f'forecast: about {time_text(seconds_a_pixel(run, device) * pixels)} for the flow of '
-            f'{sum(pairs.values())} pairs (from small frames)')
+            f'{sum(map(len, pairs.values()))} pairs (from small frames)')
 
 
 def seconds_a_pixel(run: Callable[[int], int], device: str) -> float:

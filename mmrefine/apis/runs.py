@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple, Union
 
@@ -15,16 +14,16 @@ from mmrefine.apis.browse import browse_labels
 from mmrefine.apis.named_models import load_named
 from mmrefine.apis.precision import amp_values
 from mmrefine.apis.published_weights import fetch_weights, is_address
-from mmrefine.apis.run_forecast import forecast_run
+from mmrefine.apis.run_forecast import tell_forecast
 from mmrefine.apis.run_threads import run_threads
-from mmrefine.apis.video_run import mark_finished, prepare_run
+from mmrefine.apis.video_run import check_refined, mark_finished, prepare_run
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.compat.config_names import carried_file
 from mmrefine.config.load import building, complete, hooks_of, name_of
 from mmrefine.engine import PseudoLabelHook, join_processes
 from mmrefine.engine.runtime.processes import model_of
 from mmrefine.engine.runtime.resume_point import find_resume_point
-from mmrefine.errors import CheckpointError, ConfigError, MMRefineError
+from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.fileio.video.scenes import Roots, find_scenes
 from mmrefine.registry import DATASETS, TEACHERS
 from mmrefine.report import format_table, read_report, summary_table
@@ -71,8 +70,10 @@ def refine(video: Roots,
     overrides = {**amp_values(amp, load_named(config), overrides), **overrides}
     cfg, finished = prepare_run(video, config, work_dir, checkpoint, overrides, skip_corrupt, resume, reading=reading,
                                 dry_run=dry_run)
-    if not finished:
-        _tell_forecast(cfg, dry_run=dry_run)
+    if finished:
+        check_refined(cfg.work_dir)
+    else:
+        tell_forecast(cfg, dry_run=dry_run)
     if dry_run:
         return {}
     finished_report = read_report(cfg.work_dir) if finished else None
@@ -113,7 +114,7 @@ def label_video(video: Roots,
         raise ConfigError(f'sheets must be 0 or more labels of each scene, got {sheets}')
     cfg, _ = prepare_run(video, config, work_dir, checkpoint, overrides, skip_corrupt, resume=True, reading=reading,
                          dry_run=dry_run)
-    _tell_forecast(cfg, labels_only=True, dry_run=dry_run)
+    tell_forecast(cfg, labels_only=True, dry_run=dry_run)
     if dry_run:
         return []
     # the teacher is the original network, even if a student is half trained; the store resumes by itself
@@ -122,26 +123,6 @@ def label_video(video: Roots,
     if sheets:
         browse_labels(cfg, pairs=sheets)
     return stores
-
-
-def _tell_forecast(cfg: Config, labels_only: bool = False, dry_run: bool = False) -> None:
-    """Print how long a run will take that begins now; one that goes on knows it better.
-
-    Raises:
-        MMRefineError: of a dry run, what is wrong with it; else the run itself says it, and where.
-    """
-    begun = any(True for name in ('labels', 'last_checkpoint') for _ in Path(cfg.work_dir).rglob(name))
-    if begun or os.environ.get('RANK', '0') != '0':
-        return
-    try:
-        found = forecast_run(cfg, labels_only)
-    except MMRefineError:
-        if dry_run:
-            raise
-    except Exception as error:  # parts of the user's own need not have what is asked of them here
-        print(f'no forecast ({type(error).__name__}: {" ".join(str(error).split())})')
-    else:
-        print('no forecast: too little is known of the parts of this run' if found is None else found.line())
 
 
 def train(cfg: Config, brief: bool = False) -> List[Dict[str, Any]]:
@@ -158,11 +139,14 @@ def train(cfg: Config, brief: bool = False) -> List[Dict[str, Any]]:
         the reports (see :mod:`mmrefine.report.record`), one for each run; empty if the config makes none.
 
     Raises:
+        CheckpointError: the refined weights of a scene that is finished are damaged.
         ConfigError: unknown keys or invalid values, all of them at once, before anything heavy is built.
     """
     reports = []
     for one in _runs_of(cfg):
         finished = read_report(one.work_dir) if cfg.get('scene') == 'each' and cfg.get('resume') else None
+        if finished:
+            check_refined(one.work_dir)
         report = finished or _train_one(one, brief, bool(cfg.get('resume')))
         if report:
             reports.append(report)

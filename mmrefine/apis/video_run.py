@@ -13,7 +13,7 @@ from mmrefine.apis.named_models import find_weights, load_named, official_kind
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.compat.official_checkpoints import stock_names
 from mmrefine.config.load import complete, hooks_of, name_of, override
-from mmrefine.errors import ConfigError
+from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.fileio.atomic import write_errors, write_json
 from mmrefine.fileio.digest import digest_of_state
 from mmrefine.fileio.records import read_record
@@ -21,8 +21,8 @@ from mmrefine.fileio.video.scenes import Roots, paths_of
 from mmrefine.registry import DATASETS
 from mmrefine.values import brief
 
-# in the folder of results: the settings of its run, and whether it is finished
-RUN_FILE = 'run.json'
+# in the folder of results: the settings of its run, and whether it is finished; and the refined weights
+RUN_FILE, REFINED = 'run.json', 'refined.pth'
 # what may change when a run goes on; video and weights are compared separately
 _MAY_CHANGE = ('video', 'work_dir', 'resume', 'load_from', 'launcher', 'num_workers', 'experiment_name', 'log_level')
 
@@ -112,6 +112,23 @@ def mark_finished(folder: Union[str, Path]) -> None:
         _write(Path(folder), record['settings'], finished=True)
 
 
+def check_refined(folder: Union[str, Path]) -> None:
+    """Refuse a finished run whose refined weights can no longer be read.
+
+    Raises:
+        CheckpointError: they are there, and damaged.
+    """
+    path = Path(folder) / REFINED
+    if not path.is_file():  # a config need not write any
+        return
+    try:
+        load_checkpoint_file(path)
+    except CheckpointError as error:
+        raise CheckpointError(f'{path}: is damaged, although the run that wrote it is finished; put a whole copy of it '
+                              'back, or delete report.json beside it: the same command then makes both '
+                              'again') from error
+
+
 def _settings(cfg: Config) -> Dict[str, Any]:
     """The part of a config that decides the result, in JSON's types."""
     plain = {key: value for key, value in cfg.to_dict().items() if key not in _MAY_CHANGE}
@@ -133,7 +150,7 @@ def _check_folder(folder: Path, settings: Mapping[str, Any]) -> bool:
         more = f' and {len(changes) - 4} more' if len(changes) > 4 else ''
         raise ConfigError(f'{folder}: holds a run of other settings ({"; ".join(changes[:4])}{more}); choose another '
                           '--out, or delete that folder to start again')
-    return bool(record['finished']) and (folder / 'report.json').is_file() and (folder / 'refined.pth').is_file()
+    return bool(record['finished']) and (folder / 'report.json').is_file() and (folder / REFINED).is_file()
 
 
 def _compared(settings: Mapping[str, Any]) -> Dict[str, Any]:

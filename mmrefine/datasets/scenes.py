@@ -223,7 +223,8 @@ class VideoScenes(Dataset):
                               'back; set held_out to a share above 0')
         self._ends = {} if held else split.ends
         used = list(split.held if held else split.rest)
-        self.scene_names = [name for name in self.scene_names if any(record['scene'] == name for record in used)]
+        kept = {record['scene'] for record in used}
+        self.scene_names = [name for name in self.scene_names if name in kept]
         return used
 
     def _opener(self, scene: str) -> Opener:

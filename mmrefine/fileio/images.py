@@ -17,7 +17,7 @@ import numpy as np
 from mmrefine.errors import InputError
 from mmrefine.fileio.atomic import PathLike, write_bytes
 from mmrefine.fileio.grey_levels import choose_levels, to_8_bits
-from mmrefine.fileio.picture_formats import find_cut, has_other_numbers
+from mmrefine.fileio.picture_formats import find_cut, has_other_numbers, promised_size
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.ppm', '.webp', '.tif', '.tiff', '.gif', '.jp2', '.avif', '.pgm',
                   '.pnm', '.jpe', '.jfif', '.dib')
@@ -136,7 +136,7 @@ def find_damage(data: bytes) -> Optional[str]:
 
     PNG: every chunk with its checksum up to IEND. JPEG: its segments up to the end-of-image mark (the marks of an
         embedded preview do not count). BMP, PPM, WebP: the length that the header promises. TIFF, GIF, JPEG 2000, AVIF:
-        see :func:`~mmrefine.fileio.picture_formats.find_cut`. All but WebP: the size that it promises. Nothing
+        see :func:`~mmrefine.fileio.picture_formats.find_cut`. All but AVIF: the size that it promises. Nothing
         else is checked, and nothing is decoded.
     """
     if not data:
@@ -164,7 +164,8 @@ def find_damage(data: bytes) -> Optional[str]:
 
 
 def header_size(data: bytes) -> Optional[Tuple[int, int]]:
-    """(height, width) as the header of a PNG, JPEG, BMP or PPM says, before EXIF turns it; ``None`` for all else."""
+    """(height, width) as the header says, before EXIF turns it: of a PNG, JPEG, BMP, PPM, GIF, TIFF, WebP or JPEG 2000;
+    ``None`` for all else."""
     if data.startswith(_PNG) and len(data) >= 24:
         width, height = struct.unpack_from('>II', data, 16)
         return height, width
@@ -174,7 +175,7 @@ def header_size(data: bytes) -> Optional[Tuple[int, int]]:
         width, height = struct.unpack_from('<ii' if data[14] > 12 else '<HH', data, 18)
         return abs(height), width  # negative: its rows lie from the top down
     header = _PPM_HEADER.match(data, 0, _PPM_HEADER_BYTES)
-    return (int(header[3]), int(header[2])) if header else None
+    return (int(header[3]), int(header[2])) if header else promised_size(data)
 
 
 def _decoded(data: bytes, path: PathLike, flags: int, kind: str) -> np.ndarray:

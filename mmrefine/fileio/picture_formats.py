@@ -12,10 +12,12 @@ Bytes = Union[bytes, mmap.mmap]
 # files of these suffixes may hold several pictures
 _SEVERAL = ('.gif', '.tif', '.tiff')
 _JP2 = b'\0\0\0\x0cjP  \r\n\x87\n'
+_SIZ = b'\xff\x4f\xff\x51'  # how a codestream of JPEG 2000 begins, in its box or alone
 _GIF = (b'GIF87a', b'GIF89a')
 # TIFF: byte order and version -> struct's byte order, and the formats of an offset and of a count of entries
 _TIFF = {b'II*\0': ('<', 'I', 'H'), b'MM\0*': ('>', 'I', 'H'), b'II+\0': ('<', 'Q', 'Q'), b'MM\0+': ('>', 'Q', 'Q')}
 _TIFF_TYPES = {1: 'B', 3: 'H', 4: 'I', 16: 'Q'}
+_WIDTH, _HEIGHT = 256, 257
 _BITS, _KIND, _OFFSETS, _COUNTS = 258, 339, (273, 324), (279, 325)
 _UNSIGNED = 1  # of the tag _KIND
 _SUBFILE, _REDUCED = 254, 1  # a smaller copy of another page
@@ -39,6 +41,23 @@ def find_cut(data: Bytes) -> Optional[str]:
             _walk_boxes(data)
     except (_Cut, struct.error, IndexError):
         return f'truncated: the file stops after {len(data)} bytes, before its end'
+    return None
+
+
+def promised_size(data: Bytes) -> Optional[Tuple[int, int]]:
+    """(height, width) that the header of a GIF, TIFF, WebP or JPEG 2000 promises, of several pictures the largest one;
+    None for damaged ones and for all other formats."""
+    try:
+        if data[:6] in _GIF:
+            return _gif_size(data)
+        if data[:4] in _TIFF:
+            return _tiff_size(data)
+        if data[:4] == b'RIFF' and data[8:12] == b'WEBP':
+            return _webp_size(data)
+        if data[:len(_JP2)] == _JP2 or data[:4] == _SIZ:
+            return _jp2_size(data)
+    except (_Cut, struct.error, IndexError):
+        pass
     return None
 
 
@@ -91,8 +110,61 @@ def has_other_numbers(data: bytes) -> bool:
     return max(tags.get(_BITS, (1, ))) > 16 or any(kind != _UNSIGNED for kind in tags.get(_KIND, ()))
 
 
-def _tiff_pages(data: Bytes) -> Iterator[Dict[int, Tuple[int, ...]]]:
-    """The tags of each page whose pixels are all there."""
+def _gif_size(data: Bytes) -> Tuple[int, int]:
+    """Of the screen, or of the largest picture where one is larger: a decoder makes room for both."""
+    width, height = struct.unpack_from('<HH', data, 6)
+    sizes = [(height, width)]
+    try:
+        for at in _gif_frames(data):
+            width, height = struct.unpack_from('<HH', data, at + 5)
+            sizes.append((height, width))
+    except (_Cut, struct.error, IndexError):  # the others decide; where it is cut is for find_cut
+        pass
+    return max(sizes, key=lambda size: size[0] * size[1])
+
+
+def _tiff_size(data: Bytes) -> Optional[Tuple[int, int]]:
+    sizes = []
+    try:
+        for tags in _tiff_pages(data, whole=False):
+            if tags.get(_WIDTH) and tags.get(_HEIGHT):
+                sizes.append((tags[_HEIGHT][0], tags[_WIDTH][0]))
+    except (_Cut, struct.error, IndexError):
+        pass
+    return max(sizes, key=lambda size: size[0] * size[1], default=None)
+
+
+def _webp_size(data: Bytes) -> Optional[Tuple[int, int]]:
+    """Each of the three kinds of WebP writes it in another way."""
+    kind = data[12:16]
+    if kind == b'VP8X':
+        return 1 + int.from_bytes(data[27:30], 'little'), 1 + int.from_bytes(data[24:27], 'little')
+    if kind == b'VP8 ' and data[23:26] == b'\x9d\x01\x2a':
+        width, height = struct.unpack_from('<HH', data, 26)
+        return height & 0x3fff, width & 0x3fff
+    if kind == b'VP8L' and data[20:21] == b'\x2f':
+        bits, = struct.unpack_from('<I', data, 21)
+        return 1 + (bits >> 14 & 0x3fff), 1 + (bits & 0x3fff)
+    return None
+
+
+def _jp2_size(data: Bytes) -> Optional[Tuple[int, int]]:
+    """By the SIZ segment, which the codestream begins with; a decoder believes no other box."""
+    at = 0
+    while data[at:at + 4] != _SIZ:
+        length, kind = struct.unpack_from('>I4s', data, at)
+        header = 16 if length == 1 else 8
+        if length == 1:
+            length, = struct.unpack_from('>Q', data, at + 8)
+        if kind != b'jp2c' and length < header:
+            return None
+        at += header if kind == b'jp2c' else length
+    right, bottom, left, top = struct.unpack_from('>IIII', data, at + 8)
+    return max(bottom - top, 0), max(right - left, 0)
+
+
+def _tiff_pages(data: Bytes, whole: bool = True) -> Iterator[Dict[int, Tuple[int, ...]]]:
+    """The tags of each page, up to one whose pixels are not all there if they have to be."""
     order, offset, count = _TIFF[data[:4]]
     at, = struct.unpack_from(order + offset, data, 4 if offset == 'I' else 8)
     seen = {0}
@@ -104,7 +176,7 @@ def _tiff_pages(data: Bytes) -> Iterator[Dict[int, Tuple[int, ...]]]:
         tags = {}
         for number in range(entries):
             tag, kind, values = struct.unpack_from(f'{order}HH{offset}', data, at + number * size)
-            if kind in _TIFF_TYPES and tag in (_BITS, _KIND, _SUBFILE, *_OFFSETS, *_COUNTS):
+            if kind in _TIFF_TYPES and tag in (_WIDTH, _HEIGHT, _BITS, _KIND, _SUBFILE, *_OFFSETS, *_COUNTS):
                 form = f'{order}{values}{_TIFF_TYPES[kind]}'
                 inside = at + number * size + struct.calcsize('=HH' + offset)
                 if struct.calcsize(form) > struct.calcsize(offset):
@@ -113,7 +185,8 @@ def _tiff_pages(data: Bytes) -> Iterator[Dict[int, Tuple[int, ...]]]:
                     raise _Cut
                 tags[tag] = struct.unpack_from(form, data, inside)
         for starts, lengths in zip(_OFFSETS, _COUNTS):
-            if any(start + length > len(data) for start, length in zip(tags.get(starts, ()), tags.get(lengths, ()))):
+            pieces = zip(tags.get(starts, ()), tags.get(lengths, ()))
+            if whole and any(start + length > len(data) for start, length in pieces):
                 raise _Cut
         yield tags
         at, = struct.unpack_from(order + offset, data, at + entries * size)

@@ -1,5 +1,6 @@
 """How long a run will take, told before it starts."""
 import re
+import shutil
 
 import pytest
 from helpers_cli import DEMO_WEIGHTS, SIZE, error_of, rendered, status_of
@@ -8,6 +9,7 @@ import mmrefine.apis.run_forecast as module
 from mmrefine.apis.run_forecast import RunForecast, forecast_run, seconds_a_pixel, shrunk
 from mmrefine.apis.video_run import prepare_run
 from mmrefine.engine import FlowWitnesses, RegressionGuardHook, ReportHook
+from mmrefine.errors import InputError
 from mmrefine.fileio.images import read_image
 
 PIXELS = SIZE[0] * SIZE[1]
@@ -132,3 +134,43 @@ def test_a_run_that_goes_on_has_no_forecast(frames, tmp_path, capsys):
     for expected in (1, 0):
         assert status_of('labels', *common) == 0
         assert capsys.readouterr().out.count('forecast: about') == expected
+
+
+def damaged(frames, folder, numbers):
+    """A copy of the frames some of which are cut off."""
+    shutil.copytree(frames, folder)
+    for number in numbers:
+        file = folder / f'frame_{number:04d}.png'
+        file.write_bytes(file.read_bytes()[:500])
+    return folder
+
+
+def flow_command(folder, out, *options):
+    return ('flow', folder, '--model', 'demo', '--checkpoint', DEMO_WEIGHTS, '--iters', '1', '--out', out, '--no-video',
+            '--skip-corrupt', *options)
+
+
+@pytest.mark.parametrize('numbers, pairs', [((1, ), 6), ((2, ), 5), ((1, 3), 4)])
+def test_the_forecast_of_flow_takes_the_first_pair_of_intact_frames(frames, tmp_path, capsys, numbers, pairs):
+    folder = damaged(frames, tmp_path / 'v', numbers)
+    for options in (('--dry-run', ), ()):
+        assert status_of(*flow_command(folder, tmp_path / 'out', *options)) == 0
+        assert re.search(f'^forecast: about .+ for the flow of {pairs} pairs', capsys.readouterr().out, re.MULTILINE)
+    assert len(list((tmp_path / 'out/flow').iterdir())) == pairs
+
+
+def test_a_forecast_of_flow_that_fails_stops_a_dry_run_alone(frames, tmp_path, capsys, monkeypatch):
+    def fail(*args):
+        raise InputError('no frame today')
+
+    monkeypatch.setattr(module, 'seconds_a_pixel', fail)
+    assert error_of(capsys, *flow_command(frames, tmp_path / 'out', '--dry-run')) == 'no frame today'
+    assert status_of(*flow_command(frames, tmp_path / 'out')) == 0
+    assert 'forecast: ' not in capsys.readouterr().out
+
+
+def test_no_pair_of_intact_frames_is_the_same_sentence_with_and_without_a_dry_run(frames, tmp_path, capsys):
+    folder = damaged(frames, tmp_path / 'v', (2, 4, 6, 8))
+    for options in (('--dry-run', ), ()):
+        assert error_of(capsys, *flow_command(folder, tmp_path / 'out', *options)).startswith(
+            f'{folder}: no two neighbouring frames are both intact')

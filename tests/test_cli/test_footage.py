@@ -186,3 +186,33 @@ def test_two_cameras_in_one_folder_are_said_to_be_two_scenes(clip, tmp_path, cap
     assert status_of('flow', cameras, *OPTIONS, '--out', tmp_path / 'out', '--dry-run') == 0
     assert (f'{cameras}: its pictures are 2 series by their names, each of which is a scene (they begin with '
             'left_0.png, right_0.png)') in capsys.readouterr().out.splitlines()
+
+
+def test_a_dry_run_names_corrupt_frames_and_no_list_that_it_does_not_write(clip, tmp_path, capsys):
+    folder = tmp_path / 'frames'
+    shutil.copytree(clip, folder)
+    file = folder / 'frame_0003.png'
+    file.write_bytes(file.read_bytes()[:500])
+    command = ('flow', folder, *OPTIONS, '--out', tmp_path / 'out', '--dry-run')
+    sentence = error_of(capsys, *command)
+    assert '1 of 7 frames are corrupt: frame_0003 (number 2: ' in sentence and 'corrupt_frames.json' not in sentence
+    assert status_of(*command, '--skip-corrupt') == 0
+    said = capsys.readouterr().out
+    assert 'frame_0003 (number 2: ' in said and 'corrupt_frames.json' not in said
+    assert status_of(*command[:-1], '--skip-corrupt') == 0
+    assert f'(all are listed in {tmp_path}/out/corrupt_frames.json)' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('command', ['flow', 'refine', 'labels'])
+def test_a_size_that_no_picture_may_have_is_refused(clip, tmp_path, capsys, command):
+    assert error_of(capsys, command, clip, '--model', 'demo', '--out', tmp_path / 'out', '--dry-run', '--resize',
+                    '30000', '30000') == ('--resize (reading.resize) must be at most 268435456 pixels, height times '
+                                          'width, got 30000 x 30000; choose a smaller size')
+
+
+@pytest.mark.parametrize('command', ['flow', 'refine'])
+def test_a_name_that_is_too_long_is_one_sentence(clip, tmp_path, capsys, command):
+    long = 300 * 'a'
+    for video, out in ((tmp_path / f'{long}.mp4', 'out'), (clip, long)):
+        sentence = error_of(capsys, command, video, '--model', 'demo', '--out', tmp_path / out)
+        assert sentence.startswith(str(tmp_path / long)) and 'is too long for the disk' in sentence

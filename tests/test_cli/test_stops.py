@@ -1,6 +1,7 @@
 """Stops at the wrong moment, readers that go away, disks that are read-only: no traceback, and nothing is lost."""
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -14,7 +15,9 @@ import pytest
 from helpers_cli import DEMO_WEIGHTS, SIZE, error_of, rendered, status_of
 
 import mmrefine.fileio.atomic as atomic
+from mmrefine.apis.brief_runner import ResumingRunner
 from mmrefine.apis.exit_status import run_command
+from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.engine.hooks.report_hook import ReportHook
 from mmrefine.fileio.lock import LOCK
 
@@ -143,3 +146,47 @@ def test_one_bad_frame_of_six_says_why_it_is_not_enough_and_goes_on_without_the_
             'those of corrupt frames that are left out); give it longer scenes, or set held_out=0') in error_of(
                 capsys, *command, *more)
     assert status_of(*command, 'held_out=0', *more) == 0
+
+
+def test_a_damaged_result_of_a_finished_run_is_told_and_made_again_with_its_report(finished, frames, tmp_path, capsys):
+    out = tmp_path / 'out'
+    shutil.copytree(finished, out)
+    whole = (out / 'refined.pth').read_bytes()
+    (out / 'refined.pth').write_bytes(whole[:1000])
+    command = ['refine', frames, *OPTIONS, '--out', out, '--steps', 2]
+    for options in ([], ['--dry-run']):
+        assert error_of(capsys, *command, *options) == (
+            f'{out}/refined.pth: is damaged, although the run that wrote it is finished; put a whole copy of it back, '
+            'or delete report.json beside it: the same command then makes both again')
+    (out / 'report.json').unlink()
+    assert status_of(*command) == 0
+    assert (out / 'refined.pth').read_bytes() == whole
+
+
+def test_the_damaged_result_of_one_scene_is_told_too(tmp_path, capsys):
+    rendered(tmp_path / 'v', 8, seed=1)
+    folder = rendered(tmp_path / 'v', 8, seed=2).parent
+    command = ['refine', folder, *OPTIONS, 'scene=each', '--out', tmp_path / 'out', '--steps', 1]
+    assert status_of(*command) == 0
+    path = sorted((tmp_path / 'out').glob('*/refined.pth'))[1]
+    path.write_bytes(path.read_bytes()[:1000])
+    assert error_of(capsys, *command).startswith(f'{path}: is damaged, although the run')
+    (path.parent / 'report.json').unlink()
+    assert status_of(*command) == 0 and load_checkpoint_file(path)
+
+
+@pytest.mark.skipif(not Path('/dev/full').exists(), reason='no device that is always full')
+def test_a_log_that_cannot_be_written_is_told_once_with_its_path(tmp_path, capsys):
+    runner = ResumingRunner.__new__(ResumingRunner)
+    runner._log_dir, runner._timestamp, runner._experiment_name = str(tmp_path), 'now', 'full_disk'
+    logger = runner.build_logger(log_file='/dev/full')
+    try:
+        logger.info('one')
+        logger.info('two')
+    finally:
+        for handler in logger.handlers:
+            with contextlib.suppress(OSError):
+                handler.close()
+    said = capsys.readouterr().err
+    assert said.count('warning: /dev/full: cannot be written (No space left on device), so this log ends here') == 1
+    assert 'Traceback' not in said and 'Logging error' not in said

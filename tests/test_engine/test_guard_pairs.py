@@ -148,7 +148,7 @@ def test_the_record_says_who_won_and_why():
     record = candidate_record([good, bad], good, [dict(cycle=2., color=2.)])
     assert record['verdict'] == 'student' and [one['witnesses']['color'] for one in record['candidates']] == [2., 2.]
     assert record['chosen'] == dict(iter=40, step=0.5, change_percent=-10., interval_percent=[-11., -2.], pairs=8,
-                                    runs=8, pairs_better=0.75)
+                                    runs=8, pairs_better=0.75, objection=None)
     assert ('50% of the way to the student after 40 steps is better' in record['reason']
             and '-10.0 %' in record['reason'])
     assert record['witnesses']['before']['cycle'] == 2 and record['witnesses']['after']['cycle'] == 1

@@ -109,11 +109,11 @@ def test_pictures_of_masks_and_flow_are_known_whatever_their_folder(tmp_path: Pa
     ids = np.zeros((12, 16), np.uint8)
     ids[3:6] = 255
     for name in ('1', '2'):
-        write_image(tmp_path / 'gt' / f'{name}.png', ids)
+        write_image(tmp_path / 'truth' / f'{name}.png', ids)
         write_flow(tmp_path / 'other' / f'{name}.png', np.full((12, 16, 2), 1.5, np.float32))
     assert set(list_scenes(tmp_path)) == {'frames'}
-    assert reasons(tmp_path) == dict.fromkeys(['gt', 'other'], 'holds labels such as masks or flow, by its pictures')
-    assert set(list_scenes(tmp_path / 'gt')) == {'gt'}  # the user says that these are frames
+    assert reasons(tmp_path) == dict.fromkeys(['truth', 'other'], 'holds labels such as masks or flow, by its pictures')
+    assert set(list_scenes(tmp_path / 'truth')) == {'truth'}  # the user says that these are frames
     with pytest.raises(InputError, match='neither frames nor videos.*such as masks or flow, by its pictures'):
         list_scenes(tmp_path / 'other')
 
@@ -130,7 +130,10 @@ def test_the_root_of_kitti_holds_its_frames_and_no_truth(tmp_path: Path) -> None
 @pytest.mark.parametrize('name, is_label', [
     ('Annotations', True), ('flow_FW_left', True), ('disp_occ_0', True), ('optical_flow', True), ('object_masks', True),
     ('depth_maps', True), ('viz_flow_occ', True), ('flow_pairs', False), ('lava_flow', False), ('masked_ball', False),
-    ('depth_of_field', False), ('image_2', False), ('gt', False), ('clean', False)])
+    ('depth_of_field', False), ('image_2', False), ('clean', False), ('gt86_race', False),
+    ('labelled_bottles', False), ('white_label', False),
+    *((name, True) for name in 'gt GT gtFine gtCoarse gt_color ground_truth GroundTruth label Labels labelIds '
+      'labelTrainIds label_colors train_labels SegmentationClass SegmentationObject'.split())])
 def test_names_of_labels_are_told_from_names_of_scenes(name: str, is_label: bool) -> None:
     assert names_labels(name) == is_label
 
@@ -159,8 +162,20 @@ def test_every_file_that_is_not_read_is_named_with_its_kind(tmp_path: Path) -> N
 def test_results_of_ours_are_not_footage(tmp_path: Path) -> None:
     write_frames(tmp_path / 'a', '1', '2')
     write_frames(tmp_path / 'a_results' / 'pictures', '1', '2')
-    (tmp_path / 'a_results' / 'run.json').write_text('{}')
+    (tmp_path / 'a_results' / 'run.json').write_text('{"settings": {}, "finished": true}')
     assert set(list_scenes(tmp_path)) == {'a'} and reasons(tmp_path) == {'a_results': 'holds results of mmrefine'}
+
+
+@pytest.mark.parametrize('name, content, is_ours', [
+    *((name, content, False) for name in ('run.json', 'flow.json', 'manifest.json')
+      for content in ('{}', '[1]', '{"settings":', '[' * 100_000, '{"format": "other/1"}', '{"settings": {}}')),
+    ('flow.json', '{"settings": {}, "scene": "a", "size": [4, 5], "pairs": 2}', True),
+    ('manifest.json', '{"format": "mmrefine-labels/2", "fingerprint": {}, "pairs": {}}', True),
+    ('manifest.json', '{"format": "other-labels/2", "fingerprint": {}, "pairs": {}}', False)])
+def test_only_records_of_ours_mark_results(tmp_path: Path, name: str, content: str, is_ours: bool) -> None:
+    write_frames(tmp_path / 'a', '1', '2')
+    (write_frames(tmp_path / 'b', '1', '2') / name).write_text(content)
+    assert set(list_scenes(tmp_path)) == ({'a'} if is_ours else {'a', 'b'})
 
 
 def test_each_real_folder_is_listed_once_whatever_links_to_it(tmp_path: Path) -> None:

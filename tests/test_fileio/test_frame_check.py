@@ -67,6 +67,13 @@ def test_broken_pictures_are_named_with_number_and_reason(tmp_path: Path) -> Non
     assert 'empty' in found[1].reason and str(folder) not in found[1].reason
 
 
+def test_the_reason_of_a_broken_picture_holds_no_part_of_its_path(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / 'my (copy) a')
+    cut(folder / 'f2.png')
+    (found, ) = check_frames(folder).corrupt
+    assert 'copy' not in found.reason and '.png' not in found.reason and found.reason
+
+
 def test_every_frame_of_motion_jpeg_stands_for_itself(tmp_path: Path) -> None:
     check = check_frames(spoil(textured_video(tmp_path / 'a.avi', 'MJPG')))
     assert check.frames == 30 and len(check.corrupt) == 1

@@ -94,9 +94,9 @@ def test_a_phone_picture_is_turned_upright() -> None:
     assert np.array_equal(decode_image(turned, 'a.jpg'), np.rot90(decode_image(flat, 'a.jpg'), -1))
 
 
-@pytest.mark.parametrize('suffix', ['.png', '.jpg', '.bmp', '.ppm'])
+@pytest.mark.parametrize('suffix', ['.png', '.jpg', '.bmp', '.ppm', '.gif', '.tif', '.webp', '.jp2'])
 def test_the_header_gives_height_and_width(suffix: str) -> None:
-    assert header_size(encoded(suffix, texture(24, 40))) == (24, 40)
+    assert header_size(encoded(suffix, texture(36, 48))) == (36, 48)
 
 
 def test_a_missing_an_empty_and_a_foreign_file_are_told_apart(tmp_path: Path) -> None:
@@ -110,6 +110,11 @@ def test_a_missing_an_empty_and_a_foreign_file_are_told_apart(tmp_path: Path) ->
         read_image(tmp_path / 'a.png')
 
 
+def resized(suffix: str, at: int, form: str) -> bytes:
+    data = encoded(suffix, texture(24, 24))
+    return data[:at] + struct.pack(form, 30000, 30000) + data[at + struct.calcsize(form):]
+
+
 HUGE = {
     'PNG': huge_png(65535, 65535),
     'PNG of 2^31 px': huge_png(2**31, 1),
@@ -118,6 +123,16 @@ HUGE = {
     'JPEG': encoded('.jpg', texture(16, 16)).replace(b'\x08\x00\x10\x00\x10', b'\x08\xff\xff\xff\xff', 1),
     'BMP': (lambda data: data[:18] + struct.pack('<ii', 65535, -65535) + data[26:])(encoded('.bmp', texture(8, 8))),
     'PPM': b'P6 65535 65535 255\n' + bytes(99),
+    'screen of a GIF': resized('.gif', 6, '<HH'),
+    'picture of a GIF': (lambda data: data.replace(b',' + struct.pack('<HHHH', 0, 0, 24, 24),
+                                                   b',' + struct.pack('<HHHH', 0, 0, 30000, 30000), 1)
+                         )(encoded('.gif', texture(24, 24))),
+    'TIFF': (lambda data: data.replace(struct.pack('<HHIHH', 256, 3, 1, 24, 0), struct.pack('<HHII', 256, 4, 1, 30000))
+             .replace(struct.pack('<HHIHH', 257, 3, 1, 24, 0), struct.pack('<HHII', 257, 4, 1, 30000))
+             )(encoded('.tif', texture(24, 24))),
+    'WebP': b'RIFF' + struct.pack('<I', 22) + b'WEBPVP8X' + struct.pack('<II', 10, 0) + 2 * b'\x2f\x75\0',
+    'JPEG 2000': (lambda data: data.replace(struct.pack('>IIII', 64, 64, 0, 0), struct.pack('>IIII', 30000, 30000, 0, 0)
+                                            ))(encoded('.jp2', texture(64, 64))),
 }
 
 

@@ -180,3 +180,9 @@ def test_points_that_are_not_finite_are_an_error(video):
         broken.mixer.leave.bias.fill_(math.nan)
     with pytest.raises(TeacherError, match=r'not finite in the frames 0 to 7; check that the checkpoint'):
         PIPsChain(broken).track(video.__getitem__, len(video), SIZE, torch.tensor([[0., 1., 1.]]))
+
+
+def test_frames_that_are_too_small_are_an_error_of_one_sentence(network):
+    with pytest.raises(InputError, match=r'31x96 px .* too small for PIPs of stride 4, which needs 32 px a side'):
+        network.encode(torch.zeros(1, 3, 31, 96))
+    assert network.encode(torch.zeros(1, 3, 32, 33)).shape == (1, 128, 8, 8)

@@ -145,8 +145,9 @@ def _check_stack(path: Path, step: Callable[[int], None], reading: Reading) -> F
 
 def _short(message: str, file: Path) -> str:
     """Only the reason out of a message of ``read_image``."""
-    found = re.search(r'\((.*)\)', message)
-    return found[1] if found else message.replace(f'{file}: ', '').partition(';')[0]
+    reason = message.replace(f'{file}: ', '', 1)  # a path may hold brackets, too
+    found = re.search(r'\((.*)\)', reason)
+    return found[1] if found else reason.partition(';')[0]
 
 
 def _check_video(path: Path, step: Callable[[int], None], reading: Reading) -> FrameCheck:

@@ -257,5 +257,6 @@ def _head(file: Path) -> bytes:
 
 def _natural(path: Path) -> Tuple[List[Tuple[int, Union[int, str]]], str]:
     """Sort key: digits count as numbers; equal numbers (``1``, ``01``) fall back to the name."""
-    parts = re.split(r'([0-9]+)', path.name)
-    return [(0, int(part)) if part.isdigit() else (1, part) for part in parts if part], path.name
+    parts = re.split(r'(\d+)', path.name)
+    # isdigit() also holds for '²' and '①', which are no part of a number, neither here nor to int()
+    return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts if part], path.name

@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Callable, Dict, List, Sequence, Set, Tuple, Union, cast
 
 from mmrefine.errors import InputError
-from mmrefine.fileio.video.frames import PictureSeries, Place, is_picture, list_folder, list_images, pictures_of
+from mmrefine.fileio.video.frames import PictureSeries, Place, is_picture, list_folder, pictures_of
 from mmrefine.fileio.video.label_like import holds_flow, holds_ids, names_labels, series_of_labels
 from mmrefine.fileio.video.numbering import split_series
 from mmrefine.fileio.video.reader import VIDEO_SUFFIXES, is_video
+from mmrefine.fileio.video.results import holds_results
 
 # one path or several
 Roots = Union[str, Path, Sequence[Union[str, Path]]]
 
-# files of ours in a folder of results
-_RECORDS = ('run.json', 'flow.json', 'manifest.json')
 _LABELS = 'holds labels such as masks, depth or flow, by its name'
 _DRAWN = 'holds labels such as masks or flow, by its pictures'
 _RESULTS = 'holds results of mmrefine'
@@ -115,7 +114,8 @@ def _find_in_each(roots: Sequence[Path]) -> SceneList:
     if pictures:
         name = f'{pictures[0].stem}__{pictures[-1].stem}'
         parts.append(SceneList({name: PictureSeries(pictures[0].parent, '', pictures)}))
-    parts += [find_scenes(root) for root in roots if root not in pictures]
+    known = set(pictures)
+    parts += [find_scenes(root) for root in roots if root not in known]
     for part in parts:
         found.left_out += part.left_out
         for name, place in part.scenes.items():
@@ -168,7 +168,8 @@ class _Search:
         state = os.stat(folder)
         self._seen.add((state.st_dev, state.st_ino))
         entries = list_folder(folder)
-        images, videos = list_images(folder), [entry for entry in entries if is_video(entry) and entry.is_file()]
+        images = [entry for entry in entries if is_picture(entry)]
+        videos = [entry for entry in entries if is_video(entry) and entry.is_file()]
         series, strays = split_series(images)
         if len(images) > 1 and videos:
             raise InputError(f'{folder}: holds frames ({images[0].name}, …) beside videos ({videos[0].name}, …); '
@@ -196,8 +197,9 @@ class _Search:
             else:
                 for image in images:
                     self._leave(image, _SINGLE)
+        known = {*images, *videos, *folders}
         for entry in entries:
-            if not entry.is_dir() and entry not in images and entry not in videos:
+            if entry not in known:
                 self._leave(entry, _OTHER)
         if not entries and folder != self.root:
             self._leave(folder, _EMPTY)
@@ -208,7 +210,7 @@ class _Search:
             self._video(path)
         elif names_labels(path.name):
             self._leave(path, _LABELS)
-        elif any((path / name).is_file() for name in _RECORDS):
+        elif holds_results(path):
             self._leave(path, _RESULTS)
         else:
             self._folder(path)
@@ -220,11 +222,13 @@ class _Search:
 
     def _pictures(self, folder: Path, series: Sequence, strays: Sequence[Path]) -> None:
         """The series of a folder of pictures: one scene, or one each."""
-        kept = [one for one in series if not series_of_labels(one.name)] or list(series)
-        for one in series:
-            if one not in kept:
-                for file in one.files:
-                    self._leave(file, _LABELS)
+        frames = [one for one in series if not series_of_labels(one.name)]
+        if frames:  # else the names tell nothing apart, and all are kept
+            for one in series:
+                if series_of_labels(one.name):
+                    for file in one.files:
+                        self._leave(file, _LABELS)
+        kept = frames or list(series)
         for file in strays:
             self._leave(file, _STRAY)
         if len(kept) == 1:
@@ -237,11 +241,13 @@ class _Search:
 
     def _leave_labels(self) -> None:
         """Leave out scenes of flow; and those whose pictures look like masks, unless there would be no scene left."""
-        self._drop(holds_flow, keep_one=False)
-        self._drop(holds_ids, keep_one=True)
+        files = {name: _files_of(scene) for name, scene in self.scenes.items()}
+        self._drop(files, holds_flow, keep_one=False)
+        self._drop(files, holds_ids, keep_one=True)
 
-    def _drop(self, is_label: Callable[[Sequence[Path]], bool], keep_one: bool) -> None:
-        labels = {name: scene for name, scene in self.scenes.items() if is_label(_files_of(scene))}
+    def _drop(self, files: Dict[str, Sequence[Path]], is_label: Callable[[Sequence[Path]], bool],
+              keep_one: bool) -> None:
+        labels = {name: scene for name, scene in self.scenes.items() if is_label(files[name])}
         if not keep_one or len(labels) < len(self.scenes):
             for name, scene in labels.items():
                 del self.scenes[name]

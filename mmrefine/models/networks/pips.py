@@ -7,7 +7,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmrefine.errors import ConfigError
+from mmrefine.errors import ConfigError, InputError
 from mmrefine.geometry import resize, sample
 from mmrefine.models.networks.pips_correlation import TrackCorrelation
 from mmrefine.models.networks.residual_block import ResidualBlock
@@ -160,7 +160,15 @@ class PIPs(BaseModule):
         self.visibility = nn.Linear(channels, 1)
 
     def encode(self, frames: Tensor) -> Tensor:
-        """Frames ``(..., 3, H, W)`` RGB in [0, 1] -> features ``(..., C, H // stride, W // stride)``."""
+        """Frames ``(..., 3, H, W)`` RGB in [0, 1] -> features ``(..., C, H // stride, W // stride)``.
+
+        Raises:
+            InputError: frames that have nothing at the coarsest level.
+        """
+        least = self.stride * 2**(self.corr_levels - 1)
+        if min(frames.shape[-2:]) < least:
+            raise InputError(f'frames of {frames.shape[-2]}x{frames.shape[-1]} px (height x width) are too small for '
+                             f'PIPs of stride {self.stride}, which needs {least} px a side; enlarge them')
         flat = frames.reshape(-1, *frames.shape[-3:])
         features = self.encoder(2 * flat - 1)
         return features.reshape(*frames.shape[:-3], *features.shape[1:])

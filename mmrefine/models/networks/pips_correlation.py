@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class TrackCorrelation:
-    """Correlations of track features with windows of the frames' features, at several scales (PIPs, section 3.2).
+    """Correlations of track features with windows of the frames' features, at several scales, as PIPs uses them.
 
     The windows are looked up in the features, and a window's positions that lie between pixels are interpolated after
     the correlation, which is the same since both are linear: per track and level ``(2 r + 2)^2`` products instead of

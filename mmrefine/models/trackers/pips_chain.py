@@ -17,8 +17,8 @@ SURE, LESS_SURE, EARLIEST = 0.9, 0.02, 2
 
 
 class PIPsChain:
-    """Follows points from the frames of their queries to the end of a video (PIPs, section 4.3, and the authors'
-    ``chain_demo.py``).
+    """Follows points from the frames of their queries to the end of a video (as the authors'
+    ``chain_demo.py`` does).
 
     Each point has windows of its own, and keeps the feature of its query throughout. Points whose windows begin at the
     same frame share a pass; each frame is encoded once, and no more frames are kept than a window has, so memory does
