@@ -108,6 +108,29 @@ def test_a_choice_that_leaves_no_motion_is_refused_with_what_it_leaves(video: Pa
         check_frames(video, reading=Reading(start=9, end=5))
 
 
+def test_pages_that_are_read_on_are_the_same_as_any_others_and_come_in_few_reads(tmp_path: Path, monkeypatch) -> None:
+    frames = [np.random.default_rng(number).integers(0, 256, (8, 9, 3), dtype=np.uint8) for number in range(70)]
+    ok, data = cv2.imencodemulti('.tif', frames)
+    (tmp_path / 'cells.tif').write_bytes(data.tobytes())
+    wanted = [frame[..., ::-1] for frame in frames]
+    reads = []
+
+    def read(*args, plain=cv2.imreadmulti, **values):
+        reads.append(values['count'])
+        return plain(*args, **values)
+
+    source = open_frames(tmp_path / 'cells.tif')
+    monkeypatch.setattr(cv2, 'imreadmulti', read)
+    assert all(np.array_equal(source[number], frame) for number, frame in enumerate(wanted))
+    assert len(reads) < 7 and max(reads) == 32
+    reads.clear()
+    for number in (3, 50, 7, 69, 8):
+        assert np.array_equal(source[number], wanted[number])
+    assert set(reads) == {1}
+    copied = pickle.loads(pickle.dumps(source))
+    assert np.array_equal(copied[9], wanted[9]) and len(pickle.dumps(source)) < 20_000
+
+
 def test_the_pages_of_a_tiff_are_frames_by_one_scale(tmp_path: Path) -> None:
     frames = [frame[..., 0] for frame in moving_texture(5)]
     low, high = int(np.min(frames)), int(np.max(frames))

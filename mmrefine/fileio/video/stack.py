@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import mmap
 from pathlib import Path
-from typing import Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -18,6 +18,7 @@ from mmrefine.fileio.video.index import frame_name
 
 STACK_SUFFIXES = ('.tif', '.tiff')
 _LEVEL_SAMPLE = 16  # pages that decide the grey levels
+_MOST_AHEAD, _MOST_BYTES = 32, 16 * 2**20  # pages that are read at once, and their bytes
 
 
 class StackFrames(FrameSource):
@@ -43,6 +44,8 @@ class StackFrames(FrameSource):
         if damage or len(self._pages) < 2:
             found = damage or f'it holds {len(self._pages)} page, and motion needs at least 2'
             raise InputError(f'{path}: cannot be read as a stack of frames ({found}); copy or export it again')
+        self._ahead: Dict[int, np.ndarray] = {}
+        self._last, self._page_bytes = -2, 0
         self.size: Tuple[int, int] = self._page(0).shape[:2]
         if levels is None:
             chosen = sorted(set(np.linspace(0, len(self._pages) - 1, _LEVEL_SAMPLE, dtype=int)))
@@ -62,6 +65,9 @@ class StackFrames(FrameSource):
         contents = digest_of_files([('', Path(self.path))])
         return contents if self.levels is None else digest_of([contents, list(self.levels)])
 
+    def __getstate__(self) -> Dict[str, Any]:
+        return {**super().__getstate__(), '_ahead': {}}
+
     def _load(self, index: int) -> np.ndarray:
         page = self._page(index)
         if page.shape[:2] != self.size:
@@ -75,11 +81,25 @@ class StackFrames(FrameSource):
 
     def _page(self, index: int) -> np.ndarray:
         """A page ``(H, W, C)`` in OpenCV's order of channels, with all bits."""
+        number = self._pages[index]
+        if number not in self._ahead:
+            # OpenCV walks through all pages before the first one that it reads, so who reads on gets some at once
+            goes_on, size = number - 1 == self._last, max(1, self._page_bytes)
+            self._ahead = self._read(number, min(_MOST_AHEAD, max(1, _MOST_BYTES // size)) if goes_on else 1)
+        self._last = number
+        page = self._ahead.get(number)
+        if page is None:
+            raise InputError(f'{self.path}: page {index + 1} cannot be read; copy or export the file again')
+        self._page_bytes = page.nbytes
+        return page
+
+    def _read(self, first: int, count: int) -> Dict[int, np.ndarray]:
+        """Pages of the file by number, ``(H, W, C)``; of ``count`` pages of which one cannot be read maybe fewer."""
         flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
         try:
-            _, pages = cv2.imreadmulti(str(self.path), start=self._pages[index], count=1, flags=flags)
+            _, pages = cv2.imreadmulti(str(self.path), start=first, count=count, flags=flags)
         except cv2.error:
             pages = ()
-        if not pages:
-            raise InputError(f'{self.path}: page {index + 1} cannot be read; copy or export the file again')
-        return np.asarray(pages[0]).reshape(*pages[0].shape[:2], -1)
+        if not pages and count > 1:
+            return self._read(first, 1)
+        return {first + at: np.asarray(page).reshape(*page.shape[:2], -1) for at, page in enumerate(pages)}
