@@ -37,9 +37,6 @@ class Tracks:
             raise ValueError('points, visible and queries of tracks must be (N, T, 2), (N, T) and (N, 3), got '
                              f'{found[0]}, {found[1]} and {found[2]}')
 
-    def __len__(self) -> int:
-        return len(self.points)
-
 
 def check_queries(queries: Tensor, frames: int, size: Tuple[int, int]) -> Tensor:
     """Queries ``(N, 3)`` (frame, y, x) as float32.

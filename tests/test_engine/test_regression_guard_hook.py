@@ -207,7 +207,10 @@ def test_of_students_that_are_surely_better_those_that_forgot_too_much_are_left_
     shaken, good = (state_of(video / f'{name}.pth') for name in ('shaken', 'good'))
     weight = next(key for key in good if not torch.equal(good[key], shaken[key]))
 
+    asked = []
+
     def forgotten(observer, teacher, student, count, log):
+        asked.append(student)
         way = (student.estimator.state_dict()[weight] - shaken[weight]).norm() / (good[weight] - shaken[weight]).norm()
         return dict(pairs=count, before=1., after=1 + 0.8 * float(way), change_percent=80 * float(way))
 
@@ -217,6 +220,7 @@ def test_of_students_that_are_surely_better_those_that_forgot_too_much_are_left_
     monkeypatch.setattr(Candidate, 'is_accepted', property(lambda self: self.objection is None))
     guard = verdict_of(cfg)
     assert guard['verdict'] == ('teacher' if step is None else 'student')
+    assert len(asked) == {0.5: 2, None: 3, 1.: 1}[step]  # once for each network that was looked at
     said = [one['objection'] for one in guard['candidates']]
     assert [text is not None for text in said] == [step is None, step != 1.]
     if step is None:

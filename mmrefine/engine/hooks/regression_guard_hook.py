@@ -248,14 +248,19 @@ class RegressionGuardHook(Hook):
         """
         origin = self._teacher.estimator.state_dict()
 
+        known: Dict[Tuple[int, float, bool], Dict[str, Any]] = {}
+
         def forgotten(one: Candidate) -> Dict[str, Any]:
             state = mixed_state(origin, ends[one.iter], one.step) if one.is_accepted else origin
             model.estimator.load_state_dict(state)
-            return self._observer.forgotten(self._teacher, model, self.general, runner.logger.info)
+            key = one.iter, one.step, one.is_accepted
+            if key not in known:
+                known[key] = self._observer.forgotten(self._teacher, model, self.general, runner.logger.info)
+            return known[key]
 
         best = decide(rated, lambda one: forgotten(one).get('change_percent', 0.), self.most_forgotten,
                       f'{self.general} general samples')
-        return best, forgotten(best)
+        return best, forgotten(best)  # whose weights it loads
 
     @staticmethod
     def _keep_student(path: Path, state: Optional[State], iteration: int) -> None:

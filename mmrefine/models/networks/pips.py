@@ -173,8 +173,8 @@ class PIPs(BaseModule):
         features = self.encoder(2 * flat - 1)
         return features.reshape(*frames.shape[:-3], *features.shape[1:])
 
-    def forward(self, features: Tensor, queries: Tensor, iters: int = 6, query_feature: Optional[Tensor] = None,
-                start: Optional[Tensor] = None) -> PIPsOutput:
+    def forward(self, features: Tensor, queries: Tensor, iters: int = 6,
+                query_feature: Optional[Tensor] = None) -> PIPsOutput:
         """Track points through a window.
 
         Args:
@@ -183,7 +183,6 @@ class PIPs(BaseModule):
             iters: iterations, at least 1.
             query_feature: ``(B, N, C)``, what the points look like; None: as at the queries. A track that goes on from
                 another window keeps that of its first.
-            start: ``(B, S, N, 2)`` px, where to begin; None: at rest.
 
         Raises:
             ValueError: another number of frames.
@@ -191,7 +190,7 @@ class PIPs(BaseModule):
         if features.shape[1] != self.window:
             raise ValueError(f'PIPs sees {self.window} frames at once, got {features.shape[1]}')
         first = queries / self.stride
-        points = first[:, None].expand(-1, self.window, -1, -1) if start is None else start / self.stride
+        points = first[:, None].expand(-1, self.window, -1, -1)  # at rest
         if query_feature is None:
             query_feature = sample(features[:, 0], first.permute(0, 2, 1)[:, :, None],
                                    'border')[:, :, 0].permute(0, 2, 1)
