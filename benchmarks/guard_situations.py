@@ -229,13 +229,13 @@ def _decision(teacher: FlowRefiner, student: FlowRefiner, held: FramePairs,
               witnesses: FlowWitnesses) -> Dict[str, Any]:
     """What the guard decides in a run."""
     witnesses.prepare(held, teacher, 'cpu', 0, lambda line: None)
-    observer, network = Observer(witnesses), copy.deepcopy(teacher)
+    observer, network = Observer(witnesses, held.holds_whole_scenes), copy.deepcopy(teacher)
     seen = observer.observe(teacher)
     rated: List[Candidate] = []
     for step in STEPS:
         network.load_state_dict(mixed_state(teacher.state_dict(), student.state_dict(), step))
         rated.append(rate(observer, network, seen, 0, step))
-    rated = compare_together(rated, observer.scenes)
+    rated = compare_together(rated, observer)
     return candidate_record(rated, choose(rated), seen)
 
 

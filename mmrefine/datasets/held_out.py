@@ -2,14 +2,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Set
+from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Sequence, Set
 
 from mmrefine.errors import ConfigError
 from mmrefine.values import as_count, is_number
 
-LEAST_SCENES = 4  # with this many or more, whole scenes are kept back
-LEAST_PAIRS = 4  # in a scene that is cut; with fewer, nothing would be left to learn from
-MOST_SHARE = 0.4  # of the video that is kept back for the sake of a least number of pairs
+ENOUGH_SCENES = 6  # so many whole scenes are evidence; fewer say little of the others
+LONG = 8  # pairs, of the mean scene; where scenes are shorter a cut, which costs a pair, costs too much
+FEW_SCENES = 3  # so many or fewer are cut however short they are
+LEAST_PAIRS = 4  # in a row in a scene that is cut; with fewer, nothing would be left to learn from
+MOST_SHARE = 0.4  # of the video that is kept back for the sake of a least number of pairs or scenes
 
 
 class Split(NamedTuple):
@@ -26,18 +28,21 @@ class Split(NamedTuple):
 
 
 def split_pairs(pairs: Sequence[Mapping[str, Any]], share: float, step: int = 1, least: int = 0) -> Split:
-    """Keep back a share of a video; the same pairs give the same split.
+    """Keep back a share of a video; the same pairs (or clips) give the same split.
 
-    Of :data:`LEAST_SCENES` scenes or more whole scenes are kept back, at least one, spread evenly over the list. Of
-    fewer, the end of each scene of :data:`LEAST_PAIRS` pairs or more, at least one pair; the pairs that reach across
-    the cut belong to neither side. Shorter scenes stay whole and are learned from.
+    Where the share makes :data:`ENOUGH_SCENES` scenes or more whole scenes are kept back, spread evenly over the list.
+    Else the end of each scene, so that all of them have a say: of each that is as long as :data:`LEAST_PAIRS` pairs, at
+    least one pair; the pairs that reach across the cut belong to neither side, and shorter scenes stay whole and are
+    learned from. But of four or more short scenes (fewer than :data:`LONG` pairs each on average) whole scenes are kept
+    back all the same.
 
     Args:
-        pairs: with ``scene``, ``index``, the number of the earlier frame, and ``step`` if they differ in it.
+        pairs: with ``scene``, ``index``, the number of the first frame, and ``step`` if they differ in it.
         share: of the scenes, or of the pairs of each scene, in [0, 1); 0 keeps nothing back.
-        step: most frames from one frame of a pair to the other.
-        least: keep back this many pairs, counted by their earlier frames, even where that is a larger share, up to
-            :data:`MOST_SHARE` of the video; 0: whatever ``share`` gives.
+        step: most frames from the first frame of a pair to the last.
+        least: keep back this many pairs, counted by their earlier frames, and of short scenes
+            :data:`ENOUGH_SCENES`, even where that is a larger share, up to :data:`MOST_SHARE` of the video; 0: whatever
+            ``share`` gives.
 
     Raises:
         ConfigError: a share out of range, ``least`` below 0, or nothing can be kept back.
@@ -47,38 +52,54 @@ def split_pairs(pairs: Sequence[Mapping[str, Any]], share: float, step: int = 1,
         raise ConfigError(f'held_out must be a share of the video in [0, 1), got {share!r}')
     if share == 0:
         return Split(list(pairs), [], {})
-    scenes = list(dict.fromkeys(pair['scene'] for pair in pairs))
-    if len(scenes) >= LEAST_SCENES:
-        count = min(max(1, round(share * len(scenes))), len(scenes) - 1)
-        chosen = _spread(scenes, count)
-        while _frames_of(pairs, chosen) < least and (count + 1) / len(scenes) <= MOST_SHARE:
-            count += 1
-            chosen = _spread(scenes, count)
+    starts: Dict[str, Set[int]] = {}
+    for pair in pairs:
+        starts.setdefault(pair['scene'], set()).add(pair['index'])
+    needed = max(LEAST_PAIRS, 2 * step + 2)
+    spans = {scene: len(indices) * _spacing(indices) for scene, indices in starts.items()}
+    cut = {scene: sorted(indices) for scene, indices in starts.items() if spans[scene] >= needed}
+    count = round(share * len(starts))
+    is_short = not cut or sum(map(len, starts.values())) < LONG * len(starts)
+    if count >= ENOUGH_SCENES or (len(starts) > FEW_SCENES and is_short):
+        chosen = _whole_scenes(starts, count, least)
         sides = [[pair for pair in pairs if (pair['scene'] in chosen) is is_held] for is_held in (False, True)]
         return Split(sides[0], sides[1], {})
     ends: Dict[str, int] = {}
-    starts = {scene: sorted({pair['index'] for pair in pairs if pair['scene'] == scene}) for scene in scenes}
-    needed = max(LEAST_PAIRS, 2 * step + 2)
-    cut = {scene: indices for scene, indices in starts.items() if len(indices) >= needed}
     wanted = max(share, min(MOST_SHARE, least / max(1, sum(map(len, cut.values())))))
     for scene, indices in cut.items():
-        held = min(max(1, round(wanted * len(indices))), len(indices) - step - 1)
+        held = max(1, round(wanted * len(indices)))
+        while held > 1 and (held >= len(indices) or indices[0] + step >= indices[-held]):
+            held -= 1  # something must be left to learn from
         ends[scene] = indices[-held]
     if not ends:
-        raise ConfigError(f'held_out={share:g}: no scene has the {needed} frame pairs that it takes to keep some back '
-                          f'for the guard (the most is {max(map(len, starts.values()), default=0)}, without those of '
-                          'corrupt frames that are left out); give it longer scenes, or set held_out=0, which leaves '
-                          'the guard out')
-    last = {scene: ends.get(scene, math.inf) for scene in scenes}
+        longest = max(spans.values(), default=0) + step
+        raise ConfigError(f'held_out={share:g}: no scene has the {needed + step} frames that it takes to keep some '
+                          f'back for the guard (the most is {longest}, without those that are left out); give it '
+                          'longer scenes, or set held_out=0, which leaves the guard out')
+    last = {scene: ends.get(scene, math.inf) for scene in starts}
     return Split([pair for pair in pairs if pair['index'] + pair.get('step', step) < last[pair['scene']]],
                  [pair for pair in pairs if pair['index'] >= last[pair['scene']]], ends)
+
+
+def _spacing(indices: Collection[int]) -> int:
+    """Frames from one pair or clip to the next."""
+    ordered = sorted(indices)
+    return min((later - earlier for earlier, later in zip(ordered, ordered[1:])), default=1)
+
+
+def _whole_scenes(starts: Mapping[str, Set[int]], count: int, least: int) -> Set[str]:
+    """At least ``count`` of the scenes, from all over the list; more for the sake of evidence, see
+    :func:`split_pairs`."""
+    scenes = list(starts)
+    count = min(max(1, count), len(scenes) - 1)
+    chosen = _spread(scenes, count)
+    while least and (count + 1) / len(scenes) <= MOST_SHARE and (
+            count < ENOUGH_SCENES or sum(len(starts[scene]) for scene in chosen) < least):
+        count += 1
+        chosen = _spread(scenes, count)
+    return chosen
 
 
 def _spread(scenes: Sequence[str], count: int) -> Set[str]:
     """So many of the scenes, from all over the list."""
     return {scenes[int((k + 0.5) * len(scenes) / count)] for k in range(count)}
-
-
-def _frames_of(pairs: Sequence[Mapping[str, Any]], scenes: Set[str]) -> int:
-    """How many frames of these scenes a pair begins with."""
-    return len({(pair['scene'], pair['index']) for pair in pairs if pair['scene'] in scenes})

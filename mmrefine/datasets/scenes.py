@@ -86,6 +86,7 @@ class VideoScenes(Dataset):
     Attributes:
         scene_names: the scenes in use, in order.
         sources: scene -> FrameSource, opened when used.
+        holds_whole_scenes: whether these are scenes that were kept back whole, and stand for the others.
 
     Raises:
         ConfigError: unknown scenes; nothing left after hold_out.
@@ -109,6 +110,7 @@ class VideoScenes(Dataset):
         self._frame_names: Dict[str, List[str]] = {}
         self._gaps: Dict[str, List[int]] = {}
         self._ends: Dict[str, int] = {}
+        self.holds_whole_scenes = False
         self._smallest: Optional[Tuple[int, int]] = None
         self._overlays = SceneOverlays(self)
         self.sources = LazySources({name: self._opener(name) for name in self.scene_names})
@@ -222,6 +224,7 @@ class VideoScenes(Dataset):
             raise ConfigError(f'held=True asks for the pairs that are kept back, and held_out={share!r} keeps none '
                               'back; set held_out to a share above 0')
         self._ends = {} if held else split.ends
+        self.holds_whole_scenes = held and not split.ends
         used = list(split.held if held else split.rest)
         kept = {record['scene'] for record in used}
         self.scene_names = [name for name in self.scene_names if name in kept]

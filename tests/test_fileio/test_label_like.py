@@ -1,6 +1,7 @@
 """Pictures of labels are told from frames of few levels."""
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 from typing import Callable
@@ -63,6 +64,18 @@ def test_masks_are_flat_and_dark_frames_are_not(tmp_path: Path, draw: Callable, 
         write_image(tmp_path / 'b' / f'{seed}.png', texture(*SIZE, seed))
     assert holds_ids(sorted((tmp_path / 'a').iterdir())) == is_label
     assert set(list_scenes(tmp_path)) == ({'b'} if is_label else {'a', 'b'})
+
+
+def test_footage_of_few_colours_is_footage_where_most_scenes_look_so(tmp_path: Path) -> None:
+    areas = (texture(48, 64, 1) // 128 * 128).repeat(8, 0).repeat(8, 1)
+    for scene in 'abc':
+        for number in range(3):
+            write_image(tmp_path / scene / f'{number}.png', np.roll(areas, number, 1) if scene != 'a' else
+                        texture(*SIZE, number))
+    assert holds_ids(sorted((tmp_path / 'b').iterdir()))
+    assert set(list_scenes(tmp_path)) == {'a', 'b', 'c'}
+    shutil.rmtree(tmp_path / 'c')
+    assert set(list_scenes(tmp_path)) == {'a'}
 
 
 def test_digits_of_other_kinds_in_names_are_text(tmp_path: Path) -> None:

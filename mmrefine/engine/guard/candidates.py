@@ -11,7 +11,7 @@ from torch import Tensor
 from mmrefine.engine.guard.observer import Observer
 from mmrefine.evaluation.guard.comparison import (Comparison, Observation, compare, compare_all, loss_against,
                                                   mean_observation)
-from mmrefine.evaluation.guard.runs import LEAST_RUNS, independent_runs
+from mmrefine.evaluation.guard.runs import LEAST_RUNS
 from mmrefine.report import counted, kept_back
 from mmrefine.report.headlines import FORGOTTEN_PERCENT
 
@@ -90,13 +90,13 @@ def rate(observer: Observer,
     """
     found, witnesses = observer.observe(network, progress), observer.witnesses
     losses = [loss_against(ours, theirs, witnesses.weights, witnesses.floors) for ours, theirs in zip(found, teacher)]
-    comparison = compare(losses, independent_runs(losses, observer.scenes), confidence, seed)
+    comparison = compare(losses, observer.runs(losses), confidence, seed)
     object_to = getattr(witnesses, 'objection', None)
     objection = None if object_to is None else object_to(teacher, found)
     return Candidate(iteration, step, losses, comparison, mean_observation(found), objection)
 
 
-def compare_together(rated: Sequence[Candidate], scenes: Sequence[str], confidence: float = 0.95,
+def compare_together(rated: Sequence[Candidate], observer: Observer, confidence: float = 0.95,
                      seed: int = 0) -> List[Candidate]:
     """The same candidates with intervals that hold for all of them together.
 
@@ -104,12 +104,12 @@ def compare_together(rated: Sequence[Candidate], scenes: Sequence[str], confiden
 
     Args:
         rated: candidates on the same samples.
-        scenes: of each sample.
+        observer: of these samples.
         confidence: of all intervals together, in (0, 1).
         seed: of the draws.
     """
     losses = [one.losses for one in rated]
-    runs = independent_runs(np.mean(losses, axis=0).tolist(), scenes)
+    runs = observer.runs(np.mean(losses, axis=0).tolist())
     return [replace(one, comparison=found) for one, found in zip(rated, compare_all(losses, runs, confidence, seed))]
 
 

@@ -3,12 +3,13 @@ from __future__ import annotations
 
 from functools import reduce
 from operator import add
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import Any, Callable, Dict, Hashable, List, Mapping, Optional, Sequence
 
 from mmengine.dist import all_gather_object, get_dist_info
 
 from mmrefine.engine.runtime.processes import together
 from mmrefine.engine.runtime.progress import Progress
+from mmrefine.evaluation.guard.runs import independent_runs
 from mmrefine.structures.contracts import Witnesses
 
 
@@ -17,10 +18,11 @@ class Observer:
 
     Args:
         witnesses: prepared.
+        sampled: whether the scenes of the samples stand for others that were not kept back.
     """
 
-    def __init__(self, witnesses: Witnesses) -> None:
-        self.witnesses = witnesses
+    def __init__(self, witnesses: Witnesses, sampled: bool = False) -> None:
+        self.witnesses, self.sampled = witnesses, sampled
 
     def __len__(self) -> int:
         return len(self.witnesses.samples)
@@ -29,6 +31,14 @@ class Observer:
     def scenes(self) -> List[str]:
         """The scene of each sample."""
         return [scene for scene, _ in self.witnesses.samples]
+
+    def runs(self, losses: Sequence[float]) -> List[Hashable]:
+        """What each sample is drawn with, see :func:`~mmrefine.evaluation.guard.runs.independent_runs`.
+
+        Args:
+            losses: of each sample.
+        """
+        return independent_runs(losses, self.scenes, self.sampled)
 
     @property
     def share(self) -> int:

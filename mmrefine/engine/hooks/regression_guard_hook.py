@@ -220,7 +220,7 @@ class RegressionGuardHook(Hook):
         for iteration, step in candidates:
             model.estimator.load_state_dict(mixed_state(origin, ends[iteration], step))
             rated.append(self._rated(model, iteration, step, progress.beyond(len(rated) * share)))
-        rated = compare_together(rated, self._observer.scenes, self.confidence, self.seed)
+        rated = compare_together(rated, self._observer, self.confidence, self.seed)
         best, forgotten = self._decide(runner, model, ends, rated)
         accepted = best.is_accepted
         if is_main_process():
@@ -285,7 +285,7 @@ class RegressionGuardHook(Hook):
         self._teacher.eval()
         device = str(next(model.parameters()).device)
         self.witnesses.prepare(self._dataset, self._teacher, device, self.seed, runner.logger.info)
-        self._observer = Observer(self.witnesses)
+        self._observer = Observer(self.witnesses, getattr(self._dataset, 'holds_whole_scenes', False))
         self._seen = self._observer.observe(self._teacher, self._progress(runner, 'the original network'))
 
     def _progress(self, runner: Runner, what: str, networks: int = 1) -> Progress:

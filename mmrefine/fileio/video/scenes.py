@@ -240,15 +240,16 @@ class _Search:
             self._add(folder / (one.name or 'frames'), scene)
 
     def _leave_labels(self) -> None:
-        """Leave out scenes of flow; and those whose pictures look like masks, unless there would be no scene left."""
+        """Leave out scenes of flow; and those whose pictures look like masks, unless most do: then it is the footage
+        that has few colours, such as a game's."""
         files = {name: _files_of(scene) for name, scene in self.scenes.items()}
-        self._drop(files, holds_flow, keep_one=False)
-        self._drop(files, holds_ids, keep_one=True)
+        self._drop(files, holds_flow, 1.)
+        self._drop(files, holds_ids, 0.5)
 
-    def _drop(self, files: Dict[str, Sequence[Path]], is_label: Callable[[Sequence[Path]], bool],
-              keep_one: bool) -> None:
+    def _drop(self, files: Dict[str, Sequence[Path]], is_label: Callable[[Sequence[Path]], bool], most: float) -> None:
+        """Leave out scenes of labels if they are no more than a share of all."""
         labels = {name: scene for name, scene in self.scenes.items() if is_label(files[name])}
-        if not keep_one or len(labels) < len(self.scenes):
+        if len(labels) <= most * len(self.scenes):
             for name, scene in labels.items():
                 del self.scenes[name]
                 self._leave(scene if isinstance(scene, Path) else scene.path, _DRAWN)
