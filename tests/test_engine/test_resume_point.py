@@ -10,7 +10,7 @@ from small_runs import copy_run, files_of, small_config
 
 from mmrefine.apis import train
 from mmrefine.engine.runtime.resume_point import find_resume_point, resume_fault
-from mmrefine.errors import CheckpointError
+from mmrefine.errors import CheckpointError, LabelStoreError
 
 
 def config(material, work_dir, **more):
@@ -130,3 +130,31 @@ def test_an_optimizer_of_another_network_is_refused_when_the_run_is_resumed(mate
     with pytest.raises(CheckpointError, match=r'iter_3.pth: the run cannot go on from it \(ValueError: .*\); delete '
                                               'this file to go on from an older checkpoint'):
         train(config(material, work_dir, resume=True))
+
+
+LOSSES = {
+    'the manifest is gone': (lambda labels: (labels / 'manifest.json').unlink(), 'holds 0 labels and no manifest.json'),
+    'the manifest is damaged': (lambda labels: (labels / 'manifest.json').write_text('{'), 'manifest.json: cannot be '
+                                                                                           'read'),
+    'all is gone': (shutil.rmtree, 'there is no such folder'),
+}
+
+
+@pytest.mark.parametrize('what', LOSSES)
+def test_a_resumed_run_without_its_labels_names_a_remedy_that_works(material, whole, tmp_path, what):
+    lose, sentence = LOSSES[what]
+    work_dir = copy_run(whole, tmp_path / 'run')
+    for name in ('iter_3.pth', 'refined.pth'):
+        (work_dir / name).unlink()
+    lose(work_dir / 'labels')
+    with pytest.raises(LabelStoreError) as refused:
+        train(config(material, work_dir, resume=True))
+    labels, note = work_dir / 'labels', work_dir / 'last_checkpoint'
+    assert sentence in str(refused.value) and str(refused.value).endswith(
+        f', and the run that is resumed needs these labels; bring its files back from a copy, or delete {labels} and '
+        f'{note}: the same command then makes the labels again and trains from the beginning')
+    shutil.rmtree(labels, ignore_errors=True)
+    note.unlink()
+    train(config(material, work_dir, resume=True))
+    assert (work_dir / 'refined.pth').read_bytes() == (whole / 'refined.pth').read_bytes()
+    assert files_of(labels) == files_of(whole / 'labels')
