@@ -203,6 +203,19 @@ def test_a_dry_run_names_corrupt_frames_and_no_list_that_it_does_not_write(clip,
     assert f'(all are listed in {tmp_path}/out/corrupt_frames.json)' in capsys.readouterr().out
 
 
+@pytest.mark.parametrize('value, sentence', [
+    ('crop_size=(0,0)', 'RandomCrop.size must be (height, width) in px, each at least 2, got (0, 0)'),
+    ('crop_size=(-64,64)', 'RandomCrop.size must be (height, width) in px, each at least 2, got (-64, 64)'),
+    ('crop_size=(64,64,64)', 'RandomCrop.size must be (height, width) in px, each at least 2, got (64, 64, 64)'),
+    ('train_pipeline.3.horizontal=5', 'RandomFlip.horizontal must lie in [0, 1], got 5'),
+    ('train_pipeline.2.type=7', 'TypeError: type must be a str or valid type'),
+])
+@pytest.mark.parametrize('command', ['refine', 'labels'])
+def test_a_dry_run_refuses_a_training_pipeline_that_cannot_be_built(clip, tmp_path, capsys, command, value, sentence):
+    assert sentence in error_of(capsys, command, clip, '--model', 'demo', '--out', tmp_path / 'out', '--dry-run',
+                                '--set', value)
+
+
 @pytest.mark.parametrize('command', ['flow', 'refine', 'labels'])
 def test_a_size_that_no_picture_may_have_is_refused(clip, tmp_path, capsys, command):
     assert error_of(capsys, command, clip, '--model', 'demo', '--out', tmp_path / 'out', '--dry-run', '--resize',
