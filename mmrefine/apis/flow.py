@@ -14,7 +14,7 @@ import torch
 from mmengine.config import Config
 
 import mmrefine
-from mmrefine.apis.frame_damage import check_out, check_scenes, intact_pairs, reading_of
+from mmrefine.apis.frame_damage import check_out, check_scenes, intact_pairs
 from mmrefine.apis.inference import usable_device
 from mmrefine.apis.named_models import open_model
 from mmrefine.apis.run_forecast import tell_flow_forecast
@@ -133,7 +133,7 @@ def flow_of_video(video: Roots,
     if format == 'flo5' and find_spec('h5py') is None:
         raise ConfigError('--format flo5 needs h5py, which is not installed; take --format flo, which holds the same '
                           'motion, or run: pip install h5py')
-    device, what = usable_device(device), reading_of(reading)
+    device, what = usable_device(device), Reading.of(reading)
     root = Path(out) if out is not None else Path(f'{default_out(video)}_flow')
     check_out(root, video)
     found = find_scenes(video)

@@ -2,7 +2,6 @@
 leaves them out, as the user says."""
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple, Union
 
@@ -12,7 +11,6 @@ from mmrefine.config.load import fill_in, name_of
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import ConfigError, InputError
 from mmrefine.fileio.atomic import json_bytes, write_errors, write_json
-from mmrefine.fileio.images import MAX_PIXELS
 from mmrefine.fileio.video.frame_check import FrameCheck, check_frames, name_ranges
 from mmrefine.fileio.video.frames import PictureSeries, Place, pictures_of
 from mmrefine.fileio.video.reading import Reading
@@ -22,23 +20,8 @@ from mmrefine.fileio.video.scenes import LeftOut, Roots, SceneList, find_scenes,
 # that is not used, with the reason
 CORRUPT_FILE, LEFT_OUT_FILE = 'corrupt_frames.json', 'left_out.json'
 
-
 # scenes that have a line of their own in the log
 _TOLD_SCENES = 20
-
-
-def reading_of(values: Optional[Mapping[str, Any]]) -> Reading:
-    """What is read of each scene, from the values of :class:`~mmrefine.fileio.Reading` by name.
-
-    Raises:
-        ConfigError: unknown keys or invalid values, or a ``resize`` of more pixels than a picture may have.
-    """
-    reading = Reading.of(values)
-    if reading.resize is not None and math.prod(reading.resize) > MAX_PIXELS:
-        height, width = reading.resize
-        raise ConfigError(f'--resize (reading.resize) must be at most {MAX_PIXELS} pixels, height times width, got '
-                          f'{height} x {width}; choose a smaller size')
-    return reading
 
 
 def intact_pairs(place: Place, check: FrameCheck) -> List[int]:
@@ -225,7 +208,7 @@ def skipping(cfg: Config, out: Union[str, Path], skip_corrupt: bool, log: Callab
                 for name, place in found.scenes.items() if name in ([wanted] if isinstance(wanted, str) else wanted)
             }
             checks = check_scenes(SceneList(chosen, found.left_out), out, skip_corrupt, log,
-                                  reading_of(part.get('reading')), dry_run) if chosen else {}
+                                  Reading.of(part.get('reading')), dry_run) if chosen else {}
             checked[str(root)] = ({name: [frame.name for frame in check.corrupt] for name, check in checks.items()
                                    if check.corrupt}, [name for name in chosen if name not in checks])
         skip, unusable = checked[str(root)]

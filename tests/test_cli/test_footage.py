@@ -204,9 +204,9 @@ def test_a_dry_run_names_corrupt_frames_and_no_list_that_it_does_not_write(clip,
 
 
 @pytest.mark.parametrize('value, sentence', [
-    ('crop_size=(0,0)', 'RandomCrop.size must be (height, width) in px, each at least 2, got (0, 0)'),
-    ('crop_size=(-64,64)', 'RandomCrop.size must be (height, width) in px, each at least 2, got (-64, 64)'),
-    ('crop_size=(64,64,64)', 'RandomCrop.size must be (height, width) in px, each at least 2, got (64, 64, 64)'),
+    ('crop_size=(0,0)', 'RandomCrop.size must be (height, width) in px, each from 2 to 65535'),
+    ('crop_size=(-64,64)', 'RandomCrop.size must be (height, width) in px, each from 2 to 65535'),
+    ('crop_size=(64,64,64)', 'RandomCrop.size must be (height, width) in px, each from 2 to 65535'),
     ('train_pipeline.3.horizontal=5', 'RandomFlip.horizontal must lie in [0, 1], got 5'),
     ('train_pipeline.2.type=7', 'TypeError: type must be a str or valid type'),
 ])
@@ -216,11 +216,12 @@ def test_a_dry_run_refuses_a_training_pipeline_that_cannot_be_built(clip, tmp_pa
                                 '--set', value)
 
 
+@pytest.mark.parametrize('size', [(30000, 30000), (16, 1000000)])
 @pytest.mark.parametrize('command', ['flow', 'refine', 'labels'])
-def test_a_size_that_no_picture_may_have_is_refused(clip, tmp_path, capsys, command):
+def test_a_size_that_no_picture_may_have_is_refused(clip, tmp_path, capsys, command, size):
     assert error_of(capsys, command, clip, '--model', 'demo', '--out', tmp_path / 'out', '--dry-run', '--resize',
-                    '30000', '30000') == ('--resize (reading.resize) must be at most 268435456 pixels, height times '
-                                          'width, got 30000 x 30000; choose a smaller size')
+                    *size) == ('resize must be (height, width) in px, each from 16 to 65535, and at most 268435456 '
+                               f'pixels in all, got {list(size)}')
 
 
 @pytest.mark.parametrize('command', ['flow', 'refine'])
