@@ -135,8 +135,8 @@ def find_damage(data: bytes) -> Optional[str]:
 
     PNG: every chunk with its checksum up to IEND. JPEG: its segments up to the end-of-image mark (the marks of an
         embedded preview do not count). BMP, PPM, WebP: the length that the header promises. TIFF, GIF, JPEG 2000, AVIF:
-        see :func:`~mmrefine.fileio.picture_formats.find_cut`. All but AVIF: the size that it promises. Nothing
-        else is checked, and nothing is decoded.
+        see :func:`~mmrefine.fileio.picture_formats.find_cut`. All: the size that it promises. Nothing else is checked,
+        and nothing is decoded.
     """
     if not data:
         return 'the file is empty'
@@ -163,8 +163,8 @@ def find_damage(data: bytes) -> Optional[str]:
 
 
 def header_size(data: bytes) -> Optional[Tuple[int, int]]:
-    """(height, width) as the header says, before EXIF turns it: of a PNG, JPEG, BMP, PPM, GIF, TIFF, WebP or JPEG 2000;
-    ``None`` for all else."""
+    """(height, width) as the header says, before EXIF turns it: of a PNG, JPEG, BMP, PPM, GIF, TIFF, WebP, JPEG 2000 or
+    AVIF; ``None`` for all else."""
     if data.startswith(_PNG) and len(data) >= 24:
         width, height = struct.unpack_from('>II', data, 16)
         return height, width
