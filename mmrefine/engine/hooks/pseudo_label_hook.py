@@ -11,6 +11,7 @@ import mmrefine
 from mmrefine.compat.cpu import has_fast_bfloat16
 from mmrefine.engine.runtime.processes import model_of
 from mmrefine.engine.runtime.resume_point import LAST_CHECKPOINT
+from mmrefine.engine.runtime.state_fault import state_fault
 from mmrefine.engine.stage1.calibrated import calibrate_labeler, check_calibration
 from mmrefine.engine.stage1.run import judge_of, label_fingerprint, label_summary, make_labels, wanted_keys
 from mmrefine.errors import CheckpointError, ConfigError, LabelStoreError, StaleLabelsError
@@ -100,7 +101,8 @@ class PseudoLabelHook(Hook):
         """Let the source of the teachers begin with the student, or go on in a resumed run.
 
         Raises:
-            CheckpointError: the checkpoint of a resumed run lacks what the source needs, or is of another source.
+            CheckpointError: the checkpoint of a resumed run lacks what the source needs, is of another source, or is
+                damaged.
         """
         self.teachers.start(model_of(runner))
         if runner.iter > 0:
@@ -111,6 +113,10 @@ class PseudoLabelHook(Hook):
                 raise CheckpointError(f'the checkpoint that is resumed has {story}; resume with the teacher that the '
                                       'run began with, or start again in a new work dir')
             if self._loaded is not None:
+                fault = state_fault(self._loaded, self.teachers.state_dict(), TEACHER_STATE)
+                if fault:
+                    raise CheckpointError(f'the checkpoint that is resumed is damaged, {fault}; delete it to go on '
+                                          'from an older one, or start again in a new work dir')
                 self.teachers.load_state_dict(self._loaded)
         self._loaded = None
 
