@@ -13,6 +13,7 @@ from mmrefine.errors import ConfigError, InputError
 from mmrefine.fileio.atomic import json_bytes, write_errors, write_json
 from mmrefine.fileio.video.frame_check import FrameCheck, check_frames, name_ranges
 from mmrefine.fileio.video.frames import PictureSeries, Place, pictures_of
+from mmrefine.fileio.video.label_like import series_of_labels
 from mmrefine.fileio.video.reading import Reading
 from mmrefine.fileio.video.scenes import LeftOut, Roots, SceneList, find_scenes, paths_of
 
@@ -80,7 +81,7 @@ def check_scenes(found: SceneList, out: Union[str, Path], skip_corrupt: bool,
         InputError: corrupt frames or scenes without ``skip_corrupt``, or no scene that can be used.
         MMRefineError: the lists cannot be written.
     """
-    for line in (*found.summary(), *_series_lines(found.scenes)):
+    for line in (*found.summary(), *_series_lines(found.scenes), *_label_lines(found.scenes)):
         log(line)
     checks, unusable = _check_each(found.scenes, skip_corrupt, reading, log)
     left_out = [dict(path=str(one.path), reason=one.reason) for one in (*found.left_out, *unusable)]
@@ -150,6 +151,16 @@ def _series_lines(scenes: Mapping[str, Place]) -> Iterator[str]:
             more = ', …' if len(firsts) > 3 else ''
             yield (f'{folder}: its pictures are {len(firsts)} series by their names, each of which is a scene (they '
                    f'begin with {", ".join(firsts[:3])}{more})')
+
+
+def _label_lines(scenes: Mapping[str, Place]) -> Iterator[str]:
+    """A line if the pictures of scenes are called like labels, which is all that their folders hold."""
+    firsts = [pictures_of(place)[0] for place in scenes.values() if isinstance(place, PictureSeries) or place.is_dir()]
+    called = [first for first in firsts if series_of_labels(first.stem)]
+    if called:
+        more = f', and so are those of {len(called) - 1} more scenes' if len(called) > 1 else ''
+        yield (f'{called[0].parent}: its pictures are called like labels ({called[0].name}, …){more}; as there are no '
+               'others beside them, they are read as frames; if they are labels, name the folder of the frames instead')
 
 
 def _tell_scenes(checks: Mapping[str, FrameCheck], log: Callable[[str], None]) -> None:

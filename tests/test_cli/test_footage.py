@@ -203,6 +203,22 @@ def test_a_dry_run_names_corrupt_frames_and_no_list_that_it_does_not_write(clip,
     assert f'(all are listed in {tmp_path}/out/corrupt_frames.json)' in capsys.readouterr().out
 
 
+def test_pictures_called_like_labels_without_others_beside_them_are_told_in_one_line(clip, tmp_path, capsys):
+    for name in ('one', 'two'):
+        for at, file in enumerate(sorted(clip.iterdir())):
+            write_image(tmp_path / name / f'ground_truth_{at:04d}.png', read_image(file))
+    wanted = (f'{tmp_path / "one"}: its pictures are called like labels (ground_truth_0000.png, …){{}}; as there are '
+              'no others beside them, they are read as frames; if they are labels, name the folder of the frames '
+              'instead')
+    for folder, more in ((tmp_path / 'one', ''), (tmp_path, ', and so are those of 1 more scenes')):
+        capsys.readouterr()
+        assert status_of('flow', folder, *OPTIONS, '--out', tmp_path.parent / 'out', '--dry-run') == 0
+        text = capsys.readouterr().out
+        assert wanted.format(more) in text.splitlines() and text.count('called like labels') == 1
+    assert status_of('flow', clip, *OPTIONS, '--out', tmp_path.parent / 'out', '--dry-run') == 0
+    assert 'called like labels' not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize('value, sentence', [
     ('crop_size=(0,0)', 'RandomCrop.size must be (height, width) in px, each from 2 to 65535'),
     ('crop_size=(-64,64)', 'RandomCrop.size must be (height, width) in px, each from 2 to 65535'),
