@@ -22,6 +22,8 @@ _WORDS = {
     type(None): ('None', 'None'),
 }
 MOST = 2**31 - 1  # steps, frames, threads, …
+# of a picture: the longest side that a JPEG can have, px, and its pixels
+MAX_SIDE, MAX_PIXELS = 2**16 - 1, 2**28
 _UNIONS = (Union, getattr(types, 'UnionType', Union))  # the latter, `int | None`, from Python 3.10 on
 
 
@@ -203,9 +205,11 @@ def as_range(name: str, value: Any) -> Tuple[float, float]:
     return lowest, highest
 
 
-def as_size(name: str, value: Any) -> Tuple[int, int]:
-    """``(height, width)`` px, each at least 2 so that a corner-to-corner distance exists."""
+def as_size(name: str, value: Any, least: int = 2) -> Tuple[int, int]:
+    """``(height, width)`` px of a picture, each at least ``least``: 2, so that a corner-to-corner distance exists."""
     if (isinstance(value, str) or not hasattr(value, '__len__') or len(value) != 2
-            or not all(isinstance(side, int) and side >= 2 for side in value)):
-        raise ConfigError(f'{name} must be (height, width) in px, each at least 2, got {value!r}')
+            or not all(isinstance(side, int) and least <= side <= MAX_SIDE for side in value)
+            or value[0] * value[1] > MAX_PIXELS):
+        raise ConfigError(f'{name} must be (height, width) in px, each from {least} to {MAX_SIDE}, and at most '
+                          f'{MAX_PIXELS} pixels in all, got {brief(value)}')
     return value[0], value[1]

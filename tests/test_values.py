@@ -3,6 +3,7 @@ and the parts of stage 1 that are built from them.
 """
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
@@ -143,11 +144,17 @@ def test_a_long_value_is_cut():
     (lambda: as_share('a.b', 'x'), r"a.b must lie in \[0, 1\], got 'x'"),
     (lambda: as_share('a.b', float('nan')), r'a.b must lie in \[0, 1\], got nan'),
     (lambda: as_range('a.b', 5), r'a.b must be \(lowest, highest\), got 5'),
-    (lambda: as_size('a.b', 5), r'a.b must be \(height, width\) in px, each at least 2, got 5'),
+    *((lambda value=value: as_size('a.b', value, 3),
+       r'a.b must be \(height, width\) in px, each from 3 to 65535, and at most 268435456 pixels in all, got '
+       + re.escape(repr(value))) for value in (5, 'ab', (3, ), (3, 3, 3), (2, 3), (3., 3), (3, 65536), (16385, 16384))),
 ])
 def test_an_invalid_value_is_named(check, said):
     with pytest.raises(ConfigError, match=f'^{said}$'):
         check()
+
+
+def test_the_smallest_and_the_largest_size_are_allowed():
+    assert [as_size('a', size, 3) for size in ([3, 65535], (16384, 16384))] == [(3, 65535), (16384, 16384)]
 
 
 def test_an_end_in_square_brackets_is_allowed_and_any_number_becomes_a_float():

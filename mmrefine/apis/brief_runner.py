@@ -4,12 +4,15 @@ from __future__ import annotations
 import logging
 import sys
 from functools import partial
+from pathlib import Path
 from typing import Any, Optional, Union
 
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from mmrefine.apis.exit_status import tolerate_names
+from mmrefine.engine.hooks.checkpoint_hook import wanted_state
+from mmrefine.engine.runtime.resume_point import find_resume_point
 from mmrefine.errors import CheckpointError
 from mmrefine.values import brief
 
@@ -30,6 +33,16 @@ class ResumingRunner(Runner):
             tolerate_names(getattr(handler, 'stream', None))
             setattr(handler, 'handleError', partial(_handle_error, handler))
         return logger
+
+    def load_or_resume(self) -> None:
+        """Load weights, or go on from the newest checkpoint of the work dir whose state is one of this run.
+
+        Raises:
+            CheckpointError: there is none.
+        """
+        if self._resume and self._load_from is None and not self._has_loaded:
+            find_resume_point(Path(self.work_dir), wanted_state(self))
+        super().load_or_resume()
 
     def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
         """Go on from a training checkpoint.

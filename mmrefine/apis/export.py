@@ -25,6 +25,7 @@ from mmrefine.fileio.atomic import save_checkpoint, write_bytes, write_errors
 from mmrefine.models import FlowRefiner, build_estimator
 from mmrefine.structures import as_frames
 from mmrefine.synthetic import render_clip
+from mmrefine.values import as_size
 
 # form -> whose names the parameters have; official is the code of RAFT's authors
 FORMS = {'mmflow': 'mmflow', 'official': 'princeton', 'torchvision': 'torchvision', 'onnx': 'onnx'}
@@ -80,9 +81,7 @@ def export_model(checkpoint: Union[str, Path],
     if to not in FORMS:
         raise ConfigError(f'the form of an exported network must be one of {", ".join(FORMS)}, got {to!r}')
     if to == 'onnx':
-        if len(size) != 2 or min(size) < LEAST_SIDE:
-            raise ConfigError(f'--size must be height and width in px, each at least {LEAST_SIDE}, got '
-                              f'{" x ".join(map(str, size))}')
+        size = as_size('--size', size, LEAST_SIDE)
         _check_onnx()
     cfg = load_named(model)
     kind = official_kind(cfg)

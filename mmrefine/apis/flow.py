@@ -1,9 +1,6 @@
 """The motion of a whole video as files: flow, confidence, occlusion, and a video that shows them."""
 from __future__ import annotations
 
-import io
-import zipfile
-import zlib
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,17 +11,17 @@ import torch
 from mmengine.config import Config
 
 import mmrefine
-from mmrefine.apis.frame_damage import check_out, check_scenes, intact_pairs, reading_of
+from mmrefine.apis.flow_files import (FORMATS, RECORD, VIDEO, MotionPair, digests_of, files_of, is_as_written,
+                                      noted_digests, read_flow_record, read_motion, write_flow_record, write_motion)
+from mmrefine.apis.frame_damage import check_out, check_scenes, intact_pairs
 from mmrefine.apis.inference import usable_device
 from mmrefine.apis.named_models import open_model
 from mmrefine.apis.run_forecast import tell_flow_forecast
 from mmrefine.apis.video_run import default_out
 from mmrefine.engine.runtime.progress import Progress
-from mmrefine.errors import ConfigError, InputError, TeacherError
-from mmrefine.fileio.atomic import remove_leftovers, write_bytes, write_errors, write_json
-from mmrefine.fileio.flow_io import read_flow, write_flow
-from mmrefine.fileio.images import read_image, read_input, write_image
-from mmrefine.fileio.records import read_record
+from mmrefine.errors import ConfigError, TeacherError
+from mmrefine.fileio.atomic import remove_leftovers, write_errors
+from mmrefine.fileio.images import read_image, write_image
 from mmrefine.fileio.video.frame_check import FrameCheck
 from mmrefine.fileio.video.frames import FrameSource, Place
 from mmrefine.fileio.video.reader import open_frames
@@ -37,8 +34,6 @@ from mmrefine.structures import PairBatch, as_frames
 from mmrefine.values import is_number
 from mmrefine.visualization import motion_view, sequence_scale
 
-FORMATS = ('png', 'flo', 'flo5', 'npz')
-RECORD, VIDEO = 'flow.json', 'flow.mp4'
 # of the default cycle check of labels; no unit, px
 ALPHA, BETA = 0.01, 0.5
 SAMPLE = 8  # pairs that decide the colour scale
@@ -65,19 +60,6 @@ class FlowFolder:
     video: Optional[Path]
 
 
-@dataclass(frozen=True)
-class _Pair:
-    """Two neighbouring frames by number, and the files of their motion."""
-    index: int
-    flow: Path
-    confidence: Path
-    occlusion: Path
-
-    def is_there(self) -> bool:
-        """Whether all three files exist; each is written whole or not at all."""
-        return self.flow.is_file() and self.confidence.is_file() and self.occlusion.is_file()
-
-
 def flow_of_video(video: Roots,
                   model: Union[str, Path, Config] = 'raft_small',
                   checkpoint: Optional[Union[str, Path]] = None,
@@ -91,13 +73,14 @@ def flow_of_video(video: Roots,
                   log: Callable[[str], None] = print,
                   reading: Optional[Mapping[str, Any]] = None,
                   dry_run: bool = False) -> List[FlowFolder]:
-    """Write the motion of every pair of neighbouring frames; what exists already is not computed again.
+    """Write the motion of every pair of neighbouring frames; what exists as it was written is not computed again.
 
     Named by the first frame of the pair: ``flow/<frame>.png`` (KITTI's 16-bit PNG, or another format),
     ``confidence/<frame>.png`` (8 bits: 255 exp(-(e / t)^2), ``e`` the cycle error, ``t = 0.01 (|f| + |b|) + 0.5`` px)
     and ``occlusion/<frame>.png`` (255 where ``e > t`` or the motion leaves the frame, else 0). ``flow.json`` has the
-    settings, the time of each frame, and the colour scale of the video, which a few pairs spread over it decide before
-    the others are computed. Frames stream: memory does not grow with the video.
+    settings, the time of each frame, the colour scale of the video, which a few pairs spread over it decide before the
+    others are computed, and, once all is there, the digests of the files. Frames stream: memory does not grow with the
+    video.
 
     Args:
         video: a video file, a folder of frames, or a folder of such folders and files; then each scene has a folder
@@ -133,7 +116,7 @@ def flow_of_video(video: Roots,
     if format == 'flo5' and find_spec('h5py') is None:
         raise ConfigError('--format flo5 needs h5py, which is not installed; take --format flo, which holds the same '
                           'motion, or run: pip install h5py')
-    device, what = usable_device(device), reading_of(reading)
+    device, what = usable_device(device), Reading.of(reading)
     root = Path(out) if out is not None else Path(f'{default_out(video)}_flow')
     check_out(root, video)
     found = find_scenes(video)
@@ -192,101 +175,64 @@ def _flow_of_scene(scene: str, path: Place, check: FrameCheck, reading: Reading,
                    format: str, draw: bool, log: Callable[[str], None]) -> FlowFolder:
     skip = {frame.name for frame in check.corrupt}
     frames = open_frames(path, sorted(skip), reading)
-    pairs = [_Pair(i, *(folder / kind / f'{frames.name(i)}.{suffix}'
-                        for kind, suffix in (('flow', format), ('confidence', 'png'), ('occlusion', 'png'))))
-             for i in intact_pairs(path, check)]
+    pairs = [MotionPair.of(folder, i, frames.name(i), format) for i in intact_pairs(path, check)]
     settings = dict(maker.settings(), format=format, frames=frames.digest(), skipped=sorted(skip),
                     **(dict(gaps=list(check.gaps)) if check.gaps else {}))
-    record = _record(folder, settings)
+    record = read_flow_record(folder, settings)
     if record is None:
         record = dict(settings=settings, video=str(path), scene=scene, size=list(frames.size), pairs=len(pairs),
                       rate=check.rate, reading=reading.values(),
                       times={frames.name(i): time for i, time in enumerate(check.times)}, max_motion=None,
                       complete=False)
-        _save(folder, record)
+        write_flow_record(folder, record)
     remove_leftovers(folder)
     sample = [pairs[i] for i in sorted({int(i) for i in np.linspace(0, len(pairs) - 1, min(SAMPLE, len(pairs)))})]
-    todo = [pair for pair in pairs if not pair.is_there()]
+    todo = _to_make(scene, pairs, folder, noted_digests(record), log)
     made = len(todo)
     progress = Progress(f'{scene}: flow of {{}} pairs', made, log)
     first = [pair for pair in todo if pair in sample]
     _make(first, frames, maker, progress)
     if not is_number(record.get('max_motion')):
-        record['max_motion'] = sequence_scale(_read_flow(pair.flow)[::4, ::4] for pair in sample)
-        _save(folder, record)
+        record['max_motion'] = sequence_scale(read_motion(pair.flow)[::4, ::4] for pair in sample)
+        write_flow_record(folder, record)
     _make([pair for pair in todo if pair not in first], frames, maker, lambda done: progress(len(first) + done))
     out_video = folder / VIDEO if draw else None
     if out_video is not None and (made or not out_video.is_file()):
         _draw(out_video, pairs, frames, record['max_motion'], (check.rate or FOLDER_RATE) / reading.stride, scene, log)
-    if record.get('complete') is not True:
-        _save(folder, dict(record, complete=True))
+    if made or record.get('complete') is not True:
+        write_flow_record(folder, dict(record, complete=True, digests=digests_of(files_of(pairs), folder)))
     return FlowFolder(scene, folder, len(pairs), made, record['max_motion'], out_video)
 
 
-def _save(folder: Path, record: Mapping[str, Any]) -> None:
-    with write_errors(folder / RECORD):
-        write_json(folder / RECORD, record)
+def _to_make(scene: str, pairs: Sequence[MotionPair], folder: Path, digests: Mapping[str, Any],
+             log: Callable[[str], None]) -> List[MotionPair]:
+    """The pairs of which a file is missing, or is not as it was written, which is logged."""
+    wrong = {pair: [path for path in files_of([pair]) if not is_as_written(path, folder, digests)] for pair in pairs}
+    changed = [path for paths in wrong.values() for path in paths if path.exists()]
+    if changed:
+        log(f'{scene}: {len(changed)} files are not as they were written, the first is {changed[0]}; their pairs are '
+            'made again')
+    return [pair for pair, paths in wrong.items() if paths]
 
 
-def _make(pairs: Iterable[_Pair], frames: FrameSource, maker: _Maker, step: Callable[[int], None]) -> None:
+def _make(pairs: Iterable[MotionPair], frames: FrameSource, maker: _Maker, step: Callable[[int], None]) -> None:
     """The files of these pairs."""
     for done, pair in enumerate(pairs, start=1):
         flow, sure, hidden = maker(frames, pair.index)
         with write_errors(pair.flow):
-            _write_flow(pair.flow, flow)
+            write_motion(pair.flow, flow)
             write_image(pair.confidence, np.round(255 * sure).astype(np.uint8))
             write_image(pair.occlusion, np.where(hidden, 255, 0).astype(np.uint8))
         step(done)
 
 
-def _draw(path: Path, pairs: Sequence[_Pair], frames: FrameSource, max_motion: float, rate: float, scene: str,
+def _draw(path: Path, pairs: Sequence[MotionPair], frames: FrameSource, max_motion: float, rate: float, scene: str,
           log: Callable[[str], None]) -> None:
     """Write the video from the files, so that it is the same whether the flow was computed in one run or in several."""
     progress = Progress(f'{scene}: drawing {{}} pairs', len(pairs), log)
     with write_video(path, rate) as add:
         for done, pair in enumerate(pairs, start=1):
             sure = read_image(pair.confidence)[..., 0] / 255
-            add(motion_view(frames[pair.index], _read_flow(pair.flow), sure, max_motion, f'{scene} '
-                                                                                         f'{frames.name(pair.index)}'))
+            title = f'{scene} {frames.name(pair.index)}'
+            add(motion_view(frames[pair.index], read_motion(pair.flow), sure, max_motion, title))
             progress(done)
-
-
-def _write_flow(path: Path, flow: np.ndarray) -> None:
-    if path.suffix != '.npz':
-        write_flow(path, flow)
-        return
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, flow=flow)
-    write_bytes(path, buffer.getvalue())
-
-
-def _read_flow(path: Path) -> np.ndarray:
-    """``(H, W, 2)`` px, nan where it is unknown."""
-    if path.suffix == '.npz':
-        try:
-            with np.load(io.BytesIO(read_input(path)), allow_pickle=False) as arrays:
-                return np.asarray(arrays['flow'])
-        except (EOFError, KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-            raise InputError(f'{path}: is damaged ({type(error).__name__} while reading); delete it, the same command '
-                             'makes it again') from error
-    flow, valid = read_flow(path)
-    return np.where(valid[..., None], flow, np.float32('nan'))
-
-
-def _record(folder: Path, settings: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
-    """The content of ``flow.json``; None if it is missing, or has other settings and no flow was written yet.
-
-    Raises:
-        ConfigError: the files were made with other settings; names what differs.
-    """
-    record = read_record(folder / RECORD, 'a record of mmrefine flow', dict(settings=dict), 'choose another --out')
-    if record is None:
-        return None
-    old = record['settings']
-    changes = [f'{key} was {old.get(key)}, is {value}' for key, value in settings.items() if old.get(key) != value]
-    if changes and not any((folder / 'flow').glob('*')):
-        return None  # left by a command that failed before it wrote any flow
-    if changes:
-        raise ConfigError(f'{folder}: holds flow that was made with other settings ({"; ".join(changes)}); choose '
-                          'another --out, or delete that folder')
-    return record

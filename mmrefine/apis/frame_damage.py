@@ -2,7 +2,6 @@
 leaves them out, as the user says."""
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple, Union
 
@@ -12,9 +11,9 @@ from mmrefine.config.load import fill_in, name_of
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import ConfigError, InputError
 from mmrefine.fileio.atomic import json_bytes, write_errors, write_json
-from mmrefine.fileio.images import MAX_PIXELS
 from mmrefine.fileio.video.frame_check import FrameCheck, check_frames, name_ranges
 from mmrefine.fileio.video.frames import PictureSeries, Place, pictures_of
+from mmrefine.fileio.video.label_like import series_of_labels
 from mmrefine.fileio.video.reading import Reading
 from mmrefine.fileio.video.scenes import LeftOut, Roots, SceneList, find_scenes, paths_of
 
@@ -22,23 +21,8 @@ from mmrefine.fileio.video.scenes import LeftOut, Roots, SceneList, find_scenes,
 # that is not used, with the reason
 CORRUPT_FILE, LEFT_OUT_FILE = 'corrupt_frames.json', 'left_out.json'
 
-
 # scenes that have a line of their own in the log
 _TOLD_SCENES = 20
-
-
-def reading_of(values: Optional[Mapping[str, Any]]) -> Reading:
-    """What is read of each scene, from the values of :class:`~mmrefine.fileio.Reading` by name.
-
-    Raises:
-        ConfigError: unknown keys or invalid values, or a ``resize`` of more pixels than a picture may have.
-    """
-    reading = Reading.of(values)
-    if reading.resize is not None and math.prod(reading.resize) > MAX_PIXELS:
-        height, width = reading.resize
-        raise ConfigError(f'--resize (reading.resize) must be at most {MAX_PIXELS} pixels, height times width, got '
-                          f'{height} x {width}; choose a smaller size')
-    return reading
 
 
 def intact_pairs(place: Place, check: FrameCheck) -> List[int]:
@@ -97,7 +81,7 @@ def check_scenes(found: SceneList, out: Union[str, Path], skip_corrupt: bool,
         InputError: corrupt frames or scenes without ``skip_corrupt``, or no scene that can be used.
         MMRefineError: the lists cannot be written.
     """
-    for line in (*found.summary(), *_series_lines(found.scenes)):
+    for line in (*found.summary(), *_series_lines(found.scenes), *_label_lines(found.scenes)):
         log(line)
     checks, unusable = _check_each(found.scenes, skip_corrupt, reading, log)
     left_out = [dict(path=str(one.path), reason=one.reason) for one in (*found.left_out, *unusable)]
@@ -169,6 +153,16 @@ def _series_lines(scenes: Mapping[str, Place]) -> Iterator[str]:
                    f'begin with {", ".join(firsts[:3])}{more})')
 
 
+def _label_lines(scenes: Mapping[str, Place]) -> Iterator[str]:
+    """A line if the pictures of scenes are called like labels, which is all that their folders hold."""
+    firsts = [pictures_of(place)[0] for place in scenes.values() if isinstance(place, PictureSeries) or place.is_dir()]
+    called = [first for first in firsts if series_of_labels(first.stem)]
+    if called:
+        more = f', and so are those of {len(called) - 1} more scenes' if len(called) > 1 else ''
+        yield (f'{called[0].parent}: its pictures are called like labels ({called[0].name}, …){more}; as there are no '
+               'others beside them, they are read as frames; if they are labels, name the folder of the frames instead')
+
+
 def _tell_scenes(checks: Mapping[str, FrameCheck], log: Callable[[str], None]) -> None:
     """One line for each of the first scenes, and one for the others."""
     for name, check in list(checks.items())[:_TOLD_SCENES]:
@@ -225,7 +219,7 @@ def skipping(cfg: Config, out: Union[str, Path], skip_corrupt: bool, log: Callab
                 for name, place in found.scenes.items() if name in ([wanted] if isinstance(wanted, str) else wanted)
             }
             checks = check_scenes(SceneList(chosen, found.left_out), out, skip_corrupt, log,
-                                  reading_of(part.get('reading')), dry_run) if chosen else {}
+                                  Reading.of(part.get('reading')), dry_run) if chosen else {}
             checked[str(root)] = ({name: [frame.name for frame in check.corrupt] for name, check in checks.items()
                                    if check.corrupt}, [name for name in chosen if name not in checks])
         skip, unusable = checked[str(root)]

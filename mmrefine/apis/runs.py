@@ -221,9 +221,7 @@ def _prepared(cfg: Config) -> Config:
     """
     cfg = complete(cfg)
     if cfg.get('resume'):
-        saved = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
-        latest = find_resume_point(Path(cfg.work_dir), saved.get('save_optimizer', True),
-                                   bool(saved.get('save_param_scheduler', True) and cfg.get('param_scheduler')))
+        latest = find_resume_point(Path(cfg.work_dir))
         cfg.resume = latest is not None
         if latest is not None:
             cfg.load_from = None

@@ -12,13 +12,14 @@ from mmrefine.apis.model_names import NAMED_MODELS
 from mmrefine.apis.named_models import find_weights, load_named, official_kind
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.compat.official_checkpoints import stock_names
-from mmrefine.config.load import complete, hooks_of, name_of, override
+from mmrefine.config.check import value_at
+from mmrefine.config.load import building, complete, hooks_of, name_of, override
 from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.fileio.atomic import write_errors, write_json
 from mmrefine.fileio.digest import digest_of_state
 from mmrefine.fileio.records import read_record
 from mmrefine.fileio.video.scenes import Roots, paths_of
-from mmrefine.registry import DATASETS
+from mmrefine.registry import DATASETS, TRANSFORMS
 from mmrefine.values import brief
 
 # in the folder of results: the settings of its run, and whether it is finished; and the refined weights
@@ -86,17 +87,23 @@ def prepare_run(video: Roots,
     settings = dict(video=_plain(video, resolved=True), weights=digest, config=_settings(cfg))
     finished = resume and _check_folder(folder, settings)
     cfg.resume = bool(resume or cfg.get('resume'))
-    _tell_pairs(cfg, log)
+    _check_data(cfg, log)
     if not dry_run and not finished:  # else its record is there, and the disk may be read-only by now
         _write(folder, settings, finished)
     return cfg, finished
 
 
-def _tell_pairs(cfg: Config, log: Callable[[str], None]) -> None:
-    """Log what is to be labelled; a video that is too short for it is refused here, before anything is loaded."""
-    for hook in hooks_of(complete(cfg), 'PseudoLabelHook'):
+def _check_data(cfg: Config, log: Callable[[str], None]) -> None:
+    """Log what is to be labelled; a video that is too short for it and a training pipeline that cannot be built are
+    refused here, before anything is loaded."""
+    cfg = complete(cfg)
+    for hook in hooks_of(cfg, 'PseudoLabelHook'):
         data = DATASETS.build(hook['dataset'])
         log(f'{len(data.units)} frame pairs to label')
+    with building(cfg):
+        for part in value_at(cfg.to_dict(), 'train_dataloader.dataset.pipeline') or ():
+            if not callable(part):
+                TRANSFORMS.build({'_scope_': 'mmrefine', **part})
 
 
 def _plain(video: Roots, resolved: bool = False) -> Any:

@@ -16,7 +16,8 @@ For each frame but the last, in the folder of results:
   occlusion/FRAME.png     255 where it ends too far away (the pixel is hidden
                           in the next frame) or leaves the frame; else 0
   flow.mp4                a video of frames, motion and confidence
-  flow.json               settings, the time of each frame, the colour scale
+  flow.json               settings, the time of each frame, the colour scale, and
+                          the digests of the files
 
 All frames of flow.mp4 share one colour scale, so that colours can be compared; a few pairs spread over the video
 are estimated first and decide it. Memory does not grow with the length of the video."""

@@ -21,12 +21,16 @@ says what is changed, why, and which test fails once the entry can go.
 * **Two warnings silenced by their text.** ``pkg_resources is deprecated``: mmengine's ``mmflow::`` needs it, and
   ``tools/doctor.py`` checks for setuptools<81 instead. ``torch.meshgrid``: mmflow's RAFT calls it without an indexing.
   Can go when ``test_the_silenced_warnings_still_exist`` fails.
+* **OpenCV's log.** It prints lines such as ``[ERROR:0@0.04] global grfmt_tiff.cpp:117 …`` about a damaged picture, of
+  which our error says the name and what to do. The environment variable ``OPENCV_LOG_LEVEL`` is set to ``SILENT``,
+  unless the user has set it. Can go when ``test_opencv_says_nothing_about_a_damaged_picture_unless_it_is_asked_to``
+  fails.
 
 Beside that, with nothing changed in any library: ``stock.py`` (where the stock configs are), ``installation.py`` (what
 is wrong with an installation), ``official_checkpoints.py`` (names of official weights), ``cpu.py`` (what the processor
 can do), ``cgroups.py`` (what a container may use), ``threads.py`` (how many threads compute, and how they wait).
 """
-from mmrefine.compat.stand_ins import install_stand_ins, quiet_known_warnings
+from mmrefine.compat.stand_ins import install_stand_ins, quiet_known_warnings, quiet_opencv
 
 __all__ = ['setup_environment']
 
@@ -35,3 +39,4 @@ def setup_environment() -> None:
     """Mend the platform as listed above; calling it again changes nothing."""
     install_stand_ins()
     quiet_known_warnings()
+    quiet_opencv()

@@ -6,6 +6,7 @@ instant and works (for ``tools/doctor.py``) in an environment that is broken.
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import sys
 import warnings
@@ -98,3 +99,12 @@ def quiet_known_warnings() -> None:
     for text in ('pkg_resources is deprecated as an API', 'torch.meshgrid: in an upcoming release',
                  'Grad strides do not match bucket view strides'):  # weights of 1 x 1 px, channels last
         warnings.filterwarnings('ignore', message=re.escape(text), category=UserWarning)
+
+
+def quiet_opencv() -> None:
+    """Keep OpenCV from printing lines of its own about damaged pictures and videos, which an error of ours names.
+
+    A level that the user has set in OPENCV_LOG_LEVEL stays. OpenCV reads it when it is imported; if it is imported
+    already, it is left alone.
+    """
+    os.environ.setdefault('OPENCV_LOG_LEVEL', 'SILENT')

@@ -16,8 +16,9 @@ import numpy as np
 
 from mmrefine.errors import InputError
 from mmrefine.fileio.atomic import PathLike, write_bytes
-from mmrefine.fileio.images import MAX_PIXELS, decode_pixels, find_damage, read_input
+from mmrefine.fileio.images import decode_pixels, find_damage, read_input
 from mmrefine.fileio.png import pack_png, unpack_png
+from mmrefine.values import MAX_PIXELS
 
 FLOW_SUFFIXES = ('.flo', '.png', '.pfm', '.flo5')
 KITTI_MAX_MOTION = 511.  # px; 16 bits hold up to 2^15 / 64 = 512; the margin avoids values on which readers differ

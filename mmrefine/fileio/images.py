@@ -18,6 +18,7 @@ from mmrefine.errors import InputError
 from mmrefine.fileio.atomic import PathLike, write_bytes
 from mmrefine.fileio.grey_levels import choose_levels, to_8_bits
 from mmrefine.fileio.picture_formats import find_cut, has_other_numbers, promised_size
+from mmrefine.values import MAX_PIXELS
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.ppm', '.webp', '.tif', '.tiff', '.gif', '.jp2', '.avif', '.pgm',
                   '.pnm', '.jpe', '.jfif', '.dib')
@@ -29,8 +30,6 @@ _JPEG_MARKER = re.compile(rb'\xff([^\x00\xd0-\xd7\xff])', re.DOTALL)
 _BLANK = rb'(?:\s|#[^\n]*\n)+'  # one character or one comment at a time, else a row of blanks fits in too many ways
 _PPM_HEADER = re.compile(rb'P([56])' + 3 * (_BLANK + rb'(\d{1,9})') + rb'\s')
 _PPM_HEADER_BYTES = 4096
-# a header that promises more is taken for damaged, before any memory is asked for
-MAX_PIXELS = 2**28
 _DEFLATE = 1032  # bytes that one byte of a PNG may expand to, at most
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 
@@ -136,8 +135,8 @@ def find_damage(data: bytes) -> Optional[str]:
 
     PNG: every chunk with its checksum up to IEND. JPEG: its segments up to the end-of-image mark (the marks of an
         embedded preview do not count). BMP, PPM, WebP: the length that the header promises. TIFF, GIF, JPEG 2000, AVIF:
-        see :func:`~mmrefine.fileio.picture_formats.find_cut`. All but AVIF: the size that it promises. Nothing
-        else is checked, and nothing is decoded.
+        see :func:`~mmrefine.fileio.picture_formats.find_cut`. All: the size that it promises. Nothing else is checked,
+        and nothing is decoded.
     """
     if not data:
         return 'the file is empty'
@@ -164,8 +163,8 @@ def find_damage(data: bytes) -> Optional[str]:
 
 
 def header_size(data: bytes) -> Optional[Tuple[int, int]]:
-    """(height, width) as the header says, before EXIF turns it: of a PNG, JPEG, BMP, PPM, GIF, TIFF, WebP or JPEG 2000;
-    ``None`` for all else."""
+    """(height, width) as the header says, before EXIF turns it: of a PNG, JPEG, BMP, PPM, GIF, TIFF, WebP, JPEG 2000 or
+    AVIF; ``None`` for all else."""
     if data.startswith(_PNG) and len(data) >= 24:
         width, height = struct.unpack_from('>II', data, 16)
         return height, width

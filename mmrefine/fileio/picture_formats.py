@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import struct
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Tuple, Union
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 Bytes = Union[bytes, mmap.mmap]
 
@@ -45,8 +45,8 @@ def find_cut(data: Bytes) -> Optional[str]:
 
 
 def promised_size(data: Bytes) -> Optional[Tuple[int, int]]:
-    """(height, width) that the header of a GIF, TIFF, WebP or JPEG 2000 promises, of several pictures the largest one;
-    None for damaged ones and for all other formats."""
+    """(height, width) that the header of a GIF, TIFF, WebP, JPEG 2000 or AVIF promises, of several pictures the largest
+    one; None for damaged ones and for all other formats."""
     try:
         if data[:6] in _GIF:
             return _gif_size(data)
@@ -56,6 +56,8 @@ def promised_size(data: Bytes) -> Optional[Tuple[int, int]]:
             return _webp_size(data)
         if data[:len(_JP2)] == _JP2 or data[:4] == _SIZ:
             return _jp2_size(data)
+        if data[4:8] == b'ftyp':
+            return _avif_size(data)
     except (_Cut, struct.error, IndexError):
         pass
     return None
@@ -163,6 +165,20 @@ def _jp2_size(data: Bytes) -> Optional[Tuple[int, int]]:
     return max(bottom - top, 0), max(right - left, 0)
 
 
+def _avif_size(data: Bytes) -> Optional[Tuple[int, int]]:
+    """The largest of the pictures (``ispe``), of which a large one may consist, and of the tracks (``tkhd``)."""
+    sizes = []
+    for kinds, place, fraction_bits in (((b'meta', b'iprp', b'ipco', b'ispe'), 4, 0),
+                                        ((b'moov', b'trak', b'tkhd'), -8, 16)):
+        try:
+            for at, end in _nested(data, kinds, 0, len(data)):
+                width, height = struct.unpack_from('>II', data[at:end], place)
+                sizes.append((height >> fraction_bits, width >> fraction_bits))
+        except (_Cut, struct.error):  # the others decide; where it is cut is for find_cut
+            pass
+    return max(sizes, key=lambda size: size[0] * size[1], default=None)
+
+
 def _tiff_pages(data: Bytes, whole: bool = True) -> Iterator[Dict[int, Tuple[int, ...]]]:
     """The tags of each page, up to one whose pixels are not all there if they have to be."""
     order, offset, count = _TIFF[data[:4]]
@@ -210,14 +226,30 @@ def _gif_frames(data: Bytes) -> Iterator[int]:
 
 def _walk_boxes(data: Bytes) -> None:
     """Go over the boxes of a file of the ISO family; JPEG 2000 also has an end mark."""
-    at = 0
-    while at < len(data):
-        length, kind = struct.unpack_from('>I4s', data, at)
-        if length == 1:
-            length, = struct.unpack_from('>Q', data, at + 8)
-        end = at + length if length else len(data)
-        if end > len(data) or (length and length < 8):
-            raise _Cut
+    for kind, at, end in _boxes(data, 0, len(data)):
         if kind == b'jp2c' and not data[at:end].rstrip(b'\0').endswith(b'\xff\xd9'):
             raise _Cut
-        at = end
+
+
+def _boxes(data: Bytes, at: int, end: int) -> Iterator[Tuple[bytes, int, int]]:
+    """Kind of each box between two places, and where its content begins and ends."""
+    while at < end:
+        length, kind = struct.unpack_from('>I4s', data, at)
+        inside = at + 8
+        if length == 1:
+            length, = struct.unpack_from('>Q', data, inside)
+            inside += 8
+        stop = at + length if length else end
+        if not inside <= stop <= end:
+            raise _Cut
+        yield kind, inside, stop
+        at = stop
+
+
+def _nested(data: Bytes, kinds: Sequence[bytes], at: int, end: int) -> Iterator[Tuple[int, int]]:
+    """Where the content begins and ends of each box of the last of these kinds, in boxes of the kinds before it."""
+    for kind, inside, stop in _boxes(data, at, end):
+        if kind == kinds[0] and len(kinds) == 1:
+            yield inside, stop
+        elif kind == kinds[0]:
+            yield from _nested(data, kinds[1:], inside + (4 if kind == b'meta' else 0), stop)

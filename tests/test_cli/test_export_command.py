@@ -83,7 +83,8 @@ def test_what_cannot_be_exported_is_said_in_one_sentence(tmp_path, monkeypatch, 
     onnx = error_of(capsys, 'export', DEMO_WEIGHTS, '--to', 'onnx', '--out', tmp_path / 'out.onnx', '--model', 'demo')
     small = error_of(capsys, 'export', DEMO_WEIGHTS, '--to', 'onnx', '--out', tmp_path / 'out.onnx', '--model', 'demo',
                      '--size', 8, 64)
-    assert small == '--size must be height and width in px, each at least 16, got 8 x 64'
+    assert small == ('--size must be (height, width) in px, each from 16 to 65535, and at most 268435456 '
+                     'pixels in all, got (8, 64)')
     assert onnx == ('--to onnx needs onnx, onnxruntime, which mmrefine does not install by itself; '
                     "run: pip install 'mmrefine[onnx]'")
     assert not list(tmp_path.iterdir())

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -94,6 +95,47 @@ def test_a_finished_folder_is_left_alone_and_a_damaged_one_is_mended(folder, who
     assert status_of('flow', folder, *OPTIONS, '--out', out) == 0
     assert f'9 pairs (2 made now) in {out}; shown in {out / "flow.mp4"}' in capsys.readouterr().out
     assert files_of(out) == files_of(whole) and same_video(out / 'flow.mp4', whole / 'flow.mp4')
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def swap(path: Path) -> None:
+    """Put the file of another pair there, which is whole."""
+    path.write_bytes(next(file for file in sorted(path.parent.iterdir()) if file != path).read_bytes())
+
+
+@pytest.mark.parametrize('harm, name', [
+    (cut, 'flow/frame_0002.png'), (swap, 'flow/frame_0002.png'), (swap, 'confidence/frame_0003.png'),
+    (swap, 'occlusion/frame_0009.png'), (lambda path: path.write_bytes(b''), 'flow/frame_0001.png')])
+def test_a_file_that_is_not_as_it_was_written_is_made_again_and_told(folder, whole, tmp_path, capsys, harm, name):
+    out = copied(whole, tmp_path / 'out')
+    harm(out / name)
+    assert status_of('flow', folder, *OPTIONS, '--out', out) == 0
+    text = capsys.readouterr().out
+    assert f'frames: 1 files are not as they were written, the first is {out / name}; their pairs are made again' in (
+        text.replace(folder.name, 'frames')) and '(1 made now)' in text
+    assert files_of(out) == files_of(whole) and same_video(out / 'flow.mp4', whole / 'flow.mp4')
+
+
+def test_a_folder_without_digests_is_left_alone_but_for_files_that_are_not_whole(folder, whole, tmp_path, capsys):
+    out = copied(whole, tmp_path / 'out')
+    record = json.loads((out / 'flow.json').read_text())
+    del record['digests']
+    (out / 'flow.json').write_text(json.dumps(record))
+    swap(out / 'flow/frame_0004.png')
+    before = files_of(out)
+    assert status_of('flow', folder, *OPTIONS, '--out', out) == 0
+    assert '(0 made now)' in capsys.readouterr().out and files_of(out) == before
+    cut(out / 'flow/frame_0004.png')
+    assert status_of('flow', folder, *OPTIONS, '--out', out) == 0
+    assert '(1 made now)' in capsys.readouterr().out and files_of(out) == files_of(whole)
+
+
+def copied(whole: Path, out: Path) -> Path:
+    shutil.copytree(whole, out)
+    return out
 
 
 def test_flow_that_was_made_otherwise_is_refused_with_what_differs(folder, whole, capsys):

@@ -203,11 +203,41 @@ def test_a_dry_run_names_corrupt_frames_and_no_list_that_it_does_not_write(clip,
     assert f'(all are listed in {tmp_path}/out/corrupt_frames.json)' in capsys.readouterr().out
 
 
+def test_pictures_called_like_labels_without_others_beside_them_are_told_in_one_line(clip, tmp_path, capsys):
+    for name in ('one', 'two'):
+        for at, file in enumerate(sorted(clip.iterdir())):
+            write_image(tmp_path / name / f'ground_truth_{at:04d}.png', read_image(file))
+    wanted = (f'{tmp_path / "one"}: its pictures are called like labels (ground_truth_0000.png, …){{}}; as there are '
+              'no others beside them, they are read as frames; if they are labels, name the folder of the frames '
+              'instead')
+    for folder, more in ((tmp_path / 'one', ''), (tmp_path, ', and so are those of 1 more scenes')):
+        capsys.readouterr()
+        assert status_of('flow', folder, *OPTIONS, '--out', tmp_path.parent / 'out', '--dry-run') == 0
+        text = capsys.readouterr().out
+        assert wanted.format(more) in text.splitlines() and text.count('called like labels') == 1
+    assert status_of('flow', clip, *OPTIONS, '--out', tmp_path.parent / 'out', '--dry-run') == 0
+    assert 'called like labels' not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('value, sentence', [
+    ('crop_size=(0,0)', 'RandomCrop.size must be (height, width) in px, each from 2 to 65535'),
+    ('crop_size=(-64,64)', 'RandomCrop.size must be (height, width) in px, each from 2 to 65535'),
+    ('crop_size=(64,64,64)', 'RandomCrop.size must be (height, width) in px, each from 2 to 65535'),
+    ('train_pipeline.3.horizontal=5', 'RandomFlip.horizontal must lie in [0, 1], got 5'),
+    ('train_pipeline.2.type=7', 'TypeError: type must be a str or valid type'),
+])
+@pytest.mark.parametrize('command', ['refine', 'labels'])
+def test_a_dry_run_refuses_a_training_pipeline_that_cannot_be_built(clip, tmp_path, capsys, command, value, sentence):
+    assert sentence in error_of(capsys, command, clip, '--model', 'demo', '--out', tmp_path / 'out', '--dry-run',
+                                '--set', value)
+
+
+@pytest.mark.parametrize('size', [(30000, 30000), (16, 1000000)])
 @pytest.mark.parametrize('command', ['flow', 'refine', 'labels'])
-def test_a_size_that_no_picture_may_have_is_refused(clip, tmp_path, capsys, command):
+def test_a_size_that_no_picture_may_have_is_refused(clip, tmp_path, capsys, command, size):
     assert error_of(capsys, command, clip, '--model', 'demo', '--out', tmp_path / 'out', '--dry-run', '--resize',
-                    '30000', '30000') == ('--resize (reading.resize) must be at most 268435456 pixels, height times '
-                                          'width, got 30000 x 30000; choose a smaller size')
+                    *size) == ('resize must be (height, width) in px, each from 16 to 65535, and at most 268435456 '
+                               f'pixels in all, got {list(size)}')
 
 
 @pytest.mark.parametrize('command', ['flow', 'refine'])

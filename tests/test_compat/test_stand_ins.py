@@ -100,6 +100,17 @@ def test_the_silenced_warnings_still_exist(fresh_python):
         assert text not in quiet
 
 
+@pytest.mark.parametrize('before, says', [
+    ("os.environ.pop('OPENCV_LOG_LEVEL', None)", True),
+    ("os.environ.pop('OPENCV_LOG_LEVEL', None); import mmrefine", False),
+    ("os.environ['OPENCV_LOG_LEVEL'] = 'ERROR'; import mmrefine", True)], ids=['alone', 'with us', 'asked to'])
+def test_opencv_says_nothing_about_a_damaged_picture_unless_it_is_asked_to(fresh_python, before, says):
+    lines = ("import cv2, numpy; data = cv2.imencode('.tif', numpy.zeros((9, 9), numpy.uint8))[1]; data[8:] ^= 255; "
+             'assert cv2.imdecode(data, -1) is None')
+    found = fresh_python('-c', f'import os; {before}; {lines}')
+    assert found.returncode == 0 and ('[ERROR' in found.stderr) == says and bool(found.stderr) == says
+
+
 def test_mmflow_ships_28_model_configs():
     names = stock_model_configs()
     assert len(names) == 28 == len(set(names))

@@ -1,5 +1,6 @@
 """The teacher of later rounds: the running average of the student, through a run and through a kill."""
 import os
+import re
 import signal
 
 import numpy as np
@@ -97,6 +98,23 @@ def test_a_checkpoint_without_the_average_is_not_resumed_with_one_and_its_own_te
     (work_dir / 'last_checkpoint').write_text(str(work_dir / 'iter_4.pth'))
     with pytest.raises(CheckpointError, match="has no 'mmrefine_teacher', which StudentAverage needs to go on; resume "
                                               'with the teacher'):
+        run(config(material, work_dir, resume=True))
+
+
+@pytest.mark.parametrize('key, value, sentence', [
+    ('steps', 'x', "'mmrefine_teacher.steps' must be a finite number, got 'x'"),
+    ('steps', None, "'mmrefine_teacher' must be a dict with 'steps', got {"),
+    ('module.estimator.encoder.conv1.weight', torch.zeros(3), "conv1.weight' must be finite numbers of the shape ("),
+])
+def test_a_damaged_average_is_one_sentence(material, whole, tmp_path, key, value, sentence):
+    work_dir = copy_run(whole[0], tmp_path / 'resumed')
+    checkpoint = torch.load(work_dir / 'iter_4.pth', weights_only=False)
+    assert key in checkpoint[TEACHER_STATE]
+    checkpoint[TEACHER_STATE] = {k: v if k != key else value for k, v in checkpoint[TEACHER_STATE].items()
+                                 if k != key or value is not None}
+    torch.save(checkpoint, work_dir / 'iter_4.pth')
+    (work_dir / 'last_checkpoint').write_text(str(work_dir / 'iter_4.pth'))
+    with pytest.raises(CheckpointError, match='is damaged, its ' + '.*' + re.escape(sentence)):
         run(config(material, work_dir, resume=True))
 
 

@@ -91,6 +91,22 @@ def test_masks_and_strays_beside_the_frames_are_left_out_by_name(tmp_path: Path)
         'a/poster.png': 'does not belong to the numbered pictures beside it'}
 
 
+@pytest.mark.parametrize('name', ['ground_truth_{}', '{}_ground-truth', 'left ground truth {}', 'obj_map_{}'])
+def test_a_word_for_labels_may_be_two(tmp_path: Path, name: str) -> None:
+    labels = [name.format(at) for at in (1, 2)]
+    write_frames(tmp_path / 'a', 'frame_1', 'frame_2', *labels)
+    assert frames_of(tmp_path) == {'a': ['frame_1', 'frame_2']}
+    assert reasons(tmp_path) == {f'a/{label}.png': 'holds labels such as masks, depth or flow, by its name'
+                                 for label in labels}
+    write_frames(tmp_path / 'b', *labels)
+    assert frames_of(tmp_path / 'b') == {'b': labels}  # the user says that these are frames
+
+
+def test_a_word_for_ground_is_none_for_labels(tmp_path: Path) -> None:
+    write_frames(tmp_path, *(f'{name}_{at}' for name in ('ground', 'truth_ground', 'map') for at in (1, 2)))
+    assert len(list_scenes(tmp_path)) == 3
+
+
 def test_label_folders_of_a_data_set_are_left_out(tmp_path: Path) -> None:
     for folder in ('clean/alley', 'final/alley', 'water/flow_of_lava'):
         write_frames(tmp_path / folder, '1', '2')

@@ -94,7 +94,7 @@ def test_a_phone_picture_is_turned_upright() -> None:
     assert np.array_equal(decode_image(turned, 'a.jpg'), np.rot90(decode_image(flat, 'a.jpg'), -1))
 
 
-@pytest.mark.parametrize('suffix', ['.png', '.jpg', '.bmp', '.ppm', '.gif', '.tif', '.webp', '.jp2'])
+@pytest.mark.parametrize('suffix', ['.png', '.jpg', '.bmp', '.ppm', '.gif', '.tif', '.webp', '.jp2', '.avif'])
 def test_the_header_gives_height_and_width(suffix: str) -> None:
     assert header_size(encoded(suffix, texture(36, 48))) == (36, 48)
 
@@ -115,6 +115,14 @@ def resized(suffix: str, at: int, form: str) -> bytes:
     return data[:at] + struct.pack(form, 30000, 30000) + data[at + struct.calcsize(form):]
 
 
+def box(kind: bytes, *inside: bytes) -> bytes:
+    """Of a file of the ISO family."""
+    data = b''.join(inside)
+    return struct.pack('>I', 8 + len(data)) + kind + data
+
+
+AVIF = box(b'ftyp', b'avif')
+
 HUGE = {
     'PNG': huge_png(65535, 65535),
     'PNG of 2^31 px': huge_png(2**31, 1),
@@ -133,6 +141,12 @@ HUGE = {
     'WebP': b'RIFF' + struct.pack('<I', 22) + b'WEBPVP8X' + struct.pack('<II', 10, 0) + 2 * b'\x2f\x75\0',
     'JPEG 2000': (lambda data: data.replace(struct.pack('>IIII', 64, 64, 0, 0), struct.pack('>IIII', 30000, 30000, 0, 0)
                                             ))(encoded('.jp2', texture(64, 64))),
+    'AVIF': (lambda data: data.replace(b'ispe' + struct.pack('>III', 0, 24, 24), b'ispe' + struct.pack(
+        '>III', 0, 30000, 30000)))(encoded('.avif', texture(24, 24))),
+    'AVIF of tiles': AVIF + box(b'meta', bytes(4), box(b'iprp', box(b'ipco', *(
+        box(b'ispe', struct.pack('>III', 0, side, side)) for side in (64, 30000, 64))))),
+    'track of an AVIF': AVIF + box(b'meta', b'cut') + box(b'moov', box(b'trak', box(b'tkhd', bytes(76), struct.pack(
+        '>II', 30000 << 16, 30000 << 16)))),
 }
 
 
@@ -156,6 +170,20 @@ def test_the_header_of_a_ppm_is_refused_at_once_whatever_it_consists_of(tmp_path
     begun = time.process_time()
     with pytest.raises(InputError, match=r'a\.jpg: cannot be read as a .*unknown format or damaged data'):
         read(tmp_path / 'a.jpg')
+    assert time.process_time() - begun < 1
+
+
+@pytest.mark.parametrize('data', [
+    AVIF + b'\0\0\0\0meta\0\0\0\0' * 100_000,
+    AVIF + box(b'meta', bytes(4), box(b'iprp') * 100_000),
+    AVIF + struct.pack('>I4sQ', 1, b'meta', 2**63),
+    AVIF + struct.pack('>I4sQ', 1, b'moov', 0),
+    AVIF + box(b'moov', box(b'trak', box(b'tkhd', b'x'))),
+], ids=['nested', 'many', 'too long', 'no length', 'short'])
+def test_the_boxes_of_an_avif_are_read_at_once_whatever_they_hold(data: bytes) -> None:
+    begun = time.process_time()
+    assert header_size(data) is None
+    find_damage(data)
     assert time.process_time() - begun < 1
 
 

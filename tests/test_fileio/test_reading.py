@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import struct
 from pathlib import Path
 from typing import Any, List
@@ -90,8 +91,9 @@ def test_chosen_frames_come_out_of_the_cache_equal(video: Path, tmp_path: Path) 
     (dict(end=-1), 'end must be seconds .* got -1'),
     (dict(stride=0), 'stride must be a whole number, at least 1, got 0'),
     (dict(max_frames=1), 'max_frames must be a whole number, at least 2, got 1'),
-    (dict(resize=(8, 64)), 'resize must be a whole number, at least 16, got 8'),
-    (dict(resize=64), 'resize must be two numbers, got 64'),
+    *((dict(resize=size), r'resize must be \(height, width\) in px, each from 16 to 65535, and at most 268435456 '
+       f'pixels in all, got {re.escape(str(size))}')
+      for size in [(8, 64), 64, (16, 1000000), (30000, 30000), (64, True), ('64', '64')]),
     (dict(range=(9, 9)), r'range must be two grey levels, the lower one first, got \(9, 9\)'),
     (dict(range=(0, float('nan'))), 'range must be two grey levels'),
     (dict(size=3), "reading has no key 'size'; it has start, end, stride"),

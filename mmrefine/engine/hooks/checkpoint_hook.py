@@ -1,20 +1,40 @@
 """Checkpoints that a kill or a full disk cannot break."""
 from __future__ import annotations
 
+import copy
 import os
 import secrets
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
+import torch
 from mmengine.dist import barrier, is_main_process
 from mmengine.hooks import CheckpointHook
+from mmengine.logging import HistoryBuffer
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from mmrefine.engine.hooks.pseudo_label_hook import LABELS_INFO
+from mmrefine.engine.hooks.regression_guard_hook import GUARD_INFO, LOOKS_INFO
+from mmrefine.engine.hooks.report_hook import RUN_INFO
+from mmrefine.engine.hooks.weights_hook import ORIGINAL_INFO
 from mmrefine.engine.optim.bfloat16 import BFloat16OptimWrapper
 from mmrefine.engine.runtime.resume_point import LAST_CHECKPOINT, named_checkpoint, resume_fault
+from mmrefine.engine.runtime.state_fault import Each, Entries
 from mmrefine.errors import CheckpointError
 from mmrefine.fileio.atomic import TEMP_PREFIX, TEMP_SUFFIX, write_bytes, write_errors, write_failure
 from mmrefine.registry import HOOKS
+
+# what hooks keep in the message hub for a run that goes on
+_INFO: Dict[str, Any] = {
+    RUN_INFO: Entries(dict(train_seconds=0., labels_seconds=0.)),
+    LABELS_INFO: Entries(dict(store='', teacher='', labels=0, summary=dict, quality=dict, calibration=dict),
+                         needed=('store', 'labels', 'summary')),
+    GUARD_INFO: Entries(dict(verdict='', reason=''), needed=('verdict', 'reason')),
+    LOOKS_INFO: Each(Entries(dict(iter=0, change_percent=float), needed=('iter', 'change_percent'))),  # it may be nan
+    ORIGINAL_INFO: '',
+    'keep_ckpt_ids': Each(0),
+}
 
 
 @HOOKS.register_module()
@@ -50,8 +70,7 @@ class AtomicCheckpointHook(CheckpointHook):
             CheckpointError: says what is missing.
         """
         if runner._resume:
-            fault = resume_fault(checkpoint, self.save_optimizer, self.save_param_scheduler and bool(
-                runner.param_schedulers))
+            fault = resume_fault(checkpoint, wanted_state(runner))
             if fault:
                 raise CheckpointError(f'{runner._load_from or find_latest_checkpoint(runner.work_dir)}: the run cannot '
                                       f'go on from it, {fault}; go on from another checkpoint, or start again in a new '
@@ -120,6 +139,47 @@ class AtomicCheckpointHook(CheckpointHook):
         self.keep_ckpt_ids.extend(kept)
         runner.message_hub.update_info('keep_ckpt_ids', kept)
         return [Path(self.out_dir, self.filename_tmpl.format(old)) for old in outdated]
+
+
+def wanted_state(runner: Runner) -> Dict[str, Any]:
+    """Examples of what must be in a checkpoint for a run to go on from it, see
+    :func:`~mmrefine.engine.runtime.state_fault.state_fault`.
+
+    Args:
+        runner: whose optimiser and schedules are built here if they are not yet.
+    """
+    wanted: Dict[str, Any] = dict(
+        meta=Entries(dict(seed=0)),
+        message_hub=Entries(dict(log_scalars=Each(HistoryBuffer(), dict), runtime_info=Entries(_INFO),
+                                 resumed_keys=Each(bool, dict))))
+    hook = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
+    if runner.optim_wrapper is None:  # it trains nothing
+        return wanted
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    if runner.param_schedulers is not None:
+        runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
+    if getattr(hook, 'save_optimizer', False):
+        several = isinstance(runner.optim_wrapper, OptimWrapperDict)
+        wanted['optimizer'] = dict if several else _optimizer_state(runner.optim_wrapper)
+    built = runner.param_schedulers
+    if getattr(hook, 'save_param_scheduler', False) and built:
+        wanted['param_schedulers'] = {
+            name: [one.state_dict() for one in some] for name, some in built.items()
+        } if isinstance(built, dict) else [one.state_dict() for one in built]
+    return wanted
+
+
+def _optimizer_state(wrapper: OptimWrapper) -> Entries:
+    """What the state of an optimiser looks like after a step; parameters that got no gradient have none."""
+    stepped = copy.deepcopy(wrapper.optimizer)
+    for group in stepped.param_groups:
+        for parameter in group['params']:
+            parameter.grad = torch.zeros_like(parameter)
+    stepped.step()
+    state = stepped.state_dict()
+    known = {**wrapper.state_dict(), 'state': Entries(state['state']), 'param_groups': state['param_groups']}
+    known.pop('reduced_precision', None)  # of BFloat16OptimWrapper, which goes on from states of another wrapper, too
+    return Entries(known, needed=tuple(known))
 
 
 def _sync(path: Path) -> None:

@@ -10,9 +10,11 @@ from mmengine.runner import Runner
 import mmrefine
 from mmrefine.compat.cpu import has_fast_bfloat16
 from mmrefine.engine.runtime.processes import model_of
+from mmrefine.engine.runtime.resume_point import LAST_CHECKPOINT
+from mmrefine.engine.runtime.state_fault import state_fault
 from mmrefine.engine.stage1.calibrated import calibrate_labeler, check_calibration
 from mmrefine.engine.stage1.run import judge_of, label_fingerprint, label_summary, make_labels, wanted_keys
-from mmrefine.errors import CheckpointError, ConfigError, StaleLabelsError
+from mmrefine.errors import CheckpointError, ConfigError, LabelStoreError, StaleLabelsError
 from mmrefine.fileio.digest import digest_of
 from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.registry import DATASETS, HOOKS, LABELERS, TEACHERS
@@ -99,7 +101,8 @@ class PseudoLabelHook(Hook):
         """Let the source of the teachers begin with the student, or go on in a resumed run.
 
         Raises:
-            CheckpointError: the checkpoint of a resumed run lacks what the source needs, or is of another source.
+            CheckpointError: the checkpoint of a resumed run lacks what the source needs, is of another source, or is
+                damaged.
         """
         self.teachers.start(model_of(runner))
         if runner.iter > 0:
@@ -110,6 +113,10 @@ class PseudoLabelHook(Hook):
                 raise CheckpointError(f'the checkpoint that is resumed has {story}; resume with the teacher that the '
                                       'run began with, or start again in a new work dir')
             if self._loaded is not None:
+                fault = state_fault(self._loaded, self.teachers.state_dict(), TEACHER_STATE)
+                if fault:
+                    raise CheckpointError(f'the checkpoint that is resumed is damaged, {fault}; delete it to go on '
+                                          'from an older one, or start again in a new work dir')
                 self.teachers.load_state_dict(self._loaded)
         self._loaded = None
 
@@ -191,13 +198,19 @@ class PseudoLabelHook(Hook):
 
     @staticmethod
     def _check_same_teacher(runner: Runner, root: Path) -> None:
-        store = LabelStore.open(root)
+        note = Path(runner.work_dir) / LAST_CHECKPOINT
+        remedy = (f'bring its files back from a copy, or delete {root} and {note}: the same command then makes the '
+                  'labels again and trains from the beginning')
+        try:
+            store = LabelStore.open(root)
+        except LabelStoreError as error:
+            raise LabelStoreError(f'{str(error).rpartition("; ")[0]}, and the run that is resumed needs these labels; '
+                                  f'{remedy}') from error
         learned_from = runner.message_hub.runtime_info.get(LABELS_INFO, {}).get('teacher')
         found = store.fingerprint.get('teacher')
         if learned_from is not None and found != learned_from:
             raise StaleLabelsError(f'{root}: the labels were made by teacher {found}, but the run that is resumed '
-                                   f'learned from labels of teacher {learned_from}; bring its labels back, or start '
-                                   'again in a new work dir')
+                                   f'learned from labels of teacher {learned_from}; {remedy}')
 
 
 def _check_labelled(train_data: Any, source: LabelSource, labeler: Labeler) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import Any, Callable, List, Mapping, Optional
 
 from mmrefine.compat.checkpoints import load_checkpoint_file, state_dict_of
+from mmrefine.engine.runtime.state_fault import state_fault
 from mmrefine.errors import CheckpointError
 from mmrefine.fileio.atomic import write_bytes, write_errors
 
@@ -18,18 +19,14 @@ _PARTS: Mapping[str, Mapping[str, type]] = {
 }
 
 
-def resume_fault(checkpoint: Mapping[str, Any], optimizer: bool = True, schedules: bool = True) -> Optional[str]:
+def resume_fault(checkpoint: Mapping[str, Any], wanted: Optional[Mapping[str, Any]] = None) -> Optional[str]:
     """Why a run cannot go on from the contents of a checkpoint file; None if nothing shows.
 
     Args:
         checkpoint: of :func:`~mmrefine.compat.checkpoints.load_checkpoint_file`.
-        optimizer: whether the state of the optimiser must be there.
-        schedules: whether those of the learning rate's schedules must be there.
+        wanted: examples of further parts, by name: see :func:`~mmrefine.engine.runtime.state_fault.state_fault`.
     """
-    parts: Dict[str, Mapping[str, type]] = dict(_PARTS)
-    if optimizer:
-        parts['optimizer'] = {}
-    for name, inner in parts.items():
+    for name, inner in _PARTS.items():
         found = checkpoint.get(name)
         if not isinstance(found, dict):
             return f'it has no {name!r}, so it is not a checkpoint of a training' if found is None else (
@@ -39,8 +36,10 @@ def resume_fault(checkpoint: Mapping[str, Any], optimizer: bool = True, schedule
                 return f'its {name!r} has no valid {key!r}'
     if 'config' in checkpoint['meta']:  # MMEngine would run it as Python
         return "its 'meta' holds a 'config', which MMEngine does not write and would run as code"
-    if schedules and not isinstance(checkpoint.get('param_schedulers'), (list, dict)):
-        return "it has no valid 'param_schedulers'"
+    for name, example in (wanted or {}).items():
+        fault = state_fault(checkpoint[name], example, name) if name in checkpoint else f'it has no {name!r}'
+        if fault:
+            return fault
     try:
         state_dict_of(dict(checkpoint), 'it')
     except CheckpointError as error:
@@ -48,15 +47,14 @@ def resume_fault(checkpoint: Mapping[str, Any], optimizer: bool = True, schedule
     return None
 
 
-def find_resume_point(work_dir: Path, optimizer: bool = True, schedules: bool = True,
+def find_resume_point(work_dir: Path, wanted: Optional[Mapping[str, Any]] = None,
                       log: Callable[[str], None] = print) -> Optional[Path]:
     """The newest checkpoint in a work dir that a run can go on from, which ``last_checkpoint`` names afterwards; None
     if no training has saved one.
 
     Args:
         work_dir: of the run.
-        optimizer: see :func:`resume_fault`, as ``schedules``.
-        schedules: see there.
+        wanted: see :func:`resume_fault`.
         log: called with a line where the last one is damaged.
 
     Raises:
@@ -68,7 +66,7 @@ def find_resume_point(work_dir: Path, optimizer: bool = True, schedules: bool = 
     faults: List[str] = []
     for path in _candidates(work_dir, named_checkpoint(note)):
         try:
-            fault = resume_fault(load_checkpoint_file(path), optimizer, schedules)
+            fault = resume_fault(load_checkpoint_file(path), wanted)
             if fault is None:
                 if faults:
                     log(f'{faults[0]}; going on from {path.name} instead')

@@ -40,8 +40,10 @@ def names_labels(name: str) -> bool:
 
 
 def series_of_labels(name: str) -> bool:
-    """Whether what a series of pictures is called has a word for labels, such as ``mask`` of ``0001_mask.png``."""
-    return any(names_labels(word) for word in re.split(r'[-_. #\d]+', name) if word)
+    """Whether what a series of pictures is called has a word for labels, such as ``mask`` of ``0001_mask.png``, or two,
+    such as ``ground_truth_0001.png``."""
+    words = [word for word in re.split(r'[-_. #\d]+', name) if word]
+    return any(map(names_labels, [*words, *map('_'.join, zip(words, words[1:]))]))
 
 
 def holds_flow(files: Sequence[Path]) -> bool:

@@ -15,7 +15,7 @@ from mmrefine.errors import ConfigError
 from mmrefine.fileio.digest import digest_of
 from mmrefine.fileio.grey_levels import Levels
 from mmrefine.fileio.video.frames import FrameSource
-from mmrefine.values import is_number
+from mmrefine.values import as_size, is_number
 
 # 90, 90.5, 1:30, 0:01:30.5, or 120f
 _TIME = re.compile(r'(?:(?:(\d{1,6}):)?(\d{1,6}):)?(\d{1,9}(?:\.\d{1,9})?)')
@@ -33,7 +33,8 @@ class Reading:
         end: where to stop, written likewise; the frame at this moment is not read.
         stride: take each n-th frame, at least 1.
         max_frames: stop after so many frames, at least 2.
-        resize: (height, width) of the frames, px, at least 16 each; motion is then px of the resized frames.
+        resize: (height, width) of the frames, px, at least 16 each and within what a picture may have; motion is then
+            px of the resized frames.
         range: the grey levels that become 0 and 255; default: see :class:`~mmrefine.fileio.FolderFrames`.
 
     Raises:
@@ -53,9 +54,7 @@ class Reading:
         if self.max_frames is not None:
             _whole('max_frames', self.max_frames, 2)
         if self.resize is not None:
-            object.__setattr__(self, 'resize', tuple(_two('resize', self.resize)))
-            for side in self.resize:
-                _whole('resize', side, 16)
+            object.__setattr__(self, 'resize', as_size('resize', self.resize, least=16))
         if self.range is not None:
             low, high = _two('range', self.range)
             if not all(is_number(level) and math.isfinite(level) for level in (low, high)) or not low < high:
