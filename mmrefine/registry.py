@@ -17,7 +17,7 @@ from mmrefine.values import brief, check_values
 __all__ = [
     'BALANCERS', 'DATASETS', 'DATA_SAMPLERS', 'DENSIFIERS', 'FILTERS', 'HOOKS', 'LABELERS', 'LABEL_JUDGES', 'LOOPS',
     'METRICS',
-    'MODELS', 'OPTIM_WRAPPERS', 'TEACHERS', 'TEACHER_VIEWS', 'TRANSFORMS', 'WITNESSES'
+    'MODELS', 'OPTIM_WRAPPERS', 'QUERIES', 'TEACHERS', 'TEACHER_VIEWS', 'TRANSFORMS', 'WITNESSES'
 ]
 
 
@@ -76,6 +76,8 @@ DATA_SAMPLERS = _child_of_mmengine('DATA_SAMPLERS', 'datasets')
 TRANSFORMS = _child_of_mmengine('TRANSFORMS', 'datasets.transforms')
 # stage 1: teacher output -> label
 LABELERS = _own('labeler', 'labeling')
+# stage 1: where tracks begin
+QUERIES = _own('source of queries', 'labeling')
 # stage 1: which motion may become a label
 FILTERS = _own('filter', 'labeling')
 # stage 1: how verified labels grow

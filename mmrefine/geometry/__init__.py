@@ -1,4 +1,6 @@
 """Pure functions on pixels; flow and points are (x, y) in px, pixel centres at integers."""
+from mmrefine.geometry.along_tracks import (carry_points, color_change, patch_mismatch, points_inside, sample_along,
+                                            track_speed)
 from mmrefine.geometry.census import census_residual
 from mmrefine.geometry.chain import (chain_error, compose, compose_all, composite_error, composite_tolerance,
                                      landing_claims)
@@ -6,7 +8,8 @@ from mmrefine.geometry.color import color_residual, lab, lab_residual, luma
 from mmrefine.geometry.compression import jpeg_loss, jpeg_quality
 from mmrefine.geometry.cycle import cycle_consistent, cycle_error, cycle_tolerance
 from mmrefine.geometry.exposure import match_exposure, match_local_exposure
-from mmrefine.geometry.grid import pixel_grid, resize, resize_flow, sample, sample_scaled
+from mmrefine.geometry.grid import pixel_grid, resize, resize_flow, resize_points, sample, sample_scaled
+from mmrefine.geometry.known_clip import KnownClip, known_clip
 from mmrefine.geometry.known_warp import SMALLEST_SIDE, KnownWarp, Patch, known_warp, random_warp
 from mmrefine.geometry.pad import FramePad
 from mmrefine.geometry.query_windows import query_grid, query_windows
@@ -17,11 +20,12 @@ from mmrefine.geometry.warp import backwarp, landing_points, lands_inside
 from mmrefine.geometry.window import box_mean
 
 __all__ = [
-    'SMALLEST_SIDE', 'Draws', 'Ellipse', 'FramePad', 'KnownWarp', 'Patch', 'Similarity', 'backwarp', 'box_mean',
-    'census_residual', 'chain_error', 'color_residual', 'compose', 'compose_all', 'composite_error',
-    'composite_tolerance', 'cycle_consistent', 'cycle_error', 'cycle_tolerance', 'jpeg_loss', 'jpeg_quality',
-    'known_warp', 'lab', 'lab_residual', 'landing_claims', 'landing_points', 'lands_inside', 'luma',
-    'match_exposure', 'match_local_exposure', 'pieced_motion', 'pixel_grid', 'query_grid', 'query_windows',
-    'random_ellipse', 'random_similarity', 'random_warp', 'resize', 'resize_flow', 'sample', 'sample_scaled',
-    'smooth_motion', 'texture_strength'
+    'SMALLEST_SIDE', 'Draws', 'Ellipse', 'FramePad', 'KnownClip', 'KnownWarp', 'Patch', 'Similarity', 'backwarp',
+    'box_mean', 'carry_points', 'census_residual', 'chain_error', 'color_change', 'color_residual', 'compose',
+    'compose_all', 'composite_error', 'composite_tolerance', 'cycle_consistent', 'cycle_error', 'cycle_tolerance',
+    'jpeg_loss', 'jpeg_quality', 'known_clip', 'known_warp', 'lab', 'lab_residual', 'landing_claims', 'landing_points',
+    'lands_inside', 'luma', 'match_exposure', 'match_local_exposure', 'patch_mismatch', 'pieced_motion', 'pixel_grid',
+    'points_inside', 'query_grid', 'query_windows', 'random_ellipse', 'random_similarity', 'random_warp', 'resize',
+    'resize_flow', 'resize_points', 'sample', 'sample_along', 'sample_scaled', 'smooth_motion', 'texture_strength',
+    'track_speed'
 ]

@@ -28,7 +28,7 @@ def sample(image: Tensor, points: Tensor, padding: str = 'zeros', mode: str = 'b
     Args:
         image: ``(B, C, H, W)``.
         points: ``(B, 2, h, w)`` px, (x, y).
-        padding: ``'zeros'`` (outside is black) or ``'border'`` (outside repeats the edge).
+        padding: ``'zeros'`` (outside is black), ``'border'`` (outside repeats the edge) or ``'reflection'``.
             An axis of one pixel has no outside.
         mode: ``'bilinear'`` or ``'bicubic'``, which is sharper and may overshoot the values of the image.
 
@@ -76,3 +76,22 @@ def resize_flow(flow: Tensor,
     if factor is None:
         factor = ((size[1] - 1) / max(width - 1, 1), (size[0] - 1) / max(height - 1, 1))
     return resize(flow, size) * flow.new_tensor(factor).view(1, 2, 1, 1)
+
+
+def resize_points(points: Tensor, size: Tuple[int, int], wanted: Tuple[int, int]) -> Tensor:
+    """Where points of a frame lie once :func:`resize` has brought it to another size.
+
+    Corner centres stay corner centres: ``x (w - 1) / (W - 1)``, and the same for y.
+
+    Args:
+        points: ``(..., 2)`` px (x, y), in a frame of ``size``.
+        size: (height, width) of that frame, px.
+        wanted: (height, width) of the resized frame, px.
+
+    Returns:
+        ``(..., 2)`` px of the resized frame.
+    """
+    if tuple(size) == tuple(wanted):
+        return points
+    factor = ((wanted[1] - 1) / max(size[1] - 1, 1), (wanted[0] - 1) / max(size[0] - 1, 1))
+    return points * points.new_tensor(factor)

@@ -17,12 +17,19 @@ from mmrefine.labeling.flow.views.cascade import CascadeView
 from mmrefine.labeling.flow.views.composed import ComposedView
 from mmrefine.labeling.flow.weights.densify import EdgeAwareDensify
 from mmrefine.labeling.flow.weights.rebalance import InverseHistogram, Novelty, SpeedQuota, SpeedThreshold
+from mmrefine.labeling.tracks.filters import (TrackColorFilter, TrackCycleFilter, TrackInsideFilter, TrackSpeedFilter,
+                                              TrackVisibilityFilter)
+from mmrefine.labeling.tracks.labeler import TrackLabeler
+from mmrefine.labeling.tracks.queries import GridQueries, TextureQueries, WindowQueries
+from mmrefine.labeling.tracks.views import ArbitratedTracks, DirectTracks
 from mmrefine.structures import PairContext
 
 __all__ = [
-    'Arbiter', 'ArbitratedView', 'Calibration', 'CascadeView', 'CensusFilter', 'ColorFilter', 'ComposedView',
-    'CompositeFilter', 'CutGuard', 'CycleFilter', 'DuplicateFrameGuard', 'EdgeAwareDensify', 'ExposureJumpGuard',
-    'FlowLabeler', 'GainRobustColorFilter', 'InFrameFilter', 'InverseHistogram', 'LabFilter', 'Novelty', 'PairContext',
-    'PairGuard', 'PairLabels', 'SoftCycleFilter', 'SpeedQuota', 'SpeedThreshold', 'StillPairGuard', 'TextureFilter',
-    'Threshold', 'VideoProfile', 'calibrate', 'check_promise', 'tunable_filters'
+    'Arbiter', 'ArbitratedTracks', 'ArbitratedView', 'Calibration', 'CascadeView', 'CensusFilter', 'ColorFilter',
+    'ComposedView', 'CompositeFilter', 'CutGuard', 'CycleFilter', 'DirectTracks', 'DuplicateFrameGuard',
+    'EdgeAwareDensify', 'ExposureJumpGuard', 'FlowLabeler', 'GainRobustColorFilter', 'GridQueries', 'InFrameFilter',
+    'InverseHistogram', 'LabFilter', 'Novelty', 'PairContext', 'PairGuard', 'PairLabels', 'SoftCycleFilter',
+    'SpeedQuota', 'SpeedThreshold', 'StillPairGuard', 'TextureFilter', 'TextureQueries', 'Threshold',
+    'TrackColorFilter', 'TrackCycleFilter', 'TrackInsideFilter', 'TrackLabeler', 'TrackSpeedFilter',
+    'TrackVisibilityFilter', 'VideoProfile', 'WindowQueries', 'calibrate', 'check_promise', 'tunable_filters'
 ]

@@ -8,12 +8,14 @@ from typing import Any, Dict
 def full_config(part: Any, config: Dict[str, Any]) -> Dict[str, Any]:
     """The config of a part with the defaults of its class filled in, JSON-able.
 
-    Settings that the class lists as ``described_if_set`` are left out where they are None.
+    Settings that the class lists as ``described_if_set`` are left out where they are None; those that it lists as
+    ``described_by_contents`` always are: they name files, and what stands in a file counts, not where it lies.
     """
     given = {key: value for key, value in config.items() if key not in ('type', '_scope_')}
     bound = inspect.signature(type(part)).bind(**given)
     bound.apply_defaults()
     unset = [key for key in getattr(part, 'described_if_set', ()) if bound.arguments[key] is None]
+    unset += getattr(part, 'described_by_contents', ())
     set_ = {key: _plain(value) for key, value in bound.arguments.items() if key not in unset}
     return dict(type=type(part).__name__, **set_)
 

@@ -1,15 +1,19 @@
 """What travels between the layers: labels, samples, batches, and the contracts of the seams."""
-from mmrefine.structures.batches import LabelBatch, Labeled, LabelUnit, as_frames, label_key
+from mmrefine.structures.batches import LabelBatch, Labeled, LabelUnit, as_frames, label_key, name_units
 from mmrefine.structures.contracts import (LabelCodec, Labeler, LabelJudge, LabelSource, MotionLoss, Tally, Teacher,
                                            TeacherSource, Witnesses)
 from mmrefine.structures.flow_contracts import FlowEstimator, Guard, TwoWayEstimator, View
 from mmrefine.structures.flow_label import FlowLabel
 from mmrefine.structures.pairs import Look, LookRequest, NamedFrame, PairBatch, PairContext
 from mmrefine.structures.samples import ClipSample, FlowOutputs, FlowSample, FlowTargets
+from mmrefine.structures.track_contracts import QuerySource, TrackEstimator, TrackFilter, TrackView
+from mmrefine.structures.track_samples import TrackOutputs, TrackSample, TrackTargets
+from mmrefine.structures.tracks import TrackLook, Tracks, check_queries
 
 __all__ = [
     'ClipSample', 'FlowEstimator', 'FlowLabel', 'FlowOutputs', 'FlowSample', 'FlowTargets', 'Guard', 'LabelBatch',
     'LabelCodec', 'LabelJudge', 'LabelSource', 'LabelUnit', 'Labeled', 'Labeler', 'Look', 'LookRequest', 'MotionLoss',
-    'NamedFrame', 'PairBatch', 'PairContext', 'Tally', 'Teacher', 'TeacherSource', 'TwoWayEstimator', 'View',
-    'Witnesses', 'as_frames', 'label_key'
+    'NamedFrame', 'PairBatch', 'PairContext', 'QuerySource', 'Tally', 'Teacher', 'TeacherSource', 'TrackEstimator',
+    'TrackFilter', 'TrackLook', 'TrackOutputs', 'TrackSample', 'TrackTargets', 'TrackView', 'Tracks',
+    'TwoWayEstimator', 'View', 'Witnesses', 'as_frames', 'check_queries', 'label_key', 'name_units'
 ]

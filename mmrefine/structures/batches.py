@@ -49,6 +49,11 @@ class LabelUnit:
         return label_key(self.scene, self.names[-1], self.names[0])
 
 
+def name_units(units: Sequence[LabelUnit]) -> str:
+    """What units are called in sentences: ``'frame pairs'`` or ``'clips'``."""
+    return 'frame pairs' if all(len(unit.frames) == 2 for unit in units) else 'clips'
+
+
 @dataclass(frozen=True)
 class LabelBatch:
     """Units of one scene with their frames, on their way to a labeler.

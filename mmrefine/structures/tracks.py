@@ -38,6 +38,27 @@ class Tracks:
                              f'{found[0]}, {found[1]} and {found[2]}')
 
 
+@dataclass(frozen=True)
+class TrackLook:
+    """What a teacher saw of N points in a clip of T frames.
+
+    Args:
+        frames: ``(T, 3, H, W)`` RGB in [0, 1].
+        there: ``(N, T, 2)`` px (x, y) of ``frames``, from the first frame to the last.
+        back: ``(N, T, 2)`` px, from the last point of ``there`` back to the first frame, in the order of the frames.
+        visible: ``(N, T)``, how surely each point is seen, in [0, 1].
+    """
+    frames: Tensor
+    there: Tensor
+    back: Tensor
+    visible: Tensor
+
+    @property
+    def cycle_errors(self) -> Tensor:
+        """``(N, T)`` px, how far the ways there and back are apart."""
+        return (self.there - self.back).norm(dim=-1)
+
+
 def check_queries(queries: Tensor, frames: int, size: Tuple[int, int]) -> Tensor:
     """Queries ``(N, 3)`` (frame, y, x) as float32.
 

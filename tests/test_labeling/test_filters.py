@@ -129,7 +129,7 @@ def test_invalid_values_are_refused_by_key_and_value(build, said):
 def test_every_registered_filter_gives_weights_of_one_channel_in_zero_to_one():
     ctx = PairContext(*torch.rand(2, 2, 3, 8, 9).unbind(0), *torch.randn(6, 2, 2, 8, 9).unbind(0))
     before = [x.clone() for x in vars(ctx).values()]
-    ours = [name for name, cls in FILTERS.module_dict.items() if 'mmrefine' in cls.__module__]
+    ours = [name for name, cls in FILTERS.module_dict.items() if 'mmrefine.labeling.flow' in cls.__module__]
     for name in ours:
         weight = FILTERS.build(dict(type=name))(ctx)
         assert weight.shape == (2, 1, 8, 9) and weight.dtype == torch.float32, name
@@ -138,11 +138,13 @@ def test_every_registered_filter_gives_weights_of_one_channel_in_zero_to_one():
     assert all(torch.equal(a, b) for a, b in zip(before, vars(ctx).values()))   # inputs untouched
 
 
-def test_the_page_on_filters_has_a_row_for_each_with_all_its_defaults():
-    page = (Path(__file__).resolve().parents[2] / 'docs' / 'filters.md').read_text(encoding='utf-8')
+@pytest.mark.parametrize('page, kind', [('filters.md', 'flow'), ('tracks.md', 'tracks')])
+def test_a_page_has_a_row_for_each_filter_with_all_its_defaults(page, kind):
+    page = (Path(__file__).resolve().parents[2] / 'docs' / page).read_text(encoding='utf-8')
     rows = {line.split('`')[1]: line for line in page.splitlines() if line.startswith('| `')}
-    ours = {name: cls for name, cls in FILTERS.module_dict.items() if 'mmrefine' in cls.__module__}
-    assert set(rows) == set(ours)
+    ours = {name: cls for name, cls in FILTERS.module_dict.items() if f'mmrefine.labeling.{kind}' in cls.__module__}
+    rows = {name: row for name, row in rows.items() if kind == 'flow' or name.endswith('Filter')}
+    assert ours and set(rows) == set(ours)
     for name, cls in ours.items():
         settings = inspect.signature(cls).parameters.values()
         missing = [f'{s.name}={s.default!r}' for s in settings if f'`{s.name}={s.default!r}`' not in rows[name]]

@@ -6,9 +6,7 @@ from itertools import zip_longest
 from typing import Dict, Optional, Sequence, Tuple
 
 import numpy as np
-from torch import Tensor
 
-from mmrefine.geometry import sample
 from mmrefine.structures.figures import Figure
 
 PCK_SHARE = 0.2  # of the side of a square as large as the object: BADJA's
@@ -125,23 +123,3 @@ def tally_keypoints(pred: np.ndarray, truth: np.ndarray, visible: np.ndarray, si
 def _sums(one: Sequence[int], other: Sequence[int]) -> Tuple[int, ...]:
     """Joint by joint; a video of fewer joints adds nothing to the rest."""
     return tuple(a + b for a, b in zip_longest(one, other, fillvalue=0))
-
-
-def carry_points(points: Tensor, flow_fw: Tensor) -> Tensor:
-    """Points of frame t as they lie in frame t + 1: ``p' = p + flow_fw(p)``, bilinear.
-
-    A point outside of the frame moves as the nearest pixel of its edge does, so it may come back.
-
-    Args:
-        points: ``(N, 2)`` px (x, y), of frame t.
-        flow_fw: ``(2, H, W)`` px, frame t -> frame t + 1.
-
-    Returns:
-        ``(N, 2)`` px.
-
-    Raises:
-        ValueError: other shapes.
-    """
-    if points.dim() != 2 or points.shape[1] != 2 or flow_fw.dim() != 3 or len(flow_fw) != 2:
-        raise ValueError(f'points (N, 2) need a flow (2, H, W), got {tuple(points.shape)} and {tuple(flow_fw.shape)}')
-    return points + sample(flow_fw[None], points.t()[None, :, :, None], padding='border')[0, :, :, 0].t()

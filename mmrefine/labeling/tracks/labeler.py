@@ -1,0 +1,168 @@
+"""Stage 1 for long-range tracks: ask there and back, keep what holds (Refine, Sun et al. 2024)."""
+from __future__ import annotations
+
+import copy
+import hashlib
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmrefine.errors import ConfigError
+from mmrefine.fileio.codecs.tracks import TracksCodec
+from mmrefine.geometry import track_speed
+from mmrefine.labeling.description import full_config
+from mmrefine.labeling.tracks.views import check_look
+from mmrefine.registry import FILTERS, LABELERS, QUERIES, TEACHER_VIEWS
+from mmrefine.structures import (LabelBatch, Labeled, LabelUnit, QuerySource, TrackEstimator, TrackFilter, TrackLook,
+                                 Tracks, TrackView, as_frames)
+from mmrefine.values import as_count
+
+
+@LABELERS.register_module()
+class TrackLabeler:
+    """Turns a teacher's view of clips into tracks. Implements ``Labeler``.
+
+    The queries lie in the first frame of the clip. The view asks the teacher for the ways from there to the last frame
+    and back, and a track becomes part of the label if all filters keep it. No track is dropped to fill a chunk or a
+    batch. A clip without queries, or of which no track is kept, becomes an empty label.
+
+    Args:
+        view: config of the part of ``TEACHER_VIEWS`` that asks the teacher: ``DirectTracks`` or ``ArbitratedTracks``.
+        queries: config of the part of ``QUERIES`` that says where tracks begin.
+        filters: configs of the parts of ``FILTERS`` for tracks; none keeps everything.
+        most: tracks in a label at most, every kept one with the same chance; None: all. Which ones depends on the key
+            of the label and ``seed`` only.
+        seed: of that draw, at least 0.
+
+    Raises:
+        ConfigError: a value that is invalid, or a view or filter of flow.
+    """
+
+    codec = TracksCodec()
+
+    def __init__(self,
+                 view: Dict[str, Any],
+                 queries: Dict[str, Any],
+                 filters: Sequence[Dict[str, Any]] = (),
+                 most: Optional[int] = None,
+                 seed: int = 0) -> None:
+        self.most = None if most is None else as_count('TrackLabeler.most', most)
+        self.seed = as_count('TrackLabeler.seed', seed, 0)
+        self.view: TrackView = TEACHER_VIEWS.build(view)
+        if hasattr(self.view, 'uses_middles'):
+            raise ConfigError(f'TrackLabeler.view: {type(self.view).__name__} asks for flow; use DirectTracks or '
+                              'ArbitratedTracks')
+        self.queries: QuerySource = QUERIES.build(queries)
+        self.filters: List[TrackFilter] = [FILTERS.build(config) for config in filters]
+        for part in self.filters:
+            _check_filter(part)
+        self._described: Dict[str, Any] = dict(
+            type=type(self).__name__,
+            view=full_config(self.view, view),
+            queries=dict(full_config(self.queries, queries), contents=self.queries.describe()),
+            filters=[full_config(part, config) for part, config in zip(self.filters, filters)],
+            most=self.most,
+            seed=self.seed)
+
+    def describe(self) -> Dict[str, Any]:
+        """What decides over the labels beside teacher and frames; JSON-able, defaults included."""
+        return copy.deepcopy(self._described)
+
+    def keys(self, unit: LabelUnit) -> List[str]:
+        """The key of the one label that a clip becomes."""
+        return [unit.key]
+
+    def extra_frames(self, unit: LabelUnit, usable: Callable[[int], bool]) -> List[int]:
+        """None: a clip needs no frames but its own."""
+        return []
+
+    def pass_sizes(self, size: Tuple[int, int], units: int) -> List[Tuple[Tuple[int, int], int]]:
+        """The sizes (height, width) in which the teacher is shown frames of ``size``, and how many clips at a time: one
+        by one, whatever the batch."""
+        return [(shown, 1) for shown in self.view.pass_sizes(size)]
+
+    def memory_settings(self) -> List[str]:
+        """Which config keys to lower so that the teacher takes less memory."""
+        found = {name: getattr(self.view, name) for name in ('scale', 'scales') if hasattr(self.view, name)}
+        return [f'labeler.view.{name} (now {value}; another needs a new store)' for name, value in found.items()]
+
+    @torch.no_grad()
+    def label(self, teacher: TrackEstimator, batch: LabelBatch) -> List[Labeled]:
+        """The labels of a batch, one for each clip, in order; each as if it were alone in its batch.
+
+        The statistics of a label:
+
+        * ``kept``: share of the queries whose tracks all filters keep, in [0, 1]; 0 without queries;
+        * ``tracks``: in the label, at most ``most``;
+        * ``queries``: how many tracks the teacher was asked for;
+        * ``cycle_error_median`` (the lower one of two): px, over the tracks of the label and their frames; 0 if there
+          are none;
+        * ``mean_speed``: :func:`~mmrefine.geometry.track_speed` of the tracks of the label, px a frame; 0 if there are
+          none.
+
+        Raises:
+            TeacherError: the tracks have the wrong shape, or are nan or infinite anywhere.
+        """
+        return [self._label(teacher, unit, as_frames([frames[number] for number in unit.frames], batch.device))
+                for unit, frames in zip(batch.units, batch.frames)]
+
+    def _label(self, teacher: TrackEstimator, unit: LabelUnit, frames: Tensor) -> Labeled:
+        points = self.queries.points(frames[0], unit.scene, unit.frames[0])
+        if points.dim() != 2 or points.shape[1] != 2:
+            raise ValueError(f'{type(self.queries).__name__} must return points (N, 2), got {tuple(points.shape)}')
+        look = self._look(teacher, frames, points)
+        kept = torch.ones(len(points), dtype=torch.bool, device=frames.device)
+        for part in self.filters:
+            kept &= part(look)
+        chosen = self._chosen(unit.key, kept.nonzero()[:, 0].cpu()).to(frames.device)
+        there, errors = look.there[chosen].float(), look.cycle_errors[chosen]
+        x, y = points[chosen].float().unbind(dim=1)
+        label = Tracks(there.cpu(), look.visible[chosen].float().cpu(),
+                       torch.stack([torch.zeros_like(x), y, x], dim=1).cpu(), (frames.shape[-2], frames.shape[-1]))
+        return Labeled(unit.key, label, dict(
+            kept=_rounded(kept.double().mean()) if len(points) else 0.,
+            tracks=float(len(chosen)),
+            queries=float(len(points)),
+            cycle_error_median=_rounded(errors.median()) if len(chosen) else 0.,
+            mean_speed=_rounded(track_speed(there).double().mean()) if len(chosen) else 0.))
+
+    def _look(self, teacher: TrackEstimator, frames: Tensor, points: Tensor) -> TrackLook:
+        if not len(points):
+            nowhere = frames.new_zeros(0, len(frames), 2)
+            return TrackLook(frames, nowhere, nowhere, nowhere[..., 0])
+        look = self.view.look(teacher, frames, points)
+        check_look(look, len(points), f'the teacher view ({type(self.view).__name__})')
+        return look
+
+    def _chosen(self, key: str, kept: Tensor) -> Tensor:
+        """At most ``most`` of the tracks that are kept, in order."""
+        if self.most is None or len(kept) <= self.most:
+            return kept
+        number = int.from_bytes(hashlib.sha256(f'{self.seed}/{key}'.encode('utf-8', 'surrogateescape')).digest(), 'big')
+        drawn = np.random.default_rng(number).permutation(len(kept))[:self.most]
+        return kept[torch.from_numpy(np.sort(drawn))]
+
+
+def _rounded(value: Tensor) -> float:
+    """Six decimals, so that the order of summation (threads, device) does not show in a manifest."""
+    return round(float(value), 6)
+
+
+def _check_filter(part: TrackFilter) -> None:
+    """Refuse what is no filter of tracks, by what it says of two tracks that stand still for three frames.
+
+    Raises:
+        ConfigError: a filter that asks for what a look at tracks has not, or gives anything but a bool for each track.
+    """
+    still = torch.full((2, 3, 2), 8.)
+    name = type(part).__name__
+    try:
+        kept = part(TrackLook(torch.zeros(3, 3, 16, 16), still, still, torch.ones(2, 3)))
+    except AttributeError as error:
+        raise ConfigError(f'TrackLabeler.filters: {name} is no filter of tracks ({error}); use one such as '
+                          'TrackCycleFilter') from error
+    if kept.dtype != torch.bool or tuple(kept.shape) != (2, ):
+        raise ConfigError(f'TrackLabeler.filters: {name} must return a bool for each track, got {kept.dtype} of shape '
+                          f'{tuple(kept.shape)} for 2 tracks')

@@ -1,0 +1,151 @@
+"""Where tracks begin: on a grid, at corners, or in windows around points of interest."""
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import List, Tuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmrefine.fileio.annotations.interest_points import read_interest_points
+from mmrefine.geometry import query_grid, query_windows, resize_points, texture_strength
+from mmrefine.registry import QUERIES
+from mmrefine.values import as_count
+
+
+@QUERIES.register_module()
+class GridQueries:
+    """A regular grid over the frame (:func:`~mmrefine.geometry.query_grid`). Implements ``QuerySource``.
+
+    Args:
+        step: from one query to the next, px.
+        border: px along the edges of the frame without queries.
+
+    Raises:
+        ConfigError: a step below 1, or a negative border.
+    """
+
+    def __init__(self, step: int = 16, border: int = 0) -> None:
+        self.step, self.border = as_count('GridQueries.step', step), as_count('GridQueries.border', border, 0)
+
+    def points(self, frame: Tensor, scene: str, number: int) -> Tensor:
+        """Points ``(N, 2)`` px (x, y), by rows, the same for all frames of one size."""
+        return query_grid(_size(frame), self.step, self.border).to(frame.device)
+
+    def describe(self) -> List[str]:
+        """Nothing: the settings say it all."""
+        return []
+
+
+@QUERIES.register_module()
+class TextureQueries:
+    """Corners, whose motion can be seen in every direction, spread over the frame. Implements ``QuerySource``.
+
+    Corners are the local maxima of :func:`~mmrefine.geometry.texture_strength` (Shi & Tomasi, CVPR 1994), the strongest
+    first and none nearer than ``distance`` to a stronger one. The frame is cut into square tiles with room for four
+    queries each, and every tile gives its strongest corner before any gives its second: so one textured part of the
+    frame does not take all, and what flat tiles leave goes to the others. The same frame gives the same points.
+
+    Args:
+        count: queries of a frame at most; a frame with fewer corners gives fewer.
+        distance: least distance between two queries, px.
+        border: px along the edges of the frame without queries.
+
+    Raises:
+        ConfigError: a count or distance below 1, or a negative border.
+    """
+
+    # a corner has at least this share of the eigenvalue of the strongest one; texture strength is its root
+    QUALITY = 0.01
+    PER_TILE = 4
+
+    def __init__(self, count: int = 512, distance: int = 8, border: int = 8) -> None:
+        name = type(self).__name__
+        self.count, self.distance = as_count(f'{name}.count', count), as_count(f'{name}.distance', distance)
+        self.border = as_count(f'{name}.border', border, 0)
+
+    def points(self, frame: Tensor, scene: str, number: int) -> Tensor:
+        """Points ``(N, 2)`` px (x, y), by rows; none in a frame without texture."""
+        corners = self._corners(frame.detach().cpu())
+        height, width = _size(frame)
+        tile = math.ceil(math.sqrt(self.PER_TILE * height * width / self.count))
+        taken: Counter[Tuple[int, int]] = Counter()
+        ranks = []
+        for y, x in corners:
+            ranks.append(taken[y // tile, x // tile])
+            taken[y // tile, x // tile] += 1
+        first = sorted(range(len(corners)), key=lambda i: (ranks[i], i))[:self.count]
+        chosen = sorted(corners[i] for i in first)
+        return torch.tensor([(x, y) for y, x in chosen], dtype=torch.float32, device=frame.device).view(-1, 2)
+
+    def describe(self) -> List[str]:
+        """Nothing: the settings say it all."""
+        return []
+
+    def _corners(self, frame: Tensor) -> List[Tuple[int, int]]:
+        """(y, x) px, the strongest first, none nearer than ``distance`` to an earlier one."""
+        strength = texture_strength(frame[None].float())
+        peaks = strength == F.max_pool2d(strength, 3, stride=1, padding=1)
+        height, width = _size(frame)
+        inner = torch.zeros_like(strength)
+        inner[..., self.border:max(height - self.border, 0), self.border:max(width - self.border, 0)] = 1
+        strength = strength * inner
+        peaks &= (strength > 0) & (strength >= math.sqrt(self.QUALITY) * strength.amax())
+        at = peaks[0, 0].numpy().nonzero()
+        order = np.argsort(-strength[0, 0].numpy()[at], kind='stable')
+        reach = self.distance - 1
+        steps = np.arange(-reach, reach + 1)
+        near = np.hypot(steps[:, None], steps) < self.distance
+        blocked = np.zeros((height + 2 * reach, width + 2 * reach), bool)  # with a margin, so that no disc is cut
+        found = []
+        for y, x in zip(at[0][order].tolist(), at[1][order].tolist()):
+            if not blocked[y + reach, x + reach]:
+                found.append((y, x))
+                blocked[y:y + 2 * reach + 1, x:x + 2 * reach + 1] |= near
+        return found
+
+
+@QUERIES.register_module()
+class WindowQueries:
+    """Every pixel of a square window around each point of interest (:func:`~mmrefine.geometry.query_windows`), so that
+    one point becomes ``side^2`` tracks. Implements ``QuerySource``.
+
+    Source: Refine (Sun et al. 2024), where the points are heads (CroHD) or joints (Horse30). A frame of which the file
+    knows no point gives no queries, and its clip an empty label.
+
+    Args:
+        points: file of points of interest, see
+            :func:`~mmrefine.fileio.annotations.interest_points.read_interest_points`: a table ``.csv`` with the columns
+            scene, frame (from 0), x and y in px of the frames; or tracks, ``<scene>.npz`` or a folder of them, whose
+            points are scaled to the frames. Its contents are part of what labels are made of, its path is not.
+        side: of a window, px: 24 for CroHD at 768x1280, 40 for Horse30 at 256x448.
+        border: px along the edges of the frame without queries.
+
+    Raises:
+        ConfigError: a side below 1, or a negative border.
+        InputError: a file of points that is missing or broken.
+    """
+
+    described_by_contents = ('points', )
+
+    def __init__(self, points: str, side: int = 24, border: int = 0) -> None:
+        self.side, self.border = as_count('WindowQueries.side', side), as_count('WindowQueries.border', border, 0)
+        self.interest = read_interest_points(points)
+
+    def points(self, frame: Tensor, scene: str, number: int) -> Tensor:
+        """Points ``(N, 2)`` px (x, y), by rows; each pixel once. None where no point of interest is known."""
+        size = _size(frame)
+        points = torch.from_numpy(self.interest.of(scene, number))
+        points = resize_points(points, self.interest.sizes.get(scene, size), size)
+        return query_windows(points, self.side, size, self.border)[0].to(frame.device)
+
+    def describe(self) -> List[str]:
+        """The digest of the file of points."""
+        return [self.interest.digest]
+
+
+def _size(frame: Tensor) -> Tuple[int, int]:
+    return frame.shape[-2], frame.shape[-1]

@@ -1,0 +1,80 @@
+"""The seams of long-range tracks: what their labeler and their scores ask of trackers."""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, List, Protocol, Sequence, Tuple, runtime_checkable
+
+from mmrefine.structures.tracks import TrackLook, Tracks
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@runtime_checkable
+class TrackEstimator(Protocol):
+    """Anything that follows points through a clip."""
+
+    def track(self, frames: Tensor, queries: Tensor) -> Tracks:
+        """Follow points to the end of a clip.
+
+        Args:
+            frames: ``(T, 3, H, W)`` RGB in [0, 1].
+            queries: ``(N, 3)``: frame, y, x; px of these frames.
+
+        Raises:
+            InputError: a query that is not in the clip.
+            TeacherError: points that are not finite.
+        """
+
+    def track_both(self, frames: Tensor, points: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+        """Follow points from the first frame to the last, and from where they end up back to the first.
+
+        Args:
+            frames: as in :meth:`track`.
+            points: ``(N, 2)`` px (x, y), in the first frame.
+
+        Returns:
+            the way there ``(N, T, 2)`` px, the way back in the same order of frames, and how surely each point is
+            seen on the way there, ``(N, T)`` in [0, 1].
+        """
+
+
+class TrackView(Protocol):
+    """How a track teacher is asked about a clip: in which sizes, at which strides, and what its answers come to."""
+
+    def look(self, teacher: TrackEstimator, frames: Tensor, points: Tensor) -> TrackLook:
+        """What the teacher saw: all that filters need to know of it.
+
+        Args:
+            teacher: that is asked.
+            frames: ``(T, 3, H, W)`` RGB in [0, 1].
+            points: ``(N, 2)`` px (x, y), in the first frame.
+
+        Raises:
+            TeacherError: the teacher gave no tracks, or other shapes than it was asked for.
+        """
+
+    def pass_sizes(self, size: Tuple[int, int]) -> Sequence[Tuple[int, int]]:
+        """The sizes (height, width) px in which the teacher is shown frames of ``size``; empty if that is not known."""
+
+
+class TrackFilter(Protocol):
+    """Decides over tracks one by one."""
+
+    def __call__(self, look: TrackLook) -> Tensor:
+        """Which tracks are kept: bool ``(N,)``."""
+
+
+class QuerySource(Protocol):
+    """Where tracks of a clip begin."""
+
+    def points(self, frame: Tensor, scene: str, number: int) -> Tensor:
+        """Points ``(N, 2)`` px (x, y) in a frame.
+
+        Args:
+            frame: ``(3, H, W)`` RGB in [0, 1], the first of the clip.
+            scene: of the clip.
+            number: of the frame in the scene.
+        """
+
+    def describe(self) -> List[str]:
+        """What is hashed into the fingerprint of labels beside its config, such as the digest of a file of points."""
