@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from mmrefine.compat.checkpoints import state_dict_of
+from mmrefine.compat.pips_checkpoints import convert_pips_checkpoint, is_pips_checkpoint
 from mmrefine.errors import CheckpointError
 
 LAYOUTS = ('mmrefine', 'princeton', 'torchvision')
@@ -248,16 +249,19 @@ def convert_raft_checkpoint(checkpoint: Mapping[str, Any],
 
 
 def stock_names(checkpoint: Mapping[str, Any], net_type: Optional[str], source: str) -> Dict[str, Tensor]:
-    """The weights in a checkpoint of a network of ours, those of an official RAFT file under our names.
+    """The weights in a checkpoint of a network of ours, those of an official RAFT or PIPs file under our names.
 
     Args:
-        checkpoint: bare weights, or a training checkpoint, of any flow network.
+        checkpoint: bare weights, or a training checkpoint, of any network.
         net_type: ``'Basic'`` or ``'Small'`` if the network that wants them is one of the two official RAFTs, else None.
         source: file name, for error messages.
 
     Raises:
         CheckpointError: no weights, or those of an official RAFT for a network that is another.
     """
+    if is_pips_checkpoint(checkpoint):
+        found: Dict[str, Tensor] = convert_pips_checkpoint(checkpoint, 'mmrefine', source)['state_dict']
+        return found
     state = state_dict_of(dict(checkpoint), source)
     prefix = _strip(state)
     try:

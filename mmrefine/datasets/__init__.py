@@ -1,13 +1,14 @@
-"""Frame pairs from disk, and the order in which training draws them."""
+"""Frame pairs and clips from disk, and the order in which training draws them."""
 from mmrefine.datasets import transforms  # noqa: F401  registers the transforms
 from mmrefine.datasets.benchmarks.davis_clips import DavisClips
 from mmrefine.datasets.benchmarks.flow_pairs import KittiPairs, SintelPairs, SpringPairs
+from mmrefine.datasets.frame_clips import FrameClips
 from mmrefine.datasets.frame_pairs import FramePairs
 from mmrefine.datasets.held_out import split_pairs
 from mmrefine.datasets.samplers import DrawSampler
 from mmrefine.datasets.scenes import LazySources, VideoScenes
 
 __all__ = [
-    'DavisClips', 'DrawSampler', 'FramePairs', 'KittiPairs', 'LazySources', 'SintelPairs', 'SpringPairs',
-    'VideoScenes', 'split_pairs'
+    'DavisClips', 'DrawSampler', 'FrameClips', 'FramePairs', 'KittiPairs', 'LazySources', 'SintelPairs',
+    'SpringPairs', 'VideoScenes', 'split_pairs'
 ]

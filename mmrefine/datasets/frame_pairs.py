@@ -75,22 +75,15 @@ class FramePairs(VideoScenes):
                  reading: Optional[Mapping[str, Any]] = None) -> None:
         if directions not in ('forward', 'both'):
             raise ConfigError(f"directions must be 'forward' or 'both', got {directions!r}")
-        self.steps = _as_steps(step)
-        self.truth_root = None if truth_root is None else Path(truth_root)
-        if self.truth_root is not None and not self.truth_root.is_dir():
-            raise InputError(f'{self.truth_root}: there is no such folder of ground truth; correct truth_root or leave '
-                             'it out')
-        self.seed = seed
+        self.steps = as_steps('step', step)
+        self.truth_root, self.seed = check_truth_root(truth_root), seed
         super().__init__(data_root, scenes, labels, hold_out, skip, reading)
         if self.truth_root is not None and self.reading.resize is not None:
             raise ConfigError('resize and truth_root exclude one another, as truth has the size of the files; leave '
                               'one out')
         every = [pair for name in self.scene_names for pair in self._pairs_of(name, directions == 'both')]
         self.pairs = self._keep_back(every, held_out, held, max(self.steps), least_held)
-        # our scope first: mmcv and mmflow have transforms of the same names
-        self.pipeline = [
-            TRANSFORMS.build({'_scope_': 'mmrefine', **part}) if isinstance(part, dict) else part for part in pipeline
-        ]
+        self.pipeline = build_pipeline(pipeline)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -166,10 +159,32 @@ class FramePairs(VideoScenes):
             yield pair
 
 
-def _as_steps(step: Any) -> Tuple[int, ...]:
-    """One step or several, in rising order."""
+def as_steps(key: str, step: Any) -> Tuple[int, ...]:
+    """One step or several, in frames, in rising order.
+
+    Raises:
+        ConfigError: not whole numbers of at least 1, or the same one twice; names ``key``.
+    """
     steps = tuple(step) if isinstance(step, (list, tuple)) else (step, )
     if not steps or len(set(steps)) < len(steps) or not all(isinstance(one, int) and one >= 1 for one in steps):
-        raise ConfigError(f'step must be a whole number of frames, at least 1, got {step!r}; or several different ones '
-                          'such as (1, 2)')
+        raise ConfigError(f'{key} must be a whole number of frames, at least 1, got {step!r}; or several different '
+                          'ones such as (1, 2)')
     return tuple(sorted(steps))
+
+
+def check_truth_root(truth_root: Optional[Union[str, Path]]) -> Optional[Path]:
+    """The folder of ground truth.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    root = None if truth_root is None else Path(truth_root)
+    if root is not None and not root.is_dir():
+        raise InputError(f'{root}: there is no such folder of ground truth; correct truth_root or leave it out')
+    return root
+
+
+def build_pipeline(pipeline: Sequence[Any]) -> List[Any]:
+    """Transforms of their configs; callables stay."""
+    # our scope first: mmcv and mmflow have transforms of the same names
+    return [TRANSFORMS.build({'_scope_': 'mmrefine', **part}) if isinstance(part, dict) else part for part in pipeline]

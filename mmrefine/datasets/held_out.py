@@ -10,7 +10,7 @@ from mmrefine.values import as_count, is_number
 ENOUGH_SCENES = 6  # so many whole scenes are evidence; fewer say little of the others
 LONG = 8  # pairs, of the mean scene; where scenes are shorter a cut, which costs a pair, costs too much
 FEW_SCENES = 3  # so many or fewer are cut however short they are
-LEAST_PAIRS = 4  # in a row in a scene that is cut; with fewer, nothing would be left to learn from
+LEAST_LEFT = 2  # of a scene that is cut, if the least is kept back; where fewer are left there is nothing to learn from
 MOST_SHARE = 0.4  # of the video that is kept back for the sake of a least number of pairs or scenes
 
 
@@ -31,7 +31,7 @@ def split_pairs(pairs: Sequence[Mapping[str, Any]], share: float, step: int = 1,
     """Keep back a share of a video; the same pairs (or clips) give the same split.
 
     Where the share makes :data:`ENOUGH_SCENES` scenes or more whole scenes are kept back, spread evenly over the list.
-    Else the end of each scene, so that all of them have a say: of each that is as long as :data:`LEAST_PAIRS` pairs, at
+    Else the end of each scene, so that all of them have a say: of each that leaves :data:`LEAST_LEFT` pairs or more, at
     least one pair; the pairs that reach across the cut belong to neither side, and shorter scenes stay whole and are
     learned from. But of four or more short scenes (fewer than :data:`LONG` pairs each on average) whole scenes are kept
     back all the same.
@@ -52,12 +52,11 @@ def split_pairs(pairs: Sequence[Mapping[str, Any]], share: float, step: int = 1,
         raise ConfigError(f'held_out must be a share of the video in [0, 1), got {share!r}')
     if share == 0:
         return Split(list(pairs), [], {})
-    starts: Dict[str, Set[int]] = {}
+    starts: Dict[str, Dict[int, int]] = {}  # scene -> where pairs begin -> least frames from there to their last
     for pair in pairs:
-        starts.setdefault(pair['scene'], set()).add(pair['index'])
-    needed = max(LEAST_PAIRS, 2 * step + 2)
-    spans = {scene: len(indices) * _spacing(indices) for scene, indices in starts.items()}
-    cut = {scene: sorted(indices) for scene, indices in starts.items() if spans[scene] >= needed}
+        known = starts.setdefault(pair['scene'], {})
+        known[pair['index']] = min(pair.get('step', step), known.get(pair['index'], step))
+    cut = {scene: sorted(known) for scene, known in starts.items() if _left_of(known, max(known)) >= LEAST_LEFT}
     count = round(share * len(starts))
     is_short = not cut or sum(map(len, starts.values())) < LONG * len(starts)
     if count >= ENOUGH_SCENES or (len(starts) > FEW_SCENES and is_short):
@@ -68,26 +67,28 @@ def split_pairs(pairs: Sequence[Mapping[str, Any]], share: float, step: int = 1,
     wanted = max(share, min(MOST_SHARE, least / max(1, sum(map(len, cut.values())))))
     for scene, indices in cut.items():
         held = max(1, round(wanted * len(indices)))
-        while held > 1 and (held >= len(indices) or indices[0] + step >= indices[-held]):
+        while held > 1 and not _left_of(starts[scene], indices[-held]):
             held -= 1  # something must be left to learn from
         ends[scene] = indices[-held]
     if not ends:
-        longest = max(spans.values(), default=0) + step
-        raise ConfigError(f'held_out={share:g}: no scene has the {needed + step} frames that it takes to keep some '
-                          f'back for the guard (the most is {longest}, without those that are left out); give it '
-                          'longer scenes, or set held_out=0, which leaves the guard out')
+        longest = max(starts.values(), key=len, default={0: 0})
+        spacing = min((later - earlier for earlier, later in zip(sorted(longest), sorted(longest)[1:])), default=1)
+        reach = min(longest.values())
+        needed = -(-(spacing + reach + 1) // spacing) * spacing + reach + 1
+        raise ConfigError(f'held_out={share:g}: no scene has the {needed} frames that it takes to keep some back for '
+                          f'the guard (the most is {len(longest) * spacing + reach}, without those that are left out); '
+                          'give it longer scenes, or set held_out=0, which leaves the guard out')
     last = {scene: ends.get(scene, math.inf) for scene in starts}
     return Split([pair for pair in pairs if pair['index'] + pair.get('step', step) < last[pair['scene']]],
                  [pair for pair in pairs if pair['index'] >= last[pair['scene']]], ends)
 
 
-def _spacing(indices: Collection[int]) -> int:
-    """Frames from one pair or clip to the next."""
-    ordered = sorted(indices)
-    return min((later - earlier for earlier, later in zip(ordered, ordered[1:])), default=1)
+def _left_of(starts: Mapping[int, int], end: int) -> int:
+    """How many pairs, or clips, lie before a frame as a whole."""
+    return sum(index + step < end for index, step in starts.items())
 
 
-def _whole_scenes(starts: Mapping[str, Set[int]], count: int, least: int) -> Set[str]:
+def _whole_scenes(starts: Mapping[str, Collection[int]], count: int, least: int) -> Set[str]:
     """At least ``count`` of the scenes, from all over the list; more for the sake of evidence, see
     :func:`split_pairs`."""
     scenes = list(starts)

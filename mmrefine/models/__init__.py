@@ -1,20 +1,22 @@
 """Networks that refine themselves, their frozen copies, and their losses."""
 from mmrefine.models.data_preprocessor import FramePreprocessor
 from mmrefine.models.losses import (ContrastiveFlowLoss, CycleLoss, MaskedPyramidLoss, MaskedSequenceLoss,
-                                    PhotometricLoss, SmoothnessLoss)
+                                    PhotometricLoss, ScoreMapLoss, SmoothnessLoss, TrackSequenceLoss, VisibilityLoss)
 from mmrefine.models.networks import OfficialRAFTEncoder, PIPs
 from mmrefine.models.raft_fast.frame_memory import FrameMemory
-from mmrefine.models.refiners import (FlowReadout, FlowRefiner, RandomStart, build_estimator, estimator_state,
-                                      load_estimator, readout_for)
+from mmrefine.models.refiners import (ChainedFlow, FlowReadout, FlowRefiner, RandomStart, TrackRefiner, build_estimator,
+                                      estimator_state, load_estimator, readout_for)
 from mmrefine.models.teachers.frozen import FrozenTeacher
 from mmrefine.models.teachers.other_network import OtherNetwork
 from mmrefine.models.teachers.stored_motion import StoredMotion
 from mmrefine.models.teachers.student import StudentAverage, StudentCopy
+from mmrefine.models.teachers.tracker import FrozenTracker
 from mmrefine.models.trackers import PIPsChain
 
 __all__ = [
-    'ContrastiveFlowLoss', 'CycleLoss', 'FlowReadout', 'FlowRefiner', 'FrameMemory', 'FramePreprocessor',
-    'FrozenTeacher', 'MaskedPyramidLoss', 'MaskedSequenceLoss', 'OfficialRAFTEncoder', 'OtherNetwork', 'PIPs',
-    'PIPsChain', 'PhotometricLoss', 'RandomStart', 'SmoothnessLoss', 'StoredMotion', 'StudentAverage', 'StudentCopy',
-    'build_estimator', 'estimator_state', 'load_estimator', 'readout_for'
+    'ChainedFlow', 'ContrastiveFlowLoss', 'CycleLoss', 'FlowReadout', 'FlowRefiner', 'FrameMemory', 'FramePreprocessor',
+    'FrozenTeacher', 'FrozenTracker', 'MaskedPyramidLoss', 'MaskedSequenceLoss', 'OfficialRAFTEncoder', 'OtherNetwork',
+    'PIPs', 'PIPsChain', 'PhotometricLoss', 'RandomStart', 'ScoreMapLoss', 'SmoothnessLoss', 'StoredMotion',
+    'StudentAverage', 'StudentCopy', 'TrackRefiner', 'TrackSequenceLoss', 'VisibilityLoss', 'build_estimator',
+    'estimator_state', 'load_estimator', 'readout_for'
 ]

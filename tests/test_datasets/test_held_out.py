@@ -71,7 +71,7 @@ def test_of_short_scenes_six_whole_ones_are_kept_back_if_these_are_no_more_than_
 
 
 def test_scenes_that_no_cut_leaves_anything_of_are_kept_back_whole():
-    held = split_pairs(pairs_of({f's{i}': 15 for i in range(5)}, step=5), 0.2, step=5).held
+    held = split_pairs(pairs_of({f's{i}': 20 for i in range(5)}, step=9), 0.2, step=9).held
     assert {pair['scene'] for pair in held} == {'s2'}
 
 

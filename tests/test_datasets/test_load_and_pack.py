@@ -63,7 +63,7 @@ def test_the_store_need_not_exist_before_the_first_read_and_the_transform_can_be
     make_store(tmp_path / 'labels', {'bee/f1__f2': make_label(1.)})
     load(pair())
     copied = pickle.loads(pickle.dumps(load))
-    assert copied._opened is None
+    assert copied.reader._opened is None
     np.testing.assert_array_equal(copied(pair())['flow'], load(pair())['flow'])
 
 

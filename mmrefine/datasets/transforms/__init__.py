@@ -1,8 +1,12 @@
-"""Transforms of a frame pair between disk and model: numpy ``(H, W, C)`` in, tensors out at :class:`PackPair`.
+"""Transforms between disk and model: numpy ``(H, W, C)`` in, tensors out at :class:`PackPair` and :class:`PackClip`.
 
-Every transform takes and returns a dict with ``frame1``, ``frame2`` ``(H, W, 3)`` uint8 RGB and, once loaded, ``flow``
-``(H, W, 2)`` float32 px (x, y) and ``weight`` ``(H, W, 1)`` float32 in [0, 1]. All randomness comes from its ``rng``.
+Every transform takes and returns a dict. That of a frame pair has ``frame1``, ``frame2`` ``(H, W, 3)`` uint8 RGB and,
+once loaded, ``flow`` ``(H, W, 2)`` float32 px (x, y) and ``weight`` ``(H, W, 1)`` float32 in [0, 1]; that of a clip has
+a list ``frames`` and, once loaded, ``tracks`` ``(N, T, 2)`` float32 px and ``visible`` bool ``(N, T)``. All randomness
+comes from its ``rng``.
 """
+from mmrefine.datasets.transforms.clip_loaders import LoadTracks, LoadTrackTruth
+from mmrefine.datasets.transforms.clips import ClipBlur, ClipDrift, ClipOcclude, PackClip, SampleTracks
 from mmrefine.datasets.transforms.eraser import Eraser
 from mmrefine.datasets.transforms.jitter import ColorJitter
 from mmrefine.datasets.transforms.loaders import LoadLabel, LoadTruth
@@ -13,6 +17,7 @@ from mmrefine.datasets.transforms.self_warp import SelfWarp
 from mmrefine.datasets.transforms.spatial import RandomCrop, RandomFlip, RandomScaleStretch
 
 __all__ = [
-    'ColorJitter', 'Eraser', 'LoadLabel', 'LoadTruth', 'PackPair', 'RandomCrop', 'RandomFlip',
-    'RandomScaleStretch', 'SelfWarp', 'SensorNoise', 'move_pair'
+    'ClipBlur', 'ClipDrift', 'ClipOcclude', 'ColorJitter', 'Eraser', 'LoadLabel', 'LoadTrackTruth', 'LoadTracks',
+    'LoadTruth', 'PackClip', 'PackPair', 'RandomCrop', 'RandomFlip', 'RandomScaleStretch', 'SampleTracks', 'SelfWarp',
+    'SensorNoise', 'move_pair'
 ]

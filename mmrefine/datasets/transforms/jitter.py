@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmrefine.datasets.transforms.frames import frames_of, with_frames
 from mmrefine.registry import TRANSFORMS
 from mmrefine.values import as_number, as_share
 
@@ -16,13 +17,13 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 @TRANSFORMS.register_module()
 class ColorJitter(BaseTransform):
-    """Change brightness, contrast, saturation and hue, in random order; usually the same for both frames.
+    """Change brightness, contrast, saturation and hue, in random order; usually the same for all frames.
 
     Factors are ``U(1 - a, 1 + a)``: brightness blends with black, contrast with the mean grey level, saturation with
     the grey picture; the hue turns by ``U(-hue, hue)``. A strength of 0 leaves the bytes as they are. Flow and weight
     stay.
 
-    Required keys: frame1, frame2, rng. Changed keys: frame1, frame2.
+    Required keys: frame1 and frame2, or frames; rng. Changed keys: these.
 
     Args:
         brightness: strength in [0, 1].
@@ -47,12 +48,12 @@ class ColorJitter(BaseTransform):
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
         """Draw the changes, once or for each frame, and apply them."""
         rng: np.random.Generator = results['rng']
-        frames = [results['frame1'], results['frame2']]
+        frames = frames_of(results)
         if rng.random() < self.asymmetric:
             frames = [self._jittered([frame], rng)[0] for frame in frames]
         else:
             frames = self._jittered(frames, rng)
-        return {**results, 'frame1': frames[0], 'frame2': frames[1]}
+        return with_frames(results, frames)
 
     def _jittered(self, frames: List[np.ndarray], rng: np.random.Generator) -> List[np.ndarray]:
         """The uint8 frames after the same changes; contrast scales about their common mean grey level."""

@@ -14,6 +14,52 @@ from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.registry import TRANSFORMS
 
 
+class StoreReader:
+    """Reads the labels of samples out of a label store, which is opened at the first read, and again when another round
+    of labelling has rewritten it.
+
+    Args:
+        reader: the transform that reads, for messages.
+        root: folder of the store. None: the ``labels`` of each sample.
+    """
+
+    def __init__(self, reader: str, root: Optional[Union[str, Path]] = None) -> None:
+        self.reader, self.root = reader, root
+        self._opened: Optional[LabelStore] = None
+        self._stamp: Optional[Tuple[Any, ...]] = None
+
+    def __getstate__(self) -> Dict[str, Any]:
+        return {**self.__dict__, '_opened': None}
+
+    def read(self, results: Dict[str, Any]) -> Tuple[Path, Any]:
+        """The root of the store and the label of ``results['key']``.
+
+        Raises:
+            ConfigError: nobody says where the labels are.
+            LabelStoreError: the store is not complete, or lacks this label.
+        """
+        key = results['key']
+        root = self.root if self.root is not None else results.get('labels')
+        if root is None:
+            raise ConfigError(f'{key}: {self.reader} has no label store; set {self.reader}.store or the labels of the '
+                              'dataset')
+        store = self._open(Path(root))
+        if not store.has(key):
+            raise LabelStoreError(f'{root}: there is no label for {key}; label with the same data_root, scenes, step '
+                                  'and directions as you train, or leave its scene out')
+        return Path(root), store.read(key)
+
+    def _open(self, root: Path) -> LabelStore:
+        manifest = root / 'manifest.json'
+        stamp: Optional[Tuple[Any, ...]] = None
+        if manifest.exists():
+            status = manifest.stat()
+            stamp = (root, status.st_ino, status.st_mtime_ns)
+        if self._opened is None or stamp is None or stamp != self._stamp:
+            self._opened, self._stamp = LabelStore.open(root), stamp
+        return self._opened
+
+
 @TRANSFORMS.register_module()
 class LoadLabel(BaseTransform):
     """Read the pair's pseudo-label from a complete label store; the store is opened at the first read.
@@ -30,41 +76,17 @@ class LoadLabel(BaseTransform):
     """
 
     def __init__(self, store: Optional[Union[str, Path]] = None) -> None:
-        self.store = store
-        self._opened: Optional[LabelStore] = None
-        self._stamp: Optional[Tuple[Any, ...]] = None
-
-    def __getstate__(self) -> Dict[str, Any]:
-        return {**self.__dict__, '_opened': None}
+        self.reader = StoreReader('LoadLabel', store)
 
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
         """Add flow and weight of the pair ``results['key']``."""
+        root, label = self.reader.read(results)
         key = results['key']
-        root = self.store if self.store is not None else results.get('labels')
-        if root is None:
-            raise ConfigError(f'{key}: LoadLabel has no label store; set LoadLabel.store or the labels of the '
-                              'dataset')
-        store = self._open(Path(root))
-        if not store.has(key):
-            raise LabelStoreError(f'{root}: there is no label for {key}; label with the same data_root, scenes, step '
-                                  'and directions as you train, or leave its scene out')
-        label = store.read(key)
         size, wanted = tuple(label.flow.shape[-2:]), results['frame1'].shape[:2]
         if size != wanted:
             raise LabelStoreError(f'{root}: the label of {key} is {size[0]}x{size[1]} (height x width), its frames are '
                                   f'{wanted[0]}x{wanted[1]}; make the labels again from these frames')
         return {**results, 'flow': label.flow.permute(1, 2, 0).numpy(), 'weight': label.weight.permute(1, 2, 0).numpy()}
-
-    def _open(self, root: Path) -> LabelStore:
-        """The store, opened again when another round of labelling has rewritten it."""
-        manifest = root / 'manifest.json'
-        stamp: Optional[Tuple[Any, ...]] = None
-        if manifest.exists():
-            status = manifest.stat()
-            stamp = (root, status.st_ino, status.st_mtime_ns)
-        if self._opened is None or stamp is None or stamp != self._stamp:
-            self._opened, self._stamp = LabelStore.open(root), stamp
-        return self._opened
 
 
 @TRANSFORMS.register_module()

@@ -1,4 +1,4 @@
-"""Geometric transforms of a frame pair together with its flow: resize, crop, mirror."""
+"""Geometric transforms of a frame pair with its flow, or of a clip with its tracks: resize, crop, mirror."""
 from __future__ import annotations
 
 from typing import Any, Dict, Optional, Tuple
@@ -6,6 +6,7 @@ from typing import Any, Dict, Optional, Tuple
 import numpy as np
 import torch
 
+from mmrefine.datasets.transforms.frames import frames_of, with_frames
 from mmrefine.geometry import resize
 
 # Below this an interpolated weight is rounding noise, and dividing by it would invent motion.
@@ -17,57 +18,65 @@ def move_pair(results: Dict[str, Any],
               window: Optional[Tuple[int, int, int, int]] = None,
               mirror_x: bool = False,
               mirror_y: bool = False) -> Dict[str, Any]:
-    """A frame pair resized, then cropped, then mirrored, with the flow that is right for the new frames.
+    """A frame pair or a clip resized, then cropped, then mirrored, with the flow or the tracks that are right for the
+    new frames.
 
     A resize maps centres of corner pixels to centres of corner pixels: pixel x goes to ``x (w - 1) / (W - 1)``,
     ``x - left`` or ``W - 1 - x``, and the x of the flow is multiplied by ``(w - 1) / (W - 1)``, 1 or -1; y likewise.
-    Flow is resampled as ``sum(w f) / sum(w)`` over the same bilinear neighbours that give the weight, so motion of
-    weight 0 cannot leak into what is learned.
+    So do points. Flow is resampled as ``sum(w f) / sum(w)`` over the same bilinear neighbours that give the weight, so
+    motion of weight 0 cannot leak into what is learned.
 
     Args:
-        results: ``frame1``, ``frame2`` ``(H, W, 3)``; maybe ``flow`` ``(H, W, 2)`` px, ``weight`` ``(H, W, 1)``. Not
-            changed.
+        results: ``frame1``, ``frame2`` ``(H, W, 3)``, maybe ``flow`` ``(H, W, 2)`` px, ``weight`` ``(H, W, 1)``; or a
+            list ``frames``, maybe ``tracks`` ``(N, T, 2)`` px. Not changed.
         size: ``(height, width)`` to resize to.
         window: ``(top, left, height, width)`` to crop, px of the resized frame.
         mirror_x: whether to swap left and right.
         mirror_y: whether to swap top and bottom.
 
     Returns:
-        a copy of ``results`` with the four arrays moved and ``size`` set to the new ``(height, width)``; where nothing
+        a copy of ``results`` with these arrays moved and ``size`` set to the new ``(height, width)``; where nothing
         has weight, the flow is 0.
     """
-    moved = dict(results)
-    if size is not None and tuple(size) != results['frame1'].shape[:2]:
-        moved.update(_resized(moved, size))
-    present = [name for name in ('frame1', 'frame2', 'flow', 'weight') if name in moved]
+    moved, frames = dict(results), frames_of(results)
+    if size is not None and tuple(size) != frames[0].shape[:2]:
+        moved.update(_resized(moved, frames[0].shape[:2], size))
+        frames = [_resized_frame(frame, size) for frame in frames]
+    present = [name for name in ('flow', 'weight') if name in moved]
     if window is not None:
         top, left, height, width = window
-        for name in present:
-            moved[name] = moved[name][top:top + height, left:left + width]
+        frames = [frame[top:top + height, left:left + width] for frame in frames]
+        moved.update({name: moved[name][top:top + height, left:left + width] for name in present})
+        if 'tracks' in moved:
+            moved['tracks'] = moved['tracks'] - np.array([left, top], np.float32)
     for mirrored, axis, component in ((mirror_x, 1, 0), (mirror_y, 0, 1)):
         if not mirrored:
             continue
-        for name in present:
-            # a copy: torch cannot wrap negative strides, and the sign changes below
-            moved[name] = np.flip(moved[name], axis).copy()
+        # copies: torch cannot wrap negative strides, and the sign changes below
+        frames = [np.flip(frame, axis).copy() for frame in frames]
+        moved.update({name: np.flip(moved[name], axis).copy() for name in present})
         if 'flow' in moved:
             moved['flow'][..., component] *= -1
-    moved['size'] = tuple(moved['frame1'].shape[:2])
-    return moved
+        if 'tracks' in moved:
+            moved['tracks'] = moved['tracks'].copy()
+            moved['tracks'][..., component] = frames[0].shape[axis] - 1 - moved['tracks'][..., component]
+    return {**with_frames(moved, frames), 'size': tuple(frames[0].shape[:2])}
 
 
-def _resized(results: Dict[str, Any], size: Tuple[int, int]) -> Dict[str, Any]:
-    """The arrays of ``results`` at ``size``."""
+def _resized_frame(frame: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
+    bilinear = _bilinear(frame, size)
+    return np.rint(bilinear).astype(frame.dtype) if frame.dtype == np.uint8 else bilinear
+
+
+def _resized(results: Dict[str, Any], before: Tuple[int, int], size: Tuple[int, int]) -> Dict[str, Any]:
+    """Flow, weight and tracks of frames of the size ``before``, for frames of ``size``."""
     resized = {}
-    for name in ('frame1', 'frame2'):
-        frame = results[name]
-        bilinear = _bilinear(frame, size)
-        resized[name] = np.rint(bilinear).astype(frame.dtype) if frame.dtype == np.uint8 else bilinear
+    stretch = np.array([(size[1] - 1) / max(before[1] - 1, 1), (size[0] - 1) / max(before[0] - 1, 1)], np.float32)
+    if 'tracks' in results:
+        resized['tracks'] = results['tracks'] * stretch
     if 'flow' in results:
         flow = results['flow']
         weight = results.get('weight', np.ones_like(flow[..., :1]))
-        height, width = flow.shape[:2]
-        stretch = np.array([(size[1] - 1) / max(width - 1, 1), (size[0] - 1) / max(height - 1, 1)], np.float32)
         weighted = _bilinear(np.where(weight > 0, flow * weight, 0), size)
         total = _bilinear(weight, size)
         known = total > _NO_WEIGHT

@@ -6,6 +6,7 @@ from typing import Any, Dict
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmrefine.datasets.transforms.frames import frames_of, with_frames
 from mmrefine.errors import ConfigError
 from mmrefine.registry import TRANSFORMS
 from mmrefine.values import as_share
@@ -13,12 +14,12 @@ from mmrefine.values import as_share
 
 @TRANSFORMS.register_module()
 class SensorNoise(BaseTransform):
-    """Adds noise to both frames, independently: a network that has seen only clean frames takes the grain of real
+    """Adds noise to each frame, independently: a network that has seen only clean frames takes the grain of real
     ones for texture.
 
-    The standard deviation is drawn once per pair, from U(0, ``std``). Flow and weight stay.
+    The standard deviation is drawn once for all, from U(0, ``std``). Flow and weight stay.
 
-    Required keys: frame1, frame2, rng. Changed keys: frame1, frame2, or nothing.
+    Required keys: frame1 and frame2, or frames; rng. Changed keys: these, or nothing.
 
     Args:
         std: largest standard deviation, grey levels of 255.
@@ -39,7 +40,7 @@ class SensorNoise(BaseTransform):
         if rng.random() >= self.prob:
             return results
         std = float(rng.uniform(0, self.std))
-        return {**results, **{name: grainy(results[name], std, rng) for name in ('frame1', 'frame2')}}
+        return with_frames(results, [grainy(frame, std, rng) for frame in frames_of(results)])
 
 
 def grainy(frame: np.ndarray, std: float, rng: np.random.Generator) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Random geometric augmentation of a frame pair: scale and stretch, crop, flip."""
+"""Random geometric augmentation of a frame pair or a clip: scale and stretch, crop, flip."""
 from __future__ import annotations
 
 from typing import Any, Dict, Optional, Sequence, Tuple, Union
@@ -6,6 +6,7 @@ from typing import Any, Dict, Optional, Sequence, Tuple, Union
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmrefine.datasets.transforms.frames import frames_of
 from mmrefine.datasets.transforms.moves import move_pair
 from mmrefine.errors import ConfigError, InputError
 from mmrefine.registry import TRANSFORMS
@@ -17,12 +18,12 @@ _CANDIDATES = 8
 
 @TRANSFORMS.register_module()
 class RandomScaleStretch(BaseTransform):
-    """Resize both frames by ``2^U(scale)``, at times stretched, as RAFT's augmentation does.
+    """Resize all frames by ``2^U(scale)``, at times stretched, as RAFT's augmentation does.
 
     The result is never smaller than ``crop_size``, even when the pair is otherwise left as it is, so that a crop always
     fits.
 
-    Required keys: frame1, frame2, rng. Changed keys: frame1, frame2, flow, weight, size.
+    Required keys: frame1 and frame2, or frames; rng. Changed keys: these, flow, weight, tracks, size.
 
     Args:
         scale: (lowest, highest) power of two; (-0.2, 0.6) is RAFT's for Sintel, (-0.2, 0.4) for KITTI.
@@ -57,15 +58,16 @@ class RandomScaleStretch(BaseTransform):
             powers[:] = 0
         height, width = (
             max(int(round(length * 2.**power)), least)
-            for length, power, least in zip(results['frame1'].shape, powers, self.crop_size))
+            for length, power, least in zip(frames_of(results)[0].shape, powers, self.crop_size))
         return move_pair(results, size=(height, width))
 
 
 @TRANSFORMS.register_module()
 class RandomCrop(BaseTransform):
-    """Cut the same window out of both frames.
+    """Cut the same window out of all frames.
 
-    Required keys: frame1, frame2, rng; smallest_size with ``fit``. Changed keys: frame1, frame2, flow, weight, size.
+    Required keys: frame1 and frame2, or frames; rng; smallest_size with ``fit``. Changed keys: the frames, flow,
+    weight, tracks, size.
 
     Args:
         size: ``(height, width)`` px.
@@ -103,7 +105,7 @@ class RandomCrop(BaseTransform):
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
         """Draw a window and crop to it."""
         rng: np.random.Generator = results['rng']
-        height, width = results['frame1'].shape[:2]
+        height, width = frames_of(results)[0].shape[:2]
         tall, wide = self._window(results)
         if height < tall or width < wide:
             raise InputError(
@@ -141,9 +143,9 @@ class RandomCrop(BaseTransform):
 
 @TRANSFORMS.register_module()
 class RandomFlip(BaseTransform):
-    """Mirror both frames, left-right and top-bottom each with its own chance.
+    """Mirror all frames, left-right and top-bottom each with its own chance.
 
-    Required keys: frame1, frame2, rng. Changed keys: frame1, frame2, flow, weight.
+    Required keys: frame1 and frame2, or frames; rng. Changed keys: these, flow, weight, tracks.
 
     Args:
         horizontal: chance of left-right, in [0, 1]; 0.5 is RAFT's for Sintel, 0 for KITTI.

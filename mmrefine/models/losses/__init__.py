@@ -6,8 +6,9 @@ from mmrefine.models.losses.photometric_loss import PhotometricLoss
 from mmrefine.models.losses.pyramid_loss import MaskedPyramidLoss
 from mmrefine.models.losses.sequence_loss import MaskedSequenceLoss
 from mmrefine.models.losses.smoothness_loss import SmoothnessLoss
+from mmrefine.models.losses.track_losses import ScoreMapLoss, TrackSequenceLoss, VisibilityLoss
 
 __all__ = [
-    'ContrastiveFlowLoss', 'CycleLoss', 'MaskedPyramidLoss', 'MaskedSequenceLoss', 'PhotometricLoss', 'SmoothnessLoss',
-    'build_losses'
+    'ContrastiveFlowLoss', 'CycleLoss', 'MaskedPyramidLoss', 'MaskedSequenceLoss', 'PhotometricLoss', 'ScoreMapLoss',
+    'SmoothnessLoss', 'TrackSequenceLoss', 'VisibilityLoss', 'build_losses'
 ]

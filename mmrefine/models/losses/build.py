@@ -2,11 +2,12 @@
 from __future__ import annotations
 
 import re
-from typing import AbstractSet, Any, Mapping, Sequence, Tuple
+from typing import AbstractSet, Any, Dict, Mapping, Sequence, Tuple
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from mmrefine.errors import ConfigError
+from mmrefine.errors import ConfigError, MMRefineError
 from mmrefine.registry import MODELS
 
 
@@ -36,6 +37,35 @@ def build_losses(configs: Sequence[Mapping[str, Any]],
         needs |= wanted
         losses[_log_name(kind, taken=losses)] = loss
     return losses, needs
+
+
+def checked_losses(losses: nn.ModuleDict, outputs: Any, sample: Any) -> Dict[str, Tensor]:
+    """What each loss says, by name.
+
+    Args:
+        losses: of :func:`build_losses`.
+        outputs: of the network, with ``frames`` or ``frames1``.
+        sample: the labels of the batch.
+
+    Raises:
+        ConfigError: a loss that returns no scalar.
+        MMRefineError: a loss that is nan or infinite.
+    """
+    frames = outputs.frames if hasattr(outputs, 'frames') else outputs.frames1
+    # autocast must not touch sums over all pixels
+    with torch.autocast(frames.device.type, enabled=False):
+        results = {name: loss(outputs, sample) for name, loss in losses.items()}
+    for name, value in results.items():
+        if not isinstance(value, Tensor) or value.numel() != 1:
+            found = f'shape {tuple(value.shape)}' if isinstance(value, Tensor) else type(value).__name__
+            raise ConfigError(f'model.losses: {type(losses[name]).__name__} must return a tensor of one '
+                              f'number, got {found}; let it return the mean over what it compares')
+        if not bool(torch.isfinite(value)):
+            raise MMRefineError(
+                f'{name} is {value.item():g}: training has diverged or started from broken weights; '
+                'lower optim_wrapper.optimizer.lr, set optim_wrapper.clip_grad=dict(max_norm=1.0), '
+                'and check the checkpoint it started from')
+    return results
 
 
 def _log_name(kind: str, taken: nn.ModuleDict) -> str:

@@ -1,7 +1,7 @@
 """PIPs, the tracker of single points through windows of eight frames (Harley, Fang, Fragkiadaki, ECCV 2022)."""
 from __future__ import annotations
 
-from typing import List, NamedTuple, Optional
+from typing import List, NamedTuple, Optional, Sequence
 
 import torch
 from mmengine.model import BaseModule
@@ -14,7 +14,7 @@ from mmrefine.models.networks.residual_block import ResidualBlock
 from mmrefine.registry import MODELS
 from mmrefine.values import as_count
 
-_STAGES = ((64, 1), (96, 2), (128, 2), (128, 2))  # channels and stride of the encoder's stages
+_STRIDES = (1, 2, 2, 2)  # of the encoder's stages, after a stride of 2
 _WAVES = 64  # sines and cosines of each of x, y and time
 
 
@@ -39,21 +39,22 @@ class PIPsEncoder(BaseModule):
     Args:
         out_channels: of the features.
         stride: 4 or 8.
+        stages: channels of the stages.
     """
 
-    def __init__(self, out_channels: int = 128, stride: int = 8) -> None:
+    def __init__(self, out_channels: int = 128, stride: int = 8, stages: Sequence[int] = (64, 96, 128, 128)) -> None:
         super().__init__(init_cfg=dict(type='Kaiming', layer=['Conv2d'], mode='fan_out', nonlinearity='relu'))
         self.stride = stride
-        self.conv1 = nn.Conv2d(3, _STAGES[0][0], 7, stride=2, padding=3)
-        self.norm1 = nn.InstanceNorm2d(_STAGES[0][0])
-        before = _STAGES[0][0]
+        self.conv1 = nn.Conv2d(3, stages[0], 7, stride=2, padding=3)
+        self.norm1 = nn.InstanceNorm2d(stages[0])
+        before = stages[0]
         norm = dict(type='IN')
-        for number, (channels, step) in enumerate(_STAGES, start=1):
+        for number, (channels, step) in enumerate(zip(stages, _STRIDES), start=1):
             self.add_module(f'res_layer{number}', nn.Sequential(
                 ResidualBlock((3, 3), (before, channels, channels), 0, step, norm),
                 ResidualBlock((3, 3), (channels, channels, channels), 0, 1, norm)))
             before = channels
-        self.conv2 = nn.Conv2d(sum(channels for channels, _ in _STAGES), 2 * out_channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(sum(stages), 2 * out_channels, 3, padding=1)
         self.norm2 = nn.InstanceNorm2d(2 * out_channels)
         self.conv3 = nn.Conv2d(2 * out_channels, out_channels, 1)
         self.relu = nn.ReLU()
@@ -63,7 +64,7 @@ class PIPsEncoder(BaseModule):
         size = (frames.shape[-2] // self.stride, frames.shape[-1] // self.stride)
         x = self.relu(self.norm1(self.conv1(frames)))
         stages = []
-        for number in range(1, len(_STAGES) + 1):
+        for number in range(1, len(_STRIDES) + 1):
             x = getattr(self, f'res_layer{number}')(x)
             stages.append(resize(x, size))
         return self.conv3(self.relu(self.norm2(self.conv2(torch.cat(stages, dim=1)))))
@@ -131,6 +132,7 @@ class PIPs(BaseModule):
         corr_radius: of its windows.
         mixer_channels: of the mixer.
         mixer_depth: its layers.
+        encoder_channels: of the four stages of the encoder.
 
     Raises:
         ConfigError: a stride that there is not, a window below 3, or another number below 1.
@@ -143,7 +145,8 @@ class PIPs(BaseModule):
                  corr_levels: int = 4,
                  corr_radius: int = 3,
                  mixer_channels: int = 512,
-                 mixer_depth: int = 12) -> None:
+                 mixer_depth: int = 12,
+                 encoder_channels: Sequence[int] = (64, 96, 128, 128)) -> None:
         super().__init__()
         if stride not in (4, 8):
             raise ConfigError(f'PIPs.stride must be 4 or 8, got {stride!r}')
@@ -152,7 +155,10 @@ class PIPs(BaseModule):
         self.corr_radius = as_count('PIPs.corr_radius', corr_radius)
         self.feat_channels = channels = as_count('PIPs.feat_channels', feat_channels)
         seen = channels + corr_levels * (2 * corr_radius + 1)**2 + 3 * _WAVES + 3
-        self.encoder = PIPsEncoder(channels, stride)
+        if len(encoder_channels) != len(_STRIDES):
+            raise ConfigError(f'PIPs.encoder_channels must be {len(_STRIDES)} numbers, got {encoder_channels!r}')
+        stages = [as_count('PIPs.encoder_channels', count) for count in encoder_channels]
+        self.encoder = PIPsEncoder(channels, stride, stages)
         self.mixer = TrackMixer(window, seen, channels + 2, as_count('PIPs.mixer_channels', mixer_channels),
                                 as_count('PIPs.mixer_depth', mixer_depth))
         self.feature_norm = nn.GroupNorm(1, channels)

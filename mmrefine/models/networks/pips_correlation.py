@@ -7,13 +7,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+# a product with every pixel costs as much as one that has to be looked up, so many times over
+CHEAP = 24
+
 
 class TrackCorrelation:
     """Correlations of track features with windows of the frames' features, at several scales, as PIPs uses them.
 
     The windows are looked up in the features, and a window's positions that lie between pixels are interpolated after
     the correlation, which is the same since both are linear: per track and level ``(2 r + 2)^2`` products instead of
-    one for each pixel of the frame. Outside the frame is 0. Along the first axis of a window x varies, as in the
+    one for each pixel of the frame. At small scales the products of all pixels are cheaper, and are looked up
+    themselves. Outside the frame is 0. Along the first axis of a window x varies, as in the
     authors' code.
 
     Args:
@@ -58,10 +62,16 @@ class TrackCorrelation:
         x = (first[..., 0].long()[..., None] + steps)[..., :, None]  # (B, S, N, side, 1)
         y = (first[..., 1].long()[..., None] + steps)[..., None, :]
         inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-        frame = torch.arange(batch * frames, device=points.device).view(batch, frames, 1, 1, 1)
-        places = (frame * height + y.clamp(0, height - 1)) * width + x.clamp(0, width - 1)
-        found = F.embedding(places.flatten(3), level.reshape(-1, channels))  # (B, S, N, side^2, C)
-        products = torch.einsum('bsnkc,bsnc->bsnk', found, tracks).unflatten(-1, (side, side)) * inside
+        places = y.clamp(0, height - 1) * width + x.clamp(0, width - 1)
+        if height * width <= CHEAP * side**2:
+            volume = torch.einsum('bsnc,bshwc->bsnhw', tracks, level).flatten(3)
+            products = volume.gather(-1, places.flatten(3))
+        else:
+            places = places + height * width * torch.arange(batch * frames, device=points.device).view(
+                batch, frames, 1, 1, 1)
+            found = F.embedding(places.flatten(3), level.reshape(-1, channels))  # (B, S, N, side^2, C)
+            products = torch.einsum('bsnkc,bsnc->bsnk', found, tracks)
+        products = products.unflatten(-1, (side, side)) * inside
         right, down = part[..., 0], part[..., 1]
         along_x = products[..., :-1, :] * (1 - right) + products[..., 1:, :] * right
         return (along_x[..., :-1] * (1 - down) + along_x[..., 1:] * down).flatten(-2)

@@ -1,9 +1,12 @@
 """Networks that learn from labels with weights."""
+from mmrefine.models.refiners.chained import ChainedFlow
 from mmrefine.models.refiners.estimators import build_estimator, estimator_state, load_estimator
 from mmrefine.models.refiners.flow import FlowRefiner
 from mmrefine.models.refiners.random_start import RandomStart
 from mmrefine.models.refiners.readout import FlowReadout, readout_for
+from mmrefine.models.refiners.tracks import TrackRefiner
 
 __all__ = [
-    'FlowReadout', 'FlowRefiner', 'RandomStart', 'build_estimator', 'estimator_state', 'load_estimator', 'readout_for'
+    'ChainedFlow', 'FlowReadout', 'FlowRefiner', 'RandomStart', 'TrackRefiner', 'build_estimator', 'estimator_state',
+    'load_estimator', 'readout_for'
 ]

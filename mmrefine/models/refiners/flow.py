@@ -9,9 +9,9 @@ from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmrefine.errors import ConfigError, MMRefineError
+from mmrefine.errors import ConfigError
 from mmrefine.geometry import FramePad
-from mmrefine.models.losses import build_losses
+from mmrefine.models.losses.build import build_losses, checked_losses
 from mmrefine.models.refiners.pair_estimator import PairEstimator
 from mmrefine.registry import MODELS
 from mmrefine.structures import FlowOutputs, FlowSample, FlowTargets
@@ -137,19 +137,7 @@ class FlowRefiner(PairEstimator):
             sample.label()
         start = None if self.train_start is None else self.train_start(*sample.label())
         outputs = self._outputs(frames1, frames2, start)
-        # autocast must not touch sums over all pixels
-        with torch.autocast(frames1.device.type, enabled=False):
-            results = {name: loss(outputs, sample) for name, loss in self.losses.items()}
-        for name, value in results.items():
-            if not isinstance(value, Tensor) or value.numel() != 1:
-                found = f'shape {tuple(value.shape)}' if isinstance(value, Tensor) else type(value).__name__
-                raise ConfigError(f'model.losses: {type(self.losses[name]).__name__} must return a tensor of one '
-                                  f'number, got {found}; let it return the mean over what it compares')
-            if not bool(torch.isfinite(value)):
-                raise MMRefineError(
-                    f'{name} is {value.item():g}: training has diverged or started from broken weights; '
-                    'lower optim_wrapper.optimizer.lr, set optim_wrapper.clip_grad=dict(max_norm=1.0), '
-                    'and check the checkpoint it started from')
+        results = checked_losses(self.losses, outputs, sample)
         if sample.has_labels:
             results.update(_diagnostics(outputs.flows[-1], *sample.label()))
         return results

@@ -28,33 +28,50 @@ def check_dtype(dtype: str) -> str:
     return as_choice('the dtype of the teacher', dtype, list(_DTYPES))
 
 
-class FrozenTeacher(nn.Module):
-    """A copy of a refiner that can neither learn nor change mode. Implements ``FlowEstimator``.
+class FrozenCopy(nn.Module):
+    """A copy of a refiner that can neither learn nor change mode.
 
     Args:
         refiner: the student as it is now; it is copied, so later training does not touch the teacher.
         dtype: ``'float32'``, or ``'bfloat16'`` for autocast: faster where the hardware has it, at the price of other
-            labels where a check was close. Flows are float32 in any case.
+            labels where a check was close. Motion is float32 in any case.
 
     Raises:
         ConfigError: another ``dtype``.
     """
 
-    def __init__(self, refiner: FlowRefiner, dtype: str = 'float32') -> None:
+    def __init__(self, refiner: Any, dtype: str = 'float32') -> None:
         super().__init__()
         self.dtype = check_dtype(dtype)
-        self.refiner = copy.deepcopy(refiner).requires_grad_(False)
-        self.memory = FrameMemory()
+        self.refiner: Any = copy.deepcopy(refiner).requires_grad_(False)
         self.train(False)
+
+    def train(self, mode: bool = True) -> 'FrozenCopy':
+        """Stay in evaluation mode, whatever is asked."""
+        return super().train(False)  # MMEngine calls .train() every iteration, F3 in docs/platform.md
+
+    def digest(self) -> str:
+        """What identifies the teacher's weights: 16 hex digits over names and bytes of its network's state dict."""
+        return digest_of_state(self.refiner.estimator.state_dict())
+
+    def precision(self, frames: Tensor) -> ContextManager[Any]:
+        """The context in which it looks at frames."""
+        dtype = _DTYPES[self.dtype]
+        # float32 leaves an autocast around the teacher alone
+        return contextlib.nullcontext() if dtype is None else torch.autocast(frames.device.type, dtype=dtype)
+
+
+class FrozenTeacher(FrozenCopy):
+    """A frozen flow network. Implements ``FlowEstimator``; arguments: see :class:`FrozenCopy`."""
+
+    def __init__(self, refiner: FlowRefiner, dtype: str = 'float32') -> None:
+        super().__init__(refiner, dtype)
+        self.memory = FrameMemory()
 
     @property
     def accepts_flow_init(self) -> bool:
         """Whether ``flow_init`` may be given."""
         return self.refiner.accepts_flow_init
-
-    def train(self, mode: bool = True) -> 'FrozenTeacher':
-        """Stay in evaluation mode, whatever is asked."""
-        return super().train(False)  # MMEngine calls .train() every iteration, F3 in docs/platform.md
 
     @torch.no_grad()
     def estimate(self,
@@ -63,7 +80,7 @@ class FrozenTeacher(nn.Module):
                  flow_init: Optional[Tensor] = None,
                  iters: Optional[int] = None) -> List[Tensor]:
         """The flow from ``frames1`` to ``frames2``, coarse to fine; see :meth:`FlowRefiner.estimate`."""
-        with self._precision(frames1):
+        with self.precision(frames1):
             return [flow.float() for flow in self.refiner.estimate(frames1, frames2, flow_init, iters)]
 
     @torch.no_grad()
@@ -78,14 +95,10 @@ class FrozenTeacher(nn.Module):
 
         Frames that have ``names`` are remembered for the next calls, so that along a video each is encoded once.
         """
-        with self._precision(frames1):
+        with self.precision(frames1):
             forward, backward = self.refiner.estimate_both(frames1, frames2, flow_init_fw, flow_init_bw, names,
                                                            self.memory, iters)
         return forward.float(), backward.float()
-
-    def digest(self) -> str:
-        """What identifies the teacher's weights: 16 hex digits over names and bytes of its network's state dict."""
-        return digest_of_state(self.refiner.estimator.state_dict())
 
     def describe(self) -> Dict[str, Any]:
         """What decides over its answers beside the weights: network, iterations, feeding of frames, shortcuts."""
@@ -121,8 +134,3 @@ class FrozenTeacher(nn.Module):
         """Which config keys to lower so that it takes less memory."""
         known = runs_two_way(self.refiner.estimator)
         return [f'model.max_corr_bytes (now {self.refiner.max_corr_bytes})'] if known else []
-
-    def _precision(self, frames: Tensor) -> ContextManager[Any]:
-        dtype = _DTYPES[self.dtype]
-        # float32 leaves an autocast around the teacher alone
-        return contextlib.nullcontext() if dtype is None else torch.autocast(frames.device.type, dtype=dtype)

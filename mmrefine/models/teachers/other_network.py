@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from mmrefine.models.refiners import load_estimator
-from mmrefine.models.teachers.frozen import FrozenTeacher, check_dtype
+from mmrefine.models.teachers.frozen import FrozenCopy, check_dtype
 from mmrefine.models.teachers.stateless import StatelessSource
+from mmrefine.models.teachers.tracker import freeze
 from mmrefine.registry import MODELS, TEACHERS, build_part
 
 
@@ -27,9 +28,9 @@ class OtherNetwork(StatelessSource):
 
     def __init__(self, model: Dict[str, Any], checkpoint: str, dtype: str = 'float32') -> None:
         self.model, self.checkpoint, self.dtype = model, checkpoint, check_dtype(dtype)
-        self._teacher: Optional[FrozenTeacher] = None
+        self._teacher: Optional[FrozenCopy] = None
 
-    def frozen(self, student: nn.Module) -> FrozenTeacher:
+    def frozen(self, student: nn.Module) -> FrozenCopy:
         """The network, on the device of the student.
 
         Raises:
@@ -41,5 +42,5 @@ class OtherNetwork(StatelessSource):
             with torch.random.fork_rng(devices=[]):
                 network = build_part(dict({'_scope_': 'mmrefine'}, **self.model), MODELS)
             load_estimator(network, self.checkpoint)
-            self._teacher = FrozenTeacher(network.to(next(student.parameters()).device), self.dtype)
+            self._teacher = freeze(network.to(next(student.parameters()).device), self.dtype)
         return self._teacher

@@ -7,9 +7,9 @@ from mmengine.model import ExponentialMovingAverage
 from torch import nn
 
 from mmrefine.errors import ConfigError
-from mmrefine.models.refiners import FlowRefiner
-from mmrefine.models.teachers.frozen import FrozenTeacher, check_dtype
+from mmrefine.models.teachers.frozen import FrozenCopy, check_dtype
 from mmrefine.models.teachers.stateless import StatelessSource
+from mmrefine.models.teachers.tracker import freeze
 from mmrefine.registry import TEACHERS
 from mmrefine.values import as_count, is_number
 
@@ -29,9 +29,9 @@ class StudentCopy(StatelessSource):
     def __init__(self, dtype: str = 'float32') -> None:
         self.dtype = check_dtype(dtype)
 
-    def frozen(self, student: FlowRefiner) -> FrozenTeacher:
+    def frozen(self, student: nn.Module) -> FrozenCopy:
         """The teacher of the round that begins."""
-        return FrozenTeacher(student, self.dtype)
+        return freeze(student, self.dtype)
 
 
 @TEACHERS.register_module()
@@ -74,9 +74,9 @@ class StudentAverage:
             average.steps.zero_()  # so that it copies again
         average.update_parameters(student)
 
-    def frozen(self, student: nn.Module) -> FrozenTeacher:
+    def frozen(self, student: nn.Module) -> FrozenCopy:
         """The average as it is now; that of a training that has not begun is the student."""
-        return FrozenTeacher(self._average_of(student).module, self.dtype)
+        return freeze(self._average_of(student).module, self.dtype)
 
     def state_dict(self) -> Dict[str, Any]:
         """The average and the number of its updates."""

@@ -39,10 +39,15 @@ class PIPsChain:
 
     @torch.no_grad()
     def track(self, frame: Callable[[int], Tensor], count: int, size: Tuple[int, int], queries: Tensor) -> Tracks:
+        """:meth:`follow` points through frames ``(3, H, W)`` RGB in [0, 1], which are encoded one at a time."""
+        return self.follow(lambda t: self.network.encode(frame(t)), count, size, queries)
+
+    @torch.no_grad()
+    def follow(self, features: Callable[[int], Tensor], count: int, size: Tuple[int, int], queries: Tensor) -> Tracks:
         """Follow points.
 
         Args:
-            frame: gives frame t as ``(3, H, W)`` RGB in [0, 1], on the network's device; asked in rising order, once
+            features: gives the features ``(C, h, w)`` of frame t, on the network's device; asked in rising order, once
                 each.
             count: frames of the video.
             size: (height, width) of the frames, px.
@@ -65,7 +70,7 @@ class PIPsChain:
             if not bool(here.any()):
                 continue
             numbers = [min(first + k, count - 1) for k in range(self.network.window)]
-            known = {t: known[t] if t in known else self.network.encode(frame(t)) for t in dict.fromkeys(numbers)}
+            known = {t: known[t] if t in known else features(t) for t in dict.fromkeys(numbers)}
             window, end = torch.stack([known[t] for t in numbers])[None], min(first + self.network.window, count)
             begins = queries[:, 0] == first
             for some in (*every[here & begins].split(self.chunk), *every[here & ~begins].split(self.chunk)):
