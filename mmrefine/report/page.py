@@ -18,7 +18,8 @@ from mmrefine.structures.figures import Figure
 VERDICTS = ('red', 'amber', 'green')  # from the worst on
 # of the guard; what else a record says of it is shown as it is
 GUARD_PARTS = ('verdict', 'reason', 'chosen', 'witnesses', 'candidates', 'looks', 'general', 'held_out', 'score')
-CURVES = {'loss': 'training loss', 'epe_to_label': 'distance to the labels [px]', 'lr': 'learning rate',
+CURVES = {'loss': 'training loss', 'epe_to_label': 'distance to the labels [px]',
+          'error_to_label': 'distance to the labels [px]', 'lr': 'learning rate',
           'grad_norm': 'norm of the gradient'}
 
 
@@ -33,7 +34,7 @@ def render_page(record: Mapping[str, Any]) -> str:
     color, decision = badge(record)
     groups = [(str(name), group) for name, group in record['groups'].items()]
     changed = [(_title(name), group['changes'], figure_of(str(group['changes'].get('metric')), group),
-                'videos' if 'videos' in group else 'pairs')
+                next((kind for kind in ('videos', 'clips') if kind in group), 'pairs'))
                for name, group in groups if (group.get('changes') or {}).get('pairs')]
     sections = [
         ('video', 'Before and after', render('video.html', video=record.get('video') or {})),

@@ -27,7 +27,7 @@ from typing import Any, Dict, Iterable, Mapping, Optional, Sequence
 from mmrefine.structures.figures import Figure
 
 SCHEMA = 1
-COUNTS = ('pairs', 'pairs_without_truth', 'pairs_judged', 'videos')
+COUNTS = ('pairs', 'pairs_without_truth', 'pairs_judged', 'videos', 'clips')
 CURVE_POINTS = 200
 
 

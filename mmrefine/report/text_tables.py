@@ -134,7 +134,8 @@ def benchmark_table(groups: Mapping[str, Mapping[str, Any]], figures: Figures) -
 
 
 def _count(scores: Mapping[str, Any]) -> str:
-    return f'{scores["videos"]} videos' if 'videos' in scores else f'{scores.get("pairs", "?")} pairs'
+    name = next((name for name in ('videos', 'clips') if name in scores), 'pairs')
+    return f'{scores.get(name, "?")} {name}'
 
 
 def _title(figure: Figure) -> str:

@@ -137,7 +137,7 @@ def test_videos_without_truth_are_counted_and_carry_nothing():
 
 
 def test_what_cannot_be_judged_is_refused():
-    with pytest.raises(ConfigError, match='list gives neither FlowSamples nor ClipSamples'):
+    with pytest.raises(ConfigError, match='list gives neither FlowSamples, TrackSamples nor ClipSamples'):
         judge(Shift(), [dict(inputs=torch.zeros(1))])
     with pytest.raises(ConfigError,
                        match='metrics must be FlowMetric, .* or another TallyMetric, got DumpResults'):

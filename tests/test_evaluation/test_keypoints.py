@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from mmrefine.evaluation import carry_points
 from mmrefine.evaluation.joints.pck import object_sizes, tally_keypoints
+from mmrefine.geometry import carry_points
 
 
 def pck(points, truth, visible, threshold):

@@ -18,7 +18,7 @@ from mmrefine.errors import CheckpointError, ConfigError, LabelStoreError, Stale
 from mmrefine.fileio.digest import digest_of
 from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.registry import DATASETS, HOOKS, LABELERS, TEACHERS
-from mmrefine.structures import Labeler, LabelSource, TeacherSource
+from mmrefine.structures import Labeler, LabelSource, TeacherSource, name_units
 from mmrefine.values import as_count, as_share, check_values
 
 # in the message hub, so that checkpoints remember whose labels they learned from
@@ -171,8 +171,7 @@ class PseudoLabelHook(Hook):
         if dtype != 'float32' and not has_fast_bfloat16(device.type):
             runner.logger.warning(f'Stage 1: teacher_dtype={dtype!r} takes several times as long as float32 on this '
                                   "CPU, and its labels are less exact; leave it out, or set it to 'float32'")
-        what = 'frame pairs' if all(len(unit.frames) == 2 for unit in dataset.units) else 'clips'
-        runner.logger.info(f'Stage 1: labels of {len(dataset.units)} {what} to {root}')
+        runner.logger.info(f'Stage 1: labels of {len(dataset.units)} {name_units(dataset.units)} to {root}')
         run = make_labels(teacher, labeler, dataset, store, self.batch_size, self.min_kept, part,
                           device=str(device), log=runner.logger.info)
         runner.logger.info(f'Stage 1: {run.labels} labels ({run.made} made now) in {run.seconds:.0f} s; mean weight '

@@ -37,7 +37,7 @@ from mmrefine.structures import FlowSample
 from mmrefine.values import as_count
 
 # of the message hub, by the name in the record
-CURVES = ('loss', 'epe_to_label', 'lr', 'grad_norm')
+CURVES = ('loss', 'epe_to_label', 'error_to_label', 'lr', 'grad_norm')
 # in the message hub, so that the report of a resumed run is about the whole run
 RUN_INFO = 'mmrefine_run'
 

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from mmrefine.engine.judging.sample_scores import build_metrics
 from mmrefine.engine.runtime.progress import Progress
-from mmrefine.evaluation import Judged, Result, Together, carry_mask, carry_points
+from mmrefine.evaluation import Judged, Result, Together, carry_mask
 from mmrefine.evaluation.masks.scores import VOID
+from mmrefine.geometry import carry_points
 from mmrefine.structures import ClipSample, FlowEstimator
 
 DEFAULT_METRICS = (dict(type='MaskMetric'), dict(type='KeypointMetric'))

@@ -6,10 +6,11 @@ from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 from mmrefine.engine.judging.clip_scores import judge_clips
 from mmrefine.engine.judging.pair_scores import judge_pairs
 from mmrefine.engine.judging.sample_scores import judge_samples
+from mmrefine.engine.judging.track_scores import judge_tracks
 from mmrefine.errors import ConfigError
 from mmrefine.evaluation import Judged
 from mmrefine.registry import DATASETS
-from mmrefine.structures import ClipSample, FlowSample
+from mmrefine.structures import ClipSample, FlowSample, TrackSample
 
 Metrics = Optional[Sequence[Dict[str, Any]]]
 
@@ -37,11 +38,13 @@ def judge(model: Any,
           at_most: Optional[int] = None,
           what: str = 'judged',
           log: Optional[Callable[[str], None]] = None) -> Judged:
-    """What a network gets on each sample of a data set: motion of frame pairs, or what it carries along videos.
+    """What a network gets on each sample of a data set: motion of frame pairs, tracks of clips, or what it carries
+    along videos.
 
     Args:
         model: the network, in evaluation mode.
         dataset: of :class:`~mmrefine.structures.FlowSample`, see :func:`judge_pairs`; of
+            :class:`~mmrefine.structures.TrackSample`, see :func:`judge_tracks`; of
             :class:`~mmrefine.structures.ClipSample`, see :func:`judge_clips`; or of any other samples that ``metrics``
             can judge, see :func:`judge_samples`.
         device: where the network lives.
@@ -63,5 +66,8 @@ def judge(model: Any,
         return judge_samples(model, dataset, metrics, what, log)
     if issubclass(samples, FlowSample):
         return judge_pairs(model, dataset, device, batch_size, benchmark, at_most, what, log)
-    raise ConfigError(f'{type(dataset).__name__} gives neither FlowSamples nor ClipSamples, so it cannot be judged; '
-                      'let its pipeline end in PackPair, or name metrics of your own: dict(dataset=…, metrics=[…])')
+    if issubclass(samples, TrackSample):
+        return judge_tracks(model, dataset, device, at_most, what, log)
+    raise ConfigError(f'{type(dataset).__name__} gives neither FlowSamples, TrackSamples nor ClipSamples, so it cannot '
+                      'be judged; let its pipeline end in PackPair or PackClip, or name metrics of your own: '
+                      'dict(dataset=…, metrics=[…])')

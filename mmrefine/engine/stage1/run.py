@@ -21,7 +21,7 @@ from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.fileio.store.layout import fingerprint_of, wanted_of
 from mmrefine.fileio.store.statistics import summarize
 from mmrefine.registry import LABEL_JUDGES
-from mmrefine.structures import LabelBatch, Labeled, Labeler, LabelJudge, LabelSource, LabelUnit, Teacher
+from mmrefine.structures import LabelBatch, Labeled, Labeler, LabelJudge, LabelSource, LabelUnit, Teacher, name_units
 from mmrefine.values import as_count
 
 Batch = Sequence[LabelUnit]
@@ -151,7 +151,8 @@ def make_labels(teacher: Teacher,
     todo = [batch for batch in ours if not run.has_made(batch)]
     log = log if rank == 0 else lambda line: None
     share = f' of the first of {world} processes' if world > 1 else ''
-    progress = Progress(f'labels: {{}} pairs{share}', sum(map(len, todo)), log, log_every, end=True)
+    name = name_units(source.units).split()[-1]
+    progress = Progress(f'labels: {{}} {name}{share}', sum(map(len, todo)), log, log_every, end=True)
     outlook = Outlook(teacher, labeler, source, store, todo, machine or Machine(device), log)
     outlook.begin()
     few = todo[:outlook.few]

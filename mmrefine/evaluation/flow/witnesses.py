@@ -7,7 +7,7 @@ so a student that left its errors behind would be further from them than it is.
 from __future__ import annotations
 
 import math
-from typing import Dict, Optional, Sequence
+from typing import Dict, Mapping, Optional, Sequence
 
 import torch
 from torch import Tensor
@@ -125,7 +125,7 @@ def objection(teacher: Sequence[Observation], candidate: Sequence[Observation]) 
         the end of a sentence that begins with what the candidate is.
     """
     names = dict(color='the colours along its motion', warp='its errors on known warps')
-    losses = {name: _mean_loss(teacher, candidate, name) for name in names}
+    losses = {name: worse_by(teacher, candidate, name, FLOORS) for name in names}
     known = {names[name]: loss for name, loss in losses.items() if not math.isnan(loss)}
     if known and min(known.values()) > math.log1p(LEAST_WORSE):
         found = ' and by '.join(f'{what} ({100 * math.expm1(loss):+.1f} %)' for what, loss in known.items())
@@ -139,9 +139,17 @@ def objection(teacher: Sequence[Observation], candidate: Sequence[Observation]) 
     return None
 
 
-def _mean_loss(teacher: Sequence[Observation], candidate: Sequence[Observation], name: str) -> float:
-    """Mean logarithm of the ratio of one witness, over the samples where it is known; nan where it never is."""
-    losses = [loss_against(one, other, {name: 1.}, FLOORS) for one, other in zip(candidate, teacher)
+def worse_by(teacher: Sequence[Observation], candidate: Sequence[Observation], name: str,
+             floors: Mapping[str, float]) -> float:
+    """Mean logarithm of the ratio of one witness, over the samples where it is known; nan where it never is.
+
+    Args:
+        teacher: of the original network, on one or more samples.
+        candidate: of the candidate, on the same samples.
+        name: of the witness.
+        floors: how much of each is as good as nothing, above 0.
+    """
+    losses = [loss_against(one, other, {name: 1.}, floors) for one, other in zip(candidate, teacher)
               if not math.isnan(one[name] + other[name])]
     return math.fsum(losses) / len(losses) if losses else float('nan')
 
