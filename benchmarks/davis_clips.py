@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from mmrefine.errors import InputError
-from mmrefine.evaluation import boundary_f, carry_mask, carry_points, jaccard, summarise
+from mmrefine.evaluation import boundary_f, carry_mask, jaccard, summarise
 from mmrefine.evaluation.joints.pck import PCK_SHARE, object_sizes, tally_keypoints
 from mmrefine.fileio import Joints, read_badja, read_image
 from mmrefine.fileio.digest import digest_of_files
+from mmrefine.geometry import carry_points
 from mmrefine.structures import as_frames
 
 MEASURES = ('J', 'F', 'J5', 'F5', 'PCK')

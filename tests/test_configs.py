@@ -12,14 +12,16 @@ from mmrefine.apis.inference import DEFAULT_LABELER, init_model
 from mmrefine.compat.stock import stock_config_root
 from mmrefine.config.check import check_config
 from mmrefine.config.load import fill_in, load_config
-from mmrefine.models import FlowRefiner, MaskedPyramidLoss, MaskedSequenceLoss
+from mmrefine.models import FlowRefiner, MaskedPyramidLoss, MaskedSequenceLoss, TrackRefiner
 from mmrefine.registry import DATASETS
+from mmrefine.synthetic import write_clips
 
 CONFIGS = sorted(path.relative_to(ROOT / 'configs').as_posix() for path in (ROOT / 'configs').glob('[!_]*/*.py'))
+FLOW = [name for name in CONFIGS if not name.startswith('pips/')]
 REFINE = [name for name in CONFIGS if name.startswith('refine/')]
 TRUTH = ['demo/raft_small_source.py', 'demo/raft_small_finish.py']  # they learn from the truth
 LABEL_FREE = ['baselines/raft_small_photometric.py']
-GUARDED = [name for name in CONFIGS if name not in TRUTH]
+GUARDED = [name for name in FLOW if name not in TRUTH]
 STOCK = [name for name in REFINE if 'small' not in name and 'official' not in name]
 LOSSES = dict(raft=MaskedSequenceLoss, gma=MaskedSequenceLoss)
 # what a stock config says of training only
@@ -46,10 +48,40 @@ def small(name, trees):
 
 
 def test_the_sweeps_below_see_every_config():
-    assert len(CONFIGS) == 18 and len(REFINE) == 13 and len(STOCK) == 10
+    assert len(CONFIGS) == 20 and len(FLOW) == 18 and len(REFINE) == 13 and len(STOCK) == 10
 
 
-@pytest.mark.parametrize('name', CONFIGS)
+@pytest.fixture(scope='module')
+def clips(tmp_path_factory):
+    """Two scenes of ten frames with their tracks."""
+    root = tmp_path_factory.mktemp('clips')
+    write_clips(root, seeds=(1, 2), num_frames=10, size=SIZE, tracks=20)
+    return root
+
+
+@pytest.mark.parametrize('name, count', [('pips/pips_small_source.py', 6), ('pips/pips_video.py', 2)])
+def test_a_config_of_tracks_builds_its_network_and_its_data(name, count, clips):
+    learns_truth = 'source' in name
+    where = {'video': str(clips if learns_truth else clips / 'frames')}
+    cfg = fill_in(load_config(ROOT / 'configs' / name, {**where, **({} if learns_truth else {'held_out': 0.})}))
+    check_config(cfg)
+    cfg.model.estimator.update(mixer_depth=1, mixer_channels=8)  # the sizes are those of the checkpoint, and slow
+    model = init_model(cfg)
+    assert isinstance(model, TrackRefiner) and len(model.losses) == 2 + learns_truth
+    data = DATASETS.build(dict(cfg.train_dataloader.dataset))
+    assert len(data) == count and data.frames == model.estimator.window == 8
+    if learns_truth:
+        item = data[0]
+        assert item['inputs'].shape == (8, 3, 96, 128) and item['data_samples'].points.shape == (64, 8, 2)
+    else:
+        hooks = {hook['type']: hook for hook in cfg.custom_hooks}
+        assert set(hooks) == {'PseudoLabelHook', 'ReportHook', 'RegressionGuardHook'}
+        assert hooks['RegressionGuardHook']['dataset']['held'] is True and data.units[0].key.endswith('@1')
+        assert {clip['key'] for clip in data.clips} == {
+            unit.key for unit in DATASETS.build(dict(hooks['PseudoLabelHook']['dataset'])).units}
+
+
+@pytest.mark.parametrize('name', FLOW)
 def test_a_config_builds_its_network_and_its_data(name, trees):
     cfg = small(name, trees)
     model = init_model(cfg)

@@ -178,7 +178,7 @@ def test_an_end_in_square_brackets_is_allowed_and_any_number_becomes_a_float():
     (LABELERS, dict(type='FlowLabeler'),
      'the labeler FlowLabeler cannot be built from {} (TypeError: FlowLabeler.__init__() missing'),
     (LABELERS, dict(type='FlowLabeler', view={}),
-     'a teacher view must be a dict with a type, one of ArbitratedView, CascadeView'),
+     'a teacher view must be a dict with a type, one of ArbitratedTracks, ArbitratedView'),
     (TEACHER_VIEWS, dict(type='ArbitratedView', trust='x', flip='no'),
      "ArbitratedView.flip must be True or False, got 'no'; ArbitratedView.trust must be a "
      "number, such as 3.0, got 'x'"),

@@ -25,14 +25,16 @@ def main(argv: Optional[List[str]] = None) -> int:
     parser.add_argument('--frames', type=int, default=6, help='frames of each scene')
     parser.add_argument('--size', type=int, nargs=2, default=(128, 192), metavar=('H', 'W'),
                         help='height and width in px')
+    parser.add_argument('--tracks', type=int, default=0, metavar='N',
+                        help='points of each scene to follow through all its frames, written to tracks/<scene>.npz')
     args = parser.parse_args(argv)
     first, end = args.seeds
     if not 0 <= first < end:
         raise ConfigError(f'--seeds must be FIRST END with 0 <= FIRST < END, got {first} {end}')
     try:
-        names = write_clips(args.out, range(first, end), args.frames, tuple(args.size), args.style)
+        names = write_clips(args.out, range(first, end), args.frames, tuple(args.size), args.style, args.tracks)
     except ValueError as error:
-        raise ConfigError(f'{error}; correct --frames or --size') from error
+        raise ConfigError(f'{error}; correct --frames, --size or --tracks') from error
     print(f'{args.out}: {len(names)} scenes, {names[0]} to {names[-1]}')
     return 0
 

@@ -190,7 +190,7 @@ def skipping(cfg: Config, out: Union[str, Path], skip_corrupt: bool, log: Callab
              reading: Optional[Mapping[str, Any]] = None, dry_run: bool = False) -> Config:
     """A copy of a config whose data sets leave out the corrupt frames and scenes of their videos, if the user says so.
 
-    Checks the videos of all :class:`~mmrefine.datasets.FramePairs`; benchmarks are not checked.
+    Checks the videos of all :class:`~mmrefine.datasets.FramePairs` and ``FrameClips``; benchmarks are not checked.
 
     Args:
         cfg: not filled in.
@@ -203,7 +203,7 @@ def skipping(cfg: Config, out: Union[str, Path], skip_corrupt: bool, log: Callab
     """
     plain, filled = cfg.to_dict(), fill_in(cfg).to_dict()
     checked: Dict[str, Tuple[Dict[str, List[str]], List[str]]] = {}
-    for keys, part in list(_frame_pairs(plain, ())):
+    for keys, part in list(_videos(plain, ())):
         if reading:
             part['reading'] = dict(reading)
         root = _at(filled, keys).get('data_root')
@@ -231,16 +231,16 @@ def skipping(cfg: Config, out: Union[str, Path], skip_corrupt: bool, log: Callab
     return Config(plain, filename=cfg.filename)
 
 
-def _frame_pairs(node: Any, keys: Tuple[Any, ...]) -> Iterator[Tuple[Tuple[Any, ...], Dict[str, Any]]]:
+def _videos(node: Any, keys: Tuple[Any, ...]) -> Iterator[Tuple[Tuple[Any, ...], Dict[str, Any]]]:
     """The place and the dict of every data set of videos."""
     if isinstance(node, dict):
-        if str(node.get('type')).rpartition('.')[2] == 'FramePairs':
+        if str(node.get('type')).rpartition('.')[2] in ('FrameClips', 'FramePairs'):
             yield keys, node
         for key, value in node.items():
-            yield from _frame_pairs(value, (*keys, key))
+            yield from _videos(value, (*keys, key))
     elif isinstance(node, (list, tuple)):
         for i, value in enumerate(node):
-            yield from _frame_pairs(value, (*keys, i))
+            yield from _videos(value, (*keys, i))
 
 
 def _at(node: Any, keys: Tuple[Any, ...]) -> Any:

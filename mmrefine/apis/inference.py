@@ -35,10 +35,10 @@ def init_model(config: Union[str, Path, Config],
     """A network that is ready to predict, in evaluation mode.
 
     Args:
-        config: a config, its file, or ``mmflow::<stock config>``; its ``model`` is a ``FlowRefiner`` or any flow
-            estimator of mmflow.
-        checkpoint: a stock mmflow checkpoint, a ``refined.pth``, a training checkpoint or an official RAFT file;
-            default: random weights.
+        config: a config, its file, or ``mmflow::<stock config>``; its ``model`` is a ``FlowRefiner``, a
+            ``TrackRefiner``, or any flow estimator of mmflow.
+        checkpoint: a stock mmflow checkpoint, a ``refined.pth``, a training checkpoint or an official RAFT or PIPs
+            file; default: random weights.
         device: ``'cpu'``, ``'cuda'``, …; default: the GPU where there is one, as everywhere.
 
     Raises:
@@ -54,7 +54,7 @@ def init_model(config: Union[str, Path, Config],
     model = cfg.get('model')
     if not isinstance(model, dict) or 'type' not in model:
         raise ConfigError(f'{name_of(cfg)}: has no model with a type; name the config of a flow network')
-    if str(model['type']).rpartition('.')[2] != 'FlowRefiner':
+    if str(model['type']).rpartition('.')[2] not in ('ChainedFlow', 'FlowRefiner', 'TrackRefiner'):
         model = dict(type='FlowRefiner', estimator=model)
     with building(cfg):
         refiner: FlowRefiner = MODELS.build({'_scope_': 'mmrefine', **model})

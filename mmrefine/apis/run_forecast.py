@@ -20,18 +20,20 @@ from mmrefine.apis.inference import init_model, usable_device
 from mmrefine.config.load import building, complete, hooks_of
 from mmrefine.engine import BFloat16OptimWrapper
 from mmrefine.engine.judging.judge import open_group
+from mmrefine.engine.judging.track_scores import grid_points
 from mmrefine.engine.stage1.forecast import time_text
 from mmrefine.errors import MMRefineError
 from mmrefine.fileio.video.frame_check import FrameCheck
 from mmrefine.fileio.video.frames import Place
 from mmrefine.fileio.video.reader import open_frames
 from mmrefine.fileio.video.reading import Reading
-from mmrefine.models import FlowRefiner, FrozenTeacher
+from mmrefine.models import FrozenTeacher, FrozenTracker, TrackRefiner
 from mmrefine.registry import DATASETS, HOOKS, LABELERS
-from mmrefine.structures import FlowSample, LabelBatch, PairBatch, as_frames
+from mmrefine.structures import FlowSample, LabelBatch, PairBatch, TrackSample, as_frames
 
 TIMED = 128 * 192  # px of the frames that are timed, at most; time is taken to grow like the pixels
 MOST_SAMPLES = 4  # of a timed training step
+TRACKS = 128  # of a timed training step
 WARM_UP = 64 * 96  # of those before them, when libraries set themselves up
 
 
@@ -93,9 +95,9 @@ def forecast_run(cfg: Config, labels_only: bool = False) -> Optional[RunForecast
             seconds['guard'] = look * hook.passes(len(held.units)) * fmean(_pixels(held, held.units))
     for hook in hooks['ReportHook']:
         groups = [open_group(config)[0] for config in hook.groups.values()]
-        seconds['report'] = look * sum(hook.passes(len(group), any(pair.get('truth') for pair in group.pairs))
-                                       * fmean(_pixels(group, group.units))
-                                       for group in groups if hasattr(group, 'pairs'))
+        records = [(group, getattr(group, 'pairs', None) or getattr(group, 'clips', None)) for group in groups]
+        seconds['report'] = look * sum(hook.passes(len(group), any(one.get('truth') for one in some))
+                                       * fmean(_pixels(group, group.units)) for group, some in records if some)
     return RunForecast(seconds)
 
 
@@ -150,9 +152,9 @@ def _tell(forecast: Callable[[], str], dry_run: bool, log: Callable[[str], None]
 
 
 class _Clock:
-    """Seconds a pixel of what a run consists of, on a frame pair of the data."""
+    """Seconds a pixel of what a run consists of, on a frame pair or clip of the data."""
 
-    def __init__(self, network: FlowRefiner, source: Any, device: str) -> None:
+    def __init__(self, network: Any, source: Any, device: str) -> None:
         self.network, self.source, self.device = network, source, device
         self.unit = source.units[0]
 
@@ -161,7 +163,7 @@ class _Clock:
         labeler = LABELERS.build(hook.labeler)
         hook.teachers.start(self.network)
         teacher = hook.teachers.frozen(self.network)
-        if not isinstance(teacher, FrozenTeacher):
+        if not isinstance(teacher, (FrozenTeacher, FrozenTracker)):
             return None
         usable = partial(self.source.usable, self.unit.scene, beside=self.unit.frames[0])
         numbers = [*self.unit.frames, *labeler.extra_frames(self.unit, usable)]
@@ -175,14 +177,17 @@ class _Clock:
         return seconds_a_pixel(run, self.device)
 
     def look(self) -> float:
-        """Of a pass over a pair."""
+        """Of a pass over a pair, or over a clip, there and back."""
         self.network.eval()
 
         @torch.no_grad()
         def run(pixels: int) -> int:
-            one, two = (as_frames([frame], self.device) for frame in self._pair(pixels))
-            self.network.estimate(one, two)
-            return one[0, 0].numel()
+            frames = self._unit(pixels)
+            if isinstance(self.network, TrackRefiner):
+                self.network.track_both(frames, grid_points((frames.shape[-2], frames.shape[-1])).to(self.device))
+            else:
+                self.network.estimate(frames[:1], frames[1:])
+            return frames[0, 0].numel()
 
         return seconds_a_pixel(run, self.device)
 
@@ -197,9 +202,8 @@ class _Clock:
             reduced = wrapper.choose(kind)[0]
 
         def run(pixels: int) -> int:
-            frames = torch.stack([as_frames([frame], self.device)[0] for frame in self._pair(pixels)])
-            sample = FlowSample()
-            sample.flow, sample.weight = torch.zeros_like(frames[0, :2]), torch.ones_like(frames[0, :1])
+            frames = self._unit(pixels)
+            sample = self._label(frames)
             with torch.autocast(kind, dtype=torch.bfloat16, enabled=reduced):
                 losses = self.network(frames.expand(samples, *frames.shape), samples * [sample], mode='loss')
             loss, _ = self.network.parse_losses(losses)
@@ -209,8 +213,16 @@ class _Clock:
 
         return seconds_a_pixel(run, self.device)
 
-    def _pair(self, pixels: int) -> List[np.ndarray]:
-        return list(self._frames(self.unit.frames, pixels).values())
+    def _unit(self, pixels: int) -> torch.Tensor:
+        return as_frames(list(self._frames(self.unit.frames, pixels).values()), self.device)
+
+    def _label(self, frames: torch.Tensor) -> Any:
+        """A label of no motion."""
+        if not isinstance(self.network, TrackRefiner):
+            return FlowSample(flow=torch.zeros_like(frames[0, :2]), weight=torch.ones_like(frames[0, :1]))
+        points = grid_points((frames.shape[-2], frames.shape[-1]), TRACKS).to(self.device)
+        still, ones = points[:, None].repeat(1, len(frames), 1), torch.ones(len(points), len(frames))
+        return TrackSample(points=still, visible=ones.to(self.device), weight=ones.to(self.device))
 
     def _frames(self, numbers: Sequence[int], pixels: int) -> Dict[int, np.ndarray]:
         return {number: shrunk(self.source.frame(self.unit.scene, number), pixels) for number in sorted(numbers)}

@@ -260,7 +260,7 @@ def _train_one(cfg: Config, brief: bool, go_on: bool) -> Optional[Dict[str, Any]
 def _tell_left_out(cfg: Config, runner: Runner, brief: bool) -> None:
     """Log which files beside the frames and videos to label are not used; who runs on a video has read it already."""
     for hook in [] if brief else hooks_of(cfg, 'PseudoLabelHook'):
-        if hook['dataset'].get('type') == 'FramePairs':
+        if hook['dataset'].get('type') in ('FrameClips', 'FramePairs'):
             for line in find_scenes(hook['dataset']['data_root']).summary():
                 runner.logger.info(line)
 

@@ -20,6 +20,7 @@ from mmrefine.fileio.digest import digest_of_state
 from mmrefine.fileio.records import read_record
 from mmrefine.fileio.video.scenes import Roots, paths_of
 from mmrefine.registry import DATASETS, TRANSFORMS
+from mmrefine.structures import name_units
 from mmrefine.values import brief
 
 # in the folder of results: the settings of its run, and whether it is finished; and the refined weights
@@ -99,7 +100,7 @@ def _check_data(cfg: Config, log: Callable[[str], None]) -> None:
     cfg = complete(cfg)
     for hook in hooks_of(cfg, 'PseudoLabelHook'):
         data = DATASETS.build(hook['dataset'])
-        log(f'{len(data.units)} frame pairs to label')
+        log(f'{len(data.units)} {name_units(data.units)} to label')
     with building(cfg):
         for part in value_at(cfg.to_dict(), 'train_dataloader.dataset.pipeline') or ():
             if not callable(part):

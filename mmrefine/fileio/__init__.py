@@ -1,7 +1,9 @@
 """What lies on disk: pictures, videos, flow files, labels; every file appears whole or not at all."""
 from mmrefine.fileio.annotations.badja import Joints, read_badja
 from mmrefine.fileio.annotations.davis import read_ids
+from mmrefine.fileio.annotations.tapvid import TapVidVideo, read_any_tracks, read_tapvid, write_tapvid
 from mmrefine.fileio.atomic import atomic_write, save_checkpoint, write_bytes, write_failure, write_json
+from mmrefine.fileio.codecs.tracks import read_tracks, write_tracks
 from mmrefine.fileio.digest import digest_of, digest_of_state
 from mmrefine.fileio.flow_io import decode_kitti, encode_flo, encode_kitti, read_flow, write_flow
 from mmrefine.fileio.images import read_image, read_mask, write_image
@@ -17,8 +19,9 @@ from mmrefine.fileio.video.scenes import find_scenes, list_scenes
 
 __all__ = [
     'CorruptFrame', 'FolderFrames', 'FrameCache', 'FrameCheck', 'FrameSource', 'Joints', 'LabelStore', 'Reading',
-    'VideoFrames', 'atomic_write', 'check_frames', 'decode_kitti', 'digest_of', 'digest_of_state', 'encode_flo',
-    'encode_kitti', 'find_scenes', 'list_scenes', 'merge_stores', 'name_ranges', 'open_frames', 'read_badja',
-    'read_flow', 'read_ids', 'read_image', 'read_mask', 'save_checkpoint', 'verify_store', 'write_bytes',
-    'write_failure', 'write_flow', 'write_image', 'write_json', 'write_submission'
+    'TapVidVideo', 'VideoFrames', 'atomic_write', 'check_frames', 'decode_kitti', 'digest_of', 'digest_of_state',
+    'encode_flo', 'encode_kitti', 'find_scenes', 'list_scenes', 'merge_stores', 'name_ranges', 'open_frames',
+    'read_any_tracks', 'read_badja', 'read_flow', 'read_ids', 'read_image', 'read_mask', 'read_tapvid', 'read_tracks',
+    'save_checkpoint', 'verify_store', 'write_bytes', 'write_failure', 'write_flow', 'write_image', 'write_json',
+    'write_submission', 'write_tapvid', 'write_tracks'
 ]

@@ -64,8 +64,8 @@ def render_clip(seed: int,
     """
     if num_frames < 1:
         raise ValueError(f'num_frames is {num_frames}; wanted at least 1.')
-    scene = _scene_of(seed, size, style)
-    x, y = _pixels(scene)
+    scene = scene_of(seed, size, style)
+    x, y = pixels_of(scene)
     tops = [scene.top(x, y, t) for t in range(num_frames)]
     flow_fw, visible_fw = _flows(scene, x, y, tops[:-1], range(1, num_frames))
     flow_bw, visible_bw = _flows(scene, x, y, tops[1:], range(num_frames - 1))
@@ -101,13 +101,18 @@ def exact_motion(seed: int,
     """
     if min(first, second) < 0:
         raise ValueError(f'first, second are {first}, {second}; wanted numbers of frames, at least 0.')
-    scene = _scene_of(seed, size, style)
-    x, y = _pixels(scene)
+    scene = scene_of(seed, size, style)
+    x, y = pixels_of(scene)
     flow, visible = _flows(scene, x, y, [scene.top(x, y, first)], range(second, second + 1))
     return flow[0], visible[0]
 
 
-def _scene_of(seed: int, size: tuple, style: WorldStyle | str) -> Scene:
+def scene_of(seed: int, size: tuple, style: WorldStyle | str) -> Scene:
+    """The scene of a clip, see :func:`render_clip`.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
     style = get_style(style)
     if seed < 0:
         raise ValueError(f'seed is {seed}; wanted a non-negative integer.')
@@ -117,7 +122,8 @@ def _scene_of(seed: int, size: tuple, style: WorldStyle | str) -> Scene:
     return build_scene(seed, (int(size[0]), int(size[1])), style)
 
 
-def _pixels(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
+def pixels_of(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
+    """``(x, y)`` of all pixels of a frame, float64 ``(H, W)`` each."""
     h, w = scene.size
     y, x = np.mgrid[:h, :w].astype(np.float64)
     return x, y

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from mmrefine.errors import InputError
-from mmrefine.synthetic import TARGET, render_clip, write_clips
+from mmrefine.fileio import read_tracks
+from mmrefine.synthetic import TARGET, exact_tracks, random_queries, render_clip, write_clips
 
 SIZE = (32, 48)
 
@@ -88,3 +89,52 @@ def test_a_broken_record_is_named(tmp_path):
     (tmp_path / 'scenes/target_0001.json').write_text('{')
     with pytest.raises(InputError, match='target_0001.json: not a record'):
         write_clips(tmp_path, [1], 2, SIZE, 'target')
+
+
+def test_tracks_come_beside_a_scene_and_change_nothing_else_of_it(tmp_path):
+    for name, tracks in (('without', 0), ('with', 12)):
+        write_clips(tmp_path / name, [3], 4, SIZE, tracks=tracks)
+    added = {'tracks/target_0003.npz'}
+    assert set(files(tmp_path / 'with')) - set(files(tmp_path / 'without')) == added
+    for name in files(tmp_path / 'without'):
+        same = (tmp_path / 'with' / name).read_bytes() == (tmp_path / 'without' / name).read_bytes()
+        assert same == (name != 'scenes/target_0003.json'), name
+    found = read_tracks(tmp_path / 'with/tracks/target_0003.npz')
+    queries = random_queries(3, 12, 4, SIZE, 'target')
+    points, visible = exact_tracks(3, queries, 4, SIZE, 'target')
+    np.testing.assert_array_equal(found.queries, queries)
+    np.testing.assert_allclose(found.points, points, atol=1 / 128)
+    np.testing.assert_array_equal(found.visible, visible)
+    assert found.size == SIZE
+
+
+def test_tracks_are_added_to_a_scene_that_has_none_and_another_number_is_refused(tmp_path):
+    write_clips(tmp_path / 'whole', [3], 2, SIZE, tracks=5)
+    write_clips(tmp_path / 'part', [3], 2, SIZE)
+    frame, tracks = (tmp_path / 'part' / name for name in ('frames/target_0003/frame_0001.png',
+                                                           'tracks/target_0003.npz'))
+    frame.write_bytes(b'kept')
+    for remove in (None, tracks):
+        if remove is not None:
+            remove.unlink()
+        write_clips(tmp_path / 'part', [3], 2, SIZE, tracks=5)
+        assert frame.read_bytes() == b'kept'
+        assert tracks.read_bytes() == (tmp_path / 'whole/tracks/target_0003.npz').read_bytes()
+    frame.unlink()
+    write_clips(tmp_path / 'part', [3], 2, SIZE)  # mends the scene, and does not forget its tracks
+    for name in files(tmp_path / 'whole'):
+        assert (tmp_path / 'part' / name).read_bytes() == (tmp_path / 'whole' / name).read_bytes()
+    with pytest.raises(InputError, match='target_0003.json: tracks is 5, wanted 6; delete the scene'):
+        write_clips(tmp_path / 'part', [3], 2, SIZE, tracks=6)
+    with pytest.raises(ValueError, match='tracks is -1'):
+        write_clips(tmp_path / 'part', [3], 2, SIZE, tracks=-1)
+
+
+def test_tracks_whose_record_was_never_written_are_written_again(tmp_path, monkeypatch):
+    write_clips(tmp_path, [3], 2, SIZE)
+    with monkeypatch.context() as patch:
+        patch.setattr('mmrefine.synthetic.folders.write_json', lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            write_clips(tmp_path, [3], 2, SIZE, tracks=5)
+    write_clips(tmp_path, [3], 2, SIZE, tracks=6)
+    assert len(read_tracks(tmp_path / 'tracks/target_0003.npz').points) == 6

@@ -347,7 +347,11 @@ def test_render_refuses_what_it_cannot_render(tmp_path, capsys):
                        tmp_path / 'world') == '--seeds must be FIRST END with 0 <= FIRST < END, got 3 3'
     assert status_of('render', tmp_path / 'world', '--seeds', 3, 5, '--frames', 0) == 1
     assert '0' in sentence_of(capsys.readouterr().err, tmp_path / 'world')
+    assert status_of('render', tmp_path / 'world', '--tracks', -1) == 1
+    assert sentence_of(capsys.readouterr().err, tmp_path / 'world') == ('tracks is -1; wanted at least 0.; correct '
+                                                                        '--frames, --size or --tracks')
     assert status_of('render', tmp_path / 'world', '--seeds', 3, 5, '--frames', 2, '--size', 32, 48, '--style',
-                     'source') == 0
+                     'source', '--tracks', 4) == 0
     assert capsys.readouterr().out == f'{tmp_path / "world"}: 2 scenes, source_0003 to source_0004\n'
     assert len(list((tmp_path / 'world' / 'frames').glob('*/*.png'))) == 4
+    assert len(list((tmp_path / 'world' / 'tracks').glob('*.npz'))) == 2

@@ -133,7 +133,8 @@ def test_a_value_that_only_the_constructor_refuses(tmp_path, capsys, weights):
     status = status_of('make_labels', SMALL_VIDEO, '--work-dir', tmp_path / 'out', '--cfg-options',
                        f'video={tmp_path / "v"}', *TINY_VIDEO, f'load_from={weights["small"]}', 'labeler.type=5')
     stderr = capsys.readouterr().err
-    assert (status == 1 and stderr.splitlines()[-1] == 'error: there is no labeler 5; there are FlowLabeler'
+    told = stderr.splitlines()[-1]
+    assert (status == 1 and told == 'error: there is no labeler 5; there are FlowLabeler, TrackLabeler'
             and 'Traceback' not in stderr)
 
 

@@ -1,1 +1,1 @@
-"""Annotations of published data sets: masks, joints."""
+"""Annotations of published data sets: masks, joints, points."""

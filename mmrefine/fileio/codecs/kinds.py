@@ -13,7 +13,7 @@ FIRST_KIND = 'flow'  # stores that do not say their kind are from when there was
 RECORDS = '.json'  # ends the names of a store's own files
 
 # of the codecs that come with the package, which register themselves
-_MODULES = {'flow': 'mmrefine.fileio.codecs.flow'}
+_MODULES = {'flow': 'mmrefine.fileio.codecs.flow', 'tracks': 'mmrefine.fileio.codecs.tracks'}
 _CODECS: Dict[str, LabelCodec] = {}
 
 

@@ -1,0 +1,97 @@
+"""Points of interest in the frames of videos, such as heads or joints: a table of them, or tracks."""
+from __future__ import annotations
+
+import csv
+import io
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, List, Mapping, Tuple
+
+import numpy as np
+
+from mmrefine.errors import InputError
+from mmrefine.fileio.atomic import PathLike
+from mmrefine.fileio.codecs.tracks import read_tracks
+from mmrefine.fileio.digest import digest_of_bytes, digest_of_files
+from mmrefine.fileio.images import read_input
+
+COLUMNS = ('scene', 'frame', 'x', 'y')
+FARTHEST = 1e6  # px
+
+
+@dataclass(frozen=True)
+class InterestPoints:
+    """Points of interest by scene and frame.
+
+    Args:
+        scenes: scene -> number of the frame from 0 -> ``(N, 2)`` float32 px (x, y).
+        digest: of the files that they are from; it does not change with the path.
+        sizes: scene -> (height, width) px of the frames that its points refer to, where the files say so.
+    """
+    scenes: Mapping[str, Mapping[int, np.ndarray]]
+    digest: str
+    sizes: Mapping[str, Tuple[int, int]] = field(default_factory=dict)
+
+    def of(self, scene: str, number: int) -> np.ndarray:
+        """The points ``(N, 2)`` float32 px (x, y) of a frame; none if nothing is known of it."""
+        return self.scenes.get(scene, {}).get(number, np.zeros((0, 2), np.float32))
+
+
+def read_interest_points(path: PathLike) -> InterestPoints:
+    """Points of interest.
+
+    Args:
+        path: a table ``.csv`` with a line ``scene,frame,x,y`` on top, frames numbered from 0, px; or tracks of the
+            scene that the file is named after, ``.npz`` as :class:`~mmrefine.fileio.codecs.tracks.TracksCodec` lays
+            them out, whose points count where they are seen; or a folder of such tracks, ``<scene>.npz``.
+
+    Raises:
+        InputError: a missing or empty file, columns or arrays that are missing, or numbers that are no points.
+    """
+    path = Path(path)
+    if path.is_dir():
+        files = {file.relative_to(path).with_suffix('').as_posix(): file for file in sorted(path.rglob('*.npz'))}
+        if not files:
+            raise InputError(f'{path}: has no <scene>.npz with tracks; name another folder or a .csv of points')
+        digest = digest_of_files(files.items())
+    elif path.suffix.lower() == '.npz':
+        files, digest = {path.stem: path}, digest_of_bytes(read_input(path))
+    else:
+        data = read_input(path)
+        return InterestPoints(_table(path, data), digest_of_bytes(data))
+    read = {scene: _tracks(file) for scene, file in files.items()}
+    return InterestPoints({scene: points for scene, (points, _) in read.items()}, digest,
+                          {scene: size for scene, (_, size) in read.items()})
+
+
+def _table(path: Path, data: bytes) -> Dict[str, Dict[int, np.ndarray]]:
+    """The points of a CSV file."""
+    try:
+        rows = csv.DictReader(io.StringIO(data.decode('utf-8-sig'), newline=''), strict=True)
+        missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
+        if missing:
+            raise InputError(f'{path}: lacks the column {missing[0]}; the first line must be {",".join(COLUMNS)}')
+        found: Dict[str, Dict[int, List[Tuple[float, float]]]] = {}
+        for row in rows:
+            try:
+                number, x, y = int(row['frame']), float(row['x']), float(row['y'])
+                sound = number >= 0 and math.hypot(x, y) <= FARTHEST
+            except (TypeError, ValueError):
+                sound = False
+            if not sound or not row['scene']:
+                shown = ','.join(str(row[name] or '') for name in COLUMNS)
+                raise InputError(f'{path}: line {rows.line_num} must be a scene, the number of a frame from 0, x and y '
+                                 f'in px, got {shown!r}; correct it or leave it out')
+            found.setdefault(row['scene'], {}).setdefault(number, []).append((x, y))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f'{path}: is not a table of comma-separated values ({error}); name another file') from error
+    return {scene: {number: np.array(points, np.float32) for number, points in frames.items()}
+            for scene, frames in found.items()}
+
+
+def _tracks(path: Path) -> Tuple[Dict[int, np.ndarray], Tuple[int, int]]:
+    """The points of each frame that are seen there, and (height, width) of the frames."""
+    tracks = read_tracks(path)
+    points, seen = tracks.points.numpy(), tracks.visible.numpy() > 0
+    return {t: points[seen[:, t], t] for t in range(points.shape[1])}, tracks.size

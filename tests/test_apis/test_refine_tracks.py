@@ -1,0 +1,71 @@
+"""The whole way of a tracker by its config: labels, training, guard and report of a video without truth."""
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from mmrefine.apis import refine
+from mmrefine.apis.run_forecast import forecast_run
+from mmrefine.apis.video_run import prepare_run
+from mmrefine.compat.pips_checkpoints import convert_pips_checkpoint
+from mmrefine.fileio import read_tracks
+from mmrefine.fileio.atomic import save_checkpoint
+from mmrefine.models import FrozenTracker, TrackRefiner
+from mmrefine.synthetic import write_clips
+
+SMALL = dict(feat_channels=16, mixer_channels=16, mixer_depth=1, encoder_channels=(8, 8, 16, 16))
+VALUES = {
+    **{f'model.estimator.{key}': value for key, value in SMALL.items()}, 'max_iters': 2, 'num_workers': 0,
+    'labeler.filters.0.threshold': 30., 'labeler.queries.count': 64, 'model.train_iters': 1, 'model.test_iters': 1,
+    'custom_hooks.1.general': 1, 'tracks': 16, 'stride': (1, ), 'spacing': 2}
+
+
+@pytest.fixture(scope='module')
+def video(tmp_path_factory):
+    root = tmp_path_factory.mktemp('video')
+    write_clips(root, (5, ), 44, (64, 96))
+    torch.manual_seed(0)
+    network = TrackRefiner(dict(type='mmrefine.PIPs', **SMALL)).estimator
+    with torch.no_grad():
+        network.mixer.leave.weight.mul_(0.02)
+    save_checkpoint(root / 'start.pth', dict(state_dict=network.state_dict(), meta={}))
+    # as the authors keep it
+    torch.save(convert_pips_checkpoint(dict(state_dict=network.state_dict()), 'official'), root / 'official.pth')
+    return root
+
+
+def test_a_video_refines_a_tracker(video, tmp_path, capsys):
+    report = refine(str(video / 'frames'), 'configs/pips/pips_video.py', tmp_path, video / 'official.pth', **VALUES)
+    told = capsys.readouterr().out
+    assert 'clips to label' in told and 'forecast: about' in told
+    assert report['guard']['verdict'] in ('teacher', 'student', 'unproven')
+    assert report['guard']['score']['sample'] == 'clip' and report['guard']['held_out']['pairs'] >= 6
+    assert set(report['guard']['witnesses']['before']) == {'cycle', 'color', 'warp', 'motion', 'confirmed'}
+    assert report['groups']['refined']['clips'] == 5 and 'cycle_median' in report['groups']['refined']['before']
+    page = (tmp_path / 'report.html').read_text(encoding='utf-8')
+    assert 'return within 1.5 px' in page and 'error on known motion' in page
+    labels = [read_tracks(path) for path in (tmp_path / 'labels').rglob('*.npz')]
+    assert labels and all(one.points.shape[1] == 8 and np.isfinite(one.points.numpy()).all() for one in labels)
+    assert json.loads((tmp_path / 'run.json').read_text())['finished']
+    again = refine(str(video / 'frames'), 'configs/pips/pips_video.py', tmp_path, video / 'official.pth', resume=True,
+                   **VALUES)
+    assert again['guard'] == report['guard']
+
+
+def test_a_tracker_has_a_forecast_and_a_frozen_copy_says_what_it_is(video, tmp_path):
+    cfg, _ = prepare_run(str(video / 'frames'), 'configs/pips/pips_video.py', tmp_path, video / 'start.pth', VALUES,
+                         dry_run=True)
+    found = forecast_run(cfg)
+    assert set(found.seconds) == {'labels', 'training', 'guard', 'report'} and min(found.seconds.values()) > 0
+    assert not list(tmp_path.iterdir())
+    model = TrackRefiner(dict(type='mmrefine.PIPs', **SMALL), test_iters=3, chunk=64)
+    frozen = FrozenTracker(model)
+    assert frozen.describe() == dict(network='PIPs', stride=4, window=8, iters=3)
+    assert frozen.digest() == FrozenTracker(model).digest() and not frozen.train().training
+    # a window of the features of four scales, and of what 64 points look up in them at a time
+    features = 4 / 3 * 16 * (64 // 4) * (96 // 4)
+    assert frozen.peak_bytes((64, 96)) == int(4 * 8 * (features + 64 * 8**2 * 16))
+    assert FrozenTracker(model, 'bfloat16').describe()['dtype'] == 'bfloat16'

@@ -1,0 +1,104 @@
+"""Both stages for tracks: a tracker labels rendered clips and learns from its labels; runs that go on are the same."""
+from __future__ import annotations
+
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from small_runs import ROOT, build, exit_code, in_child, refined_state, run, same_state
+
+from mmrefine.compat.checkpoints import load_checkpoint_file
+from mmrefine.engine import SelfTrainingLoop
+from mmrefine.fileio.atomic import save_checkpoint
+from mmrefine.fileio.store.label_store import LabelStore
+from mmrefine.models import TrackRefiner
+from mmrefine.synthetic import write_clips
+
+SIZE, FRAMES = (64, 96), 18
+ESTIMATOR = dict(type='mmrefine.PIPs', feat_channels=16, mixer_channels=16, mixer_depth=1,
+                 encoder_channels=(8, 8, 16, 16))
+MODEL = dict(type='TrackRefiner', estimator=ESTIMATOR, train_iters=2, test_iters=2,
+             losses=[dict(type='TrackSequenceLoss'), dict(type='ScoreMapLoss')])
+
+
+@pytest.fixture(scope='module')
+def video(tmp_path_factory):
+    root = tmp_path_factory.mktemp('clips')
+    write_clips(root, seeds=(1, 2), num_frames=FRAMES, size=SIZE, tracks=32)
+    torch.manual_seed(3)
+    network = TrackRefiner(ESTIMATOR).estimator
+    save_checkpoint(root / 'start.pth', dict(state_dict=network.state_dict(), meta={}))
+    return root
+
+
+def config(video, work_dir, max_iters=4, interval=100, truth=False):
+    cfg = Config.fromfile(ROOT / 'configs/_base_/default_runtime.py')
+    data = dict(type='FrameClips', data_root=str(video / 'frames'))
+    first = dict(type='LoadTrackTruth') if truth else dict(type='LoadTracks')
+    pipeline = [first, dict(type='RandomCrop', size=(48, 64)), dict(type='RandomFlip'), dict(type='ClipDrift'),
+                dict(type='ClipOcclude', sides=(4, 12)), dict(type='SampleTracks', count=16), dict(type='PackClip')]
+    label = dict(
+        type='PseudoLabelHook', dataset=dict(data), labeler=dict(
+            type='TrackLabeler', view=dict(type='DirectTracks'), queries=dict(type='GridQueries', step=12),
+            filters=[dict(type='TrackCycleFilter', threshold=60.), dict(type='TrackInsideFilter')]))
+    train = dict(data, pipeline=pipeline, **(dict(truth_root=str(video / 'tracks')) if truth else {}))
+    cfg.merge_from_dict(dict(
+        work_dir=str(work_dir), load_from=str(video / 'start.pth'), model=MODEL,
+        train_dataloader=dict(batch_size=2, num_workers=0, sampler=dict(type='DrawSampler', shuffle=True),
+                              dataset=train),
+        train_cfg=dict(type='SelfTrainingLoop', max_iters=max_iters),
+        optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3), clip_grad=dict(max_norm=1.)),
+        param_scheduler=dict(type='OneCycleLR', eta_max=1e-3, total_steps=6, by_epoch=False),
+        default_hooks=dict(logger=dict(interval=1), checkpoint=dict(interval=interval)),
+        custom_hooks=[] if truth else [label], randomness=dict(seed=125)))
+    return cfg
+
+
+def test_a_tracker_learns_from_its_own_tracks_and_a_resumed_run_ends_the_same(video, tmp_path):
+    run(config(video, tmp_path / 'whole'))
+    store = LabelStore.open(tmp_path / 'whole/labels')
+    assert store.codec.kind == 'tracks' and len(store.manifest['pairs']) == 4
+    label = store.read('target_0001/frame_0001__frame_0008@1')
+    assert label.points.shape[1:] == (8, 2) and len(label.points) > 5 and label.size == SIZE
+    with np.load(next((tmp_path / 'whole/labels').rglob('*.npz'))) as plain:
+        assert set(plain.files) == {'tracks', 'visible', 'queries', 'size'}
+    before, after = load_checkpoint_file(video / 'start.pth')['state_dict'], refined_state(tmp_path / 'whole')
+    assert set(before) == set(after) and any(not torch.equal(before[key], after[key]) for key in before)
+
+    def killed():
+        steps = SelfTrainingLoop.run_iter
+        calls = []
+
+        def dying(*args):
+            calls.append(args)
+            if len(calls) == 3:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return steps(*args)
+
+        SelfTrainingLoop.run_iter = dying
+        run(config(video, tmp_path / 'parts', interval=2))
+
+    assert exit_code(in_child(killed)) == -signal.SIGKILL
+    cfg = config(video, tmp_path / 'parts', interval=2)
+    cfg.resume = True
+    run(cfg)
+    assert same_state(after, refined_state(tmp_path / 'parts'))
+
+
+def test_a_tracker_learns_from_true_tracks(video, tmp_path):
+    runner = run(config(video, tmp_path, truth=True))
+    assert not (tmp_path / 'labels').exists() and runner.iter == 4
+
+
+def test_labels_of_the_same_clips_are_the_same_bytes(video, tmp_path):
+    for name in 'ab':
+        runner = build(config(video, tmp_path / name))
+        runner.load_or_resume()
+        hook = next(hook for hook in runner.hooks if type(hook).__name__ == 'PseudoLabelHook')
+        hook.label(runner, tmp_path / name / 'labels')
+    found = [{path.relative_to(tmp_path / name): path.read_bytes() for path in (tmp_path / name / 'labels').rglob('*')
+              if path.is_file()} for name in 'ab']
+    assert found[0] == found[1] and sum(path.suffix == '.npz' for path in found[0]) == 4
