@@ -1,6 +1,7 @@
-"""Sequences of DAVIS with joints of BADJA: reading them, and how well a flow carries their masks and joints along."""
+"""Sequences of DAVIS with joints of BADJA and tracked points: reading them, and how well a flow carries them along."""
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
@@ -17,7 +18,8 @@ from mmrefine.fileio.digest import digest_of_files
 from mmrefine.geometry import carry_points
 from mmrefine.structures import as_frames
 
-MEASURES = ('J', 'F', 'J5', 'F5', 'PCK')
+MEASURES = ('J', 'F', 'J5', 'F5', 'PCK', 'D')
+RASTER, THRESHOLDS = 256, (1, 2, 4, 8, 16)  # px, of TAP-Vid
 SPAN = 5  # frames that J5 and F5 carry a mask
 Flow = Callable[[Tensor, Tensor], Tensor]  # (B, 3, H, W) RGB in [0, 1], twice -> (B, 2, H, W) px
 
@@ -28,6 +30,7 @@ class Clip(NamedTuple):
     frames: List[np.ndarray]  # (h, w, 3) uint8 RGB
     masks: List[np.ndarray]  # (H, W) bool
     joints: Dict[int, Joints]  # px of (H, W)
+    ends: np.ndarray  # (N, 2, 2) px of (H, W): where points are in the first frame and in the last
     digest: str  # of the files, not of the working size
 
 
@@ -42,8 +45,10 @@ def sequences(davis: Path) -> List[str]:
     return names
 
 
-def read_clip(davis: Path, badja: Optional[Path], name: str, size: Tuple[int, int], most: Optional[int] = None) -> Clip:
-    """The frames resized by area to ``size`` (h, w), the masks and joints as they are; of the first ``most`` frames."""
+def read_clip(davis: Path, badja: Optional[Path], name: str, size: Tuple[int, int], most: Optional[int] = None,
+              points: Optional[Path] = None) -> Clip:
+    """The frames resized by area to ``size`` (h, w), the masks, joints and points as they are; of the first ``most``
+    frames."""
     parts = {part: davis / part / '480p' / name for part in ('JPEGImages', 'Annotations')}
     frames, masks = (sorted(parts[part].glob(f'*{suffix}'))[:most] for part, suffix in zip(parts, ('.jpg', '.png')))
     if len(frames) < 3 or [path.stem for path in frames] != [path.stem for path in masks]:
@@ -62,7 +67,20 @@ def read_clip(davis: Path, badja: Optional[Path], name: str, size: Tuple[int, in
         found = read_badja(clicked, truth[0].shape)
         joints = {t: found[path.stem] for t, path in enumerate(frames) if path.stem in found}
     shrunk = [cv2.resize(read_image(path), size[::-1], interpolation=cv2.INTER_AREA) for path in frames]
-    return Clip(name, shrunk, truth, joints, digest_of_files(files))
+    ends = _read_ends(points, name, len(frames)) if points is not None else np.zeros((0, 2, 2))
+    return Clip(name, shrunk, truth, joints, ends, digest_of_files(files))
+
+
+def _read_ends(path: Path, name: str, frames: int) -> np.ndarray:
+    """The points of a sequence, see :class:`Clip`; none if only a part of it is used."""
+    try:
+        with open(path, newline='', encoding='utf-8') as file:
+            rows = [row for row in csv.DictReader(file) if row['sequence'] == name and int(row['frames']) == frames]
+        numbers = [[[float(row[f'{end}_{axis}']) for axis in 'xy'] for end in ('first', 'last')] for row in rows]
+    except (KeyError, OSError, ValueError) as error:
+        raise InputError(f'{path}: is no table of points with the columns sequence, frames, first_x, first_y, last_x '
+                         f'and last_y ({type(error).__name__}: {error}); correct --points') from error
+    return np.array(numbers).reshape(-1, 2, 2)
 
 
 @torch.no_grad()
@@ -71,15 +89,18 @@ def score_clip(clip: Clip, flow_of: Flow) -> Dict[str, Optional[float]]:
 
     J and F: the first mask, all along the video, as DAVIS scores it (without the first and the last frame). J5 and F5:
     every mask carried :data:`SPAN` frames on and scored there, so that one bad step does not decide over all that
-    follow. PCK: the joints of the first clicked frame. Masks stay soft, are thresholded only for scoring, and what
-    comes into view is not followed back (:func:`~mmrefine.evaluation.carry_mask`).
+    follow. PCK: the joints of the first clicked frame. D: the points of the first frame, carried to the last one; the
+    mean over 1, 2, 4, 8 and 16 px of how many are closer than that, on a raster of 256x256 px. Masks stay soft, are
+    thresholded only for scoring, and what comes into view is not followed back
+    (:func:`~mmrefine.evaluation.carry_mask`).
     """
     height, width = clip.frames[0].shape[:2]
     scale = np.array([clip.masks[0].shape[1] / width, clip.masks[0].shape[0] / height])
     first, last = (min(clip.joints), max(clip.joints)) if clip.joints else (0, 0)
     points = torch.from_numpy(clip.joints[first].points / scale).float() if clip.joints else torch.zeros(0, 2)
+    far = torch.from_numpy(clip.ends[:, 0] / scale).float()
     chain, spans = _soft(clip, 0), {}
-    found: Dict[str, List[float]] = {measure: [] for measure in MEASURES[:-1]}
+    found: Dict[str, List[float]] = {measure: [] for measure in MEASURES[:-2]}
     carried: Dict[int, np.ndarray] = {}
     for t in range(1, len(clip.frames)):
         before, now = (as_frames([clip.frames[i]]) for i in (t - 1, t))
@@ -91,13 +112,23 @@ def score_clip(clip: Clip, flow_of: Flow) -> Dict[str, Optional[float]]:
             _score(found, 'J', 'F', chain, clip.masks[t])
         if t - SPAN in spans:
             _score(found, f'J{SPAN}', f'F{SPAN}', spans.pop(t - SPAN), clip.masks[t])
+        far = carry_points(far, forward) if len(far) else far
         if first < t <= last:
             points = carry_points(points, forward)
             if t in clip.joints:
                 carried[t] = points.numpy() * scale
     scores: Dict[str, Optional[float]] = {measure: summarise(values)['mean'] if values else None
                                           for measure, values in found.items()}
-    return {**scores, 'PCK': _pck(clip, first, carried)}
+    return {**scores, 'PCK': _pck(clip, first, carried), 'D': _close(clip, far.numpy() * scale)}
+
+
+def _close(clip: Clip, carried: np.ndarray) -> Optional[float]:
+    """How many points ``(N, 2)`` px end where they should, mean over the thresholds; None without points."""
+    if not len(carried):
+        return None
+    raster = RASTER / np.array(clip.masks[0].shape[::-1])
+    off = np.linalg.norm((carried - clip.ends[:, 1]) * raster, axis=1)
+    return float(np.mean([(off < threshold).mean() for threshold in THRESHOLDS]))
 
 
 def _soft(clip: Clip, t: int) -> Tensor:

@@ -82,7 +82,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     cfgs[SCALED].train_pipeline.insert(kinds.index('RandomCrop'), SCALING)
     results: Dict[str, Dict[str, Dict[str, Any]]] = {}
     for name in args.sequences or sequences(args.davis):
-        clip = read_clip(args.davis, args.badja, name, (args.height, args.width), args.frames)
+        clip = read_clip(args.davis, args.badja, name, (args.height, args.width), args.frames, args.points)
         rows = results[name] = {network: _result(args, clip, network, cfgs[network])
                                 for network in (IN_PLACE, PLAIN, LOOK)}
         for student in students:
@@ -102,6 +102,9 @@ def _parser() -> argparse.ArgumentParser:
                         help='folder with JPEGImages/480p and Annotations/480p')
     parser.add_argument('--badja', type=Path,
                         help='folder with <sequence>.json; without it, and for other sequences, there is no PCK')
+    parser.add_argument('--points', type=Path, metavar='CSV',
+                        help='points in the first and in the last frame: sequence, frames, first_x, first_y, last_x, '
+                             'last_y (px of the files); without it there is no D')
     parser.add_argument('--checkpoint', default=str(ROOT / 'checkpoints' / 'raft-small-mmrefine.pth'),
                         help='official RAFT-small, converted (tools/convert_checkpoint.py)')
     parser.add_argument('--sequences', nargs='+', help='default: all there are')
@@ -224,13 +227,15 @@ def _scores_of(args: argparse.Namespace, clip: Clip, network: str, cfg: Config, 
 def _remembered(args: argparse.Namespace, clip: Clip, network: str, decides: List[Any],
                 make: Callable[[], Flow]) -> Dict[str, Any]:
     """A row from the work dir, by everything that decides over it; made and put there if it is not."""
-    path = args.work_dir / clip.name / f'scores_{digest_of([clip.frames[0].shape, clip.digest, *decides])}.json'
+    decides = [clip.frames[0].shape, clip.digest, *([clip.ends.tolist()] if len(clip.ends) else []), *decides]
+    path = args.work_dir / clip.name / f'scores_{digest_of(decides)}.json'
     if not path.is_file():
         started = time.monotonic()
         row: Dict[str, Any] = dict(sequence=clip.name, made_for=network, **score_clip(clip, make()))
         write_json(path, dict(row, seconds=round(time.monotonic() - started, 1)))
     found: Dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
-    print(f'{clip.name}, {network}:', *(f'{measure} {_percent(found[measure])}' for measure in MEASURES), flush=True)
+    scores = (f'{measure} {_percent(found.get(measure))}' for measure in MEASURES)
+    print(f'{clip.name}, {network}:', *scores, flush=True)
     return found
 
 
@@ -248,7 +253,7 @@ def _print(results: Dict[str, Dict[str, Dict[str, Any]]], columns: Sequence[str]
     table: Dict[str, List[Dict[str, float]]] = {measure: [] for measure in MEASURES}
     for name, rows in results.items():
         for measure in MEASURES:
-            if rows[PLAIN][measure] is not None:
+            if rows[PLAIN].get(measure) is not None:
                 table[measure].append({network: row[measure] for network, row in rows.items()})
                 _print_line(name, measure, table[measure][-1], widths)
     for measure, lines in table.items():
@@ -257,8 +262,8 @@ def _print(results: Dict[str, Dict[str, Dict[str, Any]]], columns: Sequence[str]
             _print_line(f'mean of {len(lines)}', measure, mean, widths)
     for name in columns[3:]:
         falls = [(line[name] - line[PLAIN], f'{measure} of {scene}') for measure in MEASURES
-                 for scene, line in zip([scene for scene, rows in results.items() if rows[PLAIN][measure] is not None],
-                                        table[measure])]
+                 for scene, line in zip([scene for scene, rows in results.items()
+                                         if rows[PLAIN].get(measure) is not None], table[measure])]
         if falls:
             print(f'{name}: most lost {100 * min(falls)[0]:+.1f} ({min(falls)[1]})')
 

@@ -90,7 +90,7 @@ def refined(bench, monkeypatch):
 
 def clip_of(bench, argv, *more):
     args = bench._parser().parse_args([*argv, *more])
-    return bench.read_clip(args.davis, args.badja, 'box', (args.height, args.width), args.frames)
+    return bench.read_clip(args.davis, args.badja, 'box', (args.height, args.width), args.frames, args.points)
 
 
 def motion(clip, step):
@@ -112,7 +112,7 @@ def motion(clip, step):
 def test_the_true_motion_scores_1_and_the_opposite_one_0(bench, argv):
     clip = clip_of(bench, argv)
     # 5 frames, no span of 5
-    assert bench.score_clip(clip, motion(clip, STEP.tolist())) == dict(J=1., F=1., J5=None, F5=None, PCK=1.)
+    assert bench.score_clip(clip, motion(clip, STEP.tolist())) == dict(J=1., F=1., J5=None, F5=None, PCK=1., D=None)
     wrong = bench.score_clip(clip, motion(clip, (-STEP).tolist()))
     assert wrong['PCK'] == 0 and wrong['J'] < 0.1
 
@@ -120,7 +120,7 @@ def test_the_true_motion_scores_1_and_the_opposite_one_0(bench, argv):
 def test_every_mask_is_carried_over_the_span(bench, argv, monkeypatch):
     clips = sys.modules['davis_clips']
     monkeypatch.setattr(clips, 'SPAN', 2)
-    monkeypatch.setattr(clips, 'MEASURES', ('J', 'F', 'J2', 'F2', 'PCK'))
+    monkeypatch.setattr(clips, 'MEASURES', ('J', 'F', 'J2', 'F2', 'PCK', 'D'))
     clip = clip_of(bench, argv)
     assert clips.score_clip(clip, motion(clip, STEP.tolist()))['J2'] == 1
     still = clips.score_clip(clip, motion(clip, [0., 0.]))
@@ -153,7 +153,22 @@ def test_truth_at_another_size_than_the_frames_scores_the_same(bench, argv):
 def test_without_joints_there_is_no_pck(bench, argv, data):
     (data / 'badja/box.json').rename(data / 'badja/other.json')
     clip = clip_of(bench, argv)
-    assert bench.score_clip(clip, motion(clip, STEP.tolist())) == dict(J=1., F=1., J5=None, F5=None, PCK=None)
+    assert bench.score_clip(clip, motion(clip, STEP.tolist())) == dict(J=1., F=1., J5=None, F5=None, PCK=None, D=None)
+
+
+def test_points_are_judged_where_they_end(bench, argv, data):
+    table = data / 'points.csv'
+    table.write_text('sequence,frames,first_x,first_y,last_x,last_y\n'
+                     f'box,{FRAMES},20,20,44,28\nbox,{FRAMES},30.5,25,54.5,33\nother,{FRAMES},1,1,2,2\n')
+    clip = clip_of(bench, argv, '--points', str(table))
+    assert clip.ends.shape == (2, 2, 2) and clip.digest == clip_of(bench, argv).digest
+    assert bench.score_clip(clip, motion(clip, STEP.tolist()))['D'] == 1
+    # 0.36 px too far in each of 4 steps: 1.44 px of 96, 3.84 of 256, which is within 4, 8 and 16
+    assert bench.score_clip(clip, motion(clip, (STEP + [0.36, 0.]).tolist()))['D'] == pytest.approx(3 / 5)
+    assert len(clip_of(bench, argv, '--points', str(table), '--frames', '4').ends) == 0  # they end in another frame
+    table.write_text('sequence,frames,first_x\nbox,5,20\n')
+    with pytest.raises(InputError, match='points.csv: is no table of points with the columns'):
+        clip_of(bench, argv, '--points', str(table))
 
 
 def test_the_share_closed_is_1_at_the_second_look_and_0_at_the_first(bench):
