@@ -88,6 +88,8 @@ def check_scenes(found: SceneList, out: Union[str, Path], skip_corrupt: bool,
     _tell_scenes(checks, log)
     for name, check in checks.items():
         place = found.scenes[name]
+        for note in check.notes:
+            log(f'{place}: {note}')
         if check.interlaced:
             log(f'{place}: is interlaced; the missing lines of each frame are filled in (yadif)')
         if check.levels is not None:

@@ -229,3 +229,31 @@ def test_no_pair_has_a_frame_to_skip_and_no_third_frame_is_one(tmp_path: Path) -
     assert [pair['key'] for pair in two.pairs] == ['scene/f0__f2', 'scene/f2__f4', 'scene/f4__f6', 'scene/f5__f7']
     with pytest.raises(ConfigError):
         FramePairs(folder, scenes='none', skip={'scene': ['f3']})
+
+
+def encode(path: Path, streams: int = 1, drop: int = 0) -> Path:
+    """A video of 12 frames with a key frame every fourth, in several streams; the first packets dropped."""
+    with av.open(str(path), 'w') as container:
+        tracks = [container.add_stream('libx264', rate=25, options=dict(g='4', bf='0', sc_threshold='0'))
+                  for _ in range(streams)]
+        for track in tracks:
+            track.width, track.height, track.pix_fmt = 64, 48, 'yuv420p'
+        packets = []
+        for pixels in moving_texture(12):
+            frame = av.VideoFrame.from_ndarray(pixels)
+            packets += [packet for track in tracks for packet in track.encode(frame)]
+        packets += [packet for track in tracks for packet in track.encode()]
+        for packet in packets[drop:]:
+            container.mux(packet)
+    return path
+
+
+@pytest.mark.skipif('libx264' not in av.codecs_available, reason='this FFmpeg has no H.264 encoder')
+@pytest.mark.parametrize('streams, drop, frames, notes', [
+    (1, 0, 12, []),
+    (2, 0, 12, ['has 2 video streams, of which the first is read']),
+    (1, 1, 8, ['begins in the middle of a group of frames: the key frame before its first 3 frames is missing, so they '
+               'are left out'])])
+def test_what_is_not_read_of_a_video_is_told(tmp_path: Path, streams: int, drop: int, frames: int, notes: list) -> None:
+    found = check_frames(encode(tmp_path / 'a.mkv', streams, drop))
+    assert found.frames == frames and list(found.notes) == notes and not found.corrupt

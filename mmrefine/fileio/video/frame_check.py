@@ -47,6 +47,7 @@ class FrameCheck:
             :func:`~mmrefine.fileio.video.numbering.find_gaps`.
         size: (height, width) of the frames, px.
         levels: the grey levels that become 0 and 255; None: the frames are read as they are.
+        notes: what else to know of it: the ends of sentences that begin with its name.
     """
     frames: int
     corrupt: List[CorruptFrame]
@@ -56,6 +57,7 @@ class FrameCheck:
     gaps: Sequence[int] = ()
     size: Tuple[int, int] = (0, 0)
     levels: Optional[Levels] = None
+    notes: Sequence[str] = ()
 
 
 def check_frames(path: Union[PathLike, PictureSeries], step: Callable[[int], None] = lambda done: None,
@@ -156,4 +158,4 @@ def _check_video(path: Path, step: Callable[[int], None], reading: Reading) -> F
     corrupt = [CorruptFrame(at, frame_name(number), found.corrupt[number]) for at, number in enumerate(numbers)
                if number in found.corrupt]
     return FrameCheck(len(numbers), corrupt, [found.seconds[number] for number in numbers], found.rate,
-                      found.interlaced, size=found.size, levels=reading.range or found.levels)
+                      found.interlaced, size=found.size, levels=reading.range or found.levels, notes=found.notes)

@@ -5,7 +5,7 @@ import os
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Set, Tuple
+from typing import Callable, Dict, Iterator, List, Optional, Set, Tuple
 
 import av
 import numpy as np
@@ -34,6 +34,7 @@ class VideoIndex:
         promised: number of frames that the file says it has; 0 if it does not.
         interlaced: whether any frame is interlaced (two fields of different moments).
         levels: the grey levels that become 0 and 255, for frames of 16 bits that use less than half of them.
+        notes: what else to know of the file: the ends of sentences that begin with its name.
     """
     size: Tuple[int, int]
     stamps: Optional[List[int]]
@@ -45,6 +46,7 @@ class VideoIndex:
     promised: int
     interlaced: bool
     levels: Optional[Levels] = None
+    notes: Tuple[str, ...] = ()
 
 
 def index_video(path: Path, step: Callable[[int], None] = lambda done: None) -> VideoIndex:
@@ -110,6 +112,7 @@ class _Pass:
             try:
                 messages.take()  # messages about the header belong to no frame
                 self._read(stream, messages)
+                others = stream.others
                 promised, rate = stream.stream.frames - self._left_out, stream.stream.average_rate
                 base = float(stream.stream.time_base or 0)
             finally:
@@ -130,7 +133,17 @@ class _Pass:
         corrupt = {number: why[stamp] for number, stamp in enumerate(every) if stamp in why}
         return VideoIndex(self.size, None if frames is None else every, seconds, [checksums[stamp] for stamp in every],
                           starts, corrupt, None if rate is None else float(rate), promised, self.interlaced,
-                          scene_levels(self.ranges, np.dtype(np.uint16)) if self.ranges else None)
+                          scene_levels(self.ranges, np.dtype(np.uint16)) if self.ranges else None,
+                          tuple(self._notes(others, every[0])))
+
+    def _notes(self, others: int, first: int) -> Iterator[str]:
+        """What is not read of the file, whose first frame has the timestamp ``first``."""
+        if others:
+            yield f'has {others + 1} video streams, of which the first is read'
+        early = sum(packet.shown is not None and packet.shown < first for packet in self.packets) - self._left_out
+        if early > 0:
+            yield (f'begins in the middle of a group of frames: the key frame before its first {early} '
+                   f'frame{"s" * (early > 1)} is missing, so they are left out')
 
     def _read(self, stream: VideoStream, messages: Messages) -> None:
         self._left_out = 0

@@ -54,7 +54,7 @@ class Decoded(NamedTuple):
 
 class VideoStream:
     """The first video stream of a file, decoded in one thread: with several, damage is concealed differently each
-    time.
+    time. ``others`` is how many more video streams the file has.
 
     Raises:
         Unreadable: a file that FFmpeg cannot open.
@@ -71,7 +71,7 @@ class VideoStream:
         if not streams:
             kinds = ', '.join(sorted({one.type for one in self.container.streams})) or 'nothing'
             raise InputError(f'{path}: holds no video stream, only {kinds}; name a video')
-        self.stream = streams[0]
+        self.stream, self.others = streams[0], len(streams) - 1
         if self.stream.codec_context is None:
             raise InputError(f'{path}: this FFmpeg has no decoder for its video; convert it (ffmpeg -i)')
         self.stream.codec_context.thread_count = 1
