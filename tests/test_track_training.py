@@ -12,6 +12,7 @@ from small_runs import ROOT, build, exit_code, in_child, refined_state, run, sam
 
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.engine import SelfTrainingLoop
+from mmrefine.errors import ConfigError, StaleLabelsError
 from mmrefine.fileio.atomic import save_checkpoint
 from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.models import TrackRefiner
@@ -86,6 +87,22 @@ def test_a_tracker_learns_from_its_own_tracks_and_a_resumed_run_ends_the_same(vi
     cfg.resume = True
     run(cfg)
     assert same_state(after, refined_state(tmp_path / 'parts'))
+
+
+def test_a_resumed_run_refuses_labels_of_other_clips_and_clips_of_another_length_are_refused_at_once(video, tmp_path):
+    run(config(video, tmp_path / 'a', max_iters=2, interval=1))
+    other = config(video, tmp_path / 'a')
+    other.resume = True
+    for part in (other.train_dataloader.dataset, other.custom_hooks[0].dataset):
+        part.scenes = 'target_0001'
+    with pytest.raises(StaleLabelsError, match='learned from other clips than those .* held_out'):
+        run(other)
+    long = config(video, tmp_path / 'b')
+    for part in (long.train_dataloader.dataset, long.custom_hooks[0].dataset):
+        part.frames = 9
+    with pytest.raises(ConfigError, match='clips of 9 frames, and the network learns from 8 .*; set frames=8'):
+        run(long)
+    assert not (tmp_path / 'b/labels').exists()
 
 
 def test_a_tracker_learns_from_true_tracks(video, tmp_path):

@@ -107,7 +107,16 @@ def open_model(model: Union[str, Path, Config] = 'raft_small',
     """
     device = usable_device(device)  # before anything is read
     cfg = load_named(model)
+    if is_tracker(cfg):
+        raise ConfigError(f'{name_of(cfg)}: follows points, and a network that estimates flow is wanted here; trackers '
+                          'are refined by mmrefine refine or tools/train.py, and tools/convert_checkpoint.py --to '
+                          "official gives PIPs' weights the names of its authors")
     return init_model(cfg, find_weights(cfg, checkpoint), device)
+
+
+def is_tracker(cfg: Config) -> bool:
+    """Whether the network of a config follows points and does not estimate flow."""
+    return str((cfg.get('model') or {}).get('type')).rpartition('.')[2] == 'TrackRefiner'
 
 
 def model_lines() -> List[str]:

@@ -84,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
     import shlex
     from pathlib import Path
 
+    from mmrefine.apis.named_models import is_tracker, load_named
     from mmrefine.apis.runs import refine
     from mmrefine.apis.video_run import default_out
     from mmrefine.report import keeps_original
@@ -99,6 +100,7 @@ def run(args: argparse.Namespace) -> int:
         kept = keeps_original(report.get('guard') or {})
         print(f'{"original network" if kept else "refined network"}: {out / "refined.pth"}; report: '
               f'{out / "report.html"}')
-        command = ['mmrefine', 'flow', *args.video, '--model', args.model, '--checkpoint', str(out / 'refined.pth')]
-        print(f'its motion: {shlex.join(command)}')
+        if not is_tracker(load_named(args.model)):
+            command = ['mmrefine', 'flow', *args.video, '--model', args.model, '--checkpoint', str(out / 'refined.pth')]
+            print(f'its motion: {shlex.join(command)}')
     return 0

@@ -118,6 +118,7 @@ class FrameClips(VideoScenes):
                              f'frames with stride={min(self.strides)} needs {least}; leave the scene out (hold_out), '
                              'or lower stride or frames')
         truth = None if self.truth_root is None else self.truth_root / f'{scene}.npz'
+        found = 0
         for stride in self.strides:
             reach = (self.frames - 1) * stride
             for first in range(0, len(names) - reach, self.spacing or self.frames * stride):
@@ -125,7 +126,12 @@ class FrameClips(VideoScenes):
                 is_whole = not self._reaches_across(scene, first, first + reach)
                 if not is_whole or any(names[number] in skip for number in numbers):
                     continue
+                found += 1
                 yield dict(
                     key=label_key(scene, names[first], names[first + reach], stride), scene=scene, index=first,
                     stride=stride, step=reach, numbers=numbers,
                     truth=truth if truth is not None and truth.is_file() else None)
+        if not found:
+            raise InputError(f'{self.data_root}: scene {scene} has no {least} frames in a row without a gap in their '
+                             'numbers or a corrupt one, which a clip needs; leave the scene out (hold_out), or lower '
+                             'stride, frames or spacing')

@@ -75,9 +75,10 @@ def split_pairs(pairs: Sequence[Mapping[str, Any]], share: float, step: int = 1,
         spacing = min((later - earlier for earlier, later in zip(sorted(longest), sorted(longest)[1:])), default=1)
         reach = min(longest.values())
         needed = -(-(spacing + reach + 1) // spacing) * spacing + reach + 1
+        most = (len(longest) - 1) * spacing + reach + 1
         raise ConfigError(f'held_out={share:g}: no scene has the {needed} frames that it takes to keep some back for '
-                          f'the guard (the most is {len(longest) * spacing + reach}, without those that are left out); '
-                          'give it longer scenes, or set held_out=0, which leaves the guard out')
+                          f'the guard (the most is {most}, without those that are left out); give it longer scenes, or '
+                          'set held_out=0, which leaves the guard out')
     last = {scene: ends.get(scene, math.inf) for scene in starts}
     return Split([pair for pair in pairs if pair['index'] + pair.get('step', step) < last[pair['scene']]],
                  [pair for pair in pairs if pair['index'] >= last[pair['scene']]], ends)

@@ -10,6 +10,7 @@ import torch
 from mmrefine.apis import refine
 from mmrefine.apis.run_forecast import forecast_run
 from mmrefine.apis.video_run import prepare_run
+from mmrefine.cli import main
 from mmrefine.compat.pips_checkpoints import convert_pips_checkpoint
 from mmrefine.fileio import read_tracks
 from mmrefine.fileio.atomic import save_checkpoint
@@ -53,6 +54,15 @@ def test_a_video_refines_a_tracker(video, tmp_path, capsys):
     again = refine(str(video / 'frames'), 'configs/pips/pips_video.py', tmp_path, video / 'official.pth', resume=True,
                    **VALUES)
     assert again['guard'] == report['guard']
+
+
+def test_what_wants_flow_refuses_a_tracker_in_one_sentence(video, capsys, tmp_path):
+    weights = str(video / 'start.pth')
+    for command in (['flow', str(video / 'frames'), '--checkpoint', weights], ['export', weights, '--to', 'mmflow']):
+        with pytest.raises(SystemExit) as stop:
+            main([*command, '--model', 'configs/pips/pips_video.py', '--out', str(tmp_path / 'out')])
+        told = capsys.readouterr().err
+        assert stop.value.code == 1 and 'follows points' in told and 'Traceback' not in told
 
 
 def test_a_tracker_has_a_forecast_and_a_frozen_copy_says_what_it_is(video, tmp_path):

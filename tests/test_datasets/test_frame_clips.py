@@ -93,6 +93,14 @@ def test_numbers_that_cannot_be_meant_are_refused(video, settings, sentence):
         FrameClips(video, **settings)
 
 
+def test_a_scene_without_a_whole_clip_is_named_and_not_lost(video):
+    for number in range(4, 30, 5):
+        (video / 'a' / f'{number:04d}.png').unlink()
+    with pytest.raises(InputError, match='scene a has no 8 frames in a row without a gap'):
+        FrameClips(video)
+    assert numbers(FrameClips(video, hold_out='a')) == [('b', 0, 1), ('b', 8, 1)]
+
+
 def test_a_scene_that_is_shorter_than_a_clip_is_named(video):
     with pytest.raises(InputError, match='scene b has 17 frames, and a clip of 8 frames with stride=3 needs 22'):
         FrameClips(video, stride=3)

@@ -223,7 +223,7 @@ def test_one_pair_is_one_and_the_chosen_candidate_is_not_called_the_best(tmp_pat
     assert 'on 1 frame pair that was kept back, the label-free score changed' in headline(record)
     _, page = written(tmp_path, record)
     assert 'decided by ground truth, 1 frame pair,' in page.text
-    assert '1 frame pair of 2 scenes, 10 % of the video, was kept back' in page.text
+    assert '1 frame pair of 2 scenes was kept back' in page.text
     assert '1 frame pairs' not in page.text
 
 
@@ -263,7 +263,7 @@ def test_the_section_of_the_guard_has_a_row_a_dot_and_a_bar_for_each_candidate(t
     row = '<td>20</td><td>50</td><td class="good">−8.0 %</td><td>−12.0 to −4.0 %</td><td>75</td>'
     assert f'<tr class="chosen">{row}</tr>' in bare(text)
     assert 'The guard accepts the student: a sentence of the guard.' in page.text
-    assert '12 frame pairs of 2 scenes, 10 % of the video, were kept back' in page.text
+    assert '12 frame pairs of 2 scenes were kept back' in page.text
     assert '<td>0.500</td><td>0.600</td><td class="bad">+20.0 %</td>' in bare(text)  # a witness that speaks against it
     assert '<td>3.000</td><td>3.100</td><td>+3.3 %</td>' in bare(text)  # motion does not judge
 

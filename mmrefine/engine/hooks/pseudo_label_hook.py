@@ -13,7 +13,8 @@ from mmrefine.engine.runtime.processes import model_of
 from mmrefine.engine.runtime.resume_point import LAST_CHECKPOINT
 from mmrefine.engine.runtime.state_fault import state_fault
 from mmrefine.engine.stage1.calibrated import calibrate_labeler, check_calibration
-from mmrefine.engine.stage1.run import judge_of, label_fingerprint, label_summary, make_labels, wanted_keys
+from mmrefine.engine.stage1.run import (digest_of_units, judge_of, label_fingerprint, label_summary, make_labels,
+                                        wanted_keys)
 from mmrefine.errors import CheckpointError, ConfigError, LabelStoreError, StaleLabelsError
 from mmrefine.fileio.digest import digest_of
 from mmrefine.fileio.store.label_store import LabelStore
@@ -104,7 +105,13 @@ class PseudoLabelHook(Hook):
             CheckpointError: the checkpoint of a resumed run lacks what the source needs, is of another source, or is
                 damaged.
         """
-        self.teachers.start(model_of(runner))
+        model = model_of(runner)
+        wanted, found = (getattr(part, name, None) for part, name in (
+            (model, 'clip_frames'), (runner.train_dataloader.dataset, 'frames')))
+        if wanted is not None and isinstance(found, int) and found != wanted:
+            raise ConfigError(f'train_dataloader.dataset has clips of {found} frames, and the network learns from '
+                              f'{wanted} (model.estimator.window); set frames={wanted}')
+        self.teachers.start(model)
         if runner.iter > 0:
             needed, teacher = bool(self.teachers.state_dict()), type(self.teachers).__name__
             if needed != (self._loaded is not None):
@@ -130,7 +137,7 @@ class PseudoLabelHook(Hook):
         if self._must_label(runner):
             self.label(runner, root)
         else:
-            self._check_same_teacher(runner, root)
+            self._check_same_labels(runner, root)
         data.set_labels(str(root))
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
@@ -195,8 +202,8 @@ class PseudoLabelHook(Hook):
         begins = runner.iter == 0 or runner.train_loop.last_iter_of(runner.epoch - 1) == runner.iter
         return begins and (runner.epoch == 0 or self.relabel == 'every_round')
 
-    @staticmethod
-    def _check_same_teacher(runner: Runner, root: Path) -> None:
+    def _check_same_labels(self, runner: Runner, root: Path) -> None:
+        """Refuse labels of another teacher, and those of other pairs: the guard would judge by what was learned."""
         note = Path(runner.work_dir) / LAST_CHECKPOINT
         remedy = (f'bring its files back from a copy, or delete {root} and {note}: the same command then makes the '
                   'labels again and trains from the beginning')
@@ -210,6 +217,13 @@ class PseudoLabelHook(Hook):
         if learned_from is not None and found != learned_from:
             raise StaleLabelsError(f'{root}: the labels were made by teacher {found}, but the run that is resumed '
                                    f'learned from labels of teacher {learned_from}; {remedy}')
+        source = DATASETS.build(dict(self.dataset, pipeline=[]))
+        if store.fingerprint.get('pairs') not in (None, digest_of_units(source.units)):
+            name = name_units(source.units)
+            raise StaleLabelsError(f'{root}: the run that is resumed learned from other {name} than '
+                                   'those that are to be learned from now (scenes, held_out, least_held, step, or the '
+                                   f'version of mmrefine differ); set these as they were, or delete {root} and {note}: '
+                                   'the same command then makes the labels again and trains from the beginning')
 
 
 def _check_labelled(train_data: Any, source: LabelSource, labeler: Labeler) -> None:

@@ -58,9 +58,14 @@ def label_fingerprint(teacher: Teacher, labeler: Labeler, source: LabelSource, v
         reading=digest_of(reading),
         labeler=digest_of(labeler.describe()),
         frames=digest_of(source.digests()),
-        pairs=digest_of(sorted(unit.key for unit in source.units)),
+        pairs=digest_of_units(source.units),
         version=version)
     return fingerprint_of(made_from, labeler.codec.kind)
+
+
+def digest_of_units(units: Sequence[LabelUnit]) -> str:
+    """What identifies the units that are labelled, by their keys."""
+    return digest_of(sorted(unit.key for unit in units))
 
 
 def judge_of(kind: str) -> Optional[LabelJudge]:
@@ -168,7 +173,7 @@ def make_labels(teacher: Teacher,
     kept = float(label_summary(store)['kept'])
     if kept < min_kept:
         raise NoLabelsError(f'{store.root}: only {kept:.3%} of the motion survived the checks, under '
-                            f'min_kept={min_kept:.3%}; loosen labeler.filters (alpha, beta, tolerance), check that the '
+                            f'min_kept={min_kept:.3%}; loosen labeler.filters, check that the '
                             'checkpoint belongs to the model, or look at the frames (cuts, duplicates and flicker '
                             'leave nothing to verify), then delete this folder and run again')
     return LabelRun(len(keys), made, kept, time.monotonic() - started)

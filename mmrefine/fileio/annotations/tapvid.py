@@ -189,6 +189,7 @@ def _video_of(fractions: np.ndarray, occluded: np.ndarray, size: Size, video: Op
     import torch  # here, as stores are merged and checked without it
 
     from mmrefine.structures import Tracks
+    fractions = fractions.astype(np.promote_types(fractions.dtype, np.float32))  # of 16 bits the bound is infinite
     visible = ~occluded
     seen = visible.any(axis=1)
     known = fractions[visible]

@@ -85,6 +85,11 @@ class TrackRefiner(BaseModel):
             return self.estimator.encode(inputs)
         raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', got {mode!r}")
 
+    @property
+    def clip_frames(self) -> int:
+        """Frames of the clips that it learns from; it follows points through more or fewer."""
+        return self.estimator.window
+
     @torch.no_grad()
     def track(self, frames: Tensor, queries: Tensor) -> Tracks:
         """Follow points to the end of a clip of any length; see :class:`~mmrefine.structures.TrackEstimator`."""
@@ -134,6 +139,9 @@ class TrackRefiner(BaseModel):
             raise ConfigError('model.losses is empty, so there is nothing to learn from; add '
                               "dict(type='TrackSequenceLoss')")
         points, _, weight = sample.label()
+        if frames.shape[1] != self.clip_frames:
+            raise ConfigError(f'this network learns from clips of {self.clip_frames} frames (model.estimator.window), '
+                              f'and these have {frames.shape[1]}; set frames={self.clip_frames}')
         features = self.estimator.encode(frames)
         first = points[:, :, 0].nan_to_num(0.)  # of tracks without weight it may be anything
         found = self.estimator(features, first, self.train_iters)
