@@ -125,7 +125,7 @@ def _of_forgetting(guard: Mapping[str, Any]) -> Dict[str, Any]:
         return {}
     figure = Figure.from_dict(general['figure']) if 'figure' in general else FORGETTING
     numbers = {key: general.get(key) for key in ('before', 'after', 'change_percent', 'pairs')}
-    return _number('general', 'rendered pairs of a fixed look', figure, **numbers)
+    return _number('general', f'rendered {sample_name(guard).split()[-1]}s of a fixed look', figure, **numbers)
 
 
 def _handed_back(guard: Mapping[str, Any]) -> str:
@@ -162,7 +162,8 @@ def _forgotten(guard: Mapping[str, Any]) -> str:
     found = _of_forgetting(guard)
     if not found or found['change_percent'] is None or found['change_percent'] <= FORGOTTEN_PERCENT:
         return ''
-    return (f'It forgot some of what it knew beyond this video: on {counted(found["pairs"], "rendered pair")} of a '
+    rendered = f'rendered {sample_name(guard).split()[-1]}'
+    return (f'It forgot some of what it knew beyond this video: on {counted(found["pairs"], rendered)} of a '
             f'fixed look {title_in_text(Figure(found["score"]))} rose by {format_change(found["change_percent"])}.')
 
 

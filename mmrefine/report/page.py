@@ -38,7 +38,7 @@ def render_page(record: Mapping[str, Any]) -> str:
                for name, group in groups if (group.get('changes') or {}).get('pairs')]
     sections = [
         ('video', 'Before and after', render('video.html', video=record.get('video') or {})),
-        ('pairs', 'Frame pairs that changed most',
+        ('pairs', f'{"Clips" if {one[-1] for one in changed} == {"clips"} else "Frame pairs"} that changed most',
          render('pairs.html', groups=changed, change_percent=change_percent, title_in_text=title_in_text)),
         ('pictures', 'Pictures', render('pictures.html', pictures=record['pictures'])),
         *((f'group-{i}', _title(name), _group(name, group)) for i, (name, group) in enumerate(groups, 1)),
