@@ -20,7 +20,7 @@ from mmrefine.engine.hooks.report_hook import RUN_INFO
 from mmrefine.engine.hooks.weights_hook import ORIGINAL_INFO
 from mmrefine.engine.optim.bfloat16 import BFloat16OptimWrapper
 from mmrefine.engine.runtime.resume_point import LAST_CHECKPOINT, named_checkpoint, resume_fault
-from mmrefine.engine.runtime.state_fault import Each, Entries
+from mmrefine.engine.runtime.state_fault import Each, Entries, Tried
 from mmrefine.errors import CheckpointError
 from mmrefine.fileio.atomic import TEMP_PREFIX, TEMP_SUFFIX, write_bytes, write_errors, write_failure
 from mmrefine.registry import HOOKS
@@ -28,8 +28,11 @@ from mmrefine.registry import HOOKS
 # what hooks keep in the message hub for a run that goes on
 _INFO: Dict[str, Any] = {
     RUN_INFO: Entries(dict(train_seconds=0., labels_seconds=0.)),
-    LABELS_INFO: Entries(dict(store='', teacher='', labels=0, summary=dict, quality=dict, calibration=dict),
-                         needed=('store', 'labels', 'summary')),
+    LABELS_INFO: Entries(
+        dict(store='', teacher='', labels=0, summary=dict, calibration=dict, quality=Entries(
+            dict(verdict='', scenes=Each(Entries(dict(verdict=''), needed=('verdict', )), dict)),
+            needed=('verdict', 'scenes'))),
+        needed=('store', 'labels', 'summary')),
     GUARD_INFO: Entries(dict(verdict='', reason=''), needed=('verdict', 'reason')),
     LOOKS_INFO: Each(Entries(dict(iter=0, change_percent=float), needed=('iter', 'change_percent'))),  # it may be nan
     ORIGINAL_INFO: '',
@@ -169,17 +172,35 @@ def wanted_state(runner: Runner) -> Dict[str, Any]:
     return wanted
 
 
-def _optimizer_state(wrapper: OptimWrapper) -> Entries:
-    """What the state of an optimiser looks like after a step; parameters that got no gradient have none."""
+def _optimizer_state(wrapper: OptimWrapper) -> Tried:
+    """What the state of an optimiser looks like after a step, and that it can make another; parameters that got no
+    gradient have none."""
     stepped = copy.deepcopy(wrapper.optimizer)
-    for group in stepped.param_groups:
-        for parameter in group['params']:
-            parameter.grad = torch.zeros_like(parameter)
-    stepped.step()
+    _step(stepped)
     state = stepped.state_dict()
     known = {**wrapper.state_dict(), 'state': Entries(state['state']), 'param_groups': state['param_groups']}
     known.pop('reduced_precision', None)  # of BFloat16OptimWrapper, which goes on from states of another wrapper, too
-    return Entries(known, needed=tuple(known))
+
+    def use(found: Any) -> None:
+        groups = [group['params'] for group in state['param_groups']]
+        if [group['params'] for group in found['param_groups']] != groups:
+            raise ValueError('its groups have other parameters')
+        another = copy.deepcopy(wrapper.optimizer)
+        # of a copy, as it keeps the tensors that it is given, and changes them
+        another.load_state_dict(copy.deepcopy({key: found[key] for key in ('state', 'param_groups')}))
+        _step(another)
+
+    return Tried(Entries(known, needed=tuple(known)), use)
+
+
+def _step(optimizer: torch.optim.Optimizer) -> None:
+    """A step on gradients of 0; ValueError where it leaves weights that are not finite."""
+    weights = [weight for group in optimizer.param_groups for weight in group['params']]
+    for weight in weights:
+        weight.grad = torch.zeros_like(weight)
+    optimizer.step()
+    if not all(bool(weight.isfinite().all()) for weight in weights):
+        raise ValueError('a step with it leaves weights that are not finite')
 
 
 def _sync(path: Path) -> None:

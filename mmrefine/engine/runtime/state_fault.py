@@ -1,8 +1,9 @@
 """Does what was read from a checkpoint look like what a run would write there?"""
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
-from typing import Any, Iterator, Mapping, Optional, Tuple
+from typing import Any, Callable, Iterator, Mapping, Optional, Tuple
 
 import numpy as np
 import torch
@@ -36,17 +37,33 @@ class Each:
     kind: type = list
 
 
+@dataclass(frozen=True)
+class Tried:
+    """Stands for a state that also has to work.
+
+    Args:
+        example: what it looks like.
+        use: is given a state that looks like it, and raises whatever one leads to that cannot be used.
+    """
+    example: Any
+    use: Callable[[Any], None]
+
+
 def state_fault(found: Any, example: Any, name: str) -> Optional[str]:
     """The first difference in structure between a state and an example of it; None if there is none.
 
-    Dicts must have the same keys, lists the same length, tensors the same shape, and numbers must be finite; a number
-    and a tensor of one value are the same kind of thing. A type stands for any object of that type.
+    Dicts must have the same keys, lists the same length, tensors the same shape, numbers must be finite, and texts the
+    same unless that of the example is empty; a number and a tensor of one value are the same kind of thing. A type
+    stands for any object of that type.
 
     Args:
         found: in a file.
-        example: a state of the same kind, in which :class:`Entries` and :class:`Each` may stand for parts of it.
+        example: a state of the same kind, in which :class:`Entries`, :class:`Each` and :class:`Tried` may stand for
+            parts of it.
         name: of the state, for the sentence.
     """
+    if isinstance(example, Tried):
+        return state_fault(found, example.example, name) or _trial_fault(found, example, name)
     wanted = _difference(found, example)
     if wanted:
         return f'its {name!r} must be {wanted}, got {brief(found)}'
@@ -77,9 +94,22 @@ def _difference(found: Any, example: Any) -> Optional[str]:
     if is_number(example):
         kind = 'a whole number' if isinstance(example, int) else 'a finite number'
         return None if _is_finite(found) and (kind == 'a finite number' or float(found).is_integer()) else kind
+    if isinstance(example, str) and example:
+        return None if found == example else repr(example)
     if callable(example):
         return None if found == example else f'the function {getattr(example, "__name__", example)}'
     return None if type(found) is type(example) else f'of the type {type(example).__name__}'
+
+
+def _trial_fault(found: Any, example: Tried, name: str) -> Optional[str]:
+    """What a state that looks right leads to; None if it works."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('error')
+            example.use(found)
+    except Exception as error:  # whatever is wrong with it, of whatever optimiser
+        return f'its {name!r} cannot be used ({type(error).__name__}: {brief(str(error))})'
+    return None
 
 
 def _is_history(found: HistoryBuffer) -> bool:
