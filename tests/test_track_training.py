@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from small_runs import ROOT, build, exit_code, in_child, refined_state, run, same_state
+from small_runs import ROOT, build, exit_code, in_child, refined_state, run, same_state, small_model
 
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.engine import SelfTrainingLoop
@@ -100,9 +100,14 @@ def test_a_resumed_run_refuses_labels_of_other_clips_and_clips_of_another_length
     long = config(video, tmp_path / 'b')
     for part in (long.train_dataloader.dataset, long.custom_hooks[0].dataset):
         part.frames = 9
-    with pytest.raises(ConfigError, match='clips of 9 frames, and the network learns from 8 .*; set frames=8'):
+    with pytest.raises(ConfigError, match='clips of 9 frames, and the network learns from 8; set frames=8'):
         run(long)
-    assert not (tmp_path / 'b/labels').exists()
+    flow = config(video, tmp_path / 'c')
+    flow.model = dict(small_model(), type='ChainedFlow', losses=[])
+    flow.load_from = None
+    with pytest.raises(ConfigError, match='clips of 8 frames, and the network learns from 2'):
+        run(flow)
+    assert not (tmp_path / 'b/labels').exists() and not (tmp_path / 'c/labels').exists()
 
 
 def test_a_tracker_learns_from_true_tracks(video, tmp_path):

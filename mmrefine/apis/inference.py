@@ -14,7 +14,7 @@ from mmrefine.config.load import building, load_config, name_of
 from mmrefine.errors import ConfigError, InputError
 from mmrefine.fileio.images import read_image
 from mmrefine.labeling import FlowLabeler
-from mmrefine.models import FlowRefiner, load_estimator
+from mmrefine.models import FlowRefiner, TrackRefiner, load_estimator
 from mmrefine.registry import LABELERS, MODELS
 from mmrefine.structures import FlowEstimator, FlowLabel, NamedFrame, PairBatch, as_frames
 
@@ -54,7 +54,7 @@ def init_model(config: Union[str, Path, Config],
     model = cfg.get('model')
     if not isinstance(model, dict) or 'type' not in model:
         raise ConfigError(f'{name_of(cfg)}: has no model with a type; name the config of a flow network')
-    if str(model['type']).rpartition('.')[2] not in ('ChainedFlow', 'FlowRefiner', 'TrackRefiner'):
+    if not _is_a(model, FlowRefiner, TrackRefiner):
         model = dict(type='FlowRefiner', estimator=model)
     with building(cfg):
         refiner: FlowRefiner = MODELS.build({'_scope_': 'mmrefine', **model})
@@ -62,6 +62,17 @@ def init_model(config: Union[str, Path, Config],
         load_estimator(refiner, checkpoint)
     refiner.cfg = cfg
     return refiner.to(device).eval()
+
+
+def is_tracker(cfg: Config) -> bool:
+    """Whether the network of a config follows points and does not estimate flow."""
+    return _is_a(cfg.get('model') or {}, TrackRefiner)
+
+
+def _is_a(model: Mapping[str, Any], *classes: type) -> bool:
+    """Whether the type of a model config is one of these classes or of their kind."""
+    found = MODELS.get(str(model.get('type')))
+    return isinstance(found, type) and issubclass(found, classes)
 
 
 def usable_device(device: Optional[str] = None) -> str:

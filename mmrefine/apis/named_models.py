@@ -7,7 +7,7 @@ from typing import Any, Callable, List, Mapping, Optional, Union
 
 from mmengine.config import Config
 
-from mmrefine.apis.inference import init_model, usable_device
+from mmrefine.apis.inference import init_model, is_tracker, usable_device
 from mmrefine.apis.model_names import NAMED_MODELS
 from mmrefine.apis.published_weights import fetch_weights, is_address, published_address, weights_folder
 from mmrefine.compat.config_names import carried_file, config_file, own_config_root
@@ -112,11 +112,6 @@ def open_model(model: Union[str, Path, Config] = 'raft_small',
                           'are refined by mmrefine refine or tools/train.py, and tools/convert_checkpoint.py --to '
                           "official gives PIPs' weights the names of its authors")
     return init_model(cfg, find_weights(cfg, checkpoint), device)
-
-
-def is_tracker(cfg: Config) -> bool:
-    """Whether the network of a config follows points and does not estimate flow."""
-    return str((cfg.get('model') or {}).get('type')).rpartition('.')[2] == 'TrackRefiner'
 
 
 def model_lines() -> List[str]:

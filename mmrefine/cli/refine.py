@@ -84,7 +84,8 @@ def run(args: argparse.Namespace) -> int:
     import shlex
     from pathlib import Path
 
-    from mmrefine.apis.named_models import is_tracker, load_named
+    from mmrefine.apis.inference import is_tracker
+    from mmrefine.apis.named_models import load_named
     from mmrefine.apis.runs import refine
     from mmrefine.apis.video_run import default_out
     from mmrefine.report import keeps_original

@@ -8,7 +8,7 @@ import numpy as np
 
 from mmrefine.datasets.frame_pairs import as_steps, build_pipeline, check_truth_root
 from mmrefine.datasets.scenes import SceneNames, VideoScenes
-from mmrefine.errors import ConfigError, InputError
+from mmrefine.errors import InputError
 from mmrefine.fileio.video.scenes import Roots
 from mmrefine.registry import DATASETS
 from mmrefine.structures import LabelUnit, label_key
@@ -71,11 +71,8 @@ class FrameClips(VideoScenes):
                  reading: Optional[Mapping[str, Any]] = None) -> None:
         self.frames, self.strides = as_count('FrameClips.frames', frames, 2), as_steps('stride', stride)
         self.spacing = None if spacing is None else as_count('FrameClips.spacing', spacing)
-        self.truth_root, self.seed = check_truth_root(truth_root), seed
+        self.truth_root, self.seed = check_truth_root(truth_root, reading), seed
         super().__init__(data_root, scenes, labels, hold_out, skip, reading)
-        if self.truth_root is not None and self.reading.resize is not None:
-            raise ConfigError('resize and truth_root exclude one another, as truth has the size of the files; leave '
-                              'one out')
         every = [clip for name in self.scene_names for clip in self._clips_of(name)]
         self.clips = self._keep_back(every, held_out, held, (self.frames - 1) * max(self.strides), least_held)
         self.pipeline = build_pipeline(pipeline)

@@ -10,6 +10,7 @@ import numpy as np
 
 from mmrefine.datasets.scenes import SceneNames, VideoScenes
 from mmrefine.errors import ConfigError, InputError
+from mmrefine.fileio.video.reading import Reading
 from mmrefine.fileio.video.scenes import Roots
 from mmrefine.registry import DATASETS, TRANSFORMS
 from mmrefine.structures import LabelUnit, label_key
@@ -76,11 +77,8 @@ class FramePairs(VideoScenes):
         if directions not in ('forward', 'both'):
             raise ConfigError(f"directions must be 'forward' or 'both', got {directions!r}")
         self.steps = as_steps('step', step)
-        self.truth_root, self.seed = check_truth_root(truth_root), seed
+        self.truth_root, self.seed = check_truth_root(truth_root, reading), seed
         super().__init__(data_root, scenes, labels, hold_out, skip, reading)
-        if self.truth_root is not None and self.reading.resize is not None:
-            raise ConfigError('resize and truth_root exclude one another, as truth has the size of the files; leave '
-                              'one out')
         every = [pair for name in self.scene_names for pair in self._pairs_of(name, directions == 'both')]
         self.pairs = self._keep_back(every, held_out, held, max(self.steps), least_held)
         self.pipeline = build_pipeline(pipeline)
@@ -172,12 +170,17 @@ def as_steps(key: str, step: Any) -> Tuple[int, ...]:
     return tuple(sorted(steps))
 
 
-def check_truth_root(truth_root: Optional[Union[str, Path]]) -> Optional[Path]:
+def check_truth_root(truth_root: Optional[Union[str, Path]],
+                     reading: Optional[Mapping[str, Any]] = None) -> Optional[Path]:
     """The folder of ground truth.
 
     Raises:
+        ConfigError: the frames are resized (``reading``).
         InputError: there is no such folder.
     """
+    if truth_root is not None and Reading.of(reading).resize is not None:
+        raise ConfigError('resize and truth_root exclude one another, as truth has the size of the files; leave one '
+                          'out')
     root = None if truth_root is None else Path(truth_root)
     if root is not None and not root.is_dir():
         raise InputError(f'{root}: there is no such folder of ground truth; correct truth_root or leave it out')

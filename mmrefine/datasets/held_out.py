@@ -71,14 +71,11 @@ def split_pairs(pairs: Sequence[Mapping[str, Any]], share: float, step: int = 1,
             held -= 1  # something must be left to learn from
         ends[scene] = indices[-held]
     if not ends:
-        longest = max(starts.values(), key=len, default={0: 0})
-        spacing = min((later - earlier for earlier, later in zip(sorted(longest), sorted(longest)[1:])), default=1)
-        reach = min(longest.values())
-        needed = -(-(spacing + reach + 1) // spacing) * spacing + reach + 1
-        most = (len(longest) - 1) * spacing + reach + 1
-        raise ConfigError(f'held_out={share:g}: no scene has the {needed} frames that it takes to keep some back for '
-                          f'the guard (the most is {most}, without those that are left out); give it longer scenes, or '
-                          'set held_out=0, which leaves the guard out')
+        most = max(map(len, starts.values()), default=0)
+        raise ConfigError(f'held_out={share:g}: no scene has enough frame pairs, or clips, to keep the last back for '
+                          f'the guard and to leave {LEAST_LEFT} that share no frame with it (the most is {most}, '
+                          'without those that are left out); give it longer scenes, or set held_out=0, which leaves the guard '
+                          'out')
     last = {scene: ends.get(scene, math.inf) for scene in starts}
     return Split([pair for pair in pairs if pair['index'] + pair.get('step', step) < last[pair['scene']]],
                  [pair for pair in pairs if pair['index'] >= last[pair['scene']]], ends)

@@ -28,6 +28,22 @@ def sample_along(images: Tensor, points: Tensor, padding: str = 'zeros') -> Tens
     return values.permute(2, 0, 3, 1).reshape(*points.shape[:-1], images.shape[1])
 
 
+def patches_along(images: Tensor, points: Tensor, radius: int) -> Tensor:
+    """Square patches of the frames around the points of tracks, bilinear; outside the frame its edge is repeated.
+
+    Args:
+        images: ``(T, C, H, W)``, one for each frame.
+        points: ``(N, T, 2)`` px (x, y), finite.
+        radius: a patch has ``P = (2 radius + 1)^2`` px.
+
+    Returns:
+        ``(N, T, P, C)``.
+    """
+    steps = torch.arange(-radius, radius + 1, dtype=points.dtype, device=points.device)
+    offsets = torch.stack([steps.repeat(len(steps)), steps.repeat_interleave(len(steps))], dim=1)
+    return sample_along(images, points[:, :, None] + offsets, 'border')
+
+
 def points_inside(points: Tensor, size: Tuple[int, int]) -> Tensor:
     """Whether points lie between the outermost pixel centres of a frame; False for nan and inf.
 
@@ -75,9 +91,7 @@ def patch_mismatch(frames: Tensor, points: Tensor, radius: int = 3, noise: float
     Returns:
         ``(N, T)`` in [0, 2]; about 0 in the first frame where there is texture.
     """
-    steps = torch.arange(-radius, radius + 1, dtype=points.dtype, device=points.device)
-    offsets = torch.stack([steps.repeat(len(steps)), steps.repeat_interleave(len(steps))], dim=1)
-    patches = sample_along(luma(frames), points[:, :, None] + offsets, 'border')[..., 0]  # (N, T, P)
+    patches = patches_along(luma(frames), points, radius)[..., 0]
     patches = patches - patches.mean(dim=-1, keepdim=True)
     spread = patches.square().mean(dim=-1).sqrt()
     likeness = (patches * patches[:, :1]).mean(dim=-1) / (spread * spread[:, :1] + noise**2)

@@ -174,7 +174,7 @@ def test_a_dry_run_lists_scenes_and_what_is_left_out_and_writes_nothing(bad, tmp
 def test_a_video_too_short_for_the_guard_is_refused_before_anything_is_loaded(clip, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr('mmrefine.apis.runs._build', lambda *args: pytest.fail('it began'))
     sentence = error_of(capsys, 'refine', clip, '--model', 'demo', '--max-frames', '3', '--out', tmp_path / 'out')
-    assert 'no scene has the 5 frames that it takes to keep some back for the guard' in sentence
+    assert 'no scene has enough frame pairs, or clips, to keep the last back for the guard' in sentence
 
 
 def test_two_cameras_in_one_folder_are_said_to_be_two_scenes(clip, tmp_path, capsys):

@@ -142,8 +142,9 @@ def test_one_bad_frame_of_six_says_why_it_is_not_enough_and_goes_on_without_the_
         (tmp_path / f'v/{number}.png').write_bytes(data[:300] if number == 2 else data)
     command = ['refine', tmp_path / 'v', *OPTIONS]
     more = ['--out', tmp_path / 'out', '--steps', 2, '--skip-corrupt']
-    assert ('no scene has the 5 frames that it takes to keep some back for the guard (the most is 4, without '
-            'those that are left out); give it longer scenes, or set held_out=0') in error_of(
+    assert ('no scene has enough frame pairs, or clips, to keep the last back for the guard and to leave 2 that share '
+            'no frame with it (the most is 3, without those that are left out); '
+            'give it longer scenes, or set held_out=0') in error_of(
                 capsys, *command, *more)
     assert status_of(*command, 'held_out=0', *more) == 0
 

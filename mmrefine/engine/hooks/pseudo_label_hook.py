@@ -110,7 +110,7 @@ class PseudoLabelHook(Hook):
             (model, 'clip_frames'), (runner.train_dataloader.dataset, 'frames')))
         if wanted is not None and isinstance(found, int) and found != wanted:
             raise ConfigError(f'train_dataloader.dataset has clips of {found} frames, and the network learns from '
-                              f'{wanted} (model.estimator.window); set frames={wanted}')
+                              f'{wanted}; set frames={wanted}, or take another network')
         self.teachers.start(model)
         if runner.iter > 0:
             needed, teacher = bool(self.teachers.state_dict()), type(self.teachers).__name__

@@ -56,7 +56,7 @@ def judge_tracks(model: TrackEstimator,
         frames, sample = item['inputs'].to(device).float() / 255, item['data_samples']
         if known:
             follow(model, frames, sample)
-            tally: Any = metric.judge(dict(sample.to_dict(), size=sample.size))
+            tally: Any = metric.judge(sample)
         else:
             points = grid_points((frames.shape[-2], frames.shape[-1])).to(device)
             there, back, _ = model.track_both(frames, points)

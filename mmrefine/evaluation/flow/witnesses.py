@@ -6,14 +6,14 @@ so a student that left its errors behind would be further from them than it is.
 """
 from __future__ import annotations
 
-import math
-from typing import Dict, Mapping, Optional, Sequence
+from typing import Dict, Optional, Sequence
 
 import torch
 from torch import Tensor
 
 from mmrefine.evaluation.flow.label_free import exposure_gain
-from mmrefine.evaluation.guard.comparison import Observation, loss_against, mean_observation
+from mmrefine.evaluation.guard.comparison import Observation, mean_observation
+from mmrefine.evaluation.guard.objections import worse_by_all
 from mmrefine.geometry import backwarp, cycle_error, lands_inside
 from mmrefine.geometry.window import box_mean
 from mmrefine.structures.figures import LABEL_FREE, Figure
@@ -36,8 +36,6 @@ FIGURES = (
 # that differ by independent noise alone do not reach that: resampling between pixels takes away a fifth at most.
 SMOOTHING_RADIUS = 1
 CONFIRMING_RADIUS, CONFIRMING_RATIO, CONFIRMING_LEVELS = 5, 2 / 3, 0.25
-# By as much both colours and warps must be worse: less is chance on few pairs (`benchmarks/guard_situations.py`)
-LEAST_WORSE = 0.01
 # % of the pixels; where the colours confirm less of both networks nothing shows that the video moves. In rendered video
 # that moves it is 1.6 and more, in a still one under strong compression 0.001 (`benchmarks/guard_situations.py`).
 LEAST_SEEN = 0.1
@@ -73,7 +71,7 @@ def pair_witnesses(frames1: Tensor,
     """
     flow_fw, flow_bw = flow_fw.float(), flow_bw.float()
     error, inside = cycle_error(flow_fw, flow_bw), lands_inside(flow_fw)
-    error = _limited(error, inside & error.isfinite())
+    error = limited(error, inside & error.isfinite())
     shown = torch.ones_like(inside) if fixed is None or bool(fixed.all()) else ~fixed.to(inside.device)
     color, confirmed = 255., torch.zeros_like(inside)
     if bool((inside & shown).any()):
@@ -125,11 +123,9 @@ def objection(teacher: Sequence[Observation], candidate: Sequence[Observation]) 
         the end of a sentence that begins with what the candidate is.
     """
     names = dict(color='the colours along its motion', warp='its errors on known warps')
-    losses = {name: worse_by(teacher, candidate, name, FLOORS) for name in names}
-    known = {names[name]: loss for name, loss in losses.items() if not math.isnan(loss)}
-    if known and min(known.values()) > math.log1p(LEAST_WORSE):
-        found = ' and by '.join(f'{what} ({100 * math.expm1(loss):+.1f} %)' for what, loss in known.items())
-        return f'is worse by {found}, whatever its round trips say'
+    worse = worse_by_all(teacher, candidate, names, FLOORS)
+    if worse is not None:
+        return worse
     before, after = (mean_observation(seen)['confirmed'] for seen in (teacher, candidate))
     if max(before, after) < LEAST_SEEN:
         return 'has learned from a video of which nothing shows that it moves: the colours confirm no motion'
@@ -137,21 +133,6 @@ def objection(teacher: Sequence[Observation], candidate: Sequence[Observation]) 
         return (f'has lost the motion: the colours confirm it on {after:.1f} % of the pixels, and that of the original '
                 f'network on {before:.1f} %')
     return None
-
-
-def worse_by(teacher: Sequence[Observation], candidate: Sequence[Observation], name: str,
-             floors: Mapping[str, float]) -> float:
-    """Mean logarithm of the ratio of one witness, over the samples where it is known; nan where it never is.
-
-    Args:
-        teacher: of the original network, on one or more samples.
-        candidate: of the candidate, on the same samples.
-        name: of the witness.
-        floors: how much of each is as good as nothing, above 0.
-    """
-    losses = [loss_against(one, other, {name: 1.}, floors) for one, other in zip(candidate, teacher)
-              if not math.isnan(one[name] + other[name])]
-    return math.fsum(losses) / len(losses) if losses else float('nan')
 
 
 def limited_error(flow: Tensor, target: Tensor, weight: Tensor) -> float:
@@ -166,11 +147,17 @@ def limited_error(flow: Tensor, target: Tensor, weight: Tensor) -> float:
         px; nan where nothing has weight.
     """
     error = (flow.float() - target).norm(dim=1, keepdim=True)
-    error = _limited(error, error.isfinite()).double()
+    error = limited(error).double()
     total = float(weight.double().sum())
     return float((weight * error).sum()) / total if total > 0 else float('nan')
 
 
-def _limited(error: Tensor, known: Tensor) -> Tensor:
-    """Errors of at most 20 px, and 20 px where they are not known."""
+def limited(error: Tensor, known: Optional[Tensor] = None) -> Tensor:
+    """Errors of at most 20 px, and 20 px where they are not known.
+
+    Args:
+        error: px.
+        known: bool, the same shape; None: where they are finite.
+    """
+    known = error.isfinite() if known is None else known
     return torch.where(known, error.clamp(max=FARTHEST), torch.full_like(error, FARTHEST))

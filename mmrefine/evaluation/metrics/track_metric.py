@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
+from mmrefine.errors import MMRefineError
 from mmrefine.evaluation.metrics.tally_metric import TallyMetric
 from mmrefine.evaluation.tracks.errors import SURVIVAL_PX, tally_errors
 from mmrefine.evaluation.tracks.tally import TrackTally
@@ -36,4 +37,7 @@ class TrackMetric(TallyMetric):
             raise ValueError('there are no pred_points to judge; the model must fill them for every sample')
         predicted, points, weight, visible = (
             fields[name].cpu().numpy() for name in ('pred_points', 'points', 'weight', 'visible'))
-        return tally_errors(predicted, points, weight > 0, fields['size'], visible > 0.5, self.survival_px)
+        try:
+            return tally_errors(predicted, points, weight > 0, fields['size'], visible > 0.5, self.survival_px)
+        except MMRefineError as error:  # without the name of the clip, which is added to a ValueError
+            raise ValueError(str(error)) from error

@@ -4,19 +4,17 @@ The same three witnesses as for flow (:mod:`mmrefine.evaluation.flow.witnesses`)
 """
 from __future__ import annotations
 
-import math
 from typing import Dict, Optional, Sequence
 
 import torch
 from torch import Tensor
 
-from mmrefine.evaluation.flow.witnesses import FARTHEST, LEAST_KEPT, LEAST_WORSE, worse_by
+from mmrefine.evaluation.flow.witnesses import FLOORS, LEAST_KEPT, limited
 from mmrefine.evaluation.guard.comparison import Observation, mean_observation
-from mmrefine.geometry import points_inside, sample_along
+from mmrefine.evaluation.guard.objections import worse_by_all
+from mmrefine.geometry import patches_along, points_inside
 from mmrefine.structures.figures import LABEL_FREE, Figure
 
-WEIGHTS: Dict[str, float] = dict(cycle=0.2, color=0.4, warp=0.4)  # those of flow
-FLOORS: Dict[str, float] = dict(cycle=0.05, color=0.5, warp=0.1)
 FIGURES = (
     Figure('cycle', '', 'lower', title='what a round trip misses, of the motion', decided_by=LABEL_FREE),
     Figure('color', 'grey levels', 'lower', title='colour along the tracks', decided_by=LABEL_FREE),
@@ -48,7 +46,7 @@ def track_witnesses(frames: Tensor, there: Tensor, back: Tensor, warp: float = f
         clearly less than those of a point that stands still.
     """
     there, back = there.float(), back.float()
-    error = limited(there - back)
+    error = limited((there - back).double().norm(dim=-1))
     way = (there - there[:, :1]).norm(dim=-1)
     motion = float(torch.where(way.isfinite(), way, torch.zeros_like(way)).double().mean())
     moved, still = _changes(frames, there), _changes(frames, there[:, :1].expand_as(there))
@@ -63,12 +61,6 @@ def track_witnesses(frames: Tensor, there: Tensor, back: Tensor, warp: float = f
                 confirmed=100 * float(confirmed.double().mean()))
 
 
-def limited(off: Tensor) -> Tensor:
-    """Lengths of differences ``(..., 2)`` px, at most 20, and 20 where they are not finite; float64."""
-    error = off.double().norm(dim=-1)
-    return torch.where(error.isfinite(), error.clamp(max=FARTHEST), torch.full_like(error, FARTHEST))
-
-
 def objection(teacher: Sequence[Observation], candidate: Sequence[Observation]) -> Optional[str]:
     """Why a tracker must not be handed back whatever its score says; None if nothing speaks against it.
 
@@ -79,12 +71,10 @@ def objection(teacher: Sequence[Observation], candidate: Sequence[Observation]) 
         teacher: of the original network, see :func:`track_witnesses`, on one or more clips.
         candidate: of the candidate, on the same clips.
     """
-    losses = {name: worse_by(teacher, candidate, name, FLOORS) for name in ('color', 'warp')}
-    known = {name: loss for name, loss in losses.items() if not math.isnan(loss)}
-    if known and min(known.values()) > math.log1p(LEAST_WORSE):
-        what = dict(color='the colours along its tracks', warp='its errors on known motion')
-        found = ' and by '.join(f'{what[name]} ({100 * math.expm1(loss):+.1f} %)' for name, loss in known.items())
-        return f'is worse by {found}, whatever its round trips say'
+    names = dict(color='the colours along its tracks', warp='its errors on known motion')
+    worse = worse_by_all(teacher, candidate, names, FLOORS)
+    if worse is not None:
+        return worse
     before, after = (mean_observation(seen)['confirmed'] for seen in (teacher, candidate))
     if before > LEAST_CONFIRMED and after < LEAST_KEPT * before:
         return (f'has lost the motion: the colours confirm {after:.1f} % of its tracks, and {before:.1f} % of those of '
@@ -94,7 +84,5 @@ def objection(teacher: Sequence[Observation], candidate: Sequence[Observation]) 
 
 def _changes(frames: Tensor, points: Tensor) -> Tensor:
     """How much the surroundings of points differ from those at their queries: ``(N, T)`` grey levels of 255."""
-    steps = torch.arange(-PATCH, PATCH + 1, dtype=points.dtype, device=points.device)
-    offsets = torch.stack([steps.repeat(len(steps)), steps.repeat_interleave(len(steps))], dim=1)
-    patches = 255 * sample_along(frames, points.nan_to_num(-1e4)[:, :, None] + offsets, 'border')
+    patches = 255 * patches_along(frames, points.nan_to_num(-1e4), PATCH)
     return (patches - patches[:, :1]).abs().mean(dim=(-1, -2))

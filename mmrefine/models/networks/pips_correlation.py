@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# a product with every pixel costs as much as one that has to be looked up, so many times over
+# one product with a feature that has to be looked up takes as long as about this many with features in a row
 CHEAP = 24
 
 

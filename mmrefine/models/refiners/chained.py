@@ -10,7 +10,7 @@ from mmrefine.models.refiners.flow import FlowRefiner, Outputs
 from mmrefine.models.trackers.flow_chain import chain_flow
 from mmrefine.models.trackers.ways import queries_of, there_and_back
 from mmrefine.registry import MODELS
-from mmrefine.structures import FlowSample, Tracks, TrackSample
+from mmrefine.structures import Tracks, TrackSample
 
 
 @MODELS.register_module()
@@ -42,13 +42,13 @@ class ChainedFlow(FlowRefiner):
 
     def forward(self,
                 inputs: Tensor,
-                data_samples: Optional[List[Union[FlowSample, TrackSample]]] = None,
+                data_samples: Optional[List[Any]] = None,
                 mode: str = 'tensor') -> Union[Outputs, List[TrackSample]]:
         """MMEngine's entry: of clips with ``TrackSample`` in mode 'predict' as
         :meth:`TrackRefiner.forward <mmrefine.models.TrackRefiner.forward>`, else as :meth:`FlowRefiner.forward`."""
         tracks = [sample for sample in data_samples or () if isinstance(sample, TrackSample)]
         if mode != 'predict' or not tracks:
-            return super().forward(inputs, data_samples, mode)  # type: ignore[arg-type]
+            return super().forward(inputs, data_samples, mode)
         for frames, sample in zip(inputs, tracks):
             found = self.track(frames, queries_of(sample.points[:, 0], _size(frames)))
             sample.pred_points, sample.pred_visible = found.points, found.visible

@@ -55,6 +55,8 @@ class FlowRefiner(PairEstimator):
             a loss that needs what this network cannot provide.
     """
 
+    clip_frames = 2  # of the samples that it learns from
+
     def __init__(self,
                  estimator: Union[Mapping[str, Any], nn.Module],
                  losses: Sequence[Mapping[str, Any]] = (),
