@@ -72,10 +72,10 @@ def split_pairs(pairs: Sequence[Mapping[str, Any]], share: float, step: int = 1,
         ends[scene] = indices[-held]
     if not ends:
         most = max(map(len, starts.values()), default=0)
-        raise ConfigError(f'held_out={share:g}: no scene has enough frame pairs, or clips, to keep the last back for '
-                          f'the guard and to leave {LEAST_LEFT} that share no frame with it (the most is {most}, '
-                          'without those that are left out); give it longer scenes, or set held_out=0, which leaves the guard '
-                          'out')
+        raise ConfigError(
+            f'held_out={share:g}: no scene has enough frame pairs, or clips, to keep the last back for the guard and to '
+            f'leave {LEAST_LEFT} that share no frame with it (the most is {most}, without those that are left out); '
+            'give it longer scenes, or set held_out=0, which leaves the guard out')
     last = {scene: ends.get(scene, math.inf) for scene in starts}
     return Split([pair for pair in pairs if pair['index'] + pair.get('step', step) < last[pair['scene']]],
                  [pair for pair in pairs if pair['index'] >= last[pair['scene']]], ends)
