@@ -73,8 +73,8 @@ def split_pairs(pairs: Sequence[Mapping[str, Any]], share: float, step: int = 1,
     if not ends:
         most = max(map(len, starts.values()), default=0)
         raise ConfigError(
-            f'held_out={share:g}: no scene has enough frame pairs, or clips, to keep the last back for the guard and to '
-            f'leave {LEAST_LEFT} that share no frame with it (the most is {most}, without those that are left out); '
+            f'held_out={share:g}: no scene has enough frame pairs, or clips, to keep the last back for the guard and '
+            f'to leave {LEAST_LEFT} that share no frame with it (the most is {most}, without those that are left out); '
             'give it longer scenes, or set held_out=0, which leaves the guard out')
     last = {scene: ends.get(scene, math.inf) for scene in starts}
     return Split([pair for pair in pairs if pair['index'] + pair.get('step', step) < last[pair['scene']]],

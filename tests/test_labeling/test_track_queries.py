@@ -1,16 +1,14 @@
 """Where tracks begin: grids, corners as OpenCV finds them, and windows around points of a file."""
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 import torch
-from exact_tracks import render, translations
 
 from mmrefine.errors import ConfigError, InputError
 from mmrefine.fileio.codecs.tracks import write_tracks
 from mmrefine.fileio.digest import digest_of_bytes
-from mmrefine.geometry import luma, query_grid, query_windows
+from mmrefine.geometry import query_grid, query_windows
 from mmrefine.labeling import GridQueries, TextureQueries, WindowQueries
 from mmrefine.registry import QUERIES
 from mmrefine.structures import Tracks
@@ -34,15 +32,20 @@ def test_a_grid_is_the_same_in_every_frame():
     assert GridQueries(step=1, border=45).points(noise(), 'a', 0).shape == (0, 2) and source.describe() == []
 
 
-@pytest.mark.parametrize('distance, border', [(1, 8), (5, 8), (12, 20)])
-def test_corners_are_those_of_opencv(distance, border):
-    frame = render(translations(count=1), SIZE)[0] * 0.8 + noise() * 0.1
-    source = TextureQueries(10**5, distance, border)
-    mask = np.zeros(SIZE, np.uint8)
-    mask[border:-border, border:-border] = 1
-    wanted = cv2.goodFeaturesToTrack(luma(frame[None])[0, 0].numpy(), 0, source.QUALITY, distance,
-                                     mask=mask, blockSize=7)[:, 0]
-    assert len(wanted) > 15 and pixels(source.points(frame, 'a', 0)) == pixels(wanted)
+@pytest.mark.parametrize('border', [0, 18])
+def test_corners_are_those_of_what_is_drawn(border):
+    frame = torch.full((3, *SIZE), 0.2)
+    boxes = [(20, 20, 50, 60), (10, 80, 40, 110)]  # top, left, bottom, right
+    for top, left, bottom, right in boxes:
+        frame[:, top:bottom, left:right] = 0.9
+    drawn = [(x - 0.5, y - 0.5) for top, left, bottom, right in boxes for x in (left, right) for y in (top, bottom)]
+    drawn = [(x, y) for x, y in drawn if border <= x <= SIZE[1] - border - 1 and border <= y <= SIZE[0] - border - 1]
+    found = TextureQueries(100, 8, border).points(frame, 'a', 0).numpy()
+    near = np.hypot(*(np.array(drawn)[:, None] - found).T).T < 4
+    assert near.any(axis=1).all() and near.any(axis=0).all() and len(drawn) == (8 if border == 0 else 5)
+    apart = np.hypot(*(found[:, None] - found).transpose(2, 0, 1))
+    assert (apart[~np.eye(len(found), dtype=bool)] >= 8).all()
+    assert found.tolist() == sorted(found.tolist(), key=lambda point: point[::-1])
 
 
 def test_a_textured_part_of_the_frame_does_not_take_all():

@@ -5,13 +5,13 @@ import math
 from collections import Counter
 from typing import List, Tuple
 
+import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mmrefine.fileio.annotations.interest_points import read_interest_points
-from mmrefine.geometry import query_grid, query_windows, resize_points, texture_strength
+from mmrefine.geometry import luma, query_grid, query_windows, resize_points
 from mmrefine.registry import QUERIES
 from mmrefine.values import as_count
 
@@ -44,8 +44,8 @@ class GridQueries:
 class TextureQueries:
     """Corners, whose motion can be seen in every direction, spread over the frame. Implements ``QuerySource``.
 
-    Corners are the local maxima of :func:`~mmrefine.geometry.texture_strength` (Shi & Tomasi, CVPR 1994), the strongest
-    first and none nearer than ``distance`` to a stronger one. The frame is cut into square tiles with room for four
+    Corners are those of Shi & Tomasi (CVPR 1994) as OpenCV finds them, the strongest first and none nearer than
+    ``distance`` to a stronger one. The frame is cut into square tiles with room for four
     queries each, and every tile gives its strongest corner before any gives its second: so one textured part of the
     frame does not take all, and what flat tiles leave goes to the others. The same frame gives the same points.
 
@@ -58,8 +58,9 @@ class TextureQueries:
         ConfigError: a count or distance below 1, or a negative border.
     """
 
-    # a corner has at least this share of the eigenvalue of the strongest one; texture strength is its root
+    # a corner has at least this share of the eigenvalue of the strongest one
     QUALITY = 0.01
+    BLOCK = 7  # px of the window of an eigenvalue
     PER_TILE = 4
 
     def __init__(self, count: int = 512, distance: int = 8, border: int = 8) -> None:
@@ -87,25 +88,12 @@ class TextureQueries:
 
     def _corners(self, frame: Tensor) -> List[Tuple[int, int]]:
         """(y, x) px, the strongest first, none nearer than ``distance`` to an earlier one."""
-        strength = texture_strength(frame[None].float())
-        peaks = strength == F.max_pool2d(strength, 3, stride=1, padding=1)
         height, width = _size(frame)
-        inner = torch.zeros_like(strength)
-        inner[..., self.border:max(height - self.border, 0), self.border:max(width - self.border, 0)] = 1
-        strength = strength * inner
-        peaks &= (strength > 0) & (strength >= math.sqrt(self.QUALITY) * strength.amax())
-        at = peaks[0, 0].numpy().nonzero()
-        order = np.argsort(-strength[0, 0].numpy()[at], kind='stable')
-        reach = self.distance - 1
-        steps = np.arange(-reach, reach + 1)
-        near = np.hypot(steps[:, None], steps) < self.distance
-        blocked = np.zeros((height + 2 * reach, width + 2 * reach), bool)  # with a margin, so that no disc is cut
-        found = []
-        for y, x in zip(at[0][order].tolist(), at[1][order].tolist()):
-            if not blocked[y + reach, x + reach]:
-                found.append((y, x))
-                blocked[y:y + 2 * reach + 1, x:x + 2 * reach + 1] |= near
-        return found
+        inner = np.zeros((height, width), np.uint8)
+        inner[self.border:max(height - self.border, 0), self.border:max(width - self.border, 0)] = 1
+        found = cv2.goodFeaturesToTrack(luma(frame[None].float())[0, 0].numpy(), 0, self.QUALITY, self.distance,
+                                        mask=inner, blockSize=self.BLOCK)
+        return [] if found is None else [(int(y), int(x)) for x, y in found[:, 0].tolist()]
 
 
 @QUERIES.register_module()
