@@ -16,7 +16,7 @@ from guard_situations import BETTER
 from guard_trust import rank_correlation
 
 from mmrefine.apis.commands import run_command
-from mmrefine.evaluation.flow.witnesses import FLOORS
+from mmrefine.evaluation.guard.measures import FLOORS
 from mmrefine.fileio.atomic import write_json
 
 KEPT = ('situation', 'recipe', 'kind', 'way', 'student', 'handed')

@@ -32,8 +32,8 @@ from mmrefine.engine import judge
 from mmrefine.engine.guard.flow_witnesses import FlowWitnesses
 from mmrefine.engine.guard.observer import Observer
 from mmrefine.errors import MMRefineError
-from mmrefine.evaluation.flow.witnesses import FLOORS, WEIGHTS
 from mmrefine.evaluation.guard.comparison import compare, loss_against
+from mmrefine.evaluation.guard.measures import FLOORS, WEIGHTS
 from mmrefine.evaluation.guard.runs import independent_runs
 from mmrefine.fileio import save_checkpoint
 from mmrefine.fileio.digest import digest_of, digest_of_bytes

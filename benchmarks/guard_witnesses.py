@@ -33,8 +33,8 @@ from mmrefine.datasets import FramePairs
 from mmrefine.engine.guard.flow_witnesses import FlowWitnesses
 from mmrefine.evaluation import limited_error
 from mmrefine.evaluation.flow.more_witnesses import MORE_FLOORS
-from mmrefine.evaluation.flow.witnesses import FLOORS, WEIGHTS
 from mmrefine.evaluation.guard.comparison import loss_against
+from mmrefine.evaluation.guard.measures import FLOORS, WEIGHTS
 from mmrefine.geometry import composite_error
 from mmrefine.models import FlowRefiner
 from mmrefine.registry import TEACHER_VIEWS

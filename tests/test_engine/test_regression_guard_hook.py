@@ -19,7 +19,7 @@ from mmrefine.engine.guard.observer import Observer
 from mmrefine.engine.hooks.regression_guard_hook import GUARD_INFO
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import CheckpointError, ConfigError
-from mmrefine.evaluation.flow.witnesses import FLOORS
+from mmrefine.evaluation.guard.measures import FLOORS
 from mmrefine.fileio.atomic import save_checkpoint
 from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.registry import HOOKS, TRANSFORMS

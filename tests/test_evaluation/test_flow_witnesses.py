@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
-from mmrefine.evaluation.flow.witnesses import FARTHEST, FLOORS, WEIGHTS, limited_error, pair_witnesses
+from mmrefine.evaluation.flow.witnesses import limited_error, pair_witnesses
 from mmrefine.evaluation.guard.comparison import loss_against, mean_observation
+from mmrefine.evaluation.guard.measures import FARTHEST, FLOORS, WEIGHTS
 
 
 def moved(shift=2, size=(40, 48), seed=0):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from small_trees import ROOT
 
-from mmrefine.evaluation.flow.witnesses import FLOORS
+from mmrefine.evaluation.guard.measures import FLOORS
 from mmrefine.synthetic import exact_motion
 
 

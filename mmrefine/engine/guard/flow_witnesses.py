@@ -12,7 +12,8 @@ from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import ConfigError, NoLabelsError
 from mmrefine.evaluation import FlowTally, limited_error, pair_witnesses, tally_flow
 from mmrefine.evaluation.flow.more_witnesses import MORE_FIGURES, MORE_FLOORS, disturbed, still_error
-from mmrefine.evaluation.flow.witnesses import FIGURES, FLOORS, WEIGHTS, objection
+from mmrefine.evaluation.flow.witnesses import FIGURES, objection
+from mmrefine.evaluation.guard.measures import FLOORS, WEIGHTS
 from mmrefine.fileio.video.overlay import share_beside
 from mmrefine.geometry import SMALLEST_SIDE, KnownWarp
 from mmrefine.labeling import PairContext, VideoProfile

@@ -11,7 +11,7 @@ from torch import Tensor
 from mmrefine.engine.judging.track_scores import grid_points
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.evaluation import TrackTally, tally_errors
-from mmrefine.evaluation.flow.witnesses import FLOORS, WEIGHTS, limited
+from mmrefine.evaluation.guard.measures import FLOORS, WEIGHTS, limited
 from mmrefine.evaluation.tracks.witnesses import FIGURES, objection, track_witnesses
 from mmrefine.geometry import known_clip, track_speed
 from mmrefine.registry import WITNESSES

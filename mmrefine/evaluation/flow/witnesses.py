@@ -13,17 +13,13 @@ from torch import Tensor
 
 from mmrefine.evaluation.flow.label_free import exposure_gain
 from mmrefine.evaluation.guard.comparison import Observation, mean_observation
-from mmrefine.evaluation.guard.objections import worse_by_all
+from mmrefine.evaluation.guard.measures import FLOORS, limited
+from mmrefine.evaluation.guard.objections import LEAST_KEPT, worse_by_all
 from mmrefine.geometry import backwarp, cycle_error, lands_inside
 from mmrefine.geometry.window import box_mean
 from mmrefine.structures.figures import LABEL_FREE, Figure
 
 MOST_PIXELS = 1_000_000  # that a quantile is taken of
-FARTHEST = 20.  # px; what is farther off is wrong, and how wrong says nothing
-# How much each witness counts, and how much of it is nothing: px per px of motion, grey levels, px. From
-# `benchmarks/guard_trust.py`.
-WEIGHTS: Dict[str, float] = dict(cycle=0.2, color=0.4, warp=0.4)
-FLOORS: Dict[str, float] = dict(cycle=0.05, color=0.5, warp=0.1)
 FIGURES = (
     Figure('cycle', '', 'lower', title='what a round trip misses, of the motion', decided_by=LABEL_FREE),
     Figure('color', 'grey levels', 'lower', title='colour along the motion', decided_by=LABEL_FREE),
@@ -40,7 +36,6 @@ CONFIRMING_RADIUS, CONFIRMING_RATIO, CONFIRMING_LEVELS = 5, 2 / 3, 0.25
 # that moves it is 1.6 and more, in a still one under strong compression 0.001 (`benchmarks/guard_situations.py`).
 LEAST_SEEN = 0.1
 LEAST_CONFIRMED = 1.  # % of the pixels, mean over the samples; what is less is no motion that could be lost
-LEAST_KEPT = 0.5  # share of it that a student must still see
 
 
 def pair_witnesses(frames1: Tensor,
@@ -150,14 +145,3 @@ def limited_error(flow: Tensor, target: Tensor, weight: Tensor) -> float:
     error = limited(error).double()
     total = float(weight.double().sum())
     return float((weight * error).sum()) / total if total > 0 else float('nan')
-
-
-def limited(error: Tensor, known: Optional[Tensor] = None) -> Tensor:
-    """Errors of at most 20 px, and 20 px where they are not known.
-
-    Args:
-        error: px.
-        known: bool, the same shape; None: where they are finite.
-    """
-    known = error.isfinite() if known is None else known
-    return torch.where(known, error.clamp(max=FARTHEST), torch.full_like(error, FARTHEST))

@@ -8,6 +8,7 @@ from mmrefine.evaluation.guard.comparison import Observation, loss_against
 
 # By as much all of them must be worse: less is chance on few samples (`benchmarks/guard_situations.py`)
 LEAST_WORSE = 0.01
+LEAST_KEPT = 0.5  # share of the motion that a student must still see
 
 
 def worse_by_all(teacher: Sequence[Observation], candidate: Sequence[Observation], names: Mapping[str, str],

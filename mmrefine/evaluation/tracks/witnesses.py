@@ -9,9 +9,9 @@ from typing import Dict, Optional, Sequence
 import torch
 from torch import Tensor
 
-from mmrefine.evaluation.flow.witnesses import FLOORS, LEAST_KEPT, limited
 from mmrefine.evaluation.guard.comparison import Observation, mean_observation
-from mmrefine.evaluation.guard.objections import worse_by_all
+from mmrefine.evaluation.guard.measures import FLOORS, limited
+from mmrefine.evaluation.guard.objections import LEAST_KEPT, worse_by_all
 from mmrefine.geometry import patches_along, points_inside
 from mmrefine.structures.figures import LABEL_FREE, Figure
 
