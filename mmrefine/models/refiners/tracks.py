@@ -5,6 +5,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import torch
 from mmengine.model import BaseModel
+from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
 from mmrefine.errors import ConfigError
@@ -56,6 +57,11 @@ class TrackRefiner(BaseModel):
         self.losses, self.needs = build_losses(losses, {'labels', 'features'})
         self.train_iters = as_count('model.train_iters', train_iters)
         self.test_iters, self.chunk = as_count('model.test_iters', test_iters), as_count('model.chunk', chunk)
+
+    def init_weights(self) -> None:
+        """Initialise as the network says; its initialisers are looked up in MMEngine's scope (F16)."""
+        with DefaultScope.overwrite_default_scope('mmengine'):
+            super().init_weights()
 
     def forward(self, inputs: Tensor, data_samples: Optional[List[TrackSample]] = None,
                 mode: str = 'tensor') -> Union[Dict[str, Tensor], List[TrackSample], Tensor]:
