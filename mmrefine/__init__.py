@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, List
 from mmrefine.compat import setup_environment
 
 if TYPE_CHECKING:
-    from mmrefine.apis import (export_model, flow_of_video, inference_flow, init_model, label_pair, label_video,
-                               make_labels, open_model, refine, train)
+    from mmrefine.apis import (export_model, flow_of_video, inference_flow, init_model, label_clip, label_pair,
+                               label_video, make_labels, open_model, open_tracker, refine, track_video, tracks_of_video,
+                               train)
 
 __all__ = [
-    '__version__', 'export_model', 'flow_of_video', 'inference_flow', 'init_model', 'label_pair', 'label_video',
-    'make_labels',
-    'open_model', 'refine', 'train'
+    '__version__', 'export_model', 'flow_of_video', 'inference_flow', 'init_model', 'label_clip', 'label_pair',
+    'label_video', 'make_labels', 'open_model', 'open_tracker', 'refine', 'track_video', 'tracks_of_video', 'train'
 ]
 
 __version__ = '0.1.0'

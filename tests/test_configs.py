@@ -9,6 +9,7 @@ import yaml
 from small_trees import ROOT, SINTEL_SCENES, SIZE
 
 from mmrefine.apis.inference import DEFAULT_LABELER, init_model
+from mmrefine.apis.track_inference import DEFAULT_TRACK_LABELER
 from mmrefine.compat.stock import stock_config_root
 from mmrefine.config.check import check_config
 from mmrefine.config.load import fill_in, load_config
@@ -48,7 +49,7 @@ def small(name, trees):
 
 
 def test_the_sweeps_below_see_every_config():
-    assert len(CONFIGS) == 20 and len(FLOW) == 18 and len(REFINE) == 13 and len(STOCK) == 10
+    assert len(CONFIGS) == 21 and len(FLOW) == 18 and len(REFINE) == 13 and len(STOCK) == 10
 
 
 @pytest.fixture(scope='module')
@@ -59,7 +60,8 @@ def clips(tmp_path_factory):
     return root
 
 
-@pytest.mark.parametrize('name, count', [('pips/pips_small_source.py', 6), ('pips/pips_video.py', 2)])
+@pytest.mark.parametrize('name, count', [('pips/pips_small_source.py', 6), ('pips/pips_video.py', 2),
+                                         ('pips/pips_demo.py', 2)])
 def test_a_config_of_tracks_builds_its_network_and_its_data(name, count, clips):
     learns_truth = 'source' in name
     where = {'video': str(clips if learns_truth else clips / 'frames')}
@@ -182,6 +184,17 @@ def test_the_papers_labeler_is_the_papers():
 
 def test_label_pair_and_the_configs_have_one_default_labeler():
     assert load_config(ROOT / 'configs/_base_/labelers/cascade.py').labeler.to_dict() == DEFAULT_LABELER
+
+
+def test_label_clip_and_the_configs_have_one_default_labeler():
+    assert load_config(ROOT / 'configs/_base_/labelers/tracks.py').labeler.to_dict() == DEFAULT_TRACK_LABELER
+
+
+def test_the_demo_of_trackers_is_the_stock_config_with_the_small_network():
+    demo, whole = (load_config(ROOT / f'configs/pips/{name}.py') for name in ('pips_demo', 'pips_video'))
+    assert demo.model.estimator == load_config(ROOT / 'configs/pips/pips_small_source.py').model.estimator
+    for key in ('custom_hooks', 'train_dataloader', 'label_data', 'guard_data', 'report_groups'):
+        assert demo[key] == whole[key]
 
 
 def test_an_override_reaches_every_place_that_uses_it(trees):

@@ -8,13 +8,14 @@ if TYPE_CHECKING:
     from mmrefine.apis.export import export_model
     from mmrefine.apis.flow import flow_of_video
     from mmrefine.apis.inference import inference_flow, init_model, label_pair
-    from mmrefine.apis.named_models import open_model
+    from mmrefine.apis.named_models import open_model, open_tracker
     from mmrefine.apis.runs import label_video, make_labels, refine, train
+    from mmrefine.apis.track_inference import label_clip, track_video
+    from mmrefine.apis.tracks import tracks_of_video
 
 __all__ = [
-    'export_model', 'flow_of_video', 'inference_flow', 'init_model', 'label_pair', 'label_video', 'make_labels',
-    'open_model', 'refine',
-    'train'
+    'export_model', 'flow_of_video', 'inference_flow', 'init_model', 'label_clip', 'label_pair', 'label_video',
+    'make_labels', 'open_model', 'open_tracker', 'refine', 'track_video', 'tracks_of_video', 'train'
 ]
 
 # the module of each
@@ -23,11 +24,15 @@ _HOMES = {
     'flow_of_video': 'flow',
     'inference_flow': 'inference',
     'init_model': 'inference',
+    'label_clip': 'track_inference',
     'label_pair': 'inference',
     'label_video': 'runs',
     'make_labels': 'runs',
     'open_model': 'named_models',
+    'open_tracker': 'named_models',
     'refine': 'runs',
+    'track_video': 'track_inference',
+    'tracks_of_video': 'tracks',
     'train': 'runs',
 }
 

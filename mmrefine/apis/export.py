@@ -1,4 +1,4 @@
-"""A refined network for other software, written only if it gives the same flow there."""
+"""A refined network for other software, written only if it gives the same flow or the same tracks there."""
 from __future__ import annotations
 
 import importlib
@@ -16,6 +16,8 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 import mmrefine
+from mmrefine.apis.export_tracks import export_tracker
+from mmrefine.apis.inference import is_tracker
 from mmrefine.apis.named_models import load_named, official_kind, open_model
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.compat.official_checkpoints import convert_raft, convert_raft_checkpoint
@@ -27,7 +29,7 @@ from mmrefine.structures import as_frames
 from mmrefine.synthetic import render_clip
 from mmrefine.values import as_size
 
-# form -> whose names the parameters have; official is the code of RAFT's authors
+# form -> whose names the parameters have; official is the code of its authors, of RAFT or PIPs
 FORMS = {'mmflow': 'mmflow', 'official': 'princeton', 'torchvision': 'torchvision', 'onnx': 'onnx'}
 ONNX_PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
 # px; how far the flow may differ: of a renamed network, which computes the same, and of another runtime, which adds in
@@ -45,14 +47,17 @@ class Exported:
         path: the file.
         form: one of :data:`FORMS`.
         network: class of the network.
-        difference: px; the largest difference of the flows of a rendered pair before and after.
+        difference: px; the largest difference of the flows of a rendered pair, or of the tracks of a rendered clip,
+            before and after.
         use: how the other software loads it, in one sentence.
+        what: was compared: ``'flows'`` or ``'tracks'``.
     """
     path: Path
     form: str
     network: str
     difference: float
     use: str
+    what: str = 'flows'
 
 
 def export_model(checkpoint: Union[str, Path],
@@ -60,13 +65,14 @@ def export_model(checkpoint: Union[str, Path],
                  out: Union[str, Path],
                  model: Union[str, Path, Config] = 'raft_small',
                  size: Tuple[int, int] = (440, 1024)) -> Exported:
-    """Write a network as stock mmflow, as the official RAFT (its authors' code, or torchvision), or as ONNX.
+    """Write a network as stock mmflow, as its authors' code has it (RAFT, PIPs), as torchvision's RAFT, or as ONNX.
 
-    Nothing is written unless the exported network gives the same flow as the original on a rendered pair: exactly, for
-    ONNX within 0.01 px.
+    Nothing is written unless the exported network gives the same flow as the original on a rendered pair (PIPs: the
+    same tracks on a rendered clip): exactly, for ONNX within 0.01 px.
 
     Args:
-        checkpoint: a ``refined.pth``, a training checkpoint, a stock mmflow checkpoint or an official RAFT file.
+        checkpoint: a ``refined.pth``, a training checkpoint, a stock mmflow checkpoint, or an official RAFT or
+            PIPs file.
         to: one of :data:`FORMS`.
         out: the file to write.
         model: the network of the weights, see :func:`~mmrefine.apis.named_models.open_model`.
@@ -78,12 +84,18 @@ def export_model(checkpoint: Union[str, Path],
         CheckpointError: weights that are missing, broken, or of another network.
         MMRefineError: the flows differ, or the file cannot be written.
     """
+    path = Path(out)
     if to not in FORMS:
         raise ConfigError(f'the form of an exported network must be one of {", ".join(FORMS)}, got {to!r}')
     if to == 'onnx':
         size = as_size('--size', size, LEAST_SIDE)
-        _check_onnx()
     cfg = load_named(model)
+    if is_tracker(cfg):
+        difference, network = export_tracker(cfg, checkpoint, to, path)
+        return Exported(path, to, network, difference, "the authors' code loads it, from a folder that holds it as "
+                        'model-000000001.pth', 'tracks')
+    if to == 'onnx':
+        _check_onnx()
     kind = official_kind(cfg)
     if to in ('official', 'torchvision') and kind is None:
         raise ConfigError(f'{name_of(cfg)}: its network is not the official RAFT, whose encoder and colours differ '
@@ -91,7 +103,6 @@ def export_model(checkpoint: Union[str, Path],
                           'config it was refined with (--model raft_small, --model raft_official)')
     refiner = open_model(cfg, checkpoint, 'cpu')
     network = type(refiner.estimator).__name__
-    path = Path(out)
     if to == 'onnx':
         difference = _export_onnx(refiner, path, size)
         frames = f'{size[0]}, {size[1]}'

@@ -43,6 +43,17 @@ def intact_pairs(place: Place, check: FrameCheck) -> List[int]:
     return pairs
 
 
+def intact_runs(check: FrameCheck) -> List[Tuple[int, int]]:
+    """The frames in a row that are intact, without a gap between them: the first frame and the one after the last."""
+    bad, runs = {frame.number for frame in check.corrupt}, []
+    for i in (i for i in range(check.frames) if i not in bad):
+        if runs and runs[-1][1] == i and i not in check.gaps:
+            runs[-1] = (runs[-1][0], i + 1)
+        else:
+            runs.append((i, i + 1))
+    return runs
+
+
 def check_out(out: Union[str, Path], video: Roots) -> None:
     """Refuse a folder of results that cannot be written, or that would be read as a part of the video.
 
@@ -117,7 +128,7 @@ def check_scenes(found: SceneList, out: Union[str, Path], skip_corrupt: bool,
             listed = '' if dry_run else f'; all are listed in {file}'  # which a dry run does not write
             raise InputError(f'{summary}{others}{listed}; copy the video again, or leave them out with --skip-corrupt')
         listed = '' if dry_run else f' (all are listed in {file})'
-        log(f'{summary}; these are left out, and the pairs that they belong to{listed}')
+        log(f'{summary}; these are left out, and the pairs or clips that they belong to{listed}')
     return checks
 
 

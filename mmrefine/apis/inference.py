@@ -169,18 +169,30 @@ def label_pair(model: FlowEstimator,
 def _pair(model: Any, frame1: Any, frame2: Any, where: str = '',
           names: Sequence[str] = ('frame1', 'frame2')) -> List[Tensor]:
     """Two checked frames as ``(1, 3, H, W)`` in [0, 1] on the device of the model."""
-    frame1, frame2 = (read_image(frame) if isinstance(frame, (str, Path)) else frame for frame in (frame1, frame2))
-    for name, frame in zip(names, (frame1, frame2)):
-        whole = isinstance(frame, np.ndarray) and frame.ndim == 3 and frame.shape[2] == 3 and 0 not in frame.shape
-        if not whole or frame.dtype != np.uint8:
-            found = f'{frame.dtype} {frame.shape}' if isinstance(frame, np.ndarray) else type(frame).__name__
-            raise InputError(f'{where}{name} must be the path of a picture or an array (H, W, 3) of uint8 RGB, got '
-                             f'{found}')
+    frame1, frame2 = (checked_frame(frame, f'{where}{name}') for name, frame in zip(names, (frame1, frame2)))
     if frame1.shape != frame2.shape:
         raise InputError(f'{where}{names[0]} and {names[1]} must have one size, got {frame1.shape[:2]} and '
                          f'{frame2.shape[:2]} (height, width)')
     device = next(model.parameters()).device
     return [as_frames([frame], device) for frame in (frame1, frame2)]
+
+
+def checked_frame(frame: Any, name: str) -> np.ndarray:
+    """A frame ``(H, W, 3)`` uint8 RGB, or the one in the file that is named.
+
+    Args:
+        frame: an array or a path.
+        name: of the argument, for the message.
+
+    Raises:
+        InputError: anything else.
+    """
+    found = read_image(frame) if isinstance(frame, (str, Path)) else frame
+    whole = isinstance(found, np.ndarray) and found.ndim == 3 and found.shape[2] == 3 and 0 not in found.shape
+    if not whole or found.dtype != np.uint8:
+        got = f'{found.dtype} {found.shape}' if isinstance(found, np.ndarray) else type(found).__name__
+        raise InputError(f'{name} must be the path of a picture or an array (H, W, 3) of uint8 RGB, got {got}')
+    return found
 
 
 def _flow(model: FlowEstimator, frame1: Tensor, frame2: Tensor) -> np.ndarray:

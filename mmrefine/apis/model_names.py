@@ -15,11 +15,13 @@ class NamedModel:
         config: path below the folder of the configs.
         about: the network in a few words.
         address: where weights are published, which are downloaded if those of the config are not there; '': they come
-            with the configs.
+            with the configs, or cannot be downloaded.
+        source: of weights that cannot be downloaded: whose they are and where to get them.
     """
     config: str
     about: str
     address: str = ''
+    source: str = ''
 
 
 NAMED_MODELS: Dict[str, NamedModel] = {
@@ -30,4 +32,10 @@ NAMED_MODELS: Dict[str, NamedModel] = {
     'demo': NamedModel(
         'demo/raft_small_video.py', 'a small network that comes with mmrefine, was trained on rendered video only, and '
                                     'is for trying things out'),
+    'pips': NamedModel('pips/pips_video.py', 'PIPs, which follows points; needs the weights of its authors',
+                       source='the reference_model (model-000200000.pth) of its authors, to which the README of '
+                              'https://github.com/aharley/pips leads'),
+    'pips_demo': NamedModel(
+        'pips/pips_demo.py', 'a small PIPs that comes with mmrefine, was trained on rendered video only, and is for '
+                             'trying things out'),
 }

@@ -14,7 +14,7 @@ from mmrefine.compat.config_names import carried_file, config_file, own_config_r
 from mmrefine.compat.published_weights import whose_weights
 from mmrefine.config.load import load_config, name_of
 from mmrefine.errors import CheckpointError, ConfigError
-from mmrefine.models import FlowRefiner
+from mmrefine.models import ChainedFlow, FlowRefiner, TrackRefiner
 
 
 def find_config(model: Union[str, Path]) -> Path:
@@ -69,9 +69,11 @@ def find_weights(cfg: Config, checkpoint: Optional[Union[str, Path]] = None,
     if path is not None and path.is_file():
         return path
     config = Path(name_of(cfg)).resolve()
-    known = next((named for named in NAMED_MODELS.values() if named.address and config == own_config_root()
-                  / named.config), None)
-    if known is not None:
+    known = next((named for named in NAMED_MODELS.values() if config == own_config_root() / named.config), None)
+    if known is not None and known.source:
+        raise CheckpointError(f'{path}: the weights to start from are not there; they are {known.source}; name that '
+                              'file with --checkpoint, or try things out with --model pips_demo')
+    if known is not None and known.address:
         log(f'weights: {whose_weights(known.address)} ({known.address})')
         return fetch_weights(known.address, log)
     if path is None:
@@ -108,10 +110,34 @@ def open_model(model: Union[str, Path, Config] = 'raft_small',
     device = usable_device(device)  # before anything is read
     cfg = load_named(model)
     if is_tracker(cfg):
-        raise ConfigError(f'{name_of(cfg)}: follows points, and a network that estimates flow is wanted here; trackers '
-                          'are refined by mmrefine refine or tools/train.py, and tools/convert_checkpoint.py --to '
-                          "official gives PIPs' weights the names of its authors")
+        raise ConfigError(f'{name_of(cfg)}: follows points, and a network that estimates flow is wanted here; take '
+                          'mmrefine track, or open_tracker() of mmrefine.apis')
     return init_model(cfg, find_weights(cfg, checkpoint), device)
+
+
+def open_tracker(model: Union[str, Path, Config] = 'pips',
+                 checkpoint: Optional[Union[str, Path]] = None,
+                 device: Optional[str] = None) -> Union[TrackRefiner, ChainedFlow]:
+    """A network that is ready to follow points, by short name, with the weights of its config or of a file.
+
+    Args:
+        model: as of :func:`open_model`; a network that estimates flow follows points from frame to frame
+            (:class:`~mmrefine.models.ChainedFlow`).
+        checkpoint: as of :func:`open_model`, or a PIPs file of its authors.
+        device: ``'cpu'``, ``'cuda'``, …; default: the GPU where there is one.
+
+    Raises:
+        ConfigError: no such model, or a device that cannot be used.
+        CheckpointError: weights that are missing, broken, or of another network.
+    """
+    device = usable_device(device)  # before anything is read
+    cfg = load_named(model)
+    network: Any = init_model(cfg, find_weights(cfg, checkpoint), device)
+    if isinstance(network, (TrackRefiner, ChainedFlow)):
+        return network
+    chained = ChainedFlow(network.estimator, test_iters=network.test_iters, max_corr_bytes=network.max_corr_bytes,
+                          exit_below=network.exit_below)
+    return chained.to(device).eval()
 
 
 def model_lines() -> List[str]:
@@ -121,6 +147,7 @@ def model_lines() -> List[str]:
         path = carried_file(load_named(name).load_from)
         kept = weights_folder() / named.address.rpartition('/')[2]
         there = path if path.is_file() else kept if named.address and kept.is_file() else None
-        lines.append(f'--model {name}: {named.about}; weights: '
-                     + (str(there) if there else f'none yet; {named.address} is downloaded to {kept} when it is used'))
+        later = (f'none yet; {named.address} is downloaded to {kept} when it is used' if named.address else
+                 f'none; they are {named.source}' if named.source else f'none; {path} is missing')
+        lines.append(f'--model {name}: {named.about}; weights: {there or later}')
     return lines

@@ -119,7 +119,7 @@ def tell_forecast(cfg: Config, labels_only: bool = False, dry_run: bool = False)
         found = forecast_run(cfg, labels_only)
         return 'no forecast: too little is known of the parts of this run' if found is None else found.line()
 
-    _tell(line, dry_run, print)
+    tell(line, dry_run, print)
 
 
 def tell_flow_forecast(scenes: Mapping[str, Place], checks: Mapping[str, FrameCheck], reading: Reading,
@@ -135,11 +135,15 @@ def tell_flow_forecast(scenes: Mapping[str, Place], checks: Mapping[str, FrameCh
     Raises:
         MMRefineError: of a dry run, what is wrong with it.
     """
-    _tell(lambda: forecast_flow(scenes, checks, reading, both, device), dry_run, log)
+    tell(lambda: forecast_flow(scenes, checks, reading, both, device), dry_run, log)
 
 
-def _tell(forecast: Callable[[], str], dry_run: bool, log: Callable[[str], None]) -> None:
-    """Log a forecast; what stops it stops only a dry run, as the run itself says what is wrong, and where."""
+def tell(forecast: Callable[[], str], dry_run: bool, log: Callable[[str], None]) -> None:
+    """Log a forecast; what stops it stops only a dry run, as the run itself says what is wrong, and where.
+
+    Raises:
+        MMRefineError: of a dry run, what is wrong with it.
+    """
     try:
         line = forecast()
     except MMRefineError:

@@ -11,22 +11,23 @@ from typing import Any, List, Optional
 
 import mmrefine
 from mmrefine.apis.exit_status import run_command
-from mmrefine.cli import doctor, export, flow, labels, refine, report
+from mmrefine.cli import doctor, export, flow, labels, refine, report, track
 from mmrefine.cli.options import Paragraphs
 from mmrefine.compat.threads import choose_threads
 from mmrefine.errors import MMRefineError
 
 __all__ = ['build_parser', 'main']
 
-SUBCOMMANDS = (refine, labels, flow, report, export, doctor)
+SUBCOMMANDS = (refine, labels, flow, track, report, export, doctor)
 
 ABOUT = """\
-Refine a pre-trained motion model (optical flow) on unlabelled video.
+Refine a pre-trained motion model (optical flow, or tracks of points) on unlabelled video.
 
   mmrefine refine my.mp4 --checkpoint raft-small.pth
   mmrefine flow my.mp4 --checkpoint work_dirs/my/refined.pth
 
-Without any weights at hand, --model demo tries everything out with a small network that comes with mmrefine.
+Without any weights at hand, --model demo tries everything out with a small network that comes with mmrefine, and
+--model pips_demo does with a small tracker of points.
 `mmrefine COMMAND --help` says more."""
 
 ENDS = """\

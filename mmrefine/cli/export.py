@@ -5,18 +5,20 @@ import argparse
 
 from mmrefine.cli.options import add_model, at_least_1
 
-HELP = 'write a network for stock mmflow, the official RAFT, torchvision or ONNX'
+HELP = 'write a network for stock mmflow, the code of its authors, torchvision or ONNX'
 ABOUT = """\
 Write a network for other software. The file is written only if the exported network gives the same flow as the
-original on a rendered pair; the difference is printed."""
+original on a rendered pair, or the same tracks on a rendered clip; the difference is printed."""
 EXAMPLES = """\
 examples:
   mmrefine export work_dirs/my/refined.pth --to official --out raft-small-refined.pth
   mmrefine export work_dirs/my/iter_500.pth --to mmflow --out mine.pth
   mmrefine export work_dirs/my/refined.pth --to onnx --out mine.onnx --size 440 1024
+  mmrefine export work_dirs/my/refined.pth --model pips --to official --out model-000000001.pth
 
-mmflow takes any network. official (the code of its authors) and torchvision take the official RAFTs, that is
---model raft_small, raft_official or demo: mmflow's own RAFT has another encoder. onnx takes what PyTorch's exporter
+mmflow takes any network that estimates flow. official (the code of its authors) and torchvision take the official
+RAFTs, that is --model raft_small, raft_official or demo: mmflow's own RAFT has another encoder. official takes PIPs,
+too (--model pips or pips_demo). onnx takes what PyTorch's exporter
 supports; it needs onnx, onnxscript and onnxruntime, which are not installed with mmrefine."""
 
 
@@ -39,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     if args.to == 'onnx':
         print('writing out every iteration as ONNX, which takes minutes for 32 of them', flush=True)
     done = export_model(args.checkpoint, args.to, args.out, args.model, tuple(args.size))
-    print(f'{done.path}: {done.network} for {done.form}; the flows before and after differ by at most '
+    print(f'{done.path}: {done.network} for {done.form}; the {done.what} before and after differ by at most '
           f'{done.difference:g} px')
     print(done.use.replace('FILE', str(done.path)))
     return 0

@@ -11,7 +11,8 @@ Make the labels that `mmrefine refine` would train on, and stop there: to inspec
 something else.
 
 They are 16-bit PNGs in KITTI's layout, which any toolbox reads, in labels/ in the folder of results. The log gives
-each scene a verdict: green, amber or red."""
+each scene a verdict: green, amber or red. Of a tracker (--model pips or pips_demo) they are tracks, a .npz for each
+clip."""
 EXAMPLES = """\
 examples:
   mmrefine labels my.mp4 --model demo

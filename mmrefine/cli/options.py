@@ -55,17 +55,17 @@ def add_video(parser: argparse.ArgumentParser) -> None:
                       'range of each scene, unless it is at least half of 16 bits')
 
 
-def add_model(parser: argparse.ArgumentParser, weights: str = '') -> None:
+def add_model(parser: argparse.ArgumentParser, weights: str = '', default: str = 'raft_small') -> None:
     """--model and --checkpoint; ``weights`` says what the checkpoint is for, '' that the command already has one."""
     names = '; '.join(f'{name}: {named.about}' for name, named in NAMED_MODELS.items())
-    parser.add_argument('--model', default='raft_small', metavar='NAME|CONFIG',
-                        help='the network, by name or by config file (default: raft_small). '
+    parser.add_argument('--model', default=default, metavar='NAME|CONFIG',
+                        help=f'the network, by name or by config file (default: {default}). '
                              f'{names}'.replace('%', '%%'))
     if not weights:
         return
     parser.add_argument('--checkpoint', metavar='FILE',
-                        help=f'{weights}: a stock mmflow checkpoint, a refined.pth, or the official RAFT file '
-                        "of its authors or of torchvision. Default: load_from of the model's config")
+                        help=f'{weights}: a stock mmflow checkpoint, a refined.pth, or the official file of the '
+                        "authors of RAFT or PIPs, or of torchvision. Default: load_from of the model's config")
 
 
 def add_skip_corrupt(parser: argparse.ArgumentParser) -> None:

@@ -16,7 +16,10 @@ A frozen copy of the network, the teacher, estimates the motion of the video in 
 its own size and at twice that size. The second pass becomes the label, and a pixel counts more the further the two
 passes are apart: where they agree, there is little to learn. The network is finetuned on these labels. Then a guard
 compares it with the original network on frames that were kept back, and a report shows both. Long steps print how
-much time is left."""
+much time is left.
+
+A tracker (--model pips or pips_demo) follows points through clips of eight frames, there and back; tracks that come
+back become the labels."""
 EXAMPLES = """\
 examples:
   mmrefine refine my.mp4 --model demo
@@ -25,12 +28,14 @@ examples:
       the official RAFT-small, from the file of its authors
   mmrefine refine my.mp4 --checkpoint raft-small.pth --quick
       the same on a CPU
+  mmrefine refine my.mp4 --model pips --checkpoint model-000200000.pth
+      PIPs, a tracker of points, from the file of its authors
   mmrefine refine videos/ --model raft --out refined
       mmflow's RAFT on all videos of a folder
 
-In the folder of results: refined.pth (loads in stock mmflow; `mmrefine export` for other software), report.html and
-report.json, labels/, pictures/, corrupt_frames.json and left_out.json if there is anything to list, run.json (the
-settings), threads.json (the number of threads).
+In the folder of results: refined.pth (of flow it loads in stock mmflow; `mmrefine export` for other software),
+report.html and report.json, labels/, pictures/, corrupt_frames.json and left_out.json if there is anything to list,
+run.json (the settings), threads.json (the number of threads).
 
 After a stop the same command goes on where it was. Ctrl-C in training finishes the current step, saves it and loses
 nothing (a second Ctrl-C does not wait); a crash costs at most the 100 steps since the last checkpoint. A folder
@@ -47,13 +52,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', metavar='DIR', help='folder of results (default: work_dirs/<name of the video>)')
     parser.add_argument('--steps', type=at_least_1, metavar='N', help="optimiser steps (default: the config's, 1000; "
                                                                       'of the demo 200)')
-    parser.add_argument('--batch-size', type=at_least_1, metavar='N', help='frame pairs in each step (default: the '
-                                                                           "config's, 4)")
+    parser.add_argument('--batch-size', type=at_least_1, metavar='N', help='frame pairs or clips in each step '
+                                                                           "(default: the config's)")
     parser.add_argument('--workers', type=at_least_0, metavar='N',
                         help="processes that load data; 0: the training loads it itself (default: the config's; where "
                              "that is 'auto', one fewer than the cores, at most 4)")
     parser.add_argument('--quick', action='store_true',
-                        help='for a CPU: at most 200 steps of 4 pairs, 8 iterations of RAFT in training and 12 in '
+                        help='for a CPU: at most 200 steps of 4 pairs or clips, 8 iterations in training and 12 in '
                              'tests')
     add_amp(parser, 'auto')
     add_skip_corrupt(parser)
@@ -101,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
         kept = keeps_original(report.get('guard') or {})
         print(f'{"original network" if kept else "refined network"}: {out / "refined.pth"}; report: '
               f'{out / "report.html"}')
-        if not is_tracker(load_named(args.model)):
-            command = ['mmrefine', 'flow', *args.video, '--model', args.model, '--checkpoint', str(out / 'refined.pth')]
-            print(f'its motion: {shlex.join(command)}')
+        name, what = ('track', 'tracks') if is_tracker(load_named(args.model)) else ('flow', 'motion')
+        command = ['mmrefine', name, *args.video, '--model', args.model, '--checkpoint', str(out / 'refined.pth')]
+        print(f'its {what}: {shlex.join(command)}')
     return 0

@@ -28,7 +28,7 @@ def test_every_name_leads_to_a_config_for_a_video_whose_network_is_what_it_says(
         cfg = load_named(name, dict(video='a.mp4'))
         kinds[name] = official_kind(cfg)
         assert cfg.video == 'a.mp4' and cfg.load_from
-    assert kinds == dict(raft_small='Small', raft_official='Basic', raft=None, demo='Small')
+    assert kinds == dict(raft_small='Small', raft_official='Basic', raft=None, demo='Small', pips=None, pips_demo=None)
     assert load_named('raft').load_from.rpartition('/')[2] == NAMED_MODELS['raft'].address.rpartition('/')[2]
 
 
@@ -52,7 +52,10 @@ def test_the_demo_weights_are_found_from_anywhere_and_others_where_the_config_wa
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))
     assert find_weights(load_named('demo')) == DEMO_WEIGHTS
     lines = model_lines()
-    assert lines[0] == f'configs: {ROOT / "configs"}' and lines[-1].endswith(f'weights: {DEMO_WEIGHTS}')
+    assert lines[0] == f'configs: {ROOT / "configs"}'
+    assert any(line.startswith('--model demo: ') and line.endswith(f'weights: {DEMO_WEIGHTS}') for line in lines)
+    assert any(line.startswith('--model pips: ') and 'weights: none; they are the reference_model' in line
+               for line in lines)
     for name in ('raft_small', 'raft_official', 'raft'):
         assert any(line.startswith(f'--model {name}: ') and 'none yet; https://' in line for line in lines)
     (tmp_path / 'checkpoints').mkdir()

@@ -51,16 +51,21 @@ def test_a_video_refines_a_tracker(video, tmp_path, capsys):
     labels = [read_tracks(path) for path in (tmp_path / 'labels').rglob('*.npz')]
     assert labels and all(one.points.shape[1] == 8 and np.isfinite(one.points.numpy()).all() for one in labels)
     assert json.loads((tmp_path / 'run.json').read_text())['finished']
-    again = refine(str(video / 'frames'), 'configs/pips/pips_video.py', tmp_path, video / 'official.pth', resume=True,
-                   **VALUES)
-    assert again['guard'] == report['guard']
+    values = [f'{key}={value}'.replace(' ', '') for key, value in VALUES.items()]
+    with pytest.raises(SystemExit) as stop:
+        main(['refine', str(video / 'frames'), '--model', 'pips', '--checkpoint', str(video / 'official.pth'), '--out',
+              str(tmp_path), '--set', *values])
+    told = capsys.readouterr().out
+    assert not stop.value.code and 'this run is finished already' in told and report['guard']['reason'] in told
+    assert told.splitlines()[-1] == (f'its tracks: mmrefine track {video / "frames"} --model pips --checkpoint '
+                                     f'{tmp_path / "refined.pth"}')
 
 
 def test_what_wants_flow_refuses_a_tracker_in_one_sentence(video, capsys, tmp_path):
     weights = str(video / 'start.pth')
     for command in (['flow', str(video / 'frames'), '--checkpoint', weights], ['export', weights, '--to', 'mmflow']):
         with pytest.raises(SystemExit) as stop:
-            main([*command, '--model', 'configs/pips/pips_video.py', '--out', str(tmp_path / 'out')])
+            main([*command, '--model', 'pips', '--out', str(tmp_path / 'out')])
         told = capsys.readouterr().err
         assert stop.value.code == 1 and 'follows points' in told and 'Traceback' not in told
 

@@ -23,7 +23,7 @@ from mmrefine.apis.named_models import load_named
 from mmrefine.apis.precision import PRECISIONS
 from mmrefine.cli import build_parser, main
 
-COMMANDS = ['refine', 'labels', 'flow', 'report', 'export', 'doctor']
+COMMANDS = ['refine', 'labels', 'flow', 'track', 'report', 'export', 'doctor']
 DOC = ROOT / 'docs/command.md'
 
 
@@ -37,7 +37,7 @@ def options_of(parser):
     return {option for action in parser._actions for option in action.option_strings if option not in ('-h', '--help')}
 
 
-def test_the_six_commands_are_there_and_say_what_they_do(capsys):
+def test_the_seven_commands_are_there_and_say_what_they_do(capsys):
     parsers = subparsers()
     assert list(parsers) == COMMANDS
     assert status_of('--help') == 0
@@ -96,7 +96,7 @@ def test_the_package_can_be_run(tmp_path):
 @pytest.mark.parametrize('argv', [
     [], ['refin', 'a.mp4'], ['refine'], ['refine', 'a.mp4', '--steps', '0'], ['refine', 'a.mp4', '--set', 'crop_size'],
     ['labels', 'a.mp4', '--sheets', '-2'], ['refine', 'a.mp4', '--workers', '-1'],
-    ['flow', 'a.mp4', '--format', 'jpg'], ['export', 'a.pth', '--to', 'mmflow'],
+    ['track', 'a.mp4', '--grid', '0'], ['flow', 'a.mp4', '--format', 'jpg'], ['export', 'a.pth', '--to', 'mmflow'],
 ], ids=lambda argv: ' '.join(argv) or 'nothing')
 def test_a_command_line_that_cannot_be_meant_ends_with_2(argv, capsys):
     assert status_of(*argv) == 2

@@ -181,7 +181,8 @@ class PseudoLabelHook(Hook):
         runner.logger.info(f'Stage 1: labels of {len(dataset.units)} {name_units(dataset.units)} to {root}')
         run = make_labels(teacher, labeler, dataset, store, self.batch_size, self.min_kept, part,
                           device=str(device), log=runner.logger.info)
-        runner.logger.info(f'Stage 1: {run.labels} labels ({run.made} made now) in {run.seconds:.0f} s; mean weight '
+        kept = 'tracks kept' if store.codec.kind == 'tracks' else 'mean weight'
+        runner.logger.info(f'Stage 1: {run.labels} labels ({run.made} made now) in {run.seconds:.0f} s; {kept} '
                            f'{run.kept:.1%}')
         if not store.is_complete():
             runner.logger.info(f'Stage 1: part {part[0]} of {part[1]} is done; merge the stores of all parts')
@@ -231,7 +232,8 @@ def _check_labelled(train_data: Any, source: LabelSource, labeler: Labeler) -> N
     labelled = set(wanted_keys(source, labeler))
     lost = [key for key in _needed_keys(train_data) if key not in labelled]
     if lost:
-        raise ConfigError(f'train_dataloader.dataset has {len(lost)} pairs that PseudoLabelHook.dataset does not '
+        name = name_units(source.units).split()[-1]
+        raise ConfigError(f'train_dataloader.dataset has {len(lost)} {name} that PseudoLabelHook.dataset does not '
                           f'label, the first is {lost[0]}; give both the same data_root, scenes and step, and '
                           "labeler.directions='both' if you train on both directions")
 

@@ -46,11 +46,11 @@ class Forecast:
         """Of the whole run."""
         return self.seconds / 60
 
-    def line(self, memory: str = 'memory') -> str:
-        """The forecast for the log; ``memory`` is what to call it."""
+    def line(self, memory: str = 'memory', name: str = 'pairs') -> str:
+        """The forecast for the log; ``memory`` is what to call it, ``name`` what to call the units."""
         peak = [] if self.peak_bytes is None else [f'{size_text(self.peak_bytes)} {memory}']
         parts = [time_text(self.seconds), *peak, f'{size_text(self.disk_bytes)} disk']
-        return f'Stage 1: forecast: {", ".join(parts)} for {self.pairs} pairs'
+        return f'Stage 1: forecast: {", ".join(parts)} for {self.pairs} {name}'
 
 
 def forecast(measured: Sequence[Measured], left: Sequence[Tuple[int, int]],

@@ -11,7 +11,7 @@ from mmrefine.engine.runtime.processes import together
 from mmrefine.engine.stage1.forecast import Forecast, Measured, combined, expected_peak, forecast, size_text
 from mmrefine.errors import ConfigError, LabelStoreError
 from mmrefine.fileio.store.label_store import LabelStore
-from mmrefine.structures import Labeler, LabelSource, LabelUnit, Teacher
+from mmrefine.structures import Labeler, LabelSource, LabelUnit, Teacher, name_units
 
 # pairs that are measured, and the most left for which a forecast is not worth a line
 FEW = 3
@@ -41,6 +41,7 @@ class Outlook:
         self.batches, self.machine, self.log = batches, machine, log
         pairs = [sum(map(len, batches[:few])) for few in range(len(batches) + 1)]
         # two at least: the first one warms up
+        self.name = name_units([unit for batch in batches for unit in batch]).split()[-1]
         self.few = next((few for few in range(2, len(pairs)) if pairs[few] >= FEW), len(batches))
         self.measured: List[Measured] = []
         self._sizes: Dict[str, Tuple[int, int]] = {}
@@ -76,7 +77,7 @@ class Outlook:
         whole = combined(all_gather_object(share))
         if whole is None or whole.pairs_left <= FEW:
             return
-        self.log(whole.line(self.machine.memory))
+        self.log(whole.line(self.machine.memory, self.name))
         together(lambda: self._refuse(whole, share))
 
     def share(self) -> Optional[Forecast]:
@@ -104,9 +105,9 @@ class Outlook:
     def _refuse(self, whole: Forecast, share: Optional[Forecast]) -> None:
         free = self.machine.free_disk(self.store.root)
         if free is not None and whole.disk_left > free:
-            raise LabelStoreError(f'{self.store.root}: the labels of {whole.pairs_left} pairs still to come take about '
-                                  f'{size_text(whole.disk_left)}, and the disk has {size_text(free)} free; free some '
-                                  'space or choose another work dir, then run again: what is finished is kept')
+            raise LabelStoreError(f'{self.store.root}: the labels of {whole.pairs_left} {self.name} still to come take '
+                                  f'about {size_text(whole.disk_left)}, and the disk has {size_text(free)} free; free '
+                                  'some space or choose another work dir, then run again: what is finished is kept')
         room = self.machine.capacity(self._processes)
         peak = None if share is None else share.peak_bytes
         if peak is not None and room is not None and peak > room:
@@ -116,7 +117,7 @@ class Outlook:
 
     def _remedy(self) -> str:
         pairs = max(map(len, self.batches))
-        settings = [f'batch_size of the labels (a batch has up to {pairs} pairs)'] * (pairs > 1)
+        settings = [f'batch_size of the labels (a batch has up to {pairs} {self.name})'] * (pairs > 1)
         for part in (self.teacher, self.labeler):
             settings += getattr(part, 'memory_settings', list)()
         either = ' or '.join(part for part in (', '.join(settings[:-1]), *settings[-1:]) if part)

@@ -1,0 +1,81 @@
+"""The files of ``mmrefine track``: how they are called and written."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Iterator, Mapping, Optional
+
+import numpy as np
+
+from mmrefine.apis.result_files import read_result_record
+from mmrefine.errors import InputError
+from mmrefine.fileio.atomic import atomic_write, write_errors
+from mmrefine.fileio.codecs.tracks import write_tracks
+from mmrefine.structures import Tracks
+
+RECORD, VIDEO, ARRAYS, TABLE = 'tracks.json', 'tracks.mp4', 'tracks.npz', 'tracks.csv'
+HEADER = 'track,frame,x,y,confidence'
+
+
+@dataclass(frozen=True)
+class TrackFiles:
+    """The files of one scene.
+
+    Args:
+        folder: holds them.
+    """
+    folder: Path
+
+    @property
+    def arrays(self) -> Path:
+        """Points and visibility as :class:`~mmrefine.fileio.codecs.tracks.TracksCodec` lays them out."""
+        return self.folder / ARRAYS
+
+    @property
+    def table(self) -> Path:
+        """The same with the confidence, a line for each point of each frame."""
+        return self.folder / TABLE
+
+    @property
+    def video(self) -> Path:
+        """Frames with trails."""
+        return self.folder / VIDEO
+
+    @property
+    def record(self) -> Path:
+        """Settings, times and digests."""
+        return self.folder / RECORD
+
+    def read_record(self, settings: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
+        """The record; None if it is missing, or has other settings and no tracks were written yet.
+
+        Raises:
+            ConfigError: the tracks were made with other settings; names what differs.
+            InputError: the file is something else, or there are tracks without a record.
+        """
+        record = read_result_record(self.record, 'tracks that were', settings, self.arrays.exists)
+        if record is None and self.arrays.exists():
+            raise InputError(f'{self.arrays}: was not written by mmrefine track, or its {RECORD} is lost; choose '
+                             'another --out, or move that file away')
+        return record
+
+
+def write_track_files(files: TrackFiles, tracks: Tracks) -> None:
+    """Write arrays and table, each whole or not at all.
+
+    Raises:
+        MMRefineError: the disk is full or the folder cannot be written.
+    """
+    with write_errors(files.arrays):
+        write_tracks(files.arrays, tracks)
+    with write_errors(files.table), atomic_write(files.table) as file:
+        file.writelines(_lines(tracks))
+
+
+def _lines(tracks: Tracks) -> Iterator[bytes]:
+    yield f'{HEADER}\n'.encode()
+    points, sure = tracks.points.numpy(), tracks.visible.numpy()
+    for number, (track, confidence) in enumerate(zip(points, sure)):
+        for frame in np.flatnonzero(~np.isnan(track).any(axis=1)).tolist():
+            x, y = track[frame]
+            yield f'{number},{frame},{x:.3f},{y:.3f},{confidence[frame]:.3f}\n'.encode()

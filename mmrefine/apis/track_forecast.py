@@ -1,0 +1,83 @@
+"""How long it takes to follow points through a video, told before it starts."""
+from __future__ import annotations
+
+import math
+import time
+from typing import Any, Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from mmrefine.apis.frame_damage import intact_runs
+from mmrefine.apis.run_forecast import TIMED, WARM_UP, shrunk, tell
+from mmrefine.engine.stage1.forecast import time_text
+from mmrefine.fileio.video.frame_check import FrameCheck
+from mmrefine.fileio.video.frames import Place
+from mmrefine.fileio.video.reader import open_frames
+from mmrefine.fileio.video.reading import Reading
+from mmrefine.structures import as_frames
+
+FRAMES = 8  # of a timed clip, at most
+POINTS = 64  # of a timed clip
+
+
+def tell_track_forecast(scenes: Mapping[str, Place], checks: Mapping[str, FrameCheck], reading: Reading,
+                        queries: Mapping[str, Tensor], tracker: Any, device: str, dry_run: bool,
+                        log: Callable[[str], None]) -> None:
+    """Log how long the tracks of all scenes take.
+
+    Args:
+        scenes, checks, reading, queries, tracker, device: see :func:`forecast_tracks`.
+        dry_run: nothing follows that would say what is wrong.
+        log: called with a line.
+
+    Raises:
+        MMRefineError: of a dry run, what is wrong with it.
+    """
+    tell(lambda: forecast_tracks(scenes, checks, reading, queries, tracker, device), dry_run, log)
+
+
+def forecast_tracks(scenes: Mapping[str, Place], checks: Mapping[str, FrameCheck], reading: Reading,
+                    queries: Mapping[str, Tensor], tracker: Any, device: str) -> str:
+    """A line that says how long the tracks of all scenes take.
+
+    One point and then 64 are followed through the first frames of the first scene, made small: the difference is what
+    points take, which do not depend on the size of the frames, and the rest grows like the pixels.
+
+    Args:
+        scenes: where each one is.
+        checks: what is known of the frames of each.
+        reading: of the frames.
+        queries: of each scene that has any.
+        tracker: a :class:`~mmrefine.structures.StreamTracker`.
+        device: where.
+    """
+    name = next(iter(queries))
+    check = checks[name]
+    source = open_frames(scenes[name], sorted(one.name for one in check.corrupt), reading)
+    first, end = max(intact_runs(check), key=lambda run: min(run[1] - run[0], FRAMES))
+    numbers = range(first, min(end, first + FRAMES))
+
+    def seconds(pixels: int, count: int) -> Any:
+        clip = as_frames([shrunk(source[number], pixels) for number in numbers], device)
+        size = (clip.shape[-2], clip.shape[-1])
+        middle = torch.tensor([[0., (size[0] - 1) / 2, (size[1] - 1) / 2]]).repeat(count, 1)
+        began = time.perf_counter()
+        tracker.track_stream(clip.__getitem__, len(clip), size, middle)
+        if torch.device(device).type == 'cuda':
+            torch.cuda.synchronize()
+        return (time.perf_counter() - began) / len(clip), math.prod(size)
+
+    seconds(WARM_UP, POINTS)
+    alone, pixels = seconds(TIMED, 1)
+    each = max(seconds(TIMED, POINTS)[0] - alone, 0.) / (POINTS - 1)
+    total, frames = 0., 0
+    for scene, asked in queries.items():
+        for begin, stop in intact_runs(checks[scene]):
+            here = asked[(asked[:, 0] >= begin) & (asked[:, 0] < stop), 0]
+            if len(here):
+                steps = stop - float(here.min())
+                frames += stop - begin
+                total += alone / pixels * math.prod(checks[scene].size) * steps + each * float((stop - here).sum())
+    tracks = sum(map(len, queries.values()))
+    return (f'forecast: about {time_text(total)} for {tracks} tracks through {frames} frames (from small frames)')

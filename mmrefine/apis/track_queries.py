@@ -1,0 +1,103 @@
+"""Where the tracks of a video begin: on a grid in one frame, or at the points of a table."""
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Callable, Dict, List, Mapping, Optional, Tuple, Union
+
+import torch
+from torch import Tensor
+
+from mmrefine.errors import ConfigError, InputError
+from mmrefine.fileio.annotations.point_table import TableRow, read_point_table
+from mmrefine.fileio.images import read_input
+from mmrefine.fileio.video.frame_check import FrameCheck
+from mmrefine.geometry import query_grid
+from mmrefine.values import as_count
+
+GRID_POINTS = 500  # of the default grid, about
+LEAST_STEP = 4  # px, of the default grid
+
+
+def grid_queries(size: Tuple[int, int], step: Optional[int] = None, frame: int = 0) -> Tensor:
+    """Queries ``(N, 3)`` (frame, y, x) on a regular grid, centred in the frame.
+
+    Args:
+        size: (height, width), px.
+        step: from one to the next, px; default: that of about 500 points, at least 4 px.
+        frame: where they begin.
+
+    Raises:
+        ConfigError: a step below 1.
+    """
+    if step is None:
+        step = max(LEAST_STEP, round(math.sqrt(size[0] * size[1] / GRID_POINTS)))
+    step = as_count('--grid', step)
+    points = query_grid(size, step, border=min(step // 2, (min(size) - 1) // 2))
+    return torch.cat([torch.full_like(points[:, :1], frame), points.flip(1)], dim=1)
+
+
+def queries_of_scenes(checks: Mapping[str, FrameCheck], grid: Optional[int], points: Optional[Union[str, Path]],
+                      frame: Optional[int], log: Callable[[str], None]) -> Dict[str, Tensor]:
+    """The queries ``(N, 3)`` (frame, y, x) of each scene; scenes without any are logged and left out.
+
+    Args:
+        checks: of the frames of each scene.
+        grid: see :func:`grid_queries`.
+        points: a table of points instead of a grid: columns ``frame``, ``x``, ``y`` and, if they do not belong to all
+            scenes, ``scene``. Numbers of frames count from 0 among those that are read.
+        frame: where the grid begins; default: the first frame of each scene.
+        log: called with a line.
+
+    Raises:
+        ConfigError: a grid and points at once, or a frame that a scene does not have.
+        InputError: a table without points, a point that is in no scene, outside of the frame, or in a corrupt frame;
+            names the line.
+    """
+    if points is not None:
+        if grid is not None or frame is not None:
+            raise ConfigError('--points names points and their frames, and --grid and --frame say where a grid of '
+                              'points begins; give one or the other')
+        return _table_queries(checks, Path(points), log)
+    found = {}
+    for scene, check in checks.items():
+        first = 0 if frame is None else frame
+        if frame is None:
+            first = min(set(range(check.frames)) - {one.number for one in check.corrupt})
+        fault = _frame_fault(first, scene, check)
+        if fault:
+            raise ConfigError(f'--frame {first}: {fault}; name another frame')
+        found[scene] = grid_queries(check.size, grid, first)
+    return found
+
+
+def _table_queries(checks: Mapping[str, FrameCheck], path: Path, log: Callable[[str], None]) -> Dict[str, Tensor]:
+    rows = read_point_table(path, read_input(path), scene_needed=False)
+    if not rows:
+        raise InputError(f'{path}: names no points; write one a line below the first one, which is frame,x,y')
+    found: Dict[str, List[Tuple[int, float, float]]] = {scene: [] for scene in checks}
+    for row in rows:
+        if row.scene and row.scene not in checks:
+            raise InputError(f'{path}: line {row.line} names the scene {row.scene}, and those of the video are '
+                             f'{", ".join(list(checks)[:8])}{", …" * (len(checks) > 8)}; correct it or leave it out')
+        for scene in [row.scene] if row.scene else checks:
+            fault = _frame_fault(row.frame, scene, checks[scene]) or _point_fault(row, scene, checks[scene].size)
+            if fault:
+                raise InputError(f'{path}: line {row.line}: {fault}; correct it or leave it out')
+            found[scene].append((row.frame, row.y, row.x))
+    for scene in [scene for scene, queries in found.items() if not queries]:
+        log(f'{scene}: left out, {path} has no points of it')
+    return {scene: torch.tensor(queries) for scene, queries in found.items() if queries}
+
+
+def _frame_fault(frame: int, scene: str, check: FrameCheck) -> Optional[str]:
+    if not 0 <= frame < check.frames:
+        return f'{scene} has the frames 0 to {check.frames - 1}, got frame {frame}'
+    corrupt = next((one for one in check.corrupt if one.number == frame), None)
+    return corrupt and f'frame {frame} of {scene} ({corrupt.name}) is corrupt'
+
+
+def _point_fault(row: TableRow, scene: str, size: Tuple[int, int]) -> Optional[str]:
+    inside = -0.5 <= row.x <= size[1] - 0.5 and -0.5 <= row.y <= size[0] - 0.5
+    return None if inside else (f'x {row.x:g}, y {row.y:g} lies outside of the frames of {scene}, which are '
+                                f'{size[0]}x{size[1]} px (height x width)')
