@@ -45,7 +45,8 @@ def intact_pairs(place: Place, check: FrameCheck) -> List[int]:
 
 def intact_runs(check: FrameCheck) -> List[Tuple[int, int]]:
     """The frames in a row that are intact, without a gap between them: the first frame and the one after the last."""
-    bad, runs = {frame.number for frame in check.corrupt}, []
+    bad = {frame.number for frame in check.corrupt}
+    runs: List[Tuple[int, int]] = []
     for i in (i for i in range(check.frames) if i not in bad):
         if runs and runs[-1][1] == i and i not in check.gaps:
             runs[-1] = (runs[-1][0], i + 1)

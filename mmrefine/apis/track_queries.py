@@ -16,7 +16,7 @@ from mmrefine.geometry import query_grid
 from mmrefine.values import as_count
 
 GRID_POINTS = 500  # of the default grid, about
-LEAST_STEP = 4  # px, of the default grid
+LEAST_STEP = 8  # px, of the default grid
 
 
 def grid_queries(size: Tuple[int, int], step: Optional[int] = None, frame: int = 0) -> Tensor:
@@ -24,7 +24,7 @@ def grid_queries(size: Tuple[int, int], step: Optional[int] = None, frame: int =
 
     Args:
         size: (height, width), px.
-        step: from one to the next, px; default: that of about 500 points, at least 4 px.
+        step: from one to the next, px; default: that of about 500 points, at least 8 px.
         frame: where they begin.
 
     Raises:
@@ -94,7 +94,7 @@ def _frame_fault(frame: int, scene: str, check: FrameCheck) -> Optional[str]:
     if not 0 <= frame < check.frames:
         return f'{scene} has the frames 0 to {check.frames - 1}, got frame {frame}'
     corrupt = next((one for one in check.corrupt if one.number == frame), None)
-    return corrupt and f'frame {frame} of {scene} ({corrupt.name}) is corrupt'
+    return None if corrupt is None else f'frame {frame} of {scene} ({corrupt.name}) is corrupt'
 
 
 def _point_fault(row: TableRow, scene: str, size: Tuple[int, int]) -> Optional[str]:

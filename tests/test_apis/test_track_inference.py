@@ -46,8 +46,8 @@ def test_a_folder_its_pictures_and_their_arrays_give_the_same_tracks(model, fold
 def test_without_queries_a_grid_of_the_first_frame_is_followed(model, folder):
     files = sorted(folder.iterdir())[:2]
     found = track_video(model, files)
-    step = 4  # 500 points in 64x96 px are 3.5 px apart, and a grid has at least 4
-    assert torch.equal(found.points[:, 0], query_grid((64, 96), step, step // 2)) and len(found.points) > 300
+    step = 8  # 500 points in 64x96 px would be 3.5 px apart, and those of a grid are at least 8
+    assert torch.equal(found.points[:, 0], query_grid((64, 96), step, step // 2)) and len(found.points) > 70
 
 
 def test_chained_flow_goes_where_the_flow_leads(monkeypatch):
