@@ -11,11 +11,12 @@ import torch
 from mmengine.config import Config
 
 import mmrefine
-from mmrefine.apis.flow_files import (FORMATS, RECORD, VIDEO, MotionPair, digests_of, files_of, is_as_written,
-                                      noted_digests, read_flow_record, read_motion, write_flow_record, write_motion)
+from mmrefine.apis.flow_files import (FORMATS, RECORD, VIDEO, MotionPair, files_of, read_flow_record, read_motion,
+                                      write_motion)
 from mmrefine.apis.frame_damage import check_out, check_scenes, intact_pairs
 from mmrefine.apis.inference import usable_device
 from mmrefine.apis.named_models import open_model
+from mmrefine.apis.result_files import digests_of, is_as_written, noted_digests, write_result_record
 from mmrefine.apis.run_forecast import tell_flow_forecast
 from mmrefine.apis.video_run import default_out
 from mmrefine.engine.runtime.progress import Progress
@@ -184,7 +185,7 @@ def _flow_of_scene(scene: str, path: Place, check: FrameCheck, reading: Reading,
                       rate=check.rate, reading=reading.values(),
                       times={frames.name(i): time for i, time in enumerate(check.times)}, max_motion=None,
                       complete=False)
-        write_flow_record(folder, record)
+        write_result_record(folder / RECORD, record)
     remove_leftovers(folder)
     sample = [pairs[i] for i in sorted({int(i) for i in np.linspace(0, len(pairs) - 1, min(SAMPLE, len(pairs)))})]
     todo = _to_make(scene, pairs, folder, noted_digests(record), log)
@@ -194,13 +195,13 @@ def _flow_of_scene(scene: str, path: Place, check: FrameCheck, reading: Reading,
     _make(first, frames, maker, progress)
     if not is_number(record.get('max_motion')):
         record['max_motion'] = sequence_scale(read_motion(pair.flow)[::4, ::4] for pair in sample)
-        write_flow_record(folder, record)
+        write_result_record(folder / RECORD, record)
     _make([pair for pair in todo if pair not in first], frames, maker, lambda done: progress(len(first) + done))
     out_video = folder / VIDEO if draw else None
     if out_video is not None and (made or not out_video.is_file()):
         _draw(out_video, pairs, frames, record['max_motion'], (check.rate or FOLDER_RATE) / reading.stride, scene, log)
     if made or record.get('complete') is not True:
-        write_flow_record(folder, dict(record, complete=True, digests=digests_of(files_of(pairs), folder)))
+        write_result_record(folder / RECORD, dict(record, complete=True, digests=digests_of(files_of(pairs), folder)))
     return FlowFolder(scene, folder, len(pairs), made, record['max_motion'], out_video)
 
 

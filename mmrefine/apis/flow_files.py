@@ -1,4 +1,4 @@
-"""The files of ``mmrefine flow``: how they are called, written and read, and whether they are as they were written."""
+"""The files of ``mmrefine flow``: how they are called, written and read."""
 from __future__ import annotations
 
 import io
@@ -10,12 +10,11 @@ from typing import Any, Dict, Iterable, Mapping, Optional
 
 import numpy as np
 
-from mmrefine.errors import ConfigError, InputError
-from mmrefine.fileio.atomic import write_bytes, write_errors, write_json
-from mmrefine.fileio.digest import digest_of_bytes
+from mmrefine.apis.result_files import read_result_record
+from mmrefine.errors import InputError
+from mmrefine.fileio.atomic import write_bytes
 from mmrefine.fileio.flow_io import read_flow, write_flow
-from mmrefine.fileio.images import find_damage, read_input
-from mmrefine.fileio.records import read_record
+from mmrefine.fileio.images import read_input
 
 FORMATS = ('png', 'flo', 'flo5', 'npz')
 RECORD, VIDEO = 'flow.json', 'flow.mp4'
@@ -46,37 +45,6 @@ class MotionPair:
 def files_of(pairs: Iterable[MotionPair]) -> Iterable[Path]:
     """All files of these pairs."""
     return (path for pair in pairs for path in (pair.flow, pair.confidence, pair.occlusion))
-
-
-def is_as_written(path: Path, folder: Path, digests: Mapping[str, Any]) -> bool:
-    """Whether a file is there and has the digest that was noted.
-
-    One without a digest, of a run that was stopped or of an older version, must be a whole picture if it is a PNG, else
-    not empty.
-    """
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return False
-    wanted = digests.get(_name(path, folder))
-    if wanted is not None:
-        return digest_of_bytes(data) == wanted
-    return find_damage(data) is None if path.suffix == '.png' else bool(data)
-
-
-def digests_of(paths: Iterable[Path], folder: Path) -> Dict[str, str]:
-    """The digest of each file, by its path in ``folder``.
-
-    Raises:
-        InputError: a file cannot be read.
-    """
-    return {_name(path, folder): digest_of_bytes(read_input(path)) for path in paths}
-
-
-def noted_digests(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The digests in a record of ``flow.json``; none if a run was not finished, or an older version wrote it."""
-    found = record.get('digests')
-    return found if isinstance(found, dict) else {}
 
 
 def write_motion(path: Path, flow: np.ndarray) -> None:
@@ -117,28 +85,4 @@ def read_flow_record(folder: Path, settings: Mapping[str, Any]) -> Optional[Dict
         ConfigError: the files were made with other settings; names what differs.
         InputError: the file is something else.
     """
-    record = read_record(folder / RECORD, 'a record of mmrefine flow', dict(settings=dict), 'choose another --out')
-    if record is None:
-        return None
-    old = record['settings']
-    changes = [f'{key} was {old.get(key)}, is {value}' for key, value in settings.items() if old.get(key) != value]
-    if changes and not any((folder / 'flow').glob('*')):
-        return None  # left by a command that failed before it wrote any flow
-    if changes:
-        raise ConfigError(f'{folder}: holds flow that was made with other settings ({"; ".join(changes)}); choose '
-                          'another --out, or delete that folder')
-    return record
-
-
-def write_flow_record(folder: Path, record: Mapping[str, Any]) -> None:
-    """Write ``flow.json``.
-
-    Raises:
-        MMRefineError: the disk is full or the folder cannot be written.
-    """
-    with write_errors(folder / RECORD):
-        write_json(folder / RECORD, record)
-
-
-def _name(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).as_posix()
+    return read_result_record(folder / RECORD, 'flow that was', settings, lambda: any((folder / 'flow').glob('*')))

@@ -1,7 +1,7 @@
 """The seams of long-range tracks: what their labeler and their scores ask of trackers."""
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, List, Protocol, Sequence, Tuple, runtime_checkable
+from typing import TYPE_CHECKING, Callable, List, Protocol, Sequence, Tuple, runtime_checkable
 
 from mmrefine.structures.tracks import TrackLook, Tracks
 
@@ -35,6 +35,27 @@ class TrackEstimator(Protocol):
         Returns:
             the way there ``(N, T, 2)`` px, the way back in the same order of frames, and how surely each point is
             seen on the way there, ``(N, T)`` in [0, 1].
+        """
+
+
+@runtime_checkable
+class StreamTracker(Protocol):
+    """A tracker that also follows points through videos that do not fit into memory."""
+
+    def track_stream(self, frame: Callable[[int], Tensor], count: int, size: Tuple[int, int],
+                     queries: Tensor) -> Tracks:
+        """Follow points to the end of a video.
+
+        Args:
+            frame: gives frame t, ``(3, H, W)`` RGB in [0, 1], where the network lives; asked in rising order, at most
+                once each.
+            count: frames of the video.
+            size: (height, width) of the frames, px.
+            queries: ``(N, 3)``: frame, y, x; px of these frames.
+
+        Raises:
+            InputError: a query that is not in the video.
+            TeacherError: points that are not finite.
         """
 
 

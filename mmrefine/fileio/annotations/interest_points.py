@@ -1,9 +1,6 @@
 """Points of interest in the frames of videos, such as heads or joints: a table of them, or tracks."""
 from __future__ import annotations
 
-import csv
-import io
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, List, Mapping, Tuple
@@ -11,13 +8,11 @@ from typing import Dict, List, Mapping, Tuple
 import numpy as np
 
 from mmrefine.errors import InputError
+from mmrefine.fileio.annotations.point_table import read_point_table
 from mmrefine.fileio.atomic import PathLike
 from mmrefine.fileio.codecs.tracks import read_tracks
 from mmrefine.fileio.digest import digest_of_bytes, digest_of_files
 from mmrefine.fileio.images import read_input
-
-COLUMNS = ('scene', 'frame', 'x', 'y')
-FARTHEST = 1e6  # px
 
 
 @dataclass(frozen=True)
@@ -67,25 +62,9 @@ def read_interest_points(path: PathLike) -> InterestPoints:
 
 def _table(path: Path, data: bytes) -> Dict[str, Dict[int, np.ndarray]]:
     """The points of a CSV file."""
-    try:
-        rows = csv.DictReader(io.StringIO(data.decode('utf-8-sig'), newline=''), strict=True)
-        missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
-        if missing:
-            raise InputError(f'{path}: lacks the column {missing[0]}; the first line must be {",".join(COLUMNS)}')
-        found: Dict[str, Dict[int, List[Tuple[float, float]]]] = {}
-        for row in rows:
-            try:
-                number, x, y = int(row['frame']), float(row['x']), float(row['y'])
-                sound = number >= 0 and math.hypot(x, y) <= FARTHEST
-            except (TypeError, ValueError):
-                sound = False
-            if not sound or not row['scene']:
-                shown = ','.join(str(row[name] or '') for name in COLUMNS)
-                raise InputError(f'{path}: line {rows.line_num} must be a scene, the number of a frame from 0, x and y '
-                                 f'in px, got {shown!r}; correct it or leave it out')
-            found.setdefault(row['scene'], {}).setdefault(number, []).append((x, y))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f'{path}: is not a table of comma-separated values ({error}); name another file') from error
+    found: Dict[str, Dict[int, List[Tuple[float, float]]]] = {}
+    for row in read_point_table(path, data):
+        found.setdefault(row.scene, {}).setdefault(row.frame, []).append((row.x, row.y))
     return {scene: {number: np.array(points, np.float32) for number, points in frames.items()}
             for scene, frames in found.items()}
 

@@ -1,7 +1,7 @@
 """A flow network as a tracker: its flow, chained."""
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 import torch
 from torch import Tensor
@@ -25,8 +25,22 @@ class ChainedFlow(FlowRefiner):
     @torch.no_grad()
     def track(self, frames: Tensor, queries: Tensor) -> Tracks:
         """Follow points to the end of a clip; see :func:`~mmrefine.models.trackers.flow_chain.chain_flow`."""
-        return chain_flow(lambda t: self.estimate_both(frames[t:t + 1], frames[t + 1:t + 2]), len(frames),
-                          _size(frames), queries)
+        return self.track_stream(frames.__getitem__, len(frames), _size(frames), queries)
+
+    @torch.no_grad()
+    def track_stream(self, frame: Callable[[int], Tensor], count: int, size: Tuple[int, int],
+                     queries: Tensor) -> Tracks:
+        """Follow points to the end of a video whose frames are asked for one by one; see
+        :class:`~mmrefine.structures.StreamTracker`. Two frames are in memory."""
+        known: Dict[int, Tensor] = {}
+
+        def step(t: int) -> Tuple[Tensor, Tensor]:
+            one, two = known[t] if t in known else frame(t)[None], frame(t + 1)[None]
+            known.clear()
+            known[t + 1] = two
+            return self.estimate_both(one, two)
+
+        return chain_flow(step, count, size, queries)
 
     @torch.no_grad()
     def track_both(self, frames: Tensor, points: Tensor) -> Tuple[Tensor, Tensor, Tensor]:

@@ -1,7 +1,7 @@
 """A tracker of points that learns from tracks."""
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
 from mmengine.model import BaseModel
@@ -93,7 +93,14 @@ class TrackRefiner(BaseModel):
     @torch.no_grad()
     def track(self, frames: Tensor, queries: Tensor) -> Tracks:
         """Follow points to the end of a clip of any length; see :class:`~mmrefine.structures.TrackEstimator`."""
-        return self.chain().follow(self._features(frames).__getitem__, len(frames), _size(frames), queries)
+        return self.track_stream(frames.__getitem__, len(frames), _size(frames), queries)
+
+    @torch.no_grad()
+    def track_stream(self, frame: Callable[[int], Tensor], count: int, size: Tuple[int, int],
+                     queries: Tensor) -> Tracks:
+        """Follow points to the end of a video whose frames are asked for one by one; see
+        :class:`~mmrefine.structures.StreamTracker`. The features of one window are in memory."""
+        return self.chain().track(frame, count, size, queries)
 
     @torch.no_grad()
     def track_both(self, frames: Tensor, points: Tensor) -> Tuple[Tensor, Tensor, Tensor]:

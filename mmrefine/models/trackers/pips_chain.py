@@ -57,7 +57,7 @@ class PIPsChain:
             InputError: a query that is not in the video.
             TeacherError: points that are not finite.
         """
-        queries = check_queries(queries, count, size)
+        queries = check_queries(queries.cpu(), count, size)  # where points are noted
         device = next(self.network.parameters()).device
         at, every = queries[:, 0].long(), torch.arange(len(queries))
         points = torch.full((len(queries), count, 2), float('nan'))
