@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
@@ -18,6 +19,23 @@ from mmrefine.registry import BALANCERS, FILTERS, LABELERS, QUERIES, TEACHER_VIE
 from mmrefine.structures import (LabelBatch, Labeled, LabelUnit, QuerySource, TrackBalance, TrackEstimator, TrackFilter,
                                  TrackLook, Tracks, TrackView, as_frames)
 from mmrefine.values import as_count
+
+
+@dataclass(frozen=True)
+class TrackVerdicts:
+    """What a labeler thinks of the tracks of a clip.
+
+    Args:
+        points: ``(N, 2)`` px (x, y), where they begin.
+        look: what the teacher saw of them.
+        passed: by filter, in their order, which tracks it keeps: bool ``(N,)``. The second of two filters of one class
+            has a 2 behind its name.
+        kept: bool ``(N,)``, those that all filters keep.
+    """
+    points: Tensor
+    look: TrackLook
+    passed: Dict[str, Tensor]
+    kept: Tensor
 
 
 @LABELERS.register_module()
@@ -118,14 +136,45 @@ class TrackLabeler:
         return [self._label(teacher, unit, as_frames([frames[number] for number in unit.frames], batch.device))
                 for unit, frames in zip(batch.units, batch.frames)]
 
-    def _label(self, teacher: TrackEstimator, unit: LabelUnit, frames: Tensor) -> Labeled:
-        points = self.queries.points(frames[0], unit.scene, unit.frames[0])
-        if points.dim() != 2 or points.shape[1] != 2:
-            raise ValueError(f'{type(self.queries).__name__} must return points (N, 2), got {tuple(points.shape)}')
+    @torch.no_grad()
+    def examine(self, teacher: TrackEstimator, unit: LabelUnit, frames: Tensor) -> TrackVerdicts:
+        """The tracks of a clip and what each filter says of them, also of those that do not become a label.
+
+        Args:
+            teacher: that is asked.
+            unit: the clip.
+            frames: its frames, ``(T, 3, H, W)`` RGB in [0, 1].
+
+        Raises:
+            TeacherError: see :meth:`label`.
+        """
+        points = self.query_points(unit, frames[0])
         look = self._look(teacher, frames, points)
         kept = torch.ones(len(points), dtype=torch.bool, device=frames.device)
+        passed: Dict[str, Tensor] = {}
         for part in self.filters:
-            kept &= part(look)
+            name = type(part).__name__
+            same = sum(known.split()[0] == name for known in passed)
+            passed[f'{name} {same + 1}' if same else name] = part(look)
+        for one in passed.values():
+            kept &= one
+        return TrackVerdicts(points, look, passed, kept)
+
+    def query_points(self, unit: LabelUnit, frame: Tensor) -> Tensor:
+        """Where the tracks of a clip begin, ``(N, 2)`` px (x, y).
+
+        Args:
+            unit: the clip.
+            frame: its first one, ``(3, H, W)`` RGB in [0, 1].
+        """
+        points = self.queries.points(frame, unit.scene, unit.frames[0])
+        if points.dim() != 2 or points.shape[1] != 2:
+            raise ValueError(f'{type(self.queries).__name__} must return points (N, 2), got {tuple(points.shape)}')
+        return points
+
+    def _label(self, teacher: TrackEstimator, unit: LabelUnit, frames: Tensor) -> Labeled:
+        found = self.examine(teacher, unit, frames)
+        points, look, kept = found.points, found.look, found.kept
         chosen = self._chosen(unit.key, kept.nonzero()[:, 0], look)
         there, errors = look.there[chosen].float(), look.cycle_errors[chosen]
         x, y = points[chosen].float().unbind(dim=1)
