@@ -70,7 +70,9 @@ class PIPsChain:
             if not bool(here.any()):
                 continue
             numbers = [min(first + k, count - 1) for k in range(self.network.window)]
-            known = {t: known[t] if t in known else features(t) for t in dict.fromkeys(numbers)}
+            known = {t: known[t] for t in numbers if t in known}  # the others are let go before more come
+            for t in numbers:
+                known[t] = known[t] if t in known else features(t)
             window, end = torch.stack([known[t] for t in numbers])[None], min(first + self.network.window, count)
             begins = queries[:, 0] == first
             for some in (*every[here & begins].split(self.chunk), *every[here & ~begins].split(self.chunk)):
