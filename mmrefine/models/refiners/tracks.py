@@ -1,6 +1,7 @@
 """A tracker of points that learns from tracks."""
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
@@ -104,12 +105,17 @@ class TrackRefiner(BaseModel):
 
     @torch.no_grad()
     def track_both(self, frames: Tensor, points: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-        """Follow points there and back; each frame is encoded once. See
+        """Follow points there and back. No more features are kept than a window has: the frames of a clip as long as
+        that are encoded once, those of a longer one once each way but for its last window. See
         :func:`~mmrefine.models.trackers.ways.there_and_back`."""
-        features, size, count = self._features(frames), _size(frames), len(frames)
+        size, count = _size(frames), len(frames)
+
+        @lru_cache(self.estimator.window)
+        def features(t: int) -> Tensor:
+            return self.estimator.encode(frames[t])
 
         def follow(queries: Tensor, backwards: bool) -> Tracks:
-            return self.chain().follow(lambda t: features[count - 1 - t if backwards else t], count, size, queries)
+            return self.chain().follow(lambda t: features(count - 1 - t if backwards else t), count, size, queries)
 
         return there_and_back(follow, points, size)
 
@@ -137,9 +143,6 @@ class TrackRefiner(BaseModel):
     def chain(self) -> PIPsChain:
         """The network along videos."""
         return PIPsChain(self.estimator, self.test_iters, self.chunk)
-
-    def _features(self, frames: Tensor) -> List[Tensor]:
-        return [self.estimator.encode(frame) for frame in frames]
 
     def _loss(self, frames: Tensor, sample: TrackTargets) -> Dict[str, Tensor]:
         if not self.losses:
