@@ -7,6 +7,7 @@ from mmrefine.structures.flow_label import FlowLabel
 from mmrefine.structures.pairs import Look, LookRequest, NamedFrame, PairBatch, PairContext
 from mmrefine.structures.samples import ClipSample, FlowOutputs, FlowSample, FlowTargets
 from mmrefine.structures.track_contracts import QuerySource, TrackEstimator, TrackFilter, TrackView
+from mmrefine.structures.track_protocols import crohd_heads, draw_queries, evaluated_frames
 from mmrefine.structures.track_samples import TrackOutputs, TrackSample, TrackTargets
 from mmrefine.structures.tracks import TrackLook, Tracks, check_queries
 
@@ -15,5 +16,6 @@ __all__ = [
     'LabelCodec', 'LabelJudge', 'LabelSource', 'LabelUnit', 'Labeled', 'Labeler', 'Look', 'LookRequest', 'MotionLoss',
     'NamedFrame', 'PairBatch', 'PairContext', 'QuerySource', 'Tally', 'Teacher', 'TeacherSource', 'TrackEstimator',
     'TrackFilter', 'TrackLook', 'TrackOutputs', 'TrackSample', 'TrackTargets', 'TrackView', 'Tracks',
-    'TwoWayEstimator', 'View', 'Witnesses', 'as_frames', 'check_queries', 'label_key', 'name_units'
+    'TwoWayEstimator', 'View', 'Witnesses', 'as_frames', 'check_queries', 'crohd_heads', 'draw_queries',
+    'evaluated_frames', 'label_key', 'name_units'
 ]
