@@ -8,6 +8,7 @@ from mmrefine.structures.pairs import Look, LookRequest, NamedFrame, PairBatch, 
 from mmrefine.structures.samples import ClipSample, FlowOutputs, FlowSample, FlowTargets
 from mmrefine.structures.track_contracts import (QuerySource, StreamTracker, TrackBalance, TrackEstimator, TrackFilter,
                                                  TrackView)
+from mmrefine.structures.track_protocols import crohd_heads, draw_queries, evaluated_frames
 from mmrefine.structures.track_samples import TrackOutputs, TrackSample, TrackTargets
 from mmrefine.structures.tracks import TrackLook, Tracks, check_queries
 
@@ -17,5 +18,5 @@ __all__ = [
     'MotionLoss', 'NamedFrame', 'PairBatch', 'PairContext', 'QuerySource', 'StreamTracker', 'Tally', 'Teacher',
     'TeacherSource', 'TrackBalance', 'TrackEstimator', 'TrackFilter', 'TrackLook', 'TrackOutputs', 'TrackSample',
     'TrackTargets', 'TrackView', 'Tracks', 'TwoWayEstimator', 'View', 'Witnesses', 'as_frames', 'check_queries',
-    'label_key', 'name_units'
+    'crohd_heads', 'draw_queries', 'evaluated_frames', 'label_key', 'name_units'
 ]

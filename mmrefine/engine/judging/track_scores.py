@@ -12,6 +12,7 @@ from torch import Tensor
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.evaluation import Judged, Result, TrackMetric, tally_label_free_tracks
 from mmrefine.geometry import query_grid
+from mmrefine.models.trackers.ways import predict_sample
 from mmrefine.structures import TrackEstimator, TrackSample
 
 POINTS = 200  # of a grid over the frame, about, where there are no true tracks
@@ -107,13 +108,17 @@ def judge_clip(model: TrackEstimator, item: Mapping[str, Any], with_truth: bool,
 
 
 def follow(model: TrackEstimator, frames: Tensor, sample: TrackSample) -> None:
-    """Fill ``pred_points`` and ``pred_visible`` of a clip from its points in the first frame.
+    """Fill ``pred_points`` and ``pred_visible`` of a clip from its queries, or else from its points in the first frame.
 
     Args:
         model: the tracker, in evaluation mode.
         frames: ``(T, 3, H, W)`` RGB in [0, 1].
-        sample: with ``points``; tracks that begin outside the frame are left out of the sample.
+        sample: with ``points``; if it has no ``queries``, tracks that begin outside the frame are left out of it.
     """
+    if 'queries' in sample:
+        predict_sample(model, frames, sample)
+        sample.pred_points, sample.pred_visible = sample.pred_points.cpu(), sample.pred_visible.cpu()
+        return
     first, size = sample.points[:, 0], (frames.shape[-2], frames.shape[-1])
     limit = first.new_tensor([size[1] - 0.5, size[0] - 0.5])
     begun = ((first >= -0.5) & (first <= limit)).all(dim=1) & (sample.weight[:, 0] > 0)

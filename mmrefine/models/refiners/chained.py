@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mmrefine.models.refiners.flow import FlowRefiner, Outputs
 from mmrefine.models.trackers.flow_chain import chain_flow
-from mmrefine.models.trackers.ways import queries_of, there_and_back
+from mmrefine.models.trackers.ways import predict_sample, there_and_back
 from mmrefine.registry import MODELS
 from mmrefine.structures import Tracks, TrackSample
 
@@ -70,8 +70,7 @@ class ChainedFlow(FlowRefiner):
         if mode != 'predict' or not tracks:
             return super().forward(inputs, data_samples, mode)
         for frames, sample in zip(inputs, tracks):
-            found = self.track(frames, queries_of(sample.points[:, 0], _size(frames)))
-            sample.pred_points, sample.pred_visible = found.points, found.visible
+            predict_sample(self, frames, sample)
         return tracks
 
     def describe(self) -> Dict[str, Any]:

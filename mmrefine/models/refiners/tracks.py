@@ -13,7 +13,7 @@ from mmrefine.models.losses.build import build_losses, checked_losses
 from mmrefine.models.networks.pips import PIPs
 from mmrefine.models.refiners.estimators import build_estimator
 from mmrefine.models.trackers.pips_chain import PIPsChain
-from mmrefine.models.trackers.ways import queries_of, there_and_back
+from mmrefine.models.trackers.ways import predict_sample, there_and_back
 from mmrefine.registry import MODELS
 from mmrefine.structures import TrackOutputs, Tracks, TrackSample, TrackTargets
 from mmrefine.values import as_count
@@ -65,7 +65,8 @@ class TrackRefiner(BaseModel):
         Args:
             inputs: ``(B, T, 3, H, W)`` RGB in [0, 1].
             data_samples: one per clip; with ``points``, ``visible`` and ``weight`` in mode 'loss'; in mode 'predict'
-                ``points`` of the first frame are what is followed.
+                their ``queries`` are followed, or else ``points`` of the first frame, see
+                :func:`~mmrefine.models.trackers.ways.predict_sample`.
             mode: 'loss', 'predict' or 'tensor'.
 
         Returns:
@@ -167,8 +168,7 @@ class TrackRefiner(BaseModel):
         if len(samples) != len(inputs):
             raise ValueError(f'{len(inputs)} clips need as many data_samples, got {len(samples)}')
         for frames, sample in zip(inputs, samples):
-            found = self.track(frames, queries_of(sample.points[:, 0], _size(frames)))
-            sample.pred_points, sample.pred_visible = found.points, found.visible
+            predict_sample(self, frames, sample)
         return samples
 
 
