@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from torch import Tensor
 
@@ -78,40 +79,60 @@ def main() -> int:
     refined, unseen = work_dir / 'videos' / 'refined', work_dir / 'videos' / 'unseen'
     write_clips(refined, range(args.videos), args.frames, style=args.look)
     write_clips(unseen, range(10000, 10000 + args.unseen), args.frames, style=args.look)
-    table: List[Dict[str, Any]] = []
-    for recipe in args.recipes:
-        for seed in args.seeds:
-            # all videos are learned from: the rows shall differ by their labels alone,
-            # and the guard's choice would hide what they do
-            values = {'video': str(refined), 'unseen': str(unseen), 'randomness.seed': seed, 'held_out': 0.,
-                      **RECIPES[recipe]}
-            cfg = load_config(CONFIG, values)
-            cfg.work_dir = str(work_dir / recipe.replace(' ', '_').replace("'", ''))
-            # by everything that decides over it, so a result of other settings or of another network is not taken for
-            # this one
-            key = digest_of([cfg.to_dict(), args.videos, args.unseen, args.frames,
-                             digest_of_bytes(Path(cfg.load_from).read_bytes())])
-            result = Path(cfg.work_dir) / f'seed_{seed}_{key}.json'
-            if not result.is_file():
-                write_json(result, _row(recipe, seed, train(cfg)[0]))
-            table.append(json.loads(result.read_text(encoding='utf-8')))
-    means = [_mean(recipe, table) for recipe in args.recipes]
+    # all videos are learned from: the rows shall differ by their labels alone, and the guard's choice would hide what
+    # they do
+    values = {'video': str(refined), 'unseen': str(unseen), 'held_out': 0.}
+    table = table_of(CONFIG, {recipe: {**values, **RECIPES[recipe]} for recipe in args.recipes}, args.seeds, work_dir,
+                     'EPE', [args.videos, args.unseen, args.frames])
     if args.teacher:
-        means.append(_teacher(fill_in(load_config(CONFIG, {'video': str(refined), 'unseen': str(unseen)})), means[0]))
-    print(f'{"recipe":18}{"seed":>6}{"refined":>22}{"unseen":>22}{"worst scene":>14}')
-    for row in table + means:
-        changes = [f'{_change(row, name):>22}' for name in ('refined', 'unseen')]
-        worst = '' if row['worst'] is None else f'{row["worst"]:>+12.1f} %'
-        print(f'{row["recipe"]:18}{row["seed"]:>6}', *changes, worst, sep='')
+        table.append(_teacher(fill_in(load_config(CONFIG, values)), table[-len(args.recipes)]))
+    print_table(table)
     return 0
 
 
-def _row(recipe: str, seed: int, report: Dict[str, Any]) -> Dict[str, Any]:
+def table_of(config: Path, recipes: Mapping[str, Mapping[str, Any]], seeds: Sequence[int], work_dir: Path, figure: str,
+             videos: List[int]) -> List[Dict[str, Any]]:
+    """A row for each recipe and seed, then one with the mean of each recipe; what was computed before is not computed
+    again.
+
+    Args:
+        config: whose report has the groups refined and unseen.
+        recipes: by name, what each sets in the config.
+        seeds: of each recipe.
+        work_dir: of all runs; each recipe gets a folder.
+        figure: of the report that is compared.
+        videos: how many there are of each kind, and of how many frames.
+    """
+    table: List[Dict[str, Any]] = []
+    for recipe, values in recipes.items():
+        for seed in seeds:
+            cfg = load_config(config, {**values, 'randomness.seed': seed})
+            cfg.work_dir = str(work_dir / re.sub(r'\W+', '_', recipe.replace("'", '')))
+            # by everything that decides over it, so a result of other settings or of another network is not taken for
+            # this one
+            key = digest_of([cfg.to_dict(), *videos, digest_of_bytes(Path(cfg.load_from).read_bytes())])
+            result = Path(cfg.work_dir) / f'seed_{seed}_{key}.json'
+            if not result.is_file():
+                write_json(result, _row(recipe, seed, train(cfg)[0], figure))
+            table.append(json.loads(result.read_text(encoding='utf-8')))
+    return table + [_mean(recipe, table) for recipe in recipes]
+
+
+def print_table(table: List[Dict[str, Any]]) -> None:
+    """The rows of :func:`table_of`, with the change in percent."""
+    print(f'{"recipe":18}{"seed":>6}{"refined":>22}{"unseen":>22}{"worst scene":>14}')
+    for row in table:
+        changes = [f'{_change(row, name):>22}' for name in ('refined', 'unseen')]
+        worst = '' if row['worst'] is None else f'{row["worst"]:>+12.1f} %'
+        print(f'{row["recipe"]:18}{row["seed"]:>6}', *changes, worst, sep='')
+
+
+def _row(recipe: str, seed: int, report: Dict[str, Any], figure: str) -> Dict[str, Any]:
     groups = report['groups']
     row: Dict[str, Any] = dict(recipe=recipe, seed=str(seed))
     for name in ('refined', 'unseen'):
-        row[name] = [groups[name]['before']['EPE'], groups[name]['after']['EPE']]
-    row['worst'] = max(scene['change_percent']['EPE'] for group in groups.values()
+        row[name] = [groups[name]['before'][figure], groups[name]['after'][figure]]
+    row['worst'] = max(scene['change_percent'][figure] for group in groups.values()
                        for scene in group['scenes'].values())
     return row
 

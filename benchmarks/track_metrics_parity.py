@@ -24,8 +24,9 @@ import numpy as np
 import torch
 
 from mmrefine.apis.commands import run_command
-from mmrefine.evaluation.tracks.errors import crohd_heads, tally_errors
-from mmrefine.evaluation.tracks.tapvid import QUERY_MODES, draw_queries, tally_tapvid, to_raster
+from mmrefine.evaluation.tracks.errors import tally_errors
+from mmrefine.evaluation.tracks.tapvid import tally_tapvid, to_raster
+from mmrefine.structures.track_protocols import QUERY_MODES, crohd_heads, draw_queries
 
 Compared = Iterator[Tuple[str, Tuple[float, float]]]  # name, ours, theirs
 # (height, width) px of the frames, and of those at which their code scores

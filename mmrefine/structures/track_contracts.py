@@ -85,6 +85,13 @@ class TrackFilter(Protocol):
         """Which tracks are kept: bool ``(N,)``."""
 
 
+class TrackBalance(Protocol):
+    """Says which tracks a label of limited size should rather have."""
+
+    def __call__(self, look: TrackLook) -> Tensor:
+        """How likely each track is in proportion to the others: ``(N,)``, above 0."""
+
+
 class QuerySource(Protocol):
     """Where tracks of a clip begin."""
 

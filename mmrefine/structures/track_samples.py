@@ -15,12 +15,16 @@ class TrackSample(BaseDataElement):
     """What is known of one clip beside its pixels; MMEngine moves it between devices.
 
     Data fields, all optional: ``points`` ``(N, T, 2)`` px (x, y), ``visible`` ``(N, T)`` in [0, 1] and ``weight``
-    ``(N, T)`` in [0, 1] (labels or ground truth); ``pred_points`` and ``pred_visible`` of the same shapes. Meta fields:
-    ``key`` ("scene/first__last@stride"), ``scene``, ``size`` (height, width) px.
+    ``(N, T)`` in [0, 1] (labels or ground truth); ``queries`` ``(N, 3)``, frame, y, x of where each track is to be
+    followed from, in place of its point in the first frame; ``masks`` uint8 ``(T, H, W)``, ids of objects as DAVIS
+    draws them; ``pred_points`` and ``pred_visible`` of the shapes of ``points`` and ``visible``. Meta fields: ``key``
+    ("scene/first__last@stride"), ``scene``, ``size`` (height, width) px, and of TAP-Vid ``query_mode``.
     """
     points: Tensor
     visible: Tensor
     weight: Tensor
+    queries: Tensor
+    masks: Tensor
     pred_points: Tensor
     pred_visible: Tensor
 

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Tuple
+from typing import Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -47,11 +47,14 @@ class TrackLook:
         there: ``(N, T, 2)`` px (x, y) of ``frames``, from the first frame to the last.
         back: ``(N, T, 2)`` px, from the last point of ``there`` back to the first frame, in the order of the frames.
         visible: ``(N, T)``, how surely each point is seen, in [0, 1].
+        plain: ``(N, T, 2)`` px, the way there of one pass over the frames as they are; None where ``there`` is that
+            pass, or where there was none.
     """
     frames: Tensor
     there: Tensor
     back: Tensor
     visible: Tensor
+    plain: Optional[Tensor] = None
 
     @property
     def cycle_errors(self) -> Tensor:

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from mmrefine.errors import ConfigError, InputError, MMRefineError
-from mmrefine.evaluation.tracks.errors import crohd_heads, tally_errors
+from mmrefine.evaluation.tracks.errors import tally_errors
 from mmrefine.evaluation.tracks.tally import TrackTally
-from mmrefine.evaluation.tracks.tapvid import (QUERY_MODES, THRESHOLDS, draw_queries, evaluated_frames,
-                                               raster_distances, tally_tapvid, to_raster)
+from mmrefine.evaluation.tracks.tapvid import THRESHOLDS, raster_distances, tally_tapvid, to_raster
 from mmrefine.structures.figures import Figure
+from mmrefine.structures.track_protocols import QUERY_MODES, crohd_heads, draw_queries, evaluated_frames
 
 SQUARE = (256, 256)
 

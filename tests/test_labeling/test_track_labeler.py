@@ -159,6 +159,43 @@ def test_every_track_has_the_same_chance():
     assert sum(counts) == 600 and len(queries) >= 4 and all(0.7 * mean < count < 1.3 * mean for count in counts)
 
 
+@TEACHER_VIEWS.register_module()
+class NewOnTheLeft:
+    """A plain pass agrees with the label on the right half of the frame and is 3 px away on the left."""
+
+    def look(self, teacher, frames, points):
+        there = points[:, None].expand(-1, len(frames), -1)
+        away = torch.where(points[:, 0] < SIZE[1] / 2, 3., 0.)
+        plain = there + torch.stack([away, torch.zeros_like(away)], dim=1)[:, None]
+        return TrackLook(frames, there, there, torch.ones(there.shape[:2]), plain)
+
+    def pass_sizes(self, size):
+        return []
+
+
+def test_what_is_new_is_drawn_in_proportion_to_its_novelty():
+    half, least = 1.5, 0.2  # 3 px: 0.2 + 0.8 * 3 / 4.5 = 0.7333
+    part = labeler(filters=(), view=dict(type='NewOnTheLeft'), most=1,
+                   balance=dict(type='TrackNovelty', half=half, least=least))
+    frames = torch.zeros(FRAMES, 3, *SIZE)
+    points = part.queries.points(frames[0], 'a', 0)
+    left = points[:, 0] < SIZE[1] / 2
+    shares = torch.where(left, 0.2 + 0.8 * 3 / 4.5, 0.2)
+    expected = float(shares[left].sum() / shares.sum())
+    look = part.view.look(None, frames, points)
+    kept = torch.arange(len(points))
+    drawn = [bool(left[part._chosen(f'{n}', kept, look)]) for n in range(2000)]
+    assert 0.1 < expected < 0.9
+    assert sum(drawn) / 2000 == pytest.approx(expected, abs=4 * (expected * (1 - expected) / 2000)**0.5)
+    assert part.describe()['balance'] == dict(type='TrackNovelty', half=half, least=least)
+
+
+def test_novelty_without_a_plain_pass_says_what_to_change():
+    maps, part = translations(), labeler([], most=1, balance=dict(type='TrackNovelty'))
+    with pytest.raises(ConfigError, match='labeler.view makes none .*; give ArbitratedTracks scales'):
+        part.label(ExactTracker(maps), batch_of(maps))
+
+
 @pytest.mark.parametrize('view', [dict(type='DirectTracks', scale=1.5), dict(type='ArbitratedTracks')])
 def test_the_same_labels_come_again_whatever_the_batch(view):
     corners = dict(type='TextureQueries', count=40, distance=3, border=4)
@@ -232,9 +269,13 @@ def test_tracks_of_a_view_that_are_not_those_asked_for_are_one_sentence():
     (dict(most=0), 'TrackLabeler.most must be a whole number, at least 1, got 0'),
     (dict(seed=-1), 'TrackLabeler.seed must be a whole number, at least 0, got -1'),
     (dict(view=dict(type='CascadeView')), 'TrackLabeler.view: CascadeView asks for flow; use DirectTracks'),
-    (dict(filters=[dict(type='CycleFilter')]), 'CycleFilter is no filter of tracks .*; use one such as TrackCycle'),
+    (dict(filters=[dict(type='CycleFilter')]), 'CycleFilter is not for tracks .*; use one such as TrackCycle'),
     (dict(filters=[dict(type='FloatFilter')]), r'FloatFilter must return a bool for each track, got torch.float32 of '
                                                r'shape \(2,\) for 2 tracks'),
+    (dict(balance=dict(type='Novelty'), most=3), 'TrackLabeler.balance: Novelty is not for tracks .*; use one such as '
+                                                 'TrackNovelty'),
+    (dict(balance=dict(type='TrackNovelty')), 'TrackLabeler.balance chooses among the kept tracks, so it needs most'),
+    (dict(balance=dict(type='TrackNovelty', least=0.), most=3), 'TrackNovelty.least must lie in'),
     (dict(filters=[3]), "TrackLabeler.filters must be a list of dicts, got"),
     (dict(queries=dict(type='TrackCycleFilter')), 'there is no source of queries'),
 ])

@@ -11,6 +11,7 @@ from mmrefine.datasets.transforms import LoadTrackTruth, PackClip
 from mmrefine.engine import judge
 from mmrefine.errors import InputError, TeacherError
 from mmrefine.models import ChainedFlow, FrozenTeacher, FrozenTracker
+from mmrefine.models.refiners import chained
 from mmrefine.models.teachers.tracker import freeze
 from mmrefine.models.trackers.flow_chain import chain_flow
 from mmrefine.models.trackers.ways import queries_of
@@ -69,6 +70,10 @@ def test_there_and_back_estimates_each_step_once(network, monkeypatch):
     assert torch.equal(there, alone.points) and torch.equal(seen, alone.visible)
     reverse = network.track(frames.flip(0), queries_of(there[:, -1], SIZE))
     assert torch.allclose(back, reverse.points.flip(1), atol=1e-3)
+    calls.clear()
+    monkeypatch.setattr(chained, 'KEPT_STEPS', 2)
+    assert all(map(torch.equal, network.track_both(frames, points), (there, back, seen)))
+    assert len(calls) == FRAMES - 1 + FRAMES - 3
 
 
 def test_it_is_a_tracker_by_config_and_a_teacher_of_trackers(network, tmp_path):

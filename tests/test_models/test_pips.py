@@ -137,6 +137,8 @@ def chained(network, video, query):
         out = network(network.encode(video[numbers])[None], path[at].view(1, 1, 2), 4, feature)
         feature = out.query_feature
         path[at:at + 8] = out.points[-1][0, :len(video) - at, 0]
+        if at == int(query[0]) and at + 8 >= len(video):
+            break
         at += int(next_start(out.visibility[0].sigmoid().t()))
     return path
 
@@ -157,6 +159,17 @@ def test_points_along_a_video_are_those_of_each_alone_and_each_frame_is_encoded_
     assert torch.equal(tracks.points.isnan().any(dim=-1), before) and not bool(tracks.visible[before].any())
     one_by_one = PIPsChain(network, iters=4, chunk=1).track(video.__getitem__, len(video), SIZE, queries)
     torch.testing.assert_close(one_by_one.points, tracks.points, atol=2e-3, rtol=0, equal_nan=True)
+
+
+def test_a_clip_that_one_window_covers_is_one_pass_however_unsure_its_end_is(network, video, monkeypatch):
+    points = torch.tensor([[[20., 10.], [70., 33.5]]])
+    queries = torch.cat([torch.zeros(2, 1), points[0].flip(1)], dim=1)
+    with torch.no_grad():
+        out = network(network.encode(video[:8])[None], points, 6)
+    passes, unsure = [], out._replace(visibility=out.visibility - 10)
+    monkeypatch.setattr(network, 'forward', lambda *args: passes.append(args) or unsure)
+    tracks = PIPsChain(network).track(video.__getitem__, 8, SIZE, queries)
+    assert len(passes) == 1 and torch.equal(tracks.points, out.points[-1][0].transpose(0, 1))
 
 
 def test_a_clip_of_three_frames_is_shorter_than_a_window(network, video):

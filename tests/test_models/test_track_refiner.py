@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ import torch.nn.functional as F
 
 from mmrefine.errors import ConfigError
 from mmrefine.models import ScoreMapLoss, TrackRefiner, TrackSequenceLoss, VisibilityLoss
+from mmrefine.models.trackers.ways import queries_of
 from mmrefine.structures import TrackOutputs, TrackSample, TrackTargets
 
 SIZE, FRAMES = (64, 96), 8
@@ -142,6 +144,33 @@ def test_the_way_back_is_that_of_the_clip_backwards_from_where_the_points_end_up
     ends = torch.minimum(there[:, -1].clamp(min=0), torch.tensor([SIZE[1] - 1., SIZE[0] - 1.]))
     reverse = model.track(frames.flip(0), torch.cat([torch.zeros(3, 1), ends.flip(1)], dim=1))
     assert torch.allclose(back, reverse.points.flip(1), atol=1e-4) and back.shape == (3, count, 2)
+
+
+@pytest.mark.parametrize('count, again', [(FRAMES, 0), (21, 21 - FRAMES)])
+def test_no_more_features_than_a_window_are_alive_however_long_the_clip(monkeypatch, count, again):
+    model = refiner().eval()
+    frames = torch.rand(count, 3, *SIZE, generator=torch.Generator().manual_seed(9))
+    points = torch.tensor([[10., 12.], [40.5, 33.25], [90., 60.]])
+    encode, alive, most, encoded = model.estimator.encode, weakref.WeakSet(), [], []
+
+    def counted(frame):
+        features = encode(frame)
+        alive.add(features)
+        most.append(len(alive))
+        encoded.append(int((frames == frame).flatten(1).all(dim=1).nonzero()))
+        return features
+
+    features = [encode(frame) for frame in frames]  # the whole clip at once
+    wanted = model.chain().follow(features.__getitem__, count, SIZE, queries_of(points, SIZE))
+    del features
+    monkeypatch.setattr(model.estimator, 'encode', counted)
+    assert torch.equal(model.track(frames, queries_of(points, SIZE)).points, wanted.points)
+    assert encoded == list(range(count)) and max(most) <= FRAMES
+    encoded.clear()
+    there, _, seen = model.track_both(frames, points)
+    assert torch.equal(there, wanted.points) and torch.equal(seen, wanted.visible)
+    assert encoded == list(range(count)) + list(range(again - 1, -1, -1))
+    assert max(most) <= FRAMES + 1  # the next one comes before the oldest is let go
 
 
 def test_chunks_change_nothing_and_predictions_are_tracks():

@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Union
 
 import cv2
 import mmengine
@@ -20,11 +20,13 @@ from mmengine.runner import Runner
 import mmrefine
 from mmrefine.compat.installation import library_versions
 from mmrefine.compat.published_weights import whose_weights
-from mmrefine.engine.hooks.pseudo_label_hook import LABELS_INFO
+from mmrefine.engine.hooks.pseudo_label_hook import LABELS_INFO, PseudoLabelHook
 from mmrefine.engine.hooks.regression_guard_hook import GUARD_INFO
 from mmrefine.engine.judging.judge import judge, open_group, sample_type
-from mmrefine.engine.judging.pictures import PICTURES, WHEEL, Drawn, ReportPictures, named_pairs
+from mmrefine.engine.judging.pictures import PICTURES, Drawn, ReportPictures, named_pairs
+from mmrefine.engine.judging.track_pictures import Examine, TrackPictures
 from mmrefine.engine.runtime.processes import model_of
+from mmrefine.engine.stage1.examine import label_examiner
 from mmrefine.engine.stage1.run import LabelRun, judge_of
 from mmrefine.errors import CheckpointError, MMRefineError
 from mmrefine.fileio.atomic import remove_leftovers
@@ -33,7 +35,7 @@ from mmrefine.models import load_estimator
 from mmrefine.registry import HOOKS
 from mmrefine.report import (changes_record, format_table, group_record, keeps_original, most_changed, pair_changes,
                              thin_curve, write_report)
-from mmrefine.structures import FlowSample
+from mmrefine.structures import FlowSample, TrackSample
 from mmrefine.values import as_count
 
 # of the message hub, by the name in the record
@@ -53,8 +55,8 @@ class ReportHook(Hook):
             carries along; ``dict(dataset=…, metrics=[…])`` names metrics of their own.
         before: file name in the work dir of the original network (:class:`~mmrefine.engine.WeightsHook` writes it).
         batch_size: pairs per forward pass.
-        pictures: before/after pictures per group, from pairs spread evenly over it.
-        extremes: how many of the most improved pairs of each group are shown, and of the most degraded ones.
+        pictures: before/after pictures per group, from pairs or clips spread evenly over it.
+        extremes: how many of the most improved pairs or clips of each group are shown, and of the most degraded ones.
         without_truth: of a group without ground truth at most this many pairs are judged, spread evenly, so that the
             report of a long video takes no longer than that of a short one; None: all.
         video: frame pairs at most that ``before_after.mp4`` shows, the first ones of the first group of frame pairs;
@@ -152,17 +154,27 @@ class ReportHook(Hook):
                 groups[name]['changes'] = changes_record(changes, headline)
             if is_main_process():
                 chosen = most_changed(changes, self.extremes)
-                drawn.append(Drawn())
-                if issubclass(sample_type(dataset), FlowSample):
-                    pictures = ReportPictures(
-                        Path(runner.work_dir), name, dataset, teacher, model, device, self._store(runner))
-                    drawn[-1] = pictures.draw(self.pictures, [one for some in chosen.values() for one in some])
+                pictures = self._drawer(runner, name, dataset, teacher, model, device)
+                drawn.append(Drawn() if pictures is None else pictures.draw(
+                    self.pictures, [one for some in chosen.values() for one in some]))
+                if isinstance(pictures, ReportPictures):
                     clip = clip or self._clip(runner, pictures)
                 groups[name].get('changes', {}).update(named_pairs(chosen, drawn[-1]))
         if is_main_process():
             record = write_report(runner.work_dir, dict(self._record(runner, groups, drawn), video=clip))
             runner.logger.info('Before against after:\n' + format_table(record))
             runner.logger.info(f'The report: {Path(runner.work_dir, "report.html")}')
+
+    def _drawer(self, runner: Runner, name: str, dataset: Any, teacher: Any, model: Any,
+                device: str) -> Optional[Union[ReportPictures, TrackPictures]]:
+        """What draws the samples of a group; None if nothing does."""
+        samples, store = sample_type(dataset), self._store(runner)
+        if issubclass(samples, FlowSample):
+            return ReportPictures(Path(runner.work_dir), name, dataset, teacher, model, device, store)
+        if issubclass(samples, TrackSample):
+            return TrackPictures(Path(runner.work_dir), name, dataset, teacher, model, device, store,
+                                 _examiner(runner, store, teacher))
+        return None
 
     def _clip(self, runner: Runner, pictures: ReportPictures) -> Dict[str, str]:
         """The video of a group; a report is not lost because its video cannot be written."""
@@ -177,10 +189,12 @@ class ReportHook(Hook):
 
     def _record(self, runner: Runner, groups: Dict[str, Any], drawn: List[Drawn]) -> Dict[str, Any]:
         cfg, labels = runner.cfg, self._labels(runner)
-        overlays = [overlay for one in drawn for overlay in one.overlays]
+        overlays, clips = ([one for group in drawn for one in getattr(group, name)] for name in ('overlays', 'clips'))
+        wheel = next((group.wheel for group in drawn if group.wheel), '')
+        labels.update(dict(overlays=overlays, wheel=wheel) if overlays else {}, **(dict(clips=clips) if clips else {}))
         return dict(
             groups=groups,
-            labels=dict(labels, overlays=overlays, wheel=WHEEL) if overlays else labels,
+            labels=labels,
             guard=runner.message_hub.runtime_info.get(GUARD_INFO, dict(verdict='not run')),
             settings=dict(
                 config=cfg.filename or '',
@@ -230,6 +244,12 @@ class ReportHook(Hook):
         info = runner.message_hub.runtime_info.get(LABELS_INFO)
         root = Path(runner.work_dir, info['store']) if info else None
         return LabelStore.open(root) if root is not None and (root / 'manifest.json').is_file() else None
+
+
+def _examiner(runner: Runner, store: Optional[LabelStore], teacher: Any) -> Optional[Examine]:
+    """What says of tracks why they were dropped; None without labels, or where their teacher cannot be asked again."""
+    hook = next((hook for hook in runner.hooks if isinstance(hook, PseudoLabelHook)), None)
+    return None if hook is None or store is None else label_examiner(store, hook.labeler, hook.teachers, teacher)
 
 
 def _command() -> str:

@@ -33,6 +33,8 @@ class Drawn:
     sheets: List[Dict[str, Any]] = field(default_factory=list)
     pairs: Dict[int, Dict[str, Any]] = field(default_factory=dict)  # by index in the data set
     overlays: List[Dict[str, Any]] = field(default_factory=list)
+    clips: List[Dict[str, Any]] = field(default_factory=list)  # kept and dropped tracks of labels
+    wheel: str = ''
 
 
 @dataclass
@@ -99,7 +101,7 @@ class ReportPictures:
         Returns:
             what was drawn; sheets in the order of the data.
         """
-        sheets = sorted({int(i) for i in np.linspace(0, len(self.dataset) - 1, min(spread, len(self.dataset)))})
+        sheets = spread_over(range(len(self.dataset)), spread)
         singles = {one.index for one in changed}
         drawn = Drawn()
         scenes: Dict[str, List[int]] = {}
@@ -118,6 +120,7 @@ class ReportPictures:
         drawn.overlays = [by_index[i][1] for i in sheets if by_index[i][1]]
         if drawn.pairs or drawn.overlays:
             write_image(self.work_dir / WHEEL, draw_wheel(WHEEL_SIZE))
+            drawn.wheel = WHEEL
         return drawn
 
     def draw_clip(self, most: int, log: Callable[[str], None]) -> Dict[str, str]:
@@ -151,10 +154,10 @@ class ReportPictures:
     def _sheet(self, pair: PairFlows, scale: float) -> Dict[str, str]:
         valid = None if pair.truth is None else np.isfinite(pair.truth).all(axis=2)
         picture = before_after_sheet(pair.frame1, pair.before, pair.after, scale, pair.truth, valid, pair.frame2)
-        return dict(path=self._write(f'{_name(pair.key)}.png', picture), caption=f'{self.group}: {pair.key}')
+        return dict(path=self._write(f'{file_name(pair.key)}.png', picture), caption=f'{self.group}: {pair.key}')
 
     def _single(self, pair: PairFlows, scale: float) -> Dict[str, Any]:
-        name = f'pairs/{_name(pair.key)}'
+        name = f'pairs/{file_name(pair.key)}'
         parts: Dict[str, Any] = dict(
             key=pair.key,
             scene=pair.scene,
@@ -181,7 +184,7 @@ class ReportPictures:
         if flow.shape[:2] != pair.frame1.shape[:2]:
             return {}
         small = FlowLabel(*(torch.from_numpy(np.ascontiguousarray(part)).permute(2, 0, 1) for part in (flow, weight)))
-        path = self._write(f'labels/{_name(pair.key)}.jpg', label_overlay(pair.frame1, small, scale))
+        path = self._write(f'labels/{file_name(pair.key)}.jpg', label_overlay(pair.frame1, small, scale))
         return dict(path=path, caption=pair.key, max_motion=scale)
 
     def _write(self, name: str, picture: np.ndarray) -> str:
@@ -202,6 +205,12 @@ class ReportPictures:
         return PairFlows(sample.key, sample.scene, frame1, frame2, before, after, truth)
 
 
+def spread_over(indices: Sequence[int], count: int) -> List[int]:
+    """At most ``count`` of the indices, the first and the last among them, spread evenly."""
+    places = np.linspace(0, len(indices) - 1, min(count, len(indices)))
+    return sorted({indices[int(place)] for place in places})
+
+
 def named_pairs(chosen: Mapping[str, Sequence[PairChange]], drawn: Drawn) -> Dict[str, Any]:
     """The best and the worst pairs with their scores and pictures, for the record."""
     named: Dict[str, Any] = {
@@ -211,14 +220,15 @@ def named_pairs(chosen: Mapping[str, Sequence[PairChange]], drawn: Drawn) -> Dic
         ]
         for name, changes in chosen.items()
     }
-    return dict(named, wheel=WHEEL) if drawn.pairs else named
+    return dict(named, wheel=drawn.wheel) if drawn.pairs and drawn.wheel else named
 
 
 def _typical(pair: PairFlows) -> List[np.ndarray]:
     return [pair.before, pair.after] if pair.truth is None else [pair.truth]
 
 
-def _name(key: str) -> str:
+def file_name(key: str) -> str:
+    """A key as a part of a path."""
     return key.replace('/', '_')
 
 

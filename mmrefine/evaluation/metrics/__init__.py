@@ -2,6 +2,6 @@
 from mmrefine.evaluation.metrics.clip_metrics import KeypointMetric, MaskMetric
 from mmrefine.evaluation.metrics.flow_metric import FlowMetric
 from mmrefine.evaluation.metrics.tally_metric import TallyMetric
-from mmrefine.evaluation.metrics.track_metric import TrackMetric
+from mmrefine.evaluation.metrics.track_metric import TapVidMetric, TrackMetric
 
-__all__ = ['FlowMetric', 'KeypointMetric', 'MaskMetric', 'TallyMetric', 'TrackMetric']
+__all__ = ['FlowMetric', 'KeypointMetric', 'MaskMetric', 'TallyMetric', 'TapVidMetric', 'TrackMetric']

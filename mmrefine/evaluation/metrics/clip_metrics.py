@@ -35,6 +35,8 @@ class MaskMetric(TallyMetric):
 class KeypointMetric(TallyMetric):
     """PCK of ``pred_points`` against ``points`` where ``visible``, of whole videos (docs/metrics.md).
 
+    Of a :class:`~mmrefine.structures.ClipSample`, or of a :class:`~mmrefine.structures.TrackSample` with queries.
+
     Args:
         rule: what the size of an object is taken from: 'mask' (BADJA), 'joints' or 'box' (JHMDB), see
             :func:`~mmrefine.evaluation.joints.pck.object_sizes`.
@@ -60,9 +62,14 @@ class KeypointMetric(TallyMetric):
         if fields.get('points') is None:
             return KeypointTally()
         points, visible = _array(fields['points']), _array(fields['visible'])
+        by_track = fields.get('queries') is not None
+        if by_track:
+            points, visible = points.swapaxes(0, 1), visible.T > 0
         masks = None if fields.get('masks') is None else _array(fields['masks'])
         sizes = object_sizes(self.rule, points, visible, masks)
-        return tally_keypoints(_predicted(fields, 'pred_points'), points, visible, sizes, self.shares)
+        predicted = _predicted(fields, 'pred_points')
+        predicted = predicted.swapaxes(0, 1) if by_track else predicted
+        return tally_keypoints(predicted, points, visible, sizes, self.shares)
 
 
 def _predicted(fields: Mapping[str, Any], name: str) -> np.ndarray:

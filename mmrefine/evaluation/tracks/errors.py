@@ -5,14 +5,13 @@ from typing import Any, Optional, Tuple
 
 import numpy as np
 
-from mmrefine.evaluation.tracks.tally import TrackTally, check_judged, check_tracks
+from mmrefine.evaluation.tracks.tally import TrackTally, check_judged
 from mmrefine.evaluation.tracks.tapvid import raster_distances
 from mmrefine.structures.figures import Figure
-from mmrefine.values import as_count, as_number
+from mmrefine.structures.track_protocols import check_tracks, track_columns
+from mmrefine.values import as_number
 
 SURVIVAL_PX = 16.  # of the raster of 256x256 px; in the code of PIPs++
-STARTING_FRAMES = 2  # in which a track must be visible to count as occluded later
-CROHD_MOTION, CROHD_HEADS = 150., 16  # px of the original frames, heads of a clip
 
 
 def error_figures(survival_px: float = SURVIVAL_PX) -> Tuple[Figure, ...]:
@@ -61,7 +60,7 @@ def tally_errors(pred: Any, truth: Any, valid: Any, size: Tuple[int, int], visib
     off, raster = np.full(valid.shape, np.nan), np.full(valid.shape, np.nan)
     off[valid] = np.linalg.norm(pred[valid] - truth[valid], axis=-1)
     raster[valid] = raster_distances(pred[valid], truth[valid], size)
-    always, later = np.zeros((2, len(pred)), bool) if visible is None else _columns(valid, np.asarray(visible))
+    always, later = np.zeros((2, len(pred)), bool) if visible is None else track_columns(valid, np.asarray(visible))
     begun = np.logical_or.accumulate(valid, axis=1)
     alive = ~np.logical_or.accumulate(raster > survival_px, axis=1)
     figures = error_figures(survival_px)
@@ -69,41 +68,6 @@ def tally_errors(pred: Any, truth: Any, valid: Any, size: Tuple[int, int], visib
               _mean(np.array([np.median(row[known]) for row, known in zip(raster, valid) if known.any()])),
               100 * _mean(alive[begun]))
     return TrackTally.of_video(figures, {figure.name: value for figure, value in zip(figures, values)})
-
-
-def crohd_heads(points: Any, present: Any, visible: Any, motion: float = CROHD_MOTION,
-                most: int = CROHD_HEADS) -> Tuple[np.ndarray, np.ndarray]:
-    """The heads of a clip of CroHD that are scored as visible, and those as occluded: two arrays of numbers.
-
-    Those that are present in all frames and move: their distances from where they began add up to more than ``motion``.
-    Visible ones are visible in all frames; occluded ones in the first two, but not in all. The first ``most`` of each.
-
-    Source: ``prep_sample`` of ``test_on_crohd.py`` (aharley/pips), one run for each of the two.
-
-    Args:
-        points: ``(N, T, 2)`` px (x, y) of the original frames, the centres of the boxes.
-        present: ``(N, T)`` bool, annotated.
-        visible: ``(N, T)`` bool.
-        motion: px.
-        most: heads of each kind.
-
-    Raises:
-        InputError: shapes that do not belong together, or no head.
-        ConfigError: a negative motion, or no head wanted.
-    """
-    motion, most = as_number('motion', motion), as_count('most', most)
-    points, _ = check_tracks(points, points, present=present, visible=visible)
-    moving = np.linalg.norm(points - points[:, :1], axis=-1).sum(axis=1) > motion
-    there = np.asarray(present).all(axis=1) & moving
-    always, later = _columns(np.ones(points.shape[:2], bool), np.asarray(visible))
-    return np.flatnonzero(there & always)[:most], np.flatnonzero(there & later)[:most]
-
-
-def _columns(valid: np.ndarray, visible: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """Tracks ``(N,)`` that are never hidden, and those that are, but not in the first two of their valid frames."""
-    hidden = valid & ~visible
-    ever = hidden.any(axis=1)
-    return ~ever, ever & ~(hidden & (valid.cumsum(axis=1) <= STARTING_FRAMES)).any(axis=1)
 
 
 def _mean(values: np.ndarray) -> float:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Dict, Mapping, Tuple
+from typing import Dict, Mapping, Tuple
 
 import numpy as np
 
@@ -52,30 +52,6 @@ class TrackTally:
         """Mean over videos of each figure; figures that no video says anything about are left out."""
         return {figure.name: total / count for figure, total, count in zip(self.figures, self.sums, self.videos)
                 if count}
-
-
-def check_tracks(pred: Any, truth: Any, **masks: Any) -> Tuple[np.ndarray, np.ndarray]:
-    """Tracks and their truth in doubles.
-
-    Args:
-        pred: ``(N, T, 2)`` px (x, y).
-        truth: the same shape.
-        masks: by name, bool ``(N, T)`` each.
-
-    Raises:
-        InputError: shapes that do not belong together, neither a point nor a frame, or a mask that is not bool.
-    """
-    pred, truth = np.asarray(pred, np.float64), np.asarray(truth, np.float64)
-    shapes = [pred.shape, truth.shape, *map(np.shape, masks.values())]
-    if pred.ndim != 3 or shapes != [(*pred.shape[:2], 2)] * 2 + [pred.shape[:2]] * len(masks):
-        raise InputError(f'tracks and their truth must be (N, T, 2) and {", ".join(masks)} (N, T), '
-                         f'got {", ".join(map(str, shapes))}')
-    if not pred.size:
-        raise InputError(f'there is no track to judge, or one without frames: the tracks are {pred.shape}')
-    for name, mask in masks.items():
-        if np.asarray(mask).dtype != bool:
-            raise InputError(f'{name} must be bool, got {np.asarray(mask).dtype}; choose a threshold first')
-    return pred, truth
 
 
 def check_judged(pred: np.ndarray, truth: np.ndarray) -> None:

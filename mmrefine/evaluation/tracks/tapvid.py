@@ -7,14 +7,13 @@ from typing import Any, Dict, Tuple
 import numpy as np
 
 from mmrefine.errors import InputError
-from mmrefine.evaluation.tracks.tally import TrackTally, check_judged, check_tracks
+from mmrefine.evaluation.tracks.tally import TrackTally, check_judged
 from mmrefine.structures.figures import Figure
-from mmrefine.values import as_choice, as_count, as_size
+from mmrefine.structures.track_protocols import check_tracks, evaluated_frames
+from mmrefine.values import as_size
 
 RASTER = 256  # px, the sides of the square that every frame is thought to be scaled to
 THRESHOLDS = (1, 2, 4, 8, 16)  # px of the raster
-QUERY_MODES = ('first', 'strided')
-QUERY_STRIDE = 5  # frames
 
 TAPVID_FIGURES = (
     # AJ and OA also judge the visibility, which refinement does not train
@@ -50,73 +49,15 @@ def raster_distances(pred: np.ndarray, truth: np.ndarray, size: Tuple[int, int])
     return np.linalg.norm((pred - truth) * RASTER / np.array(as_size('size', size)[::-1]), axis=-1)
 
 
-def draw_queries(truth: np.ndarray, visible: np.ndarray, query_mode: str,
-                 stride: int = QUERY_STRIDE) -> Tuple[np.ndarray, np.ndarray]:
-    """The points that a tracker starts from.
-
-    ``'first'``: each track in the first frame in which it is visible. ``'strided'``: in every fifth frame each track
-    that is visible there, so a track may be asked for several times.
-
-    Args:
-        truth: ``(N, T, 2)`` px (x, y).
-        visible: ``(N, T)`` bool.
-        query_mode: one of :data:`QUERY_MODES`.
-        stride: of the frames, for ``'strided'``.
-
-    Returns:
-        queries ``(M, 3)``: frame, y, x; and ``(M,)``, the track that each was drawn from, so that ``truth[tracks]`` is
-        what it is judged by. No query where no point is visible.
-
-    Raises:
-        InputError: shapes that do not belong together, or no track.
-        ConfigError: another mode or stride.
-    """
-    as_choice('query_mode', query_mode, QUERY_MODES)
-    truth, _ = check_tracks(truth, truth, visible=visible)
-    visible, stride = np.asarray(visible), as_count('stride', stride)
-    if query_mode == 'first':
-        tracks = np.flatnonzero(visible.any(axis=1))
-        frames = visible.argmax(axis=1)[tracks]
-    else:
-        frames, tracks = np.nonzero(visible[:, ::stride].T)
-        frames = frames * stride
-    return np.column_stack([frames, truth[tracks, frames, ::-1]]), tracks
-
-
-def evaluated_frames(queries: np.ndarray, frames: int, query_mode: str) -> np.ndarray:
-    """In which frames each track is judged, bool ``(N, T)``.
-
-    ``'first'``: those after its query. ``'strided'``: all but that of its query.
-
-    Args:
-        queries: ``(N, 3)``, frame, y, x.
-        frames: T, of the video.
-        query_mode: one of :data:`QUERY_MODES`.
-
-    Raises:
-        InputError: another shape, or a query outside of the video.
-        ConfigError: another mode.
-    """
-    as_choice('query_mode', query_mode, QUERY_MODES)
-    queries = np.asarray(queries, np.float64)
-    if queries.ndim != 2 or queries.shape[1] != 3:
-        raise InputError(f'queries must be (N, 3), each frame, y and x, got {queries.shape}')
-    at = queries[:, :1]
-    wrong = at[~((at >= 0) & (at < frames) & (at == np.round(at)))]
-    if wrong.size:
-        raise InputError(f'a query is in frame {wrong[0]:g}, and the video has the frames 0 to {frames - 1}')
-    return np.arange(frames) > at if query_mode == 'first' else np.arange(frames) != at
-
-
 def tally_tapvid(pred: Any, pred_visible: Any, truth: Any, visible: Any, queries: Any, size: Tuple[int, int],
                  query_mode: str) -> TrackTally:
     """Score one video.
 
-    Of the judged frames (:func:`evaluated_frames`), with distances on the raster, strictly below k = 1, 2, 4, 8, 16 px:
-    ``delta_<k>`` is the share of truly visible points that are within k, whether or not they are said to be visible;
-    ``Jaccard_<k>`` is ``TP / (visible + FP)``, TP visible, said so and within k, FP said to be visible, but not visible
-    or not within k; ``OA`` is the share of points whose visibility is said rightly; ``delta_avg`` and ``AJ`` are means
-    over k. As ``compute_tapvid_metrics`` of google-deepmind/tapnet does, here in %.
+    Of the judged frames (:func:`~mmrefine.structures.evaluated_frames`), with distances on the raster, strictly below
+    k = 1, 2, 4, 8, 16 px: ``delta_<k>`` is the share of truly visible points that are within k, whether or not they are
+    said to be visible; ``Jaccard_<k>`` is ``TP / (visible + FP)``, TP visible, said so and within k, FP said to be
+    visible, but not visible or not within k; ``OA`` is the share of points whose visibility is said rightly;
+    ``delta_avg`` and ``AJ`` are means over k. As ``compute_tapvid_metrics`` of google-deepmind/tapnet does, here in %.
 
     Args:
         pred: ``(N, T, 2)`` px (x, y); anything in frames that are not judged.
@@ -125,7 +66,7 @@ def tally_tapvid(pred: Any, pred_visible: Any, truth: Any, visible: Any, queries
         visible: ``(N, T)`` bool.
         queries: ``(N, 3)``, frame, y, x; the frame alone counts here.
         size: (height, width) of the frames, px.
-        query_mode: one of :data:`QUERY_MODES`.
+        query_mode: one of :data:`~mmrefine.structures.track_protocols.QUERY_MODES`.
 
     Returns:
         the tally; it says nothing of a figure whose denominator is 0.

@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -14,10 +15,27 @@ from mmrefine.fileio.codecs.tracks import TracksCodec
 from mmrefine.geometry import track_speed
 from mmrefine.labeling.description import full_config
 from mmrefine.labeling.tracks.views import check_look
-from mmrefine.registry import FILTERS, LABELERS, QUERIES, TEACHER_VIEWS
-from mmrefine.structures import (LabelBatch, Labeled, LabelUnit, QuerySource, TrackEstimator, TrackFilter, TrackLook,
-                                 Tracks, TrackView, as_frames)
+from mmrefine.registry import BALANCERS, FILTERS, LABELERS, QUERIES, TEACHER_VIEWS
+from mmrefine.structures import (LabelBatch, Labeled, LabelUnit, QuerySource, TrackBalance, TrackEstimator, TrackFilter,
+                                 TrackLook, Tracks, TrackView, as_frames)
 from mmrefine.values import as_count
+
+
+@dataclass(frozen=True)
+class TrackVerdicts:
+    """What a labeler thinks of the tracks of a clip.
+
+    Args:
+        points: ``(N, 2)`` px (x, y), where they begin.
+        look: what the teacher saw of them.
+        passed: by filter, in their order, which tracks it keeps: bool ``(N,)``. The second of two filters of one class
+            has a 2 behind its name.
+        kept: bool ``(N,)``, those that all filters keep.
+    """
+    points: Tensor
+    look: TrackLook
+    passed: Dict[str, Tensor]
+    kept: Tensor
 
 
 @LABELERS.register_module()
@@ -32,8 +50,10 @@ class TrackLabeler:
         view: config of the part of ``TEACHER_VIEWS`` that asks the teacher: ``DirectTracks`` or ``ArbitratedTracks``.
         queries: config of the part of ``QUERIES`` that says where tracks begin.
         filters: configs of the parts of ``FILTERS`` for tracks; none keeps everything.
-        most: tracks in a label at most, every kept one with the same chance; None: all. Which ones depends on the key
-            of the label and ``seed`` only.
+        most: tracks in a label at most; None: all. Which ones depends on the key of the label, ``seed`` and
+            ``balance`` only.
+        balance: config of the part of ``BALANCERS`` for tracks that says which tracks are preferred where there are
+            more than ``most``; None: every kept one has the same chance.
         seed: of that draw, at least 0.
 
     Raises:
@@ -47,6 +67,7 @@ class TrackLabeler:
                  queries: Dict[str, Any],
                  filters: Sequence[Dict[str, Any]] = (),
                  most: Optional[int] = None,
+                 balance: Optional[Dict[str, Any]] = None,
                  seed: int = 0) -> None:
         self.most = None if most is None else as_count('TrackLabeler.most', most)
         self.seed = as_count('TrackLabeler.seed', seed, 0)
@@ -57,13 +78,20 @@ class TrackLabeler:
         self.queries: QuerySource = QUERIES.build(queries)
         self.filters: List[TrackFilter] = [FILTERS.build(config) for config in filters]
         for part in self.filters:
-            _check_filter(part)
+            _check_part('filters', part, torch.bool, 'TrackCycleFilter')
+        self.balance: Optional[TrackBalance] = None if balance is None else BALANCERS.build(balance)
+        if balance is not None and most is None:
+            raise ConfigError('TrackLabeler.balance chooses among the kept tracks, so it needs most, such as most=128; '
+                              'set it or leave balance out')
+        if self.balance is not None:
+            _check_part('balance', self.balance, torch.float32, 'TrackNovelty')
         self._described: Dict[str, Any] = dict(
             type=type(self).__name__,
             view=full_config(self.view, view),
             queries=dict(full_config(self.queries, queries), contents=self.queries.describe()),
             filters=[full_config(part, config) for part, config in zip(self.filters, filters)],
             most=self.most,
+            **({} if balance is None else dict(balance=full_config(self.balance, balance))),
             seed=self.seed)
 
     def describe(self) -> Dict[str, Any]:
@@ -108,15 +136,46 @@ class TrackLabeler:
         return [self._label(teacher, unit, as_frames([frames[number] for number in unit.frames], batch.device))
                 for unit, frames in zip(batch.units, batch.frames)]
 
-    def _label(self, teacher: TrackEstimator, unit: LabelUnit, frames: Tensor) -> Labeled:
-        points = self.queries.points(frames[0], unit.scene, unit.frames[0])
-        if points.dim() != 2 or points.shape[1] != 2:
-            raise ValueError(f'{type(self.queries).__name__} must return points (N, 2), got {tuple(points.shape)}')
+    @torch.no_grad()
+    def examine(self, teacher: TrackEstimator, unit: LabelUnit, frames: Tensor) -> TrackVerdicts:
+        """The tracks of a clip and what each filter says of them, also of those that do not become a label.
+
+        Args:
+            teacher: that is asked.
+            unit: the clip.
+            frames: its frames, ``(T, 3, H, W)`` RGB in [0, 1].
+
+        Raises:
+            TeacherError: see :meth:`label`.
+        """
+        points = self.query_points(unit, frames[0])
         look = self._look(teacher, frames, points)
         kept = torch.ones(len(points), dtype=torch.bool, device=frames.device)
+        passed: Dict[str, Tensor] = {}
         for part in self.filters:
-            kept &= part(look)
-        chosen = self._chosen(unit.key, kept.nonzero()[:, 0].cpu()).to(frames.device)
+            name = type(part).__name__
+            same = sum(known.split()[0] == name for known in passed)
+            passed[f'{name} {same + 1}' if same else name] = part(look)
+        for one in passed.values():
+            kept &= one
+        return TrackVerdicts(points, look, passed, kept)
+
+    def query_points(self, unit: LabelUnit, frame: Tensor) -> Tensor:
+        """Where the tracks of a clip begin, ``(N, 2)`` px (x, y).
+
+        Args:
+            unit: the clip.
+            frame: its first one, ``(3, H, W)`` RGB in [0, 1].
+        """
+        points = self.queries.points(frame, unit.scene, unit.frames[0])
+        if points.dim() != 2 or points.shape[1] != 2:
+            raise ValueError(f'{type(self.queries).__name__} must return points (N, 2), got {tuple(points.shape)}')
+        return points
+
+    def _label(self, teacher: TrackEstimator, unit: LabelUnit, frames: Tensor) -> Labeled:
+        found = self.examine(teacher, unit, frames)
+        points, look, kept = found.points, found.look, found.kept
+        chosen = self._chosen(unit.key, kept.nonzero()[:, 0], look)
         there, errors = look.there[chosen].float(), look.cycle_errors[chosen]
         x, y = points[chosen].float().unbind(dim=1)
         label = Tracks(there.cpu(), look.visible[chosen].float().cpu(),
@@ -136,13 +195,18 @@ class TrackLabeler:
         check_look(look, len(points), f'the teacher view ({type(self.view).__name__})')
         return look
 
-    def _chosen(self, key: str, kept: Tensor) -> Tensor:
+    def _chosen(self, key: str, kept: Tensor, look: TrackLook) -> Tensor:
         """At most ``most`` of the tracks that are kept, in order."""
         if self.most is None or len(kept) <= self.most:
             return kept
         number = int.from_bytes(hashlib.sha256(f'{self.seed}/{key}'.encode('utf-8', 'surrogateescape')).digest(), 'big')
-        drawn = np.random.default_rng(number).permutation(len(kept))[:self.most]
-        return kept[torch.from_numpy(np.sort(drawn))]
+        rng = np.random.default_rng(number)
+        if self.balance is None:
+            drawn = rng.permutation(len(kept))[:self.most]
+        else:
+            chances = self.balance(look)[kept].double().cpu().numpy()
+            drawn = rng.choice(len(kept), self.most, replace=False, p=chances / chances.sum())
+        return kept[torch.from_numpy(np.sort(drawn)).to(kept.device)]
 
 
 def _rounded(value: Tensor) -> float:
@@ -150,19 +214,21 @@ def _rounded(value: Tensor) -> float:
     return round(float(value), 6)
 
 
-def _check_filter(part: TrackFilter) -> None:
-    """Refuse what is no filter of tracks, by what it says of two tracks that stand still for three frames.
+def _check_part(key: str, part: Union[TrackFilter, TrackBalance], dtype: torch.dtype, example: str) -> None:
+    """Refuse what is no filter or balance of tracks, by what it says of two tracks that stand still for three frames.
 
     Raises:
-        ConfigError: a filter that asks for what a look at tracks has not, or gives anything but a bool for each track.
+        ConfigError: a part that asks for what a look at tracks has not, or gives anything but a bool (a share, for a
+            balance) for each track.
     """
     still = torch.full((2, 3, 2), 8.)
     name = type(part).__name__
     try:
-        kept = part(TrackLook(torch.zeros(3, 3, 16, 16), still, still, torch.ones(2, 3)))
-    except AttributeError as error:
-        raise ConfigError(f'TrackLabeler.filters: {name} is no filter of tracks ({error}); use one such as '
-                          'TrackCycleFilter') from error
-    if kept.dtype != torch.bool or tuple(kept.shape) != (2, ):
-        raise ConfigError(f'TrackLabeler.filters: {name} must return a bool for each track, got {kept.dtype} of shape '
-                          f'{tuple(kept.shape)} for 2 tracks')
+        found = part(TrackLook(torch.zeros(3, 3, 16, 16), still, still, torch.ones(2, 3), still))
+    except (AttributeError, TypeError) as error:
+        raise ConfigError(f'TrackLabeler.{key}: {name} is not for tracks ({error}); use one such as '
+                          f'{example}') from error
+    if found.dtype != dtype or tuple(found.shape) != (2, ):
+        wanted = 'bool' if dtype == torch.bool else 'float'
+        raise ConfigError(f'TrackLabeler.{key}: {name} must return a {wanted} for each track, got {found.dtype} of '
+                          f'shape {tuple(found.shape)} for 2 tracks')

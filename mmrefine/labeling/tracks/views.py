@@ -101,7 +101,8 @@ class ArbitratedTracks:
                                      self.AGREE)
         shares = shares[:, :, 0, :, 0]
         there, back = ((shares[..., None] * part).sum(dim=0) for part in (there, back))
-        return TrackLook(frames, there, back, (shares * visible).sum(dim=0).clamp(0., 1.))
+        plain = looks[0].there if self.scales[0] == 1 else None
+        return TrackLook(frames, there, back, (shares * visible).sum(dim=0).clamp(0., 1.), plain)
 
     def pass_sizes(self, size: Tuple[int, int]) -> List[Tuple[int, int]]:
         """The sizes (height, width) px in which the teacher is shown frames of ``size``."""

@@ -1,6 +1,7 @@
 """A flow network as a tracker: its flow, chained."""
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 import torch
@@ -8,9 +9,11 @@ from torch import Tensor
 
 from mmrefine.models.refiners.flow import FlowRefiner, Outputs
 from mmrefine.models.trackers.flow_chain import chain_flow
-from mmrefine.models.trackers.ways import queries_of, there_and_back
+from mmrefine.models.trackers.ways import predict_sample, there_and_back
 from mmrefine.registry import MODELS
 from mmrefine.structures import Tracks, TrackSample
+
+KEPT_STEPS = 32  # whose flow both ways share; that of earlier ones is estimated again on the way back
 
 
 @MODELS.register_module()
@@ -44,13 +47,16 @@ class ChainedFlow(FlowRefiner):
 
     @torch.no_grad()
     def track_both(self, frames: Tensor, points: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-        """Follow points there and back; flow is estimated once for both ways. See
+        """Follow points there and back; both ways share the flow of the last 32 steps, and no more is kept. See
         :func:`~mmrefine.models.trackers.ways.there_and_back`."""
-        flows = [self.estimate_both(frames[t:t + 1], frames[t + 1:t + 2]) for t in range(len(frames) - 1)]
-        steps = [(back, there) for there, back in reversed(flows)]
+
+        @lru_cache(KEPT_STEPS)
+        def flows(t: int) -> Tuple[Tensor, Tensor]:
+            return self.estimate_both(frames[t:t + 1], frames[t + 1:t + 2])
 
         def follow(queries: Tensor, backwards: bool) -> Tracks:
-            return chain_flow((steps if backwards else flows).__getitem__, len(frames), _size(frames), queries)
+            return chain_flow(lambda t: flows(len(frames) - 2 - t)[::-1] if backwards else flows(t), len(frames),
+                              _size(frames), queries)
 
         return there_and_back(follow, points, _size(frames))
 
@@ -64,8 +70,7 @@ class ChainedFlow(FlowRefiner):
         if mode != 'predict' or not tracks:
             return super().forward(inputs, data_samples, mode)
         for frames, sample in zip(inputs, tracks):
-            found = self.track(frames, queries_of(sample.points[:, 0], _size(frames)))
-            sample.pred_points, sample.pred_visible = found.points, found.visible
+            predict_sample(self, frames, sample)
         return tracks
 
     def describe(self) -> Dict[str, Any]:

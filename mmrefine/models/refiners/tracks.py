@@ -1,6 +1,7 @@
 """A tracker of points that learns from tracks."""
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
@@ -13,7 +14,7 @@ from mmrefine.models.losses.build import build_losses, checked_losses
 from mmrefine.models.networks.pips import PIPs
 from mmrefine.models.refiners.estimators import build_estimator
 from mmrefine.models.trackers.pips_chain import PIPsChain
-from mmrefine.models.trackers.ways import queries_of, there_and_back
+from mmrefine.models.trackers.ways import predict_sample, there_and_back
 from mmrefine.registry import MODELS
 from mmrefine.structures import TrackOutputs, Tracks, TrackSample, TrackTargets
 from mmrefine.values import as_count
@@ -70,7 +71,8 @@ class TrackRefiner(BaseModel):
         Args:
             inputs: ``(B, T, 3, H, W)`` RGB in [0, 1].
             data_samples: one per clip; with ``points``, ``visible`` and ``weight`` in mode 'loss'; in mode 'predict'
-                ``points`` of the first frame are what is followed.
+                their ``queries`` are followed, or else ``points`` of the first frame, see
+                :func:`~mmrefine.models.trackers.ways.predict_sample`.
             mode: 'loss', 'predict' or 'tensor'.
 
         Returns:
@@ -110,12 +112,17 @@ class TrackRefiner(BaseModel):
 
     @torch.no_grad()
     def track_both(self, frames: Tensor, points: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-        """Follow points there and back; each frame is encoded once. See
+        """Follow points there and back. No more features are kept than a window has: the frames of a clip as long as
+        that are encoded once, those of a longer one once each way but for its last window. See
         :func:`~mmrefine.models.trackers.ways.there_and_back`."""
-        features, size, count = self._features(frames), _size(frames), len(frames)
+        size, count = _size(frames), len(frames)
+
+        @lru_cache(self.estimator.window)
+        def features(t: int) -> Tensor:
+            return self.estimator.encode(frames[t])
 
         def follow(queries: Tensor, backwards: bool) -> Tracks:
-            return self.chain().follow(lambda t: features[count - 1 - t if backwards else t], count, size, queries)
+            return self.chain().follow(lambda t: features(count - 1 - t if backwards else t), count, size, queries)
 
         return there_and_back(follow, points, size)
 
@@ -144,9 +151,6 @@ class TrackRefiner(BaseModel):
         """The network along videos."""
         return PIPsChain(self.estimator, self.test_iters, self.chunk)
 
-    def _features(self, frames: Tensor) -> List[Tensor]:
-        return [self.estimator.encode(frame) for frame in frames]
-
     def _loss(self, frames: Tensor, sample: TrackTargets) -> Dict[str, Tensor]:
         if not self.losses:
             raise ConfigError('model.losses is empty, so there is nothing to learn from; add '
@@ -170,8 +174,7 @@ class TrackRefiner(BaseModel):
         if len(samples) != len(inputs):
             raise ValueError(f'{len(inputs)} clips need as many data_samples, got {len(samples)}')
         for frames, sample in zip(inputs, samples):
-            found = self.track(frames, queries_of(sample.points[:, 0], _size(frames)))
-            sample.pred_points, sample.pred_visible = found.points, found.visible
+            predict_sample(self, frames, sample)
         return samples
 
 

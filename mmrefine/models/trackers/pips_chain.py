@@ -20,9 +20,10 @@ class PIPsChain:
     """Follows points from the frames of their queries to the end of a video (as the authors'
     ``chain_demo.py`` does).
 
-    Each point has windows of its own, and keeps the feature of its query throughout. Points whose windows begin at the
-    same frame share a pass; each frame is encoded once, and no more frames are kept than a window has, so memory does
-    not grow with the video. Beyond the end of the video the last frame is repeated.
+    Where the first window of a point reaches the end of the video, it is the only one, as where Refine makes labels.
+    Else each point has windows of its own, and keeps the feature of its query throughout. Points whose windows begin at
+    the same frame share a pass; each frame is encoded once, and no more frames are kept than a window has, so memory
+    does not grow with the video. Beyond the end of the video the last frame is repeated.
 
     Args:
         network: in evaluation mode.
@@ -70,10 +71,9 @@ class PIPsChain:
             if not bool(here.any()):
                 continue
             numbers = [min(first + k, count - 1) for k in range(self.network.window)]
-            known = {t: known[t] for t in dict.fromkeys(numbers) if t in known}  # before others come
+            known = {t: known[t] for t in numbers if t in known}  # the others are let go before more come
             for t in numbers:
-                if t not in known:
-                    known[t] = features(t)
+                known[t] = known[t] if t in known else features(t)
             window, end = torch.stack([known[t] for t in numbers])[None], min(first + self.network.window, count)
             begins = queries[:, 0] == first
             for some in (*every[here & begins].split(self.chunk), *every[here & ~begins].split(self.chunk)):
@@ -88,7 +88,7 @@ class PIPsChain:
                                        f'{end - 1}; check that the checkpoint belongs to the network')
                 looks[some] = out.query_feature[0].float()
                 points[some, first:end], visible[some, first:end] = track[:, :end - first], sure[:, :end - first]
-                at[some] = first + next_start(sure)
+                at[some] = count if own is None and first + self.network.window >= count else first + next_start(sure)
         return Tracks(points, visible, queries, size)
 
 

@@ -1,12 +1,15 @@
-"""The way back of tracks: from where they end up to where they began."""
+"""Tracks in both directions in time: there and back, and from queries anywhere in a clip."""
 from __future__ import annotations
 
-from typing import Callable, Tuple
+from typing import TYPE_CHECKING, Callable, Tuple
 
 import torch
 from torch import Tensor
 
 from mmrefine.structures.tracks import Tracks
+
+if TYPE_CHECKING:
+    from mmrefine.structures import TrackEstimator, TrackSample
 
 
 def there_and_back(follow: Callable[[Tensor, bool], Tracks], points: Tensor,
@@ -36,3 +39,58 @@ def queries_of(points: Tensor, size: Tuple[int, int]) -> Tensor:
     border."""
     inside = torch.minimum(points.clamp(min=0.), points.new_tensor([size[1] - 1., size[0] - 1.]))
     return torch.cat([torch.zeros_like(inside[:, :1]), inside.flip(1)], dim=1)
+
+
+def track_both_ways(model: 'TrackEstimator', frames: Tensor, queries: Tensor) -> Tracks:
+    """Follow points from their queries to the end of a clip, and back to its first frame.
+
+    Args:
+        model: the tracker.
+        frames: ``(T, 3, H, W)`` RGB in [0, 1].
+        queries: ``(N, 3)``: frame, y, x; px of these frames.
+
+    Returns:
+        tracks that are known in every frame.
+
+    Raises:
+        InputError: a query that is not in the clip.
+        TeacherError: points that are not finite.
+    """
+    found = model.track(frames, queries)
+    later = queries[:, 0] > 0
+    if not bool(later.any()):
+        return found
+    reverse = queries[later].clone()
+    reverse[:, 0] = len(frames) - 1 - reverse[:, 0]
+    back = model.track(frames.flip(0), reverse)
+    points, visible, rows = found.points.clone(), found.visible.clone(), later.to(found.points.device)
+    earlier = torch.arange(len(frames), device=rows.device) < queries[later, :1].to(rows.device)
+    points[rows] = torch.where(earlier[..., None], back.points.flip(1), points[rows])
+    visible[rows] = torch.where(earlier, back.visible.flip(1), visible[rows])
+    return Tracks(points, visible, found.queries, found.size)
+
+
+def predict_sample(model: 'TrackEstimator', frames: Tensor, sample: 'TrackSample') -> None:
+    """Fill ``pred_points`` and ``pred_visible`` of a clip.
+
+    Points are followed from the ``queries`` of the sample, where it has any: to the end of the clip, and with
+    ``query_mode='strided'`` back to its first frame, too. Else from its ``points`` in the first frame, those outside
+    moved to the border.
+
+    Args:
+        model: the tracker, in evaluation mode.
+        frames: ``(T, 3, H, W)`` RGB in [0, 1].
+        sample: of this clip.
+
+    Raises:
+        InputError: a query that is not in the clip.
+        TeacherError: points that are not finite.
+    """
+    queries = sample.get('queries')
+    if queries is None:
+        queries = queries_of(sample.points[:, 0], (frames.shape[-2], frames.shape[-1]))
+    if sample.get('query_mode') == 'strided':
+        found = track_both_ways(model, frames, queries.to(frames.device))
+    else:
+        found = model.track(frames, queries.to(frames.device))
+    sample.pred_points, sample.pred_visible = found.points, found.visible
