@@ -1,7 +1,11 @@
 """Frame pairs and clips from disk, and the order in which training draws them."""
 from mmrefine.datasets import transforms  # noqa: F401  registers the transforms
+from mmrefine.datasets.benchmarks.badja_clips import BadjaClips
+from mmrefine.datasets.benchmarks.crohd_clips import CroHDClips, CroHDFrames
 from mmrefine.datasets.benchmarks.davis_clips import DavisClips
 from mmrefine.datasets.benchmarks.flow_pairs import KittiPairs, SintelPairs, SpringPairs
+from mmrefine.datasets.benchmarks.horse_clips import Horse30Clips, Horse30Frames
+from mmrefine.datasets.benchmarks.tapvid_clips import TapVidClips, TapVidFrames
 from mmrefine.datasets.frame_clips import FrameClips
 from mmrefine.datasets.frame_pairs import FramePairs
 from mmrefine.datasets.held_out import split_pairs
@@ -9,6 +13,7 @@ from mmrefine.datasets.samplers import DrawSampler
 from mmrefine.datasets.scenes import LazySources, VideoScenes
 
 __all__ = [
-    'DavisClips', 'DrawSampler', 'FrameClips', 'FramePairs', 'KittiPairs', 'LazySources', 'SintelPairs',
-    'SpringPairs', 'VideoScenes', 'split_pairs'
+    'BadjaClips', 'CroHDClips', 'CroHDFrames', 'DavisClips', 'DrawSampler', 'FrameClips', 'FramePairs', 'Horse30Clips',
+    'Horse30Frames', 'KittiPairs', 'LazySources', 'SintelPairs', 'SpringPairs', 'TapVidClips', 'TapVidFrames',
+    'VideoScenes', 'split_pairs'
 ]

@@ -104,7 +104,7 @@ class VideoScenes(Dataset):
         self.data_root, self._roots = common_root(data_root), data_root
         self.labels = labels
         found = self._find_scenes()
-        self.scene_names = _chosen(self.data_root, list(found), scenes, hold_out)
+        self.scene_names = choose_scenes(self.data_root, list(found), scenes, hold_out)
         self._found = {name: found[name] for name in self.scene_names}
         self._skip = {scene: frozenset(names) for scene, names in (skip or {}).items()}
         self._frame_names: Dict[str, List[str]] = {}
@@ -259,7 +259,7 @@ class VideoScenes(Dataset):
         return [source.name(number) for number in range(len(source))]
 
 
-def _chosen(root: Path, found: List[str], scenes: SceneNames, hold_out: Optional[SceneNames]) -> List[str]:
+def choose_scenes(root: Path, found: List[str], scenes: SceneNames, hold_out: Optional[SceneNames]) -> List[str]:
     """The scenes in use, in the order of ``found``."""
     wanted = found if isinstance(scenes, str) and scenes == 'all' else _named(root, found, 'scenes', scenes)
     left_out = [] if hold_out is None else _named(root, found, 'hold_out', hold_out)

@@ -40,18 +40,19 @@ class PickledArray:
         return f'{self.dtype} {self.shape}'
 
 
-def load_pickle(stream: BinaryIO) -> Any:
+def load_pickle(stream: BinaryIO, most_steps: int = MOST_STEPS) -> Any:
     """What a pickle of protocol 2 or later holds: dicts, lists, tuples, texts, bytes, numbers, None and
     :class:`PickledArray`.
 
     Args:
         stream: that can be sought.
+        most_steps: that are followed.
 
     Raises:
         ValueError: it is cut off, damaged, too long, or names anything else; says what.
     """
     try:
-        return _Steps(stream).run()
+        return _Steps(stream).run(most_steps)
     except (IndexError, KeyError, TypeError) as error:
         raise ValueError('its steps do not fit together, so it is damaged') from error
     except (MemoryError, OverflowError) as error:
@@ -106,11 +107,11 @@ class _Steps:
         self._below: List[List[Any]] = []
         self._memo: Dict[int, Any] = {}
 
-    def run(self) -> Any:
+    def run(self, most_steps: int) -> Any:
         """The last value on the stack."""
         for count, (step, arg, _) in enumerate(pickletools.genops(self._stream)):  # type: ignore[arg-type]
-            if count > MOST_STEPS:
-                raise ValueError(f'it has more than {MOST_STEPS} steps')
+            if count > most_steps:
+                raise ValueError(f'it has more than {most_steps} steps')
             if step.name in ('PROTO', 'FRAME'):
                 continue
             if step.name == 'STOP':

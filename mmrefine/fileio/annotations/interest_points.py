@@ -1,15 +1,17 @@
 """Points of interest in the frames of videos, such as heads or joints: a table of them, or tracks."""
 from __future__ import annotations
 
+import csv
+import io
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, List, Mapping, Tuple
+from typing import Dict, Iterable, List, Mapping, Tuple
 
 import numpy as np
 
 from mmrefine.errors import InputError
-from mmrefine.fileio.annotations.point_table import read_point_table
-from mmrefine.fileio.atomic import PathLike
+from mmrefine.fileio.annotations.point_table import COLUMNS, read_point_table
+from mmrefine.fileio.atomic import PathLike, write_bytes
 from mmrefine.fileio.codecs.tracks import read_tracks
 from mmrefine.fileio.digest import digest_of_bytes, digest_of_files
 from mmrefine.fileio.images import read_input
@@ -58,6 +60,30 @@ def read_interest_points(path: PathLike) -> InterestPoints:
     read = {scene: _tracks(file) for scene, file in files.items()}
     return InterestPoints({scene: points for scene, (points, _) in read.items()}, digest,
                           {scene: size for scene, (_, size) in read.items()})
+
+
+def write_interest_points(path: PathLike, points: Iterable[Tuple[str, int, float, float]]) -> int:
+    """Write a table that :func:`read_interest_points` reads, whole or not at all.
+
+    Args:
+        path: of the ``.csv``.
+        points: scene, number of the frame from 0, x and y px, to a hundredth.
+
+    Returns:
+        the number of points.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written.
+    """
+    text = io.StringIO(newline='')
+    rows = csv.writer(text, lineterminator='\n')
+    rows.writerow(COLUMNS)
+    count = 0
+    for scene, number, x, y in points:
+        rows.writerow((scene, number, f'{x:.2f}', f'{y:.2f}'))
+        count += 1
+    write_bytes(path, text.getvalue().encode('utf-8'))
+    return count
 
 
 def _table(path: Path, data: bytes) -> Dict[str, Dict[int, np.ndarray]]:
