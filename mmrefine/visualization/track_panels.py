@@ -78,7 +78,7 @@ def track_panel(frames: Sequence[np.ndarray], trails: Trails, number: int, width
     """
     frame = frames[number]
     grey = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)[..., None]
-    picture = scaled(np.round(0.8 * (0.35 * frame + 0.65 * grey)).astype(np.uint8), width)
+    picture = scaled(np.round(0.9 * (0.35 * frame + 0.65 * grey)).astype(np.uint8), width)
     factor = np.array([picture.shape[1] / frame.shape[1], picture.shape[0] / frame.shape[0]])
     points = (trails.points[:, :number + 1] + 0.5) * factor - 0.5
     if trails.truth is not None:

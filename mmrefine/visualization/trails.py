@@ -35,7 +35,7 @@ def trail_colors(points: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
     share = places / (size[1], size[0])
     cells = np.floor(places / (max(min(size), 1) / 24)).astype(np.int64)
     shades = np.mod(cells[:, 0] + 2 * cells[:, 1], 3)
-    target, strength = np.array([1., 1., 0.])[shades], np.array([0.05, 0.55, 0.35])[shades]
+    target, strength = np.array([1., 1., 0.])[shades], np.array([0.2, 0.65, 0.2])[shades]
     pure = wheel_colors(2 * np.pi * (2 * share[:, 0] + share[:, 1]))
     colors = pure + strength[:, None] * (target[:, None] - pure)
     colors[~known] = 0.5
