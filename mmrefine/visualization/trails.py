@@ -89,7 +89,7 @@ def draw_trails(frame: np.ndarray, points: np.ndarray, visible: np.ndarray, colo
                 picture = np.round(picture + share * (layer.astype(np.float32) - picture)).astype(np.uint8)
     for i in order:
         if followed[i, -1]:
-            _dot(picture, places[i, -1].tolist(), 2.2 * unit, colors[i].tolist(), bool(seen[i, -1]))
+            _dot(picture, places[i, -1].tolist(), 2.5 * unit, colors[i].tolist(), bool(seen[i, -1]))
     return picture
 
 
