@@ -10,6 +10,7 @@ import numpy as np
 
 from mmrefine.fileio.images import write_image
 from mmrefine.report import group_record
+from mmrefine.structures.figures import Figure
 
 VOID = ('meta', 'img', 'input', 'br')
 BEFORE = {'EPE': 2.0, 'Fl': 10.0, 'scene/a/EPE': 1.0, 'scene/a/Fl': 5.0, 'scene/b/EPE': 4.0, 'scene/b/Fl': 20.0,
@@ -85,6 +86,33 @@ def pair_record(root: Path, key: str, before: float, after: float) -> Dict[str, 
     parts = {part: picture(root, f'pictures/refined/pairs/{key.replace("/", "_")}_{name}') for part,
              name in names.items()}
     return dict(parts, key=key, scene=key.split('/')[0], max_motion=7.25, before=before, after=after)
+
+
+def clip_record(root: Path, key: str, before: float, after: float) -> Dict[str, Any]:
+    """A clip of tracks with all its pictures."""
+    parts = {part: picture(root, f'pictures/refined/clips/{key.replace("/", "_")}_{part}.jpg')
+             for part in ('frame', 'tracks_before', 'tracks_after', 'truth', 'labels')}
+    return dict(parts, key=key, scene=key.split('/')[0], full_error=3., error='mean distance from the true track',
+                before=before, after=after)
+
+
+def track_record(root: Path) -> Dict[str, Any]:
+    """The report of a tracker, pictures under ``root``."""
+    before = {'ATE': 2., 'scene/a/ATE': 2., 'clips': 9}
+    figures = [Figure('ATE', 'px', 'lower', headline=True, table='main')]
+    refined = group_record(before, {**before, 'ATE': 1.5}, figures)
+    refined['changes'] = dict(
+        metric='ATE', decided_by='ground truth', pairs=9, better=9, worse=0, same=0, interval_percent=[-31., -19.],
+        confidence=.95, draws=2000, drawn_by='runs of 2 neighbouring pairs',
+        best=[clip_record(root, 'a/1', 2., 1.)], worst=[clip_record(root, 'a/2', 2., 1.9)])
+    shown = dict(path=picture(root, 'pictures/refined/labels/a_1.jpg'), caption='a/1', kept=30)
+    dropped = dict(TrackCycleFilter=60, TrackInsideFilter=7)
+    labels = dict(store='labels', labels=7, kept=.5, clips=[dict(shown, queries=90, dropped=dropped),
+                                                            dict(shown, caption='a/2')])
+    guard = guard_record()
+    guard['score'] = dict(sample='clip')
+    return dict(groups=dict(refined=refined), labels=labels, guard=guard,
+                pictures=[dict(path=picture(root, 'pictures/refined/a 1.jpg'), caption='refined: a/1')])
 
 
 def full_record(root: Path, verdict: str = 'student') -> Dict[str, Any]:

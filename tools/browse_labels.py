@@ -1,4 +1,4 @@
-"""Draw labels: for each scene a sheet with frame, kept motion, weight and cycle error of pairs spread over it."""
+"""Draw labels spread over each scene: frame, kept motion, weight and cycle error, or the tracks over their frames."""
 from __future__ import annotations
 
 import argparse

@@ -30,7 +30,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_model(parser, 'the weights of the teacher')
     parser.add_argument('--out', metavar='DIR', help='folder of results (default: work_dirs/<name of the video>)')
     parser.add_argument('--sheets', type=at_least_0, default=0, metavar='N',
-                        help='draw N labels of each scene: frame, kept motion, weight, error (default: 0, no pictures)')
+                        help='draw N labels of each scene: frame, kept motion, weight, error, or the tracks over their '
+                        'frames (default: 0, no pictures)')
     add_skip_corrupt(parser)
     add_set(parser)
 

@@ -65,8 +65,9 @@ def figures(record: Mapping[str, Any]) -> List[Dict[str, Any]]:
     Returns:
         for each group that was scored, for the guard and for its forgetting check: ``name``, ``title``, ``score``,
         ``unit``, ``before`` and ``after`` (None for the guard, whose score is a change only), ``change_percent``,
-        ``interval_percent`` ([low, high], either may be None, or None), ``pairs``, ``better`` (share of the pairs, or
-        None), ``decided_by``, and ``better_when`` (``'lower'``, ``'higher'`` or None).
+        ``interval_percent`` ([low, high], either may be None, or None), ``pairs`` and what one of them is called
+        (``sample``), ``better`` (share of the pairs, or None), ``decided_by``, and ``better_when`` (``'lower'``,
+        ``'higher'`` or None).
     """
     found = [_of_group(str(name), group) for name, group in record.get('groups', {}).items()]
     found += [_of_guard(record.get('guard', {})), _of_forgetting(record.get('guard', {}))]
@@ -85,7 +86,8 @@ def sample_name(guard: Mapping[str, Any]) -> str:
 
 
 def _number(name: str, title: str, figure: Figure, **numbers: Any) -> Dict[str, Any]:
-    empty = dict(before=None, after=None, change_percent=None, interval_percent=None, pairs=None, better=None)
+    empty = dict(before=None, after=None, change_percent=None, interval_percent=None, pairs=None, sample='frame pair',
+                 better=None)
     return dict(name=name, title=title, score=figure.title, unit=figure.unit, decided_by=figure.decided_by,
                 **{**empty, **numbers}, better_when=figure.better)
 
@@ -98,12 +100,13 @@ def _of_group(name: str, group: Mapping[str, Any]) -> Dict[str, Any]:
     changes = group.get('changes', {})
     changes = changes if changes.get('metric') == figure.name else {}
     pairs = group.get('pairs')
-    judged = group.get('pairs_judged', pairs)
+    judged = changes.get('pairs') if 'clips' in group else group.get('pairs_judged', pairs)
     if figure.decided_by == GROUND_TRUTH and pairs is not None:
         judged = pairs - (group.get('pairs_without_truth') or 0)
     return _number(
         name, VIDEOS.get(name, name), figure, before=before, after=after, change_percent=change_percent(before, after),
         pairs=judged, interval_percent=changes.get('interval_percent'),
+        sample='clip' if 'clips' in group else 'frame pair',
         better=changes['better'] / changes['pairs'] if changes.get('pairs') else None)
 
 
@@ -116,7 +119,7 @@ def _of_guard(guard: Mapping[str, Any]) -> Dict[str, Any]:
     score = Figure('score', better='lower', title=f'label-free score of the {which} candidate', decided_by=LABEL_FREE)
     return _number('guard', f'{sample_name(guard)}s kept back', score, change_percent=chosen['change_percent'],
                    interval_percent=chosen.get('interval_percent'), pairs=chosen.get('pairs'),
-                   better=chosen.get('pairs_better'))
+                   sample=sample_name(guard), better=chosen.get('pairs_better'))
 
 
 def _of_forgetting(guard: Mapping[str, Any]) -> Dict[str, Any]:
@@ -125,7 +128,8 @@ def _of_forgetting(guard: Mapping[str, Any]) -> Dict[str, Any]:
         return {}
     figure = Figure.from_dict(general['figure']) if 'figure' in general else FORGETTING
     numbers = {key: general.get(key) for key in ('before', 'after', 'change_percent', 'pairs')}
-    return _number('general', f'rendered {sample_name(guard).split()[-1]}s of a fixed look', figure, **numbers)
+    return _number('general', f'rendered {sample_name(guard).split()[-1]}s of a fixed look', figure,
+                   sample=sample_name(guard), **numbers)
 
 
 def _handed_back(guard: Mapping[str, Any]) -> str:

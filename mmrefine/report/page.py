@@ -49,7 +49,7 @@ def render_page(record: Mapping[str, Any]) -> str:
     ]
     style, script = (Markup((FOLDER / name).read_text(encoding='utf-8')) for name in ('style.css', 'slider.js'))
     page = render('page.html', sentences=sentences(record), color=color, decision=decision, figures=figures(record),
-                  sample=sample_name(guard), sections=[one for one in sections if one[2]], style=style, script=script)
+                  sections=[one for one in sections if one[2]], style=style, script=script)
     return f'{page}\n'
 
 

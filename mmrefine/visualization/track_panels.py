@@ -15,7 +15,7 @@ COLUMNS, PANEL_WIDTH = 3, 400  # frames of a clip in a row; px of each
 MOST_DRAWN = 300  # tracks in a picture; more would cover the frame
 FINE, HALF, FULL = (40, 205, 95), (255, 220, 60), (238, 30, 45)  # colours of no error, half, and all of the scale
 STEPS = (0.5, 1., 2., 3., 5., 10., 15., 20., 30., 50., 100.)  # px, the scales of errors to choose from
-MISS, FAR = (255, 255, 255), 1e4  # colour of the lines to where points should be; px that they are cut at
+MISS, FAR = (205, 205, 205), 1e4  # colour of the lines to where points should be; px that they are cut at
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,13 @@ def error_colors(errors: np.ndarray, full: float) -> np.ndarray:
 
 
 def error_scale(errors: Sequence[np.ndarray]) -> float:
-    """The error of full colour for all pictures of a scene, px: a round number that nine of ten errors are below."""
+    """The error of full colour for all pictures of a scene, px: a round number that three of four errors are below.
+
+    A scale that holds the few tracks that went astray would turn all others green.
+    """
     known = [values[np.isfinite(values)] for values in errors]
     pooled = np.concatenate(known) if known else np.empty(0)
-    high = float(np.percentile(pooled, 90)) if pooled.size else 0.
+    high = float(np.percentile(pooled, 75)) if pooled.size else 0.
     return next((step for step in STEPS if step >= high), STEPS[-1])
 
 
@@ -78,7 +81,7 @@ def track_panel(frames: Sequence[np.ndarray], trails: Trails, number: int, width
     """
     frame = frames[number]
     grey = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)[..., None]
-    picture = scaled(np.round(0.8 * (0.35 * frame + 0.65 * grey)).astype(np.uint8), width)
+    picture = scaled(np.round(0.9 * (0.35 * frame + 0.65 * grey)).astype(np.uint8), width)
     factor = np.array([picture.shape[1] / frame.shape[1], picture.shape[0] / frame.shape[0]])
     points = (trails.points[:, :number + 1] + 0.5) * factor - 0.5
     if trails.truth is not None:

@@ -35,7 +35,7 @@ def trail_colors(points: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
     share = places / (size[1], size[0])
     cells = np.floor(places / (max(min(size), 1) / 24)).astype(np.int64)
     shades = np.mod(cells[:, 0] + 2 * cells[:, 1], 3)
-    target, strength = np.array([1., 1., 0.])[shades], np.array([0.05, 0.55, 0.35])[shades]
+    target, strength = np.array([1., 1., 0.])[shades], np.array([0.2, 0.65, 0.2])[shades]
     pure = wheel_colors(2 * np.pi * (2 * share[:, 0] + share[:, 1]))
     colors = pure + strength[:, None] * (target[:, None] - pure)
     colors[~known] = 0.5
@@ -89,7 +89,7 @@ def draw_trails(frame: np.ndarray, points: np.ndarray, visible: np.ndarray, colo
                 picture = np.round(picture + share * (layer.astype(np.float32) - picture)).astype(np.uint8)
     for i in order:
         if followed[i, -1]:
-            _dot(picture, places[i, -1].tolist(), 2.2 * unit, colors[i].tolist(), bool(seen[i, -1]))
+            _dot(picture, places[i, -1].tolist(), 2.5 * unit, colors[i].tolist(), bool(seen[i, -1]))
     return picture
 
 

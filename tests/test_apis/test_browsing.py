@@ -12,7 +12,7 @@ from mmrefine.fileio import write_image
 from mmrefine.fileio.codecs import register_codec
 from mmrefine.fileio.images import read_image
 from mmrefine.fileio.store.label_store import LabelStore
-from mmrefine.structures import FlowLabel
+from mmrefine.structures import FlowLabel, Tracks
 
 SIZE = (40, 80)
 
@@ -86,6 +86,37 @@ def test_a_scene_without_labels_and_a_folder_that_cannot_be_written_are_named(co
         browse_labels(config)
     with pytest.raises(ConfigError, match='--pairs must be at least 1, got 0'):
         browse_labels(config, pairs=0)
+
+
+def test_labels_of_tracks_are_drawn_over_their_clips(config, tmp_path):
+    store = LabelStore(tmp_path / 'tracks', dict(kind='tracks'))
+    store.create()
+    queries = torch.tensor([[0., 19., 15.], [0., 19., 31.]])  # two of the four of the grid below
+    points = queries[:, None, [2, 1]].repeat(1, 3, 1)
+    points[:, :, 0] += 10. * torch.arange(3)
+    statistics = dict(kept=.25, queries=8., cycle_error_median=.5, mean_speed=10.)
+    clip = dict(type='FrameClips', data_root=str(tmp_path / 'frames'), frames=3)
+    for scene in ('both', 'forward'):
+        store.write(f'{scene}/f0__f2@1', Tracks(points, torch.ones(2, 3), queries, SIZE), statistics)
+    store.finish(store.keys())
+    config.custom_hooks[0].update(store='tracks', dataset=clip, labeler=dict(
+        type='TrackLabeler', view=dict(type='DirectTracks'), queries=dict(type='GridQueries', step=16, border=12)))
+    both, _ = browse_labels(config, pairs=2)
+    sheet = read_image(both)
+    assert sheet.shape == (30 + 26 + 26 + 22 + 200, 1224, 3)
+    first, last = (sheet[104:, left:left + 400].astype(int) for left in (0, 824))
+    # a frame is five times as wide on its sheet; in the first one are dots and rings, in the last one dots have moved
+
+    def dot(part, x):
+        return bool(np.ptp(part[97, 5 * x + 2]) > 60)
+
+    def ring(part, x):
+        around = part[85:110, 5 * x - 10:5 * x + 15]
+        return bool((around[..., 0] - around[..., 1]).max() > 90 and not dot(part, x))
+
+    assert [dot(first, x) for x in (15, 31, 47, 63)] == [True, True, False, False]
+    assert [ring(first, x) for x in (47, 63)] == [True, True] and not ring(last, 63)
+    assert [dot(last, x) for x in (15, 35, 51)] == [False, True, True]
 
 
 def test_labels_of_another_kind_have_no_sheets(config, tmp_path):

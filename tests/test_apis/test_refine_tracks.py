@@ -48,6 +48,13 @@ def test_a_video_refines_a_tracker(video, tmp_path, capsys):
     assert report['groups']['refined']['clips'] == 5 and 'cycle_median' in report['groups']['refined']['before']
     page = (tmp_path / 'report.html').read_text(encoding='utf-8')
     assert 'return within 1.5 px' in page and 'error on known motion' in page
+    shown, changes = report['labels']['clips'], report['groups']['refined']['changes']
+    assert shown and all(set(one['dropped']) == {'TrackCycleFilter', 'TrackInsideFilter'} for one in shown)
+    assert all(one['queries'] - one['kept'] <= sum(one['dropped'].values()) for one in shown)
+    singles = [one for side in ('best', 'worst') for one in changes.get(side, ())]
+    drawn = [one['path'] for one in [*shown, *report['pictures']]] + [one['tracks_after'] for one in singles]
+    assert len(report['pictures']) == 4 and all((tmp_path / path).is_file() for path in drawn)
+    assert sum(path.stat().st_size for path in (tmp_path / 'pictures').rglob('*')) < 5e6 and 'wheel' not in changes
     labels = [read_tracks(path) for path in (tmp_path / 'labels').rglob('*.npz')]
     assert labels and all(one.points.shape[1] == 8 and np.isfinite(one.points.numpy()).all() for one in labels)
     assert json.loads((tmp_path / 'run.json').read_text())['finished']

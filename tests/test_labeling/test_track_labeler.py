@@ -287,3 +287,19 @@ def test_a_wrong_setting_is_one_sentence(settings, says):
 
 def test_it_keeps_the_contract_of_labelers():
     assert TrackLabeler.codec.kind == 'tracks' and TrackLabeler.codec.suffixes == ('.npz', )
+
+
+def test_what_each_filter_says_of_all_tracks_can_be_asked_and_goes_with_the_label():
+    found = labeler([CYCLE, dict(type='TrackInsideFilter'), dict(type='TrackCycleFilter', threshold=0.)])
+    maps = translations(2., 1.)
+    batch = batch_of(maps)
+    frames = render(maps)
+    seen = found.examine(ExactTracker(maps), batch.units[0], frames)
+    assert list(seen.passed) == ['TrackCycleFilter', 'TrackInsideFilter', 'TrackCycleFilter 2']
+    for part, passed in zip(found.filters, seen.passed.values()):
+        assert torch.equal(part(seen.look), passed)
+    assert torch.equal(seen.kept, torch.stack(list(seen.passed.values())).all(dim=0)) and not seen.kept.any()
+    assert torch.equal(seen.points, found.query_points(batch.units[0], frames[0]))
+    only = labeler([CYCLE])
+    one, = only.label(ExactTracker(maps), batch)
+    assert int(only.examine(ExactTracker(maps), batch.units[0], frames).kept.sum()) == len(one.label.points) > 0

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 import pytest
 from jinja2 import UndefinedError
-from report_records import AFTER, BEFORE, FREE, Page, bare, full_record, guard_record, pair_record
+from report_records import AFTER, BEFORE, FREE, Page, bare, full_record, guard_record, pair_record, track_record
 
 from mmrefine.report import figures, format_table, group_record, headline, thin_curve, write_report
 from mmrefine.report.headlines import format_interval
@@ -280,6 +280,34 @@ def test_pairs_have_a_slider_with_a_name_that_is_hidden_until_the_script_can_mov
     record['groups']['refined']['changes']['metric'] = 'cycle_median'
     assert '5 of 7 pairs have a lower median cycle error than before, 2 a higher one' in (
         written(tmp_path, record)[1].text)
+
+
+def test_the_report_of_a_tracker_speaks_of_clips_and_tracks(tmp_path):
+    text, page = written(tmp_path, track_record(tmp_path))
+    sliders = [values for tag, values in page.attributes if tag == 'input']
+    assert [slider['aria-label'] for slider in sliders] == [
+        f'tracks before and after, a/{i}: how much of the width shows before' for i in (1, 2)]
+    for sentence in ('Clips that changed most', 'Best clips', 'Worst clips', 'No clip got worse; these gained least.',
+                     'by runs of 2 neighbouring clips.', '9 of 9 clips have a lower ATE', 'tracks of the label',
+                     'decided by ground truth, 9 clips, 100\u00a0% of them better', 'last frame', 'true tracks',
+                     'yellow: 1.5 px, red: 3 px or more. One scale for all pictures of a. Thin lines lead to',
+                     'Kept and dropped tracks', 'TrackInsideFilter drops', '8 rendered clips'):
+        assert sentence in page.text
+    assert '<td>a/1</td><td data-label="asked for">90</td><td data-label="kept">30</td>' in text
+    assert '<td data-label="TrackCycleFilter drops">60</td><td data-label="TrackInsideFilter drops">7</td>' in text
+    assert '<td>a/2</td><td data-label="asked for">–</td>' in text
+    words = re.sub('known motion|motion of the first frame', '', page.text)
+    assert not re.search(r'\b(pairs?|wheel|rim|flow)\b', words, re.IGNORECASE) and 'colour wheel' not in text
+    assert page.open == [] and all((tmp_path / unquote(source)).is_file() for source in page.all('img', 'src'))
+    assert len(page.all('img', 'src')) == 2 * 5 + 2 + 1
+
+
+def test_the_docs_name_every_key_of_the_report_of_a_tracker(tmp_path):
+    write_report(tmp_path, track_record(tmp_path))
+    record = json.loads((tmp_path / 'report.json').read_text())
+    docs = (Path(__file__).parents[2] / 'docs/report.md').read_text()
+    for part in (record['groups']['refined']['changes']['best'][0], record['labels']['clips'][0]):
+        assert [key for key in part if f'`{key}`' not in docs] == []
 
 
 def test_a_group_that_did_not_change_says_so_and_shows_no_pairs(tmp_path):

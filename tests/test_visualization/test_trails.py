@@ -53,7 +53,7 @@ def test_what_is_not_seen_is_a_ring_behind_a_fainter_trail():
     way = [[[10., 30.], [50., 30.]]]
     seen, hidden = drawn(way, 0.5), drawn(way, 0.49)
     assert tuple(seen[30, 50]) == RED and (hidden[30, 50] < (200, 255, 255)).all()
-    assert hidden[30, 52, 0] > 200 and hidden[30, 52, 1] < 40  # the ring
+    assert hidden[30, 52:54, 0].max() > 180 and hidden[30, 52:54, 1].min() < 60  # the ring
     assert 90 < hidden[30, 30, 0] < seen[30, 30, 0]
 
 
