@@ -10,9 +10,10 @@ measured in the same run.
 ``memory``: the peak over clips of several lengths, whose frames are read one by one. ``there`` follows the points to
 the end of the clip, ``both`` there and back.
 
-Beside seconds stands the processor time, which other processes on the machine hardly change. Each number comes from a process of its own; memory is its peak above what it had before it began to track, in the part
-``memory`` without what the allocator would keep of freed memory (``MALLOC_MMAP_THRESHOLD_``). Results lie
-in the work dir and are not measured again.
+Beside the seconds stands the processor time, which other processes hardly change. Each number comes from a process of
+its own; memory is its peak above what it had before it began to track, in the part ``memory`` without what the
+allocator would keep of freed memory (``MALLOC_MMAP_THRESHOLD_``). Results lie in the work dir and are not measured
+again.
 
     git clone https://github.com/aharley/pips
     python benchmarks/track_speed.py --pips pips --size 384 640
