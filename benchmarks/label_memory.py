@@ -141,16 +141,16 @@ def _child(task: Dict[str, Any], result: Path) -> Dict[str, Any]:
                                   'labeler.balance': None})
         cfg.work_dir = task['work_dir']
         make_labels(cfg)
-        return dict(peak=_resident('VmHWM'))
+        return dict(peak=resident('VmHWM'))
     options = {} if task['limit'] is None else {'model.max_corr_bytes': task['limit']}
     torch.manual_seed(0)
     refiner = init_model(load_config(LARGE, {'model.test_iters': task['iters'], **options}))
     teacher = FrozenTeacher(refiner)
     frames = [as_frames([frame], 'cpu') for frame in _window_frames(2, tuple(task['large']))]
     padded = torch.empty(1, 3, *(8 * math.ceil(side / 8) for side in task['large']), device='meta')
-    before = _resident('VmRSS')
+    before = resident('VmRSS')
     flows = teacher.estimate_both(*frames)
-    peak = _resident('VmHWM')
+    peak = resident('VmHWM')
     np.save(result.with_suffix('.npy'), torch.cat(flows).numpy())
     return dict(peak=peak, before=before, limit=refiner.max_corr_bytes,
                 pyramid=pyramid_bytes(refiner.estimator, padded), flows=result.with_suffix('.npy').name)
@@ -191,7 +191,7 @@ def _window_frames(count: int, size: Sequence[int]) -> Iterator[np.ndarray]:
         yield np.ascontiguousarray(picture[top:top + height, left:left + width])
 
 
-def _resident(entry: str) -> int:
+def resident(entry: str) -> int:
     """Bytes of this process by the kernel's own account, which begins anew with each program; Linux."""
     try:
         found = re.search(rf'^{entry}:\s+(\d+) kB', Path('/proc/self/status').read_text(), re.MULTILINE)

@@ -40,13 +40,13 @@ def main() -> int:
     parser.add_argument('--many', type=int, default=4608, help='points that are timed: 8 heads times 24x24; 0: none')
     parser.add_argument('--times', type=int, default=1, help='that each is timed; the fastest counts')
     args = parser.parse_args()
-    official = _official(args.pips)
+    official = official_code(args.pips)
     print('| stride | mean motion, px | window, px | visibility | chained, px | authors, s | ours, s | times as fast |')
     print('|---|---|---|---|---|---|---|---|')
     for stride in args.strides:
         torch.manual_seed(stride)
         theirs = official.Pips(stride=stride).eval()
-        _calm(theirs)
+        calm([part for part in theirs.delta_block.to_delta if isinstance(part, nn.Linear)][-1])
         ours = PIPs(stride=stride).eval()
         ours.load_state_dict(convert_pips(theirs.state_dict()), strict=True)
         row = _compared(args, theirs, ours)
@@ -56,7 +56,7 @@ def main() -> int:
     return 0
 
 
-def _official(folder: Path) -> Any:
+def official_code(folder: Path) -> Any:
     """Their module; einops' one layer that it needs is put in its place, and constants stay where the tensors are."""
 
     class Mean(nn.Module):
@@ -81,19 +81,18 @@ def _official(folder: Path) -> Any:
     return pips
 
 
-def _calm(network: nn.Module) -> None:
-    """Random weights throw points about by so much that a difference in the last bit of an iteration is one of pixels
-    four iterations later; with a last layer of a tenth they move by a pixel or two.
+def calm(last: nn.Linear) -> None:
+    """Make the last layer a tenth of what it is: random weights throw points about by so much that a difference in the
+    last bit of an iteration is one of pixels four iterations later; then they move by a pixel or two.
     """
     with torch.no_grad():
-        last = [part for part in network.delta_block.to_delta if isinstance(part, nn.Linear)][-1]
         last.weight.mul_(0.1)
 
 
 @torch.no_grad()
 def _compared(args: argparse.Namespace, theirs: nn.Module, ours: PIPs) -> Dict[str, float]:
     """The largest differences, and seconds for many points."""
-    video = _video(args.frames, args.height, args.width)
+    video = drifting_waves(args.frames, args.height, args.width)
     size = torch.tensor([args.width, args.height]) - 1
     queries = torch.rand(1, args.points, 2) * size
     window = video[:8]
@@ -140,7 +139,7 @@ def _their_chain(network: nn.Module, video: Tensor, point: Tensor) -> Tensor:
     return path
 
 
-def _video(frames: int, height: int, width: int) -> Tensor:
+def drifting_waves(frames: int, height: int, width: int) -> Tensor:
     """Waves that drift, and noise: ``(T, 3, H, W)`` in [0, 1]."""
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing='ij')
     shown: List[Tensor] = []
