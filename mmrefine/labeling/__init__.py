@@ -17,8 +17,8 @@ from mmrefine.labeling.flow.views.cascade import CascadeView
 from mmrefine.labeling.flow.views.composed import ComposedView
 from mmrefine.labeling.flow.weights.densify import EdgeAwareDensify
 from mmrefine.labeling.flow.weights.rebalance import InverseHistogram, Novelty, SpeedQuota, SpeedThreshold
-from mmrefine.labeling.tracks.filters import (TrackColorFilter, TrackCycleFilter, TrackInsideFilter, TrackSpeedFilter,
-                                              TrackVisibilityFilter)
+from mmrefine.labeling.tracks.filters import (TrackColorFilter, TrackCycleFilter, TrackInsideFilter, TrackPatchFilter,
+                                              TrackSpeedFilter, TrackVisibilityFilter)
 from mmrefine.labeling.tracks.labeler import TrackLabeler
 from mmrefine.labeling.tracks.queries import GridQueries, TextureQueries, WindowQueries
 from mmrefine.labeling.tracks.views import ArbitratedTracks, DirectTracks
@@ -30,6 +30,6 @@ __all__ = [
     'EdgeAwareDensify', 'ExposureJumpGuard', 'FlowLabeler', 'GainRobustColorFilter', 'GridQueries', 'InFrameFilter',
     'InverseHistogram', 'LabFilter', 'Novelty', 'PairContext', 'PairGuard', 'PairLabels', 'SoftCycleFilter',
     'SpeedQuota', 'SpeedThreshold', 'StillPairGuard', 'TextureFilter', 'TextureQueries', 'Threshold',
-    'TrackColorFilter', 'TrackCycleFilter', 'TrackInsideFilter', 'TrackLabeler', 'TrackSpeedFilter',
+    'TrackColorFilter', 'TrackCycleFilter', 'TrackInsideFilter', 'TrackLabeler', 'TrackPatchFilter', 'TrackSpeedFilter',
     'TrackVisibilityFilter', 'VideoProfile', 'WindowQueries', 'calibrate', 'check_promise', 'tunable_filters'
 ]

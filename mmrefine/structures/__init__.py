@@ -6,14 +6,14 @@ from mmrefine.structures.flow_contracts import FlowEstimator, Guard, TwoWayEstim
 from mmrefine.structures.flow_label import FlowLabel
 from mmrefine.structures.pairs import Look, LookRequest, NamedFrame, PairBatch, PairContext
 from mmrefine.structures.samples import ClipSample, FlowOutputs, FlowSample, FlowTargets
-from mmrefine.structures.track_contracts import QuerySource, TrackEstimator, TrackFilter, TrackView
+from mmrefine.structures.track_contracts import GivenTracks, QuerySource, TrackEstimator, TrackFilter, TrackView
 from mmrefine.structures.track_samples import TrackOutputs, TrackSample, TrackTargets
 from mmrefine.structures.tracks import TrackLook, Tracks, check_queries
 
 __all__ = [
-    'ClipSample', 'FlowEstimator', 'FlowLabel', 'FlowOutputs', 'FlowSample', 'FlowTargets', 'Guard', 'LabelBatch',
-    'LabelCodec', 'LabelJudge', 'LabelSource', 'LabelUnit', 'Labeled', 'Labeler', 'Look', 'LookRequest', 'MotionLoss',
-    'NamedFrame', 'PairBatch', 'PairContext', 'QuerySource', 'Tally', 'Teacher', 'TeacherSource', 'TrackEstimator',
-    'TrackFilter', 'TrackLook', 'TrackOutputs', 'TrackSample', 'TrackTargets', 'TrackView', 'Tracks',
+    'ClipSample', 'FlowEstimator', 'FlowLabel', 'FlowOutputs', 'FlowSample', 'FlowTargets', 'GivenTracks', 'Guard',
+    'LabelBatch', 'LabelCodec', 'LabelJudge', 'LabelSource', 'LabelUnit', 'Labeled', 'Labeler', 'Look', 'LookRequest',
+    'MotionLoss', 'NamedFrame', 'PairBatch', 'PairContext', 'QuerySource', 'Tally', 'Teacher', 'TeacherSource',
+    'TrackEstimator', 'TrackFilter', 'TrackLook', 'TrackOutputs', 'TrackSample', 'TrackTargets', 'TrackView', 'Tracks',
     'TwoWayEstimator', 'View', 'Witnesses', 'as_frames', 'check_queries', 'label_key', 'name_units'
 ]

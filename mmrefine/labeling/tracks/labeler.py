@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -15,9 +15,9 @@ from mmrefine.geometry import track_speed
 from mmrefine.labeling.description import full_config
 from mmrefine.labeling.tracks.views import check_look
 from mmrefine.registry import FILTERS, LABELERS, QUERIES, TEACHER_VIEWS
-from mmrefine.structures import (LabelBatch, Labeled, LabelUnit, QuerySource, TrackEstimator, TrackFilter, TrackLook,
-                                 Tracks, TrackView, as_frames)
-from mmrefine.values import as_count
+from mmrefine.structures import (GivenTracks, LabelBatch, Labeled, LabelUnit, QuerySource, TrackEstimator, TrackFilter,
+                                 TrackLook, Tracks, TrackView, as_frames)
+from mmrefine.values import as_count, brief
 
 
 @LABELERS.register_module()
@@ -30,39 +30,43 @@ class TrackLabeler:
 
     Args:
         view: config of the part of ``TEACHER_VIEWS`` that asks the teacher: ``DirectTracks`` or ``ArbitratedTracks``.
-        queries: config of the part of ``QUERIES`` that says where tracks begin.
+            None for a teacher that brings tracks of its own (:class:`~mmrefine.models.StoredTracks`).
+        queries: config of the part of ``QUERIES`` that says where tracks begin; None where ``view`` is.
         filters: configs of the parts of ``FILTERS`` for tracks; none keeps everything.
         most: tracks in a label at most, every kept one with the same chance; None: all. Which ones depends on the key
             of the label and ``seed`` only.
         seed: of that draw, at least 0.
 
     Raises:
-        ConfigError: a value that is invalid, or a view or filter of flow.
+        ConfigError: a value that is invalid, a view or filter of flow, or a view without queries or the reverse.
     """
 
     codec = TracksCodec()
 
     def __init__(self,
-                 view: Dict[str, Any],
-                 queries: Dict[str, Any],
+                 view: Optional[Dict[str, Any]],
+                 queries: Optional[Dict[str, Any]],
                  filters: Sequence[Dict[str, Any]] = (),
                  most: Optional[int] = None,
                  seed: int = 0) -> None:
         self.most = None if most is None else as_count('TrackLabeler.most', most)
         self.seed = as_count('TrackLabeler.seed', seed, 0)
-        self.view: TrackView = TEACHER_VIEWS.build(view)
+        if (view is None) != (queries is None):
+            raise ConfigError('TrackLabeler takes a view and queries, or None for both where the teacher brings tracks '
+                              f'of its own (StoredTracks), got view={brief(view)} and queries={brief(queries)}')
+        self.view: Optional[TrackView] = None if view is None else TEACHER_VIEWS.build(view)
         if hasattr(self.view, 'uses_middles'):
             raise ConfigError(f'TrackLabeler.view: {type(self.view).__name__} asks for flow; use DirectTracks or '
                               'ArbitratedTracks')
-        self.queries: QuerySource = QUERIES.build(queries)
+        self.queries: Optional[QuerySource] = None if queries is None else QUERIES.build(queries)
         self.filters: List[TrackFilter] = [FILTERS.build(config) for config in filters]
         for part in self.filters:
             _check_filter(part)
         self._described: Dict[str, Any] = dict(
             type=type(self).__name__,
-            view=full_config(self.view, view),
-            queries=dict(full_config(self.queries, queries), contents=self.queries.describe()),
-            filters=[full_config(part, config) for part, config in zip(self.filters, filters)],
+            view=None if view is None else full_config(self.view, view),
+            queries=None if queries is None else _with_contents(self.queries, queries),
+            filters=[_with_contents(part, config) for part, config in zip(self.filters, filters)],
             most=self.most,
             seed=self.seed)
 
@@ -75,13 +79,24 @@ class TrackLabeler:
         return [unit.key]
 
     def extra_frames(self, unit: LabelUnit, usable: Callable[[int], bool]) -> List[int]:
-        """None: a clip needs no frames but its own."""
-        return []
+        """Numbers of the frames between those of a clip, if the view wants to see them and they are ``usable``, in
+        reading order."""
+        if self.view is None or not getattr(self.view, 'needs_between', False):
+            return []
+        return [number for step in _steps(unit) for number in step if usable(number)]
 
     def pass_sizes(self, size: Tuple[int, int], units: int) -> List[Tuple[Tuple[int, int], int]]:
         """The sizes (height, width) in which the teacher is shown frames of ``size``, and how many clips at a time: one
         by one, whatever the batch."""
-        return [(shown, 1) for shown in self.view.pass_sizes(size)]
+        return [] if self.view is None else [(shown, 1) for shown in self.view.pass_sizes(size)]
+
+    def own_bytes(self, size: Tuple[int, int]) -> int:
+        """Bytes that filters with networks of their own must hold at once; 0 if not known.
+
+        Args:
+            size: (height, width) of the frames, px.
+        """
+        return max((part.peak_bytes(size) for part in self.filters if hasattr(part, 'peak_bytes')), default=0)
 
     def memory_settings(self) -> List[str]:
         """Which config keys to lower so that the teacher takes less memory."""
@@ -98,21 +113,31 @@ class TrackLabeler:
         * ``tracks``: in the label, at most ``most``;
         * ``queries``: how many tracks the teacher was asked for;
         * ``cycle_error_median`` (the lower one of two): px, over the tracks of the label and their frames; 0 if there
-          are none;
+          are none; left out where the teacher has no way back;
         * ``mean_speed``: :func:`~mmrefine.geometry.track_speed` of the tracks of the label, px a frame; 0 if there are
           none.
 
         Raises:
+            ConfigError: a view for a teacher that brings tracks of its own, none for another one, or a filter that
+                needs the way back where there is none.
             TeacherError: the tracks have the wrong shape, or are nan or infinite anywhere.
         """
-        return [self._label(teacher, unit, as_frames([frames[number] for number in unit.frames], batch.device))
+        self._check_teacher(teacher)
+        return [self._label(teacher, unit, _Clip(unit, frames, batch.device))
                 for unit, frames in zip(batch.units, batch.frames)]
 
-    def _label(self, teacher: TrackEstimator, unit: LabelUnit, frames: Tensor) -> Labeled:
-        points = self.queries.points(frames[0], unit.scene, unit.frames[0])
-        if points.dim() != 2 or points.shape[1] != 2:
-            raise ValueError(f'{type(self.queries).__name__} must return points (N, 2), got {tuple(points.shape)}')
-        look = self._look(teacher, frames, points)
+    def _label(self, teacher: Union[TrackEstimator, GivenTracks], unit: LabelUnit, clip: _Clip) -> Labeled:
+        frames = clip.frames
+        if isinstance(teacher, GivenTracks):
+            given = teacher.tracks_of(unit.scene, unit.frames, (frames.shape[-2], frames.shape[-1]))
+            look = TrackLook(frames, *(part.to(frames.device) for part in given))
+            points = look.there[:, 0]
+        else:
+            assert self.queries is not None  # _check_teacher
+            points = self.queries.points(frames[0], unit.scene, unit.frames[0])
+            if points.dim() != 2 or points.shape[1] != 2:
+                raise ValueError(f'{type(self.queries).__name__} must return points (N, 2), got {tuple(points.shape)}')
+            look = self._look(teacher, clip, points)
         kept = torch.ones(len(points), dtype=torch.bool, device=frames.device)
         for part in self.filters:
             kept &= part(look)
@@ -121,18 +146,38 @@ class TrackLabeler:
         x, y = points[chosen].float().unbind(dim=1)
         label = Tracks(there.cpu(), look.visible[chosen].float().cpu(),
                        torch.stack([torch.zeros_like(x), y, x], dim=1).cpu(), (frames.shape[-2], frames.shape[-1]))
+        trip = {} if len(errors) and bool(errors.isnan().all()) else dict(
+            cycle_error_median=_rounded(errors.median()) if len(chosen) else 0.)
         return Labeled(unit.key, label, dict(
             kept=_rounded(kept.double().mean()) if len(points) else 0.,
             tracks=float(len(chosen)),
             queries=float(len(points)),
-            cycle_error_median=_rounded(errors.median()) if len(chosen) else 0.,
+            **trip,
             mean_speed=_rounded(track_speed(there).double().mean()) if len(chosen) else 0.))
 
-    def _look(self, teacher: TrackEstimator, frames: Tensor, points: Tensor) -> TrackLook:
+    def _check_teacher(self, teacher: Any) -> None:
+        """Refuse a teacher that does not fit the settings."""
+        name, given = type(teacher).__name__, isinstance(teacher, GivenTracks)
+        if given != (self.view is None):
+            raise ConfigError(
+                f'labeler.view and labeler.queries must be None for {name}, whose tracks begin where they begin and '
+                'cannot be asked about other points or sizes' if given else
+                f'labeler.view and labeler.queries are None, and the teacher ({name}) brings no tracks of its own; set '
+                "both, such as view=dict(type='DirectTracks') and queries=dict(type='TextureQueries')")
+        needing = [type(part).__name__ for part in self.filters if getattr(part, 'needs_back', False)]
+        if given and needing and not teacher.has_way_back:
+            raise ConfigError(f'labeler.filters has {needing[0]}, which needs the way back of the tracks, and {name} '
+                              'has none; give it files of the way back (back=…), or verify by TrackColorFilter, '
+                              'TrackPatchFilter and TrackFlowFilter')
+
+    def _look(self, teacher: TrackEstimator, clip: _Clip, points: Tensor) -> TrackLook:
+        frames = clip.frames
         if not len(points):
             nowhere = frames.new_zeros(0, len(frames), 2)
             return TrackLook(frames, nowhere, nowhere, nowhere[..., 0])
-        look = self.view.look(teacher, frames, points)
+        assert self.view is not None  # _check_teacher
+        more = dict(between=clip.between()) if getattr(self.view, 'needs_between', False) else {}
+        look = self.view.look(teacher, frames, points, **more)
         check_look(look, len(points), f'the teacher view ({type(self.view).__name__})')
         return look
 
@@ -143,6 +188,31 @@ class TrackLabeler:
         number = int.from_bytes(hashlib.sha256(f'{self.seed}/{key}'.encode('utf-8', 'surrogateescape')).digest(), 'big')
         drawn = np.random.default_rng(number).permutation(len(kept))[:self.most]
         return kept[torch.from_numpy(np.sort(drawn))]
+
+
+class _Clip:
+    """The frames of a clip ``(T, 3, H, W)``, and those between them."""
+
+    def __init__(self, unit: LabelUnit, images: Mapping[int, np.ndarray], device: str) -> None:
+        self.unit, self.images, self.device = unit, images, device
+        self.frames = as_frames([images[number] for number in unit.frames], device)
+
+    def between(self) -> List[Tensor]:
+        """For each step of the clip the frames in between that there are."""
+        steps = [[self.images[number] for number in step if number in self.images] for step in _steps(self.unit)]
+        return [as_frames(step, self.device) if step else self.frames[:0] for step in steps]
+
+
+def _steps(unit: LabelUnit) -> List[range]:
+    """The numbers of the frames of the video between those of a clip, for each step of it."""
+    return [range(one + way, two, way) for one, two in zip(unit.frames, unit.frames[1:])
+            for way in ((1 if two > one else -1), )]
+
+
+def _with_contents(part: Any, config: Dict[str, Any]) -> Dict[str, Any]:
+    """The config of a part with its defaults, and what it says of the files that it has read."""
+    found = full_config(part, config)
+    return dict(found, contents=part.describe()) if hasattr(part, 'describe') else found
 
 
 def _rounded(value: Tensor) -> float:
