@@ -12,7 +12,8 @@ from torch import Tensor
 from mmrefine.errors import ConfigError
 from mmrefine.fileio.codecs.tracks import TracksCodec
 from mmrefine.geometry import track_speed
-from mmrefine.labeling.description import full_config
+from mmrefine.labeling.description import full_config, with_contents
+from mmrefine.labeling.second_network import own_bytes
 from mmrefine.labeling.tracks.views import check_look
 from mmrefine.registry import FILTERS, LABELERS, QUERIES, TEACHER_VIEWS
 from mmrefine.structures import (GivenTracks, LabelBatch, Labeled, LabelUnit, QuerySource, TrackEstimator, TrackFilter,
@@ -65,8 +66,8 @@ class TrackLabeler:
         self._described: Dict[str, Any] = dict(
             type=type(self).__name__,
             view=None if view is None else full_config(self.view, view),
-            queries=None if queries is None else _with_contents(self.queries, queries),
-            filters=[_with_contents(part, config) for part, config in zip(self.filters, filters)],
+            queries=None if queries is None else with_contents(self.queries, queries),
+            filters=[with_contents(part, config) for part, config in zip(self.filters, filters)],
             most=self.most,
             seed=self.seed)
 
@@ -96,7 +97,7 @@ class TrackLabeler:
         Args:
             size: (height, width) of the frames, px.
         """
-        return max((part.peak_bytes(size) for part in self.filters if hasattr(part, 'peak_bytes')), default=0)
+        return own_bytes(self.filters, size)
 
     def memory_settings(self) -> List[str]:
         """Which config keys to lower so that the teacher takes less memory."""
@@ -207,12 +208,6 @@ def _steps(unit: LabelUnit) -> List[range]:
     """The numbers of the frames of the video between those of a clip, for each step of it."""
     return [range(one + way, two, way) for one, two in zip(unit.frames, unit.frames[1:])
             for way in ((1 if two > one else -1), )]
-
-
-def _with_contents(part: Any, config: Dict[str, Any]) -> Dict[str, Any]:
-    """The config of a part with its defaults, and what it says of the files that it has read."""
-    found = full_config(part, config)
-    return dict(found, contents=part.describe()) if hasattr(part, 'describe') else found
 
 
 def _rounded(value: Tensor) -> float:
