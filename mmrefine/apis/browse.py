@@ -95,8 +95,9 @@ def _track_sheet(title: str, store: LabelStore, dataset: Any, chosen: Sequence[i
         unit, frames = units[i], dataset[i]['frames']
         label: Tracks = store.read(unit.key)
         stats = store.stats(unit.key)
-        name = (f'{unit.key.rpartition("/")[2]}: {len(label.points)} of {stats["queries"]:.0f} tracks, cycle error '
-                f'{stats["cycle_error_median"]:.2f} px, {stats["mean_speed"]:.1f} px a frame')
+        trip = stats.get('cycle_error_median')  # none where the teacher has no way back
+        name = (f'{unit.key.rpartition("/")[2]}: {len(label.points)} of {stats["queries"]:.0f} tracks'
+                f'{"" if trip is None else f", cycle error {trip:.2f} px"}, {stats["mean_speed"]:.1f} px a frame')
         begun = set(map(tuple, label.queries[:, [2, 1]].tolist()))
         asked = part.query_points(unit, as_frames([frames[0]])[0]).tolist()
         left_out = np.array([point for point in asked if tuple(point) not in begun]).reshape(-1, 2)

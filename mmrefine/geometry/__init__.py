@@ -1,6 +1,6 @@
 """Pure functions on pixels; flow and points are (x, y) in px, pixel centres at integers."""
-from mmrefine.geometry.along_tracks import (carry_points, color_change, patch_mismatch, patches_along, points_inside,
-                                            sample_along, track_speed)
+from mmrefine.geometry.along_tracks import (carry_points, color_change, patch_mismatch, patches_along, points_come_back,
+                                            points_inside, sample_along, track_speed)
 from mmrefine.geometry.census import census_residual
 from mmrefine.geometry.chain import (chain_error, compose, compose_all, composite_error, composite_tolerance,
                                      landing_claims)
@@ -20,12 +20,12 @@ from mmrefine.geometry.warp import backwarp, landing_points, lands_inside
 from mmrefine.geometry.window import box_mean
 
 __all__ = [
-    'SMALLEST_SIDE', 'Draws', 'Ellipse', 'FramePad', 'KnownClip', 'KnownWarp', 'Patch', 'Similarity', 'backwarp',
+    'Draws', 'Ellipse', 'FramePad', 'KnownClip', 'KnownWarp', 'Patch', 'SMALLEST_SIDE', 'Similarity', 'backwarp',
     'box_mean', 'carry_points', 'census_residual', 'chain_error', 'color_change', 'color_residual', 'compose',
     'compose_all', 'composite_error', 'composite_tolerance', 'cycle_consistent', 'cycle_error', 'cycle_tolerance',
     'jpeg_loss', 'jpeg_quality', 'known_clip', 'known_warp', 'lab', 'lab_residual', 'landing_claims', 'landing_points',
     'lands_inside', 'luma', 'match_exposure', 'match_local_exposure', 'patch_mismatch', 'patches_along',
-    'pieced_motion', 'pixel_grid', 'points_inside', 'query_grid', 'query_windows', 'random_ellipse',
+    'pieced_motion', 'pixel_grid', 'points_come_back', 'points_inside', 'query_grid', 'query_windows', 'random_ellipse',
     'random_similarity', 'random_warp', 'resize', 'resize_flow', 'resize_points', 'sample', 'sample_along',
     'sample_scaled', 'smooth_motion', 'texture_strength', 'track_speed'
 ]

@@ -7,7 +7,10 @@ import torch
 from torch import Tensor
 
 from mmrefine.geometry.color import luma
+from mmrefine.geometry.cycle import cycle_error
 from mmrefine.geometry.grid import sample
+
+ALPHA, BETA = 0.01, 0.5  # of the motion there and back; px
 
 
 def sample_along(images: Tensor, points: Tensor, padding: str = 'zeros') -> Tensor:
@@ -130,3 +133,19 @@ def carry_points(points: Tensor, flow_fw: Tensor) -> Tensor:
     if points.dim() != 2 or points.shape[1] != 2 or flow_fw.dim() != 3 or len(flow_fw) != 2:
         raise ValueError(f'points (N, 2) need a flow (2, H, W), got {tuple(points.shape)} and {tuple(flow_fw.shape)}')
     return points + sample(flow_fw[None], points.t()[None, :, :, None], padding='border')[0, :, :, 0].t()
+
+
+def points_come_back(points: Tensor, flow_fw: Tensor, flow_bw: Tensor) -> Tensor:
+    """Whether the flow at points survives its round trip: ``e <= 0.01 (|f| + |b|) + 0.5 px``, bilinear; ``e`` is
+    :func:`~mmrefine.geometry.cycle_error`.
+
+    Args:
+        points: ``(N, 2)`` px (x, y), of frame t; one outside of the frame counts as the nearest pixel of its edge.
+        flow_fw: ``(1, 2, H, W)`` px, frame t -> frame t + 1.
+        flow_bw: the same shape, frame t + 1 -> frame t.
+
+    Returns:
+        bool ``(N,)``.
+    """
+    bound = ALPHA * (flow_fw.norm(dim=1, keepdim=True) + flow_bw.norm(dim=1, keepdim=True)) + BETA
+    return sample(bound - cycle_error(flow_fw, flow_bw), points.t()[None, :, :, None], 'border')[0, 0, :, 0] >= 0

@@ -4,6 +4,7 @@ from mmrefine.labeling.calibration.search import calibrate, check_promise
 from mmrefine.labeling.calibration.sweep import tunable_filters
 from mmrefine.labeling.calibration.thresholds import Threshold
 from mmrefine.labeling.calibration.video_profile import VideoProfile
+from mmrefine.labeling.flow.filters.agreement import TrackAgreementFilter
 from mmrefine.labeling.flow.filters.appearance import CensusFilter, GainRobustColorFilter, LabFilter
 from mmrefine.labeling.flow.filters.composite import CompositeFilter
 from mmrefine.labeling.flow.filters.consistency import ColorFilter, CycleFilter, InFrameFilter, SoftCycleFilter
@@ -18,8 +19,9 @@ from mmrefine.labeling.flow.views.composed import ComposedView
 from mmrefine.labeling.flow.weights.densify import EdgeAwareDensify
 from mmrefine.labeling.flow.weights.rebalance import InverseHistogram, Novelty, SpeedQuota, SpeedThreshold
 from mmrefine.labeling.tracks.balance import TrackNovelty
-from mmrefine.labeling.tracks.filters import (TrackColorFilter, TrackCycleFilter, TrackInsideFilter, TrackSpeedFilter,
-                                              TrackVisibilityFilter)
+from mmrefine.labeling.tracks.filters import (TrackColorFilter, TrackCycleFilter, TrackInsideFilter, TrackPatchFilter,
+                                              TrackSpeedFilter, TrackVisibilityFilter)
+from mmrefine.labeling.tracks.flow_filter import TrackFlowFilter
 from mmrefine.labeling.tracks.labeler import TrackLabeler
 from mmrefine.labeling.tracks.queries import GridQueries, TextureQueries, WindowQueries
 from mmrefine.labeling.tracks.views import ArbitratedTracks, DirectTracks
@@ -31,6 +33,7 @@ __all__ = [
     'EdgeAwareDensify', 'ExposureJumpGuard', 'FlowLabeler', 'GainRobustColorFilter', 'GridQueries', 'InFrameFilter',
     'InverseHistogram', 'LabFilter', 'Novelty', 'PairContext', 'PairGuard', 'PairLabels', 'SoftCycleFilter',
     'SpeedQuota', 'SpeedThreshold', 'StillPairGuard', 'TextureFilter', 'TextureQueries', 'Threshold',
-    'TrackColorFilter', 'TrackCycleFilter', 'TrackInsideFilter', 'TrackLabeler', 'TrackNovelty', 'TrackSpeedFilter',
-    'TrackVisibilityFilter', 'VideoProfile', 'WindowQueries', 'calibrate', 'check_promise', 'tunable_filters'
+    'TrackAgreementFilter', 'TrackColorFilter', 'TrackCycleFilter', 'TrackFlowFilter', 'TrackInsideFilter',
+    'TrackLabeler', 'TrackNovelty', 'TrackPatchFilter', 'TrackSpeedFilter', 'TrackVisibilityFilter', 'VideoProfile',
+    'WindowQueries', 'calibrate', 'check_promise', 'tunable_filters'
 ]

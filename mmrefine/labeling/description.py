@@ -20,6 +20,12 @@ def full_config(part: Any, config: Dict[str, Any]) -> Dict[str, Any]:
     return dict(type=type(part).__name__, **set_)
 
 
+def with_contents(part: Any, config: Dict[str, Any]) -> Dict[str, Any]:
+    """:func:`full_config`, and under ``contents`` what the part says of the files that it has read (``describe()``)."""
+    found = full_config(part, config)
+    return dict(found, contents=part.describe()) if hasattr(part, 'describe') else found
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): _plain(inner) for key, inner in value.items()}

@@ -9,6 +9,7 @@ from mmrefine.models.refiners import (ChainedFlow, FlowReadout, FlowRefiner, Ran
 from mmrefine.models.teachers.frozen import FrozenTeacher
 from mmrefine.models.teachers.other_network import OtherNetwork
 from mmrefine.models.teachers.stored_motion import StoredMotion
+from mmrefine.models.teachers.stored_tracks import StoredTracks
 from mmrefine.models.teachers.student import StudentAverage, StudentCopy
 from mmrefine.models.teachers.tracker import FrozenTracker
 from mmrefine.models.trackers import PIPsChain
@@ -17,6 +18,6 @@ __all__ = [
     'ChainedFlow', 'ContrastiveFlowLoss', 'CycleLoss', 'FlowReadout', 'FlowRefiner', 'FrameMemory', 'FramePreprocessor',
     'FrozenTeacher', 'FrozenTracker', 'MaskedPyramidLoss', 'MaskedSequenceLoss', 'OfficialRAFTEncoder', 'OtherNetwork',
     'PIPs', 'PIPsChain', 'PhotometricLoss', 'RandomStart', 'ScoreMapLoss', 'SmoothnessLoss', 'StoredMotion',
-    'StudentAverage', 'StudentCopy', 'TrackRefiner', 'TrackSequenceLoss', 'VisibilityLoss', 'build_estimator',
-    'estimator_state', 'load_estimator', 'readout_for'
+    'StoredTracks', 'StudentAverage', 'StudentCopy', 'TrackRefiner', 'TrackSequenceLoss', 'VisibilityLoss',
+    'build_estimator', 'estimator_state', 'load_estimator', 'readout_for'
 ]

@@ -6,17 +6,17 @@ from mmrefine.structures.flow_contracts import FlowEstimator, Guard, TwoWayEstim
 from mmrefine.structures.flow_label import FlowLabel
 from mmrefine.structures.pairs import Look, LookRequest, NamedFrame, PairBatch, PairContext
 from mmrefine.structures.samples import ClipSample, FlowOutputs, FlowSample, FlowTargets
-from mmrefine.structures.track_contracts import (QuerySource, StreamTracker, TrackBalance, TrackEstimator, TrackFilter,
-                                                 TrackView)
+from mmrefine.structures.track_contracts import (GivenTracks, QuerySource, StreamTracker, TrackBalance, TrackEstimator,
+                                                 TrackFilter, TrackView)
 from mmrefine.structures.track_protocols import crohd_heads, draw_queries, evaluated_frames
 from mmrefine.structures.track_samples import TrackOutputs, TrackSample, TrackTargets
 from mmrefine.structures.tracks import TrackLook, Tracks, check_queries
 
 __all__ = [
-    'ClipSample', 'FlowEstimator', 'FlowLabel', 'FlowOutputs', 'FlowSample', 'FlowTargets', 'Guard', 'LabelBatch',
-    'LabelCodec', 'LabelJudge', 'LabelSource', 'LabelUnit', 'Labeled', 'Labeler', 'Look', 'LookRequest',
-    'MotionLoss', 'NamedFrame', 'PairBatch', 'PairContext', 'QuerySource', 'StreamTracker', 'Tally', 'Teacher',
-    'TeacherSource', 'TrackBalance', 'TrackEstimator', 'TrackFilter', 'TrackLook', 'TrackOutputs', 'TrackSample',
-    'TrackTargets', 'TrackView', 'Tracks', 'TwoWayEstimator', 'View', 'Witnesses', 'as_frames', 'check_queries',
-    'crohd_heads', 'draw_queries', 'evaluated_frames', 'label_key', 'name_units'
+    'ClipSample', 'FlowEstimator', 'FlowLabel', 'FlowOutputs', 'FlowSample', 'FlowTargets', 'GivenTracks', 'Guard',
+    'LabelBatch', 'LabelCodec', 'LabelJudge', 'LabelSource', 'LabelUnit', 'Labeled', 'Labeler', 'Look',
+    'LookRequest', 'MotionLoss', 'NamedFrame', 'PairBatch', 'PairContext', 'QuerySource', 'StreamTracker', 'Tally',
+    'Teacher', 'TeacherSource', 'TrackBalance', 'TrackEstimator', 'TrackFilter', 'TrackLook', 'TrackOutputs',
+    'TrackSample', 'TrackTargets', 'TrackView', 'Tracks', 'TwoWayEstimator', 'View', 'Witnesses', 'as_frames',
+    'check_queries', 'crohd_heads', 'draw_queries', 'evaluated_frames', 'label_key', 'name_units'
 ]

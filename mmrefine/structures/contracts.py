@@ -44,7 +44,11 @@ class LabelSource(Protocol):
 
 
 class Teacher(Protocol):
-    """A frozen source of motion. How it is asked belongs to its kind (flow, tracks)."""
+    """A frozen source of motion. How it is asked belongs to its kind (flow, tracks).
+
+    Optional member: ``check_source(source)``, which raises an ``InputError`` where the teacher has nothing to say about
+    the frames of a ``LabelSource``; asked before the first label is made.
+    """
 
     def digest(self) -> str:
         """Identifies the weights, or whatever else the motion comes from."""

@@ -59,16 +59,47 @@ class StreamTracker(Protocol):
         """
 
 
+@runtime_checkable
+class GivenTracks(Protocol):
+    """Tracks that are there already and begin where they begin: nobody can be asked about other points."""
+
+    @property
+    def has_way_back(self) -> bool:
+        """Whether there are tracks back, too."""
+
+    def tracks_of(self, scene: str, frames: Sequence[int], size: Tuple[int, int]) -> Tuple[Tensor, Tensor, Tensor]:
+        """The tracks that are seen in the first of some frames and known in all of them.
+
+        Args:
+            scene: the video.
+            frames: the numbers of T of its frames.
+            size: (height, width) of the frames, px.
+
+        Returns:
+            as of :meth:`TrackEstimator.track_both`; the way back is nan if there is none.
+
+        Raises:
+            InputError: there are no tracks of the scene, or of frames of another number or size.
+        """
+
+
 class TrackView(Protocol):
     """How a track teacher is asked about a clip: in which sizes, at which strides, and what its answers come to."""
 
-    def look(self, teacher: TrackEstimator, frames: Tensor, points: Tensor) -> TrackLook:
+    @property
+    def needs_between(self) -> bool:
+        """Whether it wants to see the frames of the video between those of a clip."""
+
+    def look(self, teacher: TrackEstimator, frames: Tensor, points: Tensor,
+             between: Sequence[Tensor] = ()) -> TrackLook:
         """What the teacher saw: all that filters need to know of it.
 
         Args:
             teacher: that is asked.
             frames: ``(T, 3, H, W)`` RGB in [0, 1].
             points: ``(N, 2)`` px (x, y), in the first frame.
+            between: for each of the T - 1 steps of the clip the frames ``(K, 3, H, W)`` of the video in between, as
+                many as there are; empty: none.
 
         Raises:
             TeacherError: the teacher gave no tracks, or other shapes than it was asked for.
@@ -79,7 +110,12 @@ class TrackView(Protocol):
 
 
 class TrackFilter(Protocol):
-    """Decides over tracks one by one."""
+    """Decides over tracks one by one.
+
+    Optional members: ``needs_back = True`` where it cannot do without the way back; ``describe()``, what is hashed into
+    the fingerprint of labels beside its config; ``peak_bytes(size)``, what it must hold at once, bytes, for frames of
+    ``size`` = (height, width) px.
+    """
 
     def __call__(self, look: TrackLook) -> Tensor:
         """Which tracks are kept: bool ``(N,)``."""

@@ -45,7 +45,8 @@ class TrackLook:
     Args:
         frames: ``(T, 3, H, W)`` RGB in [0, 1].
         there: ``(N, T, 2)`` px (x, y) of ``frames``, from the first frame to the last.
-        back: ``(N, T, 2)`` px, from the last point of ``there`` back to the first frame, in the order of the frames.
+        back: ``(N, T, 2)`` px, from the last point of ``there`` back to the first frame, in the order of the frames;
+            nan where no way back is known.
         visible: ``(N, T)``, how surely each point is seen, in [0, 1].
         plain: ``(N, T, 2)`` px, the way there of one pass over the frames as they are; None where ``there`` is that
             pass, or where there was none.

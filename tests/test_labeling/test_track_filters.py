@@ -7,8 +7,9 @@ import torch
 from exact_tracks import FRAMES, SIZE, ExactTracker, render, rotations, translations
 
 from mmrefine.errors import ConfigError
-from mmrefine.labeling import (DirectTracks, TrackColorFilter, TrackCycleFilter, TrackInsideFilter, TrackSpeedFilter,
-                               TrackVisibilityFilter)
+from mmrefine.geometry import patch_mismatch
+from mmrefine.labeling import (DirectTracks, TrackColorFilter, TrackCycleFilter, TrackInsideFilter, TrackPatchFilter,
+                               TrackSpeedFilter, TrackVisibilityFilter)
 from mmrefine.registry import FILTERS
 from mmrefine.structures import TrackLook
 
@@ -48,6 +49,22 @@ def test_what_does_not_come_back_as_a_number_is_dropped():
     look = look_at(translations())
     look.back[1, 2] = float('nan')
     assert TrackCycleFilter(1.5)(look).tolist() == [True, False, True, True]
+
+
+def test_a_track_that_jumps_to_other_surroundings_where_it_is_seen_is_dropped_whatever_the_brightness():
+    def jump(scale, there, back, visible):
+        there[1:3, 3] += [9., -7.]
+        visible[2, 3] = 0.4
+
+    look = look_at(translations(), jump)
+    look.frames[2:].mul_(0.8).add_(0.05)  # gain and offset
+    unlike = patch_mismatch(look.frames, look.there)
+    assert unlike[1, 3] > 0.5 and unlike[[0, 3]].max() < 0.15
+    assert TrackPatchFilter()(look).tolist() == [True, False, True, True]
+    assert TrackPatchFilter(seen=0.)(look).tolist() == [True, False, False, True]
+    assert TrackPatchFilter(threshold=2., seen=0.)(look).all()
+    flat = TrackLook(torch.full_like(look.frames, 0.5), look.there, look.back, look.visible)
+    assert not TrackPatchFilter()(flat).any()
 
 
 def test_a_track_whose_colour_changes_is_dropped_and_its_neighbours_are_kept():
@@ -136,6 +153,7 @@ def test_a_speed_at_an_edge_belongs_to_the_faster_bin():
     (dict(type='TrackCycleFilter', speed_bins=dict(edges=[1], thresholds=[1, -1])), 'not negative, got -1'),
     (dict(type='TrackColorFilter', threshold=-5.), 'TrackColorFilter.threshold must be finite and not negative'),
     (dict(type='TrackVisibilityFilter', least=1.5), r'TrackVisibilityFilter.least must lie in \[0, 1\], got 1.5'),
+    (dict(type='TrackPatchFilter', threshold=3.), r'TrackPatchFilter.threshold must .*0.*2'),
     (dict(type='TrackSpeedFilter', least=float('nan')), 'TrackSpeedFilter.least must be finite'),
 ])
 def test_a_wrong_setting_is_one_sentence(config, says):

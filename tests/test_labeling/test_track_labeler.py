@@ -237,8 +237,9 @@ def test_the_description_names_every_setting_and_the_contents_of_files(tmp_path)
     digests = {digest_of(labeler(**changed).describe()) for changed in (
         dict(), dict(most=8), dict(seed=1), dict(filters=[]), dict(filters=[dict(CYCLE, threshold=3.)]),
         dict(view=dict(type='DirectTracks', scale=2.)), dict(view=dict(type='ArbitratedTracks')),
-        dict(queries=dict(GRID, step=9)))}
-    assert len(digests) == 8
+        dict(view=dict(type='DirectTracks', stride=1)), dict(view=dict(type='ArbitratedTracks', strides=(None, 1))),
+        dict(queries=dict(GRID, step=9)), dict(view=None, queries=None))}
+    assert len(digests) == 11
     part = labeler()
     part.describe()['view']['scale'] = 7
     assert part.describe()['view']['scale'] == 1
@@ -265,7 +266,48 @@ def test_tracks_of_a_view_that_are_not_those_asked_for_are_one_sentence():
         labeler().label(ExactTracker(maps, fault=lost), batch_of(maps))
 
 
+def between_batch(maps, stride=2, skipped=(), first=3, backwards=False):
+    """A clip of that stride with the frames between its own, but for those that are skipped."""
+    whole = batch_of(maps, first=first)
+    images = (render(maps) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    numbers = tuple(range(first, first + len(maps), stride))[::-1 if backwards else 1]
+    names = tuple(f'{number:02d}' for number in numbers)
+    unit = LabelUnit(f'a/{names[0]}__{names[-1]}@{stride}', 'a', numbers, names)
+    part = labeler(view=dict(type='DirectTracks', stride=1))
+    extra = part.extra_frames(unit, lambda number: number not in skipped)
+    every = [*numbers, *extra]
+    return unit, extra, LabelBatch([unit], [{number: images[number - first] for number in every}],
+                                   [{number: str(number) for number in every}], whole.device)
+
+
+@pytest.mark.parametrize('backwards', [False, True])
+def test_a_view_at_a_shorter_stride_gets_the_frames_between_those_of_the_clip(backwards):
+    maps = translations(count=9)
+    unit, extra, batch = between_batch(maps, backwards=backwards)
+    assert extra == ([10, 8, 6, 4] if backwards else [4, 6, 8, 10])
+    assert labeler().extra_frames(unit, lambda number: True) == []
+    shown = [one @ np.array([0., 0., 1.]) for one in maps]
+    teacher = ExactTracker(maps[::-1] if backwards else maps)
+    found, = labeler([], view=dict(type='DirectTracks', stride=1)).label(teacher, batch)
+    assert [shape[0] for shape, _ in teacher.calls] == [9] and found.label.points.shape[1] == 5
+    steps = np.diff(np.array(shown[::-1] if backwards else shown)[::2], axis=0)
+    np.testing.assert_allclose(np.diff(found.label.points.numpy(), axis=1), np.broadcast_to(
+        steps, (len(found.label.points), 4, 2)), atol=1e-4)
+
+
+def test_frames_in_between_that_cannot_be_used_are_left_out():
+    maps = translations(count=9)
+    _, extra, batch = between_batch(maps, skipped=(6, ))
+    assert extra == [4, 8, 10]
+    teacher = ExactTracker(np.delete(maps, 3, axis=0))
+    found, = labeler([], view=dict(type='DirectTracks', stride=1)).label(teacher, batch)
+    assert teacher.calls[0][0][0] == 8 and found.label.points.shape[1] == 5
+    np.testing.assert_allclose(np.diff(found.label.points.numpy(), axis=1)[..., 0], 3., atol=1e-4)
+
+
 @pytest.mark.parametrize('settings, says', [
+    (dict(view=None), "TrackLabeler takes a view and queries, or None for both .* got view=None and queries={'type"),
+    (dict(queries=None), "or None for both where the teacher brings tracks of its own .* queries=None"),
     (dict(most=0), 'TrackLabeler.most must be a whole number, at least 1, got 0'),
     (dict(seed=-1), 'TrackLabeler.seed must be a whole number, at least 0, got -1'),
     (dict(view=dict(type='CascadeView')), 'TrackLabeler.view: CascadeView asks for flow; use DirectTracks'),

@@ -139,6 +139,70 @@ def test_what_one_frame_shows_decides_over_that_frame():
     torch.testing.assert_close(look.cycle_errors[:, 0], torch.full((len(INNER), ), 0.3), rtol=0, atol=1e-4)
 
 
+def strided(maps, stride=2):
+    """The frames of a clip of that stride, those between them, and the maps of the clip."""
+    frames = render(maps)
+    between = [frames[t + 1:t + stride] for t in range(0, len(maps) - 1, stride)]
+    return frames[::stride], between, maps[::stride]
+
+
+LONG = pytest.mark.parametrize('maps', [translations(count=9), rotations(count=9)], ids=['translation', 'rotation'])
+
+
+@LONG
+@pytest.mark.parametrize('scale', [1., 1.5])
+@pytest.mark.parametrize('stride, shown', [(1, 9), (2, 5), (3, 5), (4, 3), (None, 3)])
+def test_at_a_shorter_stride_the_answer_is_that_of_the_frames_of_the_clip(maps, scale, stride, shown):
+    frames, between, own = strided(maps, 4)
+    numbers = {9: range(9), 5: [0, 3, 4, 7, 8] if stride == 3 else range(0, 9, 2), 3: [0, 4, 8]}[shown]
+    teacher = ExactTracker(maps[list(numbers)])
+    view = DirectTracks(scale, stride)
+    look = view.look(teacher, frames, INNER, between)
+    assert view.needs_between is (stride is not None) and teacher.calls[0][0][0] == shown
+    assert look.frames is frames and look.visible.shape == (len(INNER), 3)
+    for part in (look.there, look.back):
+        torch.testing.assert_close(part, truth(own), rtol=0, atol=1e-4)
+
+
+def test_a_clip_without_frames_in_between_is_shown_as_it_is():
+    maps = translations()
+    for between in ((), [torch.zeros(0, 3, *SIZE)] * (FRAMES - 1)):
+        teacher = ExactTracker(maps)
+        plain, direct, both = (view.look(teacher, render(maps), INNER, between) for view in (
+            DirectTracks(), DirectTracks(stride=1), ArbitratedTracks((1., ), strides=(None, 1))))
+        assert len(teacher.calls) == 3
+        assert torch.equal(plain.there, direct.there) and torch.equal(plain.there, both.there)
+
+
+class SlowTracker(ExactTracker):
+    """Errs by 3 px, another way back than there, unless it sees all frames."""
+
+    def __init__(self, maps, stride):
+        super().__init__(maps)
+        self.every, self.stride = maps, stride
+
+    def track_both(self, frames, points):
+        is_whole = len(frames) == len(self.every)
+        self.maps = self.every if is_whole else self.every[::self.stride]
+        self.fault = None if is_whole else lambda scale, there, back, visible: noisy(there, back, 3.)
+        return super().track_both(frames, points)
+
+
+@LONG
+def test_of_a_tracker_that_small_steps_help_the_passes_at_a_shorter_stride_decide(maps):
+    frames, between, own = strided(maps)
+    teacher = SlowTracker(maps, 2)
+    plain = ArbitratedTracks().look(teacher, frames, INNER)
+    assert (plain.there - truth(own))[:, 1:].norm(dim=-1).min() > 2.9
+    teacher.calls.clear()
+    view = ArbitratedTracks((1., 1.5), strides=(None, 1))
+    look = view.look(teacher, frames, INNER, between)
+    assert (look.there - truth(own)).norm(dim=-1).max() < 0.1
+    shown = [(SIZE, 5), ((72, 96), 5), (SIZE, 9), ((72, 96), 9)]
+    assert [(shape[-2:], shape[0]) for shape, _ in teacher.calls] == shown
+    assert view.pass_sizes(SIZE) == [size for size, _ in shown] and view.needs_between
+
+
 class Wrong:
 
     def __init__(self, *answer):
@@ -183,6 +247,10 @@ def test_an_answer_that_is_no_tracks_is_one_sentence(view, teacher, says):
     (dict(type='ArbitratedTracks', scales=(1., -2.)), 'ArbitratedTracks.scales must be finite and above 0, got -2'),
     (dict(type='ArbitratedTracks', trust=-1.), 'ArbitratedTracks.trust must be finite and not negative, got -1'),
     (dict(type='ArbitratedTracks', picture=-1.), 'ArbitratedTracks.picture must be finite and not negative'),
+    (dict(type='DirectTracks', stride=0), 'DirectTracks.stride must be a whole number, at least 1, got 0'),
+    (dict(type='ArbitratedTracks', strides=()), r'ArbitratedTracks.strides must be one or more numbers .* got \(\)'),
+    (dict(type='ArbitratedTracks', strides=(1, 1)), r'that differ.*\(1, 1\)'),
+    (dict(type='ArbitratedTracks', strides=(None, 0)), 'ArbitratedTracks.strides must be a whole number, at least 1'),
     (dict(type='ArbitratedTracks', radius=0), 'ArbitratedTracks.radius must be a whole number, at least 1'),
 ])
 def test_a_wrong_setting_is_one_sentence(config, says):

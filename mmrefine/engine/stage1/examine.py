@@ -23,11 +23,12 @@ def label_examiner(store: LabelStore, labeler: Any, teachers: TeacherSource,
         original: the network that the run began with.
 
     Returns:
-        None where the labels are not known to be of this teacher and this labeler (such as those of a later round), or
-        where the labeler does not say it; see :meth:`~mmrefine.labeling.TrackLabeler.examine`.
+        None where the labels are not known to be of this teacher and this labeler (such as those of a later round),
+        where the labeler does not say it, or where it was shown frames between those of a clip; see
+        :meth:`~mmrefine.labeling.TrackLabeler.examine`.
     """
     part = LABELERS.build(labeler)
-    if not hasattr(part, 'examine'):
+    if not hasattr(part, 'examine') or getattr(part.view, 'needs_between', False):
         return None
     try:
         teacher: Any = teachers.frozen(original)

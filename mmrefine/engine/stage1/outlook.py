@@ -145,7 +145,8 @@ class Outlook:
 
 
 def pass_bytes(teacher: Teacher, labeler: Any, size: Tuple[int, int], units: int) -> int:
-    """Bytes that the largest pass of the teacher over some units must hold at once; 0 if not known.
+    """Bytes that the largest pass of the teacher over some units, or of a network that the labeler has beside it, must
+    hold at once; 0 if not known.
 
     Args:
         teacher: of the run.
@@ -154,7 +155,8 @@ def pass_bytes(teacher: Teacher, labeler: Any, size: Tuple[int, int], units: int
         units: in a batch.
     """
     shown = labeler.pass_sizes(size, units) if hasattr(labeler, 'pass_sizes') else ()
-    return max((teacher.peak_bytes(*one) for one in shown), default=0)
+    own = labeler.own_bytes(size) if hasattr(labeler, 'own_bytes') else 0
+    return max([own, *(teacher.peak_bytes(*one) for one in shown)])
 
 
 def _scene(batch: Sequence[LabelUnit]) -> str:

@@ -137,6 +137,7 @@ def make_labels(teacher: Teacher,
             backward pairs, or the batches do not fit into memory.
         StaleLabelsError: the store was made with other settings.
         LabelStoreError: the store cannot be written, or the labels do not fit on its disk.
+        InputError: the teacher reads files that do not fit ``source`` (``check_source``).
         TeacherError: the teacher's motion cannot be used; names the units.
         NoLabelsError: less than ``min_kept`` survived.
     """
@@ -144,6 +145,8 @@ def make_labels(teacher: Teacher,
     if not 1 <= part[0] <= part[1]:
         raise ConfigError(f'part of the labels must be k/n with k from 1 to n, got {part[0]}/{part[1]}')
     keys = wanted_keys(source, labeler)
+    if hasattr(teacher, 'check_source'):
+        teacher.check_source(source)
     rank, world = get_dist_info()
     # one sweeps what a killed run left, before the others write
     together(lambda: store.create() if rank == 0 else None)

@@ -11,10 +11,11 @@ from torch import Tensor
 from mmrefine.errors import ConfigError
 from mmrefine.fileio.codecs.flow import FlowCodec
 from mmrefine.geometry import lands_inside
-from mmrefine.labeling.description import full_config
+from mmrefine.labeling.description import full_config, with_contents
 from mmrefine.labeling.flow.filters.pair_guards import PairGuard
 from mmrefine.labeling.flow.label_statistics import label_stats, rounded
 from mmrefine.labeling.flow.views.third_frame import check_motion, motion_to_third
+from mmrefine.labeling.second_network import own_bytes
 from mmrefine.registry import BALANCERS, DENSIFIERS, FILTERS, LABELERS, TEACHER_VIEWS
 from mmrefine.structures import (FlowEstimator, FlowLabel, LabelBatch, Labeled, LabelUnit, LookRequest, NamedFrame,
                                  PairBatch, PairContext, View, as_frames)
@@ -97,7 +98,7 @@ class FlowLabeler:
         self._described: Dict[str, Any] = dict(
             type=type(self).__name__,
             view=full_config(self.view, view),
-            filters=[full_config(part, config) for part, config in zip(self.filters, filters)],
+            filters=[with_contents(part, config) for part, config in zip(self.filters, filters)],
             directions=directions,
             min_kept=self.min_kept,
             floor=self.floor)
@@ -146,6 +147,14 @@ class FlowLabeler:
         Empty if the view does not say.
         """
         return [(shown, 2 * units) for shown in self.view.pass_sizes(size)]
+
+    def own_bytes(self, size: Tuple[int, int]) -> int:
+        """Bytes that filters with networks of their own must hold at once; 0 if not known.
+
+        Args:
+            size: (height, width) of the frames, px.
+        """
+        return own_bytes(self.filters, size)
 
     def memory_settings(self) -> List[str]:
         """Which config keys to lower so that the teacher takes less memory."""

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from mmrefine.errors import ConfigError
-from mmrefine.geometry import color_change, points_inside, track_speed
+from mmrefine.geometry import color_change, patch_mismatch, points_inside, track_speed
 from mmrefine.registry import FILTERS
 from mmrefine.structures import TrackLook
-from mmrefine.values import as_number, brief, is_number
+from mmrefine.values import as_count, as_number, brief, is_number
 
 
 @FILTERS.register_module()
@@ -33,6 +33,8 @@ class TrackCycleFilter:
     Raises:
         ConfigError: both or neither of them, a negative threshold, or bins that are invalid.
     """
+
+    needs_back = True
 
     def __init__(self, threshold: Optional[float] = None, speed_bins: Optional[Dict[str, Any]] = None) -> None:
         if (threshold is None) == (speed_bins is None):
@@ -71,6 +73,32 @@ class TrackColorFilter:
     def __call__(self, look: TrackLook) -> Tensor:
         """Which tracks are kept: bool ``(N,)``."""
         return color_change(look.frames, look.there) < self.tolerance
+
+
+@FILTERS.register_module()
+class TrackPatchFilter:
+    """Keep what still has the same surroundings: tracks whose :func:`~mmrefine.geometry.patch_mismatch` to the first
+    frame is at most ``threshold`` wherever they are seen. It is blind to gain and offset of the brightness. A flat
+    patch is no evidence, so its track is not kept. Ours, not the paper's.
+
+    Args:
+        threshold: in [0, 2]: 0 is the same picture, 1 an unrelated one.
+        radius: of the patch, which has ``2 radius + 1`` px on a side.
+        seen: visibility in [0, 1] from which on a point must look the same; 0: always.
+
+    Raises:
+        ConfigError: a value out of range.
+    """
+
+    def __init__(self, threshold: float = 0.5, radius: int = 3, seen: float = 0.5) -> None:
+        self.tolerance = as_number('TrackPatchFilter.threshold', threshold, '[0, 2]')
+        self.radius = as_count('TrackPatchFilter.radius', radius)
+        self.seen = as_number('TrackPatchFilter.seen', seen, '[0, 1]')
+
+    def __call__(self, look: TrackLook) -> Tensor:
+        """Which tracks are kept: bool ``(N,)``."""
+        unlike = patch_mismatch(look.frames, look.there, self.radius)
+        return ((unlike <= self.tolerance) | (look.visible < self.seen)).all(dim=1)
 
 
 @FILTERS.register_module()

@@ -3,8 +3,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -13,29 +12,14 @@ from torch import Tensor
 from mmrefine.errors import ConfigError
 from mmrefine.fileio.codecs.tracks import TracksCodec
 from mmrefine.geometry import track_speed
-from mmrefine.labeling.description import full_config
+from mmrefine.labeling.description import full_config, with_contents
+from mmrefine.labeling.second_network import own_bytes
+from mmrefine.labeling.tracks.verdicts import TrackVerdicts, check_part, judge_tracks
 from mmrefine.labeling.tracks.views import check_look
 from mmrefine.registry import BALANCERS, FILTERS, LABELERS, QUERIES, TEACHER_VIEWS
-from mmrefine.structures import (LabelBatch, Labeled, LabelUnit, QuerySource, TrackBalance, TrackEstimator, TrackFilter,
-                                 TrackLook, Tracks, TrackView, as_frames)
-from mmrefine.values import as_count
-
-
-@dataclass(frozen=True)
-class TrackVerdicts:
-    """What a labeler thinks of the tracks of a clip.
-
-    Args:
-        points: ``(N, 2)`` px (x, y), where they begin.
-        look: what the teacher saw of them.
-        passed: by filter, in their order, which tracks it keeps: bool ``(N,)``. The second of two filters of one class
-            has a 2 behind its name.
-        kept: bool ``(N,)``, those that all filters keep.
-    """
-    points: Tensor
-    look: TrackLook
-    passed: Dict[str, Tensor]
-    kept: Tensor
+from mmrefine.structures import (GivenTracks, LabelBatch, Labeled, LabelUnit, QuerySource, TrackBalance, TrackEstimator,
+                                 TrackFilter, TrackLook, Tracks, TrackView, as_frames)
+from mmrefine.values import as_count, brief
 
 
 @LABELERS.register_module()
@@ -48,7 +32,8 @@ class TrackLabeler:
 
     Args:
         view: config of the part of ``TEACHER_VIEWS`` that asks the teacher: ``DirectTracks`` or ``ArbitratedTracks``.
-        queries: config of the part of ``QUERIES`` that says where tracks begin.
+            None for a teacher that brings tracks of its own (:class:`~mmrefine.models.StoredTracks`).
+        queries: config of the part of ``QUERIES`` that says where tracks begin; None where ``view`` is.
         filters: configs of the parts of ``FILTERS`` for tracks; none keeps everything.
         most: tracks in a label at most; None: all. Which ones depends on the key of the label, ``seed`` and
             ``balance`` only.
@@ -57,39 +42,42 @@ class TrackLabeler:
         seed: of that draw, at least 0.
 
     Raises:
-        ConfigError: a value that is invalid, or a view or filter of flow.
+        ConfigError: a value that is invalid, a view or filter of flow, or a view without queries or the reverse.
     """
 
     codec = TracksCodec()
 
     def __init__(self,
-                 view: Dict[str, Any],
-                 queries: Dict[str, Any],
+                 view: Optional[Dict[str, Any]],
+                 queries: Optional[Dict[str, Any]],
                  filters: Sequence[Dict[str, Any]] = (),
                  most: Optional[int] = None,
                  balance: Optional[Dict[str, Any]] = None,
                  seed: int = 0) -> None:
         self.most = None if most is None else as_count('TrackLabeler.most', most)
         self.seed = as_count('TrackLabeler.seed', seed, 0)
-        self.view: TrackView = TEACHER_VIEWS.build(view)
+        if (view is None) != (queries is None):
+            raise ConfigError('TrackLabeler takes a view and queries, or None for both where the teacher brings tracks '
+                              f'of its own (StoredTracks), got view={brief(view)} and queries={brief(queries)}')
+        self.view: Optional[TrackView] = None if view is None else TEACHER_VIEWS.build(view)
         if hasattr(self.view, 'uses_middles'):
             raise ConfigError(f'TrackLabeler.view: {type(self.view).__name__} asks for flow; use DirectTracks or '
                               'ArbitratedTracks')
-        self.queries: QuerySource = QUERIES.build(queries)
+        self.queries: Optional[QuerySource] = None if queries is None else QUERIES.build(queries)
         self.filters: List[TrackFilter] = [FILTERS.build(config) for config in filters]
         for part in self.filters:
-            _check_part('filters', part, torch.bool, 'TrackCycleFilter')
+            check_part('filters', part, torch.bool, 'TrackCycleFilter')
         self.balance: Optional[TrackBalance] = None if balance is None else BALANCERS.build(balance)
-        if balance is not None and most is None:
-            raise ConfigError('TrackLabeler.balance chooses among the kept tracks, so it needs most, such as most=128; '
-                              'set it or leave balance out')
         if self.balance is not None:
-            _check_part('balance', self.balance, torch.float32, 'TrackNovelty')
+            if most is None:
+                raise ConfigError('TrackLabeler.balance chooses among the kept tracks, so it needs most, such as '
+                                  'most=128; set it or leave balance out')
+            check_part('balance', self.balance, torch.float32, 'TrackNovelty')
         self._described: Dict[str, Any] = dict(
             type=type(self).__name__,
-            view=full_config(self.view, view),
-            queries=dict(full_config(self.queries, queries), contents=self.queries.describe()),
-            filters=[full_config(part, config) for part, config in zip(self.filters, filters)],
+            view=None if view is None else full_config(self.view, view),
+            queries=None if queries is None else with_contents(self.queries, queries),
+            filters=[with_contents(part, config) for part, config in zip(self.filters, filters)],
             most=self.most,
             **({} if balance is None else dict(balance=full_config(self.balance, balance))),
             seed=self.seed)
@@ -103,13 +91,24 @@ class TrackLabeler:
         return [unit.key]
 
     def extra_frames(self, unit: LabelUnit, usable: Callable[[int], bool]) -> List[int]:
-        """None: a clip needs no frames but its own."""
-        return []
+        """Numbers of the frames between those of a clip, if the view wants to see them and they are ``usable``, in
+        reading order."""
+        if self.view is None or not getattr(self.view, 'needs_between', False):
+            return []
+        return [number for step in _steps(unit) for number in step if usable(number)]
 
     def pass_sizes(self, size: Tuple[int, int], units: int) -> List[Tuple[Tuple[int, int], int]]:
         """The sizes (height, width) in which the teacher is shown frames of ``size``, and how many clips at a time: one
         by one, whatever the batch."""
-        return [(shown, 1) for shown in self.view.pass_sizes(size)]
+        return [] if self.view is None else [(shown, 1) for shown in self.view.pass_sizes(size)]
+
+    def own_bytes(self, size: Tuple[int, int]) -> int:
+        """Bytes that filters with networks of their own must hold at once; 0 if not known.
+
+        Args:
+            size: (height, width) of the frames, px.
+        """
+        return own_bytes(self.filters, size)
 
     def memory_settings(self) -> List[str]:
         """Which config keys to lower so that the teacher takes less memory."""
@@ -126,72 +125,97 @@ class TrackLabeler:
         * ``tracks``: in the label, at most ``most``;
         * ``queries``: how many tracks the teacher was asked for;
         * ``cycle_error_median`` (the lower one of two): px, over the tracks of the label and their frames; 0 if there
-          are none;
+          are none; left out where the teacher has no way back;
         * ``mean_speed``: :func:`~mmrefine.geometry.track_speed` of the tracks of the label, px a frame; 0 if there are
           none.
 
         Raises:
+            ConfigError: a view for a teacher that brings tracks of its own, none for another one, or a filter that
+                needs the way back where there is none.
             TeacherError: the tracks have the wrong shape, or are nan or infinite anywhere.
         """
-        return [self._label(teacher, unit, as_frames([frames[number] for number in unit.frames], batch.device))
-                for unit, frames in zip(batch.units, batch.frames)]
+        return [self._label(teacher, unit, images, batch.device) for unit, images in zip(batch.units, batch.frames)]
 
     @torch.no_grad()
-    def examine(self, teacher: TrackEstimator, unit: LabelUnit, frames: Tensor) -> TrackVerdicts:
+    def examine(self, teacher: Union[TrackEstimator, GivenTracks], unit: LabelUnit, frames: Tensor,
+                between: Sequence[Tensor] = ()) -> TrackVerdicts:
         """The tracks of a clip and what each filter says of them, also of those that do not become a label.
 
         Args:
             teacher: that is asked.
             unit: the clip.
             frames: its frames, ``(T, 3, H, W)`` RGB in [0, 1].
+            between: for each step of the clip the frames of the video in between, ``(n, 3, H, W)``, for views that want
+                them.
 
         Raises:
-            TeacherError: see :meth:`label`.
+            ConfigError, TeacherError: see :meth:`label`.
         """
+        self._check_teacher(teacher)
+        if isinstance(teacher, GivenTracks):
+            given = teacher.tracks_of(unit.scene, unit.frames, (frames.shape[-2], frames.shape[-1]))
+            look = TrackLook(frames, *(part.to(frames.device) for part in given))
+            return judge_tracks(look.there[:, 0], look, self.filters)
         points = self.query_points(unit, frames[0])
-        look = self._look(teacher, frames, points)
-        kept = torch.ones(len(points), dtype=torch.bool, device=frames.device)
-        passed: Dict[str, Tensor] = {}
-        for part in self.filters:
-            name = type(part).__name__
-            same = sum(known.split()[0] == name for known in passed)
-            passed[f'{name} {same + 1}' if same else name] = part(look)
-        for one in passed.values():
-            kept &= one
-        return TrackVerdicts(points, look, passed, kept)
+        return judge_tracks(points, self._look(teacher, frames, between, points), self.filters)
 
     def query_points(self, unit: LabelUnit, frame: Tensor) -> Tensor:
-        """Where the tracks of a clip begin, ``(N, 2)`` px (x, y).
+        """Where the tracks of a clip begin, ``(N, 2)`` px (x, y); none where the teacher brings tracks of its own.
 
         Args:
             unit: the clip.
             frame: its first one, ``(3, H, W)`` RGB in [0, 1].
         """
+        if self.queries is None:
+            return frame.new_zeros(0, 2)
         points = self.queries.points(frame, unit.scene, unit.frames[0])
         if points.dim() != 2 or points.shape[1] != 2:
             raise ValueError(f'{type(self.queries).__name__} must return points (N, 2), got {tuple(points.shape)}')
         return points
 
-    def _label(self, teacher: TrackEstimator, unit: LabelUnit, frames: Tensor) -> Labeled:
-        found = self.examine(teacher, unit, frames)
+    def _label(self, teacher: TrackEstimator, unit: LabelUnit, images: Mapping[int, np.ndarray],
+               device: str) -> Labeled:
+        frames = as_frames([images[number] for number in unit.frames], device)
+        between = [[images[number] for number in step if number in images] for step in _steps(unit)]
+        found = self.examine(teacher, unit, frames,
+                             [as_frames(step, device) if step else frames[:0] for step in between])
         points, look, kept = found.points, found.look, found.kept
         chosen = self._chosen(unit.key, kept.nonzero()[:, 0], look)
         there, errors = look.there[chosen].float(), look.cycle_errors[chosen]
         x, y = points[chosen].float().unbind(dim=1)
         label = Tracks(there.cpu(), look.visible[chosen].float().cpu(),
                        torch.stack([torch.zeros_like(x), y, x], dim=1).cpu(), (frames.shape[-2], frames.shape[-1]))
+        trip = {} if len(errors) and bool(errors.isnan().all()) else dict(
+            cycle_error_median=_rounded(errors.median()) if len(chosen) else 0.)
         return Labeled(unit.key, label, dict(
             kept=_rounded(kept.double().mean()) if len(points) else 0.,
             tracks=float(len(chosen)),
             queries=float(len(points)),
-            cycle_error_median=_rounded(errors.median()) if len(chosen) else 0.,
+            **trip,
             mean_speed=_rounded(track_speed(there).double().mean()) if len(chosen) else 0.))
 
-    def _look(self, teacher: TrackEstimator, frames: Tensor, points: Tensor) -> TrackLook:
+    def _check_teacher(self, teacher: Any) -> None:
+        """Refuse a teacher that does not fit the settings."""
+        name, given = type(teacher).__name__, isinstance(teacher, GivenTracks)
+        if given != (self.view is None):
+            raise ConfigError(
+                f'labeler.view and labeler.queries must be None for {name}, whose tracks begin where they begin and '
+                'cannot be asked about other points or sizes' if given else
+                f'labeler.view and labeler.queries are None, and the teacher ({name}) brings no tracks of its own; set '
+                "both, such as view=dict(type='DirectTracks') and queries=dict(type='TextureQueries')")
+        needing = [type(part).__name__ for part in self.filters if getattr(part, 'needs_back', False)]
+        if given and needing and not teacher.has_way_back:
+            raise ConfigError(f'labeler.filters has {needing[0]}, which needs the way back of the tracks, and {name} '
+                              'has none; give it files of the way back (back=…), or verify by TrackColorFilter, '
+                              'TrackPatchFilter and TrackFlowFilter')
+
+    def _look(self, teacher: TrackEstimator, frames: Tensor, between: Sequence[Tensor], points: Tensor) -> TrackLook:
         if not len(points):
             nowhere = frames.new_zeros(0, len(frames), 2)
             return TrackLook(frames, nowhere, nowhere, nowhere[..., 0])
-        look = self.view.look(teacher, frames, points)
+        assert self.view is not None  # _check_teacher
+        more = dict(between=between) if getattr(self.view, 'needs_between', False) else {}
+        look = self.view.look(teacher, frames, points, **more)
         check_look(look, len(points), f'the teacher view ({type(self.view).__name__})')
         return look
 
@@ -209,26 +233,12 @@ class TrackLabeler:
         return kept[torch.from_numpy(np.sort(drawn)).to(kept.device)]
 
 
+def _steps(unit: LabelUnit) -> List[range]:
+    """The numbers of the frames of the video between those of a clip, for each step of it."""
+    return [range(one + way, two, way) for one, two in zip(unit.frames, unit.frames[1:])
+            for way in ((1 if two > one else -1), )]
+
+
 def _rounded(value: Tensor) -> float:
     """Six decimals, so that the order of summation (threads, device) does not show in a manifest."""
     return round(float(value), 6)
-
-
-def _check_part(key: str, part: Union[TrackFilter, TrackBalance], dtype: torch.dtype, example: str) -> None:
-    """Refuse what is no filter or balance of tracks, by what it says of two tracks that stand still for three frames.
-
-    Raises:
-        ConfigError: a part that asks for what a look at tracks has not, or gives anything but a bool (a share, for a
-            balance) for each track.
-    """
-    still = torch.full((2, 3, 2), 8.)
-    name = type(part).__name__
-    try:
-        found = part(TrackLook(torch.zeros(3, 3, 16, 16), still, still, torch.ones(2, 3), still))
-    except (AttributeError, TypeError) as error:
-        raise ConfigError(f'TrackLabeler.{key}: {name} is not for tracks ({error}); use one such as '
-                          f'{example}') from error
-    if found.dtype != dtype or tuple(found.shape) != (2, ):
-        wanted = 'bool' if dtype == torch.bool else 'float'
-        raise ConfigError(f'TrackLabeler.{key}: {name} must return a {wanted} for each track, got {found.dtype} of '
-                          f'shape {tuple(found.shape)} for 2 tracks')

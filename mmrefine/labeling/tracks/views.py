@@ -1,7 +1,8 @@
-"""How a tracker is asked about a clip: at one size, or at several whose answers are combined."""
+"""How a tracker is asked about a clip: at one size and stride, or at several whose answers are combined."""
 from __future__ import annotations
 
-from typing import List, Sequence, Tuple
+from itertools import product
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -15,6 +16,10 @@ from mmrefine.structures import TrackEstimator, TrackLook
 from mmrefine.values import as_count, as_number
 
 
+# name -> the dimensions of frames (..., H, W) that are turned round
+MIRRORS = {'horizontal': (-1, ), 'vertical': (-2, ), 'both': (-2, -1)}
+
+
 @TEACHER_VIEWS.register_module()
 class DirectTracks:
     """The teacher is shown the clip once. Implements ``TrackView``.
@@ -24,17 +29,28 @@ class DirectTracks:
     Args:
         scale: size of the frames that are shown as a factor of their own. CroHD is labelled at 768x1280 in Refine (Sun
             et al. 2024), Horse30 at 256x448.
+        stride: frames of the video from one that is shown to the next. A clip with a longer stride is then shown with
+            frames of the video in between, through which the points are followed; what comes back are the points in the
+            frames of the clip. None: the clip alone.
 
     Raises:
-        ConfigError: a scale that is not above 0.
+        ConfigError: a scale that is not above 0, or a stride below 1.
     """
+    described_if_set = ('stride', )
 
-    def __init__(self, scale: float = 1.) -> None:
+    def __init__(self, scale: float = 1., stride: Optional[int] = None) -> None:
         self.scale = as_number('DirectTracks.scale', scale, '(0, inf)')
+        self.stride = None if stride is None else as_count('DirectTracks.stride', stride)
 
-    def look(self, teacher: TrackEstimator, frames: Tensor, points: Tensor) -> TrackLook:
+    @property
+    def needs_between(self) -> bool:
+        """Whether it wants to see the frames of the video between those of a clip."""
+        return self.stride is not None
+
+    def look(self, teacher: TrackEstimator, frames: Tensor, points: Tensor,
+             between: Sequence[Tensor] = ()) -> TrackLook:
         """What the teacher saw; see :class:`~mmrefine.structures.TrackView`."""
-        return track_pass(teacher, frames, points, self.scale)
+        return track_pass(teacher, frames, points, self.scale, _every(between, self.stride))
 
     def pass_sizes(self, size: Tuple[int, int]) -> List[Tuple[int, int]]:
         """The size (height, width) px in which the teacher is shown frames of ``size``."""
@@ -43,8 +59,11 @@ class DirectTracks:
 
 @TEACHER_VIEWS.register_module()
 class ArbitratedTracks:
-    """The teacher is shown the clip in several sizes, and a track is what the passes come to together, without truth.
-    Implements ``TrackView``.
+    """The teacher is shown the clip in several sizes and strides, and a track is what the passes come to together,
+    without truth. Implements ``TrackView``.
+
+    There is a pass for each size at each stride. A pass whose stride a clip does not allow, because there are no frames
+    in between, is left out where it would show what another one shows.
 
     Each pass weighs by how well the track comes back and how well the picture around the point matches that around the
     query::
@@ -60,14 +79,21 @@ class ArbitratedTracks:
     visibility are combined with the same shares. Ours, not the paper's.
 
     Args:
-        scales: sizes of the frames as factors of their own; the first is the one that the others have to beat.
+        scales: sizes of the frames as factors of their own; the first, at the first stride, is the one that the others
+            have to beat.
+        strides: frames of the video from one that is shown to the next, see :class:`DirectTracks`, such as
+            ``(None, 1)`` for the clip alone and for all frames from its first to its last. None: the clip alone.
+        mirrors: names of :data:`MIRRORS`: for each of them as many passes again, over mirrored frames, in which the
+            network makes other errors. None: no such passes.
         trust: power of the ratio of cycle errors, no unit, at least 0; 0 does without.
         picture: per unit of mismatch, at least 0; 0 does without.
         radius: of the patch, which has ``2 radius + 1`` px on a side.
 
     Raises:
-        ConfigError: no scales, one twice or not above 0, or a setting out of range.
+        ConfigError: no scales, one twice or not above 0, the same of strides, an unknown mirror, or a
+            setting out of range.
     """
+    described_if_set = ('strides', 'mirrors')
 
     # px; round trips that are shorter than this do not differ
     STILL = 0.1
@@ -80,18 +106,40 @@ class ArbitratedTracks:
                  scales: Sequence[float] = (1., 2.),
                  trust: float = 2.,
                  picture: float = 10.,
-                 radius: int = 3) -> None:
+                 radius: int = 3,
+                 strides: Optional[Sequence[Optional[int]]] = None,
+                 mirrors: Optional[Sequence[str]] = None) -> None:
         name = 'ArbitratedTracks'
         self.scales = [as_number(f'{name}.scales', scale, '(0, inf)') for scale in scales]
         if not self.scales or len(set(self.scales)) < len(self.scales):
             raise ConfigError(f'{name}.scales must be one or more factors that differ, such as (1.0, 2.0), got '
                               f'{scales!r}')
+        self.strides = [None if stride is None else as_count(f'{name}.strides', stride)
+                        for stride in ((None, ) if strides is None else strides)]
+        if not self.strides or len(set(self.strides)) < len(self.strides):
+            raise ConfigError(f'{name}.strides must be one or more numbers of frames that differ, or None for that of '
+                              f'the clip, such as (None, 1), got {strides!r}')
+        self.mirrors = list(mirrors or ())
+        if len(set(self.mirrors)) < len(self.mirrors) or not set(self.mirrors) <= set(MIRRORS):
+            raise ConfigError(f'{name}.mirrors must be some of {", ".join(MIRRORS)}, each once, got {mirrors!r}')
         self.trust, self.picture = as_number(f'{name}.trust', trust), as_number(f'{name}.picture', picture)
         self.radius = as_count(f'{name}.radius', radius)
 
-    def look(self, teacher: TrackEstimator, frames: Tensor, points: Tensor) -> TrackLook:
+    @property
+    def needs_between(self) -> bool:
+        """Whether it wants to see the frames of the video between those of a clip."""
+        return self.strides != [None]
+
+    def look(self, teacher: TrackEstimator, frames: Tensor, points: Tensor,
+             between: Sequence[Tensor] = ()) -> TrackLook:
         """What the passes come to; see :class:`~mmrefine.structures.TrackView`."""
-        looks = [track_pass(teacher, frames, points, scale) for scale in self.scales]
+        seen: Dict[Any, TrackLook] = {}  # by what is shown
+        for mirror, stride, scale in product([None, *self.mirrors], self.strides, self.scales):
+            some = _every(between, stride)
+            shown = mirror, scale, sum(map(len, some))
+            if shown not in seen:
+                seen[shown] = track_pass(teacher, frames, points, scale, some, mirror)
+        looks = list(seen.values())
         if len(looks) == 1:
             return looks[0]
         there, back, visible = (torch.stack(parts) for parts in zip(
@@ -101,12 +149,14 @@ class ArbitratedTracks:
                                      self.AGREE)
         shares = shares[:, :, 0, :, 0]
         there, back = ((shares[..., None] * part).sum(dim=0) for part in (there, back))
-        plain = looks[0].there if self.scales[0] == 1 else None
-        return TrackLook(frames, there, back, (shares * visible).sum(dim=0).clamp(0., 1.), plain)
+        plain = seen.get((None, 1., 0))
+        return TrackLook(frames, there, back, (shares * visible).sum(dim=0).clamp(0., 1.),
+                         None if plain is None else plain.there)
 
     def pass_sizes(self, size: Tuple[int, int]) -> List[Tuple[int, int]]:
         """The sizes (height, width) px in which the teacher is shown frames of ``size``."""
-        return [scaled_size(size, scale) for scale in self.scales]
+        passes = (1 + len(self.mirrors)) * len(self.strides)
+        return passes * [scaled_size(size, scale) for scale in self.scales]
 
     def _weights(self, looks: Sequence[TrackLook]) -> Tensor:
         """How much each pass counts, ``(K, N, T)`` from 0 to 1."""
@@ -121,7 +171,8 @@ class ArbitratedTracks:
         return weights.masked_fill(beaten, 0.)
 
 
-def track_pass(teacher: TrackEstimator, frames: Tensor, points: Tensor, scale: float = 1.) -> TrackLook:
+def track_pass(teacher: TrackEstimator, frames: Tensor, points: Tensor, scale: float = 1.,
+               between: Sequence[Tensor] = (), mirror: Optional[str] = None) -> TrackLook:
     """What a teacher sees in one pass.
 
     Args:
@@ -129,9 +180,11 @@ def track_pass(teacher: TrackEstimator, frames: Tensor, points: Tensor, scale: f
         frames: ``(T, 3, H, W)`` RGB in [0, 1].
         points: ``(N, 2)`` px (x, y) of the frames, in the first one.
         scale: size of the frames that are shown as a factor of their own.
+        between: frames that are shown in between, too, for each of the T - 1 steps ``(K, 3, H, W)``; empty: none.
+        mirror: how the frames are mirrored that are shown, one of :data:`MIRRORS`, or None.
 
     Returns:
-        points in px of the frames, float32, where the frames live.
+        points in px of the frames, in these and not in those in between, float32, where the frames live.
 
     Raises:
         TeacherError: the teacher gave no tracks, or other shapes than it was asked for, or values that are not finite.
@@ -142,15 +195,46 @@ def track_pass(teacher: TrackEstimator, frames: Tensor, points: Tensor, scale: f
     if not isinstance(teacher, TrackEstimator):
         raise TeacherError(f'the teacher ({name}) follows no points, it has no track_both(); tracks are labelled by a '
                            'tracker such as PIPs')
-    answer = teacher.track_both(resize(frames, shown), resize_points(points, size, shown))
+    clip, own = _with_between(frames, between)
+    picture, first = resize(clip, shown), resize_points(points, size, shown)
+    if mirror is not None:
+        picture, first = picture.flip(MIRRORS[mirror]), _mirrored(first, shown, mirror)
+    answer = teacher.track_both(picture, first)
     if not isinstance(answer, (tuple, list)) or [isinstance(part, Tensor) for part in answer] != [True] * 3:
         raise TeacherError(f'the teacher ({name}) gave no tracks, track_both() must return the ways there and back and '
                            'the visibility')
     there, back, visible = (part.to(frames.device, torch.float32) for part in answer)
-    there, back = (resize_points(part, shown, size) if part.shape[-1:] == (2, ) else part for part in (there, back))
-    look = TrackLook(frames, there, back, visible)
+    if there.shape[-1:] == back.shape[-1:] == (2, ):  # else check_look() says what is wrong
+        if mirror is not None:
+            there, back = (_mirrored(part, shown, mirror) for part in (there, back))
+        there, back = (resize_points(part, shown, size) for part in (there, back))
+    look = TrackLook(clip, there, back, visible)
     check_look(look, len(points), f'the teacher ({name})')
-    return look
+    return look if clip is frames else TrackLook(frames, there[:, own], back[:, own], visible[:, own])
+
+
+def _mirrored(points: Tensor, size: Tuple[int, int], mirror: str) -> Tensor:
+    """Points ``(..., 2)`` px (x, y) of frames of ``size`` = (height, width) in their mirrored frames, and back."""
+    x, y = points.unbind(dim=-1)
+    x = size[1] - 1 - x if -1 in MIRRORS[mirror] else x
+    y = size[0] - 1 - y if -2 in MIRRORS[mirror] else y
+    return torch.stack([x, y], dim=-1)
+
+
+def _every(between: Sequence[Tensor], stride: Optional[int]) -> List[Tensor]:
+    """Of the frames between those of a clip every ``stride``-th of each step; None: none of them."""
+    return [] if stride is None else [some[stride - 1::stride] for some in between]
+
+
+def _with_between(frames: Tensor, between: Sequence[Tensor]) -> Tuple[Tensor, List[int]]:
+    """A clip with the frames in between, and which of all these are those of the clip."""
+    if not any(map(len, between)):
+        return frames, list(range(len(frames)))
+    parts, own = [frames[:1]], [0]
+    for t, some in enumerate(between, start=1):
+        parts += [some, frames[t:t + 1]]
+        own.append(own[-1] + len(some) + 1)
+    return torch.cat(parts), own
 
 
 def check_look(look: TrackLook, count: int, source: str) -> None:

@@ -37,10 +37,14 @@ class OtherNetwork(StatelessSource):
             ConfigError: ``model`` cannot be built.
             CheckpointError: a checkpoint that is missing, broken, unsafe, or of another network.
         """
+        return self.network().to(next(student.parameters()).device)
+
+    def network(self) -> FrozenCopy:
+        """The network, where it was last; raises as :meth:`frozen`."""
         if self._teacher is None:
             # training draws the numbers that it would draw without this network
             with torch.random.fork_rng(devices=[]):
                 network = build_part(dict({'_scope_': 'mmrefine'}, **self.model), MODELS)
             load_estimator(network, self.checkpoint)
-            self._teacher = freeze(network.to(next(student.parameters()).device), self.dtype)
+            self._teacher = freeze(network, self.dtype)
         return self._teacher

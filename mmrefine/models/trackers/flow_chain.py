@@ -7,10 +7,8 @@ import torch
 from torch import Tensor
 
 from mmrefine.errors import TeacherError
-from mmrefine.geometry import carry_points, cycle_error, points_inside, sample
+from mmrefine.geometry import carry_points, points_come_back, points_inside
 from mmrefine.structures.tracks import Tracks, check_queries
-
-ALPHA, BETA = 0.01, 0.5  # of the motion there and back; px
 
 # step t -> flow from frame t to frame t + 1 and back, (1, 2, H, W) px each
 Steps = Callable[[int], Tuple[Tensor, Tensor]]
@@ -48,7 +46,6 @@ def chain_flow(steps: Steps, count: int, size: Tuple[int, int], queries: Tensor)
         at = points[begun, t]
         moved = carry_points(at, there[0])
         points[begun, t + 1] = moved
-        bound = ALPHA * (there.norm(dim=1, keepdim=True) + back.norm(dim=1, keepdim=True)) + BETA
-        spare = sample(bound - cycle_error(there, back), at.t()[None, :, :, None], 'border')[0, 0, :, 0]
-        visible[begun, t + 1] = visible[begun, t] * ((spare >= 0) & points_inside(moved, size)).float()
+        held = points_come_back(at, there, back) & points_inside(moved, size)
+        visible[begun, t + 1] = visible[begun, t] * held.float()
     return Tracks(points, visible, queries, size)
