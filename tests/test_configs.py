@@ -48,7 +48,7 @@ def small(name, trees):
 
 
 def test_the_sweeps_below_see_every_config():
-    assert len(CONFIGS) == 20 and len(FLOW) == 18 and len(REFINE) == 13 and len(STOCK) == 10
+    assert len(CONFIGS) == 26 and len(FLOW) == 18 and len(REFINE) == 13 and len(STOCK) == 10
 
 
 @pytest.fixture(scope='module')
