@@ -49,7 +49,7 @@ def small(name, trees):
 
 
 def test_the_sweeps_below_see_every_config():
-    assert len(CONFIGS) == 22 and len(FLOW) == 18 and len(REFINE) == 13 and len(STOCK) == 10
+    assert len(CONFIGS) == 28 and len(FLOW) == 18 and len(REFINE) == 13 and len(STOCK) == 10
 
 
 @pytest.fixture(scope='module')

@@ -18,9 +18,10 @@ says what is changed, why, and which test fails once the entry can go.
 * **``mmrefine::`` in a config's ``_base_`` (F17).** mmengine takes the names of its own packages only. Right after
   ``mmengine.config`` is imported, its ``Config`` is taught to find ours (``config_names.py``). Can go when
   ``test_mmengine_does_not_know_the_name_of_mmrefine`` fails.
-* **Two warnings silenced by their text.** ``pkg_resources is deprecated``: mmengine's ``mmflow::`` needs it, and
+* **Warnings silenced by their text.** ``pkg_resources is deprecated``: mmengine's ``mmflow::`` needs it, and
   ``tools/doctor.py`` checks for setuptools<81 instead. ``torch.meshgrid``: mmflow's RAFT calls it without an indexing.
-  Can go when ``test_the_silenced_warnings_still_exist`` fails.
+  ``Detected call of `scheduler.step()```: mmengine's schedules go on at every step, and with ``accumulative_counts``
+  not every step is an update. Can go when ``test_the_silenced_warnings_still_exist`` fails.
 * **OpenCV's log.** It prints lines such as ``[ERROR:0@0.04] global grfmt_tiff.cpp:117 …`` about a damaged picture, of
   which our error says the name and what to do. The environment variable ``OPENCV_LOG_LEVEL`` is set to ``SILENT``,
   unless the user has set it. Can go when ``test_opencv_says_nothing_about_a_damaged_picture_unless_it_is_asked_to``

@@ -97,7 +97,8 @@ def quiet_known_warnings() -> None:
     """Silence, by their text, warnings that the pinned platform gives on every run, or on every distributed run, and no
     user can act on."""
     for text in ('pkg_resources is deprecated as an API', 'torch.meshgrid: in an upcoming release',
-                 'Grad strides do not match bucket view strides'):  # weights of 1 x 1 px, channels last
+                 'Grad strides do not match bucket view strides',  # weights of 1 x 1 px, channels last
+                 'Detected call of `scheduler.step()` before'):  # of mmengine, where gradients are accumulated
         warnings.filterwarnings('ignore', message=re.escape(text), category=UserWarning)
 
 

@@ -92,10 +92,13 @@ def test_all_that_mmflow_takes_from_mmcv_ops_is_stood_in_for():
 
 @pytest.mark.skipif(importlib.util.find_spec('pkg_resources') is None, reason='setuptools>=81 has no pkg_resources')
 def test_the_silenced_warnings_still_exist(fresh_python):
-    lines = ('import torch, pkg_resources; torch.meshgrid(torch.ones(1), torch.ones(1))')
+    lines = ('import torch, pkg_resources; torch.meshgrid(torch.ones(1), torch.ones(1)); '
+             'from mmengine.optim import CosineAnnealingLR; '
+             'CosineAnnealingLR(torch.optim.SGD([torch.ones(1)], 1.), T_max=8).step()')
     loud = fresh_python('-W', 'always', '-c', lines).stderr
     quiet = fresh_python('-c', 'import mmrefine; ' + lines).stderr
-    for text in ('pkg_resources is deprecated as an API', 'torch.meshgrid: in an upcoming release'):
+    for text in ('pkg_resources is deprecated as an API', 'torch.meshgrid: in an upcoming release',
+                 'Detected call of `scheduler.step()` before'):
         assert text in loud
         assert text not in quiet
 
