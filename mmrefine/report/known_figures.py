@@ -16,6 +16,7 @@ LABEL_STATISTICS = (
     Figure('cycle_error_median', 'px', 'lower', title='cycle error, median'),
     Figure('cycle_error_mean', 'px', 'lower', title='cycle error, mean'),
     Figure('color_residual', 'grey levels', 'lower', title='colour residual'),
+    Figure('queries', title='tracks asked for'), Figure('mean_speed', 'px a frame', title='mean speed'),
 )
 
 

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 
 import pytest
-from report_records import full_record
+from report_records import full_record, track_record
 
 from mmrefine.report import write_report
 
@@ -80,17 +80,20 @@ addEventListener('message', event => {
 
 @pytest.fixture(scope='module')
 def everything(tmp_path_factory):
-    """What was found of a report with every part on desk, phone, and on a phone without script.
+    """What was found of a report with every part on desk, phone, and on a phone without script, and of a tracker's.
 
     In frames, as a headless window has a least width; the style sees the width of the frame.
     """
     folder = tmp_path_factory.mktemp('report')
+    write_report(folder, track_record(folder))
+    of_tracks = (folder / 'report.html').read_text()
     write_report(folder, full_record(folder))
     page = (folder / 'report.html').read_text()
     plain = re.sub('<script>.*?</script>', '', page, flags=re.DOTALL)
     frames = []
     for name, text, width in (('desk', page, WIDTHS['desk']), ('phone', page, WIDTHS['phone']),
-                              ('no script', plain, WIDTHS['phone'])):
+                              ('no script', plain, WIDTHS['phone']), ('tracks, desk', of_tracks, WIDTHS['desk']),
+                              ('tracks, phone', of_tracks, WIDTHS['phone'])):
         (folder / f'{name}.html').write_text(text.replace('</body>', PROBE + '</body>'))
         style = f'border: 0; width: {width}px; height: 900px'
         frames.append(f'<iframe name="{name}" src="{name}.html" style="{style}"></iframe>')
@@ -113,6 +116,13 @@ def found(request, everything):
 
 def test_nothing_sticks_out(found):
     assert found['scroll'] == found['width'] and found['wide'] == []
+
+
+@pytest.mark.parametrize('width', WIDTHS)
+def test_the_report_of_a_tracker_fits_too_and_has_its_pictures_under_a_slider(everything, width):
+    found = everything[f'tracks, {width}']
+    assert found['scroll'] == found['width'] == WIDTHS[width] and found['wide'] == [] and found['small'] == []
+    assert found['loaded'] == found['pictures'] == 13 and found['live'] and found['before'] == found['after']
 
 
 def test_no_text_is_too_small_to_read(found):

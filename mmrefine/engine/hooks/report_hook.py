@@ -50,8 +50,9 @@ class ReportHook(Hook):
 
     Args:
         groups: data set configs by name; ``refined`` are the videos that were refined, ``unseen`` others. Pipelines of
-            frame pairs end in :class:`~mmrefine.datasets.transforms.PackPair`; where these have no ground truth,
-            label-free scores are reported. Videos with masks or joints (``DavisClips``) are judged by what the network
+            frame pairs end in :class:`~mmrefine.datasets.transforms.PackPair`, those of clips in
+            :class:`~mmrefine.datasets.transforms.PackClip`; where these have no ground truth, label-free scores are
+            reported. Videos with masks or joints (``DavisClips``) are judged by what the network
             carries along; ``dict(dataset=…, metrics=[…])`` names metrics of their own.
         before: file name in the work dir of the original network (:class:`~mmrefine.engine.WeightsHook` writes it).
         batch_size: pairs per forward pass.
