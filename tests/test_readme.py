@@ -82,7 +82,7 @@ def test_a_frame_pair_goes_through_the_files_of_the_readme_in_their_order(materi
 TOOLS = sorted([*ROOT.glob('tools/*.py'), *ROOT.glob('benchmarks/*.py')])
 MODULE = re.compile(r'(?<![\w-])mmrefine(?:\.\w+)+')
 OPTION = re.compile(r'(?<![\w-])--[a-z][\w-]*')
-COMMAND = re.compile(r'(?:(?:tools|benchmarks)/\w+\.py|\bmmrefine (?:refine|labels|flow|report|export|doctor)\b)'
+COMMAND = re.compile(r'(?:(?:tools|benchmarks)/\w+\.py|\bmmrefine (?:refine|labels|flow|track|report|export|doctor)\b)'
                      r'[^`|;#&]*')
 
 
@@ -109,7 +109,7 @@ def options():
     """The options of each script, by path, and of each part of the command, by name."""
     found = {path.relative_to(ROOT).as_posix(): options_of(path) | {'--help'} for path in TOOLS}
     return {**found, **{f'mmrefine {name}': options_of_command(name)
-                        for name in ('refine', 'labels', 'flow', 'report', 'export', 'doctor')}}
+                        for name in ('refine', 'labels', 'flow', 'track', 'report', 'export', 'doctor')}}
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -55,7 +55,8 @@ custom_hooks = [
         type='ReportHook',
         groups=dict(
             refined=dict(
-                type='FrameClips', data_root='{video}/frames', truth_root='{video}/tracks', pipeline='{judge_pipeline}'),
+                type='FrameClips', data_root='{video}/frames', truth_root='{video}/tracks',
+                pipeline='{judge_pipeline}'),
             unseen=dict(
                 type='FrameClips', data_root='{unseen}/frames', truth_root='{unseen}/tracks',
                 pipeline='{judge_pipeline}'))),
