@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--iters', type=int, default=12, help='of RAFT-small; at most 8 in training')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/real_tracks'))
     parser.add_argument('--cfg-options', nargs='+', action=Overrides, default={}, metavar='KEY=VALUE',
-                        help='of the configs of refinement, such as spacing=8')
+                        help='of the configs of refinement, such as labeler.queries.count=256')
     return parser
 
 
@@ -131,7 +131,7 @@ def _config(args: argparse.Namespace, tracker: str) -> Config:
                          pipeline=[dict(type='PackPair')]))})
     else:
         small = load_config(ROOT / 'configs' / '_base_' / 'models' / 'pips_small.py').model.to_dict()
-        options['model'] = dict(small, _delete_=True)
+        options.update(model=dict(small, _delete_=True), spacing=2)  # the shortest videos have 40 frames
     return load_config(ROOT / CONFIGS[tracker], {**options, **args.cfg_options})
 
 
