@@ -48,13 +48,14 @@ def main() -> int:
     parser.add_argument('--strides', type=int, nargs='+', default=[2, 4], help='of the clips, frames')
     parser.add_argument('--look', default='target', choices=('source', 'target'))
     parser.add_argument('--corners', type=int, default=96, help='of a clip')
+    parser.add_argument('--threshold', type=float, default=1.5, help='of the cycle filter, px')
     parser.add_argument('--first-seed', type=int, default=50000)
     parser.add_argument('--out', type=Path, help='JSON file of the rows')
     args = parser.parse_args()
     model = init_model(args.config, args.checkpoint)
     flow = init_model(CONFIGS / 'demo' / 'raft_small_target.py').cfg.model
     agrees = TrackFlowFilter(dict(type='OtherNetwork', model=flow, checkpoint=args.flow))
-    cycle, inside = TrackCycleFilter(1.5), TrackInsideFilter()
+    cycle, inside = TrackCycleFilter(args.threshold), TrackInsideFilter()
     rows: List[Dict[str, Any]] = []
     print(f'{"stride":>6} {"view":25}{"check":14}{"yield":>7}{"median":>8}{"mean":>8}'
           + ''.join(f'{f"<{px} px":>8}' for px in WITHIN), flush=True)
@@ -86,7 +87,8 @@ def main() -> int:
                       + ''.join(f'{row[f"within_{px}"]:8.1%}' for px in WITHIN), flush=True)
             rows.append(row)
     if args.out is not None:
-        write_json(args.out, dict(clips=args.clips, look=args.look, checkpoint=Path(args.checkpoint).name, rows=rows))
+        write_json(args.out, dict(clips=args.clips, look=args.look, threshold=args.threshold,
+                                  checkpoint=Path(args.checkpoint).name, rows=rows))
     return 0
 
 

@@ -12,10 +12,11 @@ from mmrefine.apis.run_forecast import forecast_run
 from mmrefine.apis.video_run import prepare_run
 from mmrefine.cli import main
 from mmrefine.compat.pips_checkpoints import convert_pips_checkpoint
-from mmrefine.fileio import read_tracks
+from mmrefine.fileio import read_tracks, write_tracks
 from mmrefine.fileio.atomic import save_checkpoint
 from mmrefine.models import FrozenTracker, TrackRefiner
-from mmrefine.synthetic import write_clips
+from mmrefine.structures import Tracks
+from mmrefine.synthetic import exact_tracks, write_clips
 
 SMALL = dict(feat_channels=16, mixer_channels=16, mixer_depth=1, encoder_channels=(8, 8, 16, 16))
 VALUES = {
@@ -66,6 +67,27 @@ def test_a_video_refines_a_tracker(video, tmp_path, capsys):
     assert not stop.value.code and 'this run is finished already' in told and report['guard']['reason'] in told
     assert told.splitlines()[-1] == (f'its tracks: mmrefine track {video / "frames"} --model pips --checkpoint '
                                      f'{tmp_path / "refined.pth"}')
+
+
+def test_tracks_made_elsewhere_refine_a_tracker(video, tmp_path):
+    y, x = (part.ravel() for part in np.mgrid[4:64:6, 4:96:6])
+    parts = []
+    for first in range(0, 40, 4):
+        queries = np.stack([np.full_like(x, first), y, x], axis=1).astype(np.float32)
+        points, visible = exact_tracks(5, queries, 44, (64, 96), 'target')
+        points[:, :first], visible[:, :first] = np.nan, False
+        parts.append((points, visible, queries))
+    tracks = Tracks(*(torch.from_numpy(np.concatenate(part)) for part in zip(*parts)), (64, 96))
+    for way in ('there', 'back'):
+        write_tracks(tmp_path / way / 'target_0005.npz', tracks)
+    values = {key: value for key, value in VALUES.items() if not key.startswith('labeler')}
+    teacher = dict(type='StoredTracks', there=str(tmp_path / 'there'), back=str(tmp_path / 'back'))
+    report = refine(str(video / 'frames'), 'configs/pips/pips_video.py', tmp_path / 'run', video / 'start.pth', **{
+        **values, 'labeler.view': None, 'labeler.queries': None, 'custom_hooks.0.teacher': teacher})
+    assert report['guard']['verdict'] in ('teacher', 'student', 'unproven')
+    labels = [read_tracks(path) for path in (tmp_path / 'run/labels').rglob('*.npz')]
+    assert len(labels) > 5 and sum(len(one.points) for one in labels) > 500
+    assert all(one.points.shape[1] == 8 and np.isfinite(one.points.numpy()).all() for one in labels)
 
 
 def test_what_wants_flow_refuses_a_tracker_in_one_sentence(video, capsys, tmp_path):

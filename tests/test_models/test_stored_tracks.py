@@ -155,6 +155,7 @@ def test_a_clip_in_which_no_track_begins_is_an_empty_label(world, tmp_path):
     first, second, third = labels_of(teacher_of(tmp_path / 'there'), [], clips(world), tmp_path / 'labels')
     assert len(first[0].points) > 10 and first[1]['kept'] == 1
     assert [len(label.points) for label, _ in (second, third)] == [0, 0] and second[1]['kept'] == 0
+    assert first[1].keys() == second[1].keys()
 
 
 def broken(kind):

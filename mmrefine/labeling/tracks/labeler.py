@@ -185,7 +185,7 @@ class TrackLabeler:
         x, y = points[chosen].float().unbind(dim=1)
         label = Tracks(there.cpu(), look.visible[chosen].float().cpu(),
                        torch.stack([torch.zeros_like(x), y, x], dim=1).cpu(), (frames.shape[-2], frames.shape[-1]))
-        trip = {} if len(errors) and bool(errors.isnan().all()) else dict(
+        trip = {} if isinstance(teacher, GivenTracks) and not teacher.has_way_back else dict(
             cycle_error_median=_rounded(errors.median()) if len(chosen) else 0.)
         return Labeled(unit.key, label, dict(
             kept=_rounded(kept.double().mean()) if len(points) else 0.,
