@@ -2,9 +2,9 @@
 
     python benchmarks/track_teachers.py --checkpoint pips_small.pth --clips 8 --out benchmarks/results/x.json
 
-Every view labels the same clips of 8 frames from the same corners; their tracks are kept without a check, by the cycle
-filter, and by the cycle filter and the flow filter (RAFT-small of configs/demo). Yield is the share of the corners that
-are kept. The error in px of what is kept is that of all frames but the first, those in which the point is hidden too.
+Every view labels the same clips of 8 frames from the same corners; their tracks are kept without a check, by the flow
+filter (RAFT-small of configs/demo), by the cycle filter, and by both. Yield is the share of the corners that are
+kept. The error in px of what is kept is that of all frames but the first, those in which the point is hidden too.
 """
 from __future__ import annotations
 
@@ -73,9 +73,9 @@ def main() -> int:
             for name, view in VIEWS.items():
                 look = view.look(teacher, own, points, between)
                 errors = (look.there - truth)[:, 1:].norm(dim=-1).numpy()
-                held = (cycle(look) & inside(look)).numpy()
-                for check, kept in (('none', np.ones_like(held)), ('cycle', held),
-                                    ('cycle, flow', held & agrees(look).numpy())):
+                held, alike = (cycle(look) & inside(look)).numpy(), agrees(look).numpy()
+                for check, kept in (('none', np.ones_like(held)), ('flow', alike), ('cycle', held),
+                                    ('cycle, flow', held & alike)):
                     found.setdefault((name, check), []).append(errors[kept])
         for (name, check), parts in found.items():
             kept = np.concatenate(parts)
