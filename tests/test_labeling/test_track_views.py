@@ -8,6 +8,7 @@ from exact_tracks import FRAMES, SIZE, ExactTracker, render, rotations, translat
 
 from mmrefine.errors import ConfigError, TeacherError
 from mmrefine.labeling import ArbitratedTracks, DirectTracks
+from mmrefine.labeling.tracks.views import track_pass
 from mmrefine.registry import TEACHER_VIEWS
 
 POINTS = torch.tensor([[20., 20.], [30., 25.], [40., 30.], [24., 32.], [0., 0.], [63., 47.], [33.25, 12.5]])
@@ -239,6 +240,70 @@ def test_an_answer_that_is_no_tracks_is_one_sentence(view, teacher, says):
     assert '\n' not in str(caught.value)
 
 
+class BrightestPixel:
+    """Follows whatever it is asked for to the brightest pixel of each frame; knows nothing of the world but pixels."""
+
+    def __init__(self):
+        self.calls = []
+
+    def track(self, frames, queries):
+        raise AssertionError('not asked')
+
+    def track_both(self, frames, points):
+        self.calls.append((frames, points))
+        spots = frames.mean(dim=1).flatten(1).argmax(dim=1)
+        width = frames.shape[-1]
+        there = torch.stack([spots % width, spots // width], dim=1).float().expand(len(points), -1, -1).clone()
+        there[:, 0] = points
+        return there, there.clone(), torch.ones(there.shape[:2])
+
+
+@pytest.mark.parametrize('mirror', ['horizontal', 'vertical', 'both'])
+def test_a_mirrored_pass_gives_points_of_the_frames_as_they_are(mirror):
+    frames, way = torch.zeros(4, 3, *SIZE), torch.tensor([[10., 7.], [13., 9.], [17., 12.], [30., 30.]])
+    for frame, (x, y) in zip(frames, way.long()):
+        frame[:, y, x] = 1.
+    teacher = BrightestPixel()
+    look = track_pass(teacher, frames, way[:1], mirror=mirror)
+    assert torch.equal(look.there[0], way) and torch.equal(look.back[0], way) and look.frames is frames
+    shown, first = teacher.calls[0]
+    turned = {'horizontal': (-1, ), 'vertical': (-2, ), 'both': (-2, -1)}[mirror]
+    assert torch.equal(shown, frames.flip(turned)) and not torch.equal(first, way[:1])
+    y, x = first[0].flip(0).long()
+    assert shown[0, 0, y, x] == 1.  # the query is on its point, mirrored with it
+
+
+def test_mirrored_passes_are_asked_at_every_size_and_have_a_say():
+    frames = render(translations())
+    view = ArbitratedTracks((1., 2.), mirrors=('horizontal', 'both'))
+    teacher = ExactTracker(translations())
+    view.look(teacher, frames, INNER)
+    assert [shape[-2:] for shape, _ in teacher.calls] == view.pass_sizes(SIZE) and len(teacher.calls) == 6
+    # passes that are wrong by turns: of three the two that agree win
+    seen = []
+
+    def fault(scale, there, back, visible):
+        seen.append(scale)
+        if len(seen) == 1:
+            there[:, 1:] += 6.
+            back[:, 1:] += 6.
+            back[:, 0] += 3.
+
+    class Blind(ExactTracker):
+        """Knows the motion of the frames as they are shown: left is right for it in a mirrored frame."""
+
+        def track_both(self, frames, points):
+            if seen:  # a mirrored pass: the world's motion, mirrored
+                flip, edge = points.new_tensor([-1., 1.]), points.new_tensor([SIZE[1] - 1., 0.])
+                there, back, visible = super().track_both(frames, points * flip + edge)
+                return there * flip + edge, back * flip + edge, visible
+            return super().track_both(frames, points)
+
+    look = ArbitratedTracks((1., ), mirrors=('horizontal', ), trust=4.).look(
+        Blind(translations(), fault=fault), frames, INNER)
+    assert seen == [1., 1.] and (look.there - truth(translations())).norm(dim=-1).max() < 0.2
+
+
 @pytest.mark.parametrize('config, says', [
     (dict(type='DirectTracks', scale=0.), r'DirectTracks.scale must be finite and above 0, got 0'),
     (dict(type='DirectTracks', scale='big'), "DirectTracks.scale must be a number.*'big'"),
@@ -251,6 +316,8 @@ def test_an_answer_that_is_no_tracks_is_one_sentence(view, teacher, says):
     (dict(type='ArbitratedTracks', strides=()), r'ArbitratedTracks.strides must be one or more numbers .* got \(\)'),
     (dict(type='ArbitratedTracks', strides=(1, 1)), r'that differ.*\(1, 1\)'),
     (dict(type='ArbitratedTracks', strides=(None, 0)), 'ArbitratedTracks.strides must be a whole number, at least 1'),
+    (dict(type='ArbitratedTracks', mirrors=('sideways', )), r'mirrors must be some of horizontal, vertical, both'),
+    (dict(type='ArbitratedTracks', mirrors=('both', 'both')), r'each once, got \(.both., .both.\)'),
     (dict(type='ArbitratedTracks', radius=0), 'ArbitratedTracks.radius must be a whole number, at least 1'),
 ])
 def test_a_wrong_setting_is_one_sentence(config, says):
