@@ -9,6 +9,7 @@ import torch
 from small_runs import small_model
 
 from mmrefine.models import ChainedFlow, TrackRefiner
+from mmrefine.models.trackers.pips_chain import _rounded_up
 from mmrefine.structures import StreamTracker, TrackEstimator
 
 SIZE = (64, 96)
@@ -56,3 +57,11 @@ def test_a_stream_gives_the_tracks_of_the_clip_and_keeps_few_frames(build, most,
     torch.testing.assert_close(found.points, whole.points, equal_nan=True, rtol=0, atol=0)
     assert torch.equal(found.visible, whole.visible) and asked == list(range(COUNT))
     assert max(alive) <= most
+
+
+def test_windows_that_go_on_have_few_numbers_of_points():
+    padded = [_rounded_up(torch.arange(count)) for count in range(1, 513)]
+    for count, found in enumerate(padded, start=1):
+        assert torch.equal(found[:count], torch.arange(count)) and (found[count:] == count - 1).all()
+        assert len(found) <= 1.25 * count
+    assert len({len(found) for found in padded}) == 32 and max(map(len, padded)) == 512

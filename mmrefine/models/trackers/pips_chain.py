@@ -79,17 +79,26 @@ class PIPsChain:
             for some in (*every[here & begins].split(self.chunk), *every[here & ~begins].split(self.chunk)):
                 if not len(some):
                     continue
-                own = None if bool(begins[some[0]]) else looks[some][None]
-                out = self.network(window, points[some, first][None].to(device), self.iters, own)
-                track = out.points[-1][0].transpose(0, 1).float().cpu()
-                sure = out.visibility[0].t().float().sigmoid().cpu()
+                # windows that go on are of ever other numbers of points; the same few numbers again and again do not
+                # fill the memory with what the CPU's kernels keep for each
+                asked = some if bool(begins[some[0]]) else _rounded_up(some)
+                own = None if bool(begins[some[0]]) else looks[asked][None]
+                out = self.network(window, points[asked, first][None].to(device), self.iters, own)
+                track = out.points[-1][0].transpose(0, 1)[:len(some)].float().cpu()
+                sure = out.visibility[0].t()[:len(some)].float().sigmoid().cpu()
                 if not bool(track.isfinite().all()):
                     raise TeacherError(f'the tracker gives points that are not finite in the frames {first} to '
                                        f'{end - 1}; check that the checkpoint belongs to the network')
-                looks[some] = out.query_feature[0].float()
+                looks[some] = out.query_feature[0][:len(some)].float()
                 points[some, first:end], visible[some, first:end] = track[:, :end - first], sure[:, :end - first]
                 at[some] = count if own is None and first + self.network.window >= count else first + next_start(sure)
         return Tracks(points, visible, queries, size)
+
+
+def _rounded_up(some: Tensor) -> Tensor:
+    """Numbers of points, with the last one again and again until they are one of four counts between powers of two."""
+    step = 1 << max(len(some).bit_length() - 3, 0)
+    return torch.cat([some, some[-1:].expand(-len(some) % step)])
 
 
 def next_start(sure: Tensor) -> Tensor:
