@@ -61,10 +61,12 @@ def clips(tmp_path_factory):
 
 
 @pytest.mark.parametrize('name, count', [('pips/pips_small_source.py', 6), ('pips/pips_video.py', 2),
-                                         ('pips/pips_demo.py', 2)])
+                                         ('pips/pips_demo.py', 2), ('pips/pips_small_target.py', 2)])
 def test_a_config_of_tracks_builds_its_network_and_its_data(name, count, clips):
     learns_truth = 'source' in name
-    where = {'video': str(clips if learns_truth else clips / 'frames')}
+    where = {'video': str(clips if 'small' in name else clips / 'frames')}
+    if 'target' in name:
+        where['unseen'] = str(clips)
     cfg = fill_in(load_config(ROOT / 'configs' / name, {**where, **({} if learns_truth else {'held_out': 0.})}))
     check_config(cfg)
     cfg.model.estimator.update(mixer_depth=1, mixer_channels=8)  # the sizes are those of the checkpoint, and slow

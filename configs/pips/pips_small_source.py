@@ -32,7 +32,7 @@ train_dataloader = dict(
         spacing=1,
         seed='{randomness.seed}',
         pipeline=train_pipeline))
-max_iters = 8000
+max_iters = 6000
 train_cfg = dict(type='SelfTrainingLoop', max_iters='{max_iters}')  # no PseudoLabelHook: the truth is known
 optim_wrapper = dict(
     type='BFloat16OptimWrapper',

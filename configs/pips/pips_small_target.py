@@ -12,7 +12,7 @@ labeler = dict(
     type='TrackLabeler',
     # eight passes, weighed without truth; no filter: it would drop what the student has to learn
     view=dict(type='ArbitratedTracks', scales=(1., 2.), mirrors=('horizontal', 'vertical', 'both')),
-    queries=dict(type='TextureQueries', count=128, distance=4, border=2))
+    queries=dict(type='TextureQueries', count=96, distance=4, border=2))
 train_pipeline = [
     dict(type='LoadTracks'),
     dict(type='RandomCrop', size=(96, 128)),  # px
@@ -33,13 +33,13 @@ train_dataloader = dict(
         held_out='{held_out}',
         seed='{randomness.seed}',
         pipeline='{train_pipeline}'))
-max_iters = 500
+max_iters = 640
 train_cfg = dict(type='SelfTrainingLoop', max_iters='{max_iters}')
 optim_wrapper = dict(
-    type='BFloat16OptimWrapper', precision='auto', optimizer=dict(type='AdamW', lr=3e-4, weight_decay=1e-5, eps=1e-8),
+    type='BFloat16OptimWrapper', precision='auto', optimizer=dict(type='AdamW', lr=7e-4, weight_decay=1e-5, eps=1e-8),
     clip_grad=dict(max_norm=5.0))
 param_scheduler = dict(
-    type='OneCycleLR', eta_max=3e-4, total_steps='{max_iters+5}', pct_start=0.1, anneal_strategy='linear',
+    type='OneCycleLR', eta_max=7e-4, total_steps='{max_iters+5}', pct_start=0.1, anneal_strategy='linear',
     by_epoch=False)
 
 judge_pipeline = [dict(type='LoadTrackTruth'), dict(type='PackClip')]
