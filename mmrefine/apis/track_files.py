@@ -47,15 +47,16 @@ class TrackFiles:
         return self.folder / RECORD
 
     def read_record(self, settings: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
-        """The record; None if it is missing, or has other settings and no tracks were written yet.
+        """The record; None if it is missing, or has other settings and no file was written yet.
 
         Raises:
             ConfigError: the tracks were made with other settings; names what differs.
-            InputError: the file is something else, or there are tracks without a record.
+            InputError: the file is something else, or a file that would be overwritten is there without a record.
         """
-        record = read_result_record(self.record, 'tracks that were', settings, self.arrays.exists)
-        if record is None and self.arrays.exists():
-            raise InputError(f'{self.arrays}: was not written by mmrefine track, or its {RECORD} is lost; choose '
+        found = [path for path in (self.arrays, self.table, self.video) if path.exists()]
+        record = read_result_record(self.record, 'tracks that were', settings, lambda: bool(found))
+        if record is None and found:  # perhaps the very video or points that were given
+            raise InputError(f'{found[0]}: was not written by mmrefine track, or its {RECORD} is lost; choose '
                              'another --out, or move that file away')
         return record
 

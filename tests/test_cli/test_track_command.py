@@ -133,6 +133,13 @@ def test_a_run_that_is_stopped_goes_on_and_ends_like_one_that_was_not(place, who
     assert (tmp_path / 'tracks.mp4').is_file() and not [path for path in tmp_path.rglob('.*')]
 
 
+@pytest.mark.parametrize('name', ['tracks.mp4', 'tracks.csv', 'tracks.npz'])
+def test_a_file_that_it_has_not_written_is_not_overwritten(place, tmp_path, capsys, name):
+    (tmp_path / name).write_bytes(b'mine')  # such as the table of points, or the video itself
+    assert f'{tmp_path / name}: was not written by mmrefine track' in error_of(capsys, *command(place, tmp_path))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {name: b'mine'}
+
+
 def test_a_grid_begins_in_the_frame_that_is_named(place, tmp_path):
     assert status_of(*command(place, tmp_path / 'a', '--grid', 24, '--frame', 2, '--no-video')) == 0
     found = read_tracks(tmp_path / 'a/tracks.npz')

@@ -132,6 +132,13 @@ def test_a_label_says_how_many_tracks_each_filter_drops_where_its_teacher_can_be
     assert shown['dropped'] == {'TrackCycleFilter': 0, 'TrackInsideFilter': 2, 'TrackCycleFilter 2': 8}
     assert read_image(tmp_path / shown['path']).shape[1] == 1224
     assert 'labels' in drawn.pairs[0] and 'labels' not in drawn.pairs[1]
+    # of the six that come back to within 1.5 px and stay inside, more than the label may have
+    limited = dict(LABELER, filters=LABELER['filters'][:2], most=1)
+    made_by = digest_of(TrackLabeler(**{key: value for key, value in limited.items() if key != 'type'}).describe())
+    few = make_store(tmp_path / 'few', data, teacher.digest(), made_by)
+    shown, = draw(tmp_path, data, 2, store=few, examine=label_examiner(few, limited, source, teacher)).clips
+    assert shown['queries'] == 8 and shown['kept'] == 1
+    assert list(shown['dropped'].values()) == [0, 2, 5]  # 8 - 2 - 5 = 1
     # nor of another teacher, of other filters, or of one that is gone
     assert label_examiner(store, LABELER, source, Steady(8., 2.)) is None
     assert label_examiner(store, {**LABELER, 'filters': []}, source, teacher) is None
@@ -140,6 +147,8 @@ def test_a_label_says_how_many_tracks_each_filter_drops_where_its_teacher_can_be
         raise CheckpointError('gone')
 
     assert label_examiner(store, LABELER, SimpleNamespace(frozen=gone), teacher) is None
+    lost = dict(LABELER, queries=dict(type='WindowQueries', points=str(tmp_path / 'gone.csv')))
+    assert label_examiner(store, lost, source, teacher) is None
 
 
 def test_where_the_teacher_cannot_be_asked_only_the_kept_tracks_are_shown(tmp_path):

@@ -19,6 +19,7 @@ from mmrefine.visualization import (Trails, before_after_tracks, error_colors, e
                                     track_panel)
 
 SINGLE_WIDTH = 640  # px, of the pictures of single clips
+BEYOND = 'the limit of the label (most)'  # which drops what all filters keep
 LABELLED_CLIPS = 3  # at most, whose kept and dropped tracks are shown
 ERRORS = {True: 'mean distance from the true track', False: 'largest distance between the ways there and back'}
 
@@ -163,9 +164,13 @@ class TrackPictures:
             for part, passed in found.passed.items():
                 new = left & ~passed.cpu().numpy()
                 dropped[part], left = Trails(there[new], visible[new]), left & ~new
+            counts = {part: int((~passed).sum()) for part, passed in found.passed.items()}
+            beyond = left & ~found.chosen.cpu().numpy()
+            if beyond.any():
+                dropped[BEYOND], counts[BEYOND] = Trails(there[beyond], visible[beyond]), int(beyond.sum())
+                left &= ~beyond
             kept = Trails(there[left], visible[left])
-            record.update(kept=int(left.sum()), queries=len(found.points),
-                          dropped={part: int((~passed).sum()) for part, passed in found.passed.items()})
+            record.update(kept=int(left.sum()), queries=len(found.points), dropped=counts)
         picture = kept_and_dropped(clip['key'], list(frames), kept, dropped, record.get('dropped', {}))
         return dict(record, path=self._write(name, picture))
 

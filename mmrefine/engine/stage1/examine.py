@@ -27,14 +27,14 @@ def label_examiner(store: LabelStore, labeler: Any, teachers: TeacherSource,
         where the labeler does not say it, or where it was shown frames between those of a clip; see
         :meth:`~mmrefine.labeling.TrackLabeler.examine`.
     """
-    part = LABELERS.build(labeler)
-    if not hasattr(part, 'examine') or getattr(part.view, 'needs_between', False):
-        return None
     try:
+        part = LABELERS.build(labeler)
+        if not hasattr(part, 'examine') or getattr(part.view, 'needs_between', False):
+            return None
         teacher: Any = teachers.frozen(original)
-    except MMRefineError:  # the network or the files that taught are gone
+        made_by = dict(teacher=teacher.digest(), labeler=digest_of(part.describe()))
+    except MMRefineError:  # the network, the points or the files that taught are gone
         return None
-    made_by = dict(teacher=teacher.digest(), labeler=digest_of(part.describe()))
     if any(store.fingerprint.get(name) != digest for name, digest in made_by.items()):
         return None
     return lambda unit, frames: part.examine(teacher, unit, frames)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from dataclasses import replace
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
@@ -139,7 +140,7 @@ class TrackLabeler:
     @torch.no_grad()
     def examine(self, teacher: Union[TrackEstimator, GivenTracks], unit: LabelUnit, frames: Tensor,
                 between: Sequence[Tensor] = ()) -> TrackVerdicts:
-        """The tracks of a clip and what each filter says of them, also of those that do not become a label.
+        """The tracks of a clip, what each filter says of them, and which become the label.
 
         Args:
             teacher: that is asked.
@@ -155,9 +156,14 @@ class TrackLabeler:
         if isinstance(teacher, GivenTracks):
             given = teacher.tracks_of(unit.scene, unit.frames, (frames.shape[-2], frames.shape[-1]))
             look = TrackLook(frames, *(part.to(frames.device) for part in given))
-            return judge_tracks(look.there[:, 0], look, self.filters)
-        points = self.query_points(unit, frames[0])
-        return judge_tracks(points, self._look(teacher, frames, between, points), self.filters)
+            points = look.there[:, 0]
+        else:
+            points = self.query_points(unit, frames[0])
+            look = self._look(teacher, frames, between, points)
+        found = judge_tracks(points, look, self.filters)
+        chosen = torch.zeros_like(found.kept)
+        chosen[self._chosen(unit.key, found.kept.nonzero()[:, 0], look)] = True
+        return replace(found, chosen=chosen)
 
     def query_points(self, unit: LabelUnit, frame: Tensor) -> Tensor:
         """Where the tracks of a clip begin, ``(N, 2)`` px (x, y); none where the teacher brings tracks of its own.
@@ -180,7 +186,7 @@ class TrackLabeler:
         found = self.examine(teacher, unit, frames,
                              [as_frames(step, device) if step else frames[:0] for step in between])
         points, look, kept = found.points, found.look, found.kept
-        chosen = self._chosen(unit.key, kept.nonzero()[:, 0], look)
+        chosen = found.chosen.nonzero()[:, 0]
         there, errors = look.there[chosen].float(), look.cycle_errors[chosen]
         x, y = points[chosen].float().unbind(dim=1)
         label = Tracks(there.cpu(), look.visible[chosen].float().cpu(),

@@ -21,15 +21,17 @@ class TrackVerdicts:
         passed: by filter, in their order, which tracks it keeps: bool ``(N,)``. The second of two filters of one class
             has a 2 behind its name.
         kept: bool ``(N,)``, those that all filters keep.
+        chosen: bool ``(N,)``, those of them that become the label; fewer where its size is limited (``most``).
     """
     points: Tensor
     look: TrackLook
     passed: Dict[str, Tensor]
     kept: Tensor
+    chosen: Tensor
 
 
 def judge_tracks(points: Tensor, look: TrackLook, filters: Sequence[TrackFilter]) -> TrackVerdicts:
-    """What each filter says.
+    """What each filter says; all that is kept is chosen.
 
     Args:
         points: ``(N, 2)`` px (x, y), where the tracks begin.
@@ -44,7 +46,7 @@ def judge_tracks(points: Tensor, look: TrackLook, filters: Sequence[TrackFilter]
     kept = torch.ones(len(points), dtype=torch.bool, device=look.frames.device)
     for one in passed.values():
         kept &= one
-    return TrackVerdicts(points, look, passed, kept)
+    return TrackVerdicts(points, look, passed, kept, kept)
 
 
 def check_part(key: str, part: Union[TrackFilter, TrackBalance], dtype: torch.dtype, example: str) -> None:
