@@ -15,7 +15,6 @@ from mmrefine.registry import TEACHER_VIEWS
 from mmrefine.structures import TrackEstimator, TrackLook
 from mmrefine.values import as_count, as_number
 
-
 # name -> the dimensions of frames (..., H, W) that are turned round
 MIRRORS = {'horizontal': (-1, ), 'vertical': (-2, ), 'both': (-2, -1)}
 
