@@ -129,7 +129,8 @@ def test_invalid_values_are_refused_by_key_and_value(build, said):
 def test_every_registered_filter_gives_weights_of_one_channel_in_zero_to_one():
     ctx = PairContext(*torch.rand(2, 2, 3, 8, 9).unbind(0), *torch.randn(6, 2, 2, 8, 9).unbind(0))
     before = [x.clone() for x in vars(ctx).values()]
-    ours = [name for name, cls in FILTERS.module_dict.items() if 'mmrefine.labeling.flow' in cls.__module__]
+    ours = [name for name, cls in FILTERS.module_dict.items()
+            if 'mmrefine.labeling.flow' in cls.__module__ and name != 'TrackAgreementFilter']  # it needs a network
     for name in ours:
         weight = FILTERS.build(dict(type=name))(ctx)
         assert weight.shape == (2, 1, 8, 9) and weight.dtype == torch.float32, name
@@ -147,5 +148,5 @@ def test_a_page_has_a_row_for_each_filter_with_all_its_defaults(page, kind):
     assert ours and set(rows) == set(ours)
     for name, cls in ours.items():
         settings = inspect.signature(cls).parameters.values()
-        missing = [f'{s.name}={s.default!r}' for s in settings if f'`{s.name}={s.default!r}`' not in rows[name]]
-        assert not missing, (name, missing)
+        wanted = [s.name if s.default is s.empty else f'{s.name}={s.default!r}' for s in settings]
+        assert not [text for text in wanted if f'`{text}`' not in rows[name]], (name, wanted)

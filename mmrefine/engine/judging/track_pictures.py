@@ -98,7 +98,9 @@ class TrackPictures:
                     drawn.pairs[i] = self._single(clip, full)
         drawn.sheets = [by_index[i] for i in sheets]
         if self.store is not None and spread:
-            labelled = [i for i, clip in enumerate(self.dataset.clips) if self.store.has(clip['key'])]
+            # clips of benchmarks are whole videos under names that no label has
+            labelled = [i for i, clip in enumerate(self.dataset.clips)
+                        if '/' in clip['key'] and self.store.has(clip['key'])]
             shown = [self._labels_of(i) for i in spread_over(labelled, min(spread, LABELLED_CLIPS))]
             drawn.clips = [one for one in shown if one]
         return drawn
