@@ -28,15 +28,13 @@ import torch
 from mmengine.config import Config
 from real_clips import (FLIES, HIGHER, SCORES, SETS, RealClip, moved_along, read_clips, score_points, shrunk,
                         video_frames)
-from torch import Tensor
 
-from mmrefine.apis import init_model, refine
+from mmrefine.apis import open_tracker, refine
 from mmrefine.apis.commands import Overrides, run_command
 from mmrefine.config.load import load_config
 from mmrefine.errors import CheckpointError, ConfigError, InputError
 from mmrefine.fileio import digest_of, digest_of_state, read_image, write_image, write_json
 from mmrefine.fileio.digest import digest_of_bytes
-from mmrefine.models.trackers.flow_chain import chain_flow
 from mmrefine.models.trackers.ways import queries_of
 from mmrefine.structures import as_frames
 
@@ -171,7 +169,7 @@ def _student(students: Path, video: str, size: Size) -> Path:
 
 def _scores(folder: Path, cfg: Config, weights: Path, clips: Sequence[RealClip], size: Size) -> Dict[str, List[float]]:
     """The scores of all points of a video, from the work dir if they are there."""
-    model = init_model(cfg, weights)
+    model = open_tracker(cfg, weights)
     decides = [size, digest_of_state(model.estimator.state_dict()), model.test_iters,
                [[clip.name, clip.digest, np.nan_to_num(clip.truth, nan=-1.).tolist()] for clip in clips]]
     path = folder / f'scores_{digest_of(decides)}.json'
@@ -188,18 +186,9 @@ def _tracked(model: Any, clip: RealClip, size: Size) -> np.ndarray:
     """Where the points of the first frame are in each frame, ``(N, T, 2)`` px of ``size``; frames are read as they are
     needed."""
     points = torch.from_numpy(moved_along(clip.truth[:, 0], clip.size, size)).float()
-    queries, device = queries_of(points, size), next(model.parameters()).device
-
-    def frame(t: int) -> Tensor:
-        return as_frames([shrunk(clip.frame(t), size)], device)[0]
-
-    if hasattr(model, 'chain'):
-        return model.chain().track(frame, clip.count, size, queries).points.numpy()
-
-    def step(t: int) -> Tuple[Tensor, Tensor]:
-        return model.estimate_both(frame(t)[None], frame(t + 1)[None])
-
-    return chain_flow(step, clip.count, size, queries).points.numpy()
+    device = next(model.parameters()).device
+    return model.track_stream(lambda t: as_frames([shrunk(clip.frame(t), size)], device)[0], clip.count, size,
+                              queries_of(points, size)).points.cpu().numpy()
 
 
 def paired_interval(differences: Sequence[float], draws: int = DRAWS) -> Tuple[float, float]:

@@ -1,6 +1,6 @@
 """What a teacher of tracks gains by seeing more: yield and error of labels on rendered clips with exact tracks.
 
-    python benchmarks/track_teachers.py --checkpoint pips_small.pth --clips 8 --out benchmarks/results/x.json
+    python benchmarks/track_teachers.py --clips 8 --out benchmarks/results/track_teachers.json
 
 Every view labels the same clips of 8 frames from the same corners; their tracks are kept without a check, by the flow
 filter (RAFT-small of configs/demo), by the cycle filter, and by both. Yield is the share of the corners that are
@@ -21,6 +21,7 @@ from mmrefine.apis.commands import run_command
 from mmrefine.fileio import write_json
 from mmrefine.labeling import (ArbitratedTracks, DirectTracks, TextureQueries, TrackCycleFilter, TrackFlowFilter,
                                TrackInsideFilter)
+from mmrefine.labeling.tracks.views import MIRRORS
 from mmrefine.structures import TrackEstimator, Tracks, as_frames
 from mmrefine.synthetic import exact_tracks, render_clip
 
@@ -31,6 +32,7 @@ VIEWS = {
     'plain': DirectTracks(),
     '2x': DirectTracks(2.),
     'arbitrated 1x, 2x': ArbitratedTracks((1., 2.)),
+    'and mirrored': ArbitratedTracks((1., 2.), mirrors=tuple(MIRRORS)),
     'stride 1': DirectTracks(stride=1),
     'arbitrated 1x, stride 1': ArbitratedTracks((1., ), strides=(None, 1)),
     'all': ArbitratedTracks((1., 2.), strides=(None, 1)),
@@ -40,12 +42,12 @@ VIEWS = {
 def main() -> int:
     """Print one row for each view and check."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--checkpoint', required=True, help='of the tracker')
+    parser.add_argument('--checkpoint', default=str(CONFIGS / 'pips' / 'pips_small.pth'), help='of the tracker')
     parser.add_argument('--config', default=str(CONFIGS / 'pips' / 'pips_small_source.py'), help='of the tracker')
     parser.add_argument('--flow', default=str(CONFIGS / 'demo' / 'raft_small_source.pth'),
                         help='checkpoint of the flow network')
     parser.add_argument('--clips', type=int, default=8)
-    parser.add_argument('--strides', type=int, nargs='+', default=[2, 4], help='of the clips, frames')
+    parser.add_argument('--strides', type=int, nargs='+', default=[1, 2], help='of the clips, frames')
     parser.add_argument('--look', default='target', choices=('source', 'target'))
     parser.add_argument('--corners', type=int, default=96, help='of a clip')
     parser.add_argument('--threshold', type=float, default=1.5, help='of the cycle filter, px')
@@ -93,7 +95,7 @@ def main() -> int:
 
 
 class _Remembering:
-    """A tracker that follows the points of one clip once at each size and stride: no pass is computed twice."""
+    """A tracker that follows the points of one clip once at each size, stride and mirror: no pass is computed twice."""
 
     def __init__(self, model: TrackEstimator) -> None:
         self.model = model
@@ -105,7 +107,7 @@ class _Remembering:
 
     def track_both(self, frames: Tensor, points: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
         """As of the tracker."""
-        shown = tuple(frames.shape)
+        shown = tuple(frames.shape), tuple(points.flatten().tolist())  # mirrored frames come with mirrored points
         if shown not in self.known:
             self.known[shown] = self.model.track_both(frames, points)
         return self.known[shown]

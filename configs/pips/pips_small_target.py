@@ -39,7 +39,11 @@ optim_wrapper = dict(
     type='BFloat16OptimWrapper', precision='auto', optimizer=dict(type='AdamW', lr=7e-4, weight_decay=1e-5, eps=1e-8),
     clip_grad=dict(max_norm=5.0))
 param_scheduler = dict(
-    type='OneCycleLR', eta_max=7e-4, total_steps='{max_iters+5}', pct_start=0.1, anneal_strategy='linear',
+    type='OneCycleLR',
+    eta_max='{optim_wrapper.optimizer.lr}',
+    total_steps='{max_iters+5}',
+    pct_start=0.1,
+    anneal_strategy='linear',
     by_epoch=False)
 
 judge_pipeline = [dict(type='LoadTrackTruth'), dict(type='PackClip')]

@@ -10,7 +10,7 @@ from typing import Any, Dict, Iterable, Mapping, Optional
 
 import numpy as np
 
-from mmrefine.apis.result_files import read_result_record
+from mmrefine.apis.result_files import read_result_record, refuse_strangers
 from mmrefine.errors import InputError
 from mmrefine.fileio.atomic import write_bytes
 from mmrefine.fileio.flow_io import read_flow, write_flow
@@ -83,6 +83,9 @@ def read_flow_record(folder: Path, settings: Mapping[str, Any]) -> Optional[Dict
 
     Raises:
         ConfigError: the files were made with other settings; names what differs.
-        InputError: the file is something else.
+        InputError: the file is something else, or there is none and a video would be overwritten.
     """
-    return read_result_record(folder / RECORD, 'flow that was', settings, lambda: any((folder / 'flow').glob('*')))
+    record = read_result_record(folder / RECORD, 'flow that was', settings, lambda: any((folder / 'flow').glob('*')))
+    if record is None:
+        refuse_strangers(folder / RECORD, [folder / VIDEO])
+    return record

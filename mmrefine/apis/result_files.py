@@ -4,7 +4,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, Mapping, Optional
 
-from mmrefine.errors import ConfigError
+from mmrefine.errors import ConfigError, InputError
 from mmrefine.fileio.atomic import write_errors, write_json
 from mmrefine.fileio.digest import digest_of_bytes
 from mmrefine.fileio.images import find_damage, read_input
@@ -36,6 +36,23 @@ def read_result_record(path: Path, what: str, settings: Mapping[str, Any],
         raise ConfigError(f'{path.parent}: holds {what} made with other settings '
                           f'({"; ".join(changes)}); choose another --out, or delete that folder')
     return record
+
+
+def refuse_strangers(record: Path, paths: Iterable[Path]) -> None:
+    """Refuse a folder without a record in which a file lies that would be overwritten: perhaps the very video or points
+    that were given.
+
+    Args:
+        record: that is not there.
+        paths: of files that will be written.
+
+    Raises:
+        InputError: one of them exists; names it.
+    """
+    found = next((path for path in paths if path.exists()), None)
+    if found is not None:
+        raise InputError(f'{found}: was not written by mmrefine {record.stem.replace("tracks", "track")}, or its '
+                         f'{record.name} is lost; choose another --out, or move that file away')
 
 
 def write_result_record(path: Path, record: Mapping[str, Any]) -> None:

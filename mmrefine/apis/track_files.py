@@ -7,8 +7,7 @@ from typing import Any, Dict, Iterator, Mapping, Optional
 
 import numpy as np
 
-from mmrefine.apis.result_files import read_result_record
-from mmrefine.errors import InputError
+from mmrefine.apis.result_files import read_result_record, refuse_strangers
 from mmrefine.fileio.atomic import atomic_write, write_errors
 from mmrefine.fileio.codecs.tracks import write_tracks
 from mmrefine.structures import Tracks
@@ -53,11 +52,11 @@ class TrackFiles:
             ConfigError: the tracks were made with other settings; names what differs.
             InputError: the file is something else, or a file that would be overwritten is there without a record.
         """
-        found = [path for path in (self.arrays, self.table, self.video) if path.exists()]
-        record = read_result_record(self.record, 'tracks that were', settings, lambda: bool(found))
-        if record is None and found:  # perhaps the very video or points that were given
-            raise InputError(f'{found[0]}: was not written by mmrefine track, or its {RECORD} is lost; choose '
-                             'another --out, or move that file away')
+        files = self.arrays, self.table, self.video
+        record = read_result_record(self.record, 'tracks that were', settings,
+                                    lambda: any(path.exists() for path in files))
+        if record is None:
+            refuse_strangers(self.record, files)
         return record
 
 

@@ -146,6 +146,14 @@ def test_flow_that_was_made_otherwise_is_refused_with_what_differs(folder, whole
     assert files_of(whole) == before
 
 
+def test_a_video_that_it_has_not_written_is_not_overwritten(folder, tmp_path, capsys):
+    (tmp_path / 'flow.mp4').write_bytes(b'mine')
+    sentence = error_of(capsys, 'flow', folder, *OPTIONS, '--out', tmp_path)
+    assert sentence.startswith(f'{tmp_path / "flow.mp4"}: was not written by mmrefine flow, or its flow.json is lost')
+    assert [path.name for path in tmp_path.iterdir()] == ['flow.mp4']
+    assert (tmp_path / 'flow.mp4').read_bytes() == b'mine'
+
+
 def test_ctrl_c_ends_with_130_and_the_same_command_ends_like_one_that_nobody_stopped(folder, whole, tmp_path):
     out = tmp_path / 'out'
     command = [sys.executable, '-W', 'ignore', '-m', 'mmrefine', 'flow', str(folder), *OPTIONS, '--out', str(out)]

@@ -16,9 +16,10 @@ from mmrefine.fileio.images import read_image
 from mmrefine.fileio.video.frames import list_folder, list_images
 from mmrefine.registry import DATASETS
 from mmrefine.structures import label_key
+from mmrefine.structures.track_protocols import STARTING_FRAMES
 from mmrefine.values import as_count
 
-FOLDER, STARTING_FRAMES, LEAST_VISIBLE = 'labeled-data', 2, 4
+FOLDER, LEAST_VISIBLE = 'labeled-data', 4
 
 
 @DATASETS.register_module()

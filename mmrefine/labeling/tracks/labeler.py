@@ -205,15 +205,15 @@ class TrackLabeler:
         name, given = type(teacher).__name__, isinstance(teacher, GivenTracks)
         if given != (self.view is None):
             raise ConfigError(
-                f'labeler.view and labeler.queries must be None for {name}, whose tracks begin where they begin and '
-                'cannot be asked about other points or sizes' if given else
+                'labeler.view and labeler.queries must be None for StoredTracks, whose tracks begin where they begin '
+                'and cannot be asked about other points or sizes' if given else
                 f'labeler.view and labeler.queries are None, and the teacher ({name}) brings no tracks of its own; set '
                 "both, such as view=dict(type='DirectTracks') and queries=dict(type='TextureQueries')")
         needing = [type(part).__name__ for part in self.filters if getattr(part, 'needs_back', False)]
         if given and needing and not teacher.has_way_back:
-            raise ConfigError(f'labeler.filters has {needing[0]}, which needs the way back of the tracks, and {name} '
-                              'has none; give it files of the way back (back=…), or verify by TrackColorFilter, '
-                              'TrackPatchFilter and TrackFlowFilter')
+            raise ConfigError(f'labeler.filters has {needing[0]}, which needs the way back of the tracks, and '
+                              'StoredTracks has none; give it files of the way back (back=…), or verify by '
+                              'TrackColorFilter, TrackPatchFilter and TrackFlowFilter')
 
     def _look(self, teacher: TrackEstimator, frames: Tensor, between: Sequence[Tensor], points: Tensor) -> TrackLook:
         if not len(points):
