@@ -214,7 +214,7 @@ def test_files_that_are_missing_or_damaged_are_one_sentence(world, tmp_path):
 def test_settings_that_do_not_fit_the_teacher_are_one_sentence(world, tmp_path):
     write_tracks(tmp_path / f'there/{SCENE}.npz', true_tracks())
     data, teacher = clips(world), teacher_of(tmp_path / 'there')
-    with pytest.raises(ConfigError, match='TrackCycleFilter, which needs the way back .*StoredTracks has none; give it'):
+    with pytest.raises(ConfigError, match='TrackCycleFilter, which needs the way back .*StoredTracks has none; give'):
         labels_of(teacher, [CYCLE], data, tmp_path / 'labels')
     direct = TrackLabeler(dict(type='DirectTracks'), dict(type='GridQueries'))
     store = LabelStore(tmp_path / 'direct', label_fingerprint(teacher, direct, data, '1'))
