@@ -2,16 +2,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+import mmrefine
 from mmrefine.engine.guard.observer import Observer
 from mmrefine.evaluation.guard.comparison import (Comparison, Observation, compare, compare_all, loss_against,
                                                   mean_observation)
 from mmrefine.evaluation.guard.runs import LEAST_RUNS
+from mmrefine.fileio.atomic import save_checkpoint
 from mmrefine.report import counted, kept_back
 from mmrefine.report.headlines import FORGOTTEN_PERCENT
 
@@ -96,21 +99,25 @@ def rate(observer: Observer,
     return Candidate(iteration, step, losses, comparison, mean_observation(found), objection)
 
 
-def compare_together(rated: Sequence[Candidate], observer: Observer, confidence: float = 0.95,
-                     seed: int = 0) -> List[Candidate]:
+def compare_together(rated: Sequence[Candidate], observer: Observer, confidence: float = 0.95, seed: int = 0,
+                     others: Sequence[Sequence[float]] = ()) -> List[Candidate]:
     """The same candidates with intervals that hold for all of them together.
 
-    How many neighbouring samples are worth one independent sample is read off the mean loss of the candidates.
+    How many neighbouring samples are worth one independent sample is read off the mean loss of the candidates. Where
+    one of them was picked as the best of many on the same samples, the intervals must hold for all of the many, or
+    luck would be taken for a gain.
 
     Args:
         rated: candidates on the same samples.
         observer: of these samples.
         confidence: of all intervals together, in (0, 1).
         seed: of the draws.
+        others: the losses of networks that candidates were picked from.
     """
     losses = [one.losses for one in rated]
     runs = observer.runs(np.mean(losses, axis=0).tolist())
-    return [replace(one, comparison=found) for one, found in zip(rated, compare_all(losses, runs, confidence, seed))]
+    found = compare_all([*losses, *others], runs, confidence, seed)
+    return [replace(one, comparison=comparison) for one, comparison in zip(rated, found)]
 
 
 def choose(rated: Sequence[Candidate]) -> Candidate:
@@ -173,6 +180,36 @@ def candidate_record(rated: Sequence[Candidate], best: Candidate, teacher: Seque
 def _is_unproven(best: Candidate) -> bool:
     """Whether nothing speaks against the candidate, but too little was kept back to speak for it."""
     return best.objection is None and not best.comparison.is_proof
+
+
+def keep_student(path: Path, state: Optional[State], iteration: int) -> None:
+    """Write the student that is not handed back; a file of an earlier run goes if there is none.
+
+    Args:
+        path: of the file.
+        state: its weights, or None.
+        iteration: optimiser steps after which it was taken.
+    """
+    if state is None:
+        path.unlink(missing_ok=True)
+    else:
+        weights = {key: value.detach().cpu() for key, value in state.items()}
+        meta = dict(mmrefine=mmrefine.__version__, iter=iteration, refined=True)
+        save_checkpoint(path, dict(state_dict=weights, meta=meta))
+
+
+def verdict_on_the_way(one: Candidate) -> Tuple[str, str]:
+    """What a comparison on the way says of a student, ``'accepted'``, ``'refused'`` or ``'unproven'``, and why.
+
+    The interval is that of this student alone. The verdict at the end, for all candidates together, is stricter.
+    """
+    if one.objection is not None:
+        return 'refused', f'the student {one.objection}'
+    if not one.comparison.is_proof:
+        return 'unproven', 'too little was kept back to prove anything'
+    if one.is_accepted:
+        return 'accepted', 'surely better than the original network'
+    return 'refused', 'not surely better than the original network'
 
 
 def reason(best: Candidate, sample_name: str = 'frame pair') -> str:

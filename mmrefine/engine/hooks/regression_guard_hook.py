@@ -3,16 +3,15 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-import mmrefine
-from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.engine.guard.candidates import (REMEDY, STUDENT, Candidate, State, candidate_record, compare_together,
-                                              decide, mixed_state, rate)
+                                              decide, keep_student, mixed_state, rate)
+from mmrefine.engine.guard.looks import Looks
 from mmrefine.engine.guard.observer import Observer
 from mmrefine.engine.guard.video_check import nothing_to_learn
 from mmrefine.engine.runtime.processes import model_of
@@ -20,7 +19,6 @@ from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.evaluation.guard.comparison import Observation
 from mmrefine.evaluation.guard.runs import LEAST_RUNS
-from mmrefine.fileio.atomic import save_checkpoint
 from mmrefine.models import estimator_state, load_estimator
 from mmrefine.registry import DATASETS, HOOKS, WITNESSES
 from mmrefine.report import counted
@@ -31,7 +29,7 @@ from mmrefine.values import as_count, is_number
 GUARD_INFO = 'mmrefine_guard'
 # there too: what was found on the way, so that a resumed run knows what came before it
 LOOKS_INFO = 'mmrefine_guard_looks'
-BEST = 'guard_best.pth'
+ROUND = 'round'  # an interval
 NOTHING = 'nothing to learn'  # a verdict
 
 
@@ -43,8 +41,8 @@ class RegressionGuardHook(Hook):
     :mod:`mmrefine.evaluation.guard.comparison`. At the end of training the candidates are the student (and, with
     ``interval``, the best of the networks on the way), each at several steps from the teacher's weights to its own. A
     candidate is surely better if the bootstrap interval of its paired differences to the teacher lies below 0 as a
-    whole; the intervals hold for all candidates together. Of those the one that went farthest wins
-    (:func:`~mmrefine.engine.guard.candidates.decide`). If there is none, the weights of the teacher are put back:
+    whole; the intervals hold together for all candidates and all networks that the best one was picked from. Of those
+    the one that went farthest wins (:func:`~mmrefine.engine.guard.candidates.decide`). If there is none, the weights of the teacher are put back:
     ``refined.pth`` is then the original network, and log and report say so.
 
     The winner and the teacher are also scored on rendered samples of a fixed look with exact truth: what was forgotten.
@@ -59,8 +57,10 @@ class RegressionGuardHook(Hook):
         dataset: the frames that are kept back: a data set config with ``held=True``; its ``held_out`` must be that of
             the data that are labelled and trained on. With ``held_out=0`` there is no guard.
         steps: from the teacher's weights (0) to the student's (1), each in (0, 1].
-        interval: optimiser steps from one comparison on the way to the next; None: only at the end.
-        patience: stop training after this many comparisons without a better score; None: never.
+        interval: optimiser steps from one comparison on the way to the next; ``'round'``: at the end of each round;
+            None: only at the end of all.
+        patience: stop training after this many comparisons on the way (with ``'round'``, so many rounds) without a
+            better student; None: never.
         pairs: see :class:`~mmrefine.engine.guard.flow_witnesses.FlowWitnesses`.
         warps: see there.
         pace: see there.
@@ -80,7 +80,7 @@ class RegressionGuardHook(Hook):
     def __init__(self,
                  dataset: Dict[str, Any],
                  steps: Sequence[float] = (0.25, 0.5, 0.75, 1.),
-                 interval: Optional[int] = None,
+                 interval: Optional[Union[int, str]] = None,
                  patience: Optional[int] = None,
                  pairs: int = 32,
                  warps: int = 2,
@@ -94,7 +94,7 @@ class RegressionGuardHook(Hook):
         if not steps or not all(0 < step <= 1 for step in steps):
             raise ConfigError(f'RegressionGuardHook.steps must be one or more shares in (0, 1], got {steps!r}')
         for key, value, least in (('pairs', pairs, 2), ('warps', warps, 0), ('general', general, 0), ('seed', seed, 0),
-                                  ('interval', 1 if interval is None else interval, 1),
+                                  ('interval', 1 if interval in (None, ROUND) else interval, 1),
                                   ('patience', 1 if patience is None else patience, 1)):
             as_count(f'RegressionGuardHook.{key}', value, least)
         if patience is not None and interval is None:
@@ -123,7 +123,7 @@ class RegressionGuardHook(Hook):
         self._teacher: Any = None
         self._observer: Any = None
         self._seen: List[Observation] = []  # of the teacher
-        self._best: Dict[str, Any] = {}
+        self._looks = Looks('')
 
     def before_train(self, runner: Runner) -> None:
         """Open the data, and train nothing if nothing can be learned from them: what is missing should not show after
@@ -149,53 +149,59 @@ class RegressionGuardHook(Hook):
                 runner.logger.warning(f'Guard: {reason}')
                 runner.message_hub.update_info(GUARD_INFO, dict(verdict=NOTHING, reason=reason))
                 runner.train_loop.stop_training = True
-        path = Path(runner.work_dir, BEST)
-        if runner.iter > 0 and self.interval and path.is_file():
-            try:
-                found = load_checkpoint_file(path)
-                loss, done = float(found['meta']['loss']), int(found['meta']['iter'])
-                state = estimator_state(model_of(runner), found, str(path))
-            except (CheckpointError, KeyError, TypeError, ValueError) as error:
-                runner.logger.warning(f'Guard: the best student so far cannot be read ({error}), so it is no candidate '
-                                      'any more')
-                return
-            # one that lies ahead of the checkpoint that this run goes on from comes again
-            if done <= runner.iter:
-                self._best = dict(loss=loss, iter=done, state=state)
+        if self.interval == ROUND and not hasattr(runner.train_loop, 'last_iter_of'):
+            raise ConfigError(f"RegressionGuardHook.interval='{ROUND}' needs a loop of rounds, and train_cfg is "
+                              f"{type(runner.train_loop).__name__}; set type='SelfTrainingLoop', or a number of steps")
+        known = runner.message_hub.runtime_info.get(LOOKS_INFO, []) if runner.iter > 0 and self.interval else []
+        self._looks = Looks(runner.work_dir, known)
+        try:
+            self._looks.reload(lambda found, name: estimator_state(model_of(runner), found, name))
+        except CheckpointError as error:
+            runner.logger.warning(f'Guard: the best student so far cannot be read ({error}), so it is no candidate any '
+                                  'more')
+        self._stop_if_over(runner)  # where it was stopped between the last step and the end
 
-    def passes(self, samples: int) -> int:
-        """How many passes of a network, over a sample each, the comparison at the end takes; about.
+    def passes(self, samples: int, max_iters: int = 0, rounds: int = 1) -> int:
+        """How many passes of a network, over a sample each, all comparisons take; about, and if none ends the training.
 
         Args:
             samples: that are kept back.
+            max_iters: optimiser steps; 0: only the comparison at the end counts.
+            rounds: of them.
         """
         samples = min(samples, getattr(self.witnesses, 'pairs', samples))
         networks = 1 + len(self.steps) * (2 if self.interval else 1)
+        if self.interval and max_iters:
+            networks += rounds if self.interval == ROUND else (max_iters - 1) // int(self.interval)
         return samples * networks * getattr(self.witnesses, 'passes', 2) + 2 * self.general
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Compare the student on the way."""
         done = runner.iter + 1
-        if self.off or not self.interval or done % self.interval or done == runner.max_iters:
+        if self.off or not self._must_look(runner, done):
             return
-        model = model_of(runner)
+        model, looks = model_of(runner), self._looks
         model.eval()
         self._ready(runner, model)
         progress = self._progress(runner, f'the student after {done} steps')
-        found = self._rated(model, done, 1., progress)
-        if found.objection is None and (not self._best or found.loss < self._best['loss']):
-            state = {key: value.detach().cpu().clone() for key, value in model.estimator.state_dict().items()}
-            self._best = dict(loss=found.loss, iter=done, state=state)
-            if is_main_process():
-                meta = dict(loss=found.loss, iter=done)
-                save_checkpoint(Path(runner.work_dir, BEST), dict(state_dict=state, meta=meta))
-        looks = [look for look in runner.message_hub.runtime_info.get(LOOKS_INFO, []) if look['iter'] < done]
-        runner.message_hub.update_info(LOOKS_INFO, [*looks, dict(iter=done, **found.comparison.to_dict())])
-        best = self._best.get('iter', 0)
-        found_out = f'best after {best}' if found.objection is None else f'the student {found.objection}'
-        runner.logger.info(f'Guard: after {done} steps {100 * found.comparison.change:+.1f} % ({found_out})')
-        if self.patience is not None and done - best >= self.patience * self.interval:
-            runner.logger.info(f'Guard: no better score in {self.patience} comparisons, so training stops')
+        looks.add(self._rated(model, done, 1., progress), model.estimator.state_dict())
+        runner.message_hub.update_info(LOOKS_INFO, looks.records)
+        found = looks.records[-1]
+        runner.logger.info(f'Guard: after {done} steps {found["change_percent"]:+.1f} % ({found["why"]}; '
+                           f'{f"best after {looks.best_iter}" if looks.best_iter else "none is fit"})')
+        if done < runner.max_iters:
+            self._stop_if_over(runner)
+
+    def _must_look(self, runner: Runner, done: int) -> bool:
+        """Whether a comparison on the way is due. A last round is compared, too, so that each round has its score."""
+        if self.interval == ROUND:
+            return bool(done == runner.train_loop.last_iter_of(runner.epoch))
+        return self.interval is not None and done % int(self.interval) == 0 and done != runner.max_iters
+
+    def _stop_if_over(self, runner: Runner) -> None:
+        if self.patience is not None and self._looks.since_best >= self.patience:
+            what = counted(self.patience, ROUND if self.interval == ROUND else 'comparison')
+            runner.logger.info(f'Guard: no better student in {what}, so training stops')
             runner.train_loop.stop_training = True
 
     def after_train(self, runner: Runner) -> None:
@@ -210,8 +216,8 @@ class RegressionGuardHook(Hook):
         model.eval()
         self._ready(runner, model)
         ends: Dict[int, State] = {runner.iter: {k: v.detach().clone() for k, v in model.estimator.state_dict().items()}}
-        if self._best:
-            ends.setdefault(self._best['iter'], self._best['state'])
+        if self._looks.best is not None:
+            ends.setdefault(*self._looks.best)
         origin = self._teacher.estimator.state_dict()
         rated: List[Candidate] = []
         candidates = [(iteration, step) for iteration in ends for step in self.steps]
@@ -220,15 +226,16 @@ class RegressionGuardHook(Hook):
         for iteration, step in candidates:
             model.estimator.load_state_dict(mixed_state(origin, ends[iteration], step))
             rated.append(self._rated(model, iteration, step, progress.beyond(len(rated) * share)))
-        rated = compare_together(rated, self._observer, self.confidence, self.seed)
+        rated = compare_together(rated, self._observer, self.confidence, self.seed,
+                                 self._looks.losses(len(self._observer)))
         best, forgotten = self._decide(runner, model, ends, rated)
         accepted = best.is_accepted
         if is_main_process():
-            self._keep_student(Path(runner.work_dir, STUDENT), None if accepted else ends[best.iter], best.iter)
+            keep_student(Path(runner.work_dir, STUDENT), None if accepted else ends[best.iter], best.iter)
         witnesses = self.witnesses
         record = dict(
             candidate_record(rated, best, self._seen, witnesses.sample_name),
-            looks=runner.message_hub.runtime_info.get(LOOKS_INFO, []),
+            looks=[{key: value for key, value in look.items() if key != 'losses'} for look in self._looks.records],
             general=forgotten,
             held_out=dict(
                 pairs=len(self._observer), scenes=len(self._dataset.scene_names), share=self.config['held_out']),
@@ -261,16 +268,6 @@ class RegressionGuardHook(Hook):
         best = decide(rated, lambda one: forgotten(one).get('change_percent', 0.), self.most_forgotten,
                       f'{self.general} general samples')
         return best, forgotten(best)  # whose weights it loads
-
-    @staticmethod
-    def _keep_student(path: Path, state: Optional[State], iteration: int) -> None:
-        """Write the student that is not handed back; a file of an earlier run goes if there is none."""
-        if state is None:
-            path.unlink(missing_ok=True)
-        else:
-            weights = {key: value.detach().cpu() for key, value in state.items()}
-            meta = dict(mmrefine=mmrefine.__version__, iter=iteration, refined=True)
-            save_checkpoint(path, dict(state_dict=weights, meta=meta))
 
     def _ready(self, runner: Runner, model: Any) -> None:
         """Load the original network, and see what it shows."""
