@@ -17,6 +17,7 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     # most disk space for decoded frames of video files while a run trains; 0: keep none
     frame_cache=dict(type='FrameCacheHook', max_gb=4.),
+    rounds=dict(type='RoundsHook'),  # what came of each round, where there are several
     weights=dict(type='WeightsHook', out='refined.pth'))
 log_processor = dict(type='LogProcessor', by_epoch=False, window_size=50)
 visualizer = dict(type='mmengine.Visualizer', vis_backends=[dict(type='mmengine.LocalVisBackend')])

@@ -79,20 +79,21 @@ def forecast_run(cfg: Config, labels_only: bool = False) -> Optional[RunForecast
     label = clock.label(labels)
     if label is None:
         return None
-    rounds = int(cfg.train_cfg.get('rounds', 1)) if labels.relabel == 'every_round' else 1
-    seconds = dict(labels=label * rounds * sum(_pixels(source, source.units)))
+    steps, rounds = int(cfg.train_cfg.max_iters), int(cfg.train_cfg.get('rounds', 1))
+    times = rounds if labels.relabel == 'every_round' and not labels_only else 1
+    seconds = dict(labels=label * times * sum(_pixels(source, source.units)))
     if labels_only:
         return RunForecast(seconds)
     look = clock.look()
-    steps = int(cfg.train_cfg.max_iters) * (len(source.scene_names) if runs == 'each' else 1)
+    all_steps = steps * (len(source.scene_names) if runs == 'each' else 1)
     smallest = min((source.size(scene) for scene in source.scene_names), key=math.prod)
     batch = int(cfg.train_dataloader.batch_size)
-    seconds['training'] = (clock.step(cfg.optim_wrapper, min(batch, MOST_SAMPLES)) * steps * batch
+    seconds['training'] = (clock.step(cfg.optim_wrapper, min(batch, MOST_SAMPLES)) * all_steps * batch
                            * _crop(cfg.train_dataloader.dataset.get('pipeline') or (), smallest))
     for hook in hooks['RegressionGuardHook']:
         if not hook.off:
             held = DATASETS.build(dict(hook.config, pipeline=[]))
-            seconds['guard'] = look * hook.passes(len(held.units)) * fmean(_pixels(held, held.units))
+            seconds['guard'] = look * hook.passes(len(held.units), steps, rounds) * fmean(_pixels(held, held.units))
     for hook in hooks['ReportHook']:
         groups = [open_group(config)[0] for config in hook.groups.values()]
         records = [(group, getattr(group, 'pairs', None) or getattr(group, 'clips', None)) for group in groups]

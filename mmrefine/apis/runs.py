@@ -14,6 +14,7 @@ from mmrefine.apis.browse import browse_labels
 from mmrefine.apis.named_models import load_named
 from mmrefine.apis.precision import amp_values
 from mmrefine.apis.published_weights import fetch_weights, is_address
+from mmrefine.apis.rounds import round_values
 from mmrefine.apis.run_forecast import tell_forecast
 from mmrefine.apis.run_threads import run_threads
 from mmrefine.apis.video_run import check_refined, mark_finished, prepare_run
@@ -41,6 +42,7 @@ def refine(video: Roots,
            amp: str = 'auto',
            reading: Optional[Mapping[str, Any]] = None,
            dry_run: bool = False,
+           rounds: Optional[int] = None,
            **overrides: Any) -> Dict[str, Any]:
     """Refine a network on a video: make labels, finetune, compare before with after.
 
@@ -58,6 +60,9 @@ def refine(video: Roots,
         reading: which frames are read, and how: values of :class:`~mmrefine.fileio.Reading` by name, such as
             ``dict(start='0:10', resize=(240, 424))``.
         dry_run: check all frames, list the scenes and what is left out, write nothing; the report is then empty.
+        rounds: how many times to label and train; each round but the first is labelled by the student of the one
+            before, they share the steps, and the guard ends them after the first that brings no better student.
+            Default: the config's, which is 1.
         overrides: other values of the config; dotted keys as ``**{'optim_wrapper.optimizer.lr': 5e-5}``.
 
     Returns:
@@ -67,7 +72,8 @@ def refine(video: Roots,
     Raises:
         MMRefineError: what is wrong with the video, the config or the checkpoint, in one sentence.
     """
-    overrides = {**amp_values(amp, load_named(config), overrides), **overrides}
+    named = load_named(config)
+    overrides = {**amp_values(amp, named, overrides), **round_values(rounds, named), **overrides}
     cfg, finished = prepare_run(video, config, work_dir, checkpoint, overrides, skip_corrupt, resume, reading=reading,
                                 dry_run=dry_run)
     if finished:

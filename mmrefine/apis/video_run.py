@@ -100,7 +100,9 @@ def _check_data(cfg: Config, log: Callable[[str], None]) -> None:
     cfg = complete(cfg)
     for hook in hooks_of(cfg, 'PseudoLabelHook'):
         data = DATASETS.build(hook['dataset'])
-        log(f'{len(data.units)} {name_units(data.units)} to label')
+        rounds = int(cfg.train_cfg.get('rounds', 1))
+        each = f', and again in each of {rounds} rounds' if rounds > 1 and hook.get('relabel') == 'every_round' else ''
+        log(f'{len(data.units)} {name_units(data.units)} to label{each}')
     with building(cfg):
         for part in value_at(cfg.to_dict(), 'train_dataloader.dataset.pipeline') or ():
             if not callable(part):
@@ -168,8 +170,9 @@ def _compared(settings: Mapping[str, Any]) -> Dict[str, Any]:
     if wrapper.get('type') in ('OptimWrapper', 'BFloat16OptimWrapper'):
         # a run goes on in the precision that its checkpoint names
         config['optim_wrapper'] = {key: value for key, value in wrapper.items() if key not in ('type', 'precision')}
-    # the frames are the same out of a cache, and the weights whatever is logged
-    config['default_hooks'] = {key: value for key, value in hooks.items() if key not in ('frame_cache', 'logger')}
+    # the frames are the same out of a cache, and the weights whatever is logged or noted
+    config['default_hooks'] = {key: value for key, value in hooks.items()
+                               if key not in ('frame_cache', 'logger', 'rounds')}
     return dict(settings, config=config)
 
 

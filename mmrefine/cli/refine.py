@@ -52,6 +52,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', metavar='DIR', help='folder of results (default: work_dirs/<name of the video>)')
     parser.add_argument('--steps', type=at_least_1, metavar='N', help="optimiser steps (default: the config's, 1000; "
                                                                       'of the demo 200)')
+    parser.add_argument('--rounds', type=at_least_1, metavar='N',
+                        help='label and train N times, each time with the student of the round before as teacher; the '
+                             "steps are shared out, and a round that brings nothing is the last one (default: the "
+                             "config's, 1)")
     parser.add_argument('--batch-size', type=at_least_1, metavar='N', help='frame pairs or clips in each step '
                                                                            "(default: the config's)")
     parser.add_argument('--workers', type=at_least_0, metavar='N',
@@ -97,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
 
     out = Path(args.out or default_out(args.video))
     report = refine(args.video, args.model, out, args.checkpoint, resume=True, skip_corrupt=args.skip_corrupt,
-                    amp=args.amp, **reading_of(args), **values(args))
+                    amp=args.amp, rounds=args.rounds, **reading_of(args), **values(args))
     if args.dry_run:
         return 0
     if 'scenes' in report:

@@ -119,7 +119,10 @@ def _top_level_problems(plain: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _schedule_problems(train_cfg: Mapping[str, Any], schedules: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    steps = train_cfg.get('max_iters')
+    steps, rounds = train_cfg.get('max_iters'), train_cfg.get('rounds')
+    if isinstance(steps, (int, float)) and isinstance(rounds, (int, float)) and steps < rounds:
+        yield (f'train_cfg.rounds must be at most max_iters={steps}, as each round takes a step or more, got {rounds}; '
+               'set fewer rounds, or more steps')
     for schedule in schedules:
         total = schedule.get('total_steps') if isinstance(schedule, dict) else None
         if isinstance(steps, int) and isinstance(total, int) and total < steps:

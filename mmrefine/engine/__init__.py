@@ -2,7 +2,7 @@
 from mmrefine.engine.guard.flow_witnesses import FlowWitnesses
 from mmrefine.engine.guard.track_witnesses import TrackWitnesses
 from mmrefine.engine.hooks import (AtomicCheckpointHook, FrameCacheHook, PacedLoggerHook, PseudoLabelHook,
-                                   RegressionGuardHook, ReportHook, WeightsHook)
+                                   RegressionGuardHook, ReportHook, RoundsHook, WeightsHook)
 from mmrefine.engine.judging.judge import judge
 from mmrefine.engine.loops import SelfTrainingLoop
 from mmrefine.engine.optim import BFloat16OptimWrapper
@@ -12,6 +12,6 @@ from mmrefine.engine.stage1.run import LabelRun, label_fingerprint, make_labels
 
 __all__ = [
     'AtomicCheckpointHook', 'BFloat16OptimWrapper', 'FlowLabelJudge', 'FlowWitnesses', 'FrameCacheHook', 'LabelRun',
-    'PacedLoggerHook', 'PseudoLabelHook', 'RegressionGuardHook', 'ReportHook', 'SelfTrainingLoop', 'TrackWitnesses',
-    'WeightsHook', 'join_processes', 'judge', 'label_fingerprint', 'make_labels'
+    'PacedLoggerHook', 'PseudoLabelHook', 'RegressionGuardHook', 'ReportHook', 'RoundsHook', 'SelfTrainingLoop',
+    'TrackWitnesses', 'WeightsHook', 'join_processes', 'judge', 'label_fingerprint', 'make_labels'
 ]

@@ -12,6 +12,7 @@ from mmrefine.report.known_figures import figure_of, figures_of, label_figures, 
 from mmrefine.report.long_tables import Folded, fold, fold_scores
 from mmrefine.report.plots import Dot, dot_plot, line_plot
 from mmrefine.report.record import change_percent
+from mmrefine.report.rounds import rounds_section
 from mmrefine.report.template import FOLDER, render
 from mmrefine.structures.figures import Figure
 
@@ -43,6 +44,7 @@ def render_page(record: Mapping[str, Any]) -> str:
         ('pictures', 'Pictures', render('pictures.html', pictures=record['pictures'])),
         *((f'group-{i}', _title(name), _group(name, group)) for i, (name, group) in enumerate(groups, 1)),
         ('guard', 'Regression guard', _guard(guard, decision)),
+        ('rounds', 'Rounds', rounds_section(record.get('rounds') or [], guard)),
         ('labels', 'Labels', _labels(record['labels'])),
         ('curves', 'Training', _curves(record.get('curves', {}))),
         ('made', 'How it was made', render('made.html', record=record)),

@@ -14,6 +14,7 @@
      "command": "…", "pictures": [{"path": "pictures/alley_1.png", "caption": "…"}],
      "video": {"path": "before_after.mp4", "caption": "…"},
      "curves": {"loss": {"steps": [4, 11, …], "values": [6.1, 5.8, …], "mean_of": 7}, …},
+     "rounds": [{"round": 0, "labels": 20, "kept": 0.6, "agreement": null, "change_percent": -3.1, …}, …],
      "headline": {"sentence": "…", "verdict": "not run", "figures": […]}}
 
 docs/report.md says what each part means. Parts are added, never changed: a record of an older version can be rendered.
@@ -121,7 +122,7 @@ def complete(record: Mapping[str, Any]) -> Dict[str, Any]:
     nan and inf become None, arrays become lists, paths become strings.
     """
     empty = dict(groups={}, labels={}, guard=dict(verdict='not run'), settings={}, seeds={}, versions={}, timings={},
-                 command='', pictures=[], video={}, curves={})
+                 command='', pictures=[], video={}, curves={}, rounds=[])
     return {str(key): _json(value) for key, value in {'schema': SCHEMA, **empty, **record}.items()}
 
 

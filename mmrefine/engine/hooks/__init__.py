@@ -5,9 +5,10 @@ from mmrefine.engine.hooks.logger_hook import PacedLoggerHook
 from mmrefine.engine.hooks.pseudo_label_hook import PseudoLabelHook
 from mmrefine.engine.hooks.regression_guard_hook import RegressionGuardHook
 from mmrefine.engine.hooks.report_hook import ReportHook
+from mmrefine.engine.hooks.rounds_hook import RoundsHook
 from mmrefine.engine.hooks.weights_hook import WeightsHook
 
 __all__ = [
     'AtomicCheckpointHook', 'FrameCacheHook', 'PacedLoggerHook', 'PseudoLabelHook', 'RegressionGuardHook',
-    'ReportHook', 'WeightsHook'
+    'ReportHook', 'RoundsHook', 'WeightsHook'
 ]

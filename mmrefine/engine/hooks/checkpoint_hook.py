@@ -17,6 +17,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from mmrefine.engine.hooks.pseudo_label_hook import LABELS_INFO
 from mmrefine.engine.hooks.regression_guard_hook import GUARD_INFO, LOOKS_INFO
 from mmrefine.engine.hooks.report_hook import RUN_INFO
+from mmrefine.engine.hooks.rounds_hook import ROUNDS_INFO
 from mmrefine.engine.hooks.weights_hook import ORIGINAL_INFO
 from mmrefine.engine.optim.bfloat16 import BFloat16OptimWrapper
 from mmrefine.engine.runtime.resume_point import LAST_CHECKPOINT, named_checkpoint, resume_fault
@@ -35,6 +36,7 @@ _INFO: Dict[str, Any] = {
         needed=('store', 'labels', 'summary')),
     GUARD_INFO: Entries(dict(verdict='', reason=''), needed=('verdict', 'reason')),
     LOOKS_INFO: Each(Entries(dict(iter=0, change_percent=float), needed=('iter', 'change_percent'))),  # it may be nan
+    ROUNDS_INFO: Each(Entries(dict(round=0), needed=('round', ))),
     ORIGINAL_INFO: '',
     'keep_ckpt_ids': Each(0),
 }

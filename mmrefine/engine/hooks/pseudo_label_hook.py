@@ -1,23 +1,27 @@
 """Stage 1 before each round: a teacher labels the video."""
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 import mmrefine
 from mmrefine.compat.cpu import has_fast_bfloat16
-from mmrefine.engine.runtime.processes import model_of
+from mmrefine.engine.runtime.processes import model_of, together
 from mmrefine.engine.runtime.resume_point import LAST_CHECKPOINT
 from mmrefine.engine.runtime.state_fault import state_fault
 from mmrefine.engine.stage1.calibrated import calibrate_labeler, check_calibration
 from mmrefine.engine.stage1.run import (digest_of_units, judge_of, label_fingerprint, label_summary, make_labels,
                                         wanted_keys)
-from mmrefine.errors import CheckpointError, ConfigError, LabelStoreError, StaleLabelsError
+from mmrefine.errors import (CheckpointError, ConfigError, LabelStoreError, MMRefineError, NoLabelsError,
+                             StaleLabelsError, TeacherError)
 from mmrefine.fileio.digest import digest_of
 from mmrefine.fileio.store.label_store import LabelStore
+from mmrefine.fileio.store.layout import MANIFEST
 from mmrefine.registry import DATASETS, HOOKS, LABELERS, TEACHERS
 from mmrefine.structures import Labeler, LabelSource, TeacherSource, name_units
 from mmrefine.values import as_count, as_share, check_values
@@ -33,9 +37,10 @@ class PseudoLabelHook(Hook):
     """Before a round, lets a teacher label a data set and points the training data at the labels.
 
     A complete store is used as it is, a partial one is completed, one made by another teacher, labeler or frame list is
-    refused. After labelling it judges the labels, logs a line for each scene whose verdict is amber or red, calls
-    ``after_label(run, store, round_)`` on every hook that has such a method, and leaves statistics and verdicts in the
-    message hub under ``LABELS_INFO``.
+    refused. A later round without labels (too little survives the checks, or the teacher has diverged) ends the rounds,
+    and ``after_no_labels(reason, round_)`` is called on every hook that has such a method. After labelling it judges
+    the labels, logs a line for each scene whose verdict is amber or red, calls ``after_label(run, store, round_)`` on
+    every hook that has such a method, and leaves statistics and verdicts in the message hub under ``LABELS_INFO``.
 
     The training data set must have ``set_labels(root)``, which is called before each round, and say which labels it
     needs: by ``units`` or ``pairs``, as :class:`~mmrefine.datasets.FramePairs` does, or by a method ``label_keys()``
@@ -135,7 +140,11 @@ class PseudoLabelHook(Hook):
             raise ConfigError(f'train_dataloader.dataset ({type(data).__name__}) cannot be pointed at labels; give it '
                               'a method set_labels(root), which takes the folder of a label store before each round')
         if self._must_label(runner):
-            self.label(runner, root)
+            try:
+                self.label(runner, root)
+            except (NoLabelsError, TeacherError) as error:
+                self._end_rounds(runner, root, error)
+                return
         else:
             self._check_same_labels(runner, root)
         data.set_labels(str(root))
@@ -198,6 +207,25 @@ class PseudoLabelHook(Hook):
         runner.call_hook('after_label', run=run, store=store, round_=runner.epoch)
         return True
 
+    def _end_rounds(self, runner: Runner, root: Path, error: MMRefineError) -> None:
+        """Let a run end without the round that has no labels; what the rounds before gave is handed back or judged.
+
+        Raises:
+            NoLabelsError, TeacherError: it is the first round, or the student of the round before cannot be used as a
+                teacher, and no guard would notice.
+        """
+        if runner.epoch == 0:
+            raise error
+        together(lambda: _remove_unfinished(root))
+        if isinstance(error, TeacherError) and not any(getattr(hook, 'can_refuse', False) for hook in runner.hooks):
+            raise TeacherError(f'the teacher of round {runner.epoch} has diverged: {error}; lower the learning rate or '
+                               'the number of rounds, or let a RegressionGuardHook judge what the rounds before gave, '
+                               'and start again in a new work dir') from error
+        runner.logger.warning(f'Stage 1: round {runner.epoch} has no labels to learn from, so the rounds end here, '
+                              f'with what the rounds before gave: {error}')
+        runner.train_loop.stop_training = True
+        runner.call_hook('after_no_labels', reason=str(error), round_=runner.epoch)
+
     def _must_label(self, runner: Runner) -> bool:
         """Whether a round with labels of its own begins: not within a resumed round, not after the first if once."""
         begins = runner.iter == 0 or runner.train_loop.last_iter_of(runner.epoch - 1) == runner.iter
@@ -225,6 +253,12 @@ class PseudoLabelHook(Hook):
                                    'those that are to be learned from now (scenes, held_out, least_held, step, or the '
                                    f'version of mmrefine differ); set these as they were, or delete {root} and {note}: '
                                    'the same command then makes the labels again and trains from the beginning')
+
+
+def _remove_unfinished(root: Path) -> None:
+    """Remove the labels of a round that will not be completed; a complete store stays, for people to look at."""
+    if is_main_process() and not (root / MANIFEST).exists():
+        shutil.rmtree(root, ignore_errors=True)
 
 
 def _check_labelled(train_data: Any, source: LabelSource, labeler: Labeler) -> None:

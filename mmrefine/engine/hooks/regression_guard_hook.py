@@ -42,8 +42,8 @@ class RegressionGuardHook(Hook):
     ``interval``, the best of the networks on the way), each at several steps from the teacher's weights to its own. A
     candidate is surely better if the bootstrap interval of its paired differences to the teacher lies below 0 as a
     whole; the intervals hold together for all candidates and all networks that the best one was picked from. Of those
-    the one that went farthest wins (:func:`~mmrefine.engine.guard.candidates.decide`). If there is none, the weights of the teacher are put back:
-    ``refined.pth`` is then the original network, and log and report say so.
+    the one that went farthest wins (:func:`~mmrefine.engine.guard.candidates.decide`). If there is none, the weights of
+    the teacher are put back: ``refined.pth`` is then the original network, and log and report say so.
 
     The winner and the teacher are also scored on rendered samples of a fixed look with exact truth: what was forgotten.
     With ``most_forgotten`` a candidate that lost more is left out.
@@ -160,6 +160,11 @@ class RegressionGuardHook(Hook):
             runner.logger.warning(f'Guard: the best student so far cannot be read ({error}), so it is no candidate any '
                                   'more')
         self._stop_if_over(runner)  # where it was stopped between the last step and the end
+
+    @property
+    def can_refuse(self) -> bool:
+        """Whether a student that has gone wrong is not handed back."""
+        return not self.off
 
     def passes(self, samples: int, max_iters: int = 0, rounds: int = 1) -> int:
         """How many passes of a network, over a sample each, all comparisons take; about, and if none ends the training.

@@ -22,6 +22,7 @@ from mmrefine.compat.installation import library_versions
 from mmrefine.compat.published_weights import whose_weights
 from mmrefine.engine.hooks.pseudo_label_hook import LABELS_INFO, PseudoLabelHook
 from mmrefine.engine.hooks.regression_guard_hook import GUARD_INFO
+from mmrefine.engine.hooks.rounds_hook import ROUNDS_INFO
 from mmrefine.engine.judging.judge import judge, open_group, sample_type
 from mmrefine.engine.judging.pictures import PICTURES, Drawn, ReportPictures, named_pairs
 from mmrefine.engine.judging.track_pictures import Examine, TrackPictures
@@ -196,6 +197,7 @@ class ReportHook(Hook):
         return dict(
             groups=groups,
             labels=labels,
+            rounds=runner.message_hub.runtime_info.get(ROUNDS_INFO, []),
             guard=runner.message_hub.runtime_info.get(GUARD_INFO, dict(verdict='not run')),
             settings=dict(
                 config=cfg.filename or '',
