@@ -6,10 +6,13 @@ import pytest
 from helpers_cli import DEMO_WEIGHTS, SIZE, error_of, rendered, status_of
 
 import mmrefine.apis.run_forecast as module
+from mmrefine.apis import refine
+from mmrefine.apis.named_models import load_named
+from mmrefine.apis.rounds import round_values
 from mmrefine.apis.run_forecast import RunForecast, forecast_run, seconds_a_pixel, shrunk
 from mmrefine.apis.video_run import prepare_run
 from mmrefine.engine import FlowWitnesses, RegressionGuardHook, ReportHook
-from mmrefine.errors import InputError
+from mmrefine.errors import ConfigError, InputError
 from mmrefine.fileio.images import read_image
 
 PIXELS = SIZE[0] * SIZE[1]
@@ -60,9 +63,48 @@ def test_labels_of_every_round_count_and_so_does_a_model_for_each_scene(tmp_path
         'labels']
 
 
+def test_rounds_of_the_option_count_with_their_labels_and_comparisons(frames, tmp_path, monkeypatch):
+    plain = config_of(frames, tmp_path / 'a')
+    rounds = round_values(3, plain)
+    assert rounds == {'train_cfg.rounds': 3, 'custom_hooks.0.relabel': 'every_round',
+                      'custom_hooks.1.interval': 'round', 'custom_hooks.1.patience': 1}
+    cfg = config_of(frames, tmp_path / 'b', **rounds)
+    once, thrice = (forecast_with(monkeypatch, one).seconds for one in (plain, cfg))
+    assert thrice['labels'] == 3 * once['labels'] and thrice['training'] == once['training']
+    # the best and the last student at four steps each, one look in each round, and the original network
+    assert thrice['guard'] == (2 * (1 + 8 + 3) * 4 + 2 * 8) * PIXELS
+    assert forecast_with(monkeypatch, cfg, labels_only=True).seconds['labels'] == once['labels']
+
+
+def test_a_dry_run_knows_rounds(frames, tmp_path, capsys):
+    assert status_of(*dry(frames, tmp_path / 'out'), 'max_iters=9', 'held_out=.25', 'least_held=2') == 0
+    assert '4 frame pairs to label\n' in capsys.readouterr().out
+    options = [*dry(frames, tmp_path / 'out'), 'max_iters=9', 'held_out=.25', 'least_held=2']
+    assert status_of(*options[:1], '--rounds', 3, *options[1:]) == 0
+    said = capsys.readouterr().out
+    assert '4 frame pairs to label, and again in each of 3 rounds\n' in said and 'forecast: about ' in said
+    assert not (tmp_path / 'out').exists()
+    assert 'train_cfg.rounds must be at most max_iters=9, as each round takes a step or more, got 10; set fewer' in (
+        error_of(capsys, *options[:1], '--rounds', 10, *options[1:]))
+    assert status_of('refine', frames, '--rounds', 0) == 2
+
+
+def test_rounds_that_cannot_be_are_refused(frames):
+    with pytest.raises(ConfigError, match='rounds must be a whole number .*got 0'):
+        refine(frames, 'demo', rounds=0, dry_run=True)
+    cfg = load_named('demo')
+    assert round_values(None, cfg) == round_values(1, cfg) == {}
+    cfg.train_cfg.rounds = 4
+    assert round_values(1, cfg) == {'train_cfg.rounds': 1}
+    cfg.custom_hooks = cfg.custom_hooks[1:]
+    with pytest.raises(ConfigError, match='raft_small_video.py: there is no PseudoLabelHook in custom_hooks'):
+        refine(frames, cfg, rounds=2, dry_run=True)
+
+
 def test_what_hooks_say_they_do():
     guard = RegressionGuardHook(dict(held_out=.1), steps=(1., ), interval=10, pairs=5, general=0)
     assert guard.passes(30) == 5 * (1 + 2) * (2 + 2)
+    assert guard.passes(30, max_iters=30, rounds=2) == 5 * (1 + 2 + 2) * (2 + 2)
     assert FlowWitnesses(warps=1, agreement=.2).passes == 4
     report = ReportHook({}, pictures=0, extremes=0, video=0, without_truth=10)
     assert report.passes(30, has_truth=True) == 60 and report.passes(30, has_truth=False) == 40
