@@ -12,6 +12,7 @@ from small_runs import ROOT, build, exit_code, in_child, refined_state, run, sam
 
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.engine import SelfTrainingLoop
+from mmrefine.engine.hooks.rounds_hook import ROUNDS_INFO
 from mmrefine.errors import ConfigError, StaleLabelsError
 from mmrefine.fileio.atomic import save_checkpoint
 from mmrefine.fileio.store.label_store import LabelStore
@@ -56,6 +57,20 @@ def config(video, work_dir, max_iters=4, interval=100, truth=False):
         default_hooks=dict(logger=dict(interval=1), checkpoint=dict(interval=interval)),
         custom_hooks=[] if truth else [label], randomness=dict(seed=125)))
     return cfg
+
+
+def test_labels_of_two_rounds_are_compared_over_the_tracks_that_both_keep(video, tmp_path):
+    cfg = config(video, tmp_path, max_iters=2)
+    cfg.train_cfg.rounds, cfg.custom_hooks[0].relabel = 2, 'every_round'
+    first, second = run(cfg).message_hub.runtime_info[ROUNDS_INFO]
+    stores = [LabelStore.open(tmp_path / name) for name in ('labels', 'labels_round1')]
+    both = either = 0
+    for key in stores[0].keys():
+        one, other = ({tuple(query) for query in store.read(key).queries.tolist()} for store in stores)
+        both, either = both + len(one & other), either + len(one | other)
+    assert first['agreement'] is None and second['agreement']['common'] == pytest.approx(both / either, abs=1e-6)
+    assert 0 < second['agreement']['epe_mean'] < 50 and second['verdict'] == 'not compared'
+    assert second['kept'] == pytest.approx(stores[1].manifest['extra']['summary']['kept'], abs=1e-5)
 
 
 def test_a_tracker_learns_from_its_own_tracks_and_a_resumed_run_ends_the_same(video, tmp_path):

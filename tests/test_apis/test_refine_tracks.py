@@ -69,16 +69,6 @@ def test_a_video_refines_a_tracker(video, tmp_path, capsys):
                                      f'{tmp_path / "refined.pth"}')
 
 
-def test_a_tracker_is_refined_in_rounds(video, tmp_path):
-    values = {**VALUES, 'optim_wrapper.optimizer.lr': 1e-3}
-    report = refine(str(video / 'frames'), 'configs/pips/pips_video.py', tmp_path, video / 'official.pth', rounds=2,
-                    **values)
-    first, second = report['rounds']
-    assert (first['store'], second['store']) == ('labels', 'labels_round1') and first['agreement'] is None
-    assert 0 < second['agreement']['common'] <= 1 and 0 < second['agreement']['epe_mean'] < 20
-    assert [look['iter'] for look in report['guard']['looks']] == [first['iter'], second['iter']] == [1, 2]
-
-
 def test_tracks_made_elsewhere_refine_a_tracker(video, tmp_path):
     y, x = (part.ravel() for part in np.mgrid[4:64:6, 4:96:6])
     parts = []

@@ -12,6 +12,7 @@ from mmengine.hooks import Hook
 from report_records import Page
 from small_runs import SIZE, build, exit_code, files_of, in_child, in_two_processes, refined_state, run, small_config
 
+import mmrefine.apis.runs as runs
 import mmrefine.engine.hooks.pseudo_label_hook as label_hook
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.engine import SelfTrainingLoop
@@ -34,7 +35,9 @@ SECONDS = ('labels_seconds', 'train_seconds')
 
 @HOOKS.register_module(force=True)
 class WeightsAfter(Hook):
-    """Stands for a training that leads to known weights: ``at`` says which file of them the network has after a step."""
+    """Stands for a training that leads to known weights: ``at`` says which file of them the network has after which
+    step.
+    """
     priority = 'HIGHEST'
 
     def __init__(self, at: dict) -> None:
@@ -317,6 +320,19 @@ def test_rounds_need_a_loop_of_rounds(video, tmp_path):
     cfg.custom_hooks = cfg.custom_hooks[2:]
     with pytest.raises(ConfigError, match="interval='round' needs a loop of rounds, and train_cfg is Iter"):
         build(cfg).train()
+
+
+def test_a_video_is_refined_in_rounds_from_python(video, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, 'tell_forecast', lambda cfg, dry_run: None)
+    values = {'model.train_iters': 1, 'model.test_iters': 1, 'labeler.view.scales': (1., ), 'labeler.balance': None,
+              'crop_size': SIZE, 'max_iters': 2, 'batch_size': 1, 'held_out': 0.}
+    command = [str(video / 'frames/target_0030'), 'demo', tmp_path, DEMO_WEIGHTS]
+    report = runs.refine(*command, resume=True, rounds=2, **values)
+    assert [one['store'] for one in report['rounds']] == ['labels', 'labels_round1']
+    assert [one['iter'] for one in report['rounds']] == [1, 2] and report['rounds'][1]['agreement']['common'] > 0
+    assert report['rounds'][1]['verdict'] == 'not compared' and report['settings']['rounds'] == 2
+    with pytest.raises(ConfigError, match='holds a run of other settings .*train_cfg.rounds was 2'):
+        runs.refine(*command, resume=True, **values)
 
 
 def candidate(done, losses, clusters=None):
