@@ -61,7 +61,7 @@ def clips(tmp_path_factory):
 
 
 @pytest.mark.parametrize('name, count', [('pips/pips_small_source.py', 6), ('pips/pips_video.py', 2),
-                                         ('pips/pips_demo.py', 2), ('pips/pips_small_target.py', 2)])
+                                         ('pips/pips_demo.py', 4), ('pips/pips_small_target.py', 2)])
 def test_a_config_of_tracks_builds_its_network_and_its_data(name, count, clips):
     learns_truth = 'source' in name
     where = {'video': str(clips if 'small' in name else clips / 'frames')}
