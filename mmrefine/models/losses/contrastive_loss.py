@@ -167,8 +167,10 @@ def _on_cells(outputs: FlowOutputs, sample: FlowTargets, feat: Tensor) -> Tuple[
     flow = F.avg_pool2d(weight * target, cell) / share.clamp(min=1e-6)
     ends = _grid(height, width, feat) + (flow / flow.new_tensor([cell[1], cell[0]]).view(1, 2, 1, 1)).flatten(2).mT
     last = ends.new_tensor([width - 1, height - 1])
-    outside = ((ends < 0) | (ends > last)).any(dim=2)  # nan is not outside: a broken label has to be noticed
-    return ends.clamp(min=ends.new_zeros(2), max=last), share.flatten(1).to(feat.dtype).masked_fill(outside, 0.)
+    outside = ((ends < 0) | (ends > last)).any(dim=2)
+    share = share.flatten(1).to(feat.dtype).masked_fill(outside, 0.)
+    share = share.masked_fill(ends.isnan().any(dim=2), float('nan'))  # a broken label has to be noticed
+    return ends.clamp(min=ends.new_zeros(2), max=last), share
 
 
 def _grid(height: int, width: int, like: Tensor) -> Tensor:
