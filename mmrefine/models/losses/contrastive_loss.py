@@ -62,7 +62,7 @@ class ContrastiveFlowLoss(nn.Module):
                  normalize: Optional[bool] = None,
                  negatives: str = 'image',
                  exclude_within: Optional[float] = None,
-                 chunk: int = 1024,
+                 chunk: int = 256,
                  loss_weight: float = 1.) -> None:
         super().__init__()
         for name, value, known in (('mode', mode, ('dense', 'sampled')), ('negatives', negatives, ('image', 'batch'))):
