@@ -16,7 +16,7 @@ from mmrefine.structures import FlowOutputs, FlowTargets
 
 @MODELS.register_module()
 class ContrastiveFlowLoss(nn.Module):
-    """``sum_i w_i sum_k v_ik (log sum_{j in {k} + N_i} exp s_ij - s_ik) / max(sum_i w_i, 1)`` over cells ``i`` of frame 1.
+    """``sum_i w_i sum_k v_ik (log sum_{j in {k} + N_i} exp s_ij - s_ik) / max(sum_i w_i, 1)``, i in cells of frame 1.
 
     ``s_ij = a_i . b_j / tau`` compares the feature ``a_i`` of a cell of frame 1 with features ``b_j`` of frame 2.
     ``k`` is the right answer, where the label says that ``i`` ends, ``N_i`` are the negatives, and ``w_i`` is the mean
@@ -96,7 +96,8 @@ class ContrastiveFlowLoss(nn.Module):
         # sums of exponentials want float32 at least
         feat1, feat2 = (feat.to(torch.promote_types(feat.dtype, torch.float32)) for feat in outputs.features)
         ends, share = _on_cells(outputs, sample, feat1)
-        parts = self._sampled(feat1, feat2, ends, share) if self.mode == 'sampled' else _dense(feat1, feat2, ends, share)
+        compare = self._sampled if self.mode == 'sampled' else _dense
+        parts = compare(feat1, feat2, ends, share)
         queries, candidates = parts.queries, parts.candidates
         if self.normalize:
             # a feature of 0 has no direction; the bound keeps its gradient small

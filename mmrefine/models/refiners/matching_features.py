@@ -58,7 +58,7 @@ class MatchingFeatures:
 
 def _compared_levels(network: Any) -> List[str]:
     """Levels of the pyramid whose features are compared, in order; none of a network without a pyramid."""
-    decoder = getattr(network, 'decoder', None)
+    decoder: Any = getattr(network, 'decoder', None)
     blocks = getattr(decoder, 'corr_block', None)
     if hasattr(network, 'corr_level'):  # FlowNetC
         return [network.corr_level]
