@@ -27,7 +27,7 @@ class SelfTrainingLoop(BaseLoop):
     iterator opens only after that (MMEngine's iteration loop opens it before the weights are loaded, F9 in
     docs/platform.md) and again for each round. A resumed run continues with the draw that was next, so it ends with the
     same weights as an uninterrupted one; that needs a sampler with ``set_start``
-    (:class:`~mmrefine.datasets.DrawSampler`). What a model or a loss draws from torch's global generator depends only on
+    (:class:`~mmrefine.datasets.DrawSampler`). What is drawn from torch's global generator in a step depends only on
     the seed of the run and the number of the step. Ctrl-C, and SIGTERM where it does the same, waits for the end of the
     step; then ``on_interrupt`` is called on every hook that has such a method
     (:class:`~mmrefine.engine.AtomicCheckpointHook` saves), in all processes of a distributed run. A second one stops at
