@@ -40,8 +40,8 @@ class ContrastiveFlowLoss(nn.Module):
         positions: cells that are drawn of each image; all that are valid where there are fewer. Mode 'sampled' only.
         temperature: tau; the smaller, the more the best scores decide, and without ``normalize`` the smaller the values
             of the correlation volume stay. Default: 1 in mode 'dense', 0.1 in mode 'sampled'.
-        normalize: compare features of length 1 (cosines); otherwise scores are divided by ``sqrt(C)``, as in RAFT's
-            correlation volume. Default: only in mode 'sampled'.
+        normalize: compare features of length 1 (cosines; those shorter than 0.001 stay shorter); otherwise scores are
+            divided by ``sqrt(C)``, as in RAFT's correlation volume. Default: only in mode 'sampled'.
         negatives: ``'image'``, or ``'batch'``, which adds the candidates of the other images in the batch (of this
             process).
         exclude_within: cells; what lies this near to the end is no negative, as it shows much the same. Default: 0 in

@@ -18,7 +18,8 @@ class MatchingFeatures:
 
     RAFT and GMA compare one grid of features, at 1/8 of the size of the frames. The pyramids compare at several levels,
     of which ``level2`` is at 1/4 (in LiteFlowNet at 1/2) and each further one half as large. Of MaskFlowNet it is the
-    first of its two networks, as the second sees a frame 2 that was warped already.
+    first of its two networks, as the second sees a frame 2 that was warped already. ``there`` says whether the network
+    has any; ``level`` is the level that is taken, None of a single grid.
 
     Args:
         network: a flow estimator of mmflow, or one that is built like it.
