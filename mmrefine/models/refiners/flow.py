@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Union
+from typing import Any, ContextManager, Dict, List, Mapping, Optional, Sequence, Union
 
 import torch
 from mmengine.registry import DefaultScope
@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmrefine.errors import ConfigError
 from mmrefine.geometry import FramePad
 from mmrefine.models.losses.build import build_losses, checked_losses
+from mmrefine.models.refiners.matching_features import WHO_HAS_THEM, MatchingFeatures
 from mmrefine.models.refiners.pair_estimator import PairEstimator
 from mmrefine.registry import MODELS
 from mmrefine.structures import FlowOutputs, FlowSample, FlowTargets
@@ -31,8 +32,8 @@ class FlowRefiner(PairEstimator):
     Args:
         estimator: a stock model config (see :func:`~mmrefine.models.refiners.build_estimator`), or a built network.
         losses: configs of losses ``(outputs, sample) -> scalar`` (:class:`~mmrefine.structures.contracts.MotionLoss`);
-            they are added up. Each says what it needs: labels, the matching features (only RAFT and GMA have one
-            feature grid), the way back. May be empty for a network that only predicts.
+            they are added up. Each says what it needs: labels, the matching features (of RAFT, GMA and the pyramids
+            that compare features), the way back. May be empty for a network that only predicts.
         train_start: config of where their iterations begin in mode 'loss', ``(target, weight) -> flow``, such as
             :class:`~mmrefine.models.RandomStart`. Default: zero.
         train_iters: iterations of RAFT and GMA in mode 'loss'. Default: what the estimator's config says.
@@ -47,6 +48,8 @@ class FlowRefiner(PairEstimator):
             memory, the same gradients. Default: no limit.
         exit_below: px; :meth:`estimate_both` stops iterating once no pair of the batch moves by this much on average in
             an iteration. Default: never.
+        feature_level: which level of a pyramid, such as ``'level3'``, a loss on features looks at.
+            Default: the finest one that the network compares. RAFT and GMA have one grid and no choice.
         data_preprocessor: config of what comes before; default :class:`~mmrefine.models.FramePreprocessor`.
         init_cfg: MMEngine's, for the refiner as a whole.
 
@@ -67,11 +70,14 @@ class FlowRefiner(PairEstimator):
                  max_corr_bytes: int = 4 * 2**30,
                  max_train_bytes: Optional[int] = None,
                  exit_below: Optional[float] = None,
+                 feature_level: Optional[str] = None,
                  data_preprocessor: Optional[dict] = None,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(estimator, test_iters, max_corr_bytes, exit_below, data_preprocessor, init_cfg)
-        provided = {'labels', 'backward'} | ({'features'} if self.accepts_flow_init else set())
-        self.losses, self.needs = build_losses(losses, provided)
+        self.feature_level = feature_level
+        found = MatchingFeatures(self.estimator, feature_level)
+        provided = {'labels', 'backward'} | ({'features'} if found.there else set())
+        self.losses, self.needs = build_losses(losses, provided, dict(features=WHO_HAS_THEM))
         self.train_start: Optional[nn.Module] = None
         if train_start is not None:
             if not self.accepts_flow_init:
@@ -160,23 +166,11 @@ class FlowRefiner(PairEstimator):
         found = (features[0].chunk(2)[0], features[1].chunk(2)[0]) if features else None
         return FlowOutputs(there, frames1, frames2, back, found, padding)
 
-    @contextlib.contextmanager
-    def _features(self) -> Iterator[List[Tensor]]:
-        """Collects the encoder's features, which mmflow does not return: those of frame 1 and of frame 2, in a list."""
-        features: List[Tensor] = []
+    def _features(self) -> ContextManager[List[Tensor]]:
+        """Where the features of both frames are collected, if a loss needs them."""
         if 'features' not in self.needs:
-            yield features
-            return
-
-        def listen(module: nn.Module, inputs: Any, output: Tensor) -> None:
-            features.append(output)
-
-        encoder: Any = self.estimator.encoder
-        handle = encoder.register_forward_hook(listen)
-        try:
-            yield features
-        finally:
-            handle.remove()
+            return contextlib.nullcontext([])
+        return MatchingFeatures(self.estimator, self.feature_level).collected()
 
     def _predict(self, frames1: Tensor, frames2: Tensor,
                  samples: Optional[List[FlowSample]]) -> List[FlowSample]:
