@@ -86,9 +86,10 @@ def forecast_run(cfg: Config, labels_only: bool = False) -> Optional[RunForecast
     look = clock.look()
     steps = int(cfg.train_cfg.max_iters) * (len(source.scene_names) if runs == 'each' else 1)
     smallest = min((source.size(scene) for scene in source.scene_names), key=math.prod)
-    batch = int(cfg.train_dataloader.batch_size)
+    batch, data = int(cfg.train_dataloader.batch_size), cfg.train_dataloader.dataset
+    pipelines = [part.get('pipeline') or () for part in data.get('parts', dict(all=data)).values()]  # of MixedPairs
     seconds['training'] = (clock.step(cfg.optim_wrapper, min(batch, MOST_SAMPLES)) * steps * batch
-                           * _crop(cfg.train_dataloader.dataset.get('pipeline') or (), smallest))
+                           * fmean(_crop(pipeline, smallest) for pipeline in pipelines))
     for hook in hooks['RegressionGuardHook']:
         if not hook.off:
             held = DATASETS.build(dict(hook.config, pipeline=[]))
