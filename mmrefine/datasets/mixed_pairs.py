@@ -146,9 +146,9 @@ class MixedPairs(Dataset):
             where = getattr(part, 'truth_root', None)
             raise InputError(
                 f'MixedPairs.parts.{name}: {len(lacking)} of {len(pairs)} frame pairs have no ground truth'
-                f'{f" in {where}" if where else ", as its truth_root is not set"}, the first is {lacking[0]}; correct '
-                'truth_root, or choose scenes, step and directions that have truth, or let the part learn from labels '
-                "(dict(type='LoadLabel') in place of LoadTruth)")
+                f'{f" in {where}" if where else ""}, the first is {lacking[0]}; correct truth_root, or choose scenes, '
+                "step and directions that have truth, or let the part learn from labels (dict(type='LoadLabel') in "
+                'place of LoadTruth)')
 
 
 def _transforms(part: Any, kind: type) -> List[Any]:
