@@ -53,7 +53,7 @@ class MixedPairs(Dataset):
         for name in parts:
             # 'loss' because MMEngine adds up whatever has it in its name
             if not str(name).isidentifier() or 'loss' in name:
-                raise ConfigError(f'MixedPairs.parts: {name!r} cannot name a part, as it is logged as epe_to_label_{name}; '
+                raise ConfigError(f'MixedPairs.parts: {name!r} cannot name a part, as its figures are logged under it; '
                                   "take letters, digits and _, without 'loss'")
         for name in loss_weights:
             if name not in parts:

@@ -113,7 +113,8 @@ class MixedSampler(DrawSampler):
             raise ConfigError(f'MixedSampler draws from the parts of a data set, and {type(dataset).__name__} has '
                               'none; take MixedPairs, or DrawSampler')
         self.sizes, self.shares = dict(sizes), Shares('MixedSampler.shares', shares, list(sizes))
-        self.batch, self.steps = 1, None  # type: int, Optional[int]
+        self.batch = 1
+        self.steps: Optional[int] = None
 
     def set_course(self, batch: int, steps: int) -> None:
         """Say how the draws are used.
@@ -127,14 +128,12 @@ class MixedSampler(DrawSampler):
     def __iter__(self) -> Iterator[Tuple[Any, ...]]:
         orders = [_Order(size, self.seed, self.shuffle) for size in self.sizes.values()]
         offsets = [0, *itertools.accumulate(self.sizes.values())]
-        batches, at = self._batches(), -1
-        drawn, parts = [0] * len(orders), []  # type: List[int], List[int]
+        batches = enumerate(self._batches())
+        at, (parts, drawn) = next(batches)
         for draw in self._draws():
             step, place = divmod(draw, self.batch)
-            while at < step:  # from the first one on, as each depends on those before it
-                for part in parts:
-                    drawn[part] += 1
-                parts, at = next(batches), at + 1
+            while at < step:  # one by one, as each batch depends on those before it
+                at, (parts, drawn) = next(batches)
             part = parts[place]
             number = drawn[part] + parts[:place].count(part)
             yield offsets[part] + orders[part].index(number), number, self._progress(step)
@@ -142,17 +141,20 @@ class MixedSampler(DrawSampler):
     def _progress(self, step: int) -> Optional[float]:
         return None if self.steps is None else min(step / self.steps, 1.)
 
-    def _batches(self) -> Iterator[List[int]]:
-        """The parts of the draws of each batch, in rising order, from the first batch of the training on."""
+    def _batches(self) -> Iterator[Tuple[List[int], List[int]]]:
+        """The parts of the draws of each batch, in rising order, and how often each part was drawn before; from the
+        first batch of the training on."""
+        drawn = [0] * len(self.sizes)
         owed = [0.] * len(self.sizes)
         for step in itertools.count():
             owed = [one + self.batch * share for one, share in zip(owed, self.shares.at(self._progress(step)))]
-            parts = []
+            parts: List[int] = []
             for _ in range(self.batch):
                 part = max(range(len(owed)), key=owed.__getitem__)
                 owed[part] -= 1
                 parts.append(part)
-            yield sorted(parts)
+            yield sorted(parts), drawn
+            drawn = [one + parts.count(part) for part, one in enumerate(drawn)]
 
 
 class _Order:

@@ -73,8 +73,8 @@ def test_stage_1_is_asked_for_pseudo_labels_only(world):
 def test_frames_of_video_files_go_through_the_cache_by_part(world, tmp_path):
     scene = sorted((world / 'target/frames').iterdir())[0]
     write_video(tmp_path / 'clip.avi', [read_image(path) for path in sorted(scene.iterdir())])
-    parts = dict(labelled=labelled(world / 'source'), unlabelled=unlabelled(world, data_root=str(tmp_path / 'clip.avi')))
-    data, wrapped = MixedPairs(parts), []
+    video = unlabelled(world, data_root=str(tmp_path / 'clip.avi'))
+    data, wrapped = MixedPairs(dict(labelled=labelled(world / 'source'), unlabelled=video)), []
     assert data.video_frames() == {'unlabelled/clip': [0, 1, 2]} and list(data.sources) == ['unlabelled/clip']
 
     class Cache:
@@ -109,7 +109,8 @@ def test_a_missing_truth_is_named_before_the_training(world, tmp_path):
     shutil.copytree(world / 'source', tmp_path / 'source')
     scene = sorted((tmp_path / 'source/flow').iterdir())[1]
     (scene / 'frame_0002.flo').unlink()
-    with pytest.raises(InputError, match=rf'1 of 4 .* in {tmp_path}/source/flow, the first is {scene.name}/frame_0002__'):
+    message = rf'1 of 4 .* in {tmp_path}/source/flow, the first is {scene.name}/frame_0002__frame_0003'
+    with pytest.raises(InputError, match=message):
         MixedPairs(dict(labelled=labelled(tmp_path / 'source')))
 
 
@@ -124,7 +125,7 @@ def test_truth_that_was_learned_from_is_not_judged_on(world, tmp_path):
     refuse_learned_truth(data, FramePairs(world / 'target/frames'), 'the guard')  # without truth: that is the method
     os.symlink(world / 'source/frames', tmp_path / 'link')
     judged = FramePairs(tmp_path / 'link', scenes='source_0006')
-    with pytest.raises(ConfigError, match='the guard judges on 3 frames that .* the first is .*source_0006/frame_0001.png'):
+    with pytest.raises(ConfigError, match='the guard judges on 3 frames .* first is .*source_0006/frame_0001.png'):
         refuse_learned_truth(data, judged, 'the guard')
     left_out = MixedPairs(dict(labelled=labelled(world / 'source', hold_out='source_0006')))
     refuse_learned_truth(left_out, judged, 'the guard')

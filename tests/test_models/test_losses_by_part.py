@@ -95,7 +95,8 @@ def test_one_part_alone_is_training_without_parts_to_the_bit(refiner):
 def test_a_part_of_weight_0_has_no_influence_on_the_gradients(refiner):
     inputs = torch.rand(3, 2, 3, *SIZE)
     samples = [sample(noise=True), sample(noise=True, seed=1)]
-    found = [gradients(refiner, torch.cat([inputs[:2], other]), [*samples, sample('unlabelled', 0., noise=True, seed=k)])
+    found = [gradients(refiner, torch.cat([inputs[:2], other]),
+                       [*samples, sample('unlabelled', 0., noise=True, seed=k)])
              for k, other in ((2, inputs[2:]), (3, torch.rand(1, 2, 3, *SIZE)))]
     assert all(map(torch.equal, found[0][1], found[1][1]))
     _, alone = gradients(refiner, inputs[:2], samples)

@@ -1,7 +1,7 @@
 """The losses of a batch whose pairs are from several parts of a mixed training."""
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Sequence
 
 import torch
 from torch import Tensor
