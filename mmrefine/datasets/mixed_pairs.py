@@ -77,8 +77,9 @@ class MixedPairs(Dataset):
 
     def __getitem__(self, item: Union[int, Tuple[Any, ...]]) -> Any:
         """An item of a part after its pipeline, whose sample knows its part."""
-        index, draw, progress = (*item, None, None)[:3] if isinstance(item, tuple) else (item, item, None)
+        index, *more = item if isinstance(item, tuple) else (item, )
         place = range(len(self))[index]
+        draw, progress = (*(more or [place]), None)[:2]
         at = bisect.bisect(self._ends, place)
         name = list(self.parts)[at]
         found = self.parts[name][place - self._ends[at] + self.part_sizes[name], draw]

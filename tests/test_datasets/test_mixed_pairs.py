@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from small_trees import write_video
 
+from mmrefine.config.check import config_problems
 from mmrefine.datasets import FramePairs, MixedPairs, MMFlowPairs
 from mmrefine.engine.judging.overlap import refuse_learned_truth
 from mmrefine.errors import ConfigError, InputError
@@ -175,6 +177,16 @@ def test_a_data_set_of_mmflow_is_read_by_our_transforms(chairs, world):
     assert torch.equal(one['inputs'], same['inputs']) and not torch.equal(one['inputs'], other['inputs'])
     files = MixedPairs(dict(chairs=dict(type='MMFlowPairs', dataset=chairs, pipeline=TRUTH))).truth_files()
     assert [path.name for path, _ in files] == ['00001_img1.ppm', '00001_img2.ppm', '00002_img1.ppm', '00002_img2.ppm']
+
+
+def test_the_check_of_a_config_leaves_data_sets_of_mmflow_to_mmflow(chairs):
+    def problems(**given):
+        loader = dict(dataset=dict(type='MMFlowPairs', dataset=dict(chairs, **given)))
+        return config_problems(Config(dict(default_scope='mmrefine', train_dataloader=loader)))
+
+    assert problems() == []
+    found, = problems(type='FlyingChairs')
+    assert found.startswith("train_dataloader.dataset.dataset: there is no 'FlyingChairs'")
 
 
 def test_a_data_set_that_is_not_of_mmflow_is_refused(chairs, world, tmp_path):
