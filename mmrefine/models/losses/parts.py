@@ -52,7 +52,7 @@ def is_mixed(samples: Sequence[Any]) -> bool:
 
 
 def _members(samples: Sequence[FlowSample]) -> Dict[MixedPart, List[int]]:
-    """The places of the pairs of each part; of a part whose weight changed within the batch, of each weight."""
+    """The places of the pairs of each part; its weight is that of the step, the same for all of them."""
     members: Dict[MixedPart, List[int]] = {}
     for place, sample in enumerate(samples):
         members.setdefault(sample.part, []).append(place)
