@@ -2,7 +2,7 @@
 
     git clone https://github.com/aharley/pips
     python benchmarks/pips_parity.py --pips pips
-    python benchmarks/pips_parity.py --pips pips --height 384 --width 640 --points 128 --frames 8 --many 0
+    python benchmarks/pips_parity.py --pips pips --height 384 --width 640 --points 128 --many 0
 
 Printed for stride 4 and 8: the largest difference of the points of one window (px) in single and in double precision,
 and of the authors' code from itself in both: what rounding alone does; the largest difference of the visibility

@@ -88,7 +88,7 @@ def forecast_run(cfg: Config, labels_only: bool = False) -> Optional[RunForecast
     smallest = min((source.size(scene) for scene in source.scene_names), key=math.prod)
     batch = int(cfg.train_dataloader.batch_size)
     seconds['training'] = (clock.step(cfg.optim_wrapper, min(batch, MOST_SAMPLES)) * steps * batch
-                           * _crop(cfg.train_dataloader.dataset.get('pipeline') or (), smallest))
+                           * _crop(cfg.train_dataloader.dataset, smallest))
     for hook in hooks['RegressionGuardHook']:
         if not hook.off:
             held = DATASETS.build(dict(hook.config, pipeline=[]))
@@ -290,9 +290,11 @@ def _pixels(source: Any, units: Sequence[Any]) -> List[int]:
     return [sizes[unit.scene] for unit in units]
 
 
-def _crop(pipeline: Sequence[Any], smallest: Tuple[int, int]) -> int:
+def _crop(data: Mapping[str, Any], smallest: Tuple[int, int]) -> int:
     """Pixels of a training sample."""
-    for part in pipeline:
+    if data.get('parts'):  # of MixedPairs, whose crops have one size
+        data = next(iter(data['parts'].values()))
+    for part in data.get('pipeline') or ():
         size = part.get('size') if isinstance(part, dict) and part.get('type') == 'RandomCrop' else None
         if size is not None:
             return min(size[0], smallest[0]) * min(size[1], smallest[1])

@@ -68,6 +68,12 @@ def test_what_hooks_say_they_do():
     assert report.passes(30, has_truth=True) == 60 and report.passes(30, has_truth=False) == 40
 
 
+def test_a_sample_has_the_size_of_the_crop_in_a_mixed_training_too():
+    part = dict(pipeline=[dict(type='LoadTruth'), dict(type='RandomCrop', size=(48, 64))])
+    for data in (part, dict(parts=dict(labelled=part))):
+        assert module._crop(data, (100, 60)) == 48 * 60 and module._crop({}, (100, 60)) == 6000
+
+
 def test_the_time_is_of_small_frames_after_a_warm_up(frames):
     asked = []
     assert seconds_a_pixel(lambda pixels: asked.append(pixels) or pixels, 'cpu') < 1e-6

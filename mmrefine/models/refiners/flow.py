@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from typing import Any, ContextManager, Dict, List, Mapping, Optional, Sequence, Union
 
 import torch
@@ -12,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmrefine.errors import ConfigError
 from mmrefine.geometry import FramePad
 from mmrefine.models.losses.build import build_losses, checked_losses
+from mmrefine.models.losses.parts import is_mixed, losses_by_part
 from mmrefine.models.refiners.matching_features import WHO_HAS_THEM, MatchingFeatures
 from mmrefine.models.refiners.pair_estimator import PairEstimator
 from mmrefine.registry import MODELS
@@ -119,8 +121,10 @@ class FlowRefiner(PairEstimator):
 
         Returns:
             'loss': ``loss_*`` by loss, and diagnostics whose names hold no "loss" (F11): ``epe_to_label`` (px, weighted
-            mean of the final flow) and ``label_share`` (mean weight), where all samples have labels. 'predict': the
-            samples, each with ``pred_flow`` ``(2, H, W)`` px. 'tensor': flows ``(B, 2, H, W)`` px, coarse to fine.
+            mean of the final flow) and ``label_share`` (mean weight), where all samples have labels; of a mixed
+            training both of each part, too, and its share of the batch
+            (:func:`~mmrefine.models.losses.parts.losses_by_part`). 'predict': the samples, each with ``pred_flow``
+            ``(2, H, W)`` px. 'tensor': flows ``(B, 2, H, W)`` px, coarse to fine.
 
         Raises:
             ValueError: another mode.
@@ -145,9 +149,11 @@ class FlowRefiner(PairEstimator):
             sample.label()
         start = None if self.train_start is None else self.train_start(*sample.label())
         outputs = self._outputs(frames1, frames2, start)
-        results = checked_losses(self.losses, outputs, sample)
+        losses = partial(checked_losses, self.losses)
+        mixed = is_mixed(samples)
+        results = losses_by_part(losses, _diagnostics, outputs, samples) if mixed else losses(outputs, sample)
         if sample.has_labels:
-            results.update(_diagnostics(outputs.flows[-1], *sample.label()))
+            results.update(_diagnostics(outputs, sample))
         return results
 
     def _outputs(self, frames1: Tensor, frames2: Tensor, start: Optional[Tensor]) -> FlowOutputs:
@@ -184,8 +190,9 @@ class FlowRefiner(PairEstimator):
 
 
 @torch.no_grad()
-def _diagnostics(flow: Tensor, target: Tensor, weight: Tensor) -> Dict[str, Tensor]:
+def _diagnostics(outputs: FlowOutputs, sample: FlowTargets) -> Dict[str, Tensor]:
     """How far the final flow is from the label, and how much label there is."""
-    off_x, off_y = (flow.float() - target).masked_fill(weight == 0, 0.).split(1, dim=1)
+    target, weight = sample.label()
+    off_x, off_y = (outputs.flows[-1].float() - target).masked_fill(weight == 0, 0.).split(1, dim=1)
     error = torch.hypot(off_x, off_y)
     return dict(epe_to_label=(weight * error).sum() / weight.sum().clamp(min=1e-6), label_share=weight.mean())
