@@ -3,8 +3,8 @@ to each.
 
 ``python tools/convert_checkpoint.py raft-things.pth checkpoints/raft_things.pth`` makes weights for
 ``configs/_base_/models/raft_official.py`` (``raft_small.py`` for RAFT-small); ``--to princeton`` and ``--to
-torchvision`` go the other way, and of CRAFT and PIPs ``--to official``. Network and layout of the source are detected; values are
-not changed.
+torchvision`` go the other way, and of CRAFT (``craft.py``) and PIPs ``--to official``. Network and layout of the source
+are detected; values are not changed.
 """
 from __future__ import annotations
 

@@ -9,9 +9,9 @@ from mmflow.models.decoders.gma_decoder import GMADecoder
 from mmflow.models.flow_estimators.raft import RAFT
 from torch import Tensor, nn
 
-from mmrefine.models.networks.craft_attention import (AttentionWeights, ExpandedAggregation, ExpandedAttention,
+from mmrefine.models.networks.craft_attention import (EPS, AttentionWeights, ExpandedAggregation, ExpandedAttention,
                                                       ModeMean, as_cells, as_map, begin_with_identity, dropouts,
-                                                      frugally, initialise, tiles_of)
+                                                      initialise, over_rows, tiles_of)
 from mmrefine.registry import MODELS
 
 
@@ -41,8 +41,8 @@ class SemanticSmoothing(nn.Module):
             weights = F.dropout(scores(rows).softmax(dim=-1), of_weights, of_weights > 0)
             return self.aggregation.collect(weights, values)
 
-        tiles = tiles_of(size, len(features), self.attention.modes)
-        return as_map(self.aggregation.add(cells, [frugally(collect, rows) for rows in tiles]), size)
+        found = over_rows(collect, size, len(features), self.attention.modes)
+        return as_map(self.aggregation.add(cells, found), size)
 
 
 class CrossFrameCorrelation(nn.Module):
@@ -70,9 +70,11 @@ class CrossFrameCorrelation(nn.Module):
         with torch.autocast(feat1.device.type, enabled=False):
             of_features = dropouts(self)[0]
             scores = self.attention(*(as_cells(feat.to(dtype), of_features) for feat in (feat1, feat2)), size)
-            tiles = tiles_of(size, len(feat1), self.attention.modes)
-            found = torch.cat([frugally(lambda rows: self.mean(scores(rows)), rows) for rows in tiles], dim=1)
-            return F.layer_norm(found, found.shape[1:], eps=1e-12)
+            found = over_rows(lambda rows: self.mean(scores(rows)), size, len(feat1), self.attention.modes)
+            if found.requires_grad:
+                return F.layer_norm(found, found.shape[1:], eps=EPS)
+            var, mean = torch.var_mean(found, dim=(1, 2), correction=0, keepdim=True)
+            return found.sub_(mean).mul_((var + EPS).rsqrt_())  # in place: it is the largest of all
 
     def forward(self, feat1: Tensor, feat2: Tensor) -> List[Tensor]:
         """Levels ``(B * H * W, 1, h, w)``, fine to coarse, as mmflow's ``CorrelationPyramid`` gives them."""
@@ -118,7 +120,7 @@ class MotionAggregation(ExpandedAggregation):
         size = (motion.shape[-2], motion.shape[-1])
         cells = motion.flatten(2).mT
         values = self.values(cells)
-        return as_map(self.add(cells, [self.collect(weights, values) for weights in attention]), size)
+        return as_map(self.add(cells, torch.cat([self.collect(weights, values) for weights in attention], dim=1)), size)
 
 
 @MODELS.register_module()

@@ -18,6 +18,7 @@ from mmrefine.errors import ConfigError
 Size = Tuple[int, int]  # (height, width) of a grid, cells
 Rows = Tuple[int, int]  # of the grid: the first one, and the one after the last
 
+EPS = 1e-12  # of the authors' norms
 _RADIUS = 7  # cells around a cell whose places the position bias tells apart
 _LARGEST_SCORE = 100.
 _STD, _IDENTITY = 0.02, 0.2  # of the initial weights
@@ -158,9 +159,9 @@ class ExpandedAggregation(nn.Module):
         """``(B, N, C)`` -> ``(B, M, N, C)``."""
         return self.value(cells).unflatten(-1, (self.modes, -1)).transpose(1, 2)
 
-    def add(self, cells: Tensor, collected: List[Tensor]) -> Tensor:
-        """``(B, N, C)`` and what its tiles have collected -> the same shape."""
-        return normed(self.skip * cells + torch.cat(collected, dim=1))
+    def add(self, cells: Tensor, collected: Tensor) -> Tensor:
+        """Features and what they have collected, both ``(B, N, C)`` -> the same shape."""
+        return normed(self.skip * cells + collected)
 
 
 class ModeMean(nn.Module):
@@ -191,6 +192,18 @@ def frugally(call: Callable[[Rows], Tensor], rows: Rows) -> Tensor:
     return found
 
 
+def over_rows(call: Callable[[Rows], Tensor], size: Size, batch: int, modes: int) -> Tensor:
+    """What ``call`` makes of all rows of a grid, tile by tile: ``(B, rows * W, C)`` each -> ``(B, H * W, C)``."""
+    tiles = tiles_of(size, batch, modes)
+    if torch.is_grad_enabled():
+        return torch.cat([frugally(call, rows) for rows in tiles], dim=1)
+    first = call(tiles[0])
+    found = first.new_empty(batch, size[0] * size[1], first.shape[-1])  # all tiles and the whole would be twice as much
+    for i, rows in enumerate(tiles):
+        found[:, rows[0] * size[1]:rows[1] * size[1]] = call(rows) if i else first
+    return found
+
+
 def as_cells(features: Tensor, dropout: float) -> Tensor:
     """Features ``(B, C, H, W)`` as attention takes them, ``(B, H * W, C)``: normed, some numbers dropped."""
     return F.dropout(normed(features.flatten(2).mT), dropout, dropout > 0)
@@ -198,7 +211,7 @@ def as_cells(features: Tensor, dropout: float) -> Tensor:
 
 def normed(cells: Tensor) -> Tensor:
     """Mean 0 and variance 1 over the channels, which come last."""
-    return F.layer_norm(cells, cells.shape[-1:], eps=1e-12)
+    return F.layer_norm(cells, cells.shape[-1:], eps=EPS)
 
 
 def as_map(cells: Tensor, size: Size) -> Tensor:

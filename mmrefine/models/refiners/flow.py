@@ -31,8 +31,10 @@ class FlowRefiner(PairEstimator):
     Args:
         estimator: a stock model config (see :func:`~mmrefine.models.refiners.build_estimator`), or a built network.
         losses: configs of losses ``(outputs, sample) -> scalar`` (:class:`~mmrefine.structures.contracts.MotionLoss`);
-            they are added up. Each says what it needs: labels, the matching features (only RAFT and GMA have one
+            they are added up. Each says what it needs: labels, the matching features (only RAFT, GMA and CRAFT have one
             feature grid), the way back. May be empty for a network that only predicts.
+        feat: which features losses see: ``'fnet'``, those of the encoder, or ``'trans'``, those of frame 2 after CRAFT
+            has smoothed them, as it compares them.
         train_start: config of where their iterations begin in mode 'loss', ``(target, weight) -> flow``, such as
             :class:`~mmrefine.models.RandomStart`. Default: zero.
         train_iters: iterations of RAFT and GMA in mode 'loss'. Default: what the estimator's config says.
@@ -52,7 +54,7 @@ class FlowRefiner(PairEstimator):
 
     Raises:
         ConfigError: an estimator of no known family, or iterations, ``exit_below`` and the like for one that has none;
-            a loss that needs what this network cannot provide.
+            a loss that needs what this network cannot provide; a ``feat`` that it does not have.
     """
 
     clip_frames = 2  # of the samples that it learns from
@@ -60,6 +62,7 @@ class FlowRefiner(PairEstimator):
     def __init__(self,
                  estimator: Union[Mapping[str, Any], nn.Module],
                  losses: Sequence[Mapping[str, Any]] = (),
+                 feat: str = 'fnet',
                  train_start: Optional[Mapping[str, Any]] = None,
                  train_iters: Optional[int] = None,
                  test_iters: Optional[int] = None,
@@ -72,6 +75,7 @@ class FlowRefiner(PairEstimator):
         super().__init__(estimator, test_iters, max_corr_bytes, exit_below, data_preprocessor, init_cfg)
         provided = {'labels', 'backward'} | ({'features'} if self.accepts_flow_init else set())
         self.losses, self.needs = build_losses(losses, provided)
+        self.feat = self._checked_feat(feat)
         self.train_start: Optional[nn.Module] = None
         if train_start is not None:
             if not self.accepts_flow_init:
@@ -162,7 +166,7 @@ class FlowRefiner(PairEstimator):
 
     @contextlib.contextmanager
     def _features(self) -> Iterator[List[Tensor]]:
-        """Collects the encoder's features, which mmflow does not return: those of frame 1 and of frame 2, in a list."""
+        """Collects the features, which mmflow does not return: those of frame 1 and of frame 2, in a list."""
         features: List[Tensor] = []
         if 'features' not in self.needs:
             yield features
@@ -171,12 +175,26 @@ class FlowRefiner(PairEstimator):
         def listen(module: nn.Module, inputs: Any, output: Tensor) -> None:
             features.append(output)
 
-        encoder: Any = self.estimator.encoder
-        handle = encoder.register_forward_hook(listen)
+        def replace(module: nn.Module, inputs: Any, output: Tensor) -> None:
+            features[1] = output
+
+        network: Any = self.estimator
+        handles = [network.encoder.register_forward_hook(listen)]
+        if self.feat == 'trans':
+            handles.append(network.f2_trans.register_forward_hook(replace))
         try:
             yield features
         finally:
-            handle.remove()
+            for handle in handles:
+                handle.remove()
+
+    def _checked_feat(self, feat: str) -> str:
+        if feat not in ('fnet', 'trans'):
+            raise ConfigError(f"model.feat must be 'fnet' or 'trans', got {feat!r}")
+        if feat == 'trans' and not hasattr(self.estimator, 'f2_trans'):
+            raise ConfigError(f"model.feat='trans': {type(self.estimator).__name__} has no transformer over the features "
+                              "of frame 2; leave it out (only CRAFT has one)")
+        return feat
 
     def _predict(self, frames1: Tensor, frames2: Tensor,
                  samples: Optional[List[FlowSample]]) -> List[FlowSample]:
