@@ -13,7 +13,7 @@ from mmengine.config import Config
 
 from mmrefine.errors import ConfigError
 from mmrefine.models import FlowRefiner, FrozenTeacher
-from mmrefine.models.networks import craft, craft_attention
+from mmrefine.models.networks import craft_attention
 from mmrefine.models.networks.craft import (CrossFrameCorrelation, IntraFrameAttention, MotionAggregation,
                                             SemanticSmoothing)
 from mmrefine.models.networks.craft_attention import PositionBias
@@ -384,5 +384,43 @@ def test_features_that_a_network_does_not_have_are_refused(build_raft):
         build_raft(feat='f2')
 
 
-def test_the_fast_path_knows_whether_it_serves_it():
-    assert not runs_two_way(built()) and craft.CRAFT.extract_feat is type(built()).extract_feat
+def test_both_ways_each_frame_is_encoded_and_smoothed_once():
+    network, pair, seen = refiner(), frames(count=1), []
+    parts = {name: network.estimator.get_submodule(name) for name in ('encoder', 'f2_trans', 'context')}
+    for name, module in parts.items():
+        module.register_forward_hook(lambda _, args, __, name=name: seen.append((name, len(args[0]))))
+    assert runs_two_way(network.estimator)
+    network.estimate_both(*pair)
+    assert sorted(seen) == [('context', 2), ('encoder', 2), ('f2_trans', 2)]
+
+
+@pytest.mark.parametrize('settings', [{}, dict(max_train_bytes=0)])
+def test_our_way_of_training_gives_the_gradients_of_the_own_way_of_the_network(settings, monkeypatch):
+    network = refiner(losses=[dict(type='MaskedSequenceLoss')], train_iters=4, **settings)
+
+    def learn(ours):
+        monkeypatch.setattr(FlowRefiner, '_trains_fast', lambda self, shown: ours)
+        network.zero_grad()
+        loss, _ = network.parse_losses(network(torch.stack(frames(), dim=1), samples(), mode='loss'))
+        loss.backward()
+        return [loss.detach(), *(value.grad.clone() for value in network.parameters() if value.grad is not None)]
+
+    ours, own = learn(True), learn(False)
+    assert len(ours) == len(own) > 50
+    square = sum((one - other).double().square().sum() for one, other in zip(ours, own))
+    assert square.sqrt() < 1e-4 * sum(one.double().square().sum() for one in own).sqrt()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('limit', [0, 10**5])
+def test_where_the_volumes_of_a_batch_exceed_the_limit_pairs_take_turns(limit):
+    network, pair = refiner(), frames(count=3)
+    wanted = [*network.estimate(*pair), *network.estimate_both(*pair)]
+    network.max_corr_bytes = limit
+    seen = []
+    network.estimator.decoder.corr_block.register_forward_hook(lambda _, args, __: seen.append(len(args[0])))
+    found = [*network.estimate(*pair), *network.estimate_both(*pair)]
+    alone = 4 * 90 * sum((9 >> level) * (10 >> level) for level in range(4))
+    assert seen == ([1] * 9 if limit < 2 * alone else [2, 1, 2, 2, 2])
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-4)
+    assert FrozenTeacher(network).peak_bytes((67, 75), 2) == (alone if limit < 2 * alone else 2 * alone)
