@@ -265,7 +265,8 @@ def test_the_networks_have_the_size_that_their_configs_say(name, count):
     assert f'{count:,}'.replace(',', ' ') in (CONFIGS / f'{name}.py').read_text()
 
 
-@pytest.mark.parametrize('change', [dict(f2_modes=3), dict(decoder=dict(inter_modes=5)), dict(decoder=dict(intra_modes=0))])
+@pytest.mark.parametrize('change', [dict(f2_modes=3), dict(decoder=dict(inter_modes=5)),
+                                    dict(decoder=dict(intra_modes=0))])
 def test_modes_that_do_not_divide_the_channels_are_refused(change):
     estimator = config_of('craft_small').estimator
     for key, value in change.items():

@@ -5,9 +5,12 @@ import itertools
 import re
 from typing import Any, Dict, Iterator, Sequence, Union
 
+import numpy as np
+import torch
 from mmengine.dist import get_world_size
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
+from torch.nn.modules.dropout import _DropoutNd
 from torch.utils.data import DataLoader
 
 from mmrefine.engine.runtime.interrupts import HeldInterrupts
@@ -25,10 +28,10 @@ class SelfTrainingLoop(BaseLoop):
     iterator opens only after that (MMEngine's iteration loop opens it before the weights are loaded, F9 in
     docs/platform.md) and again for each round. A resumed run continues with the draw that was next, so it ends with the
     same weights as an uninterrupted one; that needs a sampler with ``set_start``
-    (:class:`~mmrefine.datasets.DrawSampler`). Ctrl-C, and SIGTERM where it does the same, waits for the end of the
-    step; then ``on_interrupt`` is called on every hook that has such a method
-    (:class:`~mmrefine.engine.AtomicCheckpointHook` saves), in all processes of a distributed run. A second one stops at
-    once.
+    (:class:`~mmrefine.datasets.DrawSampler`). What dropout draws in a step depends on the seed and on the number of the
+    step alone. Ctrl-C, and SIGTERM where it does the same, waits for the end of the step; then ``on_interrupt`` is
+    called on every hook that has such a method (:class:`~mmrefine.engine.AtomicCheckpointHook` saves), in all processes
+    of a distributed run. A second one stops at once.
 
     Args:
         runner: the runner.
@@ -143,6 +146,8 @@ class SelfTrainingLoop(BaseLoop):
     def run_iter(self, data_batch: Sequence[dict]) -> None:
         """One optimiser step on one batch."""
         self.runner.call_hook('before_train_iter', batch_idx=self._iter, data_batch=data_batch)
+        if any(isinstance(module, _DropoutNd) for module in self.runner.model.modules()):
+            torch.manual_seed(int(np.random.SeedSequence([self.runner.seed, self._iter]).generate_state(1)[0]))
         outputs = self.runner.model.train_step(data_batch, optim_wrapper=self.runner.optim_wrapper)
         self.runner.call_hook(
             'after_train_iter', batch_idx=self._iter, data_batch=data_batch, outputs=outputs)

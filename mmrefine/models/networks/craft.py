@@ -9,9 +9,9 @@ from mmflow.models.decoders.gma_decoder import GMADecoder
 from mmflow.models.flow_estimators.raft import RAFT
 from torch import Tensor, nn
 
-from mmrefine.models.networks.craft_attention import (EPS, AttentionWeights, ExpandedAggregation, ExpandedAttention,
-                                                      ModeMean, as_cells, as_map, begin_with_identity, dropouts,
-                                                      initialise, over_rows, tiles_of)
+from mmrefine.models.networks.craft_attention import (DROPPED_FEATURES, DROPPED_WEIGHTS, EPS, AttentionWeights,
+                                                      ExpandedAggregation, ExpandedAttention, ModeMean, as_cells,
+                                                      as_map, begin_with_identity, initialise, over_rows, tiles_of)
 from mmrefine.registry import MODELS
 
 
@@ -29,17 +29,16 @@ class SemanticSmoothing(nn.Module):
         self.aggregation = ExpandedAggregation(channels, modes)
         initialise(self.aggregation)
         begin_with_identity(self.aggregation.value)
+        self.drop_features, self.drop_weights = nn.Dropout(DROPPED_FEATURES), nn.Dropout(DROPPED_WEIGHTS)
 
     def forward(self, features: Tensor) -> Tensor:
         """``(B, C, H, W)`` to the same shape."""
         size = (features.shape[-2], features.shape[-1])
-        of_features, of_weights = dropouts(self)
-        cells = as_cells(features, of_features)
+        cells = self.drop_features(as_cells(features))
         scores, values = self.attention(cells, cells, size), self.aggregation.values(cells)
 
         def collect(rows: Tuple[int, int]) -> Tensor:
-            weights = F.dropout(scores(rows).softmax(dim=-1), of_weights, of_weights > 0)
-            return self.aggregation.collect(weights, values)
+            return self.aggregation.collect(self.drop_weights(scores(rows).softmax(dim=-1)), values)
 
         found = over_rows(collect, size, len(features), self.attention.modes)
         return as_map(self.aggregation.add(cells, found), size)
@@ -61,6 +60,7 @@ class CrossFrameCorrelation(nn.Module):
         self.attention = ExpandedAttention(channels, modes, weight=0.5, tied=True)
         self.mean = ModeMean()
         initialise(self.mean)
+        self.drop_features = nn.Dropout(DROPPED_FEATURES)
 
     def volume(self, feat1: Tensor, feat2: Tensor) -> Tensor:
         """Features of both frames ``(B, C, H, W)`` -> ``(B, H * W, H * W)``, at least float32."""
@@ -68,8 +68,8 @@ class CrossFrameCorrelation(nn.Module):
         dtype = torch.promote_types(feat1.dtype, torch.float32)
         # half precision would move the matches
         with torch.autocast(feat1.device.type, enabled=False):
-            of_features = dropouts(self)[0]
-            scores = self.attention(*(as_cells(feat.to(dtype), of_features) for feat in (feat1, feat2)), size)
+            cells1, cells2 = (self.drop_features(as_cells(feat.to(dtype))) for feat in (feat1, feat2))
+            scores = self.attention(cells1, cells2, size)
             found = over_rows(lambda rows: self.mean(scores(rows)), size, len(feat1), self.attention.modes)
             if found.requires_grad:
                 return F.layer_norm(found, found.shape[1:], eps=EPS)
@@ -101,15 +101,15 @@ class IntraFrameAttention(nn.Module):
         # The authors' network has these two numbers and never uses them; a frozen layer keeps their checkpoints whole.
         self.mode_score = nn.Linear(1, 1).requires_grad_(False)
         initialise(self.mode_score)
+        self.drop_features, self.drop_weights = nn.Dropout(DROPPED_FEATURES), nn.Dropout(DROPPED_WEIGHTS)
 
     def forward(self, context: Tensor) -> AttentionWeights:
         """``(B, C, H, W)`` -> the weights of each cell in all others."""
         size, modes = (context.shape[-2], context.shape[-1]), self.attention.modes
-        of_features, of_weights = dropouts(self)
-        cells = as_cells(context, of_features)
+        cells = self.drop_features(as_cells(context))
         keep = 4 * len(context) * modes * (size[0] * size[1])**2 <= self.max_bytes
-        return AttentionWeights(self.attention(cells, cells, size), tiles_of(size, len(context), modes), of_weights,
-                                keep)
+        return AttentionWeights(self.attention(cells, cells, size), tiles_of(size, len(context), modes),
+                                self.drop_weights, keep)
 
 
 class MotionAggregation(ExpandedAggregation):

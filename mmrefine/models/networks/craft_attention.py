@@ -24,7 +24,7 @@ _LARGEST_SCORE = 100.
 _STD, _IDENTITY = 0.02, 0.2  # of the initial weights
 # of the scores of one tile in all modes; what is made of them takes two or three times as much
 _TILE_BYTES = 64 * 2**20
-_FEATURE_DROPOUT, _WEIGHT_DROPOUT = 0.1, 0.2
+DROPPED_FEATURES, DROPPED_WEIGHTS = 0.1, 0.2  # shares, in training
 
 
 class PositionBias(nn.Module):
@@ -114,17 +114,18 @@ class AttentionWeights:
     Args:
         scores: see :class:`ExpandedAttention`.
         tiles: of the grid.
-        dropout: share of the weights that are set to 0; the same ones each time, since only kept weights drop any.
-        keep: whether to keep them; with gradients they always are.
+        drop: sets some of the weights to 0.
+        keep: whether to keep them; in training, and with gradients, they always are, so that the same ones are dropped.
     """
 
-    def __init__(self, scores: Callable[[Rows], Tensor], tiles: List[Rows], dropout: float, keep: bool) -> None:
+    def __init__(self, scores: Callable[[Rows], Tensor], tiles: List[Rows], drop: nn.Dropout, keep: bool) -> None:
 
         def weights(rows: Rows) -> Tensor:
-            return F.dropout(scores(rows).softmax(dim=-1), dropout, dropout > 0)
+            found: Tensor = drop(scores(rows).softmax(dim=-1))
+            return found
 
         self._weights, self._tiles = weights, tiles
-        kept = keep or dropout > 0 or torch.is_grad_enabled()
+        kept = keep or drop.training or torch.is_grad_enabled()
         self._kept: Optional[List[Tensor]] = [frugally(weights, rows) for rows in tiles] if kept else None
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -204,9 +205,9 @@ def over_rows(call: Callable[[Rows], Tensor], size: Size, batch: int, modes: int
     return found
 
 
-def as_cells(features: Tensor, dropout: float) -> Tensor:
-    """Features ``(B, C, H, W)`` as attention takes them, ``(B, H * W, C)``: normed, some numbers dropped."""
-    return F.dropout(normed(features.flatten(2).mT), dropout, dropout > 0)
+def as_cells(features: Tensor) -> Tensor:
+    """Features ``(B, C, H, W)`` as attention takes them, ``(B, H * W, C)`` and normed."""
+    return normed(features.flatten(2).mT)
 
 
 def normed(cells: Tensor) -> Tensor:
@@ -233,11 +234,6 @@ def begin_with_identity(value: nn.Linear) -> None:
     with torch.no_grad():
         first = value.weight[:value.in_features]
         first.mul_(0.5).add_(_IDENTITY * torch.eye(len(first)))
-
-
-def dropouts(module: nn.Module) -> Tuple[float, float]:
-    """Of features and of attention weights; none outside of training."""
-    return (_FEATURE_DROPOUT, _WEIGHT_DROPOUT) if module.training else (0., 0.)
 
 
 def _cells_of(cells: Tensor, rows: Rows, size: Size) -> Tensor:

@@ -134,7 +134,8 @@ def one_way_flows(network: nn.Module, frames1: Tensor, frames2: Tensor, start: O
     matching1, context = net.encoder(frames1), net.context(convolved_last(frames1))
     # an exit would leave fewer iterates than the network gives
     settings = replace(settings, exit_below=None)
-    return _in_groups(network, matching1, as_second(network, net.encoder(frames2)), context, start, settings, every=True)
+    matching2 = as_second(network, net.encoder(frames2))
+    return _in_groups(network, matching1, matching2, context, start, settings, every=True)
 
 
 def _encode(network: Any, frames: Tensor) -> Features:

@@ -37,16 +37,17 @@ class FlowRefiner(PairEstimator):
             has smoothed them, as it compares them.
         train_start: config of where their iterations begin in mode 'loss', ``(target, weight) -> flow``, such as
             :class:`~mmrefine.models.RandomStart`. Default: zero.
-        train_iters: iterations of RAFT and GMA in mode 'loss'. Default: what the estimator's config says.
+        train_iters: iterations of RAFT, GMA and CRAFT in mode 'loss'. Default: what the estimator's config says.
         test_iters: iterations elsewhere. Default: the estimator's ``test_cfg.iters``, else its decoder's.
         freeze_bn: keep the statistics of batch norm as they are while training, as RAFT's finetuning does; unlike
             mmflow's switch this one survives ``.train()`` (F3).
-        max_corr_bytes: RAFT and GMA compare each cell with each. Where that takes more memory than this and no gradient
-            is wanted, the frames of a batch and the two directions take turns, and what does not fit alone is compared
-            on demand: the same flows, slower. The default holds one direction of a frame of 872 x 2048 px.
-        max_train_bytes: of what the iterations of RAFT and GMA keep for their gradients in training on a CPU; where all
-            would keep more, they are computed again in the backward pass, one at a time: a third slower, in much less
-            memory, the same gradients. Default: no limit.
+        max_corr_bytes: RAFT, GMA and CRAFT compare each cell with each. Where that takes more memory than this and no
+            gradient is wanted, the frames of a batch and the two directions take turns, and what does not fit alone is
+            compared on demand (but for CRAFT): the same flows, slower. The default holds one direction of a frame of
+            872 x 2048 px.
+        max_train_bytes: of what the iterations of RAFT, GMA and CRAFT keep for their gradients in training on a CPU;
+            where all would keep more, they are computed again in the backward pass, one at a time: a third slower, in
+            much less memory, the same gradients. Default: no limit.
         exit_below: px; :meth:`estimate_both` stops iterating once no pair of the batch moves by this much on average in
             an iteration. Default: never.
         data_preprocessor: config of what comes before; default :class:`~mmrefine.models.FramePreprocessor`.
@@ -80,14 +81,14 @@ class FlowRefiner(PairEstimator):
         if train_start is not None:
             if not self.accepts_flow_init:
                 raise ConfigError(f'model.train_start: {type(self.estimator).__name__} cannot start from a flow; '
-                                  'leave it out (only RAFT and GMA take it)')
+                                  'leave it out (only RAFT, GMA and CRAFT take it)')
             self.train_start = MODELS.build({'_scope_': 'mmrefine', **train_start})
         self.freeze_bn = freeze_bn
         self.train_iters = self._checked_iters('model.train_iters', train_iters)
         if max_train_bytes is not None:
             if not self.accepts_flow_init:
                 raise ConfigError(f'model.max_train_bytes: {type(self.estimator).__name__} does not iterate; leave it '
-                                  'out (only RAFT and GMA take it)')
+                                  'out (only RAFT, GMA and CRAFT take it)')
             self.max_train_bytes = as_count('model.max_train_bytes', max_train_bytes, 0)
 
     def init_weights(self) -> None:
@@ -137,7 +138,8 @@ class FlowRefiner(PairEstimator):
     def _loss(self, frames1: Tensor, frames2: Tensor, samples: List[FlowSample]) -> Dict[str, Tensor]:
         if not self.losses:
             raise ConfigError('model.losses is empty, so there is nothing to learn from; '
-                              "add dict(type='MaskedSequenceLoss') (RAFT, GMA) or dict(type='MaskedPyramidLoss')")
+                              "add dict(type='MaskedSequenceLoss') (RAFT, GMA, CRAFT) or "
+                              "dict(type='MaskedPyramidLoss')")
         sample = FlowTargets.of(samples)
         if 'labels' in self.needs:
             sample.label()
@@ -192,8 +194,8 @@ class FlowRefiner(PairEstimator):
         if feat not in ('fnet', 'trans'):
             raise ConfigError(f"model.feat must be 'fnet' or 'trans', got {feat!r}")
         if feat == 'trans' and not hasattr(self.estimator, 'f2_trans'):
-            raise ConfigError(f"model.feat='trans': {type(self.estimator).__name__} has no transformer over the features "
-                              "of frame 2; leave it out (only CRAFT has one)")
+            raise ConfigError(f"model.feat='trans': {type(self.estimator).__name__} has no transformer over the "
+                              'features of frame 2; leave it out (only CRAFT has one)')
         return feat
 
     def _predict(self, frames1: Tensor, frames2: Tensor,
