@@ -23,7 +23,7 @@ from typing import Any, Dict, List, Tuple
 import torch
 from mmengine.config import Config
 from pips_parity import drifting_waves
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmrefine.apis.commands import run_command
 from mmrefine.compat.config_names import own_config_root
@@ -124,10 +124,10 @@ def compared(theirs: Any, ours: FlowRefiner, size: Tuple[int, int], iters: int) 
 
 
 @torch.no_grad()
-def parts(theirs: nn.Module, ours: nn.Module, size: Tuple[int, int]) -> Dict[str, float]:
+def parts(theirs: Any, ours: Any, size: Tuple[int, int]) -> Dict[str, float]:
     """The largest differences of the parts, in float64."""
-    theirs, ours = (copy.deepcopy(network).double() for network in (theirs, ours))  # type: ignore[assignment]
-    net, own, (height, width) = _any(theirs), _any(ours), (size[0] // 8, size[1] // 8)
+    net, own = (copy.deepcopy(network).double() for network in (theirs, ours))
+    height, width = size[0] // 8, size[1] // 8
     feat1, feat2 = torch.randn(2, 1, 256, height, width, dtype=torch.float64)
     context, motion = torch.randn(2, 1, 128, height, width, dtype=torch.float64)
     smooth = net.f2_trans(feat2)
@@ -153,10 +153,6 @@ def memory_rows(iters: int) -> str:
         rows.append(f'| {KITTI[0]}x{KITTI[1]}, {iters} iterations, {name} | {_peak():.0f} | '
                     f'{time.perf_counter() - begun:.1f} |')
     return '\n'.join(rows)
-
-
-def _any(network: Any) -> Any:
-    return network
 
 
 def _peak() -> float:

@@ -37,6 +37,8 @@ _MODULES = (
 )
 # names that tell a CRAFT from a RAFT
 _TELLING = ('decoder.corr_block.attention.query.weight', 'corr_fn.setrans.query.weight')
+# scores with one mode have no mean over modes; old PyTorch counted no batches
+_OPTIONAL = ('.attn_softaggr.', 'decoder.corr_block.mean.', 'decoder.attn.mode_score.', '.num_batches_tracked')
 _QUERY, _KEY = 'corr_fn.setrans.query.', 'corr_fn.setrans.key.'
 # tables of places that early versions of the authors' code saved, and that later ones make themselves
 _TABLES = re.compile(r'.*\.pos_coder\.all_[hw][12]s')
@@ -85,9 +87,7 @@ def convert_craft(state: Mapping[str, Tensor], to: str = 'mmrefine') -> Dict[str
     rows = craft_names()
     known = {row[old] for row in rows}
     twins = {_twin(row[1]) for row in rows} if source == 'official' else set()
-    # of an attention with one mode no scores of modes are there; old PyTorch counted no batches
-    optional = ('attn_softaggr', 'mode_score', 'num_batches_tracked')
-    missing = {name for name in known - set(state) if not any(word in name for word in optional)}
+    missing = {name for name in known - set(state) if not any(word in name for word in _OPTIONAL)}
     unknown = set(state) - known - twins
     if missing or unknown:
         raise CheckpointError(

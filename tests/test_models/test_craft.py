@@ -129,7 +129,7 @@ def dense_smoothing(module, feat):
 
 def dense_volume(module, feat1, feat2):
     scores = dense_scores(module.attention, standard(cells_of(feat1)), standard(cells_of(feat2)), 0.5)
-    shares = (module.mean.mode_score.weight * scores).softmax(dim=1)
+    shares = 1. if module.mean is None else (module.mean.mode_score.weight * scores).softmax(dim=1)
     return standard((shares * scores).sum(dim=1).flatten(1)).view(-1, CELLS, CELLS)
 
 
@@ -153,9 +153,10 @@ def test_features_are_smoothed_as_by_dense_attention(tiles, learns):
         torch.testing.assert_close(module(feat), dense_smoothing(module, feat))
 
 
+@pytest.mark.parametrize('modes', [4, 1])
 @pytest.mark.parametrize('learns', [True, False])
-def test_the_volume_is_the_mean_score_of_the_modes_normed_over_each_pair(tiles, learns):
-    module, feat1, feat2 = part(CrossFrameCorrelation, 8, 4, 2), features(2, 8), features(2, 8, seed=4)
+def test_the_volume_is_the_mean_score_of_the_modes_normed_over_each_pair(tiles, learns, modes):
+    module, feat1, feat2 = part(CrossFrameCorrelation, 8, modes, 2), features(2, 8), features(2, 8, seed=4)
     with torch.set_grad_enabled(learns):
         volume = module.volume(feat1, feat2)
         pyramid = module(feat1, feat2)
@@ -263,6 +264,13 @@ def test_the_networks_have_the_size_that_their_configs_say(name, count):
     network = MODELS.build(config_of(name))
     assert sum(value.numel() for value in network.parameters()) == count
     assert f'{count:,}'.replace(',', ' ') in (CONFIGS / f'{name}.py').read_text()
+
+
+@pytest.mark.parametrize('modes, count', [(2, 6_274_667), (1, 6_258_281)])
+def test_fewer_modes_within_frame_1_are_as_many_parameters_as_in_the_logs_of_the_authors(modes, count):
+    estimator = config_of('craft').estimator
+    estimator.decoder.intra_modes = modes
+    assert sum(value.numel() for value in FlowRefiner(estimator).parameters()) == count
 
 
 @pytest.mark.parametrize('change', [dict(f2_modes=3), dict(decoder=dict(inter_modes=5)),
@@ -376,6 +384,15 @@ def test_losses_see_features_before_or_after_the_smoothing(feat, backward):
     loss.backward()
     learns = own.f2_trans.attention.query.weight.grad is not None  # the contrastive loss alone looks at no flow
     assert torch.isfinite(loss) and learns is (backward or feat == 'trans')
+
+
+@torch.no_grad()
+def test_a_teacher_in_half_precision_gives_nearly_the_same_flow():
+    network, pair = refiner(), frames()
+    wanted = FrozenTeacher(network).estimate_both(*pair)
+    found = FrozenTeacher(network, 'bfloat16').estimate_both(*pair)
+    for flow, other in zip(found, wanted):
+        assert 0 < (flow - other).norm(dim=1).mean() < 0.05 * other.norm(dim=1).mean()
 
 
 def test_features_that_a_network_does_not_have_are_refused(build_raft):

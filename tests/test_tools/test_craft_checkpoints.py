@@ -89,8 +89,13 @@ def test_a_training_checkpoint_of_the_authors_is_taken_without_the_tables_that_o
 
 
 def test_networks_of_one_mode_have_no_scores_of_modes():
-    state = {name: value for name, value in official_state().items() if 'att.setrans.attn_softaggr' not in name}
-    assert same(convert_craft(convert_craft(state), 'official'), state)
+    state = {name: value for name, value in official_state().items() if '.attn_softaggr' not in name}
+    state['update_block.aggregator.first_linear.weight'] = torch.zeros(128, 128)
+    model = Config.fromfile(CONFIG).model
+    model.estimator.decoder.update(inter_modes=1, intra_modes=1)
+    network = init_model(Config(dict(model=model))).estimator
+    network.load_state_dict(convert_craft(state), strict=True)
+    assert same(convert_craft(network.state_dict(), 'official'), state)
 
 
 @pytest.mark.parametrize('name', ['corr_fn.setrans.key.bias', 'cnet.layer2.0.norm3.bias'])

@@ -1,7 +1,7 @@
 """CRAFT, a RAFT whose correlation and context are attention (Sui et al., CVPR 2022), of mmflow's parts and its own."""
 from __future__ import annotations
 
-from typing import Any, List, Tuple
+from typing import Any, List, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,8 @@ from mmrefine.registry import MODELS
 
 
 class SemanticSmoothing(nn.Module):
-    """The transformer that smooths the features of frame 2 before they are compared (CRAFT, 3.2).
+    """The transformer that smooths the features of frame 2 before they are compared, as they become more alike within a
+    thing that moves as one.
 
     Args:
         channels: of the features.
@@ -45,7 +46,7 @@ class SemanticSmoothing(nn.Module):
 
 
 class CrossFrameCorrelation(nn.Module):
-    """The correlation pyramid of RAFT from cross-frame attention (CRAFT, 3.3): the mean score of all modes, which stays
+    """The correlation pyramid of RAFT from cross-frame attention: the mean score of all modes, which stays
     a score, without a softmax over the cells; the volume of a pair is normed as a whole.
 
     Args:
@@ -58,8 +59,10 @@ class CrossFrameCorrelation(nn.Module):
         super().__init__()
         self.levels = levels
         self.attention = ExpandedAttention(channels, modes, weight=0.5, tied=True)
-        self.mean = ModeMean()
-        initialise(self.mean)
+        self.mean: Optional[ModeMean] = None
+        if modes > 1:
+            self.mean = ModeMean()
+            initialise(self.mean)
         self.drop_features = nn.Dropout(DROPPED_FEATURES)
 
     def volume(self, feat1: Tensor, feat2: Tensor) -> Tensor:
@@ -70,7 +73,12 @@ class CrossFrameCorrelation(nn.Module):
         with torch.autocast(feat1.device.type, enabled=False):
             cells1, cells2 = (self.drop_features(as_cells(feat.to(dtype))) for feat in (feat1, feat2))
             scores = self.attention(cells1, cells2, size)
-            found = over_rows(lambda rows: self.mean(scores(rows)), size, len(feat1), self.attention.modes)
+
+            def merged(rows: Tuple[int, int]) -> Tensor:
+                found: Tensor = scores(rows)[:, 0] if self.mean is None else self.mean(scores(rows))
+                return found
+
+            found = over_rows(merged, size, len(feat1), self.attention.modes)
             if found.requires_grad:
                 return F.layer_norm(found, found.shape[1:], eps=EPS)
             var, mean = torch.var_mean(found, dim=(1, 2), correction=0, keepdim=True)
@@ -85,7 +93,7 @@ class CrossFrameCorrelation(nn.Module):
 
 
 class IntraFrameAttention(nn.Module):
-    """The attention of the context with itself, whose weights carry motion to where it is hidden (CRAFT, 3.4; GMA).
+    """The attention of the context with itself, whose weights carry motion to where it is hidden, as in GMA.
 
     Args:
         channels: of the context.
@@ -98,9 +106,10 @@ class IntraFrameAttention(nn.Module):
         super().__init__()
         self.max_bytes = max_bytes
         self.attention = ExpandedAttention(channels, modes, weight=1.)
-        # The authors' network has these two numbers and never uses them; a frozen layer keeps their checkpoints whole.
-        self.mode_score = nn.Linear(1, 1).requires_grad_(False)
-        initialise(self.mode_score)
+        if modes > 1:
+            # The authors' network has these two numbers and never uses them; frozen, they keep its checkpoints whole.
+            self.mode_score = nn.Linear(1, 1).requires_grad_(False)
+            initialise(self.mode_score)
         self.drop_features, self.drop_weights = nn.Dropout(DROPPED_FEATURES), nn.Dropout(DROPPED_WEIGHTS)
 
     def forward(self, context: Tensor) -> AttentionWeights:

@@ -1,4 +1,4 @@
-"""Expanded attention, of which all three attentions of CRAFT are made (Sui et al., CVPR 2022, 3.1), by tiles of rows.
+"""Expanded attention, of which all three attentions of CRAFT are made (Sui et al., CVPR 2022), by tiles of rows.
 
 A mode compares all cells of a grid with all others, so four modes of 47x156 cells take 0.86 GB in float32. Nothing here
 holds them at once where it can be avoided: a tile is some whole rows of cells against all cells, and softmax, position
@@ -28,7 +28,7 @@ DROPPED_FEATURES, DROPPED_WEIGHTS = 0.1, 0.2  # shares, in training
 
 
 class PositionBias(nn.Module):
-    """A learned number for each offset of up to 7 cells along both axes, 0 beyond (CRAFT, 3.2).
+    """A learned number for each offset of up to 7 cells along both axes, 0 beyond.
 
     Args:
         radius: cells.

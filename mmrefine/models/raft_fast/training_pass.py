@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mmrefine.models.networks.craft import CRAFTDecoder
 from mmrefine.models.raft_fast.correlation_gradient import TrainedCorrelation
 from mmrefine.models.raft_fast.iterations import iterate
-from mmrefine.models.raft_fast.two_way import as_second, convolved_last, own_correlation
+from mmrefine.models.raft_fast.two_way import as_second, channels_last_on_cpu, own_correlation
 
 
 def training_flows(network: nn.Module, frames1: Tensor, frames2: Tensor, start: Optional[Tensor], iters: int,
@@ -31,7 +31,7 @@ def training_flows(network: nn.Module, frames1: Tensor, frames2: Tensor, start: 
     # one after the other, as the network does it: losses on features listen to the encoder
     matching1, matching2 = net.encoder(frames1), net.encoder(frames2)
     matching2 = as_second(net, matching2)
-    context = net.context(convolved_last(frames1))
+    context = net.context(channels_last_on_cpu(frames1))
     corr: Callable[[Tensor], Tensor]
     if isinstance(net.decoder, CRAFTDecoder):
         corr = own_correlation(net, matching1, matching2)

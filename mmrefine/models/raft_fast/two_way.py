@@ -131,7 +131,7 @@ def one_way_flows(network: nn.Module, frames1: Tensor, frames2: Tensor, start: O
                   settings: TwoWaySettings) -> List[Tensor]:
     """What the network itself gives, all iterates, within ``settings.max_corr_bytes``; see :func:`both_flows`."""
     net: Any = network
-    matching1, context = net.encoder(frames1), net.context(convolved_last(frames1))
+    matching1, context = net.encoder(frames1), net.context(channels_last_on_cpu(frames1))
     # an exit would leave fewer iterates than the network gives
     settings = replace(settings, exit_below=None)
     matching2 = as_second(network, net.encoder(frames2))
@@ -140,14 +140,14 @@ def one_way_flows(network: nn.Module, frames1: Tensor, frames2: Tensor, start: O
 
 def _encode(network: Any, frames: Tensor) -> Features:
     """Features for matching and for context ``(B, C, h, w)`` of each frame; those of CRAFT as second frames, too."""
-    matching, context = network.encoder(frames), network.context(convolved_last(frames))
+    matching, context = network.encoder(frames), network.context(channels_last_on_cpu(frames))
     second = as_second(network, matching)
     return (matching, context) if second is matching else (matching, context, second)
 
 
-def convolved_last(frames: Tensor) -> Tensor:
-    """Frames for the context as a CPU convolves them without reordering, channels last; instance norm, in the encoder
-    for matching, would turn them back each time."""
+def channels_last_on_cpu(frames: Tensor) -> Tensor:
+    """Frames for the encoder of the context, which a CPU convolves channels last without reordering; instance norm, in
+    the encoder for matching, would turn them back each time."""
     layout = torch.channels_last if frames.device.type == 'cpu' else torch.contiguous_format
     return frames.contiguous(memory_format=layout)
 

@@ -33,8 +33,6 @@ class FlowRefiner(PairEstimator):
         losses: configs of losses ``(outputs, sample) -> scalar`` (:class:`~mmrefine.structures.contracts.MotionLoss`);
             they are added up. Each says what it needs: labels, the matching features (only RAFT, GMA and CRAFT have one
             feature grid), the way back. May be empty for a network that only predicts.
-        feat: which features losses see: ``'fnet'``, those of the encoder, or ``'trans'``, those of frame 2 after CRAFT
-            has smoothed them, as it compares them.
         train_start: config of where their iterations begin in mode 'loss', ``(target, weight) -> flow``, such as
             :class:`~mmrefine.models.RandomStart`. Default: zero.
         train_iters: iterations of RAFT, GMA and CRAFT in mode 'loss'. Default: what the estimator's config says.
@@ -50,6 +48,8 @@ class FlowRefiner(PairEstimator):
             much less memory, the same gradients. Default: no limit.
         exit_below: px; :meth:`estimate_both` stops iterating once no pair of the batch moves by this much on average in
             an iteration. Default: never.
+        feat: which features losses see: ``'fnet'``, those of the encoder, or ``'trans'``, those of frame 2 after CRAFT
+            has smoothed them, as it compares them.
         data_preprocessor: config of what comes before; default :class:`~mmrefine.models.FramePreprocessor`.
         init_cfg: MMEngine's, for the refiner as a whole.
 
@@ -63,7 +63,6 @@ class FlowRefiner(PairEstimator):
     def __init__(self,
                  estimator: Union[Mapping[str, Any], nn.Module],
                  losses: Sequence[Mapping[str, Any]] = (),
-                 feat: str = 'fnet',
                  train_start: Optional[Mapping[str, Any]] = None,
                  train_iters: Optional[int] = None,
                  test_iters: Optional[int] = None,
@@ -71,6 +70,7 @@ class FlowRefiner(PairEstimator):
                  max_corr_bytes: int = 4 * 2**30,
                  max_train_bytes: Optional[int] = None,
                  exit_below: Optional[float] = None,
+                 feat: str = 'fnet',
                  data_preprocessor: Optional[dict] = None,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(estimator, test_iters, max_corr_bytes, exit_below, data_preprocessor, init_cfg)
