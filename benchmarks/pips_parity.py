@@ -2,10 +2,12 @@
 
     git clone https://github.com/aharley/pips
     python benchmarks/pips_parity.py --pips pips
+    python benchmarks/pips_parity.py --pips pips --height 384 --width 640 --points 128 --many 0
 
-Printed for stride 4 and 8: the largest difference of the points (px) and of the visibility (logits) of one window, and
-of the points along a whole video by their chaining; then what each takes for many points in one window: theirs encodes
-the frames again for each 512 of them.
+Printed for stride 4 and 8: the largest difference of the points of one window (px) in single and in double precision,
+and of the authors' code from itself in both: what rounding alone does; the largest difference of the visibility
+(logits), and of the points along a whole video by their chaining; then what each takes for many points in one window:
+theirs encodes the frames again for each 512 of them.
 """
 from __future__ import annotations
 
@@ -41,8 +43,8 @@ def main() -> int:
     parser.add_argument('--times', type=int, default=1, help='that each is timed; the fastest counts')
     args = parser.parse_args()
     official = official_code(args.pips)
-    print('| stride | mean motion, px | window, px | visibility | chained, px | authors, s | ours, s | times as fast |')
-    print('|---|---|---|---|---|---|---|---|')
+    print('| stride | mean motion, px | window, px | in double precision | theirs, single to double | visibility | '
+          'chained, px | authors, s | ours, s | times as fast |\n' + '|---' * 10 + '|')
     for stride in args.strides:
         torch.manual_seed(stride)
         theirs = official.Pips(stride=stride).eval()
@@ -50,7 +52,7 @@ def main() -> int:
         ours = PIPs(stride=stride).eval()
         ours.load_state_dict(convert_pips(theirs.state_dict()), strict=True)
         row = _compared(args, theirs, ours)
-        gaps = ' | '.join(f'{row[name]:.1e}' for name in ('window', 'visibility', 'chained'))
+        gaps = ' | '.join(f'{row[name]:.1e}' for name in ('window', 'double', 'rounding', 'visibility', 'chained'))
         print(f'| {stride} | {row["motion"]:.1f} | {gaps} | {row["theirs"]:.1f} | {row["ours"]:.1f} | '
               f'{row["theirs"] / row["ours"]:.2f} |', flush=True)
     return 0
@@ -82,8 +84,10 @@ def official_code(folder: Path) -> Any:
 
 
 def calm(last: nn.Linear) -> None:
-    """Make the last layer a tenth of what it is: random weights throw points about by so much that a difference in the
-    last bit of an iteration is one of pixels four iterations later; then they move by a pixel or two.
+    """Make the last layer a tenth of what it is, so that points move by a pixel or two.
+
+    The network sees sines of where a point is, of up to 969 radians for a pixel of the features: a difference in the
+    last bit is a thousand times as large in the next iteration, and random weights throw points about by as much.
     """
     with torch.no_grad():
         last.weight.mul_(0.1)
@@ -100,6 +104,11 @@ def _compared(args: argparse.Namespace, theirs: nn.Module, ours: PIPs) -> Dict[s
     out = ours(ours.encode(window)[None], queries, 6)
     found = dict(motion=float((points[-1] - queries[:, None]).norm(dim=-1).mean()),
                  window=_gap(points[-1], out.points[-1]), visibility=_gap(visibility, out.visibility))
+    exact = theirs.double()(queries.double(), 255 * window[None].double(), iters=6)[0][-1]
+    ours.double()
+    found['double'] = _gap(exact, ours(ours.encode(window.double())[None], queries.double(), 6).points[-1])
+    found['rounding'] = _gap(exact, points[-1].double())
+    theirs.float(), ours.float()
     few = queries[0, :3]
     chained = PIPsChain(ours).track(video.__getitem__, len(video), (args.height, args.width),
                                     torch.cat([torch.zeros(len(few), 1), few.flip(1)], dim=1))

@@ -2,7 +2,7 @@
 
 Judged by: where people put 43 points of DAVIS in the last frame (``davis``), the joints that people clicked on three
 animals of it (``badja``), and the proofread joints of two flies (``flies``, windows of 60 frames). Trackers: the small
-PIPs, and the official RAFT-small, whose flow is chained. Refinement is that of ``configs/pips/pips_video.py`` and
+PIPs, and the official RAFT-small, whose flow is chained. Refinement is that of ``configs/pips/pips_demo.py`` and
 ``configs/refine/raft_small_video.py``, in fewer steps; ``after`` is what the guard hands back, perhaps the original
 network. The long video of flies is refined on 16 of every 48 frames.
 
@@ -39,7 +39,7 @@ from mmrefine.models.trackers.ways import queries_of
 from mmrefine.structures import as_frames
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIGS = dict(pips='configs/pips/pips_video.py', raft='configs/refine/raft_small_video.py')
+CONFIGS = dict(pips='configs/pips/pips_demo.py', raft='configs/refine/raft_small_video.py')
 CHECKPOINTS = dict(pips='configs/pips/pips_small.pth', raft='checkpoints/raft-small-mmrefine.pth')
 CHUNK, CHUNK_STEP = 16, 48  # frames of the long video that are refined on, and from one such part to the next
 DRAWS = 10000
@@ -101,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
 def _rows(args: argparse.Namespace, tracker: str, kind: str, video: str, clips: Sequence[RealClip],
           size: Size) -> List[Row]:
     """The row before refinement, and that after it."""
-    cfg = _config(args, tracker)
+    cfg = _config(args, tracker, video)
     weights = [Path(cfg.load_from)]
     if not weights[0].is_file():
         raise CheckpointError(f'{cfg.load_from}: there is no such checkpoint; name one with --checkpoint '
@@ -117,19 +117,18 @@ def _rows(args: argparse.Namespace, tracker: str, kind: str, video: str, clips: 
     return found
 
 
-def _config(args: argparse.Namespace, tracker: str) -> Config:
+def _config(args: argparse.Namespace, tracker: str, video: str) -> Config:
     """Of refinement; the settings for RAFT-small are those of davis_student.py."""
-    options: Dict[str, Any] = dict(
-        max_iters=args.steps, crop_size=(192, 320), num_workers=0,
-        load_from=str(dict(args.checkpoint).get(tracker, ROOT / CHECKPOINTS[tracker])))
+    load_from = dict(args.checkpoint).get(tracker, ROOT / CHECKPOINTS[tracker])
+    options: Dict[str, Any] = dict(max_iters=args.steps, num_workers=0, load_from=str(load_from))
     options['optim_wrapper.type'] = 'BFloat16OptimWrapper'
     if tracker == 'raft':
-        options.update({'model.train_iters': min(8, args.iters), 'model.test_iters': args.iters, 'report_groups': dict(
-            refined=dict(type='FramePairs', data_root='{video}', held_out='{held_out}', held=True,
-                         pipeline=[dict(type='PackPair')]))})
-    else:
-        small = load_config(ROOT / 'configs' / '_base_' / 'models' / 'pips_small.py').model.to_dict()
-        options.update(model=dict(small, _delete_=True), spacing=2)  # the shortest videos have 40 frames
+        held = dict(type='FramePairs', data_root='{video}', held_out='{held_out}', held=True,
+                    pipeline=[dict(type='PackPair')])
+        options.update({'crop_size': (192, 320), 'model.train_iters': min(8, args.iters),
+                        'model.test_iters': args.iters, 'report_groups': dict(refined=held)})
+    else:  # about as many clips of each video
+        options.update(spacing=8 if video == FLIES else max(2, video_frames(video, args.data)[0] // 20))
     return load_config(ROOT / CONFIGS[tracker], {**options, **args.cfg_options})
 
 

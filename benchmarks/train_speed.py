@@ -35,6 +35,8 @@ def main() -> int:
     parser.add_argument('--busy', nargs='+', type=int, default=[0], help='other processes that never rest')
     parser.add_argument('--iters', type=int, default=8)
     parser.add_argument('--steps', type=int, default=3, help='that count')
+    parser.add_argument('--contrastive', nargs='+', choices=['dense', 'sampled'], default=[],
+                        help='also with the contrastive flow loss, in these modes')
     parser.add_argument('--no-memory', action='store_true')
     parser.add_argument('--out', type=Path, help='JSON of all rows; those it has already are not measured again')
     parser.add_argument('--job', help=argparse.SUPPRESS)
@@ -49,6 +51,8 @@ def main() -> int:
                 for busy in args.busy:
                     job = dict(network=network, batch=list(batch), threads=threads, busy=busy, iters=args.iters,
                                steps=args.steps)
+                    if args.contrastive:
+                        job['contrastive'] = args.contrastive
                     row = next((row for row in rows if row['job'] == job), None)
                     if row is None:
                         row = dict(job=job, **_row(job, args))
@@ -90,7 +94,7 @@ def _measure(job: Dict[str, Any]) -> Any:
     torch.manual_seed(0)
     refiner = init_model(ROOT / 'configs' / 'refine' / f'{NETWORKS[job["network"]]}_video.py')
     steps = ways_of_a_step(refiner, job['network'], tuple(job['batch']), job['iters'], 'cpu',
-                           Path(job['official']) if job['official'] else None)
+                           Path(job['official']) if job['official'] else None, job.get('contrastive', ()))
     if 'way' in job:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         steps[job['way']]()

@@ -12,6 +12,7 @@ from authors_raft import official_raft
 from torch import Tensor, nn
 
 from mmrefine.models import FlowRefiner
+from mmrefine.models.losses import build_losses
 from mmrefine.structures import FlowSample
 from mmrefine.synthetic import render_clip
 
@@ -21,7 +22,7 @@ Step = Callable[[], None]
 
 
 def ways_of_a_step(refiner: FlowRefiner, name: str, batch: Tuple[int, int, int], iters: int, device: str,
-                   official: Optional[Path]) -> Dict[str, Step]:
+                   official: Optional[Path], contrastive: Sequence[str] = ()) -> Dict[str, Step]:
     """Forward, loss, backward, clipping and AdamW, by the name of the way; all weights learn.
 
     Args:
@@ -32,6 +33,7 @@ def ways_of_a_step(refiner: FlowRefiner, name: str, batch: Tuple[int, int, int],
         device: ``'cpu'`` or ``'cuda'``.
         official: a checkout of the authors' code; None: without this rival. Its half precision is float16 on a GPU with
             a scaled loss, as theirs, and bfloat16 on a CPU.
+        contrastive: modes of the contrastive flow loss; each is a further way, with this loss beside the other.
     """
     pairs, height, width = batch
     frames = video_frames(pairs + 1, (height, width)).to(device)
@@ -47,8 +49,15 @@ def ways_of_a_step(refiner: FlowRefiner, name: str, batch: Tuple[int, int, int],
         steps[f'{STOCK}, {dtype}'] = _step(
             stock.estimator, dtype, device,
             lambda net=stock.estimator, x=normal: sequence_loss(net(x, mode='tensor'), target, weight))
-        steps[f'{OURS}, {dtype}'] = _step(ours, dtype, device, lambda net=ours: net.parse_losses(
-            net(inputs, samples, mode='loss'))[0])
+        learners = {OURS: ours}
+        for mode in contrastive:
+            learner = learners[f'{OURS} with the {mode} contrastive loss'] = copy.deepcopy(ours)
+            learner.losses, learner.needs = build_losses(
+                [dict(type='MaskedSequenceLoss', gamma=GAMMA), dict(type='ContrastiveFlowLoss', mode=mode)],
+                {'labels', 'features'})
+        for way, learner in learners.items():
+            steps[f'{way}, {dtype}'] = _step(learner, dtype, device, lambda net=learner: net.parse_losses(
+                net(inputs, samples, mode='loss'))[0])
         if official:
             half = 'float16' if device == 'cuda' and dtype != 'float32' else dtype
             theirs = official_raft(official, name == 'raft-small', refiner, half == 'float16', device).train()

@@ -18,7 +18,7 @@ from mmrefine.registry import DATASETS
 from mmrefine.synthetic import write_clips
 
 CONFIGS = sorted(path.relative_to(ROOT / 'configs').as_posix() for path in (ROOT / 'configs').glob('[!_]*/*.py'))
-FLOW = [name for name in CONFIGS if not name.startswith('pips/')]
+FLOW = [name for name in CONFIGS if not name.startswith(('pips/', 'clip_flow/'))]
 REFINE = [name for name in CONFIGS if name.startswith('refine/')]
 TRUTH = ['demo/raft_small_source.py', 'demo/raft_small_finish.py']  # they learn from the truth
 LABEL_FREE = ['baselines/raft_small_photometric.py']
@@ -49,7 +49,7 @@ def small(name, trees):
 
 
 def test_the_sweeps_below_see_every_config():
-    assert len(CONFIGS) == 28 and len(FLOW) == 18 and len(REFINE) == 13 and len(STOCK) == 10
+    assert len(CONFIGS) == 29 and len(FLOW) == 18 and len(REFINE) == 13 and len(STOCK) == 10
 
 
 @pytest.fixture(scope='module')
@@ -61,7 +61,7 @@ def clips(tmp_path_factory):
 
 
 @pytest.mark.parametrize('name, count', [('pips/pips_small_source.py', 6), ('pips/pips_video.py', 2),
-                                         ('pips/pips_demo.py', 2), ('pips/pips_small_target.py', 2)])
+                                         ('pips/pips_demo.py', 4), ('pips/pips_small_target.py', 2)])
 def test_a_config_of_tracks_builds_its_network_and_its_data(name, count, clips):
     learns_truth = 'source' in name
     where = {'video': str(clips if 'small' in name else clips / 'frames')}
@@ -116,6 +116,27 @@ def test_a_config_builds_its_network_and_its_data(name, trees):
         item = DATASETS.build(dict(part))[0]
         assert item['inputs'].shape == (2, 3, *SIZE)
         assert ('flow' in item['data_samples']) is ('_video' not in name)  # a user's video has no truth
+
+
+def test_the_mixed_demo_learns_from_the_truth_of_one_world_and_the_labels_of_another(trees):
+    world = str(trees['frames'].parent)
+    cfg = fill_in(load_config(ROOT / 'configs/clip_flow/demo.py', {
+        'source': world, 'video': world, 'unseen': world, 'held_out': 0., 'labelled_pipeline.1.crop_size': SIZE,
+        'labelled_pipeline.2.size': SIZE, 'randomness.seed': 7}))
+    check_config(cfg)
+    assert isinstance(init_model(cfg), FlowRefiner)
+    data = DATASETS.build(dict(cfg.train_dataloader.dataset))
+    labelled, unlabelled = data.parts.values()
+    assert data.part_sizes == dict(labelled=4, unlabelled=8) and labelled.seed == unlabelled.seed == 7
+    assert data[0, 0]['data_samples'].flow.shape == (2, *SIZE)
+    assert cfg.train_cfg.rounds == 3 and cfg.train_dataloader.sampler == dict(
+        type='MixedSampler', shares=dict(labelled=[(0., 0.5), (1., 0.1)]))
+    hook = cfg.custom_hooks[0]
+    assert hook['relabel'] == 'every_round' and set(data.label_keys()) == {
+        key for unit in DATASETS.build(dict(hook['dataset'])).units for key in (unit.key, unit.backward_key)}
+    crops = {tuple(step['size']) for part in load_config(ROOT / 'configs/clip_flow/demo.py').values()
+             if isinstance(part, list) for step in part if isinstance(step, dict) and step.get('type') == 'RandomCrop'}
+    assert crops == {(96, 160)}  # all parts share a batch
 
 
 @pytest.mark.parametrize('name', CONFIGS)

@@ -127,6 +127,24 @@ def test_a_run_interrupted_at_an_odd_step_loses_none(material, whole, tmp_path, 
                                                                      'iter_6.pth']
 
 
+def test_what_a_model_draws_is_drawn_again(material, tmp_path):
+    """Starts and positions come from torch's global generator, whose state no checkpoint has."""
+    losses = [dict(type='MaskedSequenceLoss'), dict(type='ContrastiveFlowLoss', mode='sampled', positions=8)]
+    drawing = dict(losses=losses, train_start=dict(type='RandomStart'))
+
+    def short(name, **more):
+        return small_config(material, tmp_path / name, max_iters=3, interval=2, model=drawing, **more)
+
+    def killed():
+        die_at_call(SelfTrainingLoop, 'run_iter', 3)
+        run(short('killed'))
+
+    assert exit_code(in_child(lambda: run(short('whole')))) == 0
+    assert exit_code(in_child(killed)) == -signal.SIGKILL
+    assert exit_code(in_child(lambda: run(short('killed', resume=True)))) == 0
+    assert (tmp_path / 'killed/refined.pth').read_bytes() == (tmp_path / 'whole/refined.pth').read_bytes()
+
+
 def expect_the_same_end(work_dir, whole):
     for name in ('refined.pth', 'teacher.pth'):
         assert (work_dir / name).read_bytes() == (whole / name).read_bytes(), name

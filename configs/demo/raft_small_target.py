@@ -6,6 +6,7 @@ unseen = 'work_dirs/demo/videos/unseen'
 model = dict(train_iters=4, test_iters=8, losses=[dict(type='MaskedSequenceLoss', gamma=0.85)])
 load_from = 'configs/demo/raft_small_source.pth'
 
+relabel = 'once'
 held_out = 0.15  # of the videos, six of 40, for the guard; fewer prove nothing if they differ
 labeler = dict(
     type='FlowLabeler',
@@ -44,7 +45,7 @@ param_scheduler = dict(
 judge_pipeline = [dict(type='LoadTruth'), dict(type='PackPair')]
 custom_hooks = [
     dict(type='PseudoLabelHook', dataset=dict(type='FramePairs', data_root='{video}/frames', held_out='{held_out}'),
-         labeler='{labeler}'),
+         labeler='{labeler}', relabel='{relabel}'),
     dict(
         type='RegressionGuardHook',
         dataset=dict(type='FramePairs', data_root='{video}/frames', held_out='{held_out}', held=True),

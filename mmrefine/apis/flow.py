@@ -13,11 +13,11 @@ from mmengine.config import Config
 import mmrefine
 from mmrefine.apis.flow_files import (FORMATS, RECORD, VIDEO, MotionPair, files_of, read_flow_record, read_motion,
                                       write_motion)
+from mmrefine.apis.flow_forecast import tell_flow_forecast
 from mmrefine.apis.frame_damage import check_out, check_scenes, intact_pairs
 from mmrefine.apis.inference import usable_device
 from mmrefine.apis.named_models import open_model
 from mmrefine.apis.result_files import digests_of, is_as_written, noted_digests, write_result_record
-from mmrefine.apis.run_forecast import tell_flow_forecast
 from mmrefine.apis.video_run import default_out
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import ConfigError, TeacherError
@@ -92,7 +92,7 @@ def flow_of_video(video: Roots,
         format: of the flow files, one of :data:`FORMATS`; ``npz`` holds ``flow`` ``(H, W, 2)`` float32 px.
         two_looks: two passes, the second at twice the size and starting from the flow of the first, as the teacher of a
             refinement does.
-        iters: iterations of RAFT and GMA; default: what the config says for tests.
+        iters: iterations of RAFT, GMA and CRAFT; default: what the config says for tests.
         draw: write the video.
         skip_corrupt: leave out pairs with corrupt frames, and scenes that cannot be used; else these are an error.
         device: default: the GPU where there is one.
@@ -124,7 +124,7 @@ def flow_of_video(video: Roots,
     network = open_model(model, checkpoint, device)
     if iters is not None:
         if iters < 1 or network.test_iters is None:
-            raise ConfigError(f'--iters must be at least 1, and only RAFT and GMA iterate; got {iters} for '
+            raise ConfigError(f'--iters must be at least 1, and only RAFT, GMA and CRAFT iterate; got {iters} for '
                               f'{type(network.estimator).__name__}')
         network.test_iters = iters
     maker = _Maker(FrozenTeacher(network).to(device), CascadeView(scales=(1., 2.) if two_looks else (1., )), device)

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from mmengine.config import Config
 
-from mmrefine.apis.frame_damage import intact_pairs
 from mmrefine.apis.inference import init_model, usable_device
 from mmrefine.config.load import building, complete, hooks_of
 from mmrefine.engine import BFloat16OptimWrapper
@@ -23,13 +22,9 @@ from mmrefine.engine.judging.judge import open_group
 from mmrefine.engine.judging.track_scores import grid_points
 from mmrefine.engine.stage1.forecast import time_text
 from mmrefine.errors import MMRefineError
-from mmrefine.fileio.video.frame_check import FrameCheck
-from mmrefine.fileio.video.frames import Place
-from mmrefine.fileio.video.reader import open_frames
-from mmrefine.fileio.video.reading import Reading
 from mmrefine.models import FrozenTeacher, FrozenTracker, TrackRefiner
 from mmrefine.registry import DATASETS, HOOKS, LABELERS
-from mmrefine.structures import FlowSample, LabelBatch, PairBatch, TrackSample, as_frames
+from mmrefine.structures import FlowSample, LabelBatch, TrackSample, as_frames
 
 TIMED = 128 * 192  # px of the frames that are timed, at most; time is taken to grow like the pixels
 MOST_SAMPLES = 4  # of a timed training step
@@ -89,7 +84,7 @@ def forecast_run(cfg: Config, labels_only: bool = False) -> Optional[RunForecast
     smallest = min((source.size(scene) for scene in source.scene_names), key=math.prod)
     batch = int(cfg.train_dataloader.batch_size)
     seconds['training'] = (clock.step(cfg.optim_wrapper, min(batch, MOST_SAMPLES)) * all_steps * batch
-                           * _crop(cfg.train_dataloader.dataset.get('pipeline') or (), smallest))
+                           * _crop(cfg.train_dataloader.dataset, smallest))
     for hook in hooks['RegressionGuardHook']:
         if not hook.off:
             held = DATASETS.build(dict(hook.config, pipeline=[]))
@@ -121,22 +116,6 @@ def tell_forecast(cfg: Config, labels_only: bool = False, dry_run: bool = False)
         return 'no forecast: too little is known of the parts of this run' if found is None else found.line()
 
     tell(line, dry_run, print)
-
-
-def tell_flow_forecast(scenes: Mapping[str, Place], checks: Mapping[str, FrameCheck], reading: Reading,
-                       both: Callable[[PairBatch], Any], device: str, dry_run: bool,
-                       log: Callable[[str], None]) -> None:
-    """Log how long the flow of all pairs takes.
-
-    Args:
-        scenes, checks, reading, both, device: see :func:`forecast_flow`.
-        dry_run: nothing follows that would say what is wrong.
-        log: called with a line.
-
-    Raises:
-        MMRefineError: of a dry run, what is wrong with it.
-    """
-    tell(lambda: forecast_flow(scenes, checks, reading, both, device), dry_run, log)
 
 
 def tell(forecast: Callable[[], str], dry_run: bool, log: Callable[[str], None]) -> None:
@@ -233,34 +212,6 @@ class _Clock:
         return {number: shrunk(self.source.frame(self.unit.scene, number), pixels) for number in sorted(numbers)}
 
 
-def forecast_flow(scenes: Mapping[str, Place], checks: Mapping[str, FrameCheck], reading: Reading,
-                  both: Callable[[PairBatch], Any], device: str) -> str:
-    """A line that says how long the flow of all pairs takes, from the first pair of intact frames at a small size.
-
-    Args:
-        scenes: where each one is.
-        checks: what is known of the frames of each.
-        reading: of the frames.
-        both: estimates a batch of pairs there and back.
-        device: where.
-
-    Raises:
-        InputError: a scene without a pair of intact frames.
-    """
-    pairs = {name: intact_pairs(scenes[name], check) for name, check in checks.items()}
-    name, check = next(iter(checks.items()))
-    frames = open_frames(scenes[name], sorted(frame.name for frame in check.corrupt), reading)
-
-    def run(pixels: int) -> int:
-        one, two = (as_frames([shrunk(frames[pairs[name][0] + i], pixels)], device) for i in range(2))
-        both(PairBatch(one, two))
-        return one[0, 0].numel()
-
-    pixels = sum(len(pairs[name]) * math.prod(check.size) for name, check in checks.items())
-    return (f'forecast: about {time_text(seconds_a_pixel(run, device) * pixels)} for the flow of '
-            f'{sum(map(len, pairs.values()))} pairs (from small frames)')
-
-
 def seconds_a_pixel(run: Callable[[int], int], device: str) -> float:
     """Time a computation on small frames.
 
@@ -291,9 +242,11 @@ def _pixels(source: Any, units: Sequence[Any]) -> List[int]:
     return [sizes[unit.scene] for unit in units]
 
 
-def _crop(pipeline: Sequence[Any], smallest: Tuple[int, int]) -> int:
+def _crop(data: Mapping[str, Any], smallest: Tuple[int, int]) -> int:
     """Pixels of a training sample."""
-    for part in pipeline:
+    if data.get('parts'):  # of MixedPairs, whose crops have one size
+        data = next(iter(data['parts'].values()))
+    for part in data.get('pipeline') or ():
         size = part.get('size') if isinstance(part, dict) and part.get('type') == 'RandomCrop' else None
         if size is not None:
             return min(size[0], smallest[0]) * min(size[1], smallest[1])

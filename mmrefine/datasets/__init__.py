@@ -9,11 +9,13 @@ from mmrefine.datasets.benchmarks.tapvid_clips import TapVidClips, TapVidFrames
 from mmrefine.datasets.frame_clips import FrameClips
 from mmrefine.datasets.frame_pairs import FramePairs
 from mmrefine.datasets.held_out import split_pairs
-from mmrefine.datasets.samplers import DrawSampler
+from mmrefine.datasets.mixed_pairs import MixedPairs
+from mmrefine.datasets.mmflow_pairs import MMFlowPairs
+from mmrefine.datasets.samplers import DrawSampler, MixedSampler
 from mmrefine.datasets.scenes import LazySources, VideoScenes
 
 __all__ = [
     'BadjaClips', 'CroHDClips', 'CroHDFrames', 'DavisClips', 'DrawSampler', 'FrameClips', 'FramePairs', 'Horse30Clips',
-    'Horse30Frames', 'KittiPairs', 'LazySources', 'SintelPairs', 'SpringPairs', 'TapVidClips', 'TapVidFrames',
-    'VideoScenes', 'split_pairs'
+    'Horse30Frames', 'KittiPairs', 'LazySources', 'MMFlowPairs', 'MixedPairs', 'MixedSampler', 'SintelPairs',
+    'SpringPairs', 'TapVidClips', 'TapVidFrames', 'VideoScenes', 'split_pairs'
 ]

@@ -137,6 +137,20 @@ class VideoScenes(Dataset):
         for scene in self.video_frames():
             self.sources.replace(scene, cache.wrap)
 
+    def frame_files(self) -> List[Tuple[Path, str]]:
+        """Where the frames are that the items use: the file, and the name of the frame if the file holds several."""
+        used: Dict[str, Set[int]] = {}
+        for unit in getattr(self, 'units', ()):
+            used.setdefault(unit.scene, set()).update(unit.frames)
+        found = []
+        for scene, numbers in used.items():
+            files = self._pictures_of(scene)  # without opening them, see _names_of
+            chosen = [files[place] for place in self.reading.numbers(len(files))] if len(files) > 1 else []
+            files = chosen or getattr(self.sources[scene], 'files', [])
+            found += [(files[number], '') if files else (self.sources[scene].path, self.frame_name(scene, number))
+                      for number in sorted(numbers)]
+        return found
+
     def digests(self) -> Dict[str, str]:
         """Scene -> hash of the contents of its frames; reads every file once."""
         return {name: self.sources[name].digest() for name in self.scene_names}

@@ -11,13 +11,28 @@ from torch import Tensor
 from mmrefine.errors import ConfigError
 
 
+@dataclass(frozen=True)
+class MixedPart:
+    """The part of a mixed training that a sample is from.
+
+    Args:
+        name: of the part.
+        loss_weight: factor on its losses, at least 0.
+        names: of all parts.
+    """
+    name: str
+    loss_weight: float
+    names: Tuple[str, ...]
+
+
 class FlowSample(BaseDataElement):
     """What is known of one frame pair beside its pixels; MMEngine moves it between devices.
 
     Data fields, all optional: ``flow`` ``(2, H, W)`` px and ``weight`` ``(1, H, W)`` in [0, 1]
     (label or ground truth); ``pred_flow`` ``(2, H, W)`` px; for the scores of benchmarks ``regions``, bool
     ``(H, W)`` by name, and ``subpixel_flow`` ``(4, 2, H, W)`` px, nan where unknown. Meta fields:
-    ``key`` ("scene/frame1__frame2"), ``scene``, ``size`` (height, width) px.
+    ``key`` ("scene/frame1__frame2"), ``scene``, ``size`` (height, width) px; of a mixed training ``part``, a
+    :class:`MixedPart`.
     """
     flow: Tensor
     weight: Tensor
@@ -83,6 +98,14 @@ class FlowOutputs:
     flows_bw: Optional[Sequence[Tensor]] = None
     features: Optional[Tuple[Tensor, Tensor]] = None
     padding: Tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    def of_pairs(self, index: Sequence[int]) -> 'FlowOutputs':
+        """The same of some pairs of the batch, in this order."""
+        at = torch.tensor(index, device=self.frames1.device)
+        return FlowOutputs([flow[at] for flow in self.flows], self.frames1[at], self.frames2[at],
+                           None if self.flows_bw is None else [flow[at] for flow in self.flows_bw],
+                           None if self.features is None else (self.features[0][at], self.features[1][at]),
+                           self.padding)
 
 
 class ClipSample(BaseDataElement):

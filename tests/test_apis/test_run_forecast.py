@@ -5,6 +5,7 @@ import shutil
 import pytest
 from helpers_cli import DEMO_WEIGHTS, SIZE, error_of, rendered, status_of
 
+import mmrefine.apis.flow_forecast as flow_forecast
 import mmrefine.apis.run_forecast as module
 from mmrefine.apis import refine
 from mmrefine.apis.named_models import load_named
@@ -112,6 +113,12 @@ def test_what_hooks_say_they_do():
     assert report.passes(30, has_truth=True) == 60 and report.passes(30, has_truth=False) == 40
 
 
+def test_a_sample_has_the_size_of_the_crop_in_a_mixed_training_too():
+    part = dict(pipeline=[dict(type='LoadTruth'), dict(type='RandomCrop', size=(48, 64))])
+    for data in (part, dict(parts=dict(labelled=part))):
+        assert module._crop(data, (100, 60)) == 48 * 60 and module._crop({}, (100, 60)) == 6000
+
+
 def test_the_time_is_of_small_frames_after_a_warm_up(frames):
     asked = []
     assert seconds_a_pixel(lambda pixels: asked.append(pixels) or pixels, 'cpu') < 1e-6
@@ -207,7 +214,7 @@ def test_a_forecast_of_flow_that_fails_stops_a_dry_run_alone(frames, tmp_path, c
     def fail(*args):
         raise InputError('no frame today')
 
-    monkeypatch.setattr(module, 'seconds_a_pixel', fail)
+    monkeypatch.setattr(flow_forecast, 'seconds_a_pixel', fail)
     assert error_of(capsys, *flow_command(frames, tmp_path / 'out', '--dry-run')) == 'no frame today'
     assert status_of(*flow_command(frames, tmp_path / 'out')) == 0
     assert 'forecast: ' not in capsys.readouterr().out

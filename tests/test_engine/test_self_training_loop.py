@@ -32,11 +32,12 @@ class Numbers(Dataset):
 
 class FakeRunner:
     """Notes the hooks that are called, and the batches."""
+    seed = 0
 
     def __init__(self, on_hook=None):
         self.hooks, self.batches, self.on_hook = [], [], on_hook
         self.optim_wrapper = self.val_loop = None
-        self.model = SimpleNamespace(train=lambda: None, train_step=lambda batch,
+        self.model = SimpleNamespace(train=lambda: None, modules=list, train_step=lambda batch,
                                      optim_wrapper: self.batches.append(batch))
 
     def call_hook(self, name, **kwargs):
@@ -95,6 +96,19 @@ def test_a_resumed_loop_continues_with_the_draw_that_was_next():
     loop.run()
     assert [batch[0].tolist() for batch in loop.runner.batches] == [[8, 9], [10, 11]]
     assert loop.runner.hooks.count('before_train_epoch') == 1
+
+
+def test_what_a_step_draws_is_decided_by_seed_and_step():
+    def drawn(seed, begin):
+        loop, draws = loop_over(Numbers(), max_iters=4), []
+        loop._iter, loop.runner.seed = begin, seed
+        loop.runner.model.train_step = lambda batch, optim_wrapper: draws.append(float(torch.rand(())))
+        loop.run()
+        return draws
+
+    whole = drawn(seed=5, begin=0)
+    assert len(set(whole)) == 4 and drawn(seed=5, begin=2) == whole[2:]
+    assert not set(drawn(seed=6, begin=0)) & set(whole)
 
 
 def test_a_run_that_was_killed_after_its_last_step_has_only_its_end_left():

@@ -14,6 +14,7 @@ from mmrefine.engine.guard.candidates import (REMEDY, STUDENT, Candidate, State,
 from mmrefine.engine.guard.looks import Looks
 from mmrefine.engine.guard.observer import Observer
 from mmrefine.engine.guard.video_check import nothing_to_learn
+from mmrefine.engine.judging.overlap import refuse_learned_truth
 from mmrefine.engine.runtime.processes import model_of
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import CheckpointError, ConfigError
@@ -134,6 +135,7 @@ class RegressionGuardHook(Hook):
                                   'however it fares')
             return
         self._dataset = DATASETS.build(dict(self.config, pipeline=[]))
+        refuse_learned_truth(runner.train_dataloader.dataset, self._dataset, 'RegressionGuardHook.dataset')
         scenes = len(self._dataset.scene_names)
         name = self.witnesses.sample_name
         runner.logger.info(f'Guard: {counted(len(self._dataset), name)} of {counted(scenes, "scene")} kept back')

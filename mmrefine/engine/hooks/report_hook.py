@@ -24,6 +24,7 @@ from mmrefine.engine.hooks.pseudo_label_hook import LABELS_INFO, PseudoLabelHook
 from mmrefine.engine.hooks.regression_guard_hook import GUARD_INFO
 from mmrefine.engine.hooks.rounds_hook import ROUNDS_INFO
 from mmrefine.engine.judging.judge import judge, open_group, sample_type
+from mmrefine.engine.judging.overlap import refuse_learned_truth
 from mmrefine.engine.judging.pictures import PICTURES, Drawn, ReportPictures, named_pairs
 from mmrefine.engine.judging.track_pictures import Examine, TrackPictures
 from mmrefine.engine.runtime.processes import model_of
@@ -93,6 +94,8 @@ class ReportHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Open the data and look for the original network: what is missing should not show after hours of training."""
         self._groups = {name: open_group(config) for name, config in self.groups.items()}
+        for name, (dataset, _) in self._groups.items():
+            refuse_learned_truth(runner.train_dataloader.dataset, dataset, f'ReportHook.groups.{name}')
         if is_main_process():
             remove_leftovers(Path(runner.work_dir, PICTURES))
         before = Path(runner.work_dir, self.before)

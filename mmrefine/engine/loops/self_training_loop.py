@@ -5,6 +5,8 @@ import itertools
 import re
 from typing import Any, Dict, Iterator, Sequence, Union
 
+import numpy as np
+import torch
 from mmengine.dist import get_world_size
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
@@ -25,8 +27,10 @@ class SelfTrainingLoop(BaseLoop):
     iterator opens only after that (MMEngine's iteration loop opens it before the weights are loaded, F9 in
     docs/platform.md) and again for each round. A resumed run continues with the draw that was next, so it ends with the
     same weights as an uninterrupted one; that needs a sampler with ``set_start``
-    (:class:`~mmrefine.datasets.DrawSampler`). Ctrl-C, and SIGTERM where it does the same, waits for the end of the
-    step; then ``on_interrupt`` is called on every hook that has such a method
+    (:class:`~mmrefine.datasets.DrawSampler`). One with ``set_course`` (:class:`~mmrefine.datasets.MixedSampler`) is
+    told the size of a batch over all processes and the number of steps. What is drawn from torch's global generator in
+    a step depends only on the seed of the run and the number of the step. Ctrl-C, and SIGTERM where it does the same,
+    waits for the end of the step; then ``on_interrupt`` is called on every hook that has such a method
     (:class:`~mmrefine.engine.AtomicCheckpointHook` saves), in all processes of a distributed run. A second one stops at
     once.
 
@@ -124,9 +128,11 @@ class SelfTrainingLoop(BaseLoop):
 
     def _batches(self) -> Iterator[Any]:
         """An endless stream of batches, beginning with the next draw."""
-        sampler = self.dataloader.sampler
+        sampler, size = self.dataloader.sampler, (self.dataloader.batch_size or 1) * get_world_size()
+        if hasattr(sampler, 'set_course'):
+            sampler.set_course(size, self.max_iters)
         if hasattr(sampler, 'set_start'):
-            sampler.set_start(self._iter * (self.dataloader.batch_size or 1) * get_world_size())
+            sampler.set_start(self._iter * size)
         # persistent workers would continue with their copy of the data set, which has the labels of the previous round
         self.dataloader._iterator = None
         for epoch in itertools.count():
@@ -143,6 +149,8 @@ class SelfTrainingLoop(BaseLoop):
     def run_iter(self, data_batch: Sequence[dict]) -> None:
         """One optimiser step on one batch."""
         self.runner.call_hook('before_train_iter', batch_idx=self._iter, data_batch=data_batch)
+        # torch keeps 32 bits of a seed on a CPU, so seed and step are mixed before
+        torch.manual_seed(int(np.random.SeedSequence((self.runner.seed, self._iter)).generate_state(1)[0]))
         outputs = self.runner.model.train_step(data_batch, optim_wrapper=self.runner.optim_wrapper)
         self.runner.call_hook(
             'after_train_iter', batch_idx=self._iter, data_batch=data_batch, outputs=outputs)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 from typing import AbstractSet, Any, Dict, Mapping, Sequence, Tuple
 
 import torch
@@ -12,12 +13,14 @@ from mmrefine.registry import MODELS
 
 
 def build_losses(configs: Sequence[Mapping[str, Any]],
-                 provided: AbstractSet[str]) -> Tuple[nn.ModuleDict, AbstractSet[str]]:
+                 provided: AbstractSet[str],
+                 elsewhere: Mapping[str, str] = MappingProxyType({})) -> Tuple[nn.ModuleDict, AbstractSet[str]]:
     """The losses of their configs by the names under which they are logged, and what they need of the model together.
 
     Args:
         configs: with their ``type``; one of another scope than mmrefine's is named in full.
         provided: what the model can give to its losses beside flows and frames.
+        elsewhere: for the message, by what is needed: which networks provide it.
 
     Raises:
         ConfigError: a loss that needs something else, or does not say what it needs.
@@ -33,7 +36,9 @@ def build_losses(configs: Sequence[Mapping[str, Any]],
                               'the set of what it needs beside flows and frames, such as frozenset({"labels"})')
         if not wanted <= provided:
             lacking, there = (", ".join(sorted(names)) for names in (wanted - provided, provided))
-            raise ConfigError(f'model.losses: {kind} needs {lacking}, and this network provides {there}; leave it out')
+            others = ''.join(f' ({elsewhere[name]})' for name in sorted(wanted - provided) if name in elsewhere)
+            raise ConfigError(f'model.losses: {kind} needs {lacking}, and this network provides {there}; '
+                              f'leave it out{others}')
         needs |= wanted
         losses[_log_name(kind, taken=losses)] = loss
     return losses, needs

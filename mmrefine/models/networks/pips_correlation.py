@@ -44,11 +44,11 @@ class TrackCorrelation:
             tracks: ``(B, S, N, C)``, the feature of each track in each frame.
 
         Returns:
-            ``(B, S, N, levels (2 r + 1)^2)``, float32.
+            ``(B, S, N, levels (2 r + 1)^2)``, of the type of the points.
         """
         scaled = tracks / tracks.shape[-1]**0.5
         return torch.cat([self._around(level, points / 2**number, scaled) for number, level in enumerate(self.maps)],
-                         dim=-1).float()
+                         dim=-1).to(points.dtype)
 
     def _around(self, level: Tensor, points: Tensor, tracks: Tensor) -> Tensor:
         batch, frames, height, width, channels = level.shape

@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Union
+from functools import partial
+from typing import Any, ContextManager, Dict, List, Mapping, Optional, Sequence, Union
 
 import torch
 from mmengine.registry import DefaultScope
@@ -12,6 +13,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmrefine.errors import ConfigError
 from mmrefine.geometry import FramePad
 from mmrefine.models.losses.build import build_losses, checked_losses
+from mmrefine.models.losses.parts import is_mixed, losses_by_part
+from mmrefine.models.refiners.matching_features import WHO_HAS_THEM, MatchingFeatures
 from mmrefine.models.refiners.pair_estimator import PairEstimator
 from mmrefine.registry import MODELS
 from mmrefine.structures import FlowOutputs, FlowSample, FlowTargets
@@ -31,28 +34,32 @@ class FlowRefiner(PairEstimator):
     Args:
         estimator: a stock model config (see :func:`~mmrefine.models.refiners.build_estimator`), or a built network.
         losses: configs of losses ``(outputs, sample) -> scalar`` (:class:`~mmrefine.structures.contracts.MotionLoss`);
-            they are added up. Each says what it needs: labels, the matching features (only RAFT and GMA have one
-            feature grid), the way back. May be empty for a network that only predicts.
+            they are added up. Each says what it needs: labels, the matching features (of RAFT, GMA, CRAFT and the
+            pyramids that compare features), the way back. May be empty for a network that only predicts.
         train_start: config of where their iterations begin in mode 'loss', ``(target, weight) -> flow``, such as
             :class:`~mmrefine.models.RandomStart`. Default: zero.
-        train_iters: iterations of RAFT and GMA in mode 'loss'. Default: what the estimator's config says.
+        train_iters: iterations of RAFT, GMA and CRAFT in mode 'loss'. Default: what the estimator's config says.
         test_iters: iterations elsewhere. Default: the estimator's ``test_cfg.iters``, else its decoder's.
         freeze_bn: keep the statistics of batch norm as they are while training, as RAFT's finetuning does; unlike
             mmflow's switch this one survives ``.train()`` (F3).
-        max_corr_bytes: RAFT and GMA compare each cell with each. Where that takes more memory than this and no gradient
-            is wanted, the frames of a batch and the two directions take turns, and what does not fit alone is compared
-            on demand: the same flows, slower. The default holds one direction of a frame of 872 x 2048 px.
-        max_train_bytes: of what the iterations of RAFT and GMA keep for their gradients in training on a CPU; where all
-            would keep more, they are computed again in the backward pass, one at a time: a third slower, in much less
-            memory, the same gradients. Default: no limit.
+        max_corr_bytes: RAFT, GMA and CRAFT compare each cell with each. Where that takes more memory than this and no
+            gradient is wanted, the frames of a batch and the two directions take turns, and what does not fit alone is
+            compared on demand (but for CRAFT): the same flows, slower. The default holds one direction of a frame of
+            872 x 2048 px.
+        max_train_bytes: of what the iterations of RAFT, GMA and CRAFT keep for their gradients in training on a CPU;
+            where all would keep more, they are computed again in the backward pass, one at a time: a third slower, in
+            much less memory, the same gradients. Default: no limit.
         exit_below: px; :meth:`estimate_both` stops iterating once no pair of the batch moves by this much on average in
             an iteration. Default: never.
+        feat: which features losses see: of a pyramid a level, such as ``'level3'``, by default the finest one that the
+            network compares; of CRAFT ``'fnet'``, those of the encoder, its default, or ``'trans'``, those of frame 2
+            after CRAFT has smoothed them, as it compares them. RAFT and GMA have no choice.
         data_preprocessor: config of what comes before; default :class:`~mmrefine.models.FramePreprocessor`.
         init_cfg: MMEngine's, for the refiner as a whole.
 
     Raises:
         ConfigError: an estimator of no known family, or iterations, ``exit_below`` and the like for one that has none;
-            a loss that needs what this network cannot provide.
+            a loss that needs what this network cannot provide; a ``feat`` that it does not have.
     """
 
     clip_frames = 2  # of the samples that it learns from
@@ -67,23 +74,26 @@ class FlowRefiner(PairEstimator):
                  max_corr_bytes: int = 4 * 2**30,
                  max_train_bytes: Optional[int] = None,
                  exit_below: Optional[float] = None,
+                 feat: Optional[str] = None,
                  data_preprocessor: Optional[dict] = None,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(estimator, test_iters, max_corr_bytes, exit_below, data_preprocessor, init_cfg)
-        provided = {'labels', 'backward'} | ({'features'} if self.accepts_flow_init else set())
-        self.losses, self.needs = build_losses(losses, provided)
+        self.feat = feat
+        found = MatchingFeatures(self.estimator, feat)
+        provided = {'labels', 'backward'} | ({'features'} if found.there else set())
+        self.losses, self.needs = build_losses(losses, provided, dict(features=WHO_HAS_THEM))
         self.train_start: Optional[nn.Module] = None
         if train_start is not None:
             if not self.accepts_flow_init:
                 raise ConfigError(f'model.train_start: {type(self.estimator).__name__} cannot start from a flow; '
-                                  'leave it out (only RAFT and GMA take it)')
+                                  'leave it out (only RAFT, GMA and CRAFT take it)')
             self.train_start = MODELS.build({'_scope_': 'mmrefine', **train_start})
         self.freeze_bn = freeze_bn
         self.train_iters = self._checked_iters('model.train_iters', train_iters)
         if max_train_bytes is not None:
             if not self.accepts_flow_init:
                 raise ConfigError(f'model.max_train_bytes: {type(self.estimator).__name__} does not iterate; leave it '
-                                  'out (only RAFT and GMA take it)')
+                                  'out (only RAFT, GMA and CRAFT take it)')
             self.max_train_bytes = as_count('model.max_train_bytes', max_train_bytes, 0)
 
     def init_weights(self) -> None:
@@ -113,8 +123,10 @@ class FlowRefiner(PairEstimator):
 
         Returns:
             'loss': ``loss_*`` by loss, and diagnostics whose names hold no "loss" (F11): ``epe_to_label`` (px, weighted
-            mean of the final flow) and ``label_share`` (mean weight), where all samples have labels. 'predict': the
-            samples, each with ``pred_flow`` ``(2, H, W)`` px. 'tensor': flows ``(B, 2, H, W)`` px, coarse to fine.
+            mean of the final flow) and ``label_share`` (mean weight), where all samples have labels; of a mixed
+            training both of each part, too, and its share of the batch
+            (:func:`~mmrefine.models.losses.parts.losses_by_part`). 'predict': the samples, each with ``pred_flow``
+            ``(2, H, W)`` px. 'tensor': flows ``(B, 2, H, W)`` px, coarse to fine.
 
         Raises:
             ValueError: another mode.
@@ -133,15 +145,18 @@ class FlowRefiner(PairEstimator):
     def _loss(self, frames1: Tensor, frames2: Tensor, samples: List[FlowSample]) -> Dict[str, Tensor]:
         if not self.losses:
             raise ConfigError('model.losses is empty, so there is nothing to learn from; '
-                              "add dict(type='MaskedSequenceLoss') (RAFT, GMA) or dict(type='MaskedPyramidLoss')")
+                              "add dict(type='MaskedSequenceLoss') (RAFT, GMA, CRAFT) or "
+                              "dict(type='MaskedPyramidLoss')")
         sample = FlowTargets.of(samples)
         if 'labels' in self.needs:
             sample.label()
         start = None if self.train_start is None else self.train_start(*sample.label())
         outputs = self._outputs(frames1, frames2, start)
-        results = checked_losses(self.losses, outputs, sample)
+        losses = partial(checked_losses, self.losses)
+        mixed = is_mixed(samples)
+        results = losses_by_part(losses, _diagnostics, outputs, samples) if mixed else losses(outputs, sample)
         if sample.has_labels:
-            results.update(_diagnostics(outputs.flows[-1], *sample.label()))
+            results.update(_diagnostics(outputs, sample))
         return results
 
     def _outputs(self, frames1: Tensor, frames2: Tensor, start: Optional[Tensor]) -> FlowOutputs:
@@ -160,23 +175,11 @@ class FlowRefiner(PairEstimator):
         found = (features[0].chunk(2)[0], features[1].chunk(2)[0]) if features else None
         return FlowOutputs(there, frames1, frames2, back, found, padding)
 
-    @contextlib.contextmanager
-    def _features(self) -> Iterator[List[Tensor]]:
-        """Collects the encoder's features, which mmflow does not return: those of frame 1 and of frame 2, in a list."""
-        features: List[Tensor] = []
+    def _features(self) -> ContextManager[List[Tensor]]:
+        """Where the features of both frames are collected, if a loss needs them."""
         if 'features' not in self.needs:
-            yield features
-            return
-
-        def listen(module: nn.Module, inputs: Any, output: Tensor) -> None:
-            features.append(output)
-
-        encoder: Any = self.estimator.encoder
-        handle = encoder.register_forward_hook(listen)
-        try:
-            yield features
-        finally:
-            handle.remove()
+            return contextlib.nullcontext([])
+        return MatchingFeatures(self.estimator, self.feat).collected()
 
     def _predict(self, frames1: Tensor, frames2: Tensor,
                  samples: Optional[List[FlowSample]]) -> List[FlowSample]:
@@ -190,8 +193,9 @@ class FlowRefiner(PairEstimator):
 
 
 @torch.no_grad()
-def _diagnostics(flow: Tensor, target: Tensor, weight: Tensor) -> Dict[str, Tensor]:
+def _diagnostics(outputs: FlowOutputs, sample: FlowTargets) -> Dict[str, Tensor]:
     """How far the final flow is from the label, and how much label there is."""
-    off_x, off_y = (flow.float() - target).masked_fill(weight == 0, 0.).split(1, dim=1)
+    target, weight = sample.label()
+    off_x, off_y = (outputs.flows[-1].float() - target).masked_fill(weight == 0, 0.).split(1, dim=1)
     error = torch.hypot(off_x, off_y)
     return dict(epe_to_label=(weight * error).sum() / weight.sum().clamp(min=1e-6), label_share=weight.mean())
