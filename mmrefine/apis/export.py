@@ -18,8 +18,9 @@ from torch import Tensor, nn
 import mmrefine
 from mmrefine.apis.export_tracks import export_tracker
 from mmrefine.apis.inference import is_tracker
-from mmrefine.apis.named_models import load_named, official_kind, open_model
+from mmrefine.apis.named_models import is_craft, load_named, official_kind, open_model
 from mmrefine.compat.checkpoints import load_checkpoint_file
+from mmrefine.compat.craft_checkpoints import convert_craft, convert_craft_checkpoint
 from mmrefine.compat.official_checkpoints import convert_raft, convert_raft_checkpoint
 from mmrefine.config.load import name_of
 from mmrefine.errors import CheckpointError, ConfigError, MMRefineError
@@ -29,7 +30,7 @@ from mmrefine.structures import as_frames
 from mmrefine.synthetic import render_clip
 from mmrefine.values import as_size
 
-# form -> whose names the parameters have; official is the code of its authors, of RAFT or PIPs
+# form -> whose names the parameters have; official is the code of its authors, of RAFT, CRAFT or PIPs
 FORMS = {'mmflow': 'mmflow', 'official': 'princeton', 'torchvision': 'torchvision', 'onnx': 'onnx'}
 ONNX_PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
 # px; how far the flow may differ: of a renamed network, which computes the same, and of another runtime, which adds in
@@ -65,14 +66,15 @@ def export_model(checkpoint: Union[str, Path],
                  out: Union[str, Path],
                  model: Union[str, Path, Config] = 'raft_small',
                  size: Tuple[int, int] = (440, 1024)) -> Exported:
-    """Write a network as stock mmflow, as its authors' code has it (RAFT, PIPs), as torchvision's RAFT, or as ONNX.
+    """Write a network as stock mmflow, as its authors' code has it (RAFT, CRAFT, PIPs), as torchvision's RAFT, or as
+    ONNX.
 
     Nothing is written unless the exported network gives the same flow as the original on a rendered pair (PIPs: the
     same tracks on a rendered clip): exactly, for ONNX within 0.01 px.
 
     Args:
-        checkpoint: a ``refined.pth``, a training checkpoint, a stock mmflow checkpoint, or an official RAFT or
-            PIPs file.
+        checkpoint: a ``refined.pth``, a training checkpoint, a stock mmflow checkpoint, or an official RAFT,
+            CRAFT or PIPs file.
         to: one of :data:`FORMS`.
         out: the file to write.
         model: the network of the weights, see :func:`~mmrefine.apis.named_models.open_model`.
@@ -97,7 +99,11 @@ def export_model(checkpoint: Union[str, Path],
     if to == 'onnx':
         _check_onnx()
     kind = official_kind(cfg)
-    if to in ('official', 'torchvision') and kind is None:
+    craft = is_craft(cfg)
+    if craft and (to == 'torchvision' or to == 'official' and cfg.model.estimator.encoder.get('net_type') != 'Basic'):
+        whose = 'torchvision has no CRAFT' if to == 'torchvision' else "the authors' code has no CRAFT of this size"
+        raise ConfigError(f'{name_of(cfg)}: {whose}; use --to mmflow')
+    if to in ('official', 'torchvision') and kind is None and not craft:
         raise ConfigError(f'{name_of(cfg)}: its network is not the official RAFT, whose encoder and colours differ '
                           "from mmflow's, so its weights would give wrong flow there; use --to mmflow, or name the "
                           'config it was refined with (--model raft_small, --model raft_official)')
@@ -110,17 +116,21 @@ def export_model(checkpoint: Union[str, Path],
                         f'inputs frames1 and frames2 (1, 3, {frames}) RGB in [0, 1], output flow (1, 2, {frames}) px')
     state = {key: value.detach().cpu().clone() for key, value in refiner.estimator.state_dict().items()}
     content: Dict[str, Any] = dict(state_dict=state, meta=dict(mmrefine=mmrefine.__version__))
-    if to != 'mmflow':
+    if to == 'official' and craft:
+        content = convert_craft_checkpoint(content, to, str(checkpoint))
+    elif to != 'mmflow':
         content = convert_raft_checkpoint(content, FORMS[to], str(checkpoint))[0]
     difference = _difference(refiner, cfg, content, to)
     if difference > SAME:
         raise MMRefineError(f'{path}: not written, because the flows before and after differ by {difference:g} px; '
                             'report this with the checkpoint')
     save_checkpoint(path, content)
-    return Exported(path, to, network, difference, _use(to, cfg, kind))
+    return Exported(path, to, network, difference, _use(to, cfg, kind, craft))
 
 
-def _use(to: str, cfg: Config, kind: Optional[str]) -> str:
+def _use(to: str, cfg: Config, kind: Optional[str], craft: bool) -> str:
+    if to == 'official' and craft:
+        return "the authors' code loads it: python evaluate.py --model FILE --craft --f2 full --setrans"
     if to == 'official':
         small = ' --small' if kind == 'Small' else ''
         return f"the authors' code loads it: python demo.py --model FILE{small}"
@@ -136,7 +146,10 @@ def _difference(refiner: FlowRefiner, cfg: Config, content: Dict[str, Any], to: 
         file = Path(folder, 'exported.pth')
         save_checkpoint(file, content)
         exported = load_checkpoint_file(file)
-    state = exported['state_dict'] if to == 'mmflow' else convert_raft(exported)[0]
+    if to == 'mmflow':
+        state = exported['state_dict']
+    else:
+        state = convert_craft(exported['model']) if 'model' in exported else convert_raft(exported)[0]
     # only the stock network of the config, as the other software builds it, in a refiner that only feeds it frames
     network = build_estimator(cfg.model.estimator if 'estimator' in cfg.model else cfg.model)
     network.load_state_dict(state, strict=True)

@@ -92,7 +92,7 @@ def flow_of_video(video: Roots,
         format: of the flow files, one of :data:`FORMATS`; ``npz`` holds ``flow`` ``(H, W, 2)`` float32 px.
         two_looks: two passes, the second at twice the size and starting from the flow of the first, as the teacher of a
             refinement does.
-        iters: iterations of RAFT and GMA; default: what the config says for tests.
+        iters: iterations of RAFT, GMA and CRAFT; default: what the config says for tests.
         draw: write the video.
         skip_corrupt: leave out pairs with corrupt frames, and scenes that cannot be used; else these are an error.
         device: default: the GPU where there is one.
@@ -124,7 +124,7 @@ def flow_of_video(video: Roots,
     network = open_model(model, checkpoint, device)
     if iters is not None:
         if iters < 1 or network.test_iters is None:
-            raise ConfigError(f'--iters must be at least 1, and only RAFT and GMA iterate; got {iters} for '
+            raise ConfigError(f'--iters must be at least 1, and only RAFT, GMA and CRAFT iterate; got {iters} for '
                               f'{type(network.estimator).__name__}')
         network.test_iters = iters
     maker = _Maker(FrozenTeacher(network).to(device), CascadeView(scales=(1., 2.) if two_looks else (1., )), device)

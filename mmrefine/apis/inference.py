@@ -37,8 +37,8 @@ def init_model(config: Union[str, Path, Config],
     Args:
         config: a config, its file, or ``mmflow::<stock config>``; its ``model`` is a ``FlowRefiner``, a
             ``TrackRefiner``, or any flow estimator of mmflow.
-        checkpoint: a stock mmflow checkpoint, a ``refined.pth``, a training checkpoint or an official RAFT or PIPs
-            file; default: random weights.
+        checkpoint: a stock mmflow checkpoint, a ``refined.pth``, a training checkpoint or an official RAFT, CRAFT
+            or PIPs file; default: random weights.
         device: ``'cpu'``, ``'cuda'``, …; default: the GPU where there is one, as everywhere.
 
     Raises:

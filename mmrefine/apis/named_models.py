@@ -85,10 +85,16 @@ def find_weights(cfg: Config, checkpoint: Optional[Union[str, Path]] = None,
 
 def official_kind(cfg: Config) -> Optional[str]:
     """``'Basic'`` or ``'Small'`` if the network of a config is one of the two official RAFTs, else None (F13)."""
-    model = cfg.get('model') or {}
-    encoder = (model.get('estimator') or {}).get('encoder') or {}
-    ours = str(encoder.get('type', '')).rpartition('.')[2] == 'OfficialRAFTEncoder'
+    estimator = (cfg.get('model') or {}).get('estimator') or {}
+    encoder = estimator.get('encoder') or {}
+    ours = not is_craft(cfg) and str(encoder.get('type', '')).rpartition('.')[2] == 'OfficialRAFTEncoder'
     return str(encoder.get('net_type')) if ours else None
+
+
+def is_craft(cfg: Config) -> bool:
+    """Whether the network of a config is a CRAFT, of any size."""
+    estimator = (cfg.get('model') or {}).get('estimator') or {}
+    return str(estimator.get('type', '')).rpartition('.')[2] == 'CRAFT'
 
 
 def open_model(model: Union[str, Path, Config] = 'raft_small',
@@ -99,8 +105,8 @@ def open_model(model: Union[str, Path, Config] = 'raft_small',
     Args:
         model: one of :data:`~mmrefine.apis.model_names.NAMED_MODELS`, a config, its file, or ``mmflow::<stock
             config>``.
-        checkpoint: a stock mmflow checkpoint, a ``refined.pth``, a training checkpoint, or an official RAFT file, or an
-            address of one; default: ``load_from`` of the config, or published weights.
+        checkpoint: a stock mmflow checkpoint, a ``refined.pth``, a training checkpoint, or an official RAFT or CRAFT
+            file, or an address of one; default: ``load_from`` of the config, or published weights.
         device: ``'cpu'``, ``'cuda'``, …; default: the GPU where there is one.
 
     Raises:

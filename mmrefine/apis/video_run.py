@@ -11,7 +11,7 @@ from mmrefine.apis.frame_damage import skipping
 from mmrefine.apis.model_names import NAMED_MODELS
 from mmrefine.apis.named_models import find_weights, load_named, official_kind
 from mmrefine.compat.checkpoints import load_checkpoint_file
-from mmrefine.compat.official_checkpoints import stock_names
+from mmrefine.compat.stock_names import stock_names
 from mmrefine.config.check import value_at
 from mmrefine.config.load import building, complete, hooks_of, name_of, override
 from mmrefine.errors import CheckpointError, ConfigError

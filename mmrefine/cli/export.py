@@ -17,9 +17,10 @@ examples:
   mmrefine export work_dirs/my/refined.pth --model pips --to official --out model-000000001.pth
 
 mmflow takes any network that estimates flow. official (the code of its authors) and torchvision take the official
-RAFTs, that is --model raft_small, raft_official or demo: mmflow's own RAFT has another encoder. official takes PIPs,
-too (--model pips or pips_demo). onnx takes what PyTorch's exporter
-supports; it needs onnx, onnxscript and onnxruntime, which are not installed with mmrefine."""
+RAFTs, that is --model raft_small, raft_official or demo: mmflow's own RAFT has another encoder. official takes CRAFT
+(--model with a config whose network is that of configs/_base_/models/craft.py) and PIPs, too (--model pips or
+pips_demo). onnx takes what PyTorch's exporter supports; it needs onnx, onnxscript and onnxruntime, which are not
+installed with mmrefine."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

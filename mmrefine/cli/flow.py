@@ -43,7 +43,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         help='of the flow files (default: png)')
     parser.add_argument('--two-passes', '--two-looks', action='store_true', dest='two_looks',
                         help='run twice, the second time at twice the size: finer, and much slower')
-    parser.add_argument('--iters', type=at_least_1, metavar='N', help='iterations of RAFT and GMA (default: the '
+    parser.add_argument('--iters', type=at_least_1, metavar='N', help='iterations of RAFT, GMA and CRAFT (default: the '
                                                                       "config's)")
     parser.add_argument('--no-video', action='store_true', help='leave flow.mp4 out')
     parser.add_argument('--device', help='cpu, cuda, … (default: cuda where there is one)')

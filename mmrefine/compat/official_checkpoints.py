@@ -15,13 +15,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Tuple
 
 import torch
 from torch import Tensor
 
 from mmrefine.compat.checkpoints import state_dict_of
-from mmrefine.compat.pips_checkpoints import convert_pips_checkpoint, is_pips_checkpoint
 from mmrefine.errors import CheckpointError
 
 LAYOUTS = ('mmrefine', 'princeton', 'torchvision')
@@ -104,13 +103,13 @@ def raft_names(net_type: str) -> List[_Row]:
     return [(f'{a}.{t}', f'{b}.{t}', f'{c}.{t}') for (a, b, c), tensors in rows for t in tensors]
 
 
-def _princeton_twin(name: str) -> str:
+def princeton_twin(name: str) -> str:
     """The authors register the shortcut's batch norm twice; its second name, or '' for any other tensor."""
     block, found, tensor = name.partition('.downsample.1.')
     return f'{block}.norm3.{tensor}' if found else ''
 
 
-def _strip(names: Iterable[str]) -> str:
+def shared_prefix(names: Iterable[str]) -> str:
     """The prefix that all names share, made of those that training tools put there."""
     names, prefix = list(names), ''
     while True:
@@ -122,19 +121,19 @@ def _strip(names: Iterable[str]) -> str:
             return prefix
 
 
-def _some(names: Iterable[str], count: int = 3) -> str:
+def some_names(names: Iterable[str], count: int = 3) -> str:
     names = sorted(names)
     more = f' and {len(names) - count} more' if len(names) > count else ''
     return ', '.join(names[:count]) + more
 
 
-class _NearlyRAFT(CheckpointError):
+class NearlyRAFT(CheckpointError):
     """Names of a RAFT with tensors missing or left over."""
 
     def __init__(self, layout: Layout, missing: Iterable[str], unknown: Iterable[str]) -> None:
         super().__init__(
             f'these are nearly weights of the {layout.net_type} RAFT in {layout.name} layout, but '
-            f'{_some(missing, 6) or "nothing"} is missing and {_some(unknown) or "nothing"} is left over; '
+            f'{some_names(missing, 6) or "nothing"} is missing and {some_names(unknown) or "nothing"} is left over; '
             'take a checkpoint of the unchanged network')
         self.layout = layout
 
@@ -155,14 +154,14 @@ def detect_raft(names: Iterable[str]) -> Layout:
     if 2 * len(wanted & found) < len(wanted):
         raise CheckpointError(
             f'these are no RAFT weights of {", ".join(LAYOUTS)}: found '
-            f'{_some(found) or "no tensors"}, wanted names such as encoder.conv1.weight, '
+            f'{some_names(found) or "no tensors"}, wanted names such as encoder.conv1.weight, '
             'fnet.conv1.weight or feature_encoder.convnormrelu.0.weight')
-    twins = {_princeton_twin(name) for name in wanted} if layout.name == 'princeton' else set()
+    twins = {princeton_twin(name) for name in wanted} if layout.name == 'princeton' else set()
     # old PyTorch did not count batches, and frozen statistics do not need it
     missing = {name for name in wanted - found if not name.endswith('.num_batches_tracked')}
     unknown = found - wanted - twins
     if missing or unknown:
-        raise _NearlyRAFT(layout, missing, unknown)
+        raise NearlyRAFT(layout, missing, unknown)
     return layout
 
 
@@ -179,7 +178,7 @@ def convert_raft(state: Mapping[str, Tensor], to: str = 'mmrefine') -> Tuple[Dic
     Raises:
         CheckpointError: ``state`` is in no known layout, or incomplete.
     """
-    prefix = _strip(state)
+    prefix = shared_prefix(state)
     state = {name[len(prefix):]: tensor for name, tensor in state.items()}
     source = detect_raft(state)
     old, new = LAYOUTS.index(source.name), LAYOUTS.index(to)
@@ -188,7 +187,7 @@ def convert_raft(state: Mapping[str, Tensor], to: str = 'mmrefine') -> Tuple[Dic
         if row[old] not in state:  # a num_batches_tracked that old PyTorch did not write
             continue
         tensor = converted[row[new]] = state[row[old]]
-        twin = _princeton_twin(row[LAYOUTS.index('princeton')])
+        twin = princeton_twin(row[LAYOUTS.index('princeton')])
         if twin and source.name == 'princeton' and not torch.equal(state.get(twin, tensor), tensor):
             raise CheckpointError(f'{row[old]} and {twin} are one tensor in the RAFT code, but differ '
                                   'here; the checkpoint was edited, take the original')
@@ -246,39 +245,3 @@ def convert_raft_checkpoint(checkpoint: Mapping[str, Any],
         return dict(state_dict=state, meta=meta), layout
     prefix = 'module.' if to == 'princeton' else ''
     return {prefix + name: tensor for name, tensor in state.items()}, layout
-
-
-def stock_names(checkpoint: Mapping[str, Any], net_type: Optional[str], source: str) -> Dict[str, Tensor]:
-    """The weights in a checkpoint of a network of ours, those of an official RAFT or PIPs file under our names.
-
-    Args:
-        checkpoint: bare weights, or a training checkpoint, of any network.
-        net_type: ``'Basic'`` or ``'Small'`` if the network that wants them is one of the two official RAFTs, else None.
-        source: file name, for error messages.
-
-    Raises:
-        CheckpointError: no weights, or those of an official RAFT for a network that is another.
-    """
-    if is_pips_checkpoint(checkpoint):
-        found: Dict[str, Tensor] = convert_pips_checkpoint(checkpoint, 'mmrefine', source)['state_dict']
-        return found
-    state = state_dict_of(dict(checkpoint), source)
-    prefix = _strip(state)
-    try:
-        layout = detect_raft(name[len(prefix):] for name in state)
-    except _NearlyRAFT as error:
-        if error.layout.name == 'mmrefine' or error.layout.net_type != net_type:
-            return state  # which tensors are missing is for the loader to say
-        raise CheckpointError(f'{source}: {error}') from error
-    except CheckpointError:
-        return state  # of another family, whose loader knows what is wrong with it
-    if layout.name == 'mmrefine':
-        return state
-    if layout.net_type != net_type:
-        model = 'raft_small' if layout.net_type == 'Small' else 'raft_official'
-        raise CheckpointError(
-            f'{source}: holds the official {layout.net_type} RAFT ({layout.name} names), and the '
-            'network of the config is '
-            f'another; take a config that inherits from configs/_base_/models/{model}.py, or add --model {model}')
-    weights: Dict[str, Tensor] = convert_raft_checkpoint(checkpoint, 'mmrefine', source)[0]['state_dict']
-    return weights

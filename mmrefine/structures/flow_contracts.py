@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 class FlowEstimator(Protocol):
     """Anything that estimates the motion between two frames.
 
-    ``accepts_flow_init`` says whether ``flow_init`` is used (RAFT, GMA) or must be ``None`` (the pyramid families). A
-    network whose iterations can be chosen takes ``estimate(..., iters=)``, too; it is given only where a view of the
-    teacher asks for a number of its own.
+    ``accepts_flow_init`` says whether ``flow_init`` is used (RAFT, GMA, CRAFT) or must be ``None`` (the pyramid
+    families). A network whose iterations can be chosen takes ``estimate(..., iters=)``, too; it is given only where a
+    view of the teacher asks for a number of its own.
     """
 
     @property

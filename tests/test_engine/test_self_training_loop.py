@@ -37,7 +37,7 @@ class FakeRunner:
     def __init__(self, on_hook=None):
         self.hooks, self.batches, self.on_hook = [], [], on_hook
         self.optim_wrapper = self.val_loop = None
-        self.model = SimpleNamespace(train=lambda: None, train_step=lambda batch,
+        self.model = SimpleNamespace(train=lambda: None, modules=list, train_step=lambda batch,
                                      optim_wrapper: self.batches.append(batch))
 
     def call_hook(self, name, **kwargs):

@@ -72,7 +72,7 @@ def test_they_move_with_the_frames_and_the_loss_reaches_the_encoder(name):
 
 
 def test_another_level_may_be_chosen():
-    refiner = refiner_of('pwcnet', feature_level='level4')
+    refiner = refiner_of('pwcnet', feat='level4')
     sample = FlowSample(flow=torch.zeros(2, 64, 128), weight=torch.ones(1, 64, 128))
     outputs, _ = seen_by_the_loss(refiner, torch.rand(1, 2, 3, 64, 128), sample)
     assert [tuple(feat.shape) for feat in outputs.features] == [(1, 96, 4, 8)] * 2
@@ -91,11 +91,11 @@ def test_both_are_of_the_way_there_where_a_loss_asks_for_the_way_back():
 
 
 @pytest.mark.parametrize('name, level, message', [
-    ('pwcnet', 'level1', "model.feature_level='level1': PWCNet compares features of level2, level3, level4, level5, "
+    ('pwcnet', 'level1', "model.feat='level1': PWCNet compares features of level2, level3, level4, level5, "
      'level6; name one of these'),
-    ('raft', 'level3', "model.feature_level='level3': RAFT has no levels to choose from; leave it out"),
-    ('flownets', 'level3', "model.feature_level='level3': FlowNetS has no levels to choose from; leave it out"),
+    ('raft', 'level3', "model.feat='level3': RAFT has no features to choose from; leave it out"),
+    ('flownets', 'level3', "model.feat='level3': FlowNetS has no features to choose from; leave it out"),
 ])
 def test_a_level_that_is_not_there_is_named(name, level, message):
     with pytest.raises(ConfigError, match=message):
-        FlowRefiner(estimator=network_of(name), feature_level=level)
+        FlowRefiner(estimator=network_of(name), feat=level)

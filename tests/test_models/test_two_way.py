@@ -244,8 +244,8 @@ def test_a_number_of_iterations_holds_along_a_video_within_a_limit_and_for_a_net
 def test_a_network_that_does_not_iterate_refuses_a_number_of_iterations_and_so_does_reason():
     refiner, pair = refiner_of('pwc'), frames()
     for ask in (refiner.estimate, refiner.estimate_both):
-        with pytest.raises(ConfigError,
-                           match=r'^labeler\.view\.iters=7: PWCNet does not iterate; leave it out \(only RAFT and GMA'):
+        with pytest.raises(ConfigError, match=r'^labeler\.view\.iters=7: PWCNet does not iterate; leave it out \(only '
+                           'RAFT, GMA and CRAFT'):
             ask(*pair, iters=7)
     with pytest.raises(ConfigError, match=r'^labeler\.view\.iters must be at least 1, got 0'):
         refiner_of('raft').estimate_both(*pair, iters=0)

@@ -1,4 +1,4 @@
-"""The loss of networks that refine one flow again and again (RAFT, GMA)."""
+"""The loss of networks that refine one flow again and again (RAFT, GMA, CRAFT)."""
 from __future__ import annotations
 
 from typing import ClassVar, FrozenSet

@@ -1,1 +1,1 @@
-"""The fast path of RAFT and GMA: both directions at once, each frame encoded once."""
+"""The fast path of RAFT, GMA and CRAFT: both directions at once, each frame encoded once."""

@@ -1,4 +1,4 @@
-"""The iterations of RAFT and GMA, without what is the same in all of them (Teed & Deng 2020, 3.3)."""
+"""The iterations of RAFT, GMA and CRAFT, without what is the same in all of them (Teed & Deng 2020, 3.3)."""
 from __future__ import annotations
 
 import contextlib

@@ -1,13 +1,15 @@
-"""RAFT and GMA both ways at once, each frame encoded once: the same flows as two calls of the network, in less time."""
+"""RAFT, GMA and CRAFT both ways at once, each frame encoded once: the same flows as two calls of the network, in less
+time."""
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, List, Optional, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from mmrefine.models.networks.craft import CRAFT, CRAFTDecoder, CrossFrameCorrelation
 from mmrefine.models.raft_fast.correlation import Correlation, corr_bytes
 from mmrefine.models.raft_fast.frame_memory import Features, FrameMemory
 from mmrefine.models.raft_fast.iterations import iterate
@@ -39,7 +41,7 @@ def runs_two_way(network: nn.Module) -> bool:
 
 
 def is_known(network: nn.Module) -> bool:
-    """Whether this is mmflow's RAFT with its own decoder or GMA's, whatever the encoders.
+    """Whether this is mmflow's RAFT with its own decoder or GMA's, or a CRAFT, whatever the encoders.
 
     A class of another family is not, nor a subclass that changes the way of the features.
     """
@@ -50,10 +52,12 @@ def is_known(network: nn.Module) -> bool:
     decoder = getattr(network, 'decoder', None)
     if not isinstance(network, RAFT) or not isinstance(decoder, RAFTDecoder):
         return False
+    craft = isinstance(decoder, CRAFTDecoder)
+    features, correlation = (CRAFT, CrossFrameCorrelation) if craft else (RAFT, CorrelationPyramid)
     stock = (
-        type(network)._forward is RAFT._forward and type(network).extract_feat is RAFT.extract_feat
+        type(network)._forward is RAFT._forward and type(network).extract_feat is features.extract_feat
         and type(decoder).forward in (RAFTDecoder.forward, GMADecoder.forward)
-        and type(decoder)._upsample is RAFTDecoder._upsample and type(decoder.corr_block) is CorrelationPyramid
+        and type(decoder)._upsample is RAFTDecoder._upsample and type(decoder.corr_block) is correlation
         and type(decoder.corr_lookup) is CorrLookup and type(decoder.gru) is ConvGRU)
     lookup = decoder.corr_lookup
     return stock and (lookup.mode, lookup.padding_mode, lookup.align_corners) == ('bilinear', 'zeros', True)
@@ -79,6 +83,8 @@ def peak_bytes(network: nn.Module, size: Tuple[int, int], pairs: int, max_corr_b
     levels = pyramid_bytes(network, size)
     if sum(levels) <= max_corr_bytes:  # as many at a time as fit
         return min(pairs, max_corr_bytes // sum(levels)) * sum(levels)
+    if isinstance(network.decoder, CRAFTDecoder):
+        return sum(levels)
     # one by one, without its fine levels
     return next(sum(levels[i:]) for i in range(len(levels) + 1) if sum(levels[i:]) <= max_corr_bytes)
 
@@ -115,27 +121,47 @@ def both_flows(network: nn.Module,
     else:
         memory = FrameMemory(0) if memory is None else memory
         features = memory.encode(lambda frame: _encode(network, frame), frames, [*names[0], *names[1]], size)
-    matching, context = features
+    matching, context = features[:2]
     # the other way, frame 2 is compared with frame 1
-    other = matching.roll(len(frames1), dims=0)
+    other = (features[2] if len(features) > 2 else matching).roll(len(frames1), dims=0)
     return _in_groups(network, matching, other, context, start, settings, mirrored=True)[-1]
 
 
 def one_way_flows(network: nn.Module, frames1: Tensor, frames2: Tensor, start: Optional[Tensor],
                   settings: TwoWaySettings) -> List[Tensor]:
     """What the network itself gives, all iterates, within ``settings.max_corr_bytes``; see :func:`both_flows`."""
-    matching1, context = _encode(network, frames1)
-    encoder: Any = network.encoder
+    net: Any = network
+    matching1, context = net.encoder(frames1), net.context(channels_last_on_cpu(frames1))
     # an exit would leave fewer iterates than the network gives
     settings = replace(settings, exit_below=None)
-    return _in_groups(network, matching1, encoder(frames2), context, start, settings, every=True)
+    matching2 = as_second(network, net.encoder(frames2))
+    return _in_groups(network, matching1, matching2, context, start, settings, every=True)
 
 
 def _encode(network: Any, frames: Tensor) -> Features:
-    """Features for matching and for context ``(B, C, h, w)`` of each frame."""
-    # a CPU convolves channels last without reordering; instance norm, in the encoder, would turn them back each time
+    """Features for matching and for context ``(B, C, h, w)`` of each frame; those of CRAFT as second frames, too."""
+    matching, context = network.encoder(frames), network.context(channels_last_on_cpu(frames))
+    second = as_second(network, matching)
+    return (matching, context) if second is matching else (matching, context, second)
+
+
+def channels_last_on_cpu(frames: Tensor) -> Tensor:
+    """Frames for the encoder of the context, which a CPU convolves channels last without reordering; instance norm, in
+    the encoder for matching, would turn them back each time."""
     layout = torch.channels_last if frames.device.type == 'cpu' else torch.contiguous_format
-    return network.encoder(frames), network.context(frames.contiguous(memory_format=layout))
+    return frames.contiguous(memory_format=layout)
+
+
+def as_second(network: Any, matching: Tensor) -> Tensor:
+    """Features ``(B, C, h, w)`` of second frames as they are compared; those that are given but for CRAFT."""
+    found: Tensor = network.f2_trans(matching) if isinstance(network.decoder, CRAFTDecoder) else matching
+    return found
+
+
+def own_correlation(network: Any, matching: Tensor, other: Tensor) -> Callable[[Tensor], Tensor]:
+    """The look-up of a network with a correlation that is no scalar product, with gradients where they are enabled."""
+    pyramid = network.decoder.corr_block(matching, other)
+    return lambda flow: network.decoder.corr_lookup(pyramid, flow)
 
 
 def _in_groups(network: Any,
@@ -170,8 +196,12 @@ def _iterate(network: Any,
              every: bool = False) -> List[Tensor]:
     """Flows ``(B, 2, H, W)`` px of the last iteration, or of every one."""
     decoder = network.decoder
-    with torch.autocast(matching.device.type, enabled=False):
-        corr = Correlation(matching, other, decoder.num_levels, decoder.corr_lookup.r, settings.max_corr_bytes,
-                           mirrored)
+    corr: Callable[[Tensor], Tensor]
+    if isinstance(decoder, CRAFTDecoder):
+        corr = own_correlation(network, matching, other)
+    else:
+        with torch.autocast(matching.device.type, enabled=False):
+            corr = Correlation(matching, other, decoder.num_levels, decoder.corr_lookup.r, settings.max_corr_bytes,
+                               mirrored)
     with WinogradConvolutions():
         return iterate(network, corr, context, start, settings.iters, settings.exit_below, every)

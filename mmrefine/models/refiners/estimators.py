@@ -13,7 +13,7 @@ from mmengine.model import revert_sync_batchnorm
 from torch import Tensor, nn
 
 from mmrefine.compat.checkpoints import load_checkpoint_file
-from mmrefine.compat.official_checkpoints import stock_names
+from mmrefine.compat.stock_names import stock_names
 from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.models.networks import OfficialRAFTEncoder
 from mmrefine.registry import MODELS

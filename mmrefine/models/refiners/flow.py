@@ -34,30 +34,32 @@ class FlowRefiner(PairEstimator):
     Args:
         estimator: a stock model config (see :func:`~mmrefine.models.refiners.build_estimator`), or a built network.
         losses: configs of losses ``(outputs, sample) -> scalar`` (:class:`~mmrefine.structures.contracts.MotionLoss`);
-            they are added up. Each says what it needs: labels, the matching features (of RAFT, GMA and the pyramids
-            that compare features), the way back. May be empty for a network that only predicts.
+            they are added up. Each says what it needs: labels, the matching features (of RAFT, GMA, CRAFT and the
+            pyramids that compare features), the way back. May be empty for a network that only predicts.
         train_start: config of where their iterations begin in mode 'loss', ``(target, weight) -> flow``, such as
             :class:`~mmrefine.models.RandomStart`. Default: zero.
-        train_iters: iterations of RAFT and GMA in mode 'loss'. Default: what the estimator's config says.
+        train_iters: iterations of RAFT, GMA and CRAFT in mode 'loss'. Default: what the estimator's config says.
         test_iters: iterations elsewhere. Default: the estimator's ``test_cfg.iters``, else its decoder's.
         freeze_bn: keep the statistics of batch norm as they are while training, as RAFT's finetuning does; unlike
             mmflow's switch this one survives ``.train()`` (F3).
-        max_corr_bytes: RAFT and GMA compare each cell with each. Where that takes more memory than this and no gradient
-            is wanted, the frames of a batch and the two directions take turns, and what does not fit alone is compared
-            on demand: the same flows, slower. The default holds one direction of a frame of 872 x 2048 px.
-        max_train_bytes: of what the iterations of RAFT and GMA keep for their gradients in training on a CPU; where all
-            would keep more, they are computed again in the backward pass, one at a time: a third slower, in much less
-            memory, the same gradients. Default: no limit.
+        max_corr_bytes: RAFT, GMA and CRAFT compare each cell with each. Where that takes more memory than this and no
+            gradient is wanted, the frames of a batch and the two directions take turns, and what does not fit alone is
+            compared on demand (but for CRAFT): the same flows, slower. The default holds one direction of a frame of
+            872 x 2048 px.
+        max_train_bytes: of what the iterations of RAFT, GMA and CRAFT keep for their gradients in training on a CPU;
+            where all would keep more, they are computed again in the backward pass, one at a time: a third slower, in
+            much less memory, the same gradients. Default: no limit.
         exit_below: px; :meth:`estimate_both` stops iterating once no pair of the batch moves by this much on average in
             an iteration. Default: never.
-        feature_level: which level of a pyramid, such as ``'level3'``, a loss on features looks at.
-            Default: the finest one that the network compares. RAFT and GMA have one grid and no choice.
+        feat: which features losses see: of a pyramid a level, such as ``'level3'``, by default the finest one that the
+            network compares; of CRAFT ``'fnet'``, those of the encoder, its default, or ``'trans'``, those of frame 2
+            after CRAFT has smoothed them, as it compares them. RAFT and GMA have no choice.
         data_preprocessor: config of what comes before; default :class:`~mmrefine.models.FramePreprocessor`.
         init_cfg: MMEngine's, for the refiner as a whole.
 
     Raises:
         ConfigError: an estimator of no known family, or iterations, ``exit_below`` and the like for one that has none;
-            a loss that needs what this network cannot provide.
+            a loss that needs what this network cannot provide; a ``feat`` that it does not have.
     """
 
     clip_frames = 2  # of the samples that it learns from
@@ -72,26 +74,26 @@ class FlowRefiner(PairEstimator):
                  max_corr_bytes: int = 4 * 2**30,
                  max_train_bytes: Optional[int] = None,
                  exit_below: Optional[float] = None,
-                 feature_level: Optional[str] = None,
+                 feat: Optional[str] = None,
                  data_preprocessor: Optional[dict] = None,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(estimator, test_iters, max_corr_bytes, exit_below, data_preprocessor, init_cfg)
-        self.feature_level = feature_level
-        found = MatchingFeatures(self.estimator, feature_level)
+        self.feat = feat
+        found = MatchingFeatures(self.estimator, feat)
         provided = {'labels', 'backward'} | ({'features'} if found.there else set())
         self.losses, self.needs = build_losses(losses, provided, dict(features=WHO_HAS_THEM))
         self.train_start: Optional[nn.Module] = None
         if train_start is not None:
             if not self.accepts_flow_init:
                 raise ConfigError(f'model.train_start: {type(self.estimator).__name__} cannot start from a flow; '
-                                  'leave it out (only RAFT and GMA take it)')
+                                  'leave it out (only RAFT, GMA and CRAFT take it)')
             self.train_start = MODELS.build({'_scope_': 'mmrefine', **train_start})
         self.freeze_bn = freeze_bn
         self.train_iters = self._checked_iters('model.train_iters', train_iters)
         if max_train_bytes is not None:
             if not self.accepts_flow_init:
                 raise ConfigError(f'model.max_train_bytes: {type(self.estimator).__name__} does not iterate; leave it '
-                                  'out (only RAFT and GMA take it)')
+                                  'out (only RAFT, GMA and CRAFT take it)')
             self.max_train_bytes = as_count('model.max_train_bytes', max_train_bytes, 0)
 
     def init_weights(self) -> None:
@@ -143,7 +145,8 @@ class FlowRefiner(PairEstimator):
     def _loss(self, frames1: Tensor, frames2: Tensor, samples: List[FlowSample]) -> Dict[str, Tensor]:
         if not self.losses:
             raise ConfigError('model.losses is empty, so there is nothing to learn from; '
-                              "add dict(type='MaskedSequenceLoss') (RAFT, GMA) or dict(type='MaskedPyramidLoss')")
+                              "add dict(type='MaskedSequenceLoss') (RAFT, GMA, CRAFT) or "
+                              "dict(type='MaskedPyramidLoss')")
         sample = FlowTargets.of(samples)
         if 'labels' in self.needs:
             sample.label()
@@ -176,7 +179,7 @@ class FlowRefiner(PairEstimator):
         """Where the features of both frames are collected, if a loss needs them."""
         if 'features' not in self.needs:
             return contextlib.nullcontext([])
-        return MatchingFeatures(self.estimator, self.feature_level).collected()
+        return MatchingFeatures(self.estimator, self.feat).collected()
 
     def _predict(self, frames1: Tensor, frames2: Tensor,
                  samples: Optional[List[FlowSample]]) -> List[FlowSample]:

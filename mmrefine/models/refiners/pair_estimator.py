@@ -23,7 +23,7 @@ from mmrefine.structures.pairs import Names
 class PairEstimator(BaseModel):
     """Any flow estimator of mmflow behind one face. Implements ``FlowEstimator``.
 
-    Frames of any size are padded by repeating their border (to multiples of 8 for RAFT and GMA, of 64 for the
+    Frames of any size are padded by repeating their border (to multiples of 8 for RAFT, GMA and CRAFT, of 64 for the
     pyramids), flows are cropped back. Arguments: see :class:`~mmrefine.models.FlowRefiner`.
     """
 
@@ -79,7 +79,7 @@ class PairEstimator(BaseModel):
                       names: Optional[Names] = None,
                       memory: Optional[FrameMemory] = None,
                       iters: Optional[int] = None) -> Tuple[Tensor, Tensor]:
-        """The last flows of :meth:`estimate` in both directions; RAFT and GMA encode each frame once for it.
+        """The last flows of :meth:`estimate` in both directions; RAFT, GMA and CRAFT encode each frame once for it.
 
         Args:
             frames1: ``(B, 3, H, W)`` RGB in [0, 1], any H and W.
@@ -196,7 +196,7 @@ class PairEstimator(BaseModel):
             return None
         if not hasattr(getattr(self.estimator, 'decoder', None), 'iters'):
             raise ConfigError(f'{key}={iters}: {type(self.estimator).__name__} does not iterate; '
-                              'leave it out (only RAFT and GMA take it)')
+                              'leave it out (only RAFT, GMA and CRAFT take it)')
         if iters < 1:
             raise ConfigError(f'{key} must be at least 1, got {iters}')
         return int(iters)
@@ -211,4 +211,4 @@ class PairEstimator(BaseModel):
                               f'got {self.exit_below}')
         if not is_known(self.estimator):
             raise ConfigError(f'model.exit_below={self.exit_below}: {type(self.estimator).__name__} is not run by our '
-                              'own iterations; leave it out (only RAFT and GMA of mmflow take it)')
+                              'own iterations; leave it out (only RAFT, GMA and CRAFT take it)')

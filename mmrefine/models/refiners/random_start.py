@@ -11,7 +11,7 @@ from mmrefine.registry import MODELS
 
 @MODELS.register_module()
 class RandomStart(nn.Module):
-    """Starts the iterations of RAFT or GMA from the label, moved and bent at random, as often as ``prob`` says.
+    """Starts the iterations of RAFT, GMA or CRAFT from the label, moved and bent at random, as often as ``prob`` says.
 
     A network that has only ever started from zero may learn to answer in its first iteration and to do nothing in the
     others: then more iterations do not help, and neither does a start from a known flow (the second look of

@@ -27,7 +27,7 @@ class FlowReadout(Protocol):
 
 
 class IterateReadout:
-    """RAFT and GMA return their iterates as full-size flows in px already.
+    """RAFT, GMA and CRAFT return their iterates as full-size flows in px already.
 
     The frames become features of 1/8 size, whose correlation is halved three times: 64 px leave one cell.
     """
@@ -81,7 +81,7 @@ def readout_for(estimator: nn.Module) -> FlowReadout:
         return PyramidReadout(float(decoder.flow_div))
     raise ConfigError(
         f'model.estimator: {type(estimator).__name__} is of no known family: its decoder '
-        f'({type(decoder).__name__}) has neither `iters` (RAFT, GMA) nor `flow_div` (pyramids); '
+        f'({type(decoder).__name__}) has neither `iters` (RAFT, GMA, CRAFT) nor `flow_div` (pyramids); '
         'name a flow estimator of mmflow, or give yours a decoder with one of the two')
 
 

@@ -28,7 +28,7 @@ class CascadeView(ScaledView):
         scales: sizes of the frames as factors of their own, in the order of the passes.
         warm_start: start from the last pass if the teacher can (``accepts_flow_init``); otherwise each pass starts from
             rest and only the last one matters.
-        iters: iterations of each pass, of a teacher that iterates (RAFT, GMA): one number, or one for each of
+        iters: iterations of each pass, of a teacher that iterates (RAFT, GMA, CRAFT): one number, or one for each of
             ``scales``, in which None leaves it to the network. Default: the network's own (``test_iters``).
 
     Raises:
