@@ -47,8 +47,8 @@ class KittiRawPairs(FramePairs):
         margin: frames to leave out before and after each benchmark pair, and each frame of ``testing``; UnFlow's 10 are
             a second.
         testing: folder of pictures, or several, to leave out with their neighbours, such as
-            ``data/kitti2015/testing/image_2``. None: the log says that the testing frames of KITTI 2015 were not looked
-            for.
+            ``data/kitti2015/testing/image_2``. None or []: the log says that the testing frames of KITTI 2015 were not
+            looked for.
         kwargs: see :class:`FramePairs`; without ``truth_root``.
 
     Attributes:
@@ -69,7 +69,7 @@ class KittiRawPairs(FramePairs):
         if not self.cameras or not set(self.cameras) <= set(_CAMERAS):
             raise ConfigError(f"KittiRawPairs.cameras must be '02' or '03', or a list of these, got {cameras!r}")
         self.margin = as_count('KittiRawPairs.margin', margin, 0)
-        self.testing = None if testing is None else paths_of(testing)
+        self.testing = paths_of(testing) if testing else []
         self.left_out = 0
         super().__init__(data_root, **kwargs)
 
@@ -123,7 +123,7 @@ class KittiRawPairs(FramePairs):
 
     def _testing_frames(self, found: Mapping[Tuple[str, str], Sequence[Path]]) -> Dict[str, Set[int]]:
         """Drive -> numbers of the frames that are pictures of ``testing``, and of their neighbours."""
-        if self.testing is None:
+        if not self.testing:
             print_log('KittiRawPairs: the testing frames of KITTI 2015 were not looked for, as no list of them exists; '
                       'name their folder to leave out those that are in the raw drives '
                       "(testing='data/kitti2015/testing/image_2')", 'current', logging.WARNING)
