@@ -60,7 +60,7 @@ def test_report_json_has_every_part_of_the_schema(tmp_path):
     found = json.loads((tmp_path / 'report.json').read_text())
     assert list(found) == [
         'schema', 'groups', 'labels', 'guard', 'settings', 'seeds', 'versions', 'timings', 'command', 'pictures',
-        'video', 'curves',
+        'video', 'curves', 'rounds',
         'headline']
     assert found['schema'] == 1 and found['guard'] == {'verdict': 'not run'}
     assert found['groups']['refined']['scenes']['b']['after']['EPE'] == 5.0
