@@ -3,15 +3,15 @@
 Judged by: where people put 43 points of DAVIS in the last frame (``davis``), the joints that people clicked on three
 animals of it (``badja``), and the proofread joints of two flies (``flies``, windows of 60 frames). Trackers: the small
 PIPs, and the official RAFT-small, whose flow is chained. Refinement is that of ``configs/pips/pips_demo.py`` and
-``configs/refine/raft_small_video.py``, in fewer steps; ``after`` is what the guard hands back, perhaps the original
-network. The long video of flies is refined on 16 of every 48 frames.
+``configs/refine/raft_small_video.py``; ``after`` is what the guard hands back, perhaps the original network. The long
+video of flies is refined on 16 of every 48 frames.
 
 Each tracker, video and size is a row of scores for each point (``real_clips.score_points``), kept in the work dir and
 not computed again. The table has the means over all points of a set, and the mean difference with the interval that
 holds 95 % of 10,000 draws of as many points. The means of single videos are printed on the way; of 5 to 10 points, they
 prove nothing.
 
-    python benchmarks/real_tracks.py --data DATA --checkpoint pips=configs/pips/pips_small.pth
+    python benchmarks/real_tracks.py --data DATA --trackers pips --steps 200
     python benchmarks/real_tracks.py --data DATA --trackers raft --students work_dirs/davis_student
     python benchmarks/real_tracks.py --data DATA --before --sizes 240x427 480x854
 """
@@ -70,6 +70,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
                 for size in args.flies_sizes if video == FLIES else args.sizes:
                     rows += _rows(args, tracker, kind, video, parts, size)
     print_tables(rows)
+    if args.out is not None:
+        write_json(args.out, [dict(row._asdict(), scores={name: [round(value, 2) for value in values]
+                                                          for name, values in row.scores.items()}) for row in rows])
     return 0
 
 
@@ -93,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--steps', type=int, default=300, help='of refinement')
     parser.add_argument('--iters', type=int, default=12, help='of RAFT-small; at most 8 in training')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/real_tracks'))
+    parser.add_argument('--out', type=Path, metavar='JSON', help='file for the scores of each point')
     parser.add_argument('--cfg-options', nargs='+', action=Overrides, default={}, metavar='KEY=VALUE',
                         help='of the configs of refinement, such as labeler.queries.count=256')
     return parser

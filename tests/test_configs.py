@@ -49,7 +49,7 @@ def small(name, trees):
 
 
 def test_the_sweeps_below_see_every_config():
-    assert len(CONFIGS) == 29 and len(FLOW) == 18 and len(REFINE) == 13 and len(STOCK) == 10
+    assert len(CONFIGS) == 32 and len(FLOW) == 18 and len(REFINE) == 13 and len(STOCK) == 10
 
 
 @pytest.fixture(scope='module')
@@ -161,7 +161,7 @@ def network_of(node):
     return [network_of(value) for value in node] if isinstance(node, (list, tuple)) else node
 
 
-@pytest.mark.parametrize('name', STOCK)
+@pytest.mark.parametrize('name', [*STOCK, 'clip_flow/raft_kitti2015.py', 'clip_flow/raft_video.py'])
 def test_the_network_is_that_of_the_checkpoint_it_starts_from(name):
     path = ROOT / 'configs' / name
     cfg = load_config(path)

@@ -107,6 +107,8 @@ def test_a_wheel_carries_the_configs_the_demo_weights_and_the_command(wheel):
     weights = {path.relative_to(ROOT / 'configs').as_posix() for path in (ROOT / 'configs').rglob('*.pth')}
     assert len(configs) > 20 and 'demo/raft_small_source.pth' in weights and configs | weights == packed
     assert not [name for name in names if name.startswith(('tests', 'configs', 'tools'))]
+    lists = [path.relative_to(ROOT).as_posix() for path in (ROOT / 'mmrefine').rglob('*.txt')]
+    assert lists and set(lists) <= set(names)
 
 
 def test_a_report_can_be_written_from_a_wheel(wheel, tmp_path):

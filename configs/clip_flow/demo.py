@@ -5,6 +5,11 @@ _base_ = ['../demo/raft_small_target.py']
 source = 'data/rendered/source'  # folder of rendered clips with exact motion; overridable: --cfg-options source=…
 relabel = 'every_round'  # the teacher of a round is the student of the round before
 train_cfg = dict(rounds=3)
+model = dict(
+    losses=[
+        dict(type='MaskedSequenceLoss', gamma=0.85),
+        dict(type='ContrastiveFlowLoss', mode='sampled', loss_weight=0.1),
+    ])
 
 # Three ways to see a pair. The teacher's is weak: it gets the frames as they are (PseudoLabelHook.dataset). The
 # student's is strong, `train_pipeline` of the base. And that of the truth, cropped to the same size:

@@ -68,6 +68,30 @@ def test_kitti_multiview_takes_all_frames_and_truth_stays_with_frame_10(kitti):
     assert data[5]['frame1'][0, 0, :2].tolist() == [1, 12]
 
 
+def multiview(folder, frame, numbers=range(21)):
+    """One scene of the multi-view extension."""
+    for number in numbers:
+        write_image(folder / 'training' / 'image_2' / f'000003_{number:02d}.png', frame(3, number))
+    return folder
+
+
+def test_kitti_multiview_without_its_benchmark_pairs_knows_neither_them_nor_their_neighbours(tmp_path, frame):
+    data = KittiPairs(multiview(tmp_path, frame), multiview=True, without_benchmark=True)
+    numbers = [tuple(int(name[-2:]) for name in pair['key'].partition('/')[2].split('__')) for pair in data.pairs]
+    assert numbers == [(at, at + 1) for at in [*range(8), *range(13, 20)]]  # none from 8 to 13
+    assert all(pair['truth'] is None for pair in data.pairs)
+
+
+def test_kitti_pairs_never_reach_across_a_frame_that_is_missing(tmp_path, frame):
+    # two frames only, whose numbers alone do not tell the usual step
+    root = multiview(tmp_path, frame, (8, 10, 13))
+    with pytest.raises(ConfigError, match='multiview=True, which needs the multi-view extension'):
+        KittiPairs(root, without_benchmark=True)
+    assert len(KittiPairs(root, multiview=True, without_benchmark=True)) == 0
+    write_image(root / 'training/image_2/000003_14.png', frame(3, 14))
+    assert [pair['key'] for pair in KittiPairs(root, multiview=True).pairs] == ['000003/000003_13__000003_14']
+
+
 def test_kitti_digests_belong_to_scenes(kitti, frame):
     before = KittiPairs(kitti).digests()
     write_image(kitti / 'training/image_2/000001_11.png', frame(5, 5, (5, 9)))
@@ -96,6 +120,7 @@ def test_a_kitti_scene_of_one_frame_is_named(kitti):
     (lambda root: SintelPairs(root / 'x'), InputError, r'x.training: there is no such folder; SintelPairs.data_root'),
     (lambda root: SintelPairs(root, 'albedo'), InputError, 'albedo: there is no such'),
     (lambda root: KittiPairs(root, split='testing'), InputError, 'image_2: holds no frames named like 000000_10.png'),
+    (lambda root: KittiPairs(root, 'testing', True, True), InputError, 'named like 000000_00.png .the multi-view'),
 ])
 def test_what_is_not_there_is_named(sintel, kitti, build, error, message):
     with pytest.raises(error, match=message):

@@ -4,9 +4,10 @@ from mmrefine.datasets.benchmarks.crohd_clips import CroHDClips, CroHDFrames
 from mmrefine.datasets.benchmarks.davis_clips import DavisClips
 from mmrefine.datasets.benchmarks.flow_pairs import KittiPairs, SintelPairs, SpringPairs
 from mmrefine.datasets.benchmarks.horse_clips import Horse30Clips, Horse30Frames
+from mmrefine.datasets.benchmarks.kitti_raw import KittiRawPairs
 from mmrefine.datasets.benchmarks.tapvid_clips import TapVidClips, TapVidFrames
 
 __all__ = [
     'BadjaClips', 'CroHDClips', 'CroHDFrames', 'DavisClips', 'Horse30Clips', 'Horse30Frames', 'KittiPairs',
-    'SintelPairs', 'SpringPairs', 'TapVidClips', 'TapVidFrames'
+    'KittiRawPairs', 'SintelPairs', 'SpringPairs', 'TapVidClips', 'TapVidFrames'
 ]

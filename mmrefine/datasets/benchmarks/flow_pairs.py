@@ -10,15 +10,17 @@ import numpy as np
 
 from mmrefine.datasets.frame_pairs import FramePairs
 from mmrefine.datasets.scenes import Opener
-from mmrefine.errors import InputError
+from mmrefine.errors import ConfigError, InputError
 from mmrefine.fileio.images import read_image
 from mmrefine.fileio.video.frames import ListedFrames, list_folder, list_images
+from mmrefine.fileio.video.numbering import find_jumps
 from mmrefine.registry import DATASETS
 from mmrefine.values import as_choice
 
 # 000000_10.png: scene and frame; 10 and 11 are the pair with ground truth
 _KITTI_NAME = re.compile(r'(\d{6})_(\d{2})')
 _KITTI_PAIR = ('10', '11')
+_KITTI_AROUND = ('09', *_KITTI_PAIR, '12')
 
 
 @DATASETS.register_module()
@@ -70,10 +72,12 @@ class KittiPairs(FramePairs):
         data_root: the folder that holds ``training`` and ``testing``.
         split: 'training', or 'testing', which has no truth.
         multiview: take all frames 00 to 20 of a scene (the multi-view extension), not only 10 and 11.
+        without_benchmark: leave out frames 09 to 12, the benchmark pair and a neighbour on either side, so that the
+            others can be learned from while the pair is judged; with ``multiview`` only.
         kwargs: see :class:`FramePairs`.
 
     Raises:
-        ConfigError: another split.
+        ConfigError: another split, or ``without_benchmark`` without ``multiview``.
         InputError: no such folder, or no frames in it.
     """
 
@@ -81,27 +85,42 @@ class KittiPairs(FramePairs):
                  data_root: Union[str, Path],
                  split: str = 'training',
                  multiview: bool = False,
+                 without_benchmark: bool = False,
                  **kwargs: Any) -> None:
+        if without_benchmark and not multiview:
+            raise ConfigError('KittiPairs.without_benchmark=True leaves nothing where multiview=False; set '
+                              'multiview=True, which needs the multi-view extension')
         folder = _split_folder('KittiPairs', data_root, split, ('training', 'testing'))
         truth = folder / 'flow_occ'
         kwargs.setdefault('truth_root', truth if truth.is_dir() else None)
         self._folder = folder
-        self.multiview = multiview
+        self.multiview, self.without_benchmark = multiview, without_benchmark
         self._files: Dict[str, List[Path]] = {}
         super().__init__(folder / 'image_2', **kwargs)
 
     def _find_scenes(self) -> Mapping[str, Opener]:
         for file in list_images(self.data_root):
             name = _KITTI_NAME.fullmatch(file.stem)
-            if name and (self.multiview or name[2] in _KITTI_PAIR):
+            if name and self._takes(name[2]):
                 self._files.setdefault(name[1], []).append(file)
         if not self._files:
-            raise InputError(f'{self.data_root}: holds no frames named like 000000_10.png; correct data_root or split')
+            wanted = '000000_00.png (the multi-view extension)' if self.without_benchmark else '000000_10.png'
+            raise InputError(f'{self.data_root}: holds no frames named like {wanted}; correct data_root or split')
         for scene, files in self._files.items():
             if len(files) < 2:
                 raise InputError(f'{self.data_root}: scene {scene} holds only {files[0].name}, motion needs at least 2 '
                                  'frames; download the archive again')
         return {scene: functools.partial(_KittiFrames, self.data_root, files) for scene, files in self._files.items()}
+
+    def gaps(self, scene: str) -> List[int]:
+        """Rising numbers of the frames before which frames are missing or left out."""
+        return find_jumps([int(file.stem[-2:]) for file in self._files[scene]])
+
+    def _takes(self, frame: str) -> bool:
+        """Whether the frames of this number, such as '10', are used."""
+        if not self.multiview:
+            return frame in _KITTI_PAIR
+        return not (self.without_benchmark and frame in _KITTI_AROUND)
 
     def _names_of(self, scene: str) -> List[str]:
         return [file.stem for file in self._files[scene]]

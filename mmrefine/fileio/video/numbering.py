@@ -72,6 +72,12 @@ def find_gaps(names: Sequence[str]) -> List[int]:
     return []
 
 
+def find_jumps(numbers: Sequence[int]) -> List[int]:
+    """The places, from 1, before which a number is not the one after its predecessor; for names whose numbers are known
+    to count every frame, where :func:`find_gaps` would have to guess the step."""
+    return [at for at, (one, two) in enumerate(zip(numbers, numbers[1:]), start=1) if two != one + 1]
+
+
 def _groups(files: Sequence[Path], cameras: bool) -> Tuple[Dict[Tuple[str, str], List[Path]], List[Path]]:
     """Files by what is around the number that counts them, and the files that nothing counts.
 
