@@ -10,7 +10,7 @@ param_scheduler = dict(pct_start=0.05)
 custom_hooks = [
     # the teacher of a round is the student of the round before
     dict(type='PseudoLabelHook', dataset='{label_data}', labeler='{labeler}', relabel='every_round'),
-    dict(type='RegressionGuardHook', dataset='{guard_data}'),
+    dict(type='RegressionGuardHook', dataset='{guard_data}', interval='round', patience=1),
     dict(type='ReportHook', groups='{report_groups}'),
 ]
 default_hooks = dict(checkpoint=dict(interval=1000))
