@@ -203,15 +203,18 @@ def paired_interval(differences: Sequence[float], draws: int = DRAWS) -> Tuple[f
 
 
 def print_tables(rows: Sequence[Row]) -> None:
-    """A line for each tracker, set, size and score: means over all points, and by how much the second is better."""
+    """A line for each tracker, set, size and score: means over all points, and by how much the second is better. Where
+    there are several sets, also for all of them together."""
     print('\n| tracker | set | size | score | points | before | after | difference [95 %] | |')
     print('|---' * 9 + '|')
+    if len({row.kind for row in rows}) > 1:
+        rows = [*rows, *(row._replace(kind='all') for row in rows)]
     for tracker, kind, size in dict.fromkeys((row.tracker, row.kind, row.size) for row in rows):
         own = [row for row in rows if (row.tracker, row.kind, row.size) == (tracker, kind, size)]
         before, after = ([row for row in own if row.after is late] for late in (False, True))
         for name in SCORES:
-            values = [np.concatenate([row.scores[name] for row in some]) if some and name in some[0].scores
-                      else np.zeros(0) for some in (before, after)]
+            values = [np.concatenate([np.zeros(0), *(row.scores.get(name, []) for row in some)])
+                      for some in (before, after)]
             if not len(values[0]):
                 continue
             first = values[0].mean()

@@ -101,6 +101,12 @@ def test_the_table_pairs_points_and_says_which_is_better(bench, capsys):
     lines = capsys.readouterr().out.splitlines()[-2:]
     assert lines == ['| raft | davis | 64x96 | delta | 3 | 30.00 | 33.00 | +3.00 [+3.00, +3.00] | better |',
                      '| raft | davis | 64x96 | ATE | 3 | 3.00 | 4.00 | +1.00 [+1.00, +1.00] | worse |']
+    bench.print_tables([bench.Row('raft', kind, 'a', SIZE, False, scores)
+                        for kind, scores in (('davis', before['b']), ('badja', dict(before['a'], PCK=[50., 90.])))])
+    lines = capsys.readouterr().out.splitlines()[-3:]
+    assert lines == ['| raft | all | 64x96 | delta | 3 | 30.00 | | | |',
+                     '| raft | all | 64x96 | ATE | 3 | 3.00 | | | |',
+                     '| raft | all | 64x96 | PCK | 2 | 70.00 | | | |']
 
 
 def test_rows_are_made_once_and_what_is_missing_is_named(bench, data, weights, monkeypatch, capsys):
