@@ -1,10 +1,10 @@
 """Whether two commits produce the same labels, student and report, to the bit: the check of a refactoring.
 
 Both trees get the same rendered frames and are run by command line only (tools/make_labels.py, tools/train.py), so
-modules may move between them. Compared are the labels of every config in configs/_base_/labelers and of labelers with
-third frames, composed steps, calibrated thresholds and all other filters, on frames with a cut, a duplicate and a jump
-of the light; and a student of the demo config, trained for six steps under the guard: its labels, weights and report.
-Of the report everything counts but settings, versions, times, sentences and names of files.
+modules may move between them. Compared are the labels of every config of flow in configs/_base_/labelers and of
+labelers with third frames, composed steps, calibrated thresholds and all other filters, on frames with a cut, a
+duplicate and a jump of the light; and a student of the demo config, trained for six steps under the guard: its labels,
+weights and report. Of the report everything counts but settings, versions, times, sentences and names of files.
 
 The results of a commit are kept in the work dir, so a second comparison with it runs only the other tree. They hold for
 one machine: another CPU adds up in another order. Each tree takes a minute of one core.
@@ -107,7 +107,8 @@ def _run_tree(tree: Path, frames: Path, out: Path, name: str) -> Path:
 def _label_config(tree: Path, frames: Path) -> Dict[str, Any]:
     """The demo config with a hook for each labeler; tools/make_labels.py runs them in turn."""
     files = sorted((tree / 'configs' / '_base_' / 'labelers').glob('*.py'))
-    labelers = {**{path.stem: _load(path)['labeler'] for path in files}, **LABELERS}
+    stock = {path.stem: _load(path)['labeler'] for path in files}
+    labelers = {**{name: found for name, found in stock.items() if found.get('type') != 'TrackLabeler'}, **LABELERS}
     hooks = []
     for name, settings in labelers.items():
         labeler = dict(type='FlowLabeler', **{key: value for key, value in settings.items() if key != 'type'})
