@@ -35,8 +35,8 @@ def main() -> int:
     parser.add_argument('--busy', nargs='+', type=int, default=[0], help='other processes that never rest')
     parser.add_argument('--iters', type=int, default=8)
     parser.add_argument('--steps', type=int, default=3, help='that count')
-    parser.add_argument('--contrastive', nargs='+', choices=['dense', 'sampled'], default=[],
-                        help='also with the contrastive flow loss, in these modes')
+    parser.add_argument('--contrastive', nargs='+', choices=['dense', 'sampled', 'batch'], default=[],
+                        help="also with the contrastive flow loss, in these modes; batch: sampled, negatives='batch'")
     parser.add_argument('--no-memory', action='store_true')
     parser.add_argument('--out', type=Path, help='JSON of all rows; those it has already are not measured again')
     parser.add_argument('--job', help=argparse.SUPPRESS)

@@ -19,6 +19,10 @@ from mmrefine.synthetic import render_clip
 OURS, STOCK, AUTHORS = 'mmrefine', 'stock network', "authors' code"
 GAMMA = .85
 Step = Callable[[], None]
+CONTRASTIVE = dict(
+    dense=dict(type='ContrastiveFlowLoss'),
+    sampled=dict(type='ContrastiveFlowLoss', mode='sampled'),
+    batch=dict(type='ContrastiveFlowLoss', mode='sampled', negatives='batch'))
 
 
 def ways_of_a_step(refiner: FlowRefiner, name: str, batch: Tuple[int, int, int], iters: int, device: str,
@@ -33,7 +37,7 @@ def ways_of_a_step(refiner: FlowRefiner, name: str, batch: Tuple[int, int, int],
         device: ``'cpu'`` or ``'cuda'``.
         official: a checkout of the authors' code; None: without this rival. Its half precision is float16 on a GPU with
             a scaled loss, as theirs, and bfloat16 on a CPU.
-        contrastive: modes of the contrastive flow loss; each is a further way, with this loss beside the other.
+        contrastive: keys of :data:`CONTRASTIVE`; each is a further way, with this loss beside the other.
     """
     pairs, height, width = batch
     frames = video_frames(pairs + 1, (height, width)).to(device)
@@ -53,7 +57,7 @@ def ways_of_a_step(refiner: FlowRefiner, name: str, batch: Tuple[int, int, int],
         for mode in contrastive:
             learner = learners[f'{OURS} with the {mode} contrastive loss'] = copy.deepcopy(ours)
             learner.losses, learner.needs = build_losses(
-                [dict(type='MaskedSequenceLoss', gamma=GAMMA), dict(type='ContrastiveFlowLoss', mode=mode)],
+                [dict(type='MaskedSequenceLoss', gamma=GAMMA), CONTRASTIVE[mode]],
                 {'labels', 'features'})
         for way, learner in learners.items():
             steps[f'{way}, {dtype}'] = _step(learner, dtype, device, lambda net=learner: net.parse_losses(

@@ -1,6 +1,7 @@
 """Checkpoints under PyTorch's safe loading: what may be in one, and clear words when a file cannot be one (F8)."""
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import pickle
@@ -10,7 +11,7 @@ import warnings
 import zipfile
 import zlib
 from pathlib import Path
-from typing import IO, Any, Callable, Dict, List, Optional, Set, Tuple, Union
+from typing import IO, Any, Callable, Dict, Iterator, List, Optional, Set, Tuple, Union
 
 import numpy as np
 import torch
@@ -238,6 +239,16 @@ def _why_not_loaded(path: Path, size: int, error: Exception) -> str:
         return (f'{path}: the checkpoint is cut off or damaged ({size} bytes are here, {type(error).__name__} while '
                 'reading); copy or download it again')
     return f'{path}: is not a PyTorch checkpoint ({type(error).__name__} while reading); check the path'
+
+
+@contextlib.contextmanager
+def errors_name(source: str) -> Iterator[None]:
+    """Errors about a checkpoint begin with the name of its file, once."""
+    try:
+        yield
+    except CheckpointError as error:
+        message = str(error)
+        raise CheckpointError(message if message.startswith(source) else f'{source}: {message}') from error
 
 
 def state_dict_of(checkpoint: Dict[str, Any], source: str = 'checkpoint') -> Dict[str, Tensor]:

@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 import torch
 from torch import Tensor
 
-from mmrefine.compat.checkpoints import state_dict_of
+from mmrefine.compat.checkpoints import errors_name, state_dict_of
 from mmrefine.compat.official_checkpoints import LAYOUTS, princeton_twin, raft_names, shared_prefix, some_names
 from mmrefine.errors import CheckpointError
 
@@ -123,11 +123,8 @@ def convert_craft_checkpoint(checkpoint: Mapping[str, Any], to: str = 'mmrefine'
     Raises:
         CheckpointError: not a complete CRAFT.
     """
-    try:
+    with errors_name(source):
         state = convert_craft(state_dict_of(dict(checkpoint), source), to)
-    except CheckpointError as error:
-        message = str(error)
-        raise CheckpointError(message if message.startswith(source) else f'{source}: {message}') from error
     if to == 'mmrefine':
         return dict(state_dict=state, meta=dict(layout=to, network='CRAFT', source=Path(source).name))
     return dict(model={f'module.{name}': tensor for name, tensor in state.items()})

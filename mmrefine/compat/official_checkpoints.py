@@ -20,7 +20,7 @@ from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Tuple
 import torch
 from torch import Tensor
 
-from mmrefine.compat.checkpoints import state_dict_of
+from mmrefine.compat.checkpoints import errors_name, state_dict_of
 from mmrefine.errors import CheckpointError
 
 LAYOUTS = ('mmrefine', 'princeton', 'torchvision')
@@ -232,12 +232,8 @@ def convert_raft_checkpoint(checkpoint: Mapping[str, Any],
     Raises:
         CheckpointError: no known layout, an incomplete network, or one that mmflow trained in its own way (see above).
     """
-    try:
+    with errors_name(source):
         state, layout = convert_raft(state_dict_of(dict(checkpoint), source), to)
-    except CheckpointError as error:
-        message = str(error)
-        raise CheckpointError(
-            message if message.startswith(source) else f'{source}: {message}') from error
     _refuse_stock_encoder(checkpoint.get('meta'), layout, source)
     if to == 'mmrefine':
         meta = dict(

@@ -10,7 +10,7 @@ from typing import Any, Dict, Mapping
 
 from torch import Tensor
 
-from mmrefine.compat.checkpoints import state_dict_of
+from mmrefine.compat.checkpoints import errors_name, state_dict_of
 from mmrefine.errors import CheckpointError
 
 PIPS_LAYOUTS = ('mmrefine', 'official')
@@ -96,11 +96,8 @@ def convert_pips_checkpoint(checkpoint: Mapping[str, Any], to: str = 'mmrefine',
         CheckpointError: not a complete PIPs network.
     """
     given = checkpoint.get('model_state_dict', checkpoint)
-    try:
+    with errors_name(source):
         state = convert_pips(state_dict_of(dict(given), source), to)
-    except CheckpointError as error:
-        message = str(error)
-        raise CheckpointError(message if message.startswith(source) else f'{source}: {message}') from error
     if to == 'mmrefine':
         return dict(state_dict=state, meta=dict(layout=to, network='PIPs', source=Path(source).name))
     return dict(model_state_dict=state)
