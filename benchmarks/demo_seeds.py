@@ -16,11 +16,13 @@ in processes of their own.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import re
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
+from mmengine.config import Config
 from torch import Tensor
 
 from mmrefine.apis import init_model, train
@@ -34,6 +36,7 @@ from mmrefine.structures import FlowEstimator, LookRequest, PairBatch
 from mmrefine.synthetic import STYLES, write_clips
 
 CONFIG = Path(__file__).resolve().parents[1] / 'configs' / 'demo' / 'raft_small_target.py'
+MIXED = CONFIG.parents[1] / 'clip_flow' / 'demo.py'
 LOOSE = dict(type='CycleFilter', alpha=0.01, beta=0.5)
 TWO_LOOKS = {'labeler.view': dict(_delete_=True, type='CascadeView', scales=(1., 2.))}
 ONE_LOOK = {'labeler.view': dict(_delete_=True, type='CascadeView', scales=(1., ))}
@@ -42,6 +45,7 @@ RECIPES: Dict[str, Dict[str, Any]] = {
     'ours': {},
     # as the demo was before, which takes the same time (equal_time.py)
     'five iterations': {'model.train_iters': 5, 'max_iters': 1400},
+    'replay': {},  # rendered pairs of the source look with their truth, fewer and fewer: see replay()
     'ours in float32': {'optim_wrapper.precision': 'float32'},
     'many looks': EVENLY,
     'novelty': TWO_LOOKS,
@@ -71,6 +75,10 @@ def main() -> int:
     parser.add_argument('--videos', type=int, default=40, help='videos to refine on')
     parser.add_argument('--unseen', type=int, default=20, help='other videos, for judging only')
     parser.add_argument('--frames', type=int, default=6, help='frames per video')
+    parser.add_argument('--forgetting', action='store_true',
+                        help='judge on as many other pairs of the source look, which the network was trained on, too')
+    parser.add_argument('--source', type=Path, default=Path('data/rendered/source'), metavar='FOLDER',
+                        help='rendered pairs of the source look that replay learns from')
     parser.add_argument('--teacher', action='store_true',
                         help='also score the motion that ours learns from, on both sets of videos')
     args = parser.parse_args()
@@ -82,59 +90,85 @@ def main() -> int:
     # all videos are learned from: the rows shall differ by their labels alone, and the guard's choice would hide what
     # they do
     values = {'video': str(refined), 'unseen': str(unseen), 'held_out': 0.}
-    table = table_of(CONFIG, {recipe: {**values, **RECIPES[recipe]} for recipe in args.recipes}, args.seeds, work_dir,
-                     'EPE', [args.videos, args.unseen, args.frames])
+    recipes = {**RECIPES, 'replay': replay(args.source)}
+    if args.forgetting:
+        values['custom_hooks.2.groups'] = {**load_config(CONFIG).custom_hooks[2]['groups'],
+                                           'source': source_group(work_dir / 'videos' / 'source', args.unseen)}
+    table = table_of({recipe: load_config(CONFIG, {**values, **recipes[recipe]}) for recipe in args.recipes},
+                     args.seeds, work_dir, [args.videos, args.unseen, args.frames])
     if args.teacher:
         table.append(_teacher(fill_in(load_config(CONFIG, values)), table[-len(args.recipes)]))
-    print_table(table)
+    print_table(table, 'EPE')
     return 0
 
 
-def table_of(config: Path, recipes: Mapping[str, Mapping[str, Any]], seeds: Sequence[int], work_dir: Path, figure: str,
+def replay(source: Path) -> Dict[str, Any]:
+    """What makes of the demo's training one on labels and on truth, as CLIP-FLow's demo mixes them."""
+    mixed = load_config(MIXED)
+    loader = copy.deepcopy(mixed.train_dataloader)
+    loader.dataset.parts.labelled.update(data_root=str(source / 'frames'), truth_root=str(source / 'flow'),
+                                         pipeline=mixed.labelled_pipeline)
+    return {f'train_dataloader.{key}': dict(loader[key], _delete_=True) for key in ('sampler', 'dataset')}
+
+
+def source_group(folder: Path, count: int) -> Dict[str, Any]:
+    """Pairs of the source look that nothing was ever trained on, to judge on."""
+    write_clips(folder, range(20000, 20000 + count), 2, style='source')
+    return dict(type='FramePairs', data_root=str(folder / 'frames'), truth_root=str(folder / 'flow'),
+                pipeline='{judge_pipeline}')
+
+
+def table_of(recipes: Mapping[str, Config], seeds: Sequence[int], work_dir: Path,
              videos: List[int]) -> List[Dict[str, Any]]:
     """A row for each recipe and seed, then one with the mean of each recipe; what was computed before is not computed
     again.
 
     Args:
-        config: whose report has the groups refined and unseen.
-        recipes: by name, what each sets in the config.
+        recipes: by name, configs whose report has the groups refined and unseen, perhaps more.
         seeds: of each recipe.
-        work_dir: of all runs; each recipe gets a folder.
-        figure: of the report that is compared.
+        work_dir: of all runs; each recipe gets a folder, and where labels are made anew in each round, each seed, too.
         videos: how many there are of each kind, and of how many frames.
     """
     table: List[Dict[str, Any]] = []
-    for recipe, values in recipes.items():
+    for recipe, config in recipes.items():
         for seed in seeds:
-            cfg = load_config(config, {**values, 'randomness.seed': seed})
-            cfg.work_dir = str(work_dir / re.sub(r'\W+', '_', recipe.replace("'", '')))
+            cfg = copy.deepcopy(config)
+            cfg.randomness.seed = seed
+            folder = folder_of(work_dir, recipe)
             # by everything that decides over it, so a result of other settings or of another network is not taken for
             # this one
             key = digest_of([cfg.to_dict(), *videos, digest_of_bytes(Path(cfg.load_from).read_bytes())])
-            result = Path(cfg.work_dir) / f'seed_{seed}_{key}.json'
+            cfg.work_dir = str(folder / f'seed_{seed}' if cfg.train_cfg.get('rounds', 1) > 1 else folder)
+            result = folder / f'seed_{seed}_{key}.json'
             if not result.is_file():
-                write_json(result, _row(recipe, seed, train(cfg)[0], figure))
+                write_json(result, _row(recipe, seed, train(cfg)[0]))
             table.append(json.loads(result.read_text(encoding='utf-8')))
     return table + [_mean(recipe, table) for recipe in recipes]
 
 
-def print_table(table: List[Dict[str, Any]]) -> None:
-    """The rows of :func:`table_of`, with the change in percent."""
-    print(f'{"recipe":18}{"seed":>6}{"refined":>22}{"unseen":>22}{"worst scene":>14}')
+def folder_of(work_dir: Path, recipe: str) -> Path:
+    """Where a recipe has its runs and results."""
+    return work_dir / re.sub(r'\W+', '_', recipe.replace("'", ''))
+
+
+def print_table(table: List[Dict[str, Any]], figure: str) -> None:
+    """The rows of :func:`table_of`, with the change of a figure in percent."""
+    groups = list(table[0]['groups'])
+    titles = ''.join(f'{f"{name} {figure}":>24}' for name in groups)
+    print(f'{"recipe":26}{"seed":>6}{titles}{"worst scene":>14}')
     for row in table:
-        changes = [f'{_change(row, name):>22}' for name in ('refined', 'unseen')]
-        worst = '' if row['worst'] is None else f'{row["worst"]:>+12.1f} %'
-        print(f'{row["recipe"]:18}{row["seed"]:>6}', *changes, worst, sep='')
+        changes = [f'{_change(row, name, figure):>24}' for name in groups]
+        worst = row['worst'].get(figure)
+        print(f'{row["recipe"]:26}{row["seed"]:>6}', *changes, '' if worst is None else f'{worst:>+12.1f} %', sep='')
 
 
-def _row(recipe: str, seed: int, report: Dict[str, Any], figure: str) -> Dict[str, Any]:
+def _row(recipe: str, seed: int, report: Dict[str, Any]) -> Dict[str, Any]:
     groups = report['groups']
-    row: Dict[str, Any] = dict(recipe=recipe, seed=str(seed))
-    for name in ('refined', 'unseen'):
-        row[name] = [groups[name]['before'][figure], groups[name]['after'][figure]]
-    row['worst'] = max(scene['change_percent'][figure] for group in groups.values()
-                       for scene in group['scenes'].values())
-    return row
+    scenes = [scene['change_percent'] for group in groups.values() for scene in group['scenes'].values()]
+    return dict(
+        recipe=recipe, seed=str(seed),
+        groups={name: {side: group[side] for side in ('before', 'after')} for name, group in groups.items()},
+        worst={figure: max(scene[figure] for scene in scenes) for figure in scenes[0]})
 
 
 class _BothLooks:
@@ -152,23 +186,28 @@ class _BothLooks:
 def _teacher(cfg: Any, student: Dict[str, Any]) -> Dict[str, Any]:
     """The teacher's motion in place of the student's, beside the same scores before."""
     teacher = _BothLooks(init_model(CONFIG, cfg.load_from), cfg.labeler.view)
-    row: Dict[str, Any] = dict(recipe='its teacher', seed='-', worst=None)
     groups = next(hook for hook in cfg.custom_hooks if hook['type'] == 'ReportHook')['groups']
-    for name in ('refined', 'unseen'):
-        row[name] = [student[name][0], judge(teacher, DATASETS.build(groups[name])).scores()['EPE']]
-    return row
+    return dict(recipe='its teacher', seed='-', worst={}, groups={
+        name: dict(before=student['groups'][name]['before'], after=judge(teacher, DATASETS.build(group)).scores())
+        for name, group in groups.items()})
 
 
 def _mean(recipe: str, table: List[Dict[str, Any]]) -> Dict[str, Any]:
     rows = [row for row in table if row['recipe'] == recipe]
-    mean: Dict[str, Any] = dict(recipe=recipe, seed='mean', worst=max(row['worst'] for row in rows))
-    for name in ('refined', 'unseen'):
-        mean[name] = [sum(row[name][side] for row in rows) / len(rows) for side in (0, 1)]
-    return mean
+
+    def mean(name: str, side: str) -> Dict[str, float]:
+        scores = [row['groups'][name][side] for row in rows]
+        return {figure: sum(one[figure] for one in scores) / len(rows) for figure, value in scores[0].items()
+                if isinstance(value, (int, float))}
+
+    return dict(
+        recipe=recipe, seed='mean',
+        groups={name: {side: mean(name, side) for side in ('before', 'after')} for name in rows[0]['groups']},
+        worst={figure: max(row['worst'][figure] for row in rows) for figure in rows[0]['worst']})
 
 
-def _change(row: Dict[str, Any], name: str) -> str:
-    before, after = row[name]
+def _change(row: Dict[str, Any], name: str, figure: str) -> str:
+    before, after = (row['groups'][name][side][figure] for side in ('before', 'after'))
     return f'{before:.3f} {after:.3f} {100 * (after / before - 1):+.1f} %'
 
 

@@ -17,6 +17,7 @@ from typing import Any, Dict
 from demo_seeds import print_table, table_of
 
 from mmrefine.apis.commands import run_command
+from mmrefine.config.load import load_config
 from mmrefine.synthetic import write_clips
 
 CONFIG = Path(__file__).resolve().parents[1] / 'configs' / 'pips' / 'pips_small_target.py'
@@ -43,8 +44,8 @@ def main() -> int:
     write_clips(refined, range(args.videos), args.frames, style='target', tracks=256)
     write_clips(unseen, range(10000, 10000 + args.unseen), args.frames, style='target', tracks=256)
     values = {'video': str(refined), 'unseen': str(unseen)}
-    print_table(table_of(CONFIG, {recipe: {**values, **RECIPES[recipe]} for recipe in args.recipes}, args.seeds,
-                         args.work_dir, 'ATE', [args.videos, args.unseen, args.frames]))
+    recipes = {recipe: load_config(CONFIG, {**values, **RECIPES[recipe]}) for recipe in args.recipes}
+    print_table(table_of(recipes, args.seeds, args.work_dir, [args.videos, args.unseen, args.frames]), 'ATE')
     return 0
 
 

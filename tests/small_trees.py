@@ -68,10 +68,10 @@ def write_video(path: Path, frames: List[np.ndarray]) -> None:
 
 @pytest.fixture(scope='session')
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, Path]:
-    """Stock checkpoints with seeded random weights: ``raft``, and ``small`` (the official RAFT-small)."""
+    """Stock checkpoints with seeded random weights: ``raft``, ``craft``, and ``small`` (the official RAFT-small)."""
     root = tmp_path_factory.mktemp('weights')
     torch.manual_seed(3)
-    for name, config in (('raft', 'raft_sintel'), ('small', 'raft_small_video')):
+    for name, config in (('raft', 'raft_sintel'), ('small', 'raft_small_video'), ('craft', 'craft_video')):
         network = init_model(ROOT / f'configs/refine/{config}.py').estimator
         save_checkpoint(root / f'{name}.pth', dict(state_dict=network.state_dict(), meta={}))
     return {path.stem: path for path in root.iterdir()}

@@ -55,13 +55,16 @@ def where(name, world):
     kitti = {'data_root': str(world / 'kitti'), 'crop_size': SIZE}
     raw = {'raw_root': str(world / 'raw'), 'testing': str(world / 'kitti/testing/image_2'), 'held_out_raw': 0.2}
     clip, source = str(world / 'clip'), str(world / 'source')
+    video = {'video': f'{clip}/frames', 'labelled': source, 'crop_size': SIZE}
     return {
         'demo.py': {'source': source, 'video': clip, 'unseen': clip, 'held_out': 0.2,
                     'labelled_pipeline.1.crop_size': SIZE, 'labelled_pipeline.2.size': SIZE,
                     'train_pipeline.2.size': SIZE},
+        'craft_kitti2015.py': kitti,
         'raft_kitti2015.py': kitti,
         'raft_kitti_raw.py': {**kitti, **raw},
-        'raft_video.py': {'video': f'{clip}/frames', 'labelled': source, 'crop_size': SIZE},
+        'craft_video.py': video,
+        'raft_video.py': video,
     }[name]
 
 
@@ -76,7 +79,7 @@ def hook_of(cfg, kind):
 
 
 def test_the_sweeps_below_see_every_config():
-    assert NAMES == ['demo.py', 'raft_kitti2015.py', 'raft_kitti_raw.py', 'raft_video.py']
+    assert NAMES == ['craft_kitti2015.py', 'craft_video.py', 'demo.py', 'raft_kitti2015.py', 'raft_kitti_raw.py', 'raft_video.py']
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -151,7 +154,7 @@ def test_a_run_of_two_steps_labels_twice_and_judges_before_and_after(name, world
     guard = [f'custom_hooks.1.{option}' for option in ('pairs=2', 'warps=0', 'general=0', 'steps=[1.]')]
     options = [
         *tiny, *guard, 'max_iters=2', 'train_cfg.rounds=2', 'train_dataloader.batch_size=2',
-        'train_dataloader.num_workers=0', f'load_from={weights["small" if name == "demo.py" else "raft"]}',
+        'train_dataloader.num_workers=0', f'load_from={weights["small" if name == "demo.py" else name.split("_")[0]]}',
         'labeler.filters=[]', 'labeler.directions=forward', 'custom_hooks.2.pictures=1', 'custom_hooks.2.extremes=0',
         *(f'{key}={value}' for key, value in where(name, world).items())
     ]

@@ -20,10 +20,10 @@ from mmrefine.synthetic import write_clips
 CONFIGS = sorted(path.relative_to(ROOT / 'configs').as_posix() for path in (ROOT / 'configs').glob('[!_]*/*.py'))
 FLOW = [name for name in CONFIGS if not name.startswith(('pips/', 'clip_flow/'))]
 REFINE = [name for name in CONFIGS if name.startswith('refine/')]
-TRUTH = ['demo/raft_small_source.py', 'demo/raft_small_finish.py']  # they learn from the truth
+TRUTH = ['demo/raft_small_source.py', 'demo/raft_small_finish.py', 'demo/craft_small_source.py']  # they learn from truth
 LABEL_FREE = ['baselines/raft_small_photometric.py']
 GUARDED = [name for name in FLOW if name not in TRUTH]
-STOCK = [name for name in REFINE if 'small' not in name and 'official' not in name]
+STOCK = [name for name in REFINE if not any(word in name for word in ('small', 'official', 'craft'))]
 LOSSES = dict(raft=MaskedSequenceLoss, gma=MaskedSequenceLoss)
 # what a stock config says of training only
 FOR_TRAINING = {'flow_loss', 'freeze_bn', 'freeze_net', 'init_cfg', 'train_cfg', 'test_cfg', '_scope_', 'augmentations',
@@ -49,7 +49,7 @@ def small(name, trees):
 
 
 def test_the_sweeps_below_see_every_config():
-    assert len(CONFIGS) == 32 and len(FLOW) == 18 and len(REFINE) == 13 and len(STOCK) == 10
+    assert len(CONFIGS) == 36 and len(FLOW) == 20 and len(REFINE) == 14 and len(STOCK) == 10
 
 
 @pytest.fixture(scope='module')

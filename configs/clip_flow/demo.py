@@ -1,10 +1,14 @@
-# CLIP-FLow (Zhang et al., 2022) on the demo network: rendered SOURCE clips with exact motion and unlabelled TARGET
-# videos in one training, which labels anew in each of three rounds. README.md beside this file has the commands.
+# CLIP-FLow (Zhang et al., 2022) on the demo network: rendered SOURCE clips with exact motion and unlabelled videos of
+# the rendered DRIVING style in one training, which labels anew in each of three rounds. README.md beside this file has
+# the commands.
 _base_ = ['../demo/raft_small_target.py']
 
 source = 'data/rendered/source'  # folder of rendered clips with exact motion; overridable: --cfg-options source=…
+video = 'work_dirs/driving/refined'
+unseen = 'work_dirs/driving/unseen'
 relabel = 'every_round'  # the teacher of a round is the student of the round before
 train_cfg = dict(rounds=3)
+max_iters = 900
 model = dict(
     losses=[
         dict(type='MaskedSequenceLoss', gamma=0.85),
@@ -43,3 +47,23 @@ train_dataloader = dict(
                 directions='{labeler.directions}',
                 seed='{randomness.seed}',
                 pipeline='{train_pipeline}'))))
+
+# known on some scan lines only, as that of a laser scanner
+judge_pipeline = [dict(type='LoadTruth'), dict(type='PackPair')]
+custom_hooks = [
+    dict(type='PseudoLabelHook', dataset=dict(type='FramePairs', data_root='{video}/frames', held_out='{held_out}'),
+         labeler='{labeler}', relabel='{relabel}'),
+    dict(
+        type='RegressionGuardHook',
+        dataset=dict(type='FramePairs', data_root='{video}/frames', held_out='{held_out}', held=True),
+        interval='round',  # the best round that it accepts is the result, and one that brings nothing is the last
+        patience=1),
+    dict(
+        type='ReportHook',
+        batch_size=4,
+        groups=dict(
+            refined=dict(type='FramePairs', data_root='{video}/frames', truth_root='{video}/flow_sparse',
+                         pipeline='{judge_pipeline}'),
+            unseen=dict(type='FramePairs', data_root='{unseen}/frames', truth_root='{unseen}/flow_sparse',
+                        pipeline='{judge_pipeline}'))),
+]

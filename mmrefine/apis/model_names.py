@@ -29,6 +29,9 @@ NAMED_MODELS: Dict[str, NamedModel] = {
     'raft_official': NamedModel('refine/raft_official_video.py', 'the official RAFT: larger, better, slower',
                                 RAFT_LARGE),
     'raft': NamedModel('refine/raft_video.py', "mmflow's RAFT, trained on a mix of data sets", RAFT_MIXED),
+    'craft': NamedModel('refine/craft_video.py', 'CRAFT, a RAFT with attention; needs the weights of its authors',
+                        source='craft-sintel.pth of its authors, to which the README of '
+                               'https://github.com/askerlee/craft leads'),
     'demo': NamedModel(
         'demo/raft_small_video.py', 'a small network that comes with mmrefine, was trained on rendered video only, and '
                                     'is for trying things out'),

@@ -28,7 +28,8 @@ def test_every_name_leads_to_a_config_for_a_video_whose_network_is_what_it_says(
         cfg = load_named(name, dict(video='a.mp4'))
         kinds[name] = official_kind(cfg)
         assert cfg.video == 'a.mp4' and cfg.load_from
-    assert kinds == dict(raft_small='Small', raft_official='Basic', raft=None, demo='Small', pips=None, pips_demo=None)
+    assert kinds == dict(raft_small='Small', raft_official='Basic', raft=None, craft=None, demo='Small', pips=None,
+                         pips_demo=None)
     assert load_named('raft').load_from.rpartition('/')[2] == NAMED_MODELS['raft'].address.rpartition('/')[2]
 
 
@@ -43,7 +44,7 @@ def test_a_config_is_found_by_its_path_from_anywhere(tmp_path, monkeypatch):
                        match=r'raft_smal: there is no such model or config file; did you mean raft_small\?'):
         find_config('raft_smal')
     with pytest.raises(ConfigError,
-                       match='other.py: .* name a config file, or one of raft_small, raft_official, raft, demo'):
+                       match='other.py: .* name a config file, or one of raft_small, raft_official, raft, craft, demo'):
         find_config('other.py')
 
 
@@ -56,6 +57,8 @@ def test_the_demo_weights_are_found_from_anywhere_and_others_where_the_config_wa
     assert any(line.startswith('--model demo: ') and line.endswith(f'weights: {DEMO_WEIGHTS}') for line in lines)
     assert any(line.startswith('--model pips: ') and 'weights: none; they are the reference_model' in line
                for line in lines)
+    with pytest.raises(CheckpointError, match='craft-sintel.pth of its authors, .* try things out with --model demo$'):
+        find_weights(load_named('craft'))
     for name in ('raft_small', 'raft_official', 'raft'):
         assert any(line.startswith(f'--model {name}: ') and 'none yet; https://' in line for line in lines)
     (tmp_path / 'checkpoints').mkdir()

@@ -1,0 +1,112 @@
+"""What the parts of CLIP-FLow are worth, on rendered driving video, of which some scan lines are known to judge by.
+
+Each row takes the demo network and the same number of steps: labels made once; made anew in three rounds, each by the
+student of the round before; with the contrastive loss; with rendered pairs of the source look and their truth in every
+batch, fewer and fewer of them; and the labels of one pass behind the check of UnFlow, as the configs for KITTI have it.
+``--model craft`` does the same with the small CRAFT of ``small_craft.py``. ``source`` is the look that the network was
+trained on, which it is to forget as little as it can. No recipe keeps anything back for a guard.
+
+EPE in px and Fl in percent, before and after and their change, per seed and on average. Runs that have their result in
+the work dir are not repeated, so it may be stopped and started again, and recipes may run side by side in processes of
+their own once ``one-shot`` has made the labels that all first rounds share.
+
+    python tools/render.py data/rendered/source --style source --seeds 1000 1400 --frames 2 --size 192 256
+    python benchmarks/clip_flow.py --seeds 125 126 127
+"""
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+from typing import Any, Dict, List, Sequence
+
+from demo_seeds import folder_of, print_table, source_group, table_of
+
+from mmrefine.apis.commands import Overrides, run_command
+from mmrefine.config.load import load_config
+from mmrefine.fileio.atomic import write_json
+from mmrefine.synthetic import write_clips
+
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+SIZE = (96, 256)  # px
+ONCE = {'train_cfg.rounds': 1, 'relabel': 'once'}
+NO_CONTRAST = {'model.losses': [dict(type='MaskedSequenceLoss', gamma=0.85)]}
+UNLABELLED = {
+    'train_dataloader.sampler': dict(_delete_=True, type='DrawSampler', shuffle=True),
+    'train_dataloader.dataset': dict(
+        _delete_=True, type='FramePairs', data_root='{video}/frames', held_out='{held_out}',
+        directions='{labeler.directions}', seed='{randomness.seed}', pipeline='{train_pipeline}')}
+UNFLOW = {
+    'labeler': dict(
+        _delete_=True, type='FlowLabeler', view=dict(type='CascadeView', scales=(1., )), directions='both',
+        filters=[dict(type='CycleFilter', alpha=0.01, beta=0.5, form='squared', magnitude='warped'),
+                 dict(type='InFrameFilter')])}
+FIRST = 'one-shot'
+RECIPES: Dict[str, Dict[str, Any]] = {
+    FIRST: {**ONCE, **NO_CONTRAST, **UNLABELLED},
+    'rounds': {**NO_CONTRAST, **UNLABELLED},
+    'rounds, contrast': UNLABELLED,
+    'rounds, contrast, labelled': {},
+    'one-shot, labelled': {**ONCE, **NO_CONTRAST},
+    'UnFlow, rounds, contrast': {**UNLABELLED, **UNFLOW},
+}
+
+
+def main() -> int:
+    """Run every recipe with every seed and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--work-dir', type=Path, help='default: work_dirs/clip_flow_<model>')
+    parser.add_argument('--model', choices=['raft', 'craft'], default='raft')
+    parser.add_argument('--craft-weights', type=Path, default=Path('work_dirs/craft_small_source/small_craft.pth'))
+    parser.add_argument('--seeds', type=int, nargs='+', default=[125, 126, 127])
+    parser.add_argument('--recipes', nargs='+', choices=list(RECIPES), default=list(RECIPES))
+    parser.add_argument('--source', type=Path, default=Path('data/rendered/source'),
+                        help='rendered pairs with truth to learn from')
+    parser.add_argument('--videos', type=int, default=30, help='videos to refine on')
+    parser.add_argument('--unseen', type=int, default=20, help='other videos, for judging only')
+    parser.add_argument('--frames', type=int, default=6, help='frames per video')
+    parser.add_argument('--out', type=Path, metavar='JSON', help='file for the rows')
+    parser.add_argument('--cfg-options', nargs='+', action=Overrides, default={}, metavar='KEY=VALUE')
+    args = parser.parse_args()
+    work_dir = args.work_dir or Path(f'work_dirs/clip_flow_{args.model}')
+    videos = work_dir / 'videos'
+    write_clips(videos / 'refined', range(args.videos), args.frames, SIZE, 'driving', sparse=True)
+    write_clips(videos / 'unseen', range(10000, 10000 + args.unseen), args.frames, SIZE, 'driving', sparse=True)
+    judged = dict(load_config(CONFIGS / 'clip_flow' / 'demo.py').custom_hooks[-1]['groups'],
+                  source=source_group(videos / 'source', args.unseen))
+    values = {'video': str(videos / 'refined'), 'unseen': str(videos / 'unseen'), 'source': str(args.source),
+              'held_out': 0., 'custom_hooks.2.groups': judged}
+    if args.model == 'craft':
+        network = load_config(CONFIGS / 'demo' / 'craft_small_source.py').model.estimator
+        values.update({'model.estimator': dict(network, _delete_=True), 'load_from': str(args.craft_weights)})
+
+    def rows(recipes: Sequence[str]) -> List[Dict[str, Any]]:
+        configs = {recipe: load_config(CONFIGS / 'clip_flow' / 'demo.py',
+                                       {**values, **RECIPES[recipe], **args.cfg_options}) for recipe in recipes}
+        return table_of(configs, args.seeds, work_dir, [args.videos, args.unseen, args.frames])
+
+    if FIRST in args.recipes:
+        rows([FIRST])
+    for recipe in args.recipes:
+        share_labels(work_dir, recipe, args.seeds)
+    table = rows(args.recipes)
+    for figure in ('EPE', 'Fl'):
+        print_table(table, figure)
+    if args.out is not None:
+        write_json(args.out, table)
+    return 0
+
+
+def share_labels(work_dir: Path, recipe: str, seeds: Sequence[int]) -> None:
+    """Copy the labels of the first round to where a recipe with the same ones looks for them."""
+    made = folder_of(work_dir, FIRST) / 'labels'
+    if 'labeler' in RECIPES[recipe] or recipe == FIRST or not made.is_dir():
+        return
+    folder = folder_of(work_dir, recipe)
+    for out in [folder] if 'train_cfg.rounds' in RECIPES[recipe] else [folder / f'seed_{seed}' for seed in seeds]:
+        if not (out / 'labels').is_dir():
+            shutil.copytree(made, out / 'labels')
+
+
+if __name__ == '__main__':
+    run_command(main)
