@@ -95,29 +95,30 @@ class PlaneMotion:
         return np.where(met, u * depth, off), np.where(met, v * depth, off), depth
 
     def box(self, half: tuple, t: float) -> tuple:
-        """Frame bounds ``(x0, y0, x1, y1)`` px that contain the plane's rectangle; without end if it passes the camera.
+        """Frame bounds ``(x0, y0, x1, y1)`` px of the plane's rectangle, as far as it is in front of the camera.
 
         Args:
             half: canonical half width and half height, px.
             t: time, frames.
         """
         u, v = (np.array(signs) * size for signs, size in zip(((-1, 1, -1, 1), (-1, -1, 1, 1)), half))
-        depth = _apply(self.matrix(t), u, v)[2]
-        if depth.max() < NEAR:
+        matrix = self.matrix(t)
+        per_row = matrix[2, 1]
+        if half[1] * per_row > FAR:  # without end: the depth is linear in u and v, so a rectangle cut by depth
+            v = (np.array([NEAR, NEAR, FAR, FAR]) - matrix[2, 2] - u * matrix[2, 0]) / per_row
+        elif _apply(matrix, u, v)[2].max() < NEAR:
             return -1.0, -1.0, -2.0, -2.0  # behind the camera: nothing is in there
-        if depth.min() < NEAR:
-            return -1e6, -1e6, 1e6, 1e6
         x, y = self.forward(u, v, t)
         return x.min(), y.min(), x.max(), y.max()
 
 
 @dataclass(frozen=True)
 class Strip:
-    """The outline of a plane along the road: without end in v, in u from ``-half`` to a rim that repeats itself.
+    """The outline of a plane along the road: without end in v, in u from ``-width`` to a rim that repeats itself.
 
     Attributes:
         width: half of the extent in u, canonical px.
-        rim: float64 ``(n, )``, the greatest u at v = 0, 1, ..., straight in between.
+        rim: float32 ``(n, )``, the greatest u at v = 0, 1, ..., straight in between.
     """
 
     width: float
@@ -135,8 +136,8 @@ class Strip:
     def distance(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """How far inside the outline canonical points are, px along u."""
         n = len(self.rim)
-        at = y % n
-        row = at.astype(np.intp) % n
+        at = y - np.floor(y * (1 / n)) * n
+        row = np.minimum(at.astype(np.intp), n - 1)
         rise = np.roll(self.rim, -1) - self.rim
         rim = self.rim[row] + rise[row] * (at - row)
         return np.where(np.abs(y) < _OFF / 2, np.minimum(x + self.width, rim - x), -_OFF)
@@ -167,42 +168,42 @@ class PlaneLayer:
 
     def draw(self, out: np.ndarray, x: np.ndarray, y: np.ndarray, t: float) -> None:
         """Paint the layer as it is at time ``t`` over ``out``, see ``Layer.draw``."""
-        if self.shape is None:  # the sky, whose texture is one cell per px and hazy as it is
-            u, v = np.broadcast_arrays(*self.motion.inverse(x, y, t))
-            _wrapped(out, self.paint[0], u, v)
+        if self.shape is None:  # the sky: one cell of texture per px, hazy as it is, its lower half behind the ground
+            u, v = self.motion.inverse(x, y, t)
+            end = int((v < 0.02 * len(out)).any(axis=1).sum())
+            u, v = (_repeated(at[:end], len(self.paint[0])) for at in (u, v))
+            out[:end] = cv2.remap(self.paint[0], u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
             return
         rows, cols = pixels_in(self.motion.box(self.shape.half, t), out.shape)
         under = out[rows, cols]
         if not under.size:
             return
         u, v, depth = self.motion.seen(x[:, cols], y[rows], t)
-        inside = self.shape.distance(u, v).astype(np.float32)
-        hit = inside > -_OFF / 2
-        if not hit.any():
-            return
-        top = int(np.argmax(hit.any(axis=1)))  # a plane along the road ends at the horizon
-        u, v, depth, inside, under = u[top:], v[top:], depth[top:], inside[top:], under[top:]
         zoom = self.motion.camera.focal * float(np.linalg.norm(self.motion.across)) / depth
-        colour = self._colour(*self.shape.cells(u, v), np.log2(self.density / zoom))
-        near, far = self.haze
-        share = (far - (far - near) * np.exp(depth * np.float32(-1 / 60)))[..., None]
-        colour += share * (self.airlight - colour)
         # Half a px of soft edge; the samples' offsets give the rest.
-        under += np.clip(2 * inside * zoom + 0.5, 0, 1)[..., None] * (colour - under)
+        alpha = np.clip(2 * self.shape.distance(u, v).astype(np.float32) * zoom + 0.5, 0, 1)
+        at = self.shape.cells(u, v)
+        colour = self._colour(at[0], at[1], np.log2(self.density / zoom))
+        near, far = self.haze
+        share = far - (far - near) * np.exp(depth * np.float32(-1 / 60))
+        colour += share[..., None] * (self.airlight - colour)
+        under += alpha[..., None] * (colour - under)
 
     def _colour(self, cols: np.ndarray, rows: np.ndarray, level: np.ndarray) -> np.ndarray:
         """The texture at cells, between the two levels whose cells are next to a px in size."""
         level = np.clip(level, 0, len(self.paint) - 1)
+        cols, rows = (_repeated(at, size) for at, size in zip((cols, rows), self.paint[0].shape[1::-1]))
         out = np.zeros(cols.shape + (3, ), np.float32)
+        low, high = level.min(axis=1), level.max(axis=1)
         for k, paint in enumerate(self.paint):
-            weight = np.maximum(1 - np.abs(level - np.float32(k)), 0)
-            own = np.flatnonzero(weight.any(axis=1))
+            own = np.flatnonzero((low < k + 1) & (high > k - 1))
             if own.size:
                 part = slice(own[0], own[-1] + 1)
+                weight = np.maximum(1 - np.abs(level[part] - np.float32(k)), 0)
                 across, along = (1 / step**k for step in self.steps)
-                seen = np.empty(cols[part].shape + (3, ), np.float32)
-                _wrapped(seen, paint, (cols[part] + 0.5) * across - 0.5, (rows[part] + 0.5) * along - 0.5)
-                out[part] += weight[part, :, None] * seen
+                out[part] += weight[..., None] * cv2.remap(
+                    paint, cols[part] * across + (0.5 * across - 0.5), rows[part] * along + (0.5 * along - 0.5),
+                    cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
         return out
 
 
@@ -219,19 +220,16 @@ def levels_of(texture: np.ndarray, steps: tuple, count: int) -> tuple:
     """
     h, w = (-(-size // step**(count - 1)) * step**(count - 1) for size, step in zip(texture.shape[:2], steps[::-1]))
     texture = np.pad(texture, ((0, h - texture.shape[0]), (0, w - texture.shape[1]), (0, 0)), mode='wrap')
-    levels = [np.ascontiguousarray(texture, np.float32)]
+    levels: list[np.ndarray] = [np.ascontiguousarray(texture, np.float32)]
     for _ in range(count - 1):
         h, w = h // steps[1], w // steps[0]
         levels.append(cv2.resize(levels[-1], (w, h), interpolation=cv2.INTER_AREA))
     return tuple(levels)
 
 
-def _wrapped(out: np.ndarray, paint: np.ndarray, cols: np.ndarray, rows: np.ndarray) -> None:
-    """A texture without end at cells, into ``out``."""
-    h, w = (np.float32(size) for size in paint.shape[:2])
-    # Positive coordinates: a wrapped map of far negative ones is slow.
-    out[:] = cv2.remap(paint, (cols % w).astype(np.float32), (rows % h).astype(np.float32), cv2.INTER_LINEAR,
-                       borderMode=cv2.BORDER_WRAP)
+def _repeated(at: np.ndarray, size: int) -> np.ndarray:
+    """Cells of a texture without end as those of the one tile, float32; a wrapped map of far ones is slow."""
+    return (at - np.floor(at * (1 / size)) * size).astype(np.float32)
 
 
 def _apply(m: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -24,10 +24,10 @@ _TILE = 256  # cells of a texture
 def build_drive(seed: int, size: tuple, style: WorldStyle) -> Scene:
     """The driving scene of a seed; nothing in it depends on the length of a clip.
 
-    The order of the layers is right at all times: what stands further from the camera's way hides nothing that is nearer
-    to it, as it covers that only where it is also nearer along the way, where it is seen further out. So cars come
-    first, lane by lane, then what stands beside the road by distance, then walls, road and ground. Cars of one lane
-    keep their distance to one another.
+    The order of the layers is right at all times. Of two things on one side of the camera's way, the one further from
+    the way is on the same ray only where it is also further ahead, so it never hides the other. So cars come first,
+    lane by lane, then what stands beside the road by distance, then walls, road and ground. Cars of one lane have one
+    speed, and keep their order.
     """
     key = (int(seed), style.code)
     layout, paint, place, record = (np.random.default_rng(s) for s in np.random.SeedSequence(key).spawn(4))
@@ -135,7 +135,7 @@ def _ground(layer: Callable, paint: np.random.Generator, camera: DriveCamera, si
     road = layer(PlaneMotion(camera, (0.5 * cols * across - left, CAMERA_HEIGHT, 0.0), *axes), texture, (2, 4), 4,
                  Strip(0.5 * cols, np.full(rows, 0.5 * cols)))
     beside = layer(PlaneMotion(camera, (0.0, CAMERA_HEIGHT, 0.0), *axes), pool[1] * np.float32(0.9), (2, 4), 4,
-                   Strip(200 / across, np.full(rows, 200 / across)))
+                   Strip(600 / across, np.full(rows, 600 / across)))
     return [road, beside]
 
 

@@ -32,7 +32,8 @@ def static_rings(rng: np.random.Generator, room: float) -> list:
         radius = rng.uniform(0.45, 0.8) / np.cos(np.pi / max(corners, 4))
         board = radius * np.stack([-np.cos(turn), np.sin(turn)], axis=1)
         board[:, 1] -= height + board[:, 1].max() - 0.05
-        return [np.concatenate([board, post[:1], post[1:2]])]
+        end = board[-1, 1]
+        return [np.concatenate([board, [(-half, end), post[0], post[1], (half, end)]])]
     radius = min(rng.uniform(0.9, 2.2) if kind == 'tree' else rng.uniform(0.6, 1.3), 0.42 * room)
     turn = np.linspace(0.5 * np.pi, 2.5 * np.pi, 120)[3:-3]  # a gap at the foot
     wave = 1 + sum(rng.normal() * 0.2 / n * np.sin(n * turn + rng.uniform(0, 6.3)) for n in range(2, 9))
