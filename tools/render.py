@@ -27,12 +27,16 @@ def main(argv: Optional[List[str]] = None) -> int:
                         help='height and width in px')
     parser.add_argument('--tracks', type=int, default=0, metavar='N',
                         help='points of each scene to follow through all its frames, written to tracks/<scene>.npz')
+    parser.add_argument('--sparse', action='store_true',
+                        help='also write truth as KITTI has it, on the lines of a laser scanner in the lower part of '
+                             'the frame, to flow_sparse/<scene>')
     args = parser.parse_args(argv)
     first, end = args.seeds
     if not 0 <= first < end:
         raise ConfigError(f'--seeds must be FIRST END with 0 <= FIRST < END, got {first} {end}')
     try:
-        names = write_clips(args.out, range(first, end), args.frames, tuple(args.size), args.style, args.tracks)
+        names = write_clips(args.out, range(first, end), args.frames, tuple(args.size), args.style, args.tracks,
+                            args.sparse)
     except ValueError as error:
         raise ConfigError(f'{error}; correct --frames, --size or --tracks') from error
     print(f'{args.out}: {len(names)} scenes, {names[0]} to {names[-1]}')

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmrefine.synthetic.render import Arrays, Scene, build_scene
+from mmrefine.synthetic.render import build_scene
+from mmrefine.synthetic.scene import Arrays, Scene
+from mmrefine.synthetic.shapes import Shape
 from mmrefine.synthetic.style import WorldStyle, get_style
 
 NUM_TRACKS = 64
@@ -57,7 +59,7 @@ def render_clip(seed: int,
         seed: non-negative; the same seed gives the same bytes.
         num_frames: T, at least 1.
         size: frame ``(H, W)`` px, each at least 16.
-        style: a world or its name, ``'source'`` or ``'target'``.
+        style: a world or the name of one of ``STYLES``.
 
     Raises:
         ValueError: an argument is out of range.
@@ -166,6 +168,8 @@ def _joints(scene: Scene) -> Arrays:
     """The innermost point of each object and points far from one another."""
     layer, us, vs = [], [], []
     for i, item in enumerate(scene.layers[1:], 1):
+        if not isinstance(item.shape, Shape):  # the road and what goes on along it
+            continue
         table = item.shape.table
         rows, cols = np.nonzero(table > min(1.0, 0.5 * table.max()))
         h, w = table.shape

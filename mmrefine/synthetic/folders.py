@@ -12,17 +12,18 @@ import numpy as np
 from mmrefine.errors import InputError
 from mmrefine.fileio.atomic import write_json
 from mmrefine.fileio.codecs.tracks import write_tracks
-from mmrefine.fileio.flow_io import write_flow
+from mmrefine.fileio.flow_io import read_flow, write_flow
 from mmrefine.fileio.images import write_image
 from mmrefine.fileio.records import parse_json
 from mmrefine.synthetic.clip import RenderedClip, render_clip
+from mmrefine.synthetic.lidar import scan_points
 from mmrefine.synthetic.style import WorldStyle, get_style
 from mmrefine.synthetic.tracks import exact_tracks, random_queries
 
 
 def write_clips(root: str | os.PathLike, seeds: Iterable[int], num_frames: int,
                 size: tuple = (128, 192),
-                style: WorldStyle | str = 'target', tracks: int = 0) -> list[str]:
+                style: WorldStyle | str = 'target', tracks: int = 0, sparse: bool = False) -> list[str]:
     """Render clips into scene folders and return the scenes' names.
 
     A scene ``target_0007`` is ``frames/target_0007/frame_0001.png``, the
@@ -30,10 +31,12 @@ def write_clips(root: str | os.PathLike, seeds: Iterable[int], num_frames: int,
     to the next), ``visible/target_0007/frame_0001.png`` (255 = the point is
     seen in the next frame) and ``masks/target_0007/frame_0001.png`` (layer
     ids). If tracks are asked for, ``tracks/target_0007.npz`` holds them as
-    :func:`~mmrefine.fileio.write_tracks` lays them out.
+    :func:`~mmrefine.fileio.write_tracks` lays them out. If sparse truth is
+    asked for, ``flow_sparse/target_0007/frame_0001.png`` is the same flow as
+    KITTI has it, 16 bits, and valid only at :func:`~mmrefine.synthetic.scan_points`.
     ``scenes/target_0007.json`` holds the settings; it is written last,
-    so a scene that has it is complete and is skipped. Tracks that a complete
-    scene lacks are added to it.
+    so a scene that has it is complete and is skipped. Tracks and sparse truth
+    that a complete scene lacks are added to it.
 
     Args:
         root: folder; made if it does not exist.
@@ -43,6 +46,7 @@ def write_clips(root: str | os.PathLike, seeds: Iterable[int], num_frames: int,
         style: a world or its name.
         tracks: points that are followed through each scene, drawn by
             :func:`random_queries`; 0: none, and no file.
+        sparse: whether to write sparse truth, too.
 
     Raises:
         InputError: a complete scene was made with other settings.
@@ -59,7 +63,7 @@ def write_clips(root: str | os.PathLike, seeds: Iterable[int], num_frames: int,
         names.append(name)
         settings = {'seed': int(seed), 'num_frames': int(num_frames),
                     'size': [int(n) for n in size],
-                    'style': dataclasses.asdict(style)}
+                    'style': _recorded(style)}
         record = Path(root, 'scenes', name + '.json')
         known = _known_tracks(record, settings) if record.exists() else 0
         if tracks and known not in (0, tracks):
@@ -73,7 +77,14 @@ def write_clips(root: str | os.PathLike, seeds: Iterable[int], num_frames: int,
             _write_tracks(track_file, seed, tracks, num_frames, size, style)
         if not (has_pictures and has_tracks):
             write_json(record, {**settings, **({'tracks': tracks or known} if tracks or known else {})})
+        if sparse:
+            _write_sparse(root, name, num_frames, seed)
     return names
+
+
+def _recorded(style: WorldStyle) -> dict:
+    """The settings of a style; a world without a road has none of ``drive``, as records of before there was one."""
+    return {key: value for key, value in dataclasses.asdict(style).items() if key != 'drive' or value is not None}
 
 
 def _known_tracks(record: Path, settings: dict) -> int:
@@ -111,6 +122,15 @@ def _write_scene(paths: list[Path], clip: RenderedClip) -> None:
             write_flow(path, content)
         else:
             write_image(path, content)
+
+
+def _write_sparse(root: str | os.PathLike, name: str, num_frames: int, seed: int) -> None:
+    """KITTI's version of each flow of a scene that has none."""
+    for t in range(num_frames - 1):
+        path = Path(root, 'flow_sparse', name, f'frame_{t + 1:04d}.png')
+        if not path.exists():
+            flow, _ = read_flow(Path(root, 'flow', name, f'frame_{t + 1:04d}.flo'))
+            write_flow(path, flow, scan_points(flow.shape[:2], seed, t))
 
 
 def _write_tracks(path: Path, seed: int, count: int, num_frames: int, size: tuple, style: WorldStyle) -> None:

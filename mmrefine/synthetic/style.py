@@ -38,6 +38,12 @@ class WorldStyle:
         shot_noise: range of the noise variance per grey level of signal.
         read_noise: range of the signal-free noise, grey levels.
         jpeg: lowest and highest quality; ``None`` leaves frames uncompressed.
+        drive: range of the forward speed of a camera 1.65 m above a road,
+            metres per frame; ``None``: a world of layers in front of a
+            background. On the road, ``camera_speed`` is that of its turning,
+            ``still_share`` the chance that a car in the next lane is parked,
+            and ``radius``, ``object_speed``, ``thin_share``, ``hole_share``,
+            ``wave`` and ``camouflage`` mean nothing.
     """
 
     name: str
@@ -63,6 +69,7 @@ class WorldStyle:
     shot_noise: Range = (0.0, 0.0)
     read_noise: Range = (0.0, 0.0)
     jpeg: tuple[int, int] | None = None
+    drive: Range | None = None
 
 
 # Large, clean, saturated and fast, like the data of pre-training.
@@ -90,7 +97,12 @@ NIGHT = replace(TARGET, name='night', light=0.12, shot_noise=(0.1, 0.3), read_no
 NOISE = replace(TARGET, name='noise', shot_noise=(0.3, 0.6), read_noise=(12.0, 20.0))
 FAST = replace(TARGET, name='fast', object_speed=(0.15, 0.45), camera_speed=(0.1, 0.3))
 
-STYLES = {style.name: style for style in (SOURCE, TARGET, FOG, NIGHT, NOISE, FAST)}
+# A road seen from a car, recorded like the target, though with a shorter shutter: flow that expands from a focus, and
+# is large at the border.
+DRIVING = replace(TARGET, name='driving', code=3, objects=(7, 12), camera_speed=(0.002, 0.02), shutter=0.25,
+                  subframes=(3, 4), drive=(0.4, 1.1))
+
+STYLES = {style.name: style for style in (SOURCE, TARGET, FOG, NIGHT, NOISE, FAST, DRIVING)}
 
 
 def get_style(style: WorldStyle | str) -> WorldStyle:
