@@ -97,12 +97,14 @@ def forecast_run(cfg: Config, labels_only: bool = False) -> Optional[RunForecast
     return RunForecast(seconds)
 
 
-def tell_forecast(cfg: Config, labels_only: bool = False, dry_run: bool = False) -> None:
+def tell_forecast(cfg: Config, labels_only: bool = False, dry_run: bool = False,
+                  before: Optional[Callable[[Config], float]] = None) -> None:
     """Print how long a run will take that begins now; one that goes on knows it better.
 
     Args:
         cfg, labels_only: see :func:`forecast_run`.
         dry_run: nothing follows that would say what is wrong.
+        before: seconds that pass before the run, in which clips are rendered.
 
     Raises:
         MMRefineError: of a dry run, what is wrong with it.
@@ -113,7 +115,9 @@ def tell_forecast(cfg: Config, labels_only: bool = False, dry_run: bool = False)
 
     def line() -> str:
         found = forecast_run(cfg, labels_only)
-        return 'no forecast: too little is known of the parts of this run' if found is None else found.line()
+        if found is None:
+            return 'no forecast: too little is known of the parts of this run'
+        return (RunForecast({'rendering': before(cfg), **found.seconds}) if before else found).line()
 
     tell(line, dry_run, print)
 

@@ -112,6 +112,11 @@ class MixedPairs(Dataset):
         return [file for part in self.parts.values() if _transforms(part, LoadTruth) and hasattr(part, 'frame_files')
                 for file in part.frame_files()]
 
+    def describe_truth(self) -> List[str]:
+        """What is learned from with ground truth, such as ``'194 frame pairs of data/kitti2012'`` for each part."""
+        return [f'{self.part_sizes[name]} frame pairs of {getattr(part, "data_root", type(part).__name__)}'
+                for name, part in self.parts.items() if _transforms(part, LoadTruth)]
+
     @property
     def sources(self) -> Dict[str, Any]:
         """The frames of all scenes that are video files, by ``part/scene``."""
