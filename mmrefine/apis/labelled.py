@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, List, Mapping, Sequence, Tuple, Union
 
 from mmengine.config import Config
 
@@ -27,12 +27,11 @@ SHARE = [(0., 0.5), (1., 0.1)]
 _OF_LABELS = ('LoadLabel', 'SelfWarp')
 
 
-def check_labelled(labelled: Optional[Union[str, Path]], cfg: Config) -> None:
+def check_labelled(labelled: Union[str, Path], cfg: Config) -> None:
     """Refuse what cannot be mixed in, before anything of the video is read.
 
     Args:
-        labelled: a folder of a layout that :class:`~mmrefine.datasets.LabelledPairs` recognises, ``'rendered'``, or
-            None: nothing.
+        labelled: a folder of a layout that :class:`~mmrefine.datasets.LabelledPairs` recognises, or ``'rendered'``.
         cfg: the config, not filled in.
 
     Raises:
@@ -40,8 +39,6 @@ def check_labelled(labelled: Optional[Union[str, Path]], cfg: Config) -> None:
         InputError: the folder is missing, of no known layout, or without ground truth, or its first pair cannot be
             read.
     """
-    if labelled is None:
-        return
     if is_tracker(cfg):
         raise ConfigError(f'{name_of(cfg)}: follows points, and labelled={labelled} mixes in frame pairs whose flow is '
                           'known; leave labelled out, or take a model that estimates flow')
@@ -180,7 +177,7 @@ def _labelled_pipeline(pipeline: Sequence[Any], crop: Tuple[int, int]) -> List[A
     """The pipeline of labelled pairs: that of unlabelled ones, but for what is about labels."""
     found = [part for part in pipeline if _kind(part) not in _OF_LABELS]
     scaled = [dict(part, crop_size=crop) if _kind(part) == 'RandomScaleStretch' else part for part in found]
-    if not any(_kind(part) == 'RandomScaleStretch' for part in found):  # nothing is scaled but what is smaller than the crop
+    if not any(_kind(part) == 'RandomScaleStretch' for part in found):  # only what is smaller than the crop is scaled
         scaled.insert(0, dict(type='RandomScaleStretch', prob=0., crop_size=crop))
     if not any(_kind(part) == 'RandomCrop' for part in scaled):
         scaled.insert(1, dict(type='RandomCrop', size=crop))

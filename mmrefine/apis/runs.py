@@ -84,7 +84,7 @@ def refine(video: Roots,
     if finished:
         check_refined(cfg.work_dir)
     else:
-        tell_forecast(cfg, dry_run=dry_run, **(dict(before=rendering_seconds) if labelled == RENDERED else {}))
+        tell_forecast(cfg, dry_run=dry_run, before=rendering_seconds if labelled == RENDERED else None)
     if dry_run:
         return {}
     if labelled == RENDERED and not finished:

@@ -84,7 +84,8 @@ def prepare_run(video: Roots,
                           f'export take it); take one of {", ".join(NAMED_MODELS)}, or a config that inherits from '
                           'configs/_base_/datasets/video.py')
     cfg = override(cfg, values)
-    check_labelled(labelled, cfg)
+    if labelled is not None:
+        check_labelled(labelled, cfg)
     folder = Path(out) if out is not None else default_out(video)
     cfg = skipping(cfg, folder, skip_corrupt, log, reading, dry_run)
     cfg.work_dir = str(folder)

@@ -21,8 +21,8 @@ PACKED = [dict(type='LoadTruth'), dict(type='PackPair')]
 
 @pytest.fixture(scope='module')
 def trees(tmp_path_factory):
-    """Two rendered scenes of three frames, and the same in each of the other layouts; of KITTI's every second column has
-    truth."""
+    """Two rendered scenes of three frames, and the same in each of the other layouts; in KITTI's every second column
+    has truth."""
     root = tmp_path_factory.mktemp('labelled')
     names = write_clips(root / 'rendered', seeds=(5, 6), num_frames=3, size=SIZE, style='source')
     frames, flows = root / 'rendered/frames', root / 'rendered/flow'
@@ -108,8 +108,8 @@ def test_what_has_no_truth_is_left_out_and_no_pair_reaches_across_a_gap(trees, t
 
 
 @pytest.mark.parametrize('tree, gone, message', [
-    ('kitti2015', 'training/flow_occ', r'in the layout of KITTI 2015 \(.*image_2\), and no ground truth, which would be '
-                                       '.*flow_occ; put it there'),
+    ('kitti2015', 'training/flow_occ', r'in the layout of KITTI 2015 \(.*image_2\), and no ground truth, which would '
+                                       'be .*flow_occ; put it there'),
     ('sintel', 'training/flow', r'in the layout of Sintel \(.*final\), and no ground truth'),
     ('rendered', 'flow', r'in the layout of rendered clips \(.*frames\), and no ground truth'),
     ('chairs', '*_flow.flo', r'in the layout of FlyingChairs \(.*_img1.ppm\), and no ground truth, which would be '

@@ -64,13 +64,11 @@ UNDERSTOOD = ', '.join(
 class LabelledPairs(PicturePairs):
     """The frame pairs with ground truth of a folder, whose layout is recognised by what it holds.
 
-    | layout | what of it |
-    |---|---|
-    | KITTI 2015, KITTI 2012 | the pairs of ``training/flow_occ``; of 2012 the colour frames if they are there |
-    | Sintel | the pairs of ``training/flow``, in each of the passes final and clean that is there |
-    | FlyingChairs | all pairs, in the folder or in ``data`` below it; what its split says does not count |
-    | rendered clips | ``flow/<scene>/<name>.flo`` (or ``.png``, KITTI's) is the motion from ``frames/<scene>/<name>`` to
-      the next frame of the scene, as ``tools/render.py`` writes it |
+    - KITTI 2015 and 2012: the pairs of ``training/flow_occ``, of 2012 in colour if those frames are there.
+    - Sintel: the pairs of ``training/flow``, in each of the passes final and clean that is there.
+    - FlyingChairs: all pairs, in the folder or in ``data`` below it, whatever its split says.
+    - What ``tools/render.py`` writes: ``flow/<scene>/<name>.flo`` (or ``.png``, KITTI's) is the motion from
+      ``frames/<scene>/<name>`` to the next frame of the scene.
 
     A pair without ground truth is left out.
 
