@@ -84,7 +84,7 @@ def mix_in(cfg: Config, labelled: Union[str, Path], out: Path, log: Callable[[st
         with building(cfg):  # what the guard keeps back is the video's, too
             whole = DATASETS.build(dict(data, pipeline=[], **(dict(held_out=0.) if 'held_out' in data else {})))
         _refuse_overlap(found, whole)
-        what = f'{len(found)} frame pairs with ground truth, {found.layout}, {found.data_root}'
+        what = f'{len(found)} frame pair(s) with ground truth, {found.layout}, {found.data_root}'
     first, last = (share for _, share in SHARE)
     log(f'labelled: {what}; {100 * first:g} % of what is learned from at first, {100 * last:g} % at the end')
     plain = cfg.to_dict()

@@ -4,7 +4,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -158,8 +158,10 @@ class _Clock:
 
         def run(pixels: int) -> int:
             frames = self._frames(numbers, pixels)
+            # the teacher remembers frames by name and size, and a larger pass may have the size of other frames
             names = {number: f'{number} of {pixels} px' for number in numbers}
-            labeler.label(teacher, LabelBatch([self.unit], [frames], [names], self.device))
+            unit = replace(self.unit, names=tuple(names[number] for number in self.unit.frames))
+            labeler.label(teacher, LabelBatch([unit], [frames], [names], self.device))
             return frames[numbers[0]][..., 0].size
 
         return seconds_a_pixel(run, self.device)

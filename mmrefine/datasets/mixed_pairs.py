@@ -113,8 +113,8 @@ class MixedPairs(Dataset):
                 for file in part.frame_files()]
 
     def describe_truth(self) -> List[str]:
-        """What is learned from with ground truth, such as ``'194 frame pairs of data/kitti2012'`` for each part."""
-        return [f'{self.part_sizes[name]} frame pairs of {getattr(part, "data_root", type(part).__name__)}'
+        """What is learned from with ground truth, such as ``'frame pairs of data/kitti2012: 194'`` for each part."""
+        return [f'frame pairs of {getattr(part, "data_root", type(part).__name__)}: {self.part_sizes[name]}'
                 for name, part in self.parts.items() if _transforms(part, LoadTruth)]
 
     @property

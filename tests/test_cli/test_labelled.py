@@ -60,7 +60,7 @@ def test_a_stopped_run_in_rounds_goes_on_to_the_weights_of_one_that_was_not(vide
     options = ['--rounds', '2', *UNJUDGED]
     assert status_of(*command(video, tmp_path / 'whole', truth, *options)) == 0
     said = capsys.readouterr().out
-    assert (f'labelled: 4 frame pairs with ground truth, rendered clips, {truth}; 50 % of what is learned from at '
+    assert (f'labelled: 4 frame pair(s) with ground truth, rendered clips, {truth}; 50 % of what is learned from at '
             'first, 10 % at the end\n') in said
     assert '3 frame pairs to label, and again in each of 2 rounds\n' in said
 
@@ -86,8 +86,8 @@ def test_a_stopped_run_in_rounds_goes_on_to_the_weights_of_one_that_was_not(vide
               if 'share_labelled' in line]
     assert shares and all(0 < share <= 0.5 for share in shares)
     report = json.loads((tmp_path / 'whole/report.json').read_text())
-    assert report['settings']['labelled'] == [f'4 frame pairs of {truth}'] and report['settings']['rounds'] == 2
-    assert 'also learned from ground truth: 4 frame pairs of ' in (tmp_path / 'whole/report.html').read_text()
+    assert report['settings']['labelled'] == [f'frame pairs of {truth}: 4'] and report['settings']['rounds'] == 2
+    assert 'also learned from ground truth: frame pairs of ' in (tmp_path / 'whole/report.html').read_text()
     # labels are made of the video only
     keys = LabelStore.open(tmp_path / 'whole/labels').keys()
     assert len(keys) == 6 and all(key.startswith(video.name) for key in keys)
