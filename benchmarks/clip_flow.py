@@ -41,12 +41,13 @@ UNFLOW = {
         _delete_=True, type='FlowLabeler', view=dict(type='CascadeView', scales=(1., )), directions='both',
         filters=[dict(type='CycleFilter', alpha=0.01, beta=0.5, form='squared', magnitude='warped'),
                  dict(type='InFrameFilter')])}
-FIRST = 'one-shot'
+FIRST, SPARSE = 'one-shot', 'rounds, contrast, sparse truth'
 RECIPES: Dict[str, Dict[str, Any]] = {
     FIRST: {**ONCE, **NO_CONTRAST, **UNLABELLED},
     'rounds': {**NO_CONTRAST, **UNLABELLED},
     'rounds, contrast': UNLABELLED,
     'rounds, contrast, labelled': {},
+    SPARSE: {},  # see sparse_truth()
     'one-shot, labelled': {**ONCE, **NO_CONTRAST},
     'UnFlow, rounds, contrast': {**UNLABELLED, **UNFLOW},
 }
@@ -72,6 +73,8 @@ def main() -> int:
     videos = work_dir / 'videos'
     write_clips(videos / 'refined', range(args.videos), args.frames, SIZE, 'driving', sparse=True)
     write_clips(videos / 'unseen', range(10000, 10000 + args.unseen), args.frames, SIZE, 'driving', sparse=True)
+    write_clips(videos / 'known', range(5000, 5000 + args.unseen // 2), args.frames, SIZE, 'driving', sparse=True)
+    recipes = {**RECIPES, SPARSE: sparse_truth(videos / 'known')}
     judged = dict(load_config(CONFIGS / 'clip_flow' / 'demo.py').custom_hooks[-1]['groups'],
                   source=source_group(videos / 'source', args.unseen))
     values = {'video': str(videos / 'refined'), 'unseen': str(videos / 'unseen'), 'source': str(args.source),
@@ -80,9 +83,9 @@ def main() -> int:
         network = load_config(CONFIGS / 'demo' / 'craft_small_source.py').model.estimator
         values.update({'model.estimator': dict(network, _delete_=True), 'load_from': str(args.craft_weights)})
 
-    def rows(recipes: Sequence[str]) -> List[Dict[str, Any]]:
+    def rows(names: Sequence[str]) -> List[Dict[str, Any]]:
         configs = {recipe: load_config(CONFIGS / 'clip_flow' / 'demo.py',
-                                       {**values, **RECIPES[recipe], **args.cfg_options}) for recipe in recipes}
+                                       {**values, **recipes[recipe], **args.cfg_options}) for recipe in names}
         return table_of(configs, args.seeds, work_dir, [args.videos, args.unseen, args.frames])
 
     if FIRST in args.recipes:
@@ -95,6 +98,12 @@ def main() -> int:
     if args.out is not None:
         write_json(args.out, table)
     return 0
+
+
+def sparse_truth(folder: Path) -> Dict[str, Any]:
+    """Truth on some scan lines of other videos of the driving look, in place of that of the source look."""
+    part = 'train_dataloader.dataset.parts.labelled'
+    return {f'{part}.data_root': str(folder / 'frames'), f'{part}.truth_root': str(folder / 'flow_sparse')}
 
 
 def share_labels(work_dir: Path, recipe: str, seeds: Sequence[int]) -> None:

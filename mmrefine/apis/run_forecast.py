@@ -4,7 +4,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -97,12 +97,14 @@ def forecast_run(cfg: Config, labels_only: bool = False) -> Optional[RunForecast
     return RunForecast(seconds)
 
 
-def tell_forecast(cfg: Config, labels_only: bool = False, dry_run: bool = False) -> None:
+def tell_forecast(cfg: Config, labels_only: bool = False, dry_run: bool = False,
+                  before: Optional[Callable[[Config], float]] = None) -> None:
     """Print how long a run will take that begins now; one that goes on knows it better.
 
     Args:
         cfg, labels_only: see :func:`forecast_run`.
         dry_run: nothing follows that would say what is wrong.
+        before: seconds that pass before the run, in which clips are rendered.
 
     Raises:
         MMRefineError: of a dry run, what is wrong with it.
@@ -113,7 +115,9 @@ def tell_forecast(cfg: Config, labels_only: bool = False, dry_run: bool = False)
 
     def line() -> str:
         found = forecast_run(cfg, labels_only)
-        return 'no forecast: too little is known of the parts of this run' if found is None else found.line()
+        if found is None:
+            return 'no forecast: too little is known of the parts of this run'
+        return (RunForecast({'rendering': before(cfg), **found.seconds}) if before else found).line()
 
     tell(line, dry_run, print)
 
@@ -154,8 +158,10 @@ class _Clock:
 
         def run(pixels: int) -> int:
             frames = self._frames(numbers, pixels)
+            # the teacher remembers frames by name and size, and a larger pass may have the size of other frames
             names = {number: f'{number} of {pixels} px' for number in numbers}
-            labeler.label(teacher, LabelBatch([self.unit], [frames], [names], self.device))
+            unit = replace(self.unit, names=tuple(names[number] for number in self.unit.frames))
+            labeler.label(teacher, LabelBatch([unit], [frames], [names], self.device))
             return frames[numbers[0]][..., 0].size
 
         return seconds_a_pixel(run, self.device)

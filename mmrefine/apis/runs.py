@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 
 from mmrefine.apis.brief_runner import BriefRunner, ResumingRunner
 from mmrefine.apis.browse import browse_labels
+from mmrefine.apis.labelled import RENDERED, render_labelled, rendering_seconds
 from mmrefine.apis.named_models import load_named
 from mmrefine.apis.precision import amp_values
 from mmrefine.apis.published_weights import fetch_weights, is_address
@@ -43,6 +44,7 @@ def refine(video: Roots,
            reading: Optional[Mapping[str, Any]] = None,
            dry_run: bool = False,
            rounds: Optional[int] = None,
+           labelled: Optional[Union[str, Path]] = None,
            **overrides: Any) -> Dict[str, Any]:
     """Refine a network on a video: make labels, finetune, compare before with after.
 
@@ -63,6 +65,9 @@ def refine(video: Roots,
         rounds: how many times to label and train; each round but the first is labelled by the student of the one
             before, they share the steps, and the guard ends them after the first that brings no better student.
             Default: the config's, which is 1.
+        labelled: also learn from the frame pairs with ground truth of this folder, whose layout is recognised
+            (:class:`~mmrefine.datasets.LabelledPairs`), or from clips that are rendered into ``work_dir``
+            (``'rendered'``): half of the pairs at first, a tenth at the end. Default: what the config says.
         overrides: other values of the config; dotted keys as ``**{'optim_wrapper.optimizer.lr': 5e-5}``.
 
     Returns:
@@ -75,13 +80,15 @@ def refine(video: Roots,
     named = load_named(config)
     overrides = {**amp_values(amp, named, overrides), **round_values(rounds, named), **overrides}
     cfg, finished = prepare_run(video, config, work_dir, checkpoint, overrides, skip_corrupt, resume, reading=reading,
-                                dry_run=dry_run)
+                                dry_run=dry_run, labelled=labelled)
     if finished:
         check_refined(cfg.work_dir)
     else:
-        tell_forecast(cfg, dry_run=dry_run)
+        tell_forecast(cfg, dry_run=dry_run, before=rendering_seconds if labelled == RENDERED else None)
     if dry_run:
         return {}
+    if labelled == RENDERED and not finished:
+        render_labelled(cfg)
     finished_report = read_report(cfg.work_dir) if finished else None
     if finished_report:
         reason = (finished_report.get('guard') or {}).get('reason')

@@ -8,18 +8,20 @@ from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Tuple, Unio
 from mmengine.config import Config
 
 from mmrefine.apis.frame_damage import skipping
+from mmrefine.apis.labelled import RENDERED, check_labelled, mix_in
 from mmrefine.apis.model_names import NAMED_MODELS
 from mmrefine.apis.named_models import find_weights, load_named, official_kind
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.compat.stock_names import stock_names
 from mmrefine.config.check import value_at
 from mmrefine.config.load import building, complete, hooks_of, name_of, override
+from mmrefine.datasets.frame_pairs import build_pipeline
 from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.fileio.atomic import write_errors, write_json
 from mmrefine.fileio.digest import digest_of_state
 from mmrefine.fileio.records import read_record
 from mmrefine.fileio.video.scenes import Roots, paths_of
-from mmrefine.registry import DATASETS, TRANSFORMS
+from mmrefine.registry import DATASETS
 from mmrefine.structures import name_units
 from mmrefine.values import brief
 
@@ -46,7 +48,8 @@ def prepare_run(video: Roots,
                 resume: bool = False,
                 log: Callable[[str], None] = print,
                 reading: Optional[Mapping[str, Any]] = None,
-                dry_run: bool = False) -> Tuple[Config, bool]:
+                dry_run: bool = False,
+                labelled: Optional[Union[str, Path]] = None) -> Tuple[Config, bool]:
     """The config of a run on a video, ready for :func:`~mmrefine.apis.train` or :func:`~mmrefine.apis.make_labels`.
 
     Every frame is read; the settings are kept in ``<out>/run.json``.
@@ -64,6 +67,7 @@ def prepare_run(video: Roots,
         log: called with a line.
         reading: which frames are read, and how: values of :class:`~mmrefine.fileio.Reading` by name.
         dry_run: write nothing.
+        labelled: pairs with ground truth to learn from, too, see :func:`~mmrefine.apis.labelled.check_labelled`.
 
     Returns:
         the config, not filled in, and whether the run is finished already.
@@ -71,7 +75,7 @@ def prepare_run(video: Roots,
     Raises:
         ConfigError: no such model, unknown keys, invalid values, or a folder that holds another run.
         CheckpointError: weights that are missing, broken, or of another network.
-        InputError: a video that cannot be used.
+        InputError: a video, or labelled pairs, that cannot be used.
     """
     values = {**(overrides or {}), 'video': _plain(video)}
     cfg = load_named(model)
@@ -80,12 +84,18 @@ def prepare_run(video: Roots,
                           f'export take it); take one of {", ".join(NAMED_MODELS)}, or a config that inherits from '
                           'configs/_base_/datasets/video.py')
     cfg = override(cfg, values)
+    if labelled is not None:
+        check_labelled(labelled, cfg)
     folder = Path(out) if out is not None else default_out(video)
     cfg = skipping(cfg, folder, skip_corrupt, log, reading, dry_run)
     cfg.work_dir = str(folder)
+    if labelled is not None:
+        cfg = mix_in(cfg, labelled, folder, log)
     cfg.load_from = str(find_weights(cfg, checkpoint, log))
     digest = digest_of_state(stock_names(load_checkpoint_file(cfg.load_from), official_kind(cfg), cfg.load_from))
     settings = dict(video=_plain(video, resolved=True), weights=digest, config=_settings(cfg))
+    if labelled == RENDERED:  # their place follows that of the results
+        settings['config']['labelled'] = RENDERED
     finished = resume and _check_folder(folder, settings)
     cfg.resume = bool(resume or cfg.get('resume'))
     _check_data(cfg, log)
@@ -104,9 +114,9 @@ def _check_data(cfg: Config, log: Callable[[str], None]) -> None:
         each = f', and again in each of {rounds} rounds' if rounds > 1 and hook.get('relabel') == 'every_round' else ''
         log(f'{len(data.units)} {name_units(data.units)} to label{each}')
     with building(cfg):
-        for part in value_at(cfg.to_dict(), 'train_dataloader.dataset.pipeline') or ():
-            if not callable(part):
-                TRANSFORMS.build({'_scope_': 'mmrefine', **part})
+        data = value_at(cfg.to_dict(), 'train_dataloader.dataset') or {}
+        for one in (data.get('parts') or {'': data}).values():
+            build_pipeline(one.get('pipeline') or ())
 
 
 def _plain(video: Roots, resolved: bool = False) -> Any:

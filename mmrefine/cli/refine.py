@@ -56,6 +56,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         help='label and train N times, each time with the student of the round before as teacher; the '
                              "steps are shared out, and a round that brings nothing is the last one (default: the "
                              "config's, 1)")
+    parser.add_argument('--labelled', metavar='DIR|rendered',
+                        help="also learn from frame pairs with ground truth, so that less is forgotten: a folder in "
+                             "the layout of KITTI, Sintel, FlyingChairs or tools/render.py, or 'rendered', clips that "
+                             'are made in the folder of results; half of the pairs at first, a tenth at the end. Not '
+                             'for trackers')
     parser.add_argument('--batch-size', type=at_least_1, metavar='N', help='frame pairs or clips in each step '
                                                                            "(default: the config's)")
     parser.add_argument('--workers', type=at_least_0, metavar='N',
@@ -101,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
 
     out = Path(args.out or default_out(args.video))
     report = refine(args.video, args.model, out, args.checkpoint, resume=True, skip_corrupt=args.skip_corrupt,
-                    amp=args.amp, rounds=args.rounds, **reading_of(args), **values(args))
+                    amp=args.amp, rounds=args.rounds, labelled=args.labelled, **reading_of(args), **values(args))
     if args.dry_run:
         return 0
     if 'scenes' in report:

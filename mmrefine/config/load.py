@@ -48,7 +48,7 @@ def name_of(cfg: Config) -> str:
 
 
 # top-level keys whose values are paths and names of the user's files, and hold no references
-_LITERAL = ('video', 'work_dir', 'load_from', 'scene')
+_LITERAL = ('video', 'labelled', 'work_dir', 'load_from', 'scene')
 _MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 
 

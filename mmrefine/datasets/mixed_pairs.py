@@ -112,6 +112,11 @@ class MixedPairs(Dataset):
         return [file for part in self.parts.values() if _transforms(part, LoadTruth) and hasattr(part, 'frame_files')
                 for file in part.frame_files()]
 
+    def describe_truth(self) -> List[str]:
+        """What is learned from with ground truth, such as ``'frame pairs of data/kitti2012: 194'`` for each part."""
+        return [f'frame pairs of {getattr(part, "data_root", type(part).__name__)}: {self.part_sizes[name]}'
+                for name, part in self.parts.items() if _transforms(part, LoadTruth)]
+
     @property
     def sources(self) -> Dict[str, Any]:
         """The frames of all scenes that are video files, by ``part/scene``."""

@@ -97,10 +97,10 @@ NIGHT = replace(TARGET, name='night', light=0.12, shot_noise=(0.1, 0.3), read_no
 NOISE = replace(TARGET, name='noise', shot_noise=(0.3, 0.6), read_noise=(12.0, 20.0))
 FAST = replace(TARGET, name='fast', object_speed=(0.15, 0.45), camera_speed=(0.1, 0.3))
 
-# A road seen from a car, recorded like the target, though with a shorter shutter: flow that expands from a focus, and
-# is large at the border.
+# A road seen from a car, recorded like the target, though sharper and with a shorter shutter: flow that expands from a
+# focus, and is large at the border.
 DRIVING = replace(TARGET, name='driving', code=3, objects=(7, 12), camera_speed=(0.002, 0.02), shutter=0.25,
-                  subframes=(3, 4), drive=(0.4, 1.1))
+                  subframes=(3, 4), defocus=(0.2, 0.5), drive=(0.3, 0.9))
 
 STYLES = {style.name: style for style in (SOURCE, TARGET, FOG, NIGHT, NOISE, FAST, DRIVING)}
 

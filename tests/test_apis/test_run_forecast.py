@@ -127,6 +127,14 @@ def test_the_time_is_of_small_frames_after_a_warm_up(frames):
     assert shrunk(frame, PIXELS) is frame and shrunk(frame, PIXELS // 4).shape == (24, 32, 3)
 
 
+def test_a_second_pass_over_warm_up_frames_may_have_the_size_of_those_that_are_timed(frames, tmp_path, monkeypatch):
+    # twice as large as the warm-up; the teacher remembers frames by name and size
+    monkeypatch.setattr(module, 'WARM_UP', PIXELS // 4)
+    monkeypatch.setattr(module, 'TIMED', PIXELS)
+    cfg = config_of(frames, tmp_path, **{'labeler.view.scales': (1., 2.)})
+    assert forecast_run(cfg, labels_only=True).seconds['labels'] > 0
+
+
 def test_all_of_it_is_timed_before_anything_is_labelled(frames, tmp_path):
     found = forecast_run(config_of(frames, tmp_path))
     assert list(found.seconds) == ['labels', 'training', 'guard', 'report']

@@ -323,7 +323,7 @@ def test_rounds_need_a_loop_of_rounds(video, tmp_path):
 
 
 def test_a_video_is_refined_in_rounds_from_python(video, tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, 'tell_forecast', lambda cfg, dry_run: None)
+    monkeypatch.setattr(runs, 'tell_forecast', lambda cfg, **more: None)
     values = {'model.train_iters': 1, 'model.test_iters': 1, 'labeler.view.scales': (1., ), 'labeler.balance': None,
               'crop_size': SIZE, 'max_iters': 2, 'batch_size': 1, 'held_out': 0.}
     command = [str(video / 'frames/target_0030'), 'demo', tmp_path, DEMO_WEIGHTS]

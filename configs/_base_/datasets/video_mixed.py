@@ -2,12 +2,12 @@
 _base_ = 'mixed.py'
 
 video = None  # a video file, a folder of frames, or a folder of such folders and files
-labelled = None  # a folder with frames/<scene>/<name>.png and flow/<scene>/<name>.flo (or .png), see tools/render.py
+labelled = None  # a folder in the layout of KITTI, Sintel, FlyingChairs or tools/render.py, see LabelledPairs
 crop_size = (256, 512)  # (height, width) px; smaller frames are enlarged
 held_out = 0.15  # share of the video that the guard keeps back to judge with; 0: no guard
 least_held = 12  # frame pairs that are kept back if they are at most 40 % of the video; the guard needs 6 or more
 
-__labelled = dict(type='FramePairs', data_root='{labelled}/frames', truth_root='{labelled}/flow')
+__labelled = dict(type='LabelledPairs', data_root='{labelled}')
 __unlabelled = dict(type='FramePairs', data_root='{video}', least_held='{least_held}')
 label_data = __unlabelled
 guard_data = __unlabelled

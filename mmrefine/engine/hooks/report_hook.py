@@ -208,6 +208,7 @@ class ReportHook(Hook):
                 whose=whose_weights(str(self._before.get('load_from') or '')),
                 max_iters=runner.max_iters,
                 rounds=getattr(runner.train_loop, 'rounds', 1),
+                labelled=getattr(runner.train_loop.dataloader.dataset, 'describe_truth', list)(),
                 optim_wrapper=cfg.get('optim_wrapper'),
                 train_dataloader=cfg.get('train_dataloader'),
                 custom_hooks=cfg.get('custom_hooks')),

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Optional, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
 from mmrefine.errors import ConfigError
 
@@ -24,13 +24,19 @@ def refuse_learned_truth(train_data: Any, judged: Any, key: str) -> None:
     """
     if not hasattr(train_data, 'truth_files') or not hasattr(judged, 'frame_files'):
         return
-    learned = {_identity(*file) for file in train_data.truth_files()} - {None}
-    shared = [file for file in judged.frame_files() if learned and _identity(*file) in learned]
+    shared = shared_frames(train_data.truth_files(), judged.frame_files())
     if shared:
         path, frame = shared[0]
         raise ConfigError(
             f'{key} judges on {len(shared)} frames that train_dataloader.dataset learns from with ground truth, the '
             f'first is {path}{f", {frame}" if frame else ""}; leave their scenes out (hold_out) of one of the two')
+
+
+def shared_frames(known: Sequence[Tuple[Path, str]], frames: Sequence[Tuple[Path, str]]) -> List[Tuple[Path, str]]:
+    """Those of ``frames`` that are among ``known``, whatever links lead to them; both as of
+    :meth:`~mmrefine.datasets.VideoScenes.frame_files`."""
+    identities = {_identity(*file) for file in known} - {None}
+    return [file for file in frames if identities and _identity(*file) in identities]
 
 
 def _identity(path: Path, frame: str) -> Optional[Tuple[int, int, str]]:
