@@ -2,7 +2,7 @@
 
 Each row takes the demo network and the same number of steps: labels made once; made anew in three rounds, each by the
 student of the round before; with the contrastive loss; with rendered pairs of the source look and their truth in every
-batch, fewer and fewer of them; and the labels of one pass behind the check of UnFlow, as the configs for KITTI have it.
+batch, fewer and fewer of them; with sparse truth of a few driving videos instead; and the labels of one pass behind the check of UnFlow, as the configs for KITTI have it.
 ``--model craft`` does the same with the small CRAFT of ``small_craft.py``. ``source`` is the look that the network was
 trained on, which it is to forget as little as it can. No recipe keeps anything back for a guard.
 
@@ -63,9 +63,9 @@ def main() -> int:
     parser.add_argument('--recipes', nargs='+', choices=list(RECIPES), default=list(RECIPES))
     parser.add_argument('--source', type=Path, default=Path('data/rendered/source'),
                         help='rendered pairs with truth to learn from')
-    parser.add_argument('--videos', type=int, default=30, help='videos to refine on')
-    parser.add_argument('--unseen', type=int, default=20, help='other videos, for judging only')
-    parser.add_argument('--frames', type=int, default=6, help='frames per video')
+    parser.add_argument('--videos', type=int, default=24, help='videos to refine on')
+    parser.add_argument('--unseen', type=int, default=16, help='other videos, for judging only')
+    parser.add_argument('--frames', type=int, default=5, help='frames per video')
     parser.add_argument('--out', type=Path, metavar='JSON', help='file for the rows')
     parser.add_argument('--cfg-options', nargs='+', action=Overrides, default={}, metavar='KEY=VALUE')
     args = parser.parse_args()

@@ -8,7 +8,8 @@ video = 'work_dirs/driving/refined'
 unseen = 'work_dirs/driving/unseen'
 relabel = 'every_round'  # the teacher of a round is the student of the round before
 train_cfg = dict(rounds=3)
-max_iters = 900
+max_iters = 750
+labeler = dict(view=dict(_delete_=True, type='CascadeView', scales=(1., 2.)))  # as refine does with your video
 model = dict(
     losses=[
         dict(type='MaskedSequenceLoss', gamma=0.85),
