@@ -41,7 +41,7 @@ class WorldStyle:
         drive: range of the forward speed of a camera 1.65 m above a road,
             metres per frame; ``None``: a world of layers in front of a
             background. On the road, ``camera_speed`` is that of its turning,
-            ``still_share`` the chance that a car in the next lane is parked,
+            ``still_share`` the chance that the cars of the next lane stand,
             and ``radius``, ``object_speed``, ``thin_share``, ``hole_share``,
             ``wave`` and ``camouflage`` mean nothing.
     """
