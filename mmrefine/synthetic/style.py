@@ -99,7 +99,7 @@ FAST = replace(TARGET, name='fast', object_speed=(0.15, 0.45), camera_speed=(0.1
 
 # A road seen from a car, recorded like the target, though with a shorter shutter: flow that expands from a focus, and
 # is large at the border.
-DRIVING = replace(TARGET, name='driving', code=3, objects=(7, 12), camera_speed=(0.002, 0.02), shutter=0.25,
+DRIVING = replace(TARGET, name='driving', code=3, objects=(7, 12), camera_speed=(0.002, 0.02), shutter=0.15,
                   subframes=(3, 4), drive=(0.4, 1.1))
 
 STYLES = {style.name: style for style in (SOURCE, TARGET, FOG, NIGHT, NOISE, FAST, DRIVING)}
