@@ -2,9 +2,10 @@
 
 Each row takes the demo network and the same number of steps: labels made once; made anew in three rounds, each by the
 student of the round before; with the contrastive loss; with rendered pairs of the source look and their truth in every
-batch, fewer and fewer of them; with sparse truth of a few driving videos instead; and the labels of one pass behind the check of UnFlow, as the configs for KITTI have it.
-``--model craft`` does the same with the small CRAFT of ``small_craft.py``. ``source`` is the look that the network was
-trained on, which it is to forget as little as it can. No recipe keeps anything back for a guard.
+batch, fewer and fewer of them; with the sparse truth of a few other driving videos instead; and the labels of one pass
+behind the check of UnFlow, as the configs for KITTI have it. ``--model craft`` does the same with the small CRAFT of
+``small_craft.py``. ``source`` is the look that the network was trained on, which it is to forget as little as it can.
+No recipe keeps anything back for a guard.
 
 EPE in px and Fl in percent, before and after and their change, per seed and on average. Runs that have their result in
 the work dir are not repeated, so it may be stopped and started again, and recipes may run side by side in processes of

@@ -9,7 +9,7 @@ from mmrefine.synthetic.drive import DriveCamera, PlaneLayer, PlaneMotion, Strip
 from mmrefine.synthetic.layers import Wobble
 from mmrefine.synthetic.look import random_look
 from mmrefine.synthetic.paint import shaded_texture
-from mmrefine.synthetic.roadside import car_rings, draw_car, facade_texture, road_texture, sky_texture, static_rings
+from mmrefine.synthetic.roadside import car_rings, draw_car, facade_texture, gravel, road_texture, sky_texture, static_rings
 from mmrefine.synthetic.scene import Scene, shutter_samples
 from mmrefine.synthetic.shapes import Shape, shape_from_rings
 from mmrefine.synthetic.style import WorldStyle
@@ -131,10 +131,11 @@ def _ground(layer: Callable, paint: np.random.Generator, camera: DriveCamera, si
     cols = -(-int((left + right) / across) // 16) * 16
     rows = _rows(along)
     axes = (across, 0.0, 0.0), (0.0, 0.0, along)
-    texture = road_texture(paint, pool[0], (rows, cols), across, left - LANE / 2)
+    texture = road_texture(paint, pool[0], (rows, cols), across, along, left - LANE / 2)
     road = layer(PlaneMotion(camera, (0.5 * cols * across - left, CAMERA_HEIGHT, 0.0), *axes), texture, (2, 4), 4,
                  Strip(0.5 * cols, np.full(rows, 0.5 * cols)))
-    beside = layer(PlaneMotion(camera, (0.0, CAMERA_HEIGHT, 0.0), *axes), pool[1] * np.float32(0.9), (2, 4), 4,
+    beside_road = np.clip(0.9 * pool[1] + gravel(paint, pool[1].shape[:2]), 0, 255).astype(np.float32)
+    beside = layer(PlaneMotion(camera, (0.0, CAMERA_HEIGHT, 0.0), *axes), beside_road, (2, 4), 4,
                    Strip(600 / across, np.full(rows, 600 / across)))
     return [road, beside]
 

@@ -82,21 +82,25 @@ def sky_texture(rng: np.random.Generator, size: tuple, tile: np.ndarray, airligh
     return np.where((height < top)[..., None], 0.55 * far + 0.45 * airlight, sky).astype(np.float32)
 
 
-def road_texture(rng: np.random.Generator, tile: np.ndarray, shape: tuple, across: float, middle: float) -> np.ndarray:
+def road_texture(rng: np.random.Generator, tile: np.ndarray, shape: tuple, across: float, along: float,
+                 middle: float) -> np.ndarray:
     """Asphalt with lines, ``(rows, cols, 3)``.
 
     Args:
         rng: random stream.
         tile: its grain, ``(s, s, 3)``.
         shape: ``(rows, cols)`` cells along and across.
-        across: m per cell across.
+        across, along: m per cell.
         middle: place of the dashed line, m from the left edge.
     """
     rows, cols = shape
     grain = tile[np.ix_(np.arange(rows) % tile.shape[0], np.arange(cols) % tile.shape[1])]
-    out = rng.uniform(85, 135) + 0.6 * (grain - grain.mean(axis=(0, 1)))
-    # patches, and tracks of tyres
+    out = rng.uniform(85, 135) + 0.8 * (grain - grain.mean(axis=(0, 1)))
     out += 14 * smooth_noise(rng, max(rows, cols), 5, 3)[:rows, :cols, None]
+    for _ in range(10):  # where the road was mended
+        row, col, length, width = (rng.uniform(*part) for part in ((0, rows), (0, cols), (0.5, 4.0), (0.4, 2.5)))
+        out[int(row):int(row + length / along), int(col):int(col + width / across)] += rng.uniform(-35, 25)
+    out += gravel(rng, shape)
     half = max(1, round(0.07 / across))
     white = rng.uniform(190, 235)
     for at in (0.3 / across, cols - 0.3 / across):
@@ -105,6 +109,13 @@ def road_texture(rng: np.random.Generator, tile: np.ndarray, shape: tuple, acros
     for start in range(0, rows, rows // 4):
         out[start:start + rows // 10, max(0, at - half):at + half] = white
     return np.clip(out, 0, 255).astype(np.float32)
+
+
+def gravel(rng: np.random.Generator, shape: tuple) -> np.ndarray:
+    """Detail of a few cells, without which a road hardly shows how it moves: ``(rows, cols, 1)``, grey levels."""
+    rows, cols = shape
+    size = max(rows, cols)
+    return rng.uniform(14, 26) * smooth_noise(rng, size, size // 8, 3, 0.7)[:rows, :cols, None]
 
 
 def facade_texture(rng: np.random.Generator, tile: np.ndarray, shape: tuple, across: float, along: float,

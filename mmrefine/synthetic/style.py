@@ -41,7 +41,7 @@ class WorldStyle:
         drive: range of the forward speed of a camera 1.65 m above a road,
             metres per frame; ``None``: a world of layers in front of a
             background. On the road, ``camera_speed`` is that of its turning,
-            ``still_share`` the chance that a car in the next lane is parked,
+            ``still_share`` the chance that the cars of the next lane stand,
             and ``radius``, ``object_speed``, ``thin_share``, ``hole_share``,
             ``wave`` and ``camouflage`` mean nothing.
     """
@@ -99,8 +99,8 @@ FAST = replace(TARGET, name='fast', object_speed=(0.15, 0.45), camera_speed=(0.1
 
 # A road seen from a car, recorded like the target, though sharper and with a shorter shutter: flow that expands from a
 # focus, and is large at the border.
-DRIVING = replace(TARGET, name='driving', code=3, objects=(7, 12), camera_speed=(0.002, 0.02), shutter=0.25,
-                  subframes=(3, 4), defocus=(0.2, 0.5), drive=(0.3, 0.9))
+DRIVING = replace(TARGET, name='driving', code=3, objects=(7, 12), camera_speed=(0.002, 0.02), shutter=0.15,
+                  subframes=(3, 4), defocus=(0.2, 0.5), drive=(0.4, 1.1))
 
 STYLES = {style.name: style for style in (SOURCE, TARGET, FOG, NIGHT, NOISE, FAST, DRIVING)}
 

@@ -5,9 +5,10 @@ from dataclasses import fields, replace
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from mmrefine.datasets import FramePairs
-from mmrefine.datasets.transforms import LoadTruth
+from mmrefine.evaluation import FlowMetric
 from mmrefine.fileio import read_flow
 from mmrefine.synthetic import DRIVING, exact_motion, exact_tracks, render_clip, scan_points, write_clips
 from mmrefine.synthetic.layers import Wobble
@@ -230,11 +231,21 @@ def test_sparse_truth_is_kittis_file_and_is_what_a_data_set_gives(tmp_path):
     flow, valid = read_flow(tmp_path / 'flow_sparse/driving_0007/frame_0002.png')
     np.testing.assert_array_equal(valid, wanted)
     np.testing.assert_allclose(flow[wanted], clip.flow_fw[1].transpose(1, 2, 0)[wanted], atol=1 / 128 + 1e-6)
-    data = FramePairs(str(tmp_path / 'frames'), truth_root=str(tmp_path / 'flow_sparse'))
-    pairs = [LoadTruth().transform(data[i]) for i in range(len(data)) if data[i].get('truth') is not None]
-    assert len(pairs) == 2
-    np.testing.assert_array_equal(pairs[1]['flow'], flow)
-    np.testing.assert_array_equal(pairs[1]['weight'][..., 0], wanted)
+    data = FramePairs(str(tmp_path / 'frames'), truth_root=str(tmp_path / 'flow_sparse'),
+                      pipeline=[dict(type='LoadTruth'), dict(type='PackPair')])
+    sample = data[1]['data_samples']
+    np.testing.assert_array_equal(sample.flow.permute(1, 2, 0), flow)
+    np.testing.assert_array_equal(sample.weight[0], wanted)
+    # off by (3, 4) px where it is measured, or only where it is not
+    errors = [torch.tensor([3.0, 4.0]).view(2, 1, 1) * torch.from_numpy(where) for where in (wanted, ~wanted)]
+    scores = []
+    for error in errors:
+        metric, guess = FlowMetric(), sample.clone()
+        guess.pred_flow = torch.from_numpy(clip.flow_fw[1]) + error
+        metric.process(None, [guess.to_dict()])
+        scores.append(metric.evaluate(1))
+    assert scores[0]['EPE'] == pytest.approx(5, abs=0.02) and scores[0]['Fl'] > 90
+    assert scores[1]['EPE'] < 0.02 and scores[1]['Fl'] == 0
 
 
 def test_sparse_truth_is_added_to_a_scene_without_it(tmp_path):

@@ -351,7 +351,8 @@ def test_render_refuses_what_it_cannot_render(tmp_path, capsys):
     assert sentence_of(capsys.readouterr().err, tmp_path / 'world') == ('tracks is -1; wanted at least 0.; correct '
                                                                         '--frames, --size or --tracks')
     assert status_of('render', tmp_path / 'world', '--seeds', 3, 5, '--frames', 2, '--size', 32, 48, '--style',
-                     'source', '--tracks', 4) == 0
+                     'source', '--tracks', 4, '--sparse') == 0
     assert capsys.readouterr().out == f'{tmp_path / "world"}: 2 scenes, source_0003 to source_0004\n'
     assert len(list((tmp_path / 'world' / 'frames').glob('*/*.png'))) == 4
     assert len(list((tmp_path / 'world' / 'tracks').glob('*.npz'))) == 2
+    assert len(list((tmp_path / 'world' / 'flow_sparse').glob('*/*.png'))) == 2
