@@ -59,7 +59,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--work-dir', type=Path, help='default: work_dirs/clip_flow_<model>')
     parser.add_argument('--model', choices=['raft', 'craft'], default='raft')
-    parser.add_argument('--craft-weights', type=Path, default=Path('work_dirs/craft_small_source/small_craft.pth'))
+    parser.add_argument('--craft-weights', type=Path, default=Path('work_dirs/craft_small_source/iter_6000.pth'))
     parser.add_argument('--seeds', type=int, nargs='+', default=[125, 126, 127])
     parser.add_argument('--recipes', nargs='+', choices=list(RECIPES), default=list(RECIPES))
     parser.add_argument('--source', type=Path, default=Path('data/rendered/source'),

@@ -3,8 +3,9 @@ then judged by masks and joints.
 
 Two settings. Test time: refined on each DAVIS sequence by itself (``student``), and, as a rival, on labels that its
 teacher made at 1x. With ``--transfer`` on a folder of other videos, and judged on sequences it never saw: as they are
-(``transfer``), and seen at random sizes and stretches (``scaled``). Each is judged as training left it and as the guard
-hands it back (``… guarded``): the student, something between teacher and student, or the teacher itself. Of the two
+(``transfer``), seen at random sizes and stretches (``scaled``), or as they are beside rendered pairs with their truth
+(``replay``, as ``mmrefine refine --labelled rendered`` does). Each is judged as training left it and as the guard hands
+it back (``… guarded``): the student, something between teacher and student, or the teacher itself. Of the first two
 students of other videos there is also the mean of their weights (``mean``).
 
 Beside them stand the first truth left in place, the original network (1x), and the view that labels come from (1x
@@ -45,8 +46,9 @@ from mmrefine.structures import LookRequest, PairBatch
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / 'configs' / 'refine' / 'raft_small_video.py'
 IN_PLACE, PLAIN, LOOK, STUDENT, RIVAL = 'in place', '1x', '1x then 2x', 'student', 'of 1x labels'
-TRANSFER, SCALED, MEAN = 'transfer', 'scaled', 'mean'
-OTHERS = (TRANSFER, SCALED)  # students of other videos
+TRANSFER, SCALED, REPLAY, MEAN = 'transfer', 'scaled', 'replay', 'mean'
+OTHERS = (TRANSFER, SCALED, REPLAY)  # students of other videos
+AVERAGED = (TRANSFER, SCALED)
 GUARDED = ' guarded'
 LEAST_GAIN = 0.005  # of the second pass; a share of less than that is noise
 SCALING = dict(type='RandomScaleStretch', scale=(-0.3, 0.4), crop_size='{crop_size}')
@@ -66,7 +68,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     if not Path(args.checkpoint).is_file():
         raise CheckpointError(f'{args.checkpoint}: there is no such checkpoint; make it from the official RAFT-small '
                               'with tools/convert_checkpoint.py, or name it with --checkpoint')
-    students = [*args.students, *(OTHERS if args.transfer is not None else ())]
+    students = [*args.students, *(args.others if args.transfer is not None else ())]
+    averaged = set(AVERAGED) <= set(students)
     options: Dict[str, Any] = dict(
         max_iters=args.steps, crop_size=(192, 320), num_workers=0, load_from=args.checkpoint,
         report_groups=dict(refined=HELD))
@@ -86,13 +89,13 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         rows = results[name] = {network: _result(args, clip, network, cfgs[network])
                                 for network in (IN_PLACE, PLAIN, LOOK)}
         for student in students:
-            if student == SCALED:
-                _share_labels(args, cfgs)
+            if student in OTHERS[1:] and TRANSFER in students:
+                _share_labels(args, cfgs, student)
             rows.update(_student_results(args, clip, student, cfgs[student]))
-        if args.transfer is not None:
+        if averaged:
             rows[MEAN] = _scores_of(args, clip, MEAN, cfgs[TRANSFER], _mean_weights(args, cfgs))
     columns = [IN_PLACE, PLAIN, LOOK, *(name + end for name in students for end in ('', GUARDED))]
-    _print(results, columns + [MEAN] * (args.transfer is not None))
+    _print(results, columns + [MEAN] * averaged)
     return 0
 
 
@@ -112,6 +115,8 @@ def _parser() -> argparse.ArgumentParser:
                         help='of the test-time setting')
     parser.add_argument('--transfer', type=Path, metavar='VIDEOS',
                         help='folder of scenes, none of them scored, for the transfer setting')
+    parser.add_argument('--others', nargs='+', choices=OTHERS, default=list(AVERAGED),
+                        help='students of the transfer setting')
     parser.add_argument('--transfer-frames', type=int, default=12, help='of each of them, from its start')
     parser.add_argument('--transfer-steps', type=int, default=500, help='of refinement on them, 4 crops each')
     parser.add_argument('--steps', type=int, default=300, help='of refinement on one sequence, 4 crops each')
@@ -147,7 +152,8 @@ def _student_results(args: argparse.Namespace, clip: Clip, student: str, cfg: Co
     videos = _other_videos(args) if student in OTHERS else Videos(clip.name, clip.digest, clip)
     folder = _folder_of(args, videos, student, cfg)
     if not (folder / 'report.json').is_file():
-        refine(_frames(args, videos, folder), cfg, folder, resume=True)  # of a run that was stopped
+        refine(_frames(args, videos, folder), cfg, folder, resume=True,  # of a run that was stopped
+               labelled='rendered' if student == REPLAY else None)
     named = {student: f'iter_{cfg.max_iters}.pth', student + GUARDED: 'refined.pth'}
     return {network: _scores_of(args, clip, network, cfg, folder / weights) for network, weights in named.items()}
 
@@ -156,14 +162,14 @@ def _mean_weights(args: argparse.Namespace, cfgs: Mapping[str, Config]) -> Path:
     """The file of the mean of what the students of other videos weigh, as training left them; made anew,
     as it costs nothing.
     """
-    folders = {name: _folder_of(args, _other_videos(args), name, cfgs[name]) for name in OTHERS}
+    folders = {name: _folder_of(args, _other_videos(args), name, cfgs[name]) for name in AVERAGED}
     weights = [folder / f'iter_{cfgs[name].max_iters}.pth' for name, folder in folders.items()]
     return average_checkpoints(weights, folders[SCALED] / 'mean.pth')
 
 
-def _share_labels(args: argparse.Namespace, cfgs: Mapping[str, Config]) -> None:
-    """The labels of the first student of other videos for the second, which learns from the same."""
-    made, wanted = (_folder_of(args, _other_videos(args), name, cfgs[name]) / 'labels' for name in OTHERS)
+def _share_labels(args: argparse.Namespace, cfgs: Mapping[str, Config], student: str) -> None:
+    """The labels of the first student of other videos for another one, which learns from the same."""
+    made, wanted = (_folder_of(args, _other_videos(args), name, cfgs[name]) / 'labels' for name in (TRANSFER, student))
     if not wanted.exists():
         shutil.rmtree(wanted.with_name('copy'), ignore_errors=True)  # of a run that was stopped
         shutil.copytree(made, wanted.with_name('copy')).rename(wanted)

@@ -71,8 +71,9 @@ def find_weights(cfg: Config, checkpoint: Optional[Union[str, Path]] = None,
     config = Path(name_of(cfg)).resolve()
     known = next((named for named in NAMED_MODELS.values() if config == own_config_root() / named.config), None)
     if known is not None and known.source:
+        demo = 'pips_demo' if is_tracker(cfg) else 'demo'
         raise CheckpointError(f'{path}: the weights to start from are not there; they are {known.source}; name that '
-                              f'file with --checkpoint, or try things out with --model {"pips_demo" if is_tracker(cfg) else "demo"}')
+                              f'file with --checkpoint, or try things out with --model {demo}')
     if known is not None and known.address:
         log(f'weights: {whose_weights(known.address)} ({known.address})')
         return fetch_weights(known.address, log)
