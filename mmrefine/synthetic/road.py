@@ -9,7 +9,8 @@ from mmrefine.synthetic.drive import DriveCamera, PlaneLayer, PlaneMotion, Strip
 from mmrefine.synthetic.layers import Wobble
 from mmrefine.synthetic.look import random_look
 from mmrefine.synthetic.paint import shaded_texture
-from mmrefine.synthetic.roadside import car_rings, draw_car, facade_texture, gravel, road_texture, sky_texture, static_rings
+from mmrefine.synthetic.roadside import (car_rings, draw_car, facade_texture, gravel, road_texture, sky_texture,
+                                         static_rings)
 from mmrefine.synthetic.scene import Scene, shutter_samples
 from mmrefine.synthetic.shapes import Shape, shape_from_rings
 from mmrefine.synthetic.style import WorldStyle
