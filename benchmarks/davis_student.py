@@ -152,8 +152,8 @@ def _student_results(args: argparse.Namespace, clip: Clip, student: str, cfg: Co
     videos = _other_videos(args) if student in OTHERS else Videos(clip.name, clip.digest, clip)
     folder = _folder_of(args, videos, student, cfg)
     if not (folder / 'report.json').is_file():
-        refine(_frames(args, videos, folder), cfg, folder, resume=True,  # of a run that was stopped
-               labelled='rendered' if student == REPLAY else None)
+        more = dict(labelled='rendered') if student == REPLAY else {}
+        refine(_frames(args, videos, folder), cfg, folder, resume=True, **more)  # of a run that was stopped
     named = {student: f'iter_{cfg.max_iters}.pth', student + GUARDED: 'refined.pth'}
     return {network: _scores_of(args, clip, network, cfg, folder / weights) for network, weights in named.items()}
 
