@@ -57,7 +57,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                              "steps are shared out, and a round that brings nothing is the last one (default: the "
                              "config's, 1)")
     parser.add_argument('--labelled', metavar='DIR|rendered',
-                        help="also learn from frame pairs with ground truth, so that less is forgotten: a folder in "
+                        help="also learn from frame pairs with ground truth: a folder in "
                              "the layout of KITTI, Sintel, FlyingChairs or tools/render.py, or 'rendered', clips that "
                              'are made in the folder of results; half of the pairs at first, a tenth at the end. Not '
                              'for trackers')
