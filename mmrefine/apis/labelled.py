@@ -43,11 +43,12 @@ def check_labelled(labelled: Union[str, Path], cfg: Config) -> None:
         raise ConfigError(f'{name_of(cfg)}: follows points, and labelled={labelled} mixes in frame pairs whose flow is '
                           'known; leave labelled out, or take a model that estimates flow')
     data = (cfg.get('train_dataloader') or {}).get('dataset') or {}
-    if data.get('type') == 'MixedPairs':
-        raise ConfigError(f'{name_of(cfg)}: mixes pairs with ground truth in already (train_dataloader.dataset is '
-                          'MixedPairs); leave labelled out, and set the key of the config that names their folder '
-                          '(--set, or in a config file of your own)')
-    if 'pipeline' not in data:
+    if _mixes(data):
+        if 'labelled' not in cfg or set(data.get('parts') or {}) != {'labelled', 'unlabelled'}:
+            raise ConfigError(f'{name_of(cfg)}: mixes pairs with ground truth in already (train_dataloader.dataset is '
+                              'MixedPairs), and has no key labelled for their folder; leave labelled out, and set the '
+                              'key of the config that names it (--set, or in a config file of your own)')
+    elif 'pipeline' not in data:
         raise ConfigError(f'{name_of(cfg)}: train_dataloader.dataset has no pipeline, so labelled={labelled} cannot '
                           'be augmented in the same way; take a config whose data set is FramePairs')
     if labelled != RENDERED:
@@ -56,13 +57,14 @@ def check_labelled(labelled: Union[str, Path], cfg: Config) -> None:
 
 def mix_in(cfg: Config, labelled: Union[str, Path], out: Path, log: Callable[[str], None] = print) -> Config:
     """A copy of a config that learns from pairs with ground truth, too: its training data become the part
-    ``unlabelled`` of :class:`~mmrefine.datasets.MixedPairs`, as they are, and the others the part ``labelled``.
+    ``unlabelled`` of :class:`~mmrefine.datasets.MixedPairs`, as they are, and the others the part ``labelled``. A
+    config that mixes already only learns where they are.
 
     The labelled pairs get the augmentations of the config and the same size of crop; smaller frames are enlarged. The
     key ``labelled`` of the config is their folder.
 
     Args:
-        cfg: not filled in, with its video.
+        cfg: not filled in, with its video, and of :func:`with_labelled`.
         labelled: see :func:`check_labelled`, which has been called.
         out: folder of results, in which clips are rendered.
         log: called with a line.
@@ -71,7 +73,8 @@ def mix_in(cfg: Config, labelled: Union[str, Path], out: Path, log: Callable[[st
         ConfigError: training data without a size of crop, or labelled pairs that are frames of the video.
     """
     filled = complete(cfg)
-    data = filled.train_dataloader.dataset.to_dict()
+    mixed = filled.train_dataloader.dataset.to_dict()
+    data = mixed['parts']['unlabelled'] if _mixes(mixed) else mixed
     with building(cfg):
         unlabelled = DATASETS.build(dict(data, pipeline=[]))
     crop = _crop_of(data['pipeline'], unlabelled, name_of(cfg))
@@ -85,6 +88,9 @@ def mix_in(cfg: Config, labelled: Union[str, Path], out: Path, log: Callable[[st
             whole = DATASETS.build(dict(data, pipeline=[], **(dict(held_out=0.) if 'held_out' in data else {})))
         _refuse_overlap(found, whole)
         what = f'{len(found)} frame pair(s) with ground truth, {found.layout}, {found.data_root}'
+    if _mixes(mixed):
+        log(f'labelled: {what}')
+        return with_labelled(cfg, str(root))
     first, last = (share for _, share in SHARE)
     log(f'labelled: {what}; {100 * first:g} % of what is learned from at first, {100 * last:g} % at the end')
     plain = cfg.to_dict()
@@ -102,7 +108,7 @@ def mix_in(cfg: Config, labelled: Union[str, Path], out: Path, log: Callable[[st
     loader['sampler'] = dict(
         {key: sampler[key] for key in ('seed', 'shuffle') if key in sampler}, type='MixedSampler',
         shares=dict(labelled=SHARE))
-    return Config(dict(plain, labelled=str(root)), filename=cfg.filename)
+    return with_labelled(Config(plain, filename=cfg.filename), str(root))
 
 
 def render_labelled(cfg: Config, log: Callable[[str], None] = print) -> None:
@@ -127,13 +133,22 @@ def rendering_seconds(cfg: Config) -> float:
     return (time.perf_counter() - began) * len(waiting)
 
 
+def with_labelled(cfg: Config, folder: str) -> Config:
+    """A copy of a config whose key ``labelled`` is that folder."""
+    return Config(dict(cfg.to_dict(), labelled=folder), filename=cfg.filename)
+
+
+def _mixes(data: Mapping[str, Any]) -> bool:
+    return data.get('type') == 'MixedPairs'
+
+
 def _rendered_size(crop: Tuple[int, int]) -> Tuple[int, int]:
     return max(crop[0], LEAST_SIZE[0]), max(crop[1], LEAST_SIZE[1])
 
 
 def _size_in(cfg: Config) -> Tuple[int, int]:
     """The size of the rendered frames of a mixed config."""
-    pipeline = cfg.train_dataloader.dataset.parts.labelled.pipeline
+    pipeline = complete(cfg).train_dataloader.dataset.parts.labelled.pipeline
     return _rendered_size(next(one['size'] for one in pipeline if one['type'] == 'RandomCrop'))
 
 

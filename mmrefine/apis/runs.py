@@ -67,7 +67,8 @@ def refine(video: Roots,
             Default: the config's, which is 1.
         labelled: also learn from the frame pairs with ground truth of this folder, whose layout is recognised
             (:class:`~mmrefine.datasets.LabelledPairs`), or from clips that are rendered into ``work_dir``
-            (``'rendered'``): half of the pairs at first, a tenth at the end. Default: what the config says.
+            (``'rendered'``): half of the pairs at first, a tenth at the end, or as a config that mixes already has it.
+            Default: what the config says.
         overrides: other values of the config; dotted keys as ``**{'optim_wrapper.optimizer.lr': 5e-5}``.
 
     Returns:

@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Tuple, Unio
 from mmengine.config import Config
 
 from mmrefine.apis.frame_damage import skipping
-from mmrefine.apis.labelled import RENDERED, check_labelled, mix_in
+from mmrefine.apis.labelled import RENDERED, check_labelled, mix_in, with_labelled
 from mmrefine.apis.model_names import NAMED_MODELS
 from mmrefine.apis.named_models import find_weights, load_named, official_kind
 from mmrefine.compat.checkpoints import load_checkpoint_file
@@ -86,6 +86,7 @@ def prepare_run(video: Roots,
     cfg = override(cfg, values)
     if labelled is not None:
         check_labelled(labelled, cfg)
+        cfg = with_labelled(cfg, str(labelled))
     folder = Path(out) if out is not None else default_out(video)
     cfg = skipping(cfg, folder, skip_corrupt, log, reading, dry_run)
     cfg.work_dir = str(folder)

@@ -172,10 +172,25 @@ def test_what_cannot_be_mixed_in_is_one_sentence_before_the_video_is_read(video,
     assert 'frame_0001.flo: ' in error_of(capsys, *command(video, tmp_path / 'out', tmp_path / 'cut'))
     tracks = error_of(capsys, 'refine', video, '--model', 'pips_demo', '--labelled', truth)
     assert 'pips_demo.py: follows points, and labelled=' in tracks and 'take a model that estimates flow' in tracks
-    mixed = error_of(capsys, 'refine', video, '--model', ROOT / 'configs/clip_flow/raft_video.py', '--labelled', truth)
-    assert ('raft_video.py: mixes pairs with ground truth in already (train_dataloader.dataset is MixedPairs); leave '
-            'labelled out, and set the key') in mixed
+    mixed = error_of(capsys, 'refine', video, '--model', ROOT / 'configs/clip_flow/demo.py', '--labelled', truth)
+    assert ('demo.py: mixes pairs with ground truth in already (train_dataloader.dataset is MixedPairs), and has no key '
+            'labelled for their folder; leave labelled out, and set the key') in mixed
     assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('where', ['folder', 'rendered'])
+def test_a_config_that_mixes_already_learns_from_the_pairs_that_are_named(where, video, truth, weights, tmp_path):
+    named = truth if where == 'folder' else 'rendered'
+    cfg, _ = prepare_run(video, ROOT / 'configs/clip_flow/raft_video.py', tmp_path / 'out', weights['raft'],
+                         dict(crop_size=SIZE, held_out=0.), labelled=named, dry_run=True)
+    assert cfg.labelled == str(truth.resolve() if where == 'folder' else tmp_path / 'out/rendered_192x256')
+    data = complete(cfg).train_dataloader.dataset
+    assert data.parts.labelled.data_root == cfg.labelled and data.parts.unlabelled.data_root == cfg.video
+    assert complete(cfg).train_dataloader.sampler.shares == dict(labelled=0.5)  # as the config has it
+    if where == 'folder':
+        assert DATASETS.build(data.to_dict()).part_sizes == dict(labelled=4, unlabelled=6)
+    else:
+        assert module._size_in(cfg) == (192, 256)
 
 
 def test_the_frames_of_the_video_are_not_those_of_the_labelled_pairs(truth, tmp_path, capsys):
