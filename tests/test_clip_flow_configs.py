@@ -31,7 +31,7 @@ def world(tmp_path_factory):
     of the same frames."""
     root = tmp_path_factory.mktemp('world')
     write_clips(root / 'source', seeds=(6, 7), num_frames=3, size=SIZE, style='source')
-    write_clips(root / 'clip', seeds=(8, ), num_frames=6, size=SIZE)
+    write_clips(root / 'clip', seeds=(8, ), num_frames=6, size=SIZE, sparse=True)
     names = write_clips(root / 'rendered', seeds=range(1, SCENES + 1), num_frames=len(FRAMES), size=SIZE)
     training, drive = root / 'kitti/training', root / f'raw/2011_09_26/{DRIVE}_sync/image_02/data'
     (training / 'image_2').mkdir(parents=True)
@@ -79,7 +79,8 @@ def hook_of(cfg, kind):
 
 
 def test_the_sweeps_below_see_every_config():
-    assert NAMES == ['craft_kitti2015.py', 'craft_video.py', 'demo.py', 'raft_kitti2015.py', 'raft_kitti_raw.py', 'raft_video.py']
+    assert NAMES == ['craft_kitti2015.py', 'craft_video.py', 'demo.py', 'raft_kitti2015.py', 'raft_kitti_raw.py',
+                     'raft_video.py']
 
 
 @pytest.mark.parametrize('name', NAMES)

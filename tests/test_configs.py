@@ -20,7 +20,8 @@ from mmrefine.synthetic import write_clips
 CONFIGS = sorted(path.relative_to(ROOT / 'configs').as_posix() for path in (ROOT / 'configs').glob('[!_]*/*.py'))
 FLOW = [name for name in CONFIGS if not name.startswith(('pips/', 'clip_flow/'))]
 REFINE = [name for name in CONFIGS if name.startswith('refine/')]
-TRUTH = ['demo/raft_small_source.py', 'demo/raft_small_finish.py', 'demo/craft_small_source.py']  # they learn from truth
+# they learn from the truth
+TRUTH = ['demo/raft_small_source.py', 'demo/raft_small_finish.py', 'demo/craft_small_source.py']
 LABEL_FREE = ['baselines/raft_small_photometric.py']
 GUARDED = [name for name in FLOW if name not in TRUTH]
 STOCK = [name for name in REFINE if not any(word in name for word in ('small', 'official', 'craft'))]

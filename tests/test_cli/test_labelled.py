@@ -173,8 +173,8 @@ def test_what_cannot_be_mixed_in_is_one_sentence_before_the_video_is_read(video,
     tracks = error_of(capsys, 'refine', video, '--model', 'pips_demo', '--labelled', truth)
     assert 'pips_demo.py: follows points, and labelled=' in tracks and 'take a model that estimates flow' in tracks
     mixed = error_of(capsys, 'refine', video, '--model', ROOT / 'configs/clip_flow/demo.py', '--labelled', truth)
-    assert ('demo.py: mixes pairs with ground truth in already (train_dataloader.dataset is MixedPairs), and has no key '
-            'labelled for their folder; leave labelled out, and set the key') in mixed
+    assert ('demo.py: mixes pairs with ground truth in already (train_dataloader.dataset is MixedPairs), and has no '
+            'key labelled for their folder; leave labelled out, and set the key') in mixed
     assert not (tmp_path / 'out').exists()
 
 
