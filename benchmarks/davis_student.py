@@ -111,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--checkpoint', default=str(ROOT / 'checkpoints' / 'raft-small-mmrefine.pth'),
                         help='official RAFT-small, converted (tools/convert_checkpoint.py)')
     parser.add_argument('--sequences', nargs='+', help='default: all there are')
-    parser.add_argument('--students', nargs='+', choices=(STUDENT, RIVAL), default=[STUDENT, RIVAL],
+    parser.add_argument('--students', nargs='*', choices=(STUDENT, RIVAL), default=[STUDENT, RIVAL],
                         help='of the test-time setting')
     parser.add_argument('--transfer', type=Path, metavar='VIDEOS',
                         help='folder of scenes, none of them scored, for the transfer setting')

@@ -45,7 +45,10 @@ RECIPES: Dict[str, Dict[str, Any]] = {
     'ours': {},
     # as the demo was before, which takes the same time (equal_time.py)
     'five iterations': {'model.train_iters': 5, 'max_iters': 1400},
-    'replay': {},  # rendered pairs of the source look with their truth, fewer and fewer: see replay()
+    # rendered pairs of the source look with their truth: see replay()
+    'replay': {},  # fewer and fewer
+    'replay, half': {},
+    'rounds': {**TWO_LOOKS, 'train_cfg.rounds': 3, 'relabel': 'every_round'},
     'ours in float32': {'optim_wrapper.precision': 'float32'},
     'many looks': EVENLY,
     'novelty': TWO_LOOKS,
@@ -90,7 +93,7 @@ def main() -> int:
     # all videos are learned from: the rows shall differ by their labels alone, and the guard's choice would hide what
     # they do
     values = {'video': str(refined), 'unseen': str(unseen), 'held_out': 0.}
-    recipes = {**RECIPES, 'replay': replay(args.source)}
+    recipes = {**RECIPES, 'replay': replay(args.source), 'replay, half': replay(args.source, 0.5)}
     if args.forgetting:
         values['custom_hooks.2.groups'] = {**load_config(CONFIG).custom_hooks[2]['groups'],
                                            'source': source_group(work_dir / 'videos' / 'source', args.unseen)}
@@ -102,12 +105,15 @@ def main() -> int:
     return 0
 
 
-def replay(source: Path) -> Dict[str, Any]:
-    """What makes of the demo's training one on labels and on truth, as CLIP-FLow's demo mixes them."""
+def replay(source: Path, share: Optional[float] = None) -> Dict[str, Any]:
+    """What makes of the demo's training one on labels and on truth, as CLIP-FLow's demo mixes them, or with the same
+    share of truth to the end."""
     mixed = load_config(MIXED)
     loader = copy.deepcopy(mixed.train_dataloader)
     loader.dataset.parts.labelled.update(data_root=str(source / 'frames'), truth_root=str(source / 'flow'),
                                          pipeline=mixed.labelled_pipeline)
+    if share is not None:
+        loader.sampler.shares.labelled = share
     return {f'train_dataloader.{key}': dict(loader[key], _delete_=True) for key in ('sampler', 'dataset')}
 
 
