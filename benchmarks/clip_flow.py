@@ -22,10 +22,14 @@ from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
 from demo_seeds import folder_of, print_table, source_group, table_of
+from mmengine.config import Config
 
+from mmrefine.apis import init_model
 from mmrefine.apis.commands import Overrides, run_command
-from mmrefine.config.load import load_config
+from mmrefine.config.load import fill_in, load_config
+from mmrefine.engine import judge
 from mmrefine.fileio.atomic import write_json
+from mmrefine.registry import DATASETS
 from mmrefine.synthetic import write_clips
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
@@ -60,6 +64,8 @@ def main() -> int:
     parser.add_argument('--work-dir', type=Path, help='default: work_dirs/clip_flow_<model>')
     parser.add_argument('--model', choices=['raft', 'craft'], default='raft')
     parser.add_argument('--craft-weights', type=Path, default=Path('work_dirs/craft_small_source/iter_6000.pth'))
+    parser.add_argument('--official', type=Path, metavar='FILE',
+                        help='official RAFT-small, converted (tools/convert_checkpoint.py), to score beside the rows')
     parser.add_argument('--seeds', type=int, nargs='+', default=[125, 126, 127])
     parser.add_argument('--recipes', nargs='+', choices=list(RECIPES), default=list(RECIPES))
     parser.add_argument('--source', type=Path, default=Path('data/rendered/source'),
@@ -94,6 +100,9 @@ def main() -> int:
     for recipe in args.recipes:
         share_labels(work_dir, recipe, args.seeds)
     table = rows(args.recipes)
+    if args.official is not None:
+        cfg = fill_in(load_config(CONFIGS / 'clip_flow' / 'demo.py', values))
+        table.append(official_row(args.official, cfg, table))
     for figure in ('EPE', 'Fl'):
         print_table(table, figure)
     if args.out is not None:
@@ -105,6 +114,14 @@ def sparse_truth(folder: Path) -> Dict[str, Any]:
     """Truth on some scan lines of other videos of the driving look, in place of that of the source look."""
     part = 'train_dataloader.dataset.parts.labelled'
     return {f'{part}.data_root': str(folder / 'frames'), f'{part}.truth_root': str(folder / 'flow_sparse')}
+
+
+def official_row(weights: Path, cfg: Config, table: Sequence[Dict[str, Any]]) -> Dict[str, Any]:
+    """The scores of the official RAFT-small (12 iterations), which nothing here refined, in place of those after."""
+    network = init_model(load_config(CONFIGS / 'refine' / 'raft_small_video.py', {'model.test_iters': 12}), weights)
+    return dict(recipe='official RAFT-small', seed='-', worst={}, groups={
+        name: dict(before=table[0]['groups'][name]['before'], after=judge(network, DATASETS.build(group)).scores())
+        for name, group in cfg.custom_hooks[-1]['groups'].items()})
 
 
 def share_labels(work_dir: Path, recipe: str, seeds: Sequence[int]) -> None:
