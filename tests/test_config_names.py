@@ -59,7 +59,7 @@ def test_the_name_is_taught_once():
 @pytest.mark.parametrize('name, hint', [
     ('mmrefine::refine/raft_smal_video.py', r'did you mean mmrefine::refine/raft_small_video\.py or '),
     ('mmrefine::raft_kitti2015.py', r'did you mean mmrefine::refine/raft_kitti2015\.py or '
-     r'mmrefine::clip_flow/raft_kitti2015\.py\?'),
+     r'mmrefine::clip_flow/raft_kitti2015\.py or mmrefine::clip_flow/craft_kitti2015\.py\?'),
     ('mmrefine::zzz.py', 'those of mmrefine are in .*configs'),
     ('mmflow::_base_/models/raff.py', r'did you mean mmflow::_base_/models/raft\.py'),
 ])
