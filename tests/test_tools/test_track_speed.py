@@ -40,4 +40,5 @@ def test_windows_that_do_not_fit_are_refused(bench):
 @pytest.mark.parametrize('way', ['there', 'both'])
 def test_memory_is_measured_without_reading_a_frame_twice(bench, way):
     row = bench._remember(dict(way=way, network='pips-small', size=(64, 96), tracks=3, frames=10, iters=1))
-    assert row['peak'] >= 0
+    # the kernel adds up pages in batches for each thread, so where nothing was taken it may be a little below 0
+    assert -2**20 < row['peak'] < 2**30
