@@ -152,7 +152,7 @@ def test_kitti_trains_as_the_authors_of_raft_do(world):
 def test_a_run_of_two_steps_labels_twice_and_judges_before_and_after(name, world, weights, tmp_path):
     skipped = ('held_out', 'num_workers', 'batch_size', 'max_iters', 'labeler')
     tiny = [option for option in TINY if not option.startswith(skipped)]
-    guard = [f'custom_hooks.1.{option}' for option in ('pairs=2', 'warps=0', 'general=0', 'steps=[1.]')]
+    guard = [f'custom_hooks.1.{option}' for option in ('pairs=2', 'warps=0', 'general=0', 'steps=[1.]', 'patience=2')]
     options = [
         *tiny, *guard, 'max_iters=2', 'train_cfg.rounds=2', 'train_dataloader.batch_size=2',
         'train_dataloader.num_workers=0', f'load_from={weights["small" if name == "demo.py" else name.split("_")[0]]}',
@@ -160,7 +160,7 @@ def test_a_run_of_two_steps_labels_twice_and_judges_before_and_after(name, world
         *(f'{key}={value}' for key, value in where(name, world).items())
     ]
     if name == 'demo.py':
-        options += ['labeler.view.scales=(1.,)', 'labeler.view.flip=False', 'labeler.balance=None']
+        options += ['labeler.view.scales=(1.,)', 'labeler.balance=None']
     assert status_of('train', FOLDER / name, '--work-dir', tmp_path, '--cfg-options', *options) == 0
     assert all((tmp_path / store / 'manifest.json').is_file() for store in ('labels', 'labels_round1'))
     assert any(file.endswith('.png') for file in files_of(tmp_path / 'labels_round1'))
