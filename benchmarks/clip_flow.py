@@ -11,7 +11,7 @@ EPE in px and Fl in percent, before and after and their change, per seed and on 
 the work dir are not repeated, so it may be stopped and started again, and recipes may run side by side in processes of
 their own once ``one-shot`` has made the labels that all first rounds share.
 
-    python tools/render.py data/rendered/source --style source --seeds 1000 1400 --frames 2 --size 192 256
+    python tools/render.py data/rendered/source --style source --seeds 1000 4000 --frames 2 --size 192 256
     python benchmarks/clip_flow.py --seeds 125 126 127
 """
 from __future__ import annotations
@@ -34,7 +34,6 @@ from mmrefine.synthetic import write_clips
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 SIZE = (96, 256)  # px
-ONCE = {'train_cfg.rounds': 1, 'relabel': 'once'}
 NO_CONTRAST = {'model.losses': [dict(type='MaskedSequenceLoss', gamma=0.85)]}
 UNLABELLED = {
     'train_dataloader.sampler': dict(_delete_=True, type='DrawSampler', shuffle=True),
@@ -48,12 +47,11 @@ UNFLOW = {
                  dict(type='InFrameFilter')])}
 FIRST, SPARSE = 'one-shot', 'rounds, contrast, sparse truth'
 RECIPES: Dict[str, Dict[str, Any]] = {
-    FIRST: {**ONCE, **NO_CONTRAST, **UNLABELLED},
+    FIRST: {'train_cfg.rounds': 1, 'relabel': 'once', **NO_CONTRAST, **UNLABELLED},
     'rounds': {**NO_CONTRAST, **UNLABELLED},
     'rounds, contrast': UNLABELLED,
     'rounds, contrast, labelled': {},
     SPARSE: {},  # see sparse_truth()
-    'one-shot, labelled': {**ONCE, **NO_CONTRAST},
     'UnFlow, rounds, contrast': {**UNLABELLED, **UNFLOW},
 }
 
@@ -119,9 +117,11 @@ def sparse_truth(folder: Path) -> Dict[str, Any]:
 def official_row(weights: Path, cfg: Config, table: Sequence[Dict[str, Any]]) -> Dict[str, Any]:
     """The scores of the official RAFT-small (12 iterations), which nothing here refined, in place of those after."""
     network = init_model(load_config(CONFIGS / 'refine' / 'raft_small_video.py', {'model.test_iters': 12}), weights)
-    return dict(recipe='official RAFT-small', seed='-', worst={}, groups={
-        name: dict(before=table[0]['groups'][name]['before'], after=judge(network, DATASETS.build(group)).scores())
-        for name, group in cfg.custom_hooks[-1]['groups'].items()})
+    groups = {}
+    for name, group in cfg.custom_hooks[-1]['groups'].items():
+        before, found = table[0]['groups'][name]['before'], judge(network, DATASETS.build(group)).scores()
+        groups[name] = dict(before=before, after={figure: found[figure] for figure in before})  # not of single scenes
+    return dict(recipe='official RAFT-small', seed='-', worst={}, groups=groups)
 
 
 def share_labels(work_dir: Path, recipe: str, seeds: Sequence[int]) -> None:
@@ -129,10 +129,10 @@ def share_labels(work_dir: Path, recipe: str, seeds: Sequence[int]) -> None:
     made = folder_of(work_dir, FIRST) / 'labels'
     if 'labeler' in RECIPES[recipe] or recipe == FIRST or not made.is_dir():
         return
-    folder = folder_of(work_dir, recipe)
-    for out in [folder] if 'train_cfg.rounds' in RECIPES[recipe] else [folder / f'seed_{seed}' for seed in seeds]:
-        if not (out / 'labels').is_dir():
-            shutil.copytree(made, out / 'labels')
+    for seed in seeds:
+        wanted = folder_of(work_dir, recipe) / f'seed_{seed}' / 'labels'
+        if not wanted.is_dir():
+            shutil.copytree(made, wanted)
 
 
 if __name__ == '__main__':

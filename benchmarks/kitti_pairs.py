@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import shutil
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Tuple
 
 from clip_flow import UNFLOW
 
@@ -22,10 +22,11 @@ from mmrefine.engine import judge
 from mmrefine.registry import DATASETS
 
 CONFIG = Path(__file__).resolve().parents[1] / 'configs' / 'refine' / 'raft_small_video.py'
-ROUNDS = {'train_cfg.rounds': 3, 'custom_hooks.0.relabel': 'every_round', 'model.losses': [
-    dict(type='MaskedSequenceLoss', gamma=0.85), dict(type='ContrastiveFlowLoss', mode='sampled', loss_weight=0.1)]}
-RECIPES: Dict[str, Dict[str, Any]] = {'one-shot': {}, 'rounds, contrast': ROUNDS,
-                                      'UnFlow, rounds, contrast': {**ROUNDS, **UNFLOW}}
+CONTRAST = {'model.losses': [dict(type='MaskedSequenceLoss', gamma=0.85),
+                             dict(type='ContrastiveFlowLoss', mode='sampled', loss_weight=0.1)]}
+# rounds, and what is set in the config
+RECIPES: Dict[str, Tuple[int, Dict[str, Any]]] = {
+    'one-shot': (1, {}), 'rounds, contrast': (3, CONTRAST), 'UnFlow, rounds, contrast': (3, {**CONTRAST, **UNFLOW})}
 
 
 def main() -> int:
@@ -51,12 +52,12 @@ def main() -> int:
     print(f'{"":26}{"EPE px":>8}{"Fl %":>8}')
     _show('before', args.weights, judged)
     for recipe in args.recipes:
-        # what is kept back is what a guard judges on
+        rounds, values = RECIPES[recipe]
         cfg = load_config(CONFIG, {'held_out': 0., 'max_iters': args.steps, 'batch_size': 2, 'num_workers': 0,
                                    'model.train_iters': 8, 'model.test_iters': 12, 'load_from': str(args.weights),
-                                   'report_groups.refined.scenes': 'triplet', **RECIPES[recipe]})
+                                   'report_groups.refined.scenes': 'triplet', **values})
         out = args.work_dir / recipe.replace(', ', '_')
-        refine(frames, cfg, out, resume=True)
+        refine(frames, cfg, out, resume=True, rounds=rounds)
         _show(recipe, out / 'refined.pth', judged)
     return 0
 

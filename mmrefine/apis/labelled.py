@@ -35,7 +35,8 @@ def check_labelled(labelled: Union[str, Path], cfg: Config) -> None:
         cfg: the config, not filled in.
 
     Raises:
-        ConfigError: the config is that of a tracker, mixes already, or its training data cannot be mixed with others.
+        ConfigError: the config is that of a tracker, mixes already and has no key ``labelled``, or its training data
+            cannot be mixed with others.
         InputError: the folder is missing, of no known layout, or without ground truth, or its first pair cannot be
             read.
     """
@@ -117,10 +118,10 @@ def render_labelled(cfg: Config, log: Callable[[str], None] = print) -> None:
     Raises:
         MMRefineError: the disk is full, or the folder cannot be written.
     """
-    progress = Progress('labelled: {} clips rendered', CLIPS, log)
+    progress, size = Progress('labelled: {} clips rendered', CLIPS, log), _size_in(cfg)
     with write_errors(Path(cfg.labelled)):
         for done, seed in enumerate(_SEEDS, start=1):
-            write_clips(cfg.labelled, [seed], 2, _size_in(cfg), LOOK)
+            write_clips(cfg.labelled, [seed], 2, size, LOOK)
             progress(done)
 
 

@@ -78,7 +78,7 @@ def sky_texture(rng: np.random.Generator, size: tuple, tile: np.ndarray, airligh
     clouds = smooth_noise(rng, side, 4, 5, 0.55)[..., None] * np.float32(rng.uniform(4, 14))
     sky = airlight + rise * (np.array(_SKIES[rng.integers(3)], np.float32) - airlight) + clouds
     top = size[0] * (0.05 + 0.05 * (1 + smooth_noise(rng, side, 8, 4, 0.6)[0]))
-    far = tile[np.ix_(np.arange(side) % tile.shape[0], np.arange(side) % tile.shape[1])]
+    far = _laid(tile, (side, side))
     return np.where((height < top)[..., None], 0.55 * far + 0.45 * airlight, sky).astype(np.float32)
 
 
@@ -94,7 +94,7 @@ def road_texture(rng: np.random.Generator, tile: np.ndarray, shape: tuple, acros
         middle: place of the dashed line, m from the left edge.
     """
     rows, cols = shape
-    grain = tile[np.ix_(np.arange(rows) % tile.shape[0], np.arange(cols) % tile.shape[1])]
+    grain = _laid(tile, shape)
     out = rng.uniform(85, 135) + 0.8 * (grain - grain.mean(axis=(0, 1)))
     out += 14 * smooth_noise(rng, max(rows, cols), 5, 3)[:rows, :cols, None]
     for _ in range(10):  # where the road was mended
@@ -133,7 +133,7 @@ def facade_texture(rng: np.random.Generator, tile: np.ndarray, shape: tuple, acr
         The texture, float32 ``(rows, cols, 3)``, and the height of the top at each row, m.
     """
     rows, cols = shape
-    grain = tile[np.ix_(np.arange(rows) % tile.shape[0], np.arange(cols) % tile.shape[1])]
+    grain = _laid(tile, shape)
     if not houses:
         top = 2.6 + 1.2 * smooth_noise(rng, rows, 7, 4, 0.6)[0]
         return grain * np.float32(rng.uniform(0.6, 1.0)), np.clip(top, 0.8, cols * across)
@@ -154,3 +154,8 @@ def facade_texture(rng: np.random.Generator, tile: np.ndarray, shape: tuple, acr
                 out[row:row + round(width / along), bottom:bottom + round(1.4 / across)] = dark
         start = end + (round(rng.uniform(0, 3) / along) if rng.uniform() < 0.4 else 0)
     return np.clip(out, 0, 255).astype(np.float32), top
+
+
+def _laid(tile: np.ndarray, shape: tuple) -> np.ndarray:
+    """A tileable texture over ``shape`` cells."""
+    return tile[np.ix_(*(np.arange(cells) % size for cells, size in zip(shape, tile.shape)))]
