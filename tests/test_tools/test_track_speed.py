@@ -24,7 +24,7 @@ def test_each_frame_once_gives_the_tracks_of_chunks_that_encode_anew(bench, tmp_
     for way in (bench.OURS, bench.CHUNKS):
         task = dict(way=way, size=(64, 96), heads=2, side=3, stride=8, iters=2)
         row = bench._time(task, tmp_path / f'{len(way)}.json')
-        assert row['seconds'] > 0 and row['peak'] >= 0
+        assert row['seconds'] > 0
         found[way] = np.load(tmp_path / row['tracks'])
     ours, theirs = found.values()
     assert ours.shape == (2, 18, 8, 2) and np.abs(ours - theirs).max() < 1e-3
@@ -38,7 +38,8 @@ def test_windows_that_do_not_fit_are_refused(bench):
 
 
 @pytest.mark.parametrize('way', ['there', 'both'])
-def test_memory_is_measured_without_reading_a_frame_twice(bench, way):
-    row = bench._remember(dict(way=way, network='pips-small', size=(64, 96), tracks=3, frames=10, iters=1))
-    # the kernel adds up pages in batches for each thread, so where nothing was taken it may be a little below 0
-    assert -2**20 < row['peak'] < 2**30
+def test_memory_is_measured_without_reading_a_frame_twice(bench, way, tmp_path):
+    # in a process of its own, whose peak is that of nothing else; it stops if a frame is read twice
+    row = bench._in_child(tmp_path, 1, dict(part='memory', way=way, network='pips-small', size=(64, 96), tracks=3,
+                                            frames=10, iters=1))
+    assert 0 < row['peak'] < 2**28
