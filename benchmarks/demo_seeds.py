@@ -40,6 +40,7 @@ MIXED = CONFIG.parents[1] / 'clip_flow' / 'demo.py'
 LOOSE = dict(type='CycleFilter', alpha=0.01, beta=0.5)
 TWO_LOOKS = {'labeler.view': dict(_delete_=True, type='CascadeView', scales=(1., 2.))}
 ONE_LOOK = {'labeler.view': dict(_delete_=True, type='CascadeView', scales=(1., ))}
+ROUNDS = {**TWO_LOOKS, 'train_cfg.rounds': 3, 'relabel': 'every_round'}
 EVENLY = {'labeler.balance': None}
 RECIPES: Dict[str, Dict[str, Any]] = {
     'ours': {},
@@ -48,7 +49,8 @@ RECIPES: Dict[str, Dict[str, Any]] = {
     # rendered pairs of the source look with their truth: see replay()
     'replay': {},  # fewer and fewer
     'replay, half': {},
-    'rounds': {**TWO_LOOKS, 'train_cfg.rounds': 3, 'relabel': 'every_round'},
+    'rounds': ROUNDS,
+    'rounds, replay': ROUNDS,
     'ours in float32': {'optim_wrapper.precision': 'float32'},
     'many looks': EVENLY,
     'novelty': TWO_LOOKS,
@@ -93,7 +95,8 @@ def main() -> int:
     # all videos are learned from: the rows shall differ by their labels alone, and the guard's choice would hide what
     # they do
     values = {'video': str(refined), 'unseen': str(unseen), 'held_out': 0.}
-    recipes = {**RECIPES, 'replay': replay(args.source), 'replay, half': replay(args.source, 0.5)}
+    recipes = {**RECIPES, 'replay': replay(args.source), 'replay, half': replay(args.source, 0.5),
+               'rounds, replay': {**ROUNDS, **replay(args.source)}}
     if args.forgetting:
         values['custom_hooks.2.groups'] = {**load_config(CONFIG).custom_hooks[2]['groups'],
                                            'source': source_group(work_dir / 'videos' / 'source', args.unseen)}
