@@ -15,6 +15,7 @@ from mmrefine.geometry.pad import FramePad
 from mmrefine.geometry.query_windows import query_grid, query_windows
 from mmrefine.geometry.random_motion import (Draws, Ellipse, Similarity, pieced_motion, random_ellipse,
                                              random_similarity, smooth_motion)
+from mmrefine.geometry.restricted_attention import copy_labels
 from mmrefine.geometry.texture import texture_strength
 from mmrefine.geometry.warp import backwarp, landing_points, lands_inside
 from mmrefine.geometry.window import box_mean
@@ -22,7 +23,7 @@ from mmrefine.geometry.window import box_mean
 __all__ = [
     'Draws', 'Ellipse', 'FramePad', 'KnownClip', 'KnownWarp', 'Patch', 'SMALLEST_SIDE', 'Similarity', 'backwarp',
     'box_mean', 'carry_points', 'census_residual', 'chain_error', 'color_change', 'color_residual', 'compose',
-    'compose_all', 'composite_error', 'composite_tolerance', 'cycle_consistent', 'cycle_error', 'cycle_tolerance',
+    'compose_all', 'composite_error', 'composite_tolerance', 'copy_labels', 'cycle_consistent', 'cycle_error', 'cycle_tolerance',
     'jpeg_loss', 'jpeg_quality', 'known_clip', 'known_warp', 'lab', 'lab_residual', 'landing_claims', 'landing_points',
     'lands_inside', 'luma', 'match_exposure', 'match_local_exposure', 'patch_mismatch', 'patches_along',
     'pieced_motion', 'pixel_grid', 'points_come_back', 'points_inside', 'query_grid', 'query_windows', 'random_ellipse',
