@@ -23,10 +23,10 @@ from mmrefine.geometry.window import box_mean
 __all__ = [
     'Draws', 'Ellipse', 'FramePad', 'KnownClip', 'KnownWarp', 'Patch', 'SMALLEST_SIDE', 'Similarity', 'backwarp',
     'box_mean', 'carry_points', 'census_residual', 'chain_error', 'color_change', 'color_residual', 'compose',
-    'compose_all', 'composite_error', 'composite_tolerance', 'copy_labels', 'cycle_consistent', 'cycle_error', 'cycle_tolerance',
-    'jpeg_loss', 'jpeg_quality', 'known_clip', 'known_warp', 'lab', 'lab_residual', 'landing_claims', 'landing_points',
-    'lands_inside', 'luma', 'match_exposure', 'match_local_exposure', 'patch_mismatch', 'patches_along',
-    'pieced_motion', 'pixel_grid', 'points_come_back', 'points_inside', 'query_grid', 'query_windows', 'random_ellipse',
-    'random_similarity', 'random_warp', 'resize', 'resize_flow', 'resize_points', 'sample', 'sample_along',
-    'sample_scaled', 'smooth_motion', 'texture_strength', 'track_speed'
+    'compose_all', 'composite_error', 'composite_tolerance', 'copy_labels', 'cycle_consistent', 'cycle_error',
+    'cycle_tolerance', 'jpeg_loss', 'jpeg_quality', 'known_clip', 'known_warp', 'lab', 'lab_residual', 'landing_claims',
+    'landing_points', 'lands_inside', 'luma', 'match_exposure', 'match_local_exposure', 'patch_mismatch',
+    'patches_along', 'pieced_motion', 'pixel_grid', 'points_come_back', 'points_inside', 'query_grid', 'query_windows',
+    'random_ellipse', 'random_similarity', 'random_warp', 'resize', 'resize_flow', 'resize_points', 'sample',
+    'sample_along', 'sample_scaled', 'smooth_motion', 'texture_strength', 'track_speed'
 ]

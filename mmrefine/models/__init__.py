@@ -15,9 +15,9 @@ from mmrefine.models.teachers.tracker import FrozenTracker
 from mmrefine.models.trackers import PIPsChain
 
 __all__ = [
-    'CRAFT', 'CRAFTDecoder', 'ChainedFlow', 'ContrastiveFlowLoss', 'CorrFlowEncoder', 'CycleLoss', 'FlowReadout', 'FlowRefiner',
-    'FrameMemory', 'FramePreprocessor', 'FrozenTeacher', 'FrozenTracker', 'MaskedPyramidLoss', 'MaskedSequenceLoss',
-    'OfficialRAFTEncoder', 'OtherNetwork', 'PIPs', 'PIPsChain', 'PhotometricLoss', 'RandomStart', 'ScoreMapLoss',
-    'SmoothnessLoss', 'StoredMotion', 'StoredTracks', 'StudentAverage', 'StudentCopy', 'TrackRefiner',
+    'CRAFT', 'CRAFTDecoder', 'ChainedFlow', 'ContrastiveFlowLoss', 'CorrFlowEncoder', 'CycleLoss', 'FlowReadout',
+    'FlowRefiner', 'FrameMemory', 'FramePreprocessor', 'FrozenTeacher', 'FrozenTracker', 'MaskedPyramidLoss',
+    'MaskedSequenceLoss', 'OfficialRAFTEncoder', 'OtherNetwork', 'PIPs', 'PIPsChain', 'PhotometricLoss', 'RandomStart',
+    'ScoreMapLoss', 'SmoothnessLoss', 'StoredMotion', 'StoredTracks', 'StudentAverage', 'StudentCopy', 'TrackRefiner',
     'TrackSequenceLoss', 'VisibilityLoss', 'build_estimator', 'estimator_state', 'load_estimator', 'readout_for'
 ]
