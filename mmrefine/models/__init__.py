@@ -1,11 +1,13 @@
 """Networks that refine themselves, their frozen copies, and their losses."""
+from mmrefine.models.correspondence import ChannelDropout, ColorClasses, CropWarp, GreyInput, ScheduledSampling
 from mmrefine.models.data_preprocessor import FramePreprocessor
-from mmrefine.models.losses import (ContrastiveFlowLoss, CycleLoss, MaskedPyramidLoss, MaskedSequenceLoss,
-                                    PhotometricLoss, ScoreMapLoss, SmoothnessLoss, TrackSequenceLoss, VisibilityLoss)
+from mmrefine.models.losses import (ColorClassLoss, ContrastiveFlowLoss, CycleColorLoss, CycleLoss, MaskedPyramidLoss,
+                                    MaskedSequenceLoss, PhotometricLoss, ScoreMapLoss, SmoothnessLoss,
+                                    TrackSequenceLoss, VisibilityLoss)
 from mmrefine.models.networks import CRAFT, CorrFlowEncoder, CRAFTDecoder, OfficialRAFTEncoder, PIPs
 from mmrefine.models.raft_fast.frame_memory import FrameMemory
-from mmrefine.models.refiners import (ChainedFlow, FlowReadout, FlowRefiner, RandomStart, TrackRefiner, build_estimator,
-                                      estimator_state, load_estimator, readout_for)
+from mmrefine.models.refiners import (ChainedFlow, CorrespondenceLearner, FlowReadout, FlowRefiner, RandomStart,
+                                      TrackRefiner, build_estimator, estimator_state, load_estimator, readout_for)
 from mmrefine.models.teachers.frozen import FrozenTeacher
 from mmrefine.models.teachers.other_network import OtherNetwork
 from mmrefine.models.teachers.stored_motion import StoredMotion
@@ -15,9 +17,11 @@ from mmrefine.models.teachers.tracker import FrozenTracker
 from mmrefine.models.trackers import PIPsChain
 
 __all__ = [
-    'CRAFT', 'CRAFTDecoder', 'ChainedFlow', 'ContrastiveFlowLoss', 'CorrFlowEncoder', 'CycleLoss', 'FlowReadout',
-    'FlowRefiner', 'FrameMemory', 'FramePreprocessor', 'FrozenTeacher', 'FrozenTracker', 'MaskedPyramidLoss',
-    'MaskedSequenceLoss', 'OfficialRAFTEncoder', 'OtherNetwork', 'PIPs', 'PIPsChain', 'PhotometricLoss', 'RandomStart',
-    'ScoreMapLoss', 'SmoothnessLoss', 'StoredMotion', 'StoredTracks', 'StudentAverage', 'StudentCopy', 'TrackRefiner',
-    'TrackSequenceLoss', 'VisibilityLoss', 'build_estimator', 'estimator_state', 'load_estimator', 'readout_for'
+    'CRAFT', 'CRAFTDecoder', 'ChainedFlow', 'ChannelDropout', 'ColorClassLoss', 'ColorClasses',
+    'ContrastiveFlowLoss', 'CorrFlowEncoder', 'CorrespondenceLearner', 'CropWarp', 'CycleColorLoss', 'CycleLoss',
+    'FlowReadout', 'FlowRefiner', 'FrameMemory', 'FramePreprocessor', 'FrozenTeacher', 'FrozenTracker', 'GreyInput',
+    'MaskedPyramidLoss', 'MaskedSequenceLoss', 'OfficialRAFTEncoder', 'OtherNetwork', 'PIPs', 'PIPsChain',
+    'PhotometricLoss', 'RandomStart', 'ScheduledSampling', 'ScoreMapLoss', 'SmoothnessLoss', 'StoredMotion',
+    'StoredTracks', 'StudentAverage', 'StudentCopy', 'TrackRefiner', 'TrackSequenceLoss', 'VisibilityLoss',
+    'build_estimator', 'estimator_state', 'load_estimator', 'readout_for'
 ]

@@ -1,5 +1,6 @@
 """What travels between the layers: labels, samples, batches, and the contracts of the seams."""
 from mmrefine.structures.batches import LabelBatch, Labeled, LabelUnit, as_frames, label_key, name_units
+from mmrefine.structures.color_outputs import ColorOutputs
 from mmrefine.structures.contracts import (LabelCodec, Labeler, LabelJudge, LabelSource, MotionLoss, Tally, Teacher,
                                            TeacherSource, Witnesses)
 from mmrefine.structures.flow_contracts import FlowEstimator, Guard, TwoWayEstimator, View
@@ -13,10 +14,10 @@ from mmrefine.structures.track_samples import TrackOutputs, TrackSample, TrackTa
 from mmrefine.structures.tracks import TrackLook, Tracks, check_queries
 
 __all__ = [
-    'ClipSample', 'FlowEstimator', 'FlowLabel', 'FlowOutputs', 'FlowSample', 'FlowTargets', 'GivenTracks', 'Guard',
-    'LabelBatch', 'LabelCodec', 'LabelJudge', 'LabelSource', 'LabelUnit', 'Labeled', 'Labeler', 'Look',
-    'LookRequest', 'MixedPart', 'MotionLoss', 'NamedFrame', 'PairBatch', 'PairContext', 'QuerySource', 'StreamTracker',
-    'Tally', 'Teacher', 'TeacherSource', 'TrackBalance', 'TrackEstimator', 'TrackFilter', 'TrackLook', 'TrackOutputs',
-    'TrackSample', 'TrackTargets', 'TrackView', 'Tracks', 'TwoWayEstimator', 'View', 'Witnesses', 'as_frames',
-    'check_queries', 'crohd_heads', 'draw_queries', 'evaluated_frames', 'label_key', 'name_units'
+    'ClipSample', 'ColorOutputs', 'FlowEstimator', 'FlowLabel', 'FlowOutputs', 'FlowSample', 'FlowTargets',
+    'GivenTracks', 'Guard', 'LabelBatch', 'LabelCodec', 'LabelJudge', 'LabelSource', 'LabelUnit', 'Labeled', 'Labeler',
+    'Look', 'LookRequest', 'MixedPart', 'MotionLoss', 'NamedFrame', 'PairBatch', 'PairContext', 'QuerySource',
+    'StreamTracker', 'Tally', 'Teacher', 'TeacherSource', 'TrackBalance', 'TrackEstimator', 'TrackFilter', 'TrackLook',
+    'TrackOutputs', 'TrackSample', 'TrackTargets', 'TrackView', 'Tracks', 'TwoWayEstimator', 'View', 'Witnesses',
+    'as_frames', 'check_queries', 'crohd_heads', 'draw_queries', 'evaluated_frames', 'label_key', 'name_units'
 ]

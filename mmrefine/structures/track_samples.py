@@ -17,7 +17,8 @@ class TrackSample(BaseDataElement):
     Data fields, all optional: ``points`` ``(N, T, 2)`` px (x, y), ``visible`` ``(N, T)`` in [0, 1] and ``weight``
     ``(N, T)`` in [0, 1] (labels or ground truth); ``queries`` ``(N, 3)``, frame, y, x of where each track is to be
     followed from, in place of its point in the first frame; ``masks`` uint8 ``(T, H, W)``, ids of objects as DAVIS
-    draws them; ``pred_points`` and ``pred_visible`` of the shapes of ``points`` and ``visible``. Meta fields: ``key``
+    draws them; ``plain_frames`` uint8 ``(T, 3, H, W)`` RGB, the frames before their colours were changed;
+    ``pred_points`` and ``pred_visible`` of the shapes of ``points`` and ``visible``. Meta fields: ``key``
     ("scene/first__last@stride"), ``scene``, ``size`` (height, width) px, and of TAP-Vid ``query_mode``.
     """
     points: Tensor
@@ -25,6 +26,7 @@ class TrackSample(BaseDataElement):
     weight: Tensor
     queries: Tensor
     masks: Tensor
+    plain_frames: Tensor
     pred_points: Tensor
     pred_visible: Tensor
 

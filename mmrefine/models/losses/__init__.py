@@ -1,5 +1,6 @@
 """Losses ``loss(outputs, sample) -> scalar``: on labels, on features, and without any label (``MotionLoss``)."""
 from mmrefine.models.losses.build import build_losses
+from mmrefine.models.losses.color_losses import ColorClassLoss, CycleColorLoss
 from mmrefine.models.losses.contrastive_loss import ContrastiveFlowLoss
 from mmrefine.models.losses.cycle_loss import CycleLoss
 from mmrefine.models.losses.photometric_loss import PhotometricLoss
@@ -9,6 +10,6 @@ from mmrefine.models.losses.smoothness_loss import SmoothnessLoss
 from mmrefine.models.losses.track_losses import ScoreMapLoss, TrackSequenceLoss, VisibilityLoss
 
 __all__ = [
-    'ContrastiveFlowLoss', 'CycleLoss', 'MaskedPyramidLoss', 'MaskedSequenceLoss', 'PhotometricLoss', 'ScoreMapLoss',
-    'SmoothnessLoss', 'TrackSequenceLoss', 'VisibilityLoss', 'build_losses'
+    'ColorClassLoss', 'ContrastiveFlowLoss', 'CycleColorLoss', 'CycleLoss', 'MaskedPyramidLoss', 'MaskedSequenceLoss',
+    'PhotometricLoss', 'ScoreMapLoss', 'SmoothnessLoss', 'TrackSequenceLoss', 'VisibilityLoss', 'build_losses'
 ]
