@@ -7,6 +7,7 @@ from mmrefine.datasets.benchmarks.flow_pairs import KittiPairs, SintelPairs, Spr
 from mmrefine.datasets.benchmarks.horse_clips import Horse30Clips, Horse30Frames
 from mmrefine.datasets.benchmarks.kitti_raw import KittiRawPairs
 from mmrefine.datasets.benchmarks.labelled_pairs import LabelledPairs
+from mmrefine.datasets.benchmarks.listed_clips import KineticsClips, OxuvaClips
 from mmrefine.datasets.benchmarks.tapvid_clips import TapVidClips, TapVidFrames
 from mmrefine.datasets.frame_clips import FrameClips
 from mmrefine.datasets.frame_pairs import FramePairs
@@ -18,6 +19,7 @@ from mmrefine.datasets.scenes import LazySources, VideoScenes
 
 __all__ = [
     'BadjaClips', 'CroHDClips', 'CroHDFrames', 'DavisClips', 'DrawSampler', 'FrameClips', 'FramePairs', 'Horse30Clips',
-    'Horse30Frames', 'KittiPairs', 'KittiRawPairs', 'LabelledPairs', 'LazySources', 'MMFlowPairs', 'MixedPairs',
-    'MixedSampler', 'SintelPairs', 'SpringPairs', 'TapVidClips', 'TapVidFrames', 'VideoScenes', 'split_pairs'
+    'Horse30Frames', 'KineticsClips', 'KittiPairs', 'KittiRawPairs', 'LabelledPairs', 'LazySources', 'MMFlowPairs',
+    'MixedPairs', 'MixedSampler', 'OxuvaClips', 'SintelPairs', 'SpringPairs', 'TapVidClips', 'TapVidFrames',
+    'VideoScenes', 'split_pairs'
 ]

@@ -6,9 +6,11 @@ from mmrefine.datasets.benchmarks.flow_pairs import KittiPairs, SintelPairs, Spr
 from mmrefine.datasets.benchmarks.horse_clips import Horse30Clips, Horse30Frames
 from mmrefine.datasets.benchmarks.kitti_raw import KittiRawPairs
 from mmrefine.datasets.benchmarks.labelled_pairs import LabelledPairs
+from mmrefine.datasets.benchmarks.listed_clips import KineticsClips, OxuvaClips
 from mmrefine.datasets.benchmarks.tapvid_clips import TapVidClips, TapVidFrames
 
 __all__ = [
-    'BadjaClips', 'CroHDClips', 'CroHDFrames', 'DavisClips', 'Horse30Clips', 'Horse30Frames', 'KittiPairs',
-    'KittiRawPairs', 'LabelledPairs', 'SintelPairs', 'SpringPairs', 'TapVidClips', 'TapVidFrames'
+    'BadjaClips', 'CroHDClips', 'CroHDFrames', 'DavisClips', 'Horse30Clips', 'Horse30Frames', 'KineticsClips',
+    'KittiPairs', 'KittiRawPairs', 'LabelledPairs', 'OxuvaClips', 'SintelPairs', 'SpringPairs', 'TapVidClips',
+    'TapVidFrames'
 ]

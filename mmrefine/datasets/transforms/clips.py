@@ -175,14 +175,14 @@ class SampleTracks(BaseTransform):
 class PackClip(BaseTransform):
     """Turn a clip into what the model's data preprocessor takes.
 
-    Required keys: frames, key, scene. Optional keys: tracks, visible, track_weight. Returns only: inputs, uint8
-    ``(T, 3, H, W)`` RGB; data_samples, a :class:`~mmrefine.structures.TrackSample`. Points outside the frame are not
-    visible.
+    Required keys: frames, key, scene. Optional keys: tracks, visible, track_weight, plain_frames. Returns only: inputs,
+    uint8 ``(T, 3, H, W)`` RGB; data_samples, a :class:`~mmrefine.structures.TrackSample`. Points outside the frame are
+    not visible.
     """
 
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
         """Pack; nothing of ``results`` is shared with the tensors."""
-        frames = np.stack(results['frames']).transpose(0, 3, 1, 2)
+        frames = _planes(results['frames'])
         height, width = frames.shape[-2:]
         sample = TrackSample(metainfo=dict(key=results['key'], scene=results['scene'], size=(height, width)))
         if 'tracks' in results:
@@ -192,7 +192,14 @@ class PackClip(BaseTransform):
             sample.visible = torch.from_numpy((results['visible'] & inside).astype(np.float32))
             sample.weight = torch.from_numpy(
                 np.array(results.get('track_weight', np.ones(points.shape[:2])), dtype=np.float32))
-        return dict(inputs=torch.from_numpy(np.ascontiguousarray(frames)), data_samples=sample)
+        if 'plain_frames' in results:
+            sample.plain_frames = _planes(results['plain_frames'])
+        return dict(inputs=frames, data_samples=sample)
+
+
+def _planes(frames: Sequence[np.ndarray]) -> torch.Tensor:
+    """``(H, W, 3)`` each -> ``(T, 3, H, W)``, a copy."""
+    return torch.from_numpy(np.ascontiguousarray(np.stack(frames).transpose(0, 3, 1, 2)))
 
 
 def _about_centre(size: Tuple[int, int], shift: Tuple[float, float], scale: float, turn: float) -> np.ndarray:

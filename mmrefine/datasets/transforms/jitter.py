@@ -23,7 +23,7 @@ class ColorJitter(BaseTransform):
     the grey picture; the hue turns by ``U(-hue, hue)``. A strength of 0 leaves the bytes as they are. Flow and weight
     stay.
 
-    Required keys: frame1 and frame2, or frames; rng. Changed keys: these.
+    Required keys: frame1 and frame2, or frames; rng. Changed keys: these. Added keys: plain_frames, if asked for.
 
     Args:
         brightness: strength in [0, 1].
@@ -31,6 +31,10 @@ class ColorJitter(BaseTransform):
         saturation: strength in [0, 1].
         hue: strength in turns, in [0, 0.5]; RAFT's is 0.5 / pi.
         asymmetric: probability that each frame gets its own draw, in [0, 1].
+        prob: probability that there is any change, in [0, 1].
+        keep_plain: also keep the frames as they were, which is where a
+            :class:`~mmrefine.models.CorrespondenceLearner` takes its colours from. Nothing may move the frames after
+            that.
     """
 
     def __init__(self,
@@ -38,17 +42,24 @@ class ColorJitter(BaseTransform):
                  contrast: float = 0.4,
                  saturation: float = 0.4,
                  hue: float = 0.5 / np.pi,
-                 asymmetric: float = 0.2) -> None:
+                 asymmetric: float = 0.2,
+                 prob: float = 1.,
+                 keep_plain: bool = False) -> None:
         self.brightness = as_share('ColorJitter.brightness', brightness)
         self.contrast = as_share('ColorJitter.contrast', contrast)
         self.saturation = as_share('ColorJitter.saturation', saturation)
         self.hue = as_number('ColorJitter.hue', hue, '[0, 0.5]')
         self.asymmetric = as_share('ColorJitter.asymmetric', asymmetric)
+        self.prob, self.keep_plain = as_share('ColorJitter.prob', prob), keep_plain
 
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
         """Draw the changes, once or for each frame, and apply them."""
         rng: np.random.Generator = results['rng']
         frames = frames_of(results)
+        if self.keep_plain:
+            results = {**results, 'plain_frames': frames}
+        if self.prob < 1 and rng.random() >= self.prob:
+            return results
         if rng.random() < self.asymmetric:
             frames = [self._jittered([frame], rng)[0] for frame in frames]
         else:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from mmrefine.datasets.transforms.frames import frames_of, with_frames
+from mmrefine.errors import ConfigError
 from mmrefine.geometry import resize
 
 # Below this an interpolated weight is rounding noise, and dividing by it would invent motion.
@@ -37,7 +38,13 @@ def move_pair(results: Dict[str, Any],
     Returns:
         a copy of ``results`` with these arrays moved and ``size`` set to the new ``(height, width)``; where nothing
         has weight, the flow is 0.
+
+    Raises:
+        ConfigError: plain frames were kept before.
     """
+    if 'plain_frames' in results:
+        raise ConfigError('ColorJitter(keep_plain=True) kept frames that a later transform would leave where they are; '
+                          'let the pipeline resize, crop and mirror before it')
     moved, frames = dict(results), frames_of(results)
     if size is not None and tuple(size) != frames[0].shape[:2]:
         moved.update(_resized(moved, frames[0].shape[:2], size))
