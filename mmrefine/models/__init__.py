@@ -3,6 +3,7 @@ from mmrefine.models.data_preprocessor import FramePreprocessor
 from mmrefine.models.losses import (ContrastiveFlowLoss, CycleLoss, MaskedPyramidLoss, MaskedSequenceLoss,
                                     PhotometricLoss, ScoreMapLoss, SmoothnessLoss, TrackSequenceLoss, VisibilityLoss)
 from mmrefine.models.networks import CRAFT, CorrFlowEncoder, CRAFTDecoder, OfficialRAFTEncoder, PIPs
+from mmrefine.models.propagation import FeaturePropagator, FlowPropagator, TrackPropagator, propagate_clip
 from mmrefine.models.raft_fast.frame_memory import FrameMemory
 from mmrefine.models.refiners import (ChainedFlow, FlowReadout, FlowRefiner, RandomStart, TrackRefiner, build_estimator,
                                       estimator_state, load_estimator, readout_for)
@@ -15,9 +16,9 @@ from mmrefine.models.teachers.tracker import FrozenTracker
 from mmrefine.models.trackers import PIPsChain
 
 __all__ = [
-    'CRAFT', 'CRAFTDecoder', 'ChainedFlow', 'ContrastiveFlowLoss', 'CorrFlowEncoder', 'CycleLoss', 'FlowReadout',
+    'CRAFT', 'CRAFTDecoder', 'ChainedFlow', 'ContrastiveFlowLoss', 'CorrFlowEncoder', 'CycleLoss', 'FeaturePropagator', 'FlowPropagator', 'FlowReadout',
     'FlowRefiner', 'FrameMemory', 'FramePreprocessor', 'FrozenTeacher', 'FrozenTracker', 'MaskedPyramidLoss',
     'MaskedSequenceLoss', 'OfficialRAFTEncoder', 'OtherNetwork', 'PIPs', 'PIPsChain', 'PhotometricLoss', 'RandomStart',
-    'ScoreMapLoss', 'SmoothnessLoss', 'StoredMotion', 'StoredTracks', 'StudentAverage', 'StudentCopy', 'TrackRefiner',
-    'TrackSequenceLoss', 'VisibilityLoss', 'build_estimator', 'estimator_state', 'load_estimator', 'readout_for'
+    'ScoreMapLoss', 'SmoothnessLoss', 'StoredMotion', 'StoredTracks', 'StudentAverage', 'StudentCopy', 'TrackPropagator', 'TrackRefiner',
+    'TrackSequenceLoss', 'VisibilityLoss', 'build_estimator', 'estimator_state', 'load_estimator', 'propagate_clip', 'readout_for'
 ]
