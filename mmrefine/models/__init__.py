@@ -16,9 +16,11 @@ from mmrefine.models.teachers.tracker import FrozenTracker
 from mmrefine.models.trackers import PIPsChain
 
 __all__ = [
-    'CRAFT', 'CRAFTDecoder', 'ChainedFlow', 'ContrastiveFlowLoss', 'CorrFlowEncoder', 'CycleLoss', 'FeaturePropagator', 'FlowPropagator', 'FlowReadout',
-    'FlowRefiner', 'FrameMemory', 'FramePreprocessor', 'FrozenTeacher', 'FrozenTracker', 'MaskedPyramidLoss',
-    'MaskedSequenceLoss', 'OfficialRAFTEncoder', 'OtherNetwork', 'PIPs', 'PIPsChain', 'PhotometricLoss', 'RandomStart',
-    'ScoreMapLoss', 'SmoothnessLoss', 'StoredMotion', 'StoredTracks', 'StudentAverage', 'StudentCopy', 'TrackPropagator', 'TrackRefiner',
-    'TrackSequenceLoss', 'VisibilityLoss', 'build_estimator', 'estimator_state', 'load_estimator', 'propagate_clip', 'readout_for'
+    'CRAFT', 'CRAFTDecoder', 'ChainedFlow', 'ContrastiveFlowLoss', 'CorrFlowEncoder', 'CycleLoss',
+    'FeaturePropagator', 'FlowPropagator', 'FlowReadout', 'FlowRefiner', 'FrameMemory', 'FramePreprocessor',
+    'FrozenTeacher', 'FrozenTracker', 'MaskedPyramidLoss', 'MaskedSequenceLoss', 'OfficialRAFTEncoder',
+    'OtherNetwork', 'PIPs', 'PIPsChain', 'PhotometricLoss', 'RandomStart', 'ScoreMapLoss', 'SmoothnessLoss',
+    'StoredMotion', 'StoredTracks', 'StudentAverage', 'StudentCopy', 'TrackPropagator', 'TrackRefiner',
+    'TrackSequenceLoss', 'VisibilityLoss', 'build_estimator', 'estimator_state', 'load_estimator', 'propagate_clip',
+    'readout_for'
 ]

@@ -14,10 +14,11 @@ from mmrefine.structures.track_samples import TrackOutputs, TrackSample, TrackTa
 from mmrefine.structures.tracks import TrackLook, Tracks, check_queries
 
 __all__ = [
-    'ClipSample', 'FlowEstimator', 'FlowLabel', 'FlowOutputs', 'FlowSample', 'FlowTargets', 'FrameOf', 'GivenTracks', 'Guard',
-    'LabelBatch', 'LabelCodec', 'LabelJudge', 'LabelSource', 'LabelUnit', 'Labeled', 'Labeler', 'Look',
-    'LookRequest', 'MixedPart', 'MotionLoss', 'NamedFrame', 'PairBatch', 'PairContext', 'Propagator', 'QuerySource', 'StreamTracker',
-    'Tally', 'Teacher', 'TeacherSource', 'TrackBalance', 'TrackEstimator', 'TrackFilter', 'TrackLook', 'TrackOutputs',
-    'TrackSample', 'TrackTargets', 'TrackView', 'Tracks', 'TwoWayEstimator', 'View', 'Witnesses', 'as_frames',
-    'check_queries', 'crohd_heads', 'draw_queries', 'evaluated_frames', 'label_key', 'name_units'
+    'ClipSample', 'FlowEstimator', 'FlowLabel', 'FlowOutputs', 'FlowSample', 'FlowTargets', 'FrameOf',
+    'GivenTracks', 'Guard', 'LabelBatch', 'LabelCodec', 'LabelJudge', 'LabelSource', 'LabelUnit', 'Labeled',
+    'Labeler', 'Look', 'LookRequest', 'MixedPart', 'MotionLoss', 'NamedFrame', 'PairBatch', 'PairContext',
+    'Propagator', 'QuerySource', 'StreamTracker', 'Tally', 'Teacher', 'TeacherSource', 'TrackBalance',
+    'TrackEstimator', 'TrackFilter', 'TrackLook', 'TrackOutputs', 'TrackSample', 'TrackTargets', 'TrackView',
+    'Tracks', 'TwoWayEstimator', 'View', 'Witnesses', 'as_frames', 'check_queries', 'crohd_heads', 'draw_queries',
+    'evaluated_frames', 'label_key', 'name_units'
 ]
