@@ -1,5 +1,5 @@
 """Frame pairs and clips from disk, and the order in which training draws them."""
-from mmrefine.datasets import transforms
+from mmrefine.datasets import transforms  # noqa: F401  registers the transforms
 from mmrefine.datasets.benchmarks.badja_clips import BadjaClips
 from mmrefine.datasets.benchmarks.crohd_clips import CroHDClips, CroHDFrames
 from mmrefine.datasets.benchmarks.davis_clips import DavisClips
