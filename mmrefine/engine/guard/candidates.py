@@ -56,7 +56,8 @@ class Candidate:
 
 
 def mixed_state(teacher: State, student: State, step: float) -> Dict[str, Tensor]:
-    """Weights between two networks: ``teacher + step (student - teacher)``; integers (counters) are the student's.
+    """Weights between two networks: ``teacher + step (student - teacher)``, the statistics of batch norms too; integers
+    (counters) are the student's.
 
     Args:
         teacher: state dict.

@@ -1,0 +1,1 @@
+"""How well features find places of one frame again in others, without ground truth."""
