@@ -12,7 +12,8 @@ from mmrefine.engine.stage1.flow_judge import FlowLabelJudge
 from mmrefine.engine.stage1.run import LabelRun, label_fingerprint, make_labels
 
 __all__ = [
-    'AtomicCheckpointHook', 'BFloat16OptimWrapper', 'FeatureWitnesses', 'FlowLabelJudge', 'FlowWitnesses', 'FrameCacheHook', 'LabelRun',
-    'PacedLoggerHook', 'PseudoLabelHook', 'RegressionGuardHook', 'ReportHook', 'RoundsHook', 'SelfTrainingLoop',
-    'TrackWitnesses', 'WeightsHook', 'join_processes', 'judge', 'label_fingerprint', 'make_labels'
+    'AtomicCheckpointHook', 'BFloat16OptimWrapper', 'FeatureWitnesses', 'FlowLabelJudge', 'FlowWitnesses',
+    'FrameCacheHook', 'LabelRun', 'PacedLoggerHook', 'PseudoLabelHook', 'RegressionGuardHook', 'ReportHook',
+    'RoundsHook', 'SelfTrainingLoop', 'TrackWitnesses', 'WeightsHook', 'join_processes', 'judge', 'label_fingerprint',
+    'make_labels'
 ]

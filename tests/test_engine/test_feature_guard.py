@@ -128,7 +128,7 @@ def test_what_does_not_follow_motion_is_refused_even_where_the_original_network_
     assert objection(lost, seen.by['ideal']) is None
 
 
-def test_known_motion_is_the_same_for_all_and_goes_two_cells_even_where_the_video_stands_still(video):
+def test_known_motion_is_the_same_for_all_and_goes_two_cells_at_least(video):
     still = FeatureWitnesses(pairs=2, labels=24, points=40)
     still.prepare(video, NETWORKS['place'], 'cpu', 5, lambda line: None)
     assert still.speed == 0
@@ -168,7 +168,8 @@ def test_points_of_rendered_clips_are_judged_by_their_truth(seen):
 
 
 def test_steps_between_two_networks_average_the_statistics_of_their_batch_norms():
-    teacher, student, model = (CorrespondenceLearner(dict(type='mmrefine.CorrFlowEncoder', out_channels=8)) for _ in range(3))
+    config = dict(type='mmrefine.CorrFlowEncoder', out_channels=8)
+    teacher, student, model = (CorrespondenceLearner(config) for _ in range(3))
     frames = torch.rand(2, 3, 16, 24)
     for network, steps in ((teacher, 1), (student, 3)):
         network.train()

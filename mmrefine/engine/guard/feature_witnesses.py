@@ -109,7 +109,7 @@ class FeatureWitnesses:
         last, home = (cargo.split(way[number], stride) for number in (len(frames) - 2, -1))
         found = dict(labels=wrong_labels(home[0], cargo.labels), points=point_error(home[1], cargo.points),
                      motion=point_error(last[1], cargo.points))
-        known = []
+        known: List[Tuple[float, float, float]] = []
         for number in range(self.warps):
             clip = known_clip(np.random.default_rng((self.seed, self.chosen[index], number)), frames[0], len(frames),
                               self._known_speed(network.radius, stride, frames))
@@ -184,8 +184,8 @@ def _carried(features: Sequence[Tensor], maps: Tensor, radius: Optional[int]) ->
 
 def _on_known_motion(network: Any, clip: KnownClip, first: Tensor, cargo: _Cargo,
                      stride: int) -> Iterator[Tuple[float, float, float]]:
-    """How many cells are wrong (%), how far points are off, and how far they would be if they stayed where they are (px),
-    in each frame after the first."""
+    """How many cells are wrong (%), how far points are off, and how far they would be if they stayed in place (px), in
+    each frame after the first."""
     size = (clip.frames.shape[-2], clip.frames.shape[-1])
     height, width = cargo.labels.shape
     cells = pixel_grid(height, width, clip.frames) * stride + (stride - 1) / 2  # their middles, px
