@@ -86,6 +86,6 @@ def objection(teacher: Sequence[Observation], candidate: Sequence[Observation]) 
     seen = mean_observation(candidate)
     error, still = seen['known_points'], seen['known_still']
     if error > (1 - LEAST_GAIN) * still:
-        return (f'follows known motion hardly better than by copying in place ({error:.2f} px off, in place {still:.2f} '
-                'px)')
+        return (f'follows known motion hardly better than by copying in place ({error:.2f} px off, in place '
+                f'{still:.2f} px)')
     return None
