@@ -91,7 +91,7 @@ def test_features_that_tell_nothing_give_the_mean_colour():
 
 
 def plain_step(out, reference, target, colours):
-    """Each cell in turn asks those in its window (CorrFlow, equations 1 and 2)."""
+    """Each cell in turn asks those in its window (CorrFlow, equations 3 and 4)."""
     features, rows = out.features, []
     height, width = features.shape[-2:]
     for y in range(height):
