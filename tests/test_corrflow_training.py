@@ -16,7 +16,7 @@ from mmrefine.config.load import fill_in, load_config
 from mmrefine.engine import SelfTrainingLoop
 from mmrefine.fileio import write_image
 from mmrefine.models import (ChannelDropout, ColorClassLoss, CorrespondenceLearner, CorrFlowEncoder, CycleColorLoss,
-                             GreyInput)
+                             GreyInput, ScheduledSampling)
 from mmrefine.registry import DATASETS, MODELS
 from mmrefine.synthetic import write_clips
 
@@ -124,7 +124,9 @@ def losses_of(work_dir):
     return [line['loss_color_class'] for line in lines]
 
 
-def test_a_run_that_goes_on_is_the_same_as_one_that_did_not_stop(video, tmp_path):
+def test_a_run_that_goes_on_is_the_same_as_one_that_did_not_stop(video, tmp_path, monkeypatch):
+    chances, drawn = [], ScheduledSampling.forward
+    monkeypatch.setattr(ScheduledSampling, 'forward', lambda self: chances.append(self.chance) or drawn(self))
     run(small_run(video, tmp_path / 'whole'))
     whole = refined_state(tmp_path / 'whole')
 
@@ -147,6 +149,8 @@ def test_a_run_that_goes_on_is_the_same_as_one_that_did_not_stop(video, tmp_path
     cfg = small_run(video, tmp_path / 'parts', interval=2)
     cfg.resume = True
     run(cfg)
+    falling = [0.9, 0.825, 0.75, 0.675]  # by a quarter of the way from 0.9 to 0.6 in each of four steps
+    assert chances == pytest.approx(falling + falling[2:])
     assert same_state(whole, refined_state(tmp_path / 'parts'))
     assert losses_of(tmp_path / 'whole') == losses_of(tmp_path / 'parts')
     before = load_checkpoint_file(tmp_path / 'whole/teacher.pth')['state_dict']

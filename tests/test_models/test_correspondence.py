@@ -229,6 +229,18 @@ def test_colours_come_from_the_plain_frames_and_features_from_those_that_are_see
     torch.testing.assert_close(seen['out'].features, model(frames))
 
 
+def test_frames_of_sides_that_no_cell_divides_are_learned_from():
+    model, frames = learner(), two_halves(size=(30, 45))
+    out = model._outputs(frames, frames)
+    assert out.cells.shape == (1, 3, 16, 8, 12) and out.classes.shape == (1, 3, 30, 45)
+    found = learner('uniform', radius=None)
+    assert bool(torch.isfinite(model(frames, None, 'loss')['loss_color_class']))
+    share = 22 / 45  # of the left colour, in pixels and, but for a little, in cells, which overlap
+    wanted = -share * math.log(share) - (1 - share) * math.log(1 - share)
+    found.estimator.forward = lambda seen: torch.zeros(len(seen), 4, 8, 12)
+    assert found(frames, None, 'loss')['loss_color_class'].item() == pytest.approx(2 * wanted, rel=1e-3)
+
+
 def test_the_same_seed_gives_the_same_step_and_another_gives_another():
     model = learner(bottleneck=dict(type='ChannelDropout'), warp=dict(type='CropWarp'))
     frames = torch.rand(2, 3, 3, *SIZE)
