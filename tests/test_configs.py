@@ -17,8 +17,8 @@ from mmrefine.models import FlowRefiner, MaskedPyramidLoss, MaskedSequenceLoss, 
 from mmrefine.registry import DATASETS
 from mmrefine.synthetic import write_clips
 
-CONFIGS = sorted(path.relative_to(ROOT / 'configs').as_posix() for path in (ROOT / 'configs').glob('[!_]*/*.py'))
-FLOW = [name for name in CONFIGS if not name.startswith(('pips/', 'clip_flow/'))]
+CONFIGS = sorted(path.relative_to(ROOT / 'configs').as_posix() for path in (ROOT / 'configs').glob('[!_]*/**/*.py'))
+FLOW = [name for name in CONFIGS if not name.startswith(('pips/', 'clip_flow/', 'corrflow/'))]
 REFINE = [name for name in CONFIGS if name.startswith('refine/')]
 # they learn from the truth
 TRUTH = ['demo/raft_small_source.py', 'demo/raft_small_finish.py', 'demo/craft_small_source.py']
@@ -50,7 +50,7 @@ def small(name, trees):
 
 
 def test_the_sweeps_below_see_every_config():
-    assert len(CONFIGS) == 36 and len(FLOW) == 20 and len(REFINE) == 14 and len(STOCK) == 10
+    assert len(CONFIGS) == 46 and len(FLOW) == 20 and len(REFINE) == 14 and len(STOCK) == 10
 
 
 @pytest.fixture(scope='module')

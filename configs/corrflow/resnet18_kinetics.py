@@ -1,4 +1,4 @@
-# CorrFlow on Kinetics, as in the paper: data/kinetics/<class>/<video>/image_00001.jpg, all frames of the videos, and
+# CorrFlow on Kinetics, as in the paper: data/kinetics/<class>/<video>/image_00001.jpg, decoded at one rate, and
 # data/kinetics.csv with a line `<class>/<video>,<number of frames>` for each video.
 _base_ = ['../_base_/models/corrflow_resnet18.py', '../_base_/schedules/corrflow_1m.py']
 

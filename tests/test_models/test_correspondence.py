@@ -91,7 +91,7 @@ def test_features_that_tell_nothing_give_the_mean_colour():
 
 
 def plain_step(out, reference, target, colours):
-    """Each cell in turn asks those in its window (CorrFlow, equations 1 and 2)."""
+    """Each cell in turn asks those in its window (CorrFlow, equations 3 and 4)."""
     features, rows = out.features, []
     height, width = features.shape[-2:]
     for y in range(height):
@@ -227,6 +227,18 @@ def test_colours_come_from_the_plain_frames_and_features_from_those_that_are_see
     model(frames, [TrackSample(plain_frames=plain)], 'loss')
     assert torch.equal(seen['out'].classes[0], ColorClasses()(plain / 255))
     torch.testing.assert_close(seen['out'].features, model(frames))
+
+
+def test_frames_of_sides_that_no_cell_divides_are_learned_from():
+    model, frames = learner(), two_halves(size=(30, 45))
+    out = model._outputs(frames, frames)
+    assert out.cells.shape == (1, 3, 16, 8, 12) and out.classes.shape == (1, 3, 30, 45)
+    found = learner('uniform', radius=None)
+    assert bool(torch.isfinite(model(frames, None, 'loss')['loss_color_class']))
+    share = 22 / 45  # of the left colour, in pixels and, but for a little, in cells, which overlap
+    wanted = -share * math.log(share) - (1 - share) * math.log(1 - share)
+    found.estimator.forward = lambda seen: torch.zeros(len(seen), 4, 8, 12)
+    assert found(frames, None, 'loss')['loss_color_class'].item() == pytest.approx(2 * wanted, rel=1e-3)
 
 
 def test_the_same_seed_gives_the_same_step_and_another_gives_another():

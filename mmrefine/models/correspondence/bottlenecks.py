@@ -14,7 +14,7 @@ class ChannelDropout(nn.Module):
     """In training, black out one or two of the three channels now and then: the same for a whole batch.
 
     Those that remain are brighter, by 3 / 2 or by 3, so that the sum over channels stays what it is on average.
-    Evaluation sees all colours. Source: CorrFlow (Lai and Xie, BMVC 2019), section 3.1, and its code.
+    Evaluation sees all colours. Source: CorrFlow (Lai and Xie, BMVC 2019), section 3.2, and its code.
 
     Args:
         prob: how often, in [0, 1]; one and two channels are equally likely.

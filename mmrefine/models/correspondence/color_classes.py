@@ -23,7 +23,7 @@ PUBLISHED = (
 class ColorClasses(nn.Module):
     """The class of each pixel is the nearest of some colours of the plane (a, b) of CIE L*a*b*; lightness is left out.
 
-    Source: CorrFlow (Lai and Xie, BMVC 2019), section 3.1, whose code has 16 classes, the default here.
+    Source: CorrFlow (Lai and Xie, BMVC 2019), section 3.5, whose code has 16 classes, the default here.
 
     Args:
         centroids: a file of ``tools/fit_color_classes.py`` (``.json``), or an array ``(K, 2)`` (``.npy``). Default: the

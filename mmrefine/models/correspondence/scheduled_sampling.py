@@ -21,7 +21,8 @@ class ScheduledSampling(nn.Module):
     """Whether the next frame is copied from the true colours of a frame or from those predicted for it: at random, less
     and less often from the true ones.
 
-    Source: CorrFlow (Lai and Xie, BMVC 2019), section 3.2, after Bengio et al. (NIPS 2015).
+    Source: CorrFlow (Lai and Xie, BMVC 2019), section 3.4.1, after Bengio et al. (NIPS 2015); the chances are those of
+    its code.
 
     Args:
         start: chance of the true colours at the beginning of the training, in [0, 1].

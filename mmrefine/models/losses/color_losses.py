@@ -19,7 +19,7 @@ class ColorClassLoss(nn.Module):
 
     The first step copies the true colours of frame 0. Later ones copy the true colours of the frame before, or what
     was predicted for it, as ``sampling`` draws; gradients flow through all steps that were predicted. Source: CorrFlow
-    (Lai and Xie, BMVC 2019), sections 3.1 and 3.2.
+    (Lai and Xie, BMVC 2019), sections 3.4 and 3.5.
 
     Args:
         sampling: config of :class:`~mmrefine.models.ScheduledSampling`. Default: true colours always.
@@ -46,7 +46,7 @@ class ColorClassLoss(nn.Module):
 class CycleColorLoss(nn.Module):
     """Cross-entropy of the colours of frame 0 that are copied to frame i and back, summed over i = 1 … T - 1.
 
-    Only predictions are copied on. Source: CorrFlow (Lai and Xie, BMVC 2019), section 3.3.
+    Only predictions are copied on. Source: CorrFlow (Lai and Xie, BMVC 2019), section 3.4.2.
 
     Args:
         loss_weight: factor on the result; 0.1 in CorrFlow.

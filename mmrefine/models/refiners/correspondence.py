@@ -170,7 +170,7 @@ class CorrespondenceLearner(BaseModel):
         features = self._features(seen)
         with torch.autocast(frames.device.type, enabled=False), torch.no_grad():
             classes = self.colors(plain.flatten(0, 1))
-            cells = self.colors.cells(classes, features.shape[-2:])
+            cells = self.colors.cells(classes, (features.shape[-2], features.shape[-1]))
         return ColorOutputs(frames, features.float(), classes.unflatten(0, seen.shape[:2]),
                             cells.unflatten(0, seen.shape[:2]), self.radius, ways_back)
 
