@@ -15,7 +15,8 @@ from mmrefine.evaluation import boundary_f, jaccard, summarise
 from mmrefine.evaluation.joints.pck import PCK_SHARE, object_sizes, tally_keypoints
 from mmrefine.fileio import Joints, read_badja, read_image
 from mmrefine.fileio.digest import digest_of_files
-from mmrefine.geometry import carry_labels, carry_points
+from mmrefine.geometry import carry_points
+from mmrefine.models import carry_labels
 from mmrefine.structures import as_frames
 
 MEASURES = ('J', 'F', 'J5', 'F5', 'PCK', 'D')
@@ -92,7 +93,7 @@ def score_clip(clip: Clip, flow_of: Flow) -> Dict[str, Optional[float]]:
     follow. PCK: the joints of the first clicked frame. D: the points of the first frame, carried to the last one; the
     mean over 1, 2, 4, 8 and 16 px of how many are closer than that, on a raster of 256x256 px. Masks stay soft, are
     thresholded only for scoring, and what comes into view is not followed back
-    (:func:`~mmrefine.geometry.carry_labels`).
+    (:func:`~mmrefine.models.carry_labels`).
     """
     height, width = clip.frames[0].shape[:2]
     scale = np.array([clip.masks[0].shape[1] / width, clip.masks[0].shape[0] / height])

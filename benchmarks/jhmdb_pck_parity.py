@@ -4,9 +4,10 @@
     python benchmarks/jhmdb_pck_parity.py DATA --code videowalk
 
 DATA holds ``Rename_Images`` and ``joint_positions`` of JHMDB. For each seed every video is predicted several times: its
-true joints stray more and more, and in all but the first of these some count as not given. Both sides read the files of the data set by themselves; theirs also reads the
-predictions, in cells of a grid of 40x40, from a folder. Needs SciPy, as their code does. A prediction left of the frame
-(x < 0) means "not given" in their code wherever it occurs, so ours here stay inside.
+true joints stray more and more, and in all but the first of these some count as not given. Both sides read the files of
+the data set by themselves; theirs also reads the predictions, in cells of a grid of 40x40, from a folder. Needs SciPy,
+as their code does. A prediction left of the frame (x < 0) means "not given" in their code wherever it occurs, so the
+predictions here stay inside.
 """
 from __future__ import annotations
 

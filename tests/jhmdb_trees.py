@@ -35,7 +35,8 @@ def jhmdb_tree(root):
     """Two videos of a class, one of each part; ``a`` has a frame more than joints, ``b`` is for training."""
     from mmrefine.fileio import write_image, write_joint_positions
     for seed, (name, frames) in enumerate((('a', 5), ('b', 3))):
-        write_joint_positions(root / f'joint_positions/catch/{name}/joint_positions.mat', joints(seed, frames - 1 + seed))
+        known = joints(seed, frames - 1 if name == 'a' else frames)
+        write_joint_positions(root / f'joint_positions/catch/{name}/joint_positions.mat', known)
         for t in range(frames):
             write_image(root / f'Rename_Images/catch/{name}/{t + 1:05d}.png', np.full((*SIZE, 3), 10 * t, np.uint8))
     (root / 'splits').mkdir()

@@ -10,7 +10,8 @@ from torch import Tensor
 from mmrefine.engine.judging.sample_scores import build_metrics
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.evaluation import Judged, Result, Together
-from mmrefine.geometry import carry_labels, carry_points, fill_background, ids_of, one_hot
+from mmrefine.geometry import carry_points, fill_background, ids_of, one_hot
+from mmrefine.models import carry_labels
 from mmrefine.structures import ClipSample, FlowEstimator
 
 DEFAULT_METRICS = (dict(type='MaskMetric'), dict(type='KeypointMetric'))
@@ -25,7 +26,7 @@ def carry_clip(model: FlowEstimator,
     """Fill ``pred_masks`` and ``pred_points`` from the first frame that has any, frame by frame.
 
     Masks follow the flow back to the frame before, except where the flow forward does not return
-    (:func:`~mmrefine.geometry.carry_labels`), and stay soft on the way, one for each object; a pixel belongs to what
+    (:func:`~mmrefine.models.carry_labels`), and stay soft on the way, one for each object; a pixel belongs to what
     has the most of it. Points follow the flow forward. Before their first frame, points are nan. As
     :func:`~mmrefine.models.propagate_clip` by flow, with the same flow for masks and points.
 
@@ -101,4 +102,3 @@ def judge_clips(model: FlowEstimator,
         mine.append((number, sample.scene, Together(tuple(judge.judge(sample) for judge in judges))))
     results = [result for part in all_gather_object(mine) for result in part]
     return Judged(sorted(results, key=lambda result: result[0]), dict(videos=len(dataset)))
-

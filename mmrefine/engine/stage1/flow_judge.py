@@ -15,8 +15,8 @@ from mmrefine.evaluation.labels.quality import LabelTally, add_truth, quality_re
 from mmrefine.evaluation.labels.sums import LabelSums, sum_label
 from mmrefine.fileio.codecs.flow import FlowCodec
 from mmrefine.fileio.store.label_store import LabelStore
-from mmrefine.geometry import fill_from_nearest
 from mmrefine.labeling import CutGuard, DuplicateFrameGuard, PairContext, PairGuard, StillPairGuard
+from mmrefine.models.propagation.carry import fill_from_nearest
 from mmrefine.registry import LABEL_JUDGES
 from mmrefine.structures import FlowLabel, Labeled, LabelUnit, as_frames
 

@@ -6,7 +6,8 @@ from typing import Iterator, Sequence, Tuple
 import torch
 from torch import Tensor
 
-from mmrefine.geometry import carry_labels, fill_background
+from mmrefine.geometry import fill_background
+from mmrefine.models.propagation.carry import carry_labels
 from mmrefine.models.propagation.walk import LabelPropagator
 from mmrefine.models.trackers.flow_chain import chain_flow
 from mmrefine.models.trackers.ways import follow_both_ways
@@ -17,7 +18,7 @@ from mmrefine.structures.tracks import Tracks
 
 class FlowPropagator(LabelPropagator):
     """Each pixel takes the labels from where the flow back to the frame before leads, or from the nearest pixel whose
-    round trip ends where it began (:func:`~mmrefine.geometry.carry_labels`). Implements ``Propagator``.
+    round trip ends where it began (:func:`~mmrefine.models.carry_labels`). Implements ``Propagator``.
 
     Labels stay soft on their way. Points follow the flow forward, see
     :func:`~mmrefine.models.trackers.flow_chain.chain_flow`.

@@ -82,8 +82,8 @@ def checked_maps(given: Mapping[int, Tensor], count: int) -> Dict[int, Tensor]:
         if not 0 <= number < count:
             raise InputError(f'labels are given for frame {number}, and the video has the frames 0 to {count - 1}')
         if maps.dim() != 3 or not len(maps) or _size(maps) != size:
-            raise InputError(f'the labels of frame {number} must be (K, {size[0]}, {size[1]}) with K of at least 1, got '
-                             f'{tuple(maps.shape)}; all given frames need labels of the size of the frames')
+            raise InputError(f'the labels of frame {number} must be (K, {size[0]}, {size[1]}) with K of at least 1, '
+                             f'got {tuple(maps.shape)}; all given frames need labels of the size of the frames')
         sums = maps.sum(dim=0)
         if not bool(maps.min() >= -_ROUNDING and sums.max() <= 1 + _ROUNDING):  # false for nan, too
             raise InputError(f'the labels of frame {number} must be at least 0 and sum to at most 1 in each pixel, got '
@@ -100,8 +100,8 @@ def checked_frame(frame: FrameOf, number: int, size: Tuple[int, int]) -> Tensor:
     """
     found = frame(number)
     if _size(found) != tuple(size):
-        raise InputError(f'frame {number} is {found.shape[-2]}x{found.shape[-1]} px (height x width), and what is given '
-                         f'is for {size[0]}x{size[1]} px; give labels at the size of the frames')
+        raise InputError(f'frame {number} is {found.shape[-2]}x{found.shape[-1]} px (height x width), and what is '
+                         f'given is for {size[0]}x{size[1]} px; give labels at the size of the frames')
     return found
 
 
