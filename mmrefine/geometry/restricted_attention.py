@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# cells; the smaller a tile, the fewer candidates outside of the window are compared, but the smaller the matrix products
+# cells; a smaller tile compares fewer candidates that are outside of the window, in smaller and slower products
 _TILE = 8
 _AT_ONCE = 1_000_000  # scores, about; more at once take more memory and no less time
 
@@ -103,7 +103,7 @@ def _from_all(target: Tensor, references: Tensor, labels: Tensor, most: Optional
 
 
 def _attend(queries: Tensor, keys: Tensor, values: Tensor, barred: Optional[Tensor], most: Optional[int]) -> Tensor:
-    """``(..., n, C)``, ``(..., C, m)``, ``(..., m, K)`` -> ``(..., n, K)``; ``barred`` ``(..., n, m)`` get no weight."""
+    """``(..., n, C)``, ``(..., C, m)``, ``(..., m, K)`` -> ``(..., n, K)``; where ``barred``, the weight is 0."""
     scores = queries @ keys
     never = torch.finfo(scores.dtype).min  # not -inf: a cell of the padding has no candidate, and would get nan
     if barred is not None:
