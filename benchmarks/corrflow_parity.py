@@ -47,7 +47,8 @@ def main() -> int:
     theirs = official_network(args.code)
     ours = CorrFlowEncoder().eval()
     ours.load_state_dict(convert_corrflow(theirs.state_dict()), strict=True)
-    print('| frames | largest feature | features | mask | features, double | mask, double | largest share |\n' + '|---' * 7 + '|')
+    print('| frames | largest feature | features | mask | features, double | mask, double | largest share |\n'
+          + '|---' * 7 + '|')
     worst = 0.
     for height, width in sizes:
         row = compared(theirs, ours, height, width)
@@ -130,7 +131,8 @@ def compared(theirs: nn.Module, ours: CorrFlowEncoder, height: int, width: int) 
         found = copy_labels(features[1:], features[None, :1], small[None], RADIUS)
         row[f'mask{suffix}'] = _gap(copied, found)
         row['share'] = float(found.amax(dim=1).mean())
-        row['even'] = float(copy_labels(0 * features[1:], 0 * features[None, :1], small[None], RADIUS).amax(dim=1).mean())
+        even = copy_labels(torch.zeros_like(features[1:]), features[None, :1], small[None], RADIUS)
+        row['even'] = float(even.amax(dim=1).mean())
     return row
 
 

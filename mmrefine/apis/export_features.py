@@ -43,25 +43,25 @@ def export_encoder(cfg: Config, checkpoint: Union[str, Path], to: str, path: Pat
     if to != 'official':
         raise ConfigError(f'{name_of(cfg)}: gives features, and --to {to} takes networks that estimate flow; export it '
                           "with --to official, for its authors' code, or use refined.pth as it is")
-    before, after = (_encoder(cfg) for _ in range(2))
-    load_estimator(before, find_weights(cfg, checkpoint))
-    state = {key: value.detach().cpu().clone() for key, value in before.estimator.state_dict().items()}
+    before, after = _encoder(cfg), _encoder(cfg)
+    load_estimator(nn.ModuleDict(dict(estimator=before)), find_weights(cfg, checkpoint))
+    state = {key: value.detach().cpu().clone() for key, value in before.state_dict().items()}
     content = convert_corrflow_checkpoint(dict(state_dict=state), to, str(checkpoint))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, 'exported.pth')
         save_checkpoint(file, content)
-        after.estimator.load_state_dict(convert_corrflow(load_checkpoint_file(file)['state_dict']), strict=True)
+        after.load_state_dict(convert_corrflow(load_checkpoint_file(file)['state_dict']), strict=True)
     frame = as_frames(render_clip(0, 1, CHECK_SIZE, 'target').frames)
     with torch.no_grad():
-        difference = float((before.estimator(frame) - after.estimator(frame)).abs().max())
+        difference = float((before(frame) - after(frame)).abs().max())
     if not difference <= 0:  # nan, too
         raise MMRefineError(f'{path}: not written, because the features before and after differ by {difference:g}; '
                             'report this with the checkpoint')
     save_checkpoint(path, content)
-    return difference, type(before.estimator).__name__
+    return difference, type(before).__name__
 
 
-def _encoder(cfg: Config) -> nn.ModuleDict:
-    """The network of a config as ``estimator``, with random weights, in evaluation mode."""
+def _encoder(cfg: Config) -> nn.Module:
+    """The network of a config with random weights, in evaluation mode."""
     with building(cfg):
-        return nn.ModuleDict(dict(estimator=build_estimator(cfg.model.get('estimator', cfg.model)))).eval()
+        return build_estimator(cfg.model.get('estimator', cfg.model)).eval()
