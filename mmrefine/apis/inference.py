@@ -14,7 +14,7 @@ from mmrefine.config.load import building, load_config, name_of
 from mmrefine.errors import ConfigError, InputError
 from mmrefine.fileio.images import read_image
 from mmrefine.labeling import FlowLabeler
-from mmrefine.models import FlowRefiner, TrackRefiner, load_estimator
+from mmrefine.models import CorrespondenceLearner, FlowRefiner, TrackRefiner, load_estimator
 from mmrefine.registry import LABELERS, MODELS
 from mmrefine.structures import FlowEstimator, FlowLabel, NamedFrame, PairBatch, as_frames
 
@@ -36,7 +36,7 @@ def init_model(config: Union[str, Path, Config],
 
     Args:
         config: a config, its file, or ``mmflow::<stock config>``; its ``model`` is a ``FlowRefiner``, a
-            ``TrackRefiner``, or any flow estimator of mmflow.
+            ``TrackRefiner``, a ``CorrespondenceLearner``, or any flow estimator of mmflow.
         checkpoint: a stock mmflow checkpoint, a ``refined.pth``, a training checkpoint or an official RAFT, CRAFT
             or PIPs file; default: random weights.
         device: ``'cpu'``, ``'cuda'``, …; default: the GPU where there is one, as everywhere.
@@ -54,7 +54,7 @@ def init_model(config: Union[str, Path, Config],
     model = cfg.get('model')
     if not isinstance(model, dict) or 'type' not in model:
         raise ConfigError(f'{name_of(cfg)}: has no model with a type; name the config of a flow network')
-    if not _is_a(model, FlowRefiner, TrackRefiner):
+    if not _is_a(model, FlowRefiner, TrackRefiner, CorrespondenceLearner):
         model = dict(type='FlowRefiner', estimator=model)
     with building(cfg):
         refiner: FlowRefiner = MODELS.build({'_scope_': 'mmrefine', **model})
@@ -67,6 +67,11 @@ def init_model(config: Union[str, Path, Config],
 def is_tracker(cfg: Config) -> bool:
     """Whether the network of a config follows points and does not estimate flow."""
     return _is_a(cfg.get('model') or {}, TrackRefiner)
+
+
+def is_correspondence(cfg: Config) -> bool:
+    """Whether the network of a config gives features by which places are found again."""
+    return _is_a(cfg.get('model') or {}, CorrespondenceLearner)
 
 
 def _is_a(model: Mapping[str, Any], *classes: type) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, Callable, List, Mapping, Sequence, Tuple, Union
 
 from mmengine.config import Config
 
-from mmrefine.apis.inference import is_tracker
+from mmrefine.apis.inference import is_correspondence, is_tracker
 from mmrefine.config.load import building, complete, name_of
 from mmrefine.datasets import LabelledPairs
 from mmrefine.engine.judging.overlap import shared_frames
@@ -40,7 +40,7 @@ def check_labelled(labelled: Union[str, Path], cfg: Config) -> None:
         InputError: the folder is missing, of no known layout, or without ground truth, or its first pair cannot be
             read.
     """
-    if is_tracker(cfg):
+    if is_tracker(cfg) or is_correspondence(cfg):
         raise ConfigError(f'{name_of(cfg)}: follows points, and labelled={labelled} mixes in frame pairs whose flow is '
                           'known; leave labelled out, or take a model that estimates flow')
     data = (cfg.get('train_dataloader') or {}).get('dataset') or {}

@@ -38,6 +38,10 @@ NAMED_MODELS: Dict[str, NamedModel] = {
     'pips': NamedModel('pips/pips_video.py', 'PIPs, which follows points; needs the weights of its authors',
                        source='the reference_model (model-000200000.pth) of its authors, to which the README of '
                               'https://github.com/aharley/pips leads'),
+    'corrflow': NamedModel('corrflow/resnet18_video.py', 'CorrFlow, whose features find places again, and which '
+                           'learns without labels; needs weights to start from',
+                           source="refined.pth of a training of yours (configs/corrflow), or the file of its authors, "
+                                  'to which the README of https://github.com/zlai0/CorrFlow leads'),
     'pips_demo': NamedModel(
         'pips/pips_demo.py', 'a small PIPs that comes with mmrefine, was trained on rendered video only, and is for '
                              'trying things out'),

@@ -7,14 +7,14 @@ from typing import Any, Callable, List, Mapping, Optional, Union
 
 from mmengine.config import Config
 
-from mmrefine.apis.inference import init_model, is_tracker, usable_device
+from mmrefine.apis.inference import init_model, is_correspondence, is_tracker, usable_device
 from mmrefine.apis.model_names import NAMED_MODELS
 from mmrefine.apis.published_weights import fetch_weights, is_address, published_address, weights_folder
 from mmrefine.compat.config_names import carried_file, config_file, own_config_root
 from mmrefine.compat.published_weights import whose_weights
 from mmrefine.config.load import load_config, name_of
 from mmrefine.errors import CheckpointError, ConfigError
-from mmrefine.models import ChainedFlow, FlowRefiner, TrackRefiner
+from mmrefine.models import ChainedFlow, CorrespondenceLearner, FlowRefiner, TrackRefiner
 
 
 def find_config(model: Union[str, Path]) -> Path:
@@ -73,7 +73,8 @@ def find_weights(cfg: Config, checkpoint: Optional[Union[str, Path]] = None,
     if known is not None and known.source:
         demo = 'pips_demo' if is_tracker(cfg) else 'demo'
         raise CheckpointError(f'{path}: the weights to start from are not there; they are {known.source}; name that '
-                              f'file with --checkpoint, or try things out with --model {demo}')
+                              'file with --checkpoint' + ('' if is_correspondence(cfg) else
+                                                          f', or try things out with --model {demo}'))
     if known is not None and known.address:
         log(f'weights: {whose_weights(known.address)} ({known.address})')
         return fetch_weights(known.address, log)
@@ -122,7 +123,7 @@ def open_model(model: Union[str, Path, Config] = 'raft_small',
     """
     device = usable_device(device)  # before anything is read
     cfg = load_named(model)
-    if is_tracker(cfg):
+    if is_tracker(cfg) or is_correspondence(cfg):
         raise ConfigError(f'{name_of(cfg)}: follows points, and a network that estimates flow is wanted here; take '
                           'mmrefine track, or open_tracker() of mmrefine.apis')
     return init_model(cfg, find_weights(cfg, checkpoint), device)
@@ -130,12 +131,12 @@ def open_model(model: Union[str, Path, Config] = 'raft_small',
 
 def open_tracker(model: Union[str, Path, Config] = 'pips',
                  checkpoint: Optional[Union[str, Path]] = None,
-                 device: Optional[str] = None) -> Union[TrackRefiner, ChainedFlow]:
+                 device: Optional[str] = None) -> Union[TrackRefiner, CorrespondenceLearner, ChainedFlow]:
     """A network that is ready to follow points, by short name, with the weights of its config or of a file.
 
     Args:
         model: as of :func:`open_model`; a network that estimates flow follows points from frame to frame
-            (:class:`~mmrefine.models.ChainedFlow`).
+            (:class:`~mmrefine.models.ChainedFlow`), one of correspondences by its features.
         checkpoint: as of :func:`open_model`, or a PIPs file of its authors.
         device: ``'cpu'``, ``'cuda'``, …; default: the GPU where there is one.
 
@@ -146,7 +147,7 @@ def open_tracker(model: Union[str, Path, Config] = 'pips',
     device = usable_device(device)  # before anything is read
     cfg = load_named(model)
     network: Any = init_model(cfg, find_weights(cfg, checkpoint), device)
-    if isinstance(network, (TrackRefiner, ChainedFlow)):
+    if isinstance(network, (TrackRefiner, CorrespondenceLearner, ChainedFlow)):
         return network
     chained = ChainedFlow(network.estimator, test_iters=network.test_iters, max_corr_bytes=network.max_corr_bytes,
                           exit_below=network.exit_below)

@@ -20,9 +20,9 @@ from mmrefine.config.load import building, complete, hooks_of
 from mmrefine.engine import BFloat16OptimWrapper
 from mmrefine.engine.judging.judge import open_group
 from mmrefine.engine.judging.track_scores import grid_points
-from mmrefine.engine.stage1.forecast import time_text
+from mmrefine.engine.stage1.forecast import size_text, time_text
 from mmrefine.errors import MMRefineError
-from mmrefine.models import FrozenTeacher, FrozenTracker, TrackRefiner
+from mmrefine.models import CorrespondenceLearner, FrozenTeacher, FrozenTracker, TrackRefiner
 from mmrefine.registry import DATASETS, HOOKS, LABELERS
 from mmrefine.structures import FlowSample, LabelBatch, TrackSample, as_frames
 
@@ -34,14 +34,18 @@ WARM_UP = 64 * 96  # of those before them, when libraries set themselves up
 
 @dataclass(frozen=True)
 class RunForecast:
-    """Seconds of each part of a run, by name, in their order."""
+    """Seconds of each part of a run, by name, in their order; and bytes of a pass over the largest frame, beside the
+    training, 0 if labels, which measure it, are made before."""
     seconds: Mapping[str, float]
+    memory: int = 0
 
     def line(self) -> str:
         """The forecast for people."""
         parts = ', '.join(f'{name} {time_text(seconds)}' for name, seconds in self.seconds.items())
         whole = time_text(math.fsum(self.seconds.values()))
-        return f'forecast: about {whole} in all: {parts} (from small frames; less exact than what each part will say)'
+        memory = f'; a pass over the largest frame takes about {size_text(self.memory)} of memory' * bool(self.memory)
+        return (f'forecast: about {whole} in all: {parts} (from small frames; less exact than what each part will say)'
+                f'{memory}')
 
 
 def forecast_run(cfg: Config, labels_only: bool = False) -> Optional[RunForecast]:
@@ -54,7 +58,8 @@ def forecast_run(cfg: Config, labels_only: bool = False) -> Optional[RunForecast
         labels_only: of stage 1 alone.
 
     Returns:
-        None where too little is known of the parts of the run, such as a teacher that is no network.
+        None where too little is known of the parts of the run, such as a teacher that is no network, or training data
+        whose frames cannot be asked for one by one.
 
     Raises:
         MMRefineError: what is wrong with data, config or checkpoint.
@@ -64,21 +69,25 @@ def forecast_run(cfg: Config, labels_only: bool = False) -> Optional[RunForecast
     with building(cfg):
         hooks = {kind: [HOOKS.build(hook) for hook in hooks_of(cfg, kind)]
                  for kind in ('PseudoLabelHook', 'RegressionGuardHook', 'ReportHook')}
-    if not hooks['PseudoLabelHook']:
+    labels = hooks['PseudoLabelHook'][0] if hooks['PseudoLabelHook'] else None
+    if labels is None and labels_only:
         return None
-    labels = hooks['PseudoLabelHook'][0]
-    source = DATASETS.build(dict(labels.dataset, pipeline=[]))
+    source = DATASETS.build(dict(cfg.train_dataloader.dataset if labels is None else labels.dataset, pipeline=[]))
+    if not hasattr(source, 'units'):
+        return None
     device = usable_device()
     network = init_model(cfg, cfg.load_from, device)
     clock = _Clock(network, source, device)
-    label = clock.label(labels)
-    if label is None:
-        return None
     steps, rounds = int(cfg.train_cfg.max_iters), int(cfg.train_cfg.get('rounds', 1))
-    times = rounds if labels.relabel == 'every_round' and not labels_only else 1
-    seconds = dict(labels=label * times * sum(_pixels(source, source.units)))
-    if labels_only:
-        return RunForecast(seconds)
+    seconds: Dict[str, float] = {}
+    if labels is not None:
+        label = clock.label(labels)
+        if label is None:
+            return None
+        times = rounds if labels.relabel == 'every_round' and not labels_only else 1
+        seconds['labels'] = label * times * sum(_pixels(source, source.units))
+        if labels_only:
+            return RunForecast(seconds)
     look = clock.look()
     all_steps = steps * (len(source.scene_names) if runs == 'each' else 1)
     smallest = min((source.size(scene) for scene in source.scene_names), key=math.prod)
@@ -94,7 +103,8 @@ def forecast_run(cfg: Config, labels_only: bool = False) -> Optional[RunForecast
         records = [(group, getattr(group, 'pairs', None) or getattr(group, 'clips', None)) for group in groups]
         seconds['report'] = look * sum(hook.passes(len(group), any(one.get('truth') for one in some))
                                        * fmean(_pixels(group, group.units)) for group, some in records if some)
-    return RunForecast(seconds)
+    largest = max((source.size(scene) for scene in source.scene_names), key=math.prod)
+    return RunForecast(seconds, 0 if labels is not None else network.pass_bytes(largest))
 
 
 def tell_forecast(cfg: Config, labels_only: bool = False, dry_run: bool = False,
@@ -117,7 +127,7 @@ def tell_forecast(cfg: Config, labels_only: bool = False, dry_run: bool = False,
         found = forecast_run(cfg, labels_only)
         if found is None:
             return 'no forecast: too little is known of the parts of this run'
-        return (RunForecast({'rendering': before(cfg), **found.seconds}) if before else found).line()
+        return (replace(found, seconds={'rendering': before(cfg), **found.seconds}) if before else found).line()
 
     tell(line, dry_run, print)
 
@@ -173,7 +183,7 @@ class _Clock:
         @torch.no_grad()
         def run(pixels: int) -> int:
             frames = self._unit(pixels)
-            if isinstance(self.network, TrackRefiner):
+            if isinstance(self.network, (TrackRefiner, CorrespondenceLearner)):
                 self.network.track_both(frames, grid_points((frames.shape[-2], frames.shape[-1])).to(self.device))
             else:
                 self.network.estimate(frames[:1], frames[1:])
@@ -207,7 +217,9 @@ class _Clock:
         return as_frames(list(self._frames(self.unit.frames, pixels).values()), self.device)
 
     def _label(self, frames: torch.Tensor) -> Any:
-        """A label of no motion."""
+        """A label of no motion, or none where nothing is learned from labels."""
+        if isinstance(self.network, CorrespondenceLearner):
+            return TrackSample()
         if not isinstance(self.network, TrackRefiner):
             return FlowSample(flow=torch.zeros_like(frames[0, :2]), weight=torch.ones_like(frames[0, :1]))
         points = grid_points((frames.shape[-2], frames.shape[-1]), TRACKS).to(self.device)

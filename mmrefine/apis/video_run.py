@@ -106,16 +106,20 @@ def prepare_run(video: Roots,
 
 
 def _check_data(cfg: Config, log: Callable[[str], None]) -> None:
-    """Log what is to be labelled; a video that is too short for it and a training pipeline that cannot be built are
+    """Log what is to be labelled, or learned from without labels; a video that is too short for it and a training pipeline that cannot be built are
     refused here, before anything is loaded."""
     cfg = complete(cfg)
-    for hook in hooks_of(cfg, 'PseudoLabelHook'):
+    labels = hooks_of(cfg, 'PseudoLabelHook')
+    for hook in labels:
         data = DATASETS.build(hook['dataset'])
         rounds = int(cfg.train_cfg.get('rounds', 1))
         each = f', and again in each of {rounds} rounds' if rounds > 1 and hook.get('relabel') == 'every_round' else ''
         log(f'{len(data.units)} {name_units(data.units)} to label{each}')
     with building(cfg):
         data = value_at(cfg.to_dict(), 'train_dataloader.dataset') or {}
+        if not labels and data.get('type') in ('FrameClips', 'FramePairs'):
+            learned = DATASETS.build(dict(data, pipeline=[]))
+            log(f'{len(learned)} {name_units(learned.units)} to learn from, without labels')
         for one in (data.get('parts') or {'': data}).values():
             build_pipeline(one.get('pipeline') or ())
 

@@ -19,7 +19,8 @@ compares it with the original network on frames that were kept back, and a repor
 much time is left.
 
 A tracker (--model pips or pips_demo) follows points through clips of eight frames, there and back; tracks that come
-back become the labels."""
+back become the labels. CorrFlow (--model corrflow), whose features find places again, goes on learning on the video
+without labels."""
 EXAMPLES = """\
 examples:
   mmrefine refine my.mp4 --model demo
@@ -30,6 +31,8 @@ examples:
       the same on a CPU
   mmrefine refine my.mp4 --model pips --checkpoint model-000200000.pth
       PIPs, a tracker of points, from the file of its authors
+  mmrefine refine my.mp4 --model corrflow --checkpoint corrflow.pth
+      CorrFlow, from refined.pth of a training (configs/corrflow) or from the file of its authors
   mmrefine refine videos/ --model raft --out refined
       mmflow's RAFT on all videos of a folder
 
@@ -82,11 +85,13 @@ def values(args: argparse.Namespace) -> Dict[str, Any]:
 
 def _quick(model: str) -> Dict[str, Any]:
     """The values of --quick; a config that asks for less keeps its own."""
+    from mmrefine.apis.inference import is_correspondence
     from mmrefine.apis.named_models import load_named
 
     cfg = load_named(model)
-    found = dict(QUICK)
-    for key, most in QUICK.items():
+    # features take no iterations
+    found = {key: most for key, most in QUICK.items() if not (key.startswith('model.') and is_correspondence(cfg))}
+    for key, most in list(found.items()):
         asked = (cfg.get('model') or {} if key.startswith('model.') else cfg).get(key.rpartition('.')[2])
         if isinstance(asked, int):
             found[key] = min(most, asked)
@@ -98,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     import shlex
     from pathlib import Path
 
-    from mmrefine.apis.inference import is_tracker
+    from mmrefine.apis.inference import is_correspondence, is_tracker
     from mmrefine.apis.named_models import load_named
     from mmrefine.apis.runs import refine
     from mmrefine.apis.video_run import default_out
@@ -115,7 +120,8 @@ def run(args: argparse.Namespace) -> int:
         kept = keeps_original(report.get('guard') or {})
         print(f'{"original network" if kept else "refined network"}: {out / "refined.pth"}; report: '
               f'{out / "report.html"}')
-        name, what = ('track', 'tracks') if is_tracker(load_named(args.model)) else ('flow', 'motion')
+        cfg = load_named(args.model)
+        name, what = ('track', 'tracks') if is_tracker(cfg) or is_correspondence(cfg) else ('flow', 'motion')
         command = ['mmrefine', name, *args.video, '--model', args.model, '--checkpoint', str(out / 'refined.pth')]
         print(f'its {what}: {shlex.join(command)}')
     return 0

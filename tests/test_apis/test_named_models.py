@@ -29,7 +29,7 @@ def test_every_name_leads_to_a_config_for_a_video_whose_network_is_what_it_says(
         kinds[name] = official_kind(cfg)
         assert cfg.video == 'a.mp4' and cfg.load_from
     assert kinds == dict(raft_small='Small', raft_official='Basic', raft=None, craft=None, demo='Small', pips=None,
-                         pips_demo=None)
+                         corrflow=None, pips_demo=None)
     assert load_named('raft').load_from.rpartition('/')[2] == NAMED_MODELS['raft'].address.rpartition('/')[2]
 
 

@@ -1,7 +1,7 @@
-"""What a network's flow carries along a video: the masks and joints of its first frame."""
+"""What a network's flow or features carry along a video: the masks and joints of its first frame."""
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence, Union
 
 import torch
 from mmengine.dist import all_gather_object, get_dist_info
@@ -11,7 +11,7 @@ from mmrefine.engine.judging.sample_scores import build_metrics
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.evaluation import Judged, Result, Together
 from mmrefine.geometry import carry_points, fill_background, ids_of, one_hot
-from mmrefine.models import carry_labels
+from mmrefine.models import CorrespondenceLearner, carry_labels, propagate_clip
 from mmrefine.structures import ClipSample, FlowEstimator
 
 DEFAULT_METRICS = (dict(type='MaskMetric'), dict(type='KeypointMetric'))
@@ -64,13 +64,13 @@ def carry_clip(model: FlowEstimator,
         sample.pred_points = carried_points
 
 
-def judge_clips(model: FlowEstimator,
+def judge_clips(model: Union[FlowEstimator, CorrespondenceLearner],
                 dataset: Any,
                 device: str = 'cpu',
                 metrics: Optional[Sequence[Dict[str, Any]]] = None,
                 what: str = 'judged',
                 log: Optional[Callable[[str], None]] = None) -> Judged:
-    """What a network carries along each video of a data set.
+    """What a network carries along each video of a data set, by its flow or by its features.
 
     The videos are shared over the processes, and every process gets the same result.
 
@@ -90,6 +90,7 @@ def judge_clips(model: FlowEstimator,
         ConfigError: a metric that has no tally.
         MMRefineError: predictions that do not fit the truth.
     """
+    propagator = model.propagator() if isinstance(model, CorrespondenceLearner) else None
     rank, world = get_dist_info()
     judges = build_metrics(metrics or DEFAULT_METRICS)
     mine: List[Result] = []
@@ -98,7 +99,10 @@ def judge_clips(model: FlowEstimator,
         frames, sample = item['inputs'], item['data_samples']
         video = f'{what}: video {number + 1} of {len(dataset)}, {sample.scene}'
         progress = Progress(f'{video}: carried {{}} frames', len(frames) - 1, log or (lambda line: None))
-        carry_clip(model, frames, sample, device, progress)
+        if propagator is not None:
+            propagate_clip(propagator, frames, sample, device, progress)
+        else:
+            carry_clip(model, frames, sample, device, progress)
         mine.append((number, sample.scene, Together(tuple(judge.judge(sample) for judge in judges))))
     results = [result for part in all_gather_object(mine) for result in part]
     return Judged(sorted(results, key=lambda result: result[0]), dict(videos=len(dataset)))

@@ -1,7 +1,7 @@
 """A network that learns correspondences by copying colours along unlabelled video."""
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
 from mmengine.model import BaseModel
@@ -12,9 +12,11 @@ from mmrefine.errors import ConfigError
 from mmrefine.models.correspondence import ColorClasses
 from mmrefine.models.losses.build import build_losses, checked_losses
 from mmrefine.models.networks import CorrFlowEncoder
+from mmrefine.models.propagation.by_features import FeaturePropagator
 from mmrefine.models.refiners.estimators import build_estimator
+from mmrefine.models.trackers.ways import there_and_back
 from mmrefine.registry import MODELS
-from mmrefine.structures import ColorOutputs, TrackSample
+from mmrefine.structures import ColorOutputs, Tracks, TrackSample
 from mmrefine.values import as_count
 
 
@@ -112,6 +114,31 @@ class CorrespondenceLearner(BaseModel):
             return self.estimator(self._seen(frames))
         finally:
             self.train(was_training)
+
+    def propagator(self) -> FeaturePropagator:
+        """What carries labels and points along by its features, in the window that it has learned with."""
+        return FeaturePropagator(self, self.radius)
+
+    @torch.no_grad()
+    def track(self, frames: Tensor, queries: Tensor) -> Tracks:
+        """Follow points through a clip of any length; see :class:`~mmrefine.structures.TrackEstimator`."""
+        return self.track_stream(frames.__getitem__, len(frames), (frames.shape[-2], frames.shape[-1]), queries)
+
+    def track_stream(self, frame: Callable[[int], Tensor], count: int, size: Tuple[int, int],
+                     queries: Tensor) -> Tracks:
+        """Follow points through a video whose frames are asked for one by one; see
+        :class:`~mmrefine.structures.StreamTracker`. The features of three frames are in memory."""
+        return self.propagator().follow(frame, count, size, queries)
+
+    @torch.no_grad()
+    def track_both(self, frames: Tensor, points: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+        """Follow points there and back, see :func:`~mmrefine.models.trackers.ways.there_and_back`."""
+        size = (frames.shape[-2], frames.shape[-1])
+
+        def follow(queries: Tensor, backwards: bool) -> Tracks:
+            return self.track(frames.flip(0) if backwards else frames, queries)
+
+        return there_and_back(follow, points, size)
 
     def describe(self) -> Dict[str, Any]:
         """What decides over its features, and over what is copied by them, beside the weights; JSON-able."""
