@@ -18,7 +18,7 @@ guard_data = dict(
     spacing='{spacing}', held_out='{held_out}', least_held='{least_held}', held=True)
 # without ground truth: do points come back, do they keep their colours
 report_groups = dict(refined=dict(
-    type='FrameClips', data_root='{video}', scenes='{scene}', frames=8, pipeline=[dict(type='PackClip')]))
+    type='FrameClips', data_root='{video}', scenes='{scene}', frames='{frames}', pipeline=[dict(type='PackClip')]))
 custom_hooks = [
     dict(type='RegressionGuardHook', dataset='{guard_data}', witnesses=dict(type='FeatureWitnesses')),
     dict(type='ReportHook', groups='{report_groups}'),

@@ -106,8 +106,8 @@ def prepare_run(video: Roots,
 
 
 def _check_data(cfg: Config, log: Callable[[str], None]) -> None:
-    """Log what is to be labelled, or learned from without labels; a video that is too short for it and a training pipeline that cannot be built are
-    refused here, before anything is loaded."""
+    """Log what is to be labelled, or learned from without labels; a video that is too short for it and a training
+    pipeline that cannot be built are refused here, before anything is loaded."""
     cfg = complete(cfg)
     labels = hooks_of(cfg, 'PseudoLabelHook')
     for hook in labels:

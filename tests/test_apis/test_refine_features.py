@@ -10,6 +10,7 @@ import torch
 from helpers_cli import error_of, status_of
 from small_runs import ROOT
 from torch import nn
+from track_trees import badja_tree
 
 from mmrefine.apis import refine
 from mmrefine.apis.inference import init_model
@@ -17,10 +18,12 @@ from mmrefine.apis.named_models import load_named, open_tracker
 from mmrefine.apis.run_forecast import forecast_run
 from mmrefine.apis.video_run import prepare_run
 from mmrefine.compat.checkpoints import load_checkpoint_file
-from mmrefine.engine import SelfTrainingLoop
+from mmrefine.datasets import DavisClips
+from mmrefine.engine import SelfTrainingLoop, judge
 from mmrefine.errors import ConfigError
 from mmrefine.fileio.atomic import save_checkpoint
-from mmrefine.models import CorrespondenceLearner
+from mmrefine.evaluation import MaskMetric
+from mmrefine.models import CorrespondenceLearner, FeaturePropagator, propagate_clip
 from mmrefine.synthetic import write_clips
 
 SIZE = (32, 48)
@@ -118,6 +121,19 @@ def test_points_follow_a_shift_there_and_back(video):
     assert float((back[:, 0] - points).norm(dim=-1).max()) < 0.5
     forwards = model.track(frames, torch.tensor([[0., 21.5, 41.5]]))
     assert torch.allclose(forwards.points[0], there[0], atol=1e-4)
+
+
+def test_masks_and_joints_with_truth_are_judged_by_what_its_features_carry_along(video, tmp_path):
+    badja_tree(tmp_path)
+    data = DavisClips(tmp_path)
+    model = init_model(load_named(CONFIG, {'model.estimator.out_channels': 8}), video / 'start.pth', 'cpu')
+    judged = judge(model, data)
+    for number in range(len(data)):
+        item = data[number]
+        propagate_clip(FeaturePropagator(model, model.radius), item['inputs'], item['data_samples'])
+        wanted = MaskMetric().judge(item['data_samples']).scores()
+        assert wanted['J_mean'] > 0 and {name: value for name, value in judged.results[number][2].scores().items()
+                                    if name in wanted} == wanted
 
 
 def test_what_it_cannot_do_is_said_in_one_sentence(video, tmp_path, capsys, monkeypatch):
