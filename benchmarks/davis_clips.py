@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from mmrefine.errors import InputError
-from mmrefine.evaluation import boundary_f, carry_mask, jaccard, summarise
+from mmrefine.evaluation import boundary_f, jaccard, summarise
 from mmrefine.evaluation.joints.pck import PCK_SHARE, object_sizes, tally_keypoints
 from mmrefine.fileio import Joints, read_badja, read_image
 from mmrefine.fileio.digest import digest_of_files
 from mmrefine.geometry import carry_points
+from mmrefine.models import carry_labels
 from mmrefine.structures import as_frames
 
 MEASURES = ('J', 'F', 'J5', 'F5', 'PCK', 'D')
@@ -92,21 +93,21 @@ def score_clip(clip: Clip, flow_of: Flow) -> Dict[str, Optional[float]]:
     follow. PCK: the joints of the first clicked frame. D: the points of the first frame, carried to the last one; the
     mean over 1, 2, 4, 8 and 16 px of how many are closer than that, on a raster of 256x256 px. Masks stay soft, are
     thresholded only for scoring, and what comes into view is not followed back
-    (:func:`~mmrefine.evaluation.carry_mask`).
+    (:func:`~mmrefine.models.carry_labels`).
     """
     height, width = clip.frames[0].shape[:2]
     scale = np.array([clip.masks[0].shape[1] / width, clip.masks[0].shape[0] / height])
     first, last = (min(clip.joints), max(clip.joints)) if clip.joints else (0, 0)
     points = torch.from_numpy(clip.joints[first].points / scale).float() if clip.joints else torch.zeros(0, 2)
     far = torch.from_numpy(clip.ends[:, 0] / scale).float()
-    chain, spans = _soft(clip, 0), {}
+    chain, spans = _soft(clip, 0), {}  # the masks on their way; of the spans by the frame where they began
     found: Dict[str, List[float]] = {measure: [] for measure in MEASURES[:-2]}
     carried: Dict[int, np.ndarray] = {}
     for t in range(1, len(clip.frames)):
         before, now = (as_frames([clip.frames[i]]) for i in (t - 1, t))
         forward, backward = flow_of(before, now)[0], flow_of(now, before)[0]
         spans[t - 1] = _soft(clip, t - 1)
-        chain, *on_the_way = (carry_mask(mask, backward, forward) for mask in (chain, *spans.values()))
+        chain, *on_the_way = carry_labels(torch.stack([chain, *spans.values()]), backward, forward)
         spans = dict(zip(spans, on_the_way))
         if t < len(clip.frames) - 1:
             _score(found, 'J', 'F', chain, clip.masks[t])

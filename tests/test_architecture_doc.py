@@ -272,7 +272,7 @@ def test_the_tree_of_the_page_is_that_of_the_package():
 
 def test_the_table_of_the_seams_has_all_protocols_and_all_that_implements_them_exists():
     trees = [ast.parse((PACKAGE / f'structures/{name}.py').read_text(encoding='utf-8'))
-             for name in ('contracts', 'flow_contracts')]
+             for name in ('contracts', 'flow_contracts', 'propagation')]
     protocols = {node.name for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)}
     rows = [row.split('|') for row in section('The seams').splitlines() if row.startswith('| `')]
     assert {name for row in rows for name in re.findall(r'`(\w+)`', row[1])} == protocols

@@ -30,7 +30,8 @@ GET_SETUPTOOLS = 'pip install "setuptools<81"'
 GET_TORCH = 'pip install torch==2.13.0'
 DROP_TORCHVISION = 'pip uninstall -y torchvision'
 # packages that are not installed along, by what needs them
-EXTRAS = {'.flo5 files': ('h5py', ), 'export --to onnx': ('onnx', 'onnxscript', 'onnxruntime')}
+EXTRAS = {'.flo5 files': ('h5py', ), 'export --to onnx': ('onnx', 'onnxscript', 'onnxruntime'),
+          'joints of JHMDB': ('scipy', )}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from mmrefine.evaluation.joints.pck import KeypointTally
 from mmrefine.evaluation.labels.quality import quality_record, speed_stats, tally_label, tally_truth
 from mmrefine.evaluation.labels.sums import stored_cycle_error
 from mmrefine.evaluation.labels.verdict import verdict, verdict_lines
-from mmrefine.evaluation.masks.scores import MaskTally, boundary_f, carry_mask, jaccard, summarise
+from mmrefine.evaluation.masks.scores import MaskTally, boundary_f, jaccard, summarise
 from mmrefine.evaluation.metrics import FlowMetric, KeypointMetric, MaskMetric, TallyMetric, TapVidMetric, TrackMetric
 from mmrefine.evaluation.tallies import Judged, Result, Together
 from mmrefine.evaluation.tracks.errors import tally_errors
@@ -20,7 +20,7 @@ from mmrefine.structures.track_protocols import crohd_heads, draw_queries
 __all__ = [
     'Comparison', 'FlowMetric', 'FlowTally', 'Judged', 'KeypointMetric', 'KeypointTally', 'LabelFreeTally',
     'LabelFreeTrackTally', 'MaskMetric', 'MaskTally', 'Result', 'TallyMetric', 'TapVidMetric', 'Together',
-    'TrackMetric', 'TrackTally', 'boundary_f', 'carry_mask', 'check_finite', 'compare', 'crohd_heads',
+    'TrackMetric', 'TrackTally', 'boundary_f', 'check_finite', 'compare', 'crohd_heads',
     'draw_queries', 'jaccard', 'judge_sample', 'label_free_tallies', 'limited_error', 'loss_against',
     'mean_observation', 'pair_witnesses', 'quality_record', 'speed_stats', 'stored_cycle_error', 'summarise',
     'tally_errors', 'tally_flow', 'tally_label', 'tally_label_free_tracks', 'tally_tapvid', 'tally_truth',

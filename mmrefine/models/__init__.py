@@ -5,6 +5,7 @@ from mmrefine.models.losses import (ColorClassLoss, ContrastiveFlowLoss, CycleCo
                                     MaskedSequenceLoss, PhotometricLoss, ScoreMapLoss, SmoothnessLoss,
                                     TrackSequenceLoss, VisibilityLoss)
 from mmrefine.models.networks import CRAFT, CorrFlowEncoder, CRAFTDecoder, OfficialRAFTEncoder, PIPs
+from mmrefine.models.propagation import FeaturePropagator, FlowPropagator, TrackPropagator, carry_labels, propagate_clip
 from mmrefine.models.raft_fast.frame_memory import FrameMemory
 from mmrefine.models.refiners import (ChainedFlow, CorrespondenceLearner, FlowReadout, FlowRefiner, RandomStart,
                                       TrackRefiner, build_estimator, estimator_state, load_estimator, readout_for)
@@ -17,11 +18,12 @@ from mmrefine.models.teachers.tracker import FrozenTracker
 from mmrefine.models.trackers import PIPsChain
 
 __all__ = [
-    'CRAFT', 'CRAFTDecoder', 'ChainedFlow', 'ChannelDropout', 'ColorClassLoss', 'ColorClasses',
-    'ContrastiveFlowLoss', 'CorrFlowEncoder', 'CorrespondenceLearner', 'CropWarp', 'CycleColorLoss', 'CycleLoss',
-    'FlowReadout', 'FlowRefiner', 'FrameMemory', 'FramePreprocessor', 'FrozenTeacher', 'FrozenTracker', 'GreyInput',
-    'MaskedPyramidLoss', 'MaskedSequenceLoss', 'OfficialRAFTEncoder', 'OtherNetwork', 'PIPs', 'PIPsChain',
-    'PhotometricLoss', 'RandomStart', 'ScheduledSampling', 'ScoreMapLoss', 'SmoothnessLoss', 'StoredMotion',
-    'StoredTracks', 'StudentAverage', 'StudentCopy', 'TrackRefiner', 'TrackSequenceLoss', 'VisibilityLoss',
-    'build_estimator', 'estimator_state', 'load_estimator', 'readout_for'
+    'CRAFT', 'CRAFTDecoder', 'ChainedFlow', 'ChannelDropout', 'ColorClassLoss', 'ColorClasses', 'ContrastiveFlowLoss',
+    'CorrFlowEncoder', 'CorrespondenceLearner', 'CropWarp', 'CycleColorLoss', 'CycleLoss', 'FeaturePropagator',
+    'FlowPropagator', 'FlowReadout', 'FlowRefiner', 'FrameMemory', 'FramePreprocessor', 'FrozenTeacher',
+    'FrozenTracker', 'GreyInput', 'MaskedPyramidLoss', 'MaskedSequenceLoss', 'OfficialRAFTEncoder', 'OtherNetwork',
+    'PIPs', 'PIPsChain', 'PhotometricLoss', 'RandomStart', 'ScheduledSampling', 'ScoreMapLoss', 'SmoothnessLoss',
+    'StoredMotion', 'StoredTracks', 'StudentAverage', 'StudentCopy', 'TrackPropagator', 'TrackRefiner',
+    'TrackSequenceLoss', 'VisibilityLoss', 'build_estimator', 'carry_labels', 'estimator_state', 'load_estimator',
+    'propagate_clip', 'readout_for'
 ]

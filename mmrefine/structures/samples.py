@@ -113,7 +113,7 @@ class ClipSample(BaseDataElement):
 
     Data fields, all optional: ``masks`` and ``pred_masks`` ``(T, H, W)`` uint8 ids of objects, 0 is background, 255
     void; ``points`` and ``pred_points`` ``(T, N, 2)`` px (x, y), with ``visible`` bool ``(T, N)``. Meta fields:
-    ``scene``, the video's name, and ``size`` (height, width) px.
+    ``scene``, the video's name, ``size`` (height, width) px, and ``names`` of the frames.
     """
     masks: Tensor
     pred_masks: Tensor

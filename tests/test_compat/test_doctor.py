@@ -70,10 +70,11 @@ def test_a_broken_or_outdated_part_is_named_with_its_remedy(monkeypatch, name, m
 
 
 def test_what_is_not_installed_along_is_named_with_what_needs_it_and_is_no_fault(monkeypatch):
-    replace_versions(monkeypatch, h5py='3.1', onnx='1.2', onnxscript=None, onnxruntime=None)
+    replace_versions(monkeypatch, h5py='3.1', onnx='1.2', onnxscript=None, onnxruntime=None, scipy=None)
     check = checks_by_name()['extras']
     assert check.ok and check.found == ('.flo5 files: h5py 3.1; '
-                                        'export --to onnx: would need pip install onnxscript onnxruntime')
+                                        'export --to onnx: would need pip install onnxscript onnxruntime; '
+                                        'joints of JHMDB: would need pip install scipy')
 
 
 def test_a_broken_torchvision_is_to_be_removed(monkeypatch):

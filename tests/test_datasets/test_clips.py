@@ -7,10 +7,11 @@ import zlib
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from mmrefine.datasets import DavisClips
 from mmrefine.errors import ConfigError, InputError
-from mmrefine.fileio import read_ids, write_image
+from mmrefine.fileio import read_ids, write_ids, write_image, write_masks
 
 SIZE = (6, 8)
 # the first colours of the palette, RGB, as PASCAL publishes them
@@ -98,6 +99,44 @@ def test_videos_are_chosen_by_name_or_by_an_image_set(davis):
     assert DavisClips(davis, image_set='2017/val').videos == ['camel']
     assert DavisClips(davis, videos=['camel', 'bear']).videos == ['camel', 'bear']
     assert DavisClips(davis, videos='bear').videos == ['bear']
+
+
+def test_the_list_of_2016_may_be_one_of_frames_and_all_objects_one(davis):
+    (davis / 'ImageSets/480p').mkdir()
+    (davis / 'ImageSets/480p/val.txt').write_text(''.join(
+        f'/JPEGImages/480p/bear/{t:05d}.jpg /Annotations/480p/bear/{t:05d}.png\n' for t in range(3)))
+    data = DavisClips(davis, image_set='480p/val', one_object=True)
+    assert data.videos == ['bear']
+    wanted = np.stack([ids_of(0, t) for t in range(3)])
+    wanted[wanted == 2] = 1
+    np.testing.assert_array_equal(data[0]['data_samples'].masks, wanted)
+
+
+def test_masks_are_written_as_the_official_evaluation_reads_them(tmp_path, davis):
+    sample = DavisClips(davis)[0]['data_samples']
+    write_masks(tmp_path / 'results', sample.scene, sample.names, sample.masks.numpy())
+    for t in range(3):
+        path = tmp_path / f'results/bear/{t:05d}.png'
+        picture = Image.open(path)  # as its davis2017/results.py does
+        assert picture.mode == 'P' and picture.getpalette()[:9] == [0, 0, 0, 128, 0, 0, 0, 128, 0]
+        np.testing.assert_array_equal(np.array(picture), ids_of(0, t))
+        np.testing.assert_array_equal(read_ids(path), ids_of(0, t))
+
+
+def test_all_ids_of_a_written_mask_come_back(tmp_path):
+    ids = np.arange(256, dtype=np.uint8).reshape(8, 32)
+    write_ids(tmp_path / 'a.png', ids)
+    np.testing.assert_array_equal(read_ids(tmp_path / 'a.png'), ids)
+    write_ids(tmp_path / 'b.png', np.zeros((3, 2), np.uint8))
+    assert not read_ids(tmp_path / 'b.png').any()
+
+
+def test_what_is_no_mask_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match=r'a.png: a mask of ids is \(H, W\) uint8, got \(2, 2\) int64'):
+        write_ids(tmp_path / 'a.png', np.zeros((2, 2), np.int64))
+    with pytest.raises(ValueError, match='bear: there are 2 masks and 1 names'):
+        write_masks(tmp_path, 'bear', ['00000'], np.zeros((2, 4, 4), np.uint8))
+    assert not list(tmp_path.iterdir())
 
 
 def test_joints_come_at_the_size_of_the_frames_and_only_where_somebody_clicked(davis, tmp_path):

@@ -181,9 +181,10 @@ def test_the_size_of_an_object_by_each_rule():
     assert object_sizes('mask', truth, visible, masks).tolist() == [6, 0]
     assert object_sizes('joints', truth, visible).tolist() == [pytest.approx(0.6 * 5), 0]
     assert object_sizes('box', truth, visible, masks).tolist() == [9, 0]
+    assert object_sizes('joints_box', truth, visible).tolist() == [4, 0]
     with pytest.raises(ValueError, match="the rule 'mask' needs the masks"):
         object_sizes('mask', truth, visible)
-    with pytest.raises(ValueError, match="one of mask, joints, box, got 'head'"):
+    with pytest.raises(ValueError, match="one of mask, joints, box, joints_box, got 'head'"):
         object_sizes('head', truth, visible)
 
 
@@ -194,6 +195,8 @@ def test_videos_of_different_joints_add_up_joint_by_joint():
     assert one + KeypointTally() == KeypointTally() + one == one
     with pytest.raises(ValueError, match=r'PCK at \(0\.2,\) cannot be added to PCK at \(0\.5,\)'):
         one + KeypointTally((0.5, ), (1, ), ((1, ), ))
+    with pytest.raises(ValueError, match=r'PCK at .* cannot be added to PCK_max'):
+        one + KeypointTally((0.2, ), (1, ), ((1, ), ), 'PCK_max')
 
 
 def test_keypoints_that_do_not_fit_are_refused():
@@ -265,7 +268,7 @@ def test_what_does_not_fit_is_an_error_that_names_the_video():
 def test_configs_find_the_metrics_and_wrong_ones_are_refused():
     assert isinstance(METRICS.build(dict(type='MaskMetric')), MaskMetric)
     assert METRICS.build(dict(type='KeypointMetric', rule='joints', shares=(0.1, 0.5))).shares == (0.1, 0.5)
-    with pytest.raises(ConfigError, match="KeypointMetric.rule must be one of mask, joints, box, got 'head'"):
+    with pytest.raises(ConfigError, match="rule must be one of mask, joints, box, joints_box, got 'head'"):
         KeypointMetric('head')
     with pytest.raises(ConfigError,
                        match=r'KeypointMetric.shares must be numbers of at least 0, such as '

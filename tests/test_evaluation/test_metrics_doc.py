@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from mmrefine.evaluation.flow.benchmark import REGION_PARTS, tally_benchmark, tally_spring
-from mmrefine.evaluation.joints.pck import KeypointTally
+from mmrefine.evaluation.joints.pck import PCK_NAMES, KeypointTally
 from mmrefine.evaluation.masks.scores import MaskTally
 from mmrefine.evaluation.tracks.errors import error_figures
 from mmrefine.evaluation.tracks.tapvid import TAPVID_FIGURES
@@ -39,7 +39,9 @@ def test_the_tables_of_flow_name_the_scores_and_the_parts():
 
 
 def test_the_table_of_masks_and_joints_names_the_scores():
-    scores = set(MaskTally(1).scores()) | set(KeypointTally((0.2, ), (1, ), ((1, ), )).scores())
+    scores = set(MaskTally(1).scores())
+    for name in {'PCK', *PCK_NAMES.values()}:
+        scores |= set(KeypointTally((0.2, ), (1, ), ((1, ), ), name).scores())
     assert {name.replace('0.2', '<share>') for name in scores} == names_of(2)
 
 

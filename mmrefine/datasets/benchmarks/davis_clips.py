@@ -13,6 +13,7 @@ from mmrefine.fileio.annotations.badja import read_badja
 from mmrefine.fileio.annotations.davis import read_ids
 from mmrefine.fileio.images import read_image
 from mmrefine.fileio.video.frames import list_folder, list_images
+from mmrefine.geometry import VOID
 from mmrefine.registry import DATASETS
 from mmrefine.structures import ClipSample
 
@@ -31,6 +32,8 @@ class DavisClips(Dataset):
         image_set: file of names below ``ImageSets``, such as '2017/val'; instead of ``videos``.
         badja: folder of joints ``<video>.json`` (BADJA); videos without a file have none.
         resolution: name of the folders of frames and masks, such as '480p'.
+        one_object: all objects are one, as in DAVIS-2016; with ``image_set='2016/val'`` so that the masks of 2017,
+            where the objects have ids of their own, are scored as those of 2016.
 
     Attributes:
         videos: the names in use, in order.
@@ -45,8 +48,10 @@ class DavisClips(Dataset):
                  videos: Union[str, Sequence[str]] = 'all',
                  image_set: Optional[str] = None,
                  badja: Optional[Union[str, Path]] = None,
-                 resolution: str = '480p') -> None:
+                 resolution: str = '480p',
+                 one_object: bool = False) -> None:
         root = Path(data_root)
+        self.one_object = one_object
         self.frames, self.annotations = root / 'JPEGImages' / resolution, root / 'Annotations' / resolution
         self.badja = None if badja is None else Path(badja)
         if self.badja is not None and not self.badja.is_dir():
@@ -89,14 +94,17 @@ class DavisClips(Dataset):
             raise InputError(f'{self.annotations / name}: the annotations are {masks.shape[1]}x{masks.shape[2]} '
                              f'(height x width), the frames {frames.shape[1]}x{frames.shape[2]}; take both of one '
                              'resolution')
-        sample = ClipSample(metainfo=dict(scene=name, size=masks.shape[1:]), masks=torch.from_numpy(masks))
+        if self.one_object:
+            masks[(masks > 0) & (masks != VOID)] = 1
+        names = tuple(path.stem for path in files)
+        sample = ClipSample(metainfo=dict(scene=name, size=masks.shape[1:], names=names), masks=torch.from_numpy(masks))
         clicked = None if self.badja is None else self.badja / f'{name}.json'
         if clicked is not None and clicked.is_file():
-            _add_joints(sample, clicked, [path.stem for path in files])
+            _add_joints(sample, clicked, names)
         return dict(inputs=torch.from_numpy(frames.transpose(0, 3, 1, 2).copy()), data_samples=sample)
 
 
-def _add_joints(sample: ClipSample, path: Path, names: List[str]) -> None:
+def _add_joints(sample: ClipSample, path: Path, names: Sequence[str]) -> None:
     """Joints by the name of their frame; in the other frames none is visible."""
     found = read_badja(path, sample.size)
     count = len(next(iter(found.values())).visible)
@@ -108,7 +116,10 @@ def _add_joints(sample: ClipSample, path: Path, names: List[str]) -> None:
 
 
 def _names(path: Path) -> List[str]:
+    """The videos in a list."""
     try:
-        return path.read_text(encoding='utf-8').split()
+        words = path.read_text(encoding='utf-8').split()
     except OSError as error:
         raise InputError(f'{path}: cannot be opened ({error.strerror}); correct data_root or image_set') from error
+    # the list of 2016 also comes as one of frames, each with its mask: /JPEGImages/480p/<video>/00000.jpg …
+    return list(dict.fromkeys(Path(word).parent.name if '/' in word else word for word in words))

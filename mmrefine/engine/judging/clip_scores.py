@@ -9,9 +9,9 @@ from torch import Tensor
 
 from mmrefine.engine.judging.sample_scores import build_metrics
 from mmrefine.engine.runtime.progress import Progress
-from mmrefine.evaluation import Judged, Result, Together, carry_mask
-from mmrefine.evaluation.masks.scores import VOID
-from mmrefine.geometry import carry_points
+from mmrefine.evaluation import Judged, Result, Together
+from mmrefine.geometry import carry_points, fill_background, ids_of, one_hot
+from mmrefine.models import carry_labels
 from mmrefine.structures import ClipSample, FlowEstimator
 
 DEFAULT_METRICS = (dict(type='MaskMetric'), dict(type='KeypointMetric'))
@@ -25,9 +25,10 @@ def carry_clip(model: FlowEstimator,
                progress: Optional[Callable[[int], None]] = None) -> None:
     """Fill ``pred_masks`` and ``pred_points`` from the first frame that has any, frame by frame.
 
-    Masks follow the flow back to the frame before, except where the flow forward does not return (:func:`carry_mask`),
-    and stay soft on the way, one for each object; a pixel belongs to the object with the most of it, if that is more
-    than a half. Points follow the flow forward. Before their first frame, points are nan.
+    Masks follow the flow back to the frame before, except where the flow forward does not return
+    (:func:`~mmrefine.models.carry_labels`), and stay soft on the way, one for each object; a pixel belongs to what
+    has the most of it. Points follow the flow forward. Before their first frame, points are nan. As
+    :func:`~mmrefine.models.propagate_clip` by flow, with the same flow for masks and points.
 
     Args:
         model: the network, in evaluation mode.
@@ -37,13 +38,10 @@ def carry_clip(model: FlowEstimator,
         progress: called with the number of frames that are done, of ``T - 1``.
     """
     masks, points = sample.get('masks'), sample.get('points')
-    soft: List[Tensor] = []
     start = len(frames)
     if masks is not None:
-        first = masks[0]
-        objects = int(first[first != VOID].max()) if bool((first != VOID).any()) else 0
-        soft = [(first == number).float() for number in range(1, objects + 1)]
-        carried_masks = [_ids(soft, first)]
+        soft = fill_background(one_hot(masks[0]))
+        carried_masks = [ids_of(soft)]
     if points is not None:
         start = int(sample.visible.any(dim=1).float().argmax())
         carried_points = torch.full_like(points, float('nan'))
@@ -54,14 +52,14 @@ def carry_clip(model: FlowEstimator,
             flow_fw = model.estimate(before, now)[-1][0].float().cpu()
         if masks is not None:
             flow_bw = model.estimate(now, before)[-1][0].float().cpu()
-            soft = [carry_mask(mask, flow_bw, flow_fw) for mask in soft]
-            carried_masks.append(_ids(soft, masks[0]))
+            soft = fill_background(carry_labels(soft, flow_bw, flow_fw))
+            carried_masks.append(ids_of(soft))
         if t > start:
             carried_points[t] = carry_points(carried_points[t - 1], flow_fw.to(carried_points.dtype))
         if progress is not None:
             progress(t)
     if masks is not None:
-        sample.pred_masks = torch.stack(carried_masks)
+        sample.pred_masks = torch.stack(carried_masks).to(masks.dtype)
     if points is not None:
         sample.pred_points = carried_points
 
@@ -104,11 +102,3 @@ def judge_clips(model: FlowEstimator,
         mine.append((number, sample.scene, Together(tuple(judge.judge(sample) for judge in judges))))
     results = [result for part in all_gather_object(mine) for result in part]
     return Judged(sorted(results, key=lambda result: result[0]), dict(videos=len(dataset)))
-
-
-def _ids(soft: Sequence[Tensor], like: Tensor) -> Tensor:
-    """The ids of soft masks, ``(H, W)`` of the type of ``like``."""
-    if not soft:
-        return torch.zeros_like(like)
-    most, number = torch.stack(list(soft)).max(dim=0)
-    return torch.where(most > 0.5, number + 1, 0).to(like.dtype)

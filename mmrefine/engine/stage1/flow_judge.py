@@ -13,10 +13,10 @@ from mmrefine.engine.runtime.processes import together
 from mmrefine.evaluation import speed_stats, verdict_lines
 from mmrefine.evaluation.labels.quality import LabelTally, add_truth, quality_record, tally_sums, tally_truth
 from mmrefine.evaluation.labels.sums import LabelSums, sum_label
-from mmrefine.evaluation.masks.scores import fill_from_nearest
 from mmrefine.fileio.codecs.flow import FlowCodec
 from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.labeling import CutGuard, DuplicateFrameGuard, PairContext, PairGuard, StillPairGuard
+from mmrefine.models.propagation.carry import fill_from_nearest
 from mmrefine.registry import LABEL_JUDGES
 from mmrefine.structures import FlowLabel, Labeled, LabelUnit, as_frames
 

@@ -1,4 +1,4 @@
-"""PCK, the percentage of correct keypoints: how well points that a flow carried along match the clicked ones."""
+"""PCK, the percentage of correct keypoints: how well propagated points match the clicked ones."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -11,7 +11,8 @@ from mmrefine.structures.figures import Figure
 
 PCK_SHARE = 0.2  # of the side of a square as large as the object: BADJA's
 BOX_SHARE = 0.6  # of the diagonal of the box around a person's joints: what JHMDB's PCK takes for the person's size
-PCK_RULES = ('mask', 'joints', 'box')
+PCK_RULES = ('mask', 'joints', 'box', 'joints_box')
+PCK_NAMES = {'box': 'PCK_max', 'joints_box': 'PCK_max'}  # as published; of the other rules PCK
 
 
 def object_sizes(rule: str, truth: np.ndarray, visible: np.ndarray, masks: Optional[np.ndarray] = None) -> np.ndarray:
@@ -19,7 +20,7 @@ def object_sizes(rule: str, truth: np.ndarray, visible: np.ndarray, masks: Optio
 
     ``'mask'``: the root of the mask's area (BADJA). ``'joints'``: 0.6 times the diagonal of the tight box around the
     visible joints (JHMDB, per instance). ``'box'``: the longer side of the tight box around the mask (JHMDB, PCK_max).
-    0 where there is nothing.
+    ``'joints_box'``: that of the box around the visible joints, where there are no masks. 0 where there is nothing.
 
     Args:
         rule: one of :data:`PCK_RULES`.
@@ -32,9 +33,10 @@ def object_sizes(rule: str, truth: np.ndarray, visible: np.ndarray, masks: Optio
     """
     if rule not in PCK_RULES:
         raise ValueError(f'the size of an object is taken from one of {", ".join(PCK_RULES)}, got {rule!r}')
-    if rule == 'joints':
-        boxes = [points[seen] for points, seen in zip(np.asarray(truth, np.float64), np.asarray(visible, bool))]
-        return np.array([BOX_SHARE * float(np.hypot(*np.ptp(box, axis=0))) if len(box) else 0. for box in boxes])
+    if rule in ('joints', 'joints_box'):
+        boxes = [np.ptp(points[seen], axis=0) if seen.any() else np.zeros(2)
+                 for points, seen in zip(np.asarray(truth, np.float64), np.asarray(visible, bool))]
+        return np.array([BOX_SHARE * np.hypot(*sides) if rule == 'joints' else sides.max() for sides in boxes])
     if masks is None:
         raise ValueError(f'the rule {rule!r} needs the masks of the object')
     if rule == 'mask':
@@ -47,18 +49,19 @@ def object_sizes(rule: str, truth: np.ndarray, visible: np.ndarray, masks: Optio
 class KeypointTally:
     """What one or many videos add to PCK.
 
-    By joint: how often it was to be found, and for each share how often it was right.
+    By joint: how often it was to be found, and for each share how often it was right; and the name of the score.
     """
     shares: Tuple[float, ...] = ()
     seen: Tuple[int, ...] = ()
     right: Tuple[Tuple[int, ...], ...] = ()
+    name: str = 'PCK'
 
     @property
     def figures(self) -> Tuple[Figure, ...]:
         """Two of each share."""
         return tuple(figure for i, share in enumerate(self.shares) for figure in (
-            Figure(f'PCK@{share:g}', '', 'higher', headline=i == 0),
-            Figure(f'PCK@{share:g}_joints', '', 'higher', title=f'PCK@{share:g}, mean over joints')))
+            Figure(f'{self.name}@{share:g}', '', 'higher', headline=i == 0),
+            Figure(f'{self.name}@{share:g}_joints', '', 'higher', title=f'{self.name}@{share:g}, mean over joints')))
 
     @property
     def size(self) -> int:
@@ -68,12 +71,13 @@ class KeypointTally:
     def __add__(self, other: 'KeypointTally') -> 'KeypointTally':
         if not self.shares or not other.shares:
             return self if self.shares else other
-        if self.shares != other.shares:
-            raise ValueError(f'PCK at {self.shares} cannot be added to PCK at {other.shares}')
-        return KeypointTally(self.shares, _sums(self.seen, other.seen), tuple(map(_sums, self.right, other.right)))
+        if (self.name, self.shares) != (other.name, other.shares):
+            raise ValueError(f'{self.name} at {self.shares} cannot be added to {other.name} at {other.shares}')
+        return KeypointTally(self.shares, _sums(self.seen, other.seen), tuple(map(_sums, self.right, other.right)),
+                             self.name)
 
     def scores(self) -> Dict[str, float]:
-        """``PCK@<share>``, over all keypoints, and ``PCK@<share>_joints``, the mean over the joints.
+        """``<name>@<share>``, over all keypoints, and ``<name>@<share>_joints``, the mean over the joints.
 
         Empty if no keypoint was to be found.
         """
@@ -81,14 +85,14 @@ class KeypointTally:
             return {}
         scores = {}
         for share, right in zip(self.shares, self.right):
-            scores[f'PCK@{share:g}'] = sum(right) / self.size
+            scores[f'{self.name}@{share:g}'] = sum(right) / self.size
             rates = [hits / count for hits, count in zip(right, self.seen) if count]
-            scores[f'PCK@{share:g}_joints'] = sum(rates) / len(rates)
+            scores[f'{self.name}@{share:g}_joints'] = sum(rates) / len(rates)
         return scores
 
 
 def tally_keypoints(pred: np.ndarray, truth: np.ndarray, visible: np.ndarray, sizes: np.ndarray,
-                    shares: Sequence[float] = (PCK_SHARE, )) -> KeypointTally:
+                    shares: Sequence[float] = (PCK_SHARE, ), name: str = 'PCK') -> KeypointTally:
     """Score one video.
 
     Joints are carried from the first frame that has any; only those seen there count, in the frames after it.
@@ -99,6 +103,7 @@ def tally_keypoints(pred: np.ndarray, truth: np.ndarray, visible: np.ndarray, si
         visible: ``(T, N)`` bool; frames that nobody clicked have none.
         sizes: ``(T,)`` px, of :func:`object_sizes`.
         shares: of the size, each one PCK.
+        name: of the score.
 
     Raises:
         ValueError: shapes that do not belong together, or a share below 0.
@@ -117,7 +122,8 @@ def tally_keypoints(pred: np.ndarray, truth: np.ndarray, visible: np.ndarray, si
     off = np.linalg.norm(pred - truth, axis=-1)
     limit = np.asarray(sizes, np.float64)[:, None]
     right = tuple(tuple((scored & (off <= share * limit)).sum(axis=0).tolist()) for share in shares)
-    return KeypointTally(tuple(float(share) for share in shares), tuple(scored.sum(axis=0).tolist()), right)
+    return KeypointTally(tuple(float(share) for share in shares), tuple(scored.sum(axis=0).tolist()), right,
+                         name)
 
 
 def _sums(one: Sequence[int], other: Sequence[int]) -> Tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Masks and joints that were carried along a video, scored by MMEngine's evaluator."""
+"""Masks and joints that were propagated through a video, scored by MMEngine's evaluator."""
 from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
@@ -6,7 +6,7 @@ from typing import Any, Mapping, Sequence
 import numpy as np
 
 from mmrefine.errors import ConfigError
-from mmrefine.evaluation.joints.pck import PCK_RULES, PCK_SHARE, KeypointTally, object_sizes, tally_keypoints
+from mmrefine.evaluation.joints.pck import PCK_NAMES, PCK_RULES, PCK_SHARE, KeypointTally, object_sizes, tally_keypoints
 from mmrefine.evaluation.masks.scores import MaskTally, tally_masks
 from mmrefine.evaluation.metrics.tally_metric import TallyMetric
 from mmrefine.registry import METRICS
@@ -38,7 +38,7 @@ class KeypointMetric(TallyMetric):
     Of a :class:`~mmrefine.structures.ClipSample`, or of a :class:`~mmrefine.structures.TrackSample` with queries.
 
     Args:
-        rule: what the size of an object is taken from: 'mask' (BADJA), 'joints' or 'box' (JHMDB), see
+        rule: what the size of an object is taken from: 'mask' (BADJA), 'joints', 'box' or 'joints_box' (JHMDB), see
             :func:`~mmrefine.evaluation.joints.pck.object_sizes`.
         shares: of that size that a keypoint may be off; each one score.
         kwargs: as :class:`TallyMetric` has them.
@@ -69,7 +69,7 @@ class KeypointMetric(TallyMetric):
         sizes = object_sizes(self.rule, points, visible, masks)
         predicted = _predicted(fields, 'pred_points')
         predicted = predicted.swapaxes(0, 1) if by_track else predicted
-        return tally_keypoints(predicted, points, visible, sizes, self.shares)
+        return tally_keypoints(predicted, points, visible, sizes, self.shares, PCK_NAMES.get(self.rule, 'PCK'))
 
 
 def _predicted(fields: Mapping[str, Any], name: str) -> np.ndarray:

@@ -1,11 +1,19 @@
 """Masks of objects as indexed or coloured pictures."""
 from __future__ import annotations
 
+import struct
+import zlib
+from pathlib import Path
+from typing import Sequence
+
 import numpy as np
 
 from mmrefine.errors import InputError
-from mmrefine.fileio.atomic import PathLike
+from mmrefine.fileio.atomic import PathLike, write_bytes
 from mmrefine.fileio.images import decode_pixels, read_input
+from mmrefine.fileio.png import SIGNATURE
+
+_INDEXED = 3  # the colour type of a PNG with a palette
 
 
 def read_ids(path: PathLike) -> np.ndarray:
@@ -36,6 +44,45 @@ def read_ids(path: PathLike) -> np.ndarray:
         raise InputError(f'{path}: has colours outside the palette of DAVIS, so the ids are unknown; export it '
                          'with its palette')
     return ids
+
+
+def write_ids(path: PathLike, ids: np.ndarray) -> None:
+    """Write ids ``(H, W)`` uint8 as a PNG with the palette of DAVIS, whole or not at all.
+
+    So the ids are the pixels for who opens it as indexed picture, as the official evaluation does.
+
+    Raises:
+        ValueError: another shape or type.
+        OSError: the disk is full or the folder cannot be written.
+    """
+    if ids.dtype != np.uint8 or ids.ndim != 2 or not ids.size:
+        raise ValueError(f'{path}: a mask of ids is (H, W) uint8, got {ids.shape} {ids.dtype}')
+    height, width = ids.shape
+    rows = np.pad(ids, ((0, 0), (1, 0)))  # a filter of 0, none, before each
+    chunks = ((b'IHDR', struct.pack('>IIBBBBB', width, height, 8, _INDEXED, 0, 0, 0)),
+              (b'PLTE', _palette()[:, ::-1].tobytes()), (b'IDAT', zlib.compress(rows.tobytes())), (b'IEND', b''))
+    write_bytes(path, SIGNATURE + b''.join(
+        struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+        for kind, data in chunks))
+
+
+def write_masks(root: PathLike, scene: str, names: Sequence[str], masks: np.ndarray) -> None:
+    """Write the masks of a video as ``<root>/<scene>/<name>.png``, as the official evaluation takes results.
+
+    Args:
+        root: of the results.
+        scene: name of the video.
+        names: of its frames, such as ``'00000'``.
+        masks: ``(T, H, W)`` uint8 ids.
+
+    Raises:
+        ValueError: another shape or type, or another number of names.
+        OSError: the disk is full or the folder cannot be written.
+    """
+    if len(names) != len(masks):
+        raise ValueError(f'{scene}: there are {len(masks)} masks and {len(names)} names of frames')
+    for name, ids in zip(names, masks):
+        write_ids(Path(root) / scene / f'{name}.png', ids)
 
 
 def _palette() -> np.ndarray:

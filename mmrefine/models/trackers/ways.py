@@ -1,7 +1,7 @@
 """Tracks in both directions in time: there and back, and from queries anywhere in a clip."""
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Callable, Tuple
+from typing import TYPE_CHECKING, Callable, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -42,29 +42,42 @@ def queries_of(points: Tensor, size: Tuple[int, int]) -> Tensor:
 
 
 def track_both_ways(model: 'TrackEstimator', frames: Tensor, queries: Tensor) -> Tracks:
-    """Follow points from their queries to the end of a clip, and back to its first frame.
+    """:func:`follow_both_ways` through frames ``(T, 3, H, W)`` RGB in [0, 1].
 
     Args:
         model: the tracker.
-        frames: ``(T, 3, H, W)`` RGB in [0, 1].
+        frames: of the clip.
         queries: ``(N, 3)``: frame, y, x; px of these frames.
-
-    Returns:
-        tracks that are known in every frame.
 
     Raises:
         InputError: a query that is not in the clip.
         TeacherError: points that are not finite.
     """
-    found = model.track(frames, queries)
+    return follow_both_ways(
+        lambda way, asked: model.track(frames if way[0] == 0 else frames.flip(0), asked), len(frames), queries)
+
+
+def follow_both_ways(follow: Callable[[Sequence[int], Tensor], Tracks], count: int, queries: Tensor) -> Tracks:
+    """Follow points from their queries to the end of a clip, and back to its first frame.
+
+    Args:
+        follow: follows queries ``(N, 3)`` through the frames of these numbers, in this order; the frame of a query is
+            an index into them.
+        count: frames of the clip.
+        queries: ``(N, 3)``: frame, y, x.
+
+    Returns:
+        tracks that are known in every frame.
+    """
+    found = follow(range(count), queries)
     later = queries[:, 0] > 0
     if not bool(later.any()):
         return found
     reverse = queries[later].clone()
-    reverse[:, 0] = len(frames) - 1 - reverse[:, 0]
-    back = model.track(frames.flip(0), reverse)
+    reverse[:, 0] = count - 1 - reverse[:, 0]
+    back = follow(range(count - 1, -1, -1), reverse)
     points, visible, rows = found.points.clone(), found.visible.clone(), later.to(found.points.device)
-    earlier = torch.arange(len(frames), device=rows.device) < queries[later, :1].to(rows.device)
+    earlier = torch.arange(count, device=rows.device) < queries[later, :1].to(rows.device)
     points[rows] = torch.where(earlier[..., None], back.points.flip(1), points[rows])
     visible[rows] = torch.where(earlier, back.visible.flip(1), visible[rows])
     return Tracks(points, visible, found.queries, found.size)

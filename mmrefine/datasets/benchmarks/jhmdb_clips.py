@@ -1,0 +1,103 @@
+"""JHMDB: people whose joints are annotated in every frame."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Union
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from mmrefine.datasets.scenes import SceneNames
+from mmrefine.errors import ConfigError, InputError
+from mmrefine.fileio.annotations.jhmdb import TEST, TRAIN, read_jhmdb_split, read_joint_positions
+from mmrefine.fileio.images import read_image
+from mmrefine.fileio.video.frames import list_folder, list_images
+from mmrefine.geometry import points_inside
+from mmrefine.registry import DATASETS
+from mmrefine.structures import ClipSample
+from mmrefine.values import as_choice
+
+PARTS = {'test': TEST, 'train': TRAIN}
+
+
+@DATASETS.register_module()
+class JhmdbClips(Dataset):
+    """The videos of JHMDB (Jhuang et al., ICCV 2013) with their 15 joints.
+
+    Frames are ``<data_root>/Rename_Images/<class>/<video>/00001.png``, joints ``joint_positions/<class>/<video>/
+    joint_positions.mat`` (which needs SciPy), lists ``splits/<class>_test_split1.txt``. An item is a video as of
+    :class:`DavisClips`, with ``points`` and ``visible``. A video with more frames than joints ends with the joints.
+    As in the evaluation of UVC and of Contrastive Random Walk, a joint that is inside of the first frame counts as
+    visible in all frames, and one that is outside of it in none: there it cannot be given.
+    ``KeypointMetric(rule='joints', shares=(0.1, 0.2, 0.3, 0.4, 0.5))`` scores the samples.
+
+    Args:
+        data_root: the folder that holds ``Rename_Images`` and ``joint_positions``.
+        split: 1, 2 or 3; None: all videos that have joints.
+        part: 'test' or 'train', of the split.
+        videos: 'all', or names ``<class>/<video>`` of those in the split.
+
+    Attributes:
+        videos: the names in use, in order.
+
+    Raises:
+        ConfigError: another part, or videos that are not there.
+        InputError: no such folder or list; when an item is read, frames and joints that do not belong together.
+    """
+
+    def __init__(self, data_root: Union[str, Path], split: Optional[int] = 1, part: str = 'test',
+                 videos: SceneNames = 'all') -> None:
+        root = Path(data_root)
+        self.frames, self.joints = root / 'Rename_Images', root / 'joint_positions'
+        wanted = PARTS[as_choice('JhmdbClips.part', part, tuple(PARTS))]
+        found: List[str] = []
+        for folder in list_folder(self.joints):
+            names = [path.name for path in list_folder(folder) if path.is_dir()] if folder.is_dir() else []
+            if names and split is not None:
+                parts = read_jhmdb_split(root / 'splits' / f'{folder.name}_test_split{split}.txt')
+                names = [name for name in names if parts.get(name) == wanted]
+            found += [f'{folder.name}/{name}' for name in names]
+        self.videos = found if videos == 'all' else [videos] if isinstance(videos, str) else list(videos)
+        missing = [name for name in self.videos if name not in found]
+        if missing or not self.videos:
+            raise ConfigError(f'{self.joints}: '
+                              f'{f"there is no video {missing[0]!r}" if missing else "there are no videos"} in split '
+                              f'{split}, which has {len(found)}; correct data_root, split, part or videos')
+
+    @property
+    def metainfo(self) -> Dict[str, Any]:
+        """What MMEngine's evaluator records of a dataset."""
+        return dict(dataset=type(self).__name__, videos=list(self.videos))
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def __getitem__(self, index: int) -> Dict[str, Any]:
+        """The whole video.
+
+        Raises:
+            InputError: fewer frames than joints or than 2, frames of several sizes, files that cannot be read, or no
+                joint inside of the first frame.
+        """
+        name = self.videos[index]
+        file = self.joints / name / 'joint_positions.mat'
+        points = read_joint_positions(file)
+        files = list_images(self.frames / name)
+        if len(files) < len(points) or len(points) < 2:
+            raise InputError(f'{self.frames / name}: needs 2 or more frames, and as many as {file} has, found '
+                             f'{len(files)} and {len(points)}; download Rename_Images and joint_positions again')
+        files = files[:len(points)]
+        frames = [read_image(path) for path in files]
+        size = frames[0].shape[:2]
+        for path, frame in zip(files, frames):
+            if frame.shape[:2] != size:
+                raise InputError(f'{path}: is {frame.shape[0]}x{frame.shape[1]} px (height x width), and the first '
+                                 f'frame {size[0]}x{size[1]}; download Rename_Images again')
+        inside = points_inside(torch.from_numpy(points[0]), size)
+        if not bool(inside.any()):
+            raise InputError(f'{file}: no joint lies inside of the first frame of {size[0]}x{size[1]} px (height x '
+                             'width), so there is nothing to follow; leave the video out')
+        sample = ClipSample(metainfo=dict(scene=name, size=size, names=tuple(path.stem for path in files)),
+                            points=torch.from_numpy(points), visible=inside.repeat(len(points), 1))
+        return dict(inputs=torch.from_numpy(np.stack(frames).transpose(0, 3, 1, 2).copy()), data_samples=sample)
