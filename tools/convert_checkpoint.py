@@ -1,10 +1,10 @@
-"""Rename the weights of a RAFT, CRAFT or PIPs checkpoint: the authors' code, torchvision (RAFT only) and mmrefine, each
-to each.
+"""Rename the weights of a RAFT, CRAFT, PIPs or CorrFlow checkpoint: the authors' code, torchvision (RAFT only) and
+mmrefine, each to each.
 
 ``python tools/convert_checkpoint.py raft-things.pth checkpoints/raft_things.pth`` makes weights for
 ``configs/_base_/models/raft_official.py`` (``raft_small.py`` for RAFT-small); ``--to princeton`` and ``--to
-torchvision`` go the other way, and of CRAFT (``craft.py``) and PIPs ``--to official``. Network and layout of the source
-are detected; values are not changed.
+torchvision`` go the other way, and of CRAFT (``craft.py``), PIPs and CorrFlow ``--to official``. Network and layout of
+the source are detected; values are not changed.
 """
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if __name__ == '__main__':
     choose_threads()  # before torch is loaded
 
 from mmrefine.compat.checkpoints import load_checkpoint_file
+from mmrefine.compat.corrflow_checkpoints import CORRFLOW_LAYOUTS, convert_corrflow_checkpoint, is_corrflow_checkpoint
 from mmrefine.compat.craft_checkpoints import CRAFT_LAYOUTS, convert_craft_checkpoint, is_craft_checkpoint
 from mmrefine.compat.official_checkpoints import LAYOUTS, convert_raft_checkpoint
 from mmrefine.compat.pips_checkpoints import PIPS_LAYOUTS, convert_pips_checkpoint, is_pips_checkpoint
@@ -29,18 +30,20 @@ from mmrefine.fileio.atomic import save_checkpoint
 _OF_ONE_AUTHOR = (
     ('CRAFT', is_craft_checkpoint, CRAFT_LAYOUTS, convert_craft_checkpoint),
     ('PIPs', is_pips_checkpoint, PIPS_LAYOUTS, convert_pips_checkpoint),
+    ('CorrFlow', is_corrflow_checkpoint, CORRFLOW_LAYOUTS, convert_corrflow_checkpoint),
 )
 
 
 def parse_args(argv: Optional[List[str]] = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(
-        description="rename the weights of a RAFT, CRAFT or PIPs checkpoint (the authors' code, torchvision, mmrefine)")
+        description="rename the weights of a RAFT, CRAFT, PIPs or CorrFlow checkpoint (the authors' code, torchvision, "
+                    'mmrefine)')
     parser.add_argument('source', type=Path, help='checkpoint to read')
     parser.add_argument('target', type=Path, help='checkpoint to write')
     parser.add_argument(
         '--to', choices=[*LAYOUTS, PIPS_LAYOUTS[1]], default='mmrefine',
-        help='the names to write (default: mmrefine; of RAFT princeton or torchvision, of CRAFT and PIPs official)')
+        help='the names to write (default: mmrefine; of RAFT princeton or torchvision, of the others official)')
     return parser.parse_args(argv)
 
 
@@ -56,8 +59,8 @@ def convert(source: Path, target: Path, to: str) -> str:
         save_checkpoint(target, convert_network(checkpoint, to, str(source)))
         return f'{target}: the {network} of {source} under {to} names'
     if to not in LAYOUTS:
-        raise ConfigError(f'--to {to}: {source} holds no CRAFT or PIPs network, and other networks have the names '
-                          f'{", ".join(LAYOUTS)}; take one of these')
+        raise ConfigError(f'--to {to}: {source} holds no CRAFT, PIPs or CorrFlow network, and other networks have the '
+                          f'names {", ".join(LAYOUTS)}; take one of these')
     converted, layout = convert_raft_checkpoint(checkpoint, to, str(source))
     save_checkpoint(target, converted)
     config = 'raft_official.py' if layout.net_type == 'Basic' else 'raft_small.py'

@@ -1,4 +1,4 @@
-"""A refined network for other software, written only if it gives the same flow or the same tracks there."""
+"""A refined network for other software, written only if it gives the same flow, tracks or features there."""
 from __future__ import annotations
 
 import importlib
@@ -16,9 +16,10 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 import mmrefine
+from mmrefine.apis.export_features import export_encoder
 from mmrefine.apis.export_tracks import export_tracker
 from mmrefine.apis.inference import is_tracker
-from mmrefine.apis.named_models import is_craft, load_named, official_kind, open_model
+from mmrefine.apis.named_models import is_corrflow, is_craft, load_named, official_kind, open_model
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.compat.craft_checkpoints import convert_craft, convert_craft_checkpoint
 from mmrefine.compat.official_checkpoints import convert_raft, convert_raft_checkpoint
@@ -30,7 +31,8 @@ from mmrefine.structures import as_frames
 from mmrefine.synthetic import render_clip
 from mmrefine.values import as_size
 
-# form -> whose names the parameters have; official is the code of its authors, of RAFT, CRAFT or PIPs
+# form -> whose names the parameters have; official is the code of its authors, of RAFT, CRAFT, PIPs or
+# CorrFlow
 FORMS = {'mmflow': 'mmflow', 'official': 'princeton', 'torchvision': 'torchvision', 'onnx': 'onnx'}
 ONNX_PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
 # px; how far the flow may differ: of a renamed network, which computes the same, and of another runtime, which adds in
@@ -48,10 +50,10 @@ class Exported:
         path: the file.
         form: one of :data:`FORMS`.
         network: class of the network.
-        difference: px; the largest difference of the flows of a rendered pair, or of the tracks of a rendered clip,
-            before and after.
+        difference: the largest difference of the flows of a rendered pair, of the tracks of a rendered clip (px), or
+            of the features of a rendered frame, before and after.
         use: how the other software loads it, in one sentence.
-        what: was compared: ``'flows'`` or ``'tracks'``.
+        what: was compared: ``'flows'``, ``'tracks'`` or ``'features'``.
     """
     path: Path
     form: str
@@ -66,15 +68,15 @@ def export_model(checkpoint: Union[str, Path],
                  out: Union[str, Path],
                  model: Union[str, Path, Config] = 'raft_small',
                  size: Tuple[int, int] = (440, 1024)) -> Exported:
-    """Write a network as stock mmflow, as its authors' code has it (RAFT, CRAFT, PIPs), as torchvision's RAFT, or as
-    ONNX.
+    """Write a network as stock mmflow, as its authors' code has it (RAFT, CRAFT, PIPs, CorrFlow), as torchvision's
+    RAFT, or as ONNX.
 
     Nothing is written unless the exported network gives the same flow as the original on a rendered pair (PIPs: the
-    same tracks on a rendered clip): exactly, for ONNX within 0.01 px.
+    same tracks on a rendered clip; CorrFlow: the same features of a rendered frame): exactly, for ONNX within 0.01 px.
 
     Args:
         checkpoint: a ``refined.pth``, a training checkpoint, a stock mmflow checkpoint, or an official RAFT,
-            CRAFT or PIPs file.
+            CRAFT, PIPs or CorrFlow file.
         to: one of :data:`FORMS`.
         out: the file to write.
         model: the network of the weights, see :func:`~mmrefine.apis.named_models.open_model`.
@@ -96,6 +98,10 @@ def export_model(checkpoint: Union[str, Path],
         difference, network = export_tracker(cfg, checkpoint, to, path)
         return Exported(path, to, network, difference, "the authors' code loads it, from a folder that holds it as "
                         'model-000000001.pth', 'tracks')
+    if is_corrflow(cfg):
+        difference, network = export_encoder(cfg, checkpoint, to, path)
+        return Exported(path, to, network, difference, "the authors' code loads it: python benchmark.py --resume FILE",
+                        'features')
     if to == 'onnx':
         _check_onnx()
     kind = official_kind(cfg)

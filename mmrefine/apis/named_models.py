@@ -98,6 +98,12 @@ def is_craft(cfg: Config) -> bool:
     return str(estimator.get('type', '')).rpartition('.')[2] == 'CRAFT'
 
 
+def is_corrflow(cfg: Config) -> bool:
+    """Whether the network of a config is the encoder of CorrFlow, within a model that learns or alone."""
+    model = cfg.get('model') or {}
+    return str(model.get('estimator', model).get('type', '')).rpartition('.')[2] == 'CorrFlowEncoder'
+
+
 def open_model(model: Union[str, Path, Config] = 'raft_small',
                checkpoint: Optional[Union[str, Path]] = None,
                device: Optional[str] = None) -> FlowRefiner:

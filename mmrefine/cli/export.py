@@ -8,7 +8,8 @@ from mmrefine.cli.options import add_model, at_least_1
 HELP = 'write a network for stock mmflow, the code of its authors, torchvision or ONNX'
 ABOUT = """\
 Write a network for other software. The file is written only if the exported network gives the same flow as the
-original on a rendered pair, or the same tracks on a rendered clip; the difference is printed."""
+original on a rendered pair, the same tracks on a rendered clip, or the same features of a rendered frame; the
+difference is printed."""
 EXAMPLES = """\
 examples:
   mmrefine export work_dirs/my/refined.pth --to official --out raft-small-refined.pth
@@ -18,9 +19,9 @@ examples:
 
 mmflow takes any network that estimates flow. official (the code of its authors) and torchvision take the official
 RAFTs, that is --model raft_small, raft_official or demo: mmflow's own RAFT has another encoder. official takes CRAFT
-(--model with a config whose network is that of configs/_base_/models/craft.py) and PIPs, too (--model pips or
-pips_demo). onnx takes what PyTorch's exporter supports; it needs onnx, onnxscript and onnxruntime, which are not
-installed with mmrefine."""
+(--model with a config whose network is that of configs/_base_/models/craft.py), PIPs (--model pips or pips_demo) and
+CorrFlow (--model with a config whose network is a CorrFlowEncoder), too. onnx takes what PyTorch's exporter supports;
+it needs onnx, onnxscript and onnxruntime, which are not installed with mmrefine."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -36,13 +37,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Export, then print the difference of the flows and how the file is loaded."""
+    """Export, then print the difference of the results and how the file is loaded."""
     from mmrefine.apis.export import export_model
 
     if args.to == 'onnx':
         print('writing out every iteration as ONNX, which takes minutes for 32 of them', flush=True)
     done = export_model(args.checkpoint, args.to, args.out, args.model, tuple(args.size))
+    unit = '' if done.what == 'features' else ' px'
     print(f'{done.path}: {done.network} for {done.form}; the {done.what} before and after differ by at most '
-          f'{done.difference:g} px')
+          f'{done.difference:g}{unit}')
     print(done.use.replace('FILE', str(done.path)))
     return 0

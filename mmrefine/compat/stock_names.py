@@ -6,6 +6,7 @@ from typing import Any, Dict, Mapping, Optional
 from torch import Tensor
 
 from mmrefine.compat.checkpoints import state_dict_of
+from mmrefine.compat.corrflow_checkpoints import convert_corrflow_checkpoint, corrflow_layout
 from mmrefine.compat.craft_checkpoints import convert_craft_checkpoint, craft_layout
 from mmrefine.compat.official_checkpoints import NearlyRAFT, convert_raft_checkpoint, detect_raft, shared_prefix
 from mmrefine.compat.pips_checkpoints import convert_pips_checkpoint, is_pips_checkpoint
@@ -13,8 +14,8 @@ from mmrefine.errors import CheckpointError
 
 
 def stock_names(checkpoint: Mapping[str, Any], net_type: Optional[str], source: str) -> Dict[str, Tensor]:
-    """The weights in a checkpoint of a network of ours, those of an official RAFT, CRAFT or PIPs file under
-    our names.
+    """The weights in a checkpoint of a network of ours, those of an official RAFT, CRAFT, PIPs or CorrFlow
+    file under our names.
 
     Args:
         checkpoint: bare weights, or a training checkpoint, of any network.
@@ -33,6 +34,12 @@ def stock_names(checkpoint: Mapping[str, Any], net_type: Optional[str], source: 
         found = convert_craft_checkpoint(checkpoint, 'mmrefine', source)['state_dict']
         return found
     if layout_of_craft is not None:
+        return state
+    layout_of_corrflow = corrflow_layout(state)
+    if layout_of_corrflow == 'official':
+        found = convert_corrflow_checkpoint(checkpoint, 'mmrefine', source)['state_dict']
+        return found
+    if layout_of_corrflow is not None:
         return state
     prefix = shared_prefix(state)
     try:

@@ -308,4 +308,4 @@ def test_a_pips_checkpoint_goes_to_our_names_and_back(tmp_path, capsys):
     assert 'holds a PIPs network, which has the names mmrefine and official' in capsys.readouterr().err
     torch.save(dict(conv=torch.zeros(1)), theirs)
     assert tool().main([str(theirs), str(ours), '--to', 'official']) == 1
-    assert 'holds no CRAFT or PIPs network' in capsys.readouterr().err
+    assert 'holds no CRAFT, PIPs or CorrFlow network' in capsys.readouterr().err

@@ -25,7 +25,7 @@ class BasicBlock(BaseModule):
         self.bn1 = nn.BatchNorm2d(channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
-        self.relu = nn.ReLU()
+        self.relu = nn.ReLU(inplace=True)
         self.downsample = nn.Sequential(
             nn.Conv2d(before, channels, 1, stride=stride, bias=False),
             nn.BatchNorm2d(channels)) if stride != 1 or before != channels else nn.Identity()
@@ -57,7 +57,7 @@ class CorrFlowEncoder(BaseModule):
         self.out_channels = as_count('CorrFlowEncoder.out_channels', out_channels)
         self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
-        self.relu = nn.ReLU()
+        self.relu = nn.ReLU(inplace=True)
         stages: List[nn.Module] = []
         before = 64
         for channels, stride in ((64, 1), (128, 2), (256, 1), (256, 1)):
