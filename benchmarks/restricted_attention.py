@@ -2,10 +2,11 @@
 
 Features of 64 channels and 16 channels of labels at a quarter of the frame's size, a window of 13x13 cells. ``unfold``
 is the usual form: the windows of all cells are written out, of the features and of the labels. ``full`` compares each
-cell with all cells of the other frame, and so gives other labels: with all scores at once, where they take less than 4
-GB, and in parts. All ways take turns in one process, and the fastest of ``--times`` rounds after a first one counts.
-Memory is the peak of a process that does nothing but one way, once, above what it had before. ``training`` is one pass
-forward and backward over 4 x 64x64 cells.
+cell with all cells of the other frame, and so gives other labels: with all scores at once, and in parts; it is left out
+where all scores take more than 4 GB. All ways take turns in one process, and the fastest of ``--times`` rounds after a
+first one counts; seconds are those of the processor, which other processes disturb less. Memory is the peak of a
+process that does nothing but one way, once, above what it had before. ``training`` is one pass forward and backward
+over 4 x 64x64 cells.
 
     OMP_NUM_THREADS=1 python benchmarks/restricted_attention.py
     OMP_NUM_THREADS=2 python benchmarks/restricted_attention.py --heights 480 1080 --times 1
@@ -40,7 +41,7 @@ def main() -> int:
     """Print a table; 1 if a goal was missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--heights', nargs='+', type=int, choices=list(WIDTHS), default=[240, 480, 720], help='px')
-    parser.add_argument('--times', type=int, default=3)
+    parser.add_argument('--times', type=int, default=3, help='rounds that count')
     parser.add_argument('--job', help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.job:
@@ -96,10 +97,10 @@ def _measure(job: Dict[str, Any]) -> Any:
     copied: Dict[str, Tensor] = {}
     for turn in range(job['times'] + 1):
         for way in ways:
-            begun = time.perf_counter()
+            begun = time.process_time()
             copied[way] = run(way, tensors)
             if turn:
-                seconds[way].append(time.perf_counter() - begun)
+                seconds[way].append(time.process_time() - begun)
     return dict(seconds={way: min(found) for way, found in seconds.items()},
                 difference=float((copied[OURS] - copied[UNFOLD]).abs().max()))
 
@@ -116,8 +117,8 @@ def _ways(train: bool, shape: Tuple[int, int, int]) -> Dict[str, Callable[..., T
     ways: Dict[str, Callable[..., Tensor]] = {OURS: copy_labels, UNFOLD: unfolded}
     if shape[0] * (shape[1] * shape[2])**2 * 4 <= AT_ONCE:
         ways['full, at once'] = full
-    if not train:
-        ways['full, in parts'] = lambda *given: copy_labels(*given, radius=None)
+        if not train:
+            ways['full, in parts'] = lambda *given: copy_labels(*given, radius=None)
     return ways
 
 

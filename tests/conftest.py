@@ -20,8 +20,9 @@ if not os.environ.get('MMREFINE_TEST_GPU'):
 # MMEngine lays out the config of each run five times, which takes longer than the runs of most tests
 mmengine.config.config.FormatCode = lambda text, **options: (text, True)
 
-# fixtures that several folders of tests share: small_runs.material, small_trees.trees and weights
-pytest_plugins = ['small_runs', 'small_trees']
+# fixtures that several folders of tests share: small_runs.material, small_trees.trees and weights,
+# jhmdb_trees.mat_files
+pytest_plugins = ['small_runs', 'small_trees', 'jhmdb_trees']
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / 'shared' / 'data'
 

@@ -8,6 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from mmrefine.fileio import write_image, write_joint_positions
+
 SIZE, JOINTS = (24, 32), 15
 
 
@@ -33,7 +35,6 @@ def joints(seed, frames):
 
 def jhmdb_tree(root):
     """Two videos of a class, one of each part; ``a`` has a frame more than joints, ``b`` is for training."""
-    from mmrefine.fileio import write_image, write_joint_positions
     for seed, (name, frames) in enumerate((('a', 5), ('b', 3))):
         known = joints(seed, frames - 1 if name == 'a' else frames)
         write_joint_positions(root / f'joint_positions/catch/{name}/joint_positions.mat', known)

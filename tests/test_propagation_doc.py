@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import numpy as np
-from jhmdb_trees import jhmdb_tree, mat_files  # noqa: F401  a fixture
+from jhmdb_trees import jhmdb_tree
 from small_trees import FRAMES, SIZE
 
 from mmrefine.fileio import read_ids, write_ids
@@ -15,7 +15,7 @@ BLOCKS = re.findall(r'^```python\n(.*?)^```', (ROOT / 'docs/propagation.md').rea
                     re.MULTILINE | re.DOTALL)
 
 
-def test_the_blocks_run_in_order(tmp_path, monkeypatch, trees, weights, mat_files, capsys):  # noqa: F811
+def test_the_blocks_run_in_order(tmp_path, monkeypatch, trees, weights, mat_files, capsys):
     monkeypatch.chdir(tmp_path)
     mask = np.zeros(SIZE, np.uint8)
     mask[20:40, 30:60] = 2

@@ -46,9 +46,9 @@ def fit_color_classes(video: Roots, path: Union[str, Path], classes: int = 16, f
                          f'for {classes} classes; ask for fewer classes, or add other videos')
     cv2.setRNGSeed(seed)
     stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_MAX_ITER, 100, 1e-3)
-    members = np.zeros((len(colors), 1), np.int32)  # OpenCV fills it
-    _, members, centroids = cv2.kmeans(colors, classes, members, stop, 3, cv2.KMEANS_PP_CENTERS)
-    centroids = centroids[np.argsort(-np.bincount(members[:, 0], minlength=classes), kind='stable')]
+    members = np.zeros((len(colors), 1), np.int32)
+    _, chosen, centroids = cv2.kmeans(colors, classes, members, stop, 3, cv2.KMEANS_PP_CENTERS)
+    centroids = centroids[np.argsort(-np.bincount(np.ravel(chosen), minlength=classes), kind='stable')]
     write_centroids(path, centroids, video=str(common_root(video)), frames=frames, pixels=pixels, seed=seed)
     return centroids
 

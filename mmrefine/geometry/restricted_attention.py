@@ -15,7 +15,7 @@ _AT_ONCE = 1_000_000  # scores, about; more at once take more memory and no less
 def copy_labels(target: Tensor, references: Tensor, labels: Tensor, radius: Optional[int] = 6,
                 most: Optional[int] = None) -> Tensor:
     """Give each cell of a frame the mean of the labels of other frames, weighted by the softmax of the dot products of
-    the features (CorrFlow, equations 1 and 2).
+    the features (CorrFlow, equations 3 and 4).
 
     The candidates of a cell are the cells of the reference frames in the window around the same place, and none outside
     of the frames. The softmax goes over the windows of all reference frames together. Scores are in float32 at least,

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from jhmdb_trees import SIZE, jhmdb_tree, joints, mat_files  # noqa: F401  a fixture
+from jhmdb_trees import SIZE, jhmdb_tree, joints
 
 from mmrefine.datasets import JhmdbClips
 from mmrefine.errors import ConfigError, InputError
@@ -12,7 +12,7 @@ from mmrefine.fileio import write_image, write_joint_positions
 
 
 @pytest.fixture
-def tree(tmp_path, mat_files):  # noqa: F811
+def tree(tmp_path, mat_files):
     return jhmdb_tree(tmp_path)
 
 

@@ -5,13 +5,12 @@ import sys
 
 import numpy as np
 import pytest
-from jhmdb_trees import mat_files  # noqa: F401  a fixture
 
 from mmrefine.errors import InputError
 from mmrefine.fileio import read_jhmdb_split, read_joint_positions, write_joint_positions
 
 
-def test_joints_come_back_and_the_file_counts_from_1(tmp_path, mat_files):  # noqa: F811
+def test_joints_come_back_and_the_file_counts_from_1(tmp_path, mat_files):
     points = np.random.default_rng(0).normal(50, 90, (4, 15, 2))
     write_joint_positions(tmp_path / 'a/joint_positions.mat', points)
     np.testing.assert_allclose(read_joint_positions(tmp_path / 'a/joint_positions.mat'), points, rtol=0, atol=1e-12)
@@ -29,7 +28,7 @@ def test_joints_come_back_and_the_file_counts_from_1(tmp_path, mat_files):  # no
     (dict(pos_img=np.zeros((2, 15))), r'float64 \(2, 15\) instead of'),
     (dict(pos_img=np.full((2, 15, 3), np.nan)), 'values that are not numbers'),
 ])
-def test_files_of_something_else_are_named(tmp_path, mat_files, arrays, story):  # noqa: F811
+def test_files_of_something_else_are_named(tmp_path, mat_files, arrays, story):
     import scipy.io
     with open(tmp_path / 'a.mat', 'wb') as file:
         scipy.io.savemat(file, arrays)
@@ -37,7 +36,7 @@ def test_files_of_something_else_are_named(tmp_path, mat_files, arrays, story): 
         read_joint_positions(tmp_path / 'a.mat')
 
 
-def test_missing_and_damaged_files_are_named(tmp_path, mat_files):  # noqa: F811
+def test_missing_and_damaged_files_are_named(tmp_path, mat_files):
     with pytest.raises(InputError, match='a.mat: cannot be opened'):
         read_joint_positions(tmp_path / 'a.mat')
     write_joint_positions(tmp_path / 'a.mat', np.zeros((4, 15, 2)))

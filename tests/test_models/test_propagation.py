@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from exact_tracks import ExactTracker, translations
 from small_runs import small_model
 
@@ -11,7 +12,7 @@ from mmrefine.errors import ConfigError, InputError
 from mmrefine.geometry import FramePad, cells_of, ids_of, one_hot, pixels_of
 from mmrefine.models import (ChainedFlow, CorrFlowEncoder, FeaturePropagator, FlowPropagator, TrackPropagator,
                              propagate_clip)
-from mmrefine.models.propagation.by_tracks import labels_of_nearest
+from mmrefine.models.propagation import by_features
 from mmrefine.structures import ClipSample, Propagator, check_queries
 
 SIZE, FRAMES, STEP = (32, 48), 5, 4  # px right a frame
@@ -151,28 +152,41 @@ def test_what_stands_still_stays_where_it_is_in_frames_of_any_size(size):
     torch.testing.assert_close(found[1], pad.crop(pixels_of(cells_of(pad.pad(labels[None])[0], 4), 4)))
 
 
-def test_a_soft_label_moves_by_less_than_a_cell_where_a_hard_one_does_not():
-    """Features that say: a quarter from one cell to the left, the rest from the same cell."""
+class Alike:
+    """All cells look alike, so each takes the mean of its window."""
 
-    class Between:
-        def encode(self, frames):
-            place = torch.arange(frames.shape[-1] // 4).float()
-            number = float(frames[0, 1, 0, 0] * 100)
-            # -(x - y)^2 up to what depends on the target alone, with y moved by a fraction of a cell
-            features = torch.stack([2 * place, -torch.ones_like(place), -place**2, torch.ones_like(place)]) \
-                if number == 0 else torch.stack([place - 0.25, (place - 0.25)**2, torch.ones_like(place), 0 * place])
-            return features[None, :, None].expand(1, 4, frames.shape[-2] // 4, len(place))
+    def encode(self, frames):
+        return frames.new_zeros(len(frames), 2, frames.shape[-2] // 4, frames.shape[-1] // 4)
 
-    labels = torch.zeros(2, *SIZE)
-    labels[0, :, :24], labels[1, :, 24:] = 1, 1
-    found = dict(FeaturePropagator(Between()).propagate(frame, 2, {0: labels}))
-    place = torch.arange(12.)
-    scores = torch.softmax(-(place[:, None] - 0.25 - place[None])**2, dim=1)  # brute force, window and all
-    scores = scores * ((place[:, None] - place[None]).abs() <= 6)
-    wanted = scores[:, 6:].sum(dim=1) / scores.sum(dim=1)
-    torch.testing.assert_close(cells_of(found[1], 4, 'bilinear')[1, 3, 1:-1], (
-        0.125 * (wanted[:-2] + wanted[2:]) + 0.75 * wanted[1:-1]), atol=0.05, rtol=0)
-    assert 0 < found[1][1, 10, 20] < found[1][1, 10, 27] < 1
+
+def test_labels_stay_soft_on_their_way_or_are_decided_at_every_frame():
+    def mean(cells):
+        return F.avg_pool2d(cells[None], 3, 1, padding=1, count_include_pad=False)[0]
+
+    labels = one_hot((torch.rand(SIZE) < 0.4).long())
+    start = cells_of(labels, 4)
+    found = dict(FeaturePropagator(Alike(), radius=1).propagate(frame, 3, {0: labels}))
+    torch.testing.assert_close(found[2], pixels_of(mean(mean(start)), 4))
+    decided = cells_of(one_hot(ids_of(pixels_of(mean(start), 4)), 1), 4)
+    assert not torch.equal(decided, mean(start)) and decided[1].any()
+    found = dict(FeaturePropagator(Alike(), radius=1, hard=True).propagate(frame, 3, {0: labels}))
+    torch.testing.assert_close(found[2], pixels_of(mean(decided), 4))
+
+
+def test_memory_finds_again_what_was_hidden_and_asks_so_many_frames(monkeypatch):
+    def hidden(number):
+        return frame(number) if number != 1 else torch.stack([torch.zeros(SIZE), *frame(1)[1:]])
+
+    labels = one_hot(mask(0))
+    without, with_memory = (dict(FeaturePropagator(Codes(), memory=memory).propagate(hidden, 3, {0: labels}))
+                            for memory in (0, 1))
+    assert_same(ids_of(with_memory[2]), mask(2), 2, 'features')
+    assert int((ids_of(without[2]) != mask(2))[:, 12:].sum()) > 50
+    asked, copy = [], by_features.copy_labels
+    monkeypatch.setattr(by_features, 'copy_labels', lambda target, references, *rest: asked.append(
+        references.shape[1]) or copy(target, references, *rest))
+    list(FeaturePropagator(Alike(), memory=2).propagate(frame, 6, {0: labels}))
+    assert asked == [1, 2, 3, 3, 3]  # the given frame and the two before, once each
 
 
 def test_a_real_encoder_propagates_to_maps_that_sum_to_1():
@@ -195,18 +209,6 @@ def test_hidden_points_lend_no_labels_unless_nearly_all_are_hidden():
     assert not ids_of(found[1]).any()
     found = dict(TrackPropagator(tracker, step=2, seen=1.).propagate(frame, 2, {0: labels}))
     assert ids_of(found[1])[:16].any()
-
-
-def test_the_labels_of_the_nearest_points_equal_brute_force():
-    generator = torch.Generator().manual_seed(0)
-    points, labels = torch.rand(60, 2, generator=generator) * 70 - 10, torch.rand(60, 3, generator=generator)
-    y, x = torch.meshgrid(torch.arange(37), torch.arange(50), indexing='ij')
-    pixels = torch.stack([x, y], dim=-1).view(-1, 2).float()
-    for nearest in (1, 4, 60, 99):
-        distance, which = (pixels[:, None] - points).norm(dim=-1).topk(min(nearest, 60), largest=False)
-        weight = 1 / (distance + 1)
-        wanted = ((labels[which] * weight[..., None]).sum(dim=1) / weight.sum(dim=1, keepdim=True)).t().view(3, 37, 50)
-        torch.testing.assert_close(labels_of_nearest(points, labels, (37, 50), nearest), wanted)
 
 
 def clip():
@@ -251,8 +253,10 @@ def test_a_flow_network_that_estimates_both_ways_is_asked_once_a_step(monkeypatc
 @pytest.mark.parametrize('given, message', [
     ({}, 'no labels are given'),
     ({7: one_hot(mask(0))}, 'labels are given for frame 7, and the video has the frames 0 to 4'),
-    ({0: mask(0)}, r'labels of frame 0 must be \(K, 32, 48\) .* got \(32, 48\)'),
-    ({0: one_hot(mask(0)), 1: torch.zeros(2, 8, 8)}, r'labels of frame 1 must be \(K, 32, 48\) .* got \(2, 8, 8\)'),
+    ({0: mask(0)}, r'labels of frame 0 must be \(K, H, W\), .* got \(32, 48\)'),
+    ({2: torch.zeros(3)}, r'labels of frame 2 must be \(K, H, W\), .* got \(3,\)'),
+    ({0: one_hot(mask(0)), 1: torch.zeros(2, 8, 8)},
+     r'labels of frame 1 .* got \(2, 8, 8\), and of frame 0 \(3, 32, 48\)'),
     ({0: 2 * one_hot(mask(0))}, 'labels of frame 0 must be .* got 0 and a sum of 2'),
     ({1: one_hot(mask(0)) - 1}, 'labels of frame 1 must be .* got -1'),
     ({0: one_hot(mask(0)) * float('nan')}, 'labels of frame 0 must be .* got nan'),

@@ -8,6 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from jhmdb_trees import jhmdb_tree
 from small_trees import ROOT, SINTEL_SCENES, SIZE, status_of
 
 from mmrefine.apis import inference_flow, init_model
@@ -167,6 +168,17 @@ def test_masks_are_carried_along_the_videos_of_a_config(trees, weights, tmp_path
     assert 'video 1 of 2, bear: carried 1/2 frames, ' in err and 'video 2 of 2, camel: carried 2/2 frames, ' in err
     lines = out.splitlines()
     assert lines[0] == 'davis (2 videos)' and lines[1].split()[:3] == ['scene', 'J', 'mean']
+
+
+def test_joints_are_carried_along_the_videos_of_a_config(mat_files, weights, tmp_path):
+    jhmdb_tree(tmp_path / 'JHMDB')
+    config = tmp_path / 'carried.py'
+    bases = [f'{ROOT}/configs/_base_/{name}.py'
+             for name in ('models/raft_small', 'default_runtime', 'datasets/jhmdb_clips')]
+    config.write_text(f'_base_ = {bases}\njhmdb_root = {str(tmp_path / "JHMDB")!r}\nmodel = dict(test_iters=1)\n')
+    assert status_of('test', config, weights['small'], '--device', 'cpu', '--out', tmp_path / 'scores.json') == 0
+    scores = json.loads((tmp_path / 'scores.json').read_text())['groups']['jhmdb']
+    assert scores['videos'] == 1 and 0 < scores['PCK@0.5_joints'] <= 1 and 0 < scores['scene/catch/a/PCK_max@0.5'] <= 1
 
 
 def test_scores_that_cannot_be_written_are_said_in_a_line(sintel, weights, tmp_path, capsys):

@@ -16,8 +16,8 @@ class CropWarp(nn.Module):
 
     On a way back over the frames that the way there led over, a network that copies every cell from the same place
     comes back without mistake, whatever it sees. Over warped frames it does not: what comes back is compared with
-    colours that are warped, too. The idea is that of GMRW (Shrivastava and Owens, ECCV 2024), whose warp
-    is a general affine one.
+    colours that are warped, too. That labels are warped as well as images is the idea of GMRW (Shrivastava and Owens,
+    ECCV 2024).
 
     Args:
         shift: most px that are cut off at a side, at least 0; no place moves farther. A window of radius R reaches over

@@ -1,4 +1,4 @@
-"""Labels copied by what looks alike: CorrFlow's propagation (Lai and Xie, BMVC 2019, section 3.4)."""
+"""Labels copied by what looks alike: CorrFlow's propagation (Lai and Xie, BMVC 2019, sections 3.3 and 4)."""
 from __future__ import annotations
 
 from collections import deque

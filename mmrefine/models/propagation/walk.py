@@ -74,16 +74,16 @@ def checked_maps(given: Mapping[int, Tensor], count: int) -> Dict[int, Tensor]:
     """
     if not given:
         raise InputError('no labels are given; give those of at least one frame')
-    most = max((len(maps) for maps in given.values() if maps.dim() == 3), default=0)
-    size = _size(next(iter(given.values())))
+    most = max(maps.shape[0] if maps.dim() == 3 else 0 for maps in given.values())
+    size = tuple(given[min(given)].shape[-2:])
     found = {}
     for number in sorted(given):
         maps = given[number].float()
         if not 0 <= number < count:
             raise InputError(f'labels are given for frame {number}, and the video has the frames 0 to {count - 1}')
-        if maps.dim() != 3 or not len(maps) or _size(maps) != size:
-            raise InputError(f'the labels of frame {number} must be (K, {size[0]}, {size[1]}) with K of at least 1, '
-                             f'got {tuple(maps.shape)}; all given frames need labels of the size of the frames')
+        if maps.dim() != 3 or not maps.numel() or tuple(maps.shape[-2:]) != size:
+            raise InputError(f'the labels of frame {number} must be (K, H, W), of one size in all given frames, got '
+                             f'{tuple(maps.shape)}, and of frame {min(given)} {tuple(given[min(given)].shape)}')
         sums = maps.sum(dim=0)
         if not bool(maps.min() >= -_ROUNDING and sums.max() <= 1 + _ROUNDING):  # false for nan, too
             raise InputError(f'the labels of frame {number} must be at least 0 and sum to at most 1 in each pixel, got '
