@@ -11,6 +11,7 @@ from mmrefine.labeling.flow.filters.consistency import ColorFilter, CycleFilter,
 from mmrefine.labeling.flow.filters.evidence import TextureFilter
 from mmrefine.labeling.flow.filters.pair_guards import (CutGuard, DuplicateFrameGuard, ExposureJumpGuard, PairGuard,
                                                         StillPairGuard)
+from mmrefine.labeling.flow.filters.feature_agreement import FeatureAgreement
 from mmrefine.labeling.flow.labeler import FlowLabeler, PairLabels
 from mmrefine.labeling.flow.views.arbiter import Arbiter
 from mmrefine.labeling.flow.views.arbitrated import ArbitratedView
@@ -19,6 +20,7 @@ from mmrefine.labeling.flow.views.composed import ComposedView
 from mmrefine.labeling.flow.weights.densify import EdgeAwareDensify
 from mmrefine.labeling.flow.weights.rebalance import InverseHistogram, Novelty, SpeedQuota, SpeedThreshold
 from mmrefine.labeling.tracks.balance import TrackNovelty
+from mmrefine.labeling.tracks.feature_filter import TrackFeatureFilter
 from mmrefine.labeling.tracks.filters import (TrackColorFilter, TrackCycleFilter, TrackInsideFilter, TrackPatchFilter,
                                               TrackSpeedFilter, TrackVisibilityFilter)
 from mmrefine.labeling.tracks.flow_filter import TrackFlowFilter
@@ -30,10 +32,10 @@ from mmrefine.structures import PairContext
 __all__ = [
     'Arbiter', 'ArbitratedTracks', 'ArbitratedView', 'Calibration', 'CascadeView', 'CensusFilter', 'ColorFilter',
     'ComposedView', 'CompositeFilter', 'CutGuard', 'CycleFilter', 'DirectTracks', 'DuplicateFrameGuard',
-    'EdgeAwareDensify', 'ExposureJumpGuard', 'FlowLabeler', 'GainRobustColorFilter', 'GridQueries', 'InFrameFilter',
-    'InverseHistogram', 'LabFilter', 'Novelty', 'PairContext', 'PairGuard', 'PairLabels', 'SoftCycleFilter',
-    'SpeedQuota', 'SpeedThreshold', 'StillPairGuard', 'TextureFilter', 'TextureQueries', 'Threshold',
-    'TrackAgreementFilter', 'TrackColorFilter', 'TrackCycleFilter', 'TrackFlowFilter', 'TrackInsideFilter',
-    'TrackLabeler', 'TrackNovelty', 'TrackPatchFilter', 'TrackSpeedFilter', 'TrackVisibilityFilter', 'VideoProfile',
-    'WindowQueries', 'calibrate', 'check_promise', 'tunable_filters'
+    'EdgeAwareDensify', 'ExposureJumpGuard', 'FeatureAgreement', 'FlowLabeler', 'GainRobustColorFilter', 'GridQueries',
+    'InFrameFilter', 'InverseHistogram', 'LabFilter', 'Novelty', 'PairContext', 'PairGuard', 'PairLabels',
+    'SoftCycleFilter', 'SpeedQuota', 'SpeedThreshold', 'StillPairGuard', 'TextureFilter', 'TextureQueries', 'Threshold',
+    'TrackAgreementFilter', 'TrackColorFilter', 'TrackCycleFilter', 'TrackFeatureFilter', 'TrackFlowFilter',
+    'TrackInsideFilter', 'TrackLabeler', 'TrackNovelty', 'TrackPatchFilter', 'TrackSpeedFilter',
+    'TrackVisibilityFilter', 'VideoProfile', 'WindowQueries', 'calibrate', 'check_promise', 'tunable_filters'
 ]

@@ -6,7 +6,7 @@ from mmrefine.structures.contracts import (LabelCodec, Labeler, LabelJudge, Labe
 from mmrefine.structures.flow_contracts import FlowEstimator, Guard, TwoWayEstimator, View
 from mmrefine.structures.flow_label import FlowLabel
 from mmrefine.structures.pairs import Look, LookRequest, NamedFrame, PairBatch, PairContext
-from mmrefine.structures.propagation import FrameOf, Propagator
+from mmrefine.structures.propagation import FeatureEncoder, FrameOf, Propagator
 from mmrefine.structures.samples import ClipSample, FlowOutputs, FlowSample, FlowTargets, MixedPart
 from mmrefine.structures.track_contracts import (GivenTracks, QuerySource, StreamTracker, TrackBalance, TrackEstimator,
                                                  TrackFilter, TrackView)
@@ -15,11 +15,11 @@ from mmrefine.structures.track_samples import TrackOutputs, TrackSample, TrackTa
 from mmrefine.structures.tracks import TrackLook, Tracks, check_queries
 
 __all__ = [
-    'ClipSample', 'ColorOutputs', 'FlowEstimator', 'FlowLabel', 'FlowOutputs', 'FlowSample', 'FlowTargets', 'FrameOf',
-    'GivenTracks', 'Guard', 'LabelBatch', 'LabelCodec', 'LabelJudge', 'LabelSource', 'LabelUnit', 'Labeled', 'Labeler',
-    'Look', 'LookRequest', 'MixedPart', 'MotionLoss', 'NamedFrame', 'PairBatch', 'PairContext', 'Propagator',
-    'QuerySource', 'StreamTracker', 'Tally', 'Teacher', 'TeacherSource', 'TrackBalance', 'TrackEstimator',
-    'TrackFilter', 'TrackLook', 'TrackOutputs', 'TrackSample', 'TrackTargets', 'TrackView', 'Tracks', 'TwoWayEstimator',
-    'View', 'Witnesses', 'as_frames', 'check_queries', 'crohd_heads', 'draw_queries', 'evaluated_frames', 'label_key',
-    'name_units'
+    'ClipSample', 'ColorOutputs', 'FeatureEncoder', 'FlowEstimator', 'FlowLabel', 'FlowOutputs', 'FlowSample',
+    'FlowTargets', 'FrameOf', 'GivenTracks', 'Guard', 'LabelBatch', 'LabelCodec', 'LabelJudge', 'LabelSource',
+    'LabelUnit', 'Labeled', 'Labeler', 'Look', 'LookRequest', 'MixedPart', 'MotionLoss', 'NamedFrame', 'PairBatch',
+    'PairContext', 'Propagator', 'QuerySource', 'StreamTracker', 'Tally', 'Teacher', 'TeacherSource', 'TrackBalance',
+    'TrackEstimator', 'TrackFilter', 'TrackLook', 'TrackOutputs', 'TrackSample', 'TrackTargets', 'TrackView', 'Tracks',
+    'TwoWayEstimator', 'View', 'Witnesses', 'as_frames', 'check_queries', 'crohd_heads', 'draw_queries',
+    'evaluated_frames', 'label_key', 'name_units'
 ]

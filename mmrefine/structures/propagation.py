@@ -13,6 +13,14 @@ FrameOf = Callable[[int], 'Tensor']
 
 
 @runtime_checkable
+class FeatureEncoder(Protocol):
+    """A network that gives features of frames at a quarter of their size."""
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """``(B, 3, H, W)`` RGB in [0, 1], sides in multiples of 8 -> ``(B, C, H / 4, W / 4)``."""
+
+
+@runtime_checkable
 class Propagator(Protocol):
     """Anything that carries labels and points through a video, forwards and backwards."""
 

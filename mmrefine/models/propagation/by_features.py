@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Callable, Deque, Iterator, List, Optional, Protocol, Sequence, Tuple
+from typing import Callable, Deque, Iterator, List, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -10,19 +10,12 @@ from torch import Tensor
 from mmrefine.geometry import (FramePad, cell_coordinates, cells_of, copy_labels, heat_maps, ids_of, one_hot, pixels_of,
                                read_heat_maps)
 from mmrefine.models.propagation.walk import LabelPropagator
-from mmrefine.structures.propagation import FrameOf
+from mmrefine.structures.propagation import FeatureEncoder, FrameOf
 from mmrefine.structures.tracks import Tracks, check_queries
 from mmrefine.values import as_choice, as_count
 
 STRIDE, DIVISOR = 4, 8  # px
 Feed = Callable[[Tensor], Tensor]
-
-
-class FrameEncoder(Protocol):
-    """A network that gives features of frames at a quarter of their size."""
-
-    def encode(self, frames: Tensor) -> Tensor:
-        """``(B, 3, H, W)`` RGB in [0, 1], sides in multiples of 8 -> ``(B, C, H / 4, W / 4)``."""
 
 
 class FeaturePropagator(LabelPropagator):
@@ -49,7 +42,7 @@ class FeaturePropagator(LabelPropagator):
     """
 
     def __init__(self,
-                 network: FrameEncoder,
+                 network: FeatureEncoder,
                  radius: Optional[int] = 6,
                  memory: int = 0,
                  most: Optional[int] = None,

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mmrefine.models.teachers.frozen import FrozenCopy, FrozenTeacher
-from mmrefine.structures import TrackEstimator, Tracks
+from mmrefine.structures import FeatureEncoder, TrackEstimator, Tracks
 
 
 class FrozenTracker(FrozenCopy):
@@ -45,7 +45,19 @@ class FrozenTracker(FrozenCopy):
         return list(self.refiner.memory_settings())
 
 
+class FrozenFeatures(FrozenTracker):
+    """A frozen network of correspondences. Implements ``FeatureEncoder``, and ``TrackEstimator`` by its features."""
+
+    @torch.no_grad()
+    def encode(self, frames: Tensor) -> Tensor:
+        """Features of frames; see :meth:`CorrespondenceLearner.encode`."""
+        with self.precision(frames):
+            return self.refiner.encode(frames)
+
+
 def freeze(refiner: Any, dtype: str = 'float32') -> FrozenCopy:
-    """The teacher that a refiner of flow or of tracks makes; see
+    """The teacher that a refiner of flow, of tracks or of features makes; see
     :class:`~mmrefine.models.teachers.frozen.FrozenCopy`."""
+    if isinstance(refiner, FeatureEncoder):
+        return FrozenFeatures(refiner, dtype)
     return FrozenTracker(refiner, dtype) if isinstance(refiner, TrackEstimator) else FrozenTeacher(refiner, dtype)
