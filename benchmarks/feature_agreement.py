@@ -4,8 +4,8 @@
     python benchmarks/feature_agreement.py --look source
 
 The figure is the chance that a wrong pixel gets a higher value than a right one (the area under the ROC curve; 0.5 says
-nothing), over all pixels whose motion stays in the frame, and over those of them that pass a loose cycle filter. Flow is
-that of the demo network. Without ``--features`` the weights are random. The measures, at the middles of the cells:
+nothing), over all pixels whose motion stays in the frame, and over those of them that pass a loose cycle filter. Flow
+is that of the demo network. Without ``--features`` the weights are random. The measures, at the middles of the cells:
 
 - ``place``: change of the features, 1 - cosine, from a pixel to the end of its motion (``FeatureAgreement``)
 - ``gap``: how much less the change is at the best place of the window than there
