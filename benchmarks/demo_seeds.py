@@ -50,6 +50,7 @@ RECIPES: Dict[str, Dict[str, Any]] = {
     'replay': {},  # fewer and fewer
     'replay, half': {},
     'rounds': ROUNDS,
+    'rounds, average': {**ROUNDS, 'custom_hooks.0.teacher': dict(type='StudentAverage', momentum=0.02)},
     'rounds, replay': ROUNDS,
     'ours in float32': {'optim_wrapper.precision': 'float32'},
     'many looks': EVENLY,
