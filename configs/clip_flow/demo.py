@@ -6,6 +6,7 @@ _base_ = ['../demo/raft_small_target.py']
 source = 'data/rendered/source'  # folder of rendered clips with exact motion; overridable: --cfg-options source=…
 video = 'work_dirs/driving/refined'
 unseen = 'work_dirs/driving/unseen'
+held_out = 0.25  # of the videos, six of 24, for the guard
 relabel = 'every_round'
 # The teacher of a round is the average of the student over the last steps of the round before. The student of a single
 # step, at a high rate in the middle of the training, is noisier than what it is to teach.
