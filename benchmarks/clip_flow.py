@@ -48,6 +48,7 @@ UNFLOW = {
 FIRST, SPARSE = 'one-shot', 'rounds, contrast, sparse truth'
 RECIPES: Dict[str, Dict[str, Any]] = {
     FIRST: {'train_cfg.rounds': 1, 'relabel': 'once', **NO_CONTRAST, **UNLABELLED},
+    'rounds, copies': {**NO_CONTRAST, **UNLABELLED, 'teacher': dict(_delete_=True, type='StudentCopy')},
     'rounds': {**NO_CONTRAST, **UNLABELLED},
     'rounds, contrast': UNLABELLED,
     'rounds, contrast, labelled': {},

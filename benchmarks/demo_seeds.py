@@ -41,6 +41,7 @@ LOOSE = dict(type='CycleFilter', alpha=0.01, beta=0.5)
 TWO_LOOKS = {'labeler.view': dict(_delete_=True, type='CascadeView', scales=(1., 2.))}
 ONE_LOOK = {'labeler.view': dict(_delete_=True, type='CascadeView', scales=(1., ))}
 ROUNDS = {**TWO_LOOKS, 'train_cfg.rounds': 3, 'relabel': 'every_round'}
+AVERAGE = {'custom_hooks.0.teacher': dict(type='StudentAverage', momentum=0.02)}
 EVENLY = {'labeler.balance': None}
 RECIPES: Dict[str, Dict[str, Any]] = {
     'ours': {},
@@ -50,7 +51,9 @@ RECIPES: Dict[str, Dict[str, Any]] = {
     'replay': {},  # fewer and fewer
     'replay, half': {},
     'rounds': ROUNDS,
+    'rounds, average': {**ROUNDS, **AVERAGE},
     'rounds, replay': ROUNDS,
+    'rounds, average, replay': {**ROUNDS, **AVERAGE},
     'ours in float32': {'optim_wrapper.precision': 'float32'},
     'many looks': EVENLY,
     'novelty': TWO_LOOKS,
@@ -95,8 +98,9 @@ def main() -> int:
     # all videos are learned from: the rows shall differ by their labels alone, and the guard's choice would hide what
     # they do
     values = {'video': str(refined), 'unseen': str(unseen), 'held_out': 0.}
-    recipes = {**RECIPES, 'replay': replay(args.source), 'replay, half': replay(args.source, 0.5),
-               'rounds, replay': {**ROUNDS, **replay(args.source)}}
+    replayed = replay(args.source)
+    recipes = {name: {**recipe, **(replayed if name.endswith('replay') else {})} for name, recipe in RECIPES.items()}
+    recipes['replay, half'] = replay(args.source, 0.5)
     if args.forgetting:
         values['custom_hooks.2.groups'] = {**load_config(CONFIG).custom_hooks[2]['groups'],
                                            'source': source_group(work_dir / 'videos' / 'source', args.unseen)}

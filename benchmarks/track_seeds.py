@@ -25,6 +25,9 @@ PLAIN = {'held_out': 0., 'labeler.view': dict(_delete_=True, type='DirectTracks'
 RECIPES: Dict[str, Dict[str, Any]] = {
     'ours': {},
     'without guard': {'held_out': 0.},
+    'two rounds': {'train_cfg.rounds': 2, 'custom_hooks.0.relabel': 'every_round',
+                   'custom_hooks.0.teacher': dict(type='StudentAverage'), 'custom_hooks.1.interval': 'round',
+                   'custom_hooks.1.patience': 1},
     'plain labels': PLAIN,
     "paper's labels": {**PLAIN, 'labeler.filters': [dict(type='TrackCycleFilter', threshold=1.5)]},
 }

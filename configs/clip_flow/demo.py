@@ -6,7 +6,11 @@ _base_ = ['../demo/raft_small_target.py']
 source = 'data/rendered/source'  # folder of rendered clips with exact motion; overridable: --cfg-options source=…
 video = 'work_dirs/driving/refined'
 unseen = 'work_dirs/driving/unseen'
-relabel = 'every_round'  # the teacher of a round is the student of the round before
+held_out = 0.25  # of the videos, six of 24, for the guard
+relabel = 'every_round'
+# The teacher of a round is the average of the student over the last steps of the round before. The student of a single
+# step, at a high rate in the middle of the training, is noisier than what it is to teach.
+teacher = dict(type='StudentAverage', momentum=0.02)
 train_cfg = dict(rounds=3)
 max_iters = 750
 labeler = dict(view=dict(_delete_=True, type='CascadeView', scales=(1., 2.)))  # as refine does with your video
@@ -53,7 +57,7 @@ train_dataloader = dict(
 judge_pipeline = [dict(type='LoadTruth'), dict(type='PackPair')]
 custom_hooks = [
     dict(type='PseudoLabelHook', dataset=dict(type='FramePairs', data_root='{video}/frames', held_out='{held_out}'),
-         labeler='{labeler}', relabel='{relabel}'),
+         labeler='{labeler}', teacher='{teacher}', relabel='{relabel}'),
     dict(
         type='RegressionGuardHook',
         dataset=dict(type='FramePairs', data_root='{video}/frames', held_out='{held_out}', held=True),

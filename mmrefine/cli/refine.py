@@ -56,9 +56,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--steps', type=at_least_1, metavar='N', help="optimiser steps (default: the config's, 1000; "
                                                                       'of the demo 200)')
     parser.add_argument('--rounds', type=at_least_1, metavar='N',
-                        help='label and train N times, each time with the student of the round before as teacher; the '
-                             "steps are shared out, and a round that brings nothing is the last one (default: the "
-                             "config's, 1)")
+                        help='label and train N times, each time with the average of the student over the last steps '
+                             'of the round before as teacher; the steps are shared out, and a round that brings '
+                             "nothing is the last one (default: the config's, 1)")
     parser.add_argument('--labelled', metavar='DIR|rendered',
                         help="also learn from frame pairs with ground truth: a folder in "
                              "the layout of KITTI, Sintel, FlyingChairs or tools/render.py, or 'rendered', clips that "

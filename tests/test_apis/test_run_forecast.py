@@ -68,6 +68,7 @@ def test_rounds_of_the_option_count_with_their_labels_and_comparisons(frames, tm
     plain = config_of(frames, tmp_path / 'a')
     rounds = round_values(3, plain)
     assert rounds == {'train_cfg.rounds': 3, 'custom_hooks.0.relabel': 'every_round',
+                      'custom_hooks.0.teacher': dict(type='StudentAverage'),
                       'custom_hooks.1.interval': 'round', 'custom_hooks.1.patience': 1}
     cfg = config_of(frames, tmp_path / 'b', **rounds)
     once, thrice = (forecast_with(monkeypatch, one).seconds for one in (plain, cfg))

@@ -96,7 +96,7 @@ def test_the_average_of_a_training_that_has_not_begun_is_the_student(build_raft)
 
 @pytest.mark.parametrize('config, message', [
     (dict(type='StudentAverage', momentum=0.),
-     r'StudentAverage\.momentum must lie in \(0, 1\), such as 0\.0002, got 0\.0'),
+     r'StudentAverage\.momentum must lie in \(0, 1\), such as 0\.02, got 0\.0'),
     (dict(type='StudentAverage', momentum=1), r'momentum must lie in \(0, 1\)'),
     (dict(type='StudentAverage', warmup=-1), r'StudentAverage\.warmup must be a whole number, at least 0, got -1'),
     (dict(type='StudentAverage', update_buffers='x'), r'StudentAverage\.update_buffers must be True or False'),

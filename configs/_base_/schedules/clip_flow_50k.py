@@ -8,8 +8,9 @@ train_cfg = dict(rounds=3)
 optim_wrapper = dict(optimizer=dict(weight_decay=1e-5), clip_grad=dict(max_norm=1.0))
 param_scheduler = dict(pct_start=0.05)
 custom_hooks = [
-    # the teacher of a round is the student of the round before
-    dict(type='PseudoLabelHook', dataset='{label_data}', labeler='{labeler}', relabel='every_round'),
+    # the teacher of a round is the average of the student over the last steps of the round before
+    dict(type='PseudoLabelHook', dataset='{label_data}', labeler='{labeler}', teacher=dict(type='StudentAverage'),
+         relabel='every_round'),
     dict(type='RegressionGuardHook', dataset='{guard_data}', interval='round', patience=1),
     dict(type='ReportHook', groups='{report_groups}'),
 ]

@@ -43,7 +43,7 @@ class StudentAverage:
     (``relabel='every_round'``). The average is MMEngine's ``ExponentialMovingAverage``. Implements ``TeacherSource``.
 
     Args:
-        momentum: weight of the student, in (0, 1).
+        momentum: weight of the student, in (0, 1); the default averages over the last 50 steps or so.
         warmup: number of first steps after which the average is still the student itself, so that a student that
             changes much at first leaves no trace.
         update_buffers: average the buffers (the statistics of batch norms), too, instead of taking over the student's.
@@ -54,10 +54,10 @@ class StudentAverage:
     """
     follows_student = True
 
-    def __init__(self, momentum: float = 0.0002, warmup: int = 0, update_buffers: bool = False,
+    def __init__(self, momentum: float = 0.02, warmup: int = 0, update_buffers: bool = False,
                  dtype: str = 'float32') -> None:
         if not is_number(momentum) or not 0 < momentum < 1:
-            raise ConfigError(f'StudentAverage.momentum must lie in (0, 1), such as 0.0002, got {momentum!r}')
+            raise ConfigError(f'StudentAverage.momentum must lie in (0, 1), such as 0.02, got {momentum!r}')
         self.momentum, self.update_buffers, self.dtype = float(momentum), update_buffers, check_dtype(dtype)
         self.warmup = as_count('StudentAverage.warmup', warmup, 0)
         self.average: Optional[ExponentialMovingAverage] = None
