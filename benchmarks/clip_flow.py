@@ -1,11 +1,12 @@
 """What the parts of CLIP-FLow are worth, on rendered driving video, of which some scan lines are known to judge by.
 
 Each row takes the demo network and the same number of steps: labels made once; made anew in three rounds, each by the
-student of the round before; with the contrastive loss; with rendered pairs of the source look and their truth in every
-batch, fewer and fewer of them; with the sparse truth of a few other driving videos instead; and the labels of one pass
-behind the check of UnFlow, as the configs for KITTI have it. ``--model craft`` does the same with the small CRAFT of
-``small_craft.py``. ``source`` is the look that the network was trained on, which it is to forget as little as it can.
-No recipe keeps anything back for a guard.
+average of the student over the last steps of the round before (with ``--copies``, by the student of its last step);
+with the contrastive loss; with rendered pairs of the source look and their truth in every batch, fewer and fewer of
+them; with the sparse truth of a few other driving videos instead; and the labels of one pass behind the check of
+UnFlow, as the configs for KITTI have it. ``--model craft`` does the same with the small CRAFT of ``small_craft.py``.
+``source`` is the look that the network was trained on, which it is to forget as little as it can. No recipe keeps
+anything back for a guard.
 
 EPE in px and Fl in percent, before and after and their change, per seed and on average. Runs that have their result in
 the work dir are not repeated, so it may be stopped and started again, and recipes may run side by side in processes of
@@ -48,7 +49,6 @@ UNFLOW = {
 FIRST, SPARSE = 'one-shot', 'rounds, contrast, sparse truth'
 RECIPES: Dict[str, Dict[str, Any]] = {
     FIRST: {'train_cfg.rounds': 1, 'relabel': 'once', **NO_CONTRAST, **UNLABELLED},
-    'rounds, copies': {**NO_CONTRAST, **UNLABELLED, 'teacher': dict(_delete_=True, type='StudentCopy')},
     'rounds': {**NO_CONTRAST, **UNLABELLED},
     'rounds, contrast': UNLABELLED,
     'rounds, contrast, labelled': {},
@@ -60,11 +60,12 @@ RECIPES: Dict[str, Dict[str, Any]] = {
 def main() -> int:
     """Run every recipe with every seed and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--work-dir', type=Path, help='default: work_dirs/clip_flow_<model>')
+    parser.add_argument('--work-dir', type=Path, help='default: work_dirs/clip_flow_<model>, with --copies …_copies')
     parser.add_argument('--model', choices=['raft', 'craft'], default='raft')
     parser.add_argument('--craft-weights', type=Path, default=Path('work_dirs/craft_small_source/iter_6000.pth'))
     parser.add_argument('--official', type=Path, metavar='FILE',
                         help='official RAFT-small, converted (tools/convert_checkpoint.py), to score beside the rows')
+    parser.add_argument('--copies', action='store_true', help='the student as it is when a round ends teaches the next')
     parser.add_argument('--seeds', type=int, nargs='+', default=[125, 126, 127])
     parser.add_argument('--recipes', nargs='+', choices=list(RECIPES), default=list(RECIPES))
     parser.add_argument('--source', type=Path, default=Path('data/rendered/source'),
@@ -75,7 +76,7 @@ def main() -> int:
     parser.add_argument('--out', type=Path, metavar='JSON', help='file for the rows')
     parser.add_argument('--cfg-options', nargs='+', action=Overrides, default={}, metavar='KEY=VALUE')
     args = parser.parse_args()
-    work_dir = args.work_dir or Path(f'work_dirs/clip_flow_{args.model}')
+    work_dir = args.work_dir or Path(f'work_dirs/clip_flow_{args.model}' + ('_copies' if args.copies else ''))
     videos = work_dir / 'videos'
     write_clips(videos / 'refined', range(args.videos), args.frames, SIZE, 'driving', sparse=True)
     write_clips(videos / 'unseen', range(10000, 10000 + args.unseen), args.frames, SIZE, 'driving', sparse=True)
@@ -85,6 +86,8 @@ def main() -> int:
                   source=source_group(videos / 'source', args.unseen))
     values = {'video': str(videos / 'refined'), 'unseen': str(videos / 'unseen'), 'source': str(args.source),
               'held_out': 0., 'custom_hooks.2.groups': judged}
+    if args.copies:
+        values['teacher'] = dict(_delete_=True, type='StudentCopy')
     if args.model == 'craft':
         network = load_config(CONFIGS / 'demo' / 'craft_small_source.py').model.estimator
         values.update({'model.estimator': dict(network, _delete_=True), 'load_from': str(args.craft_weights)})

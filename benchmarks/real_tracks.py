@@ -86,6 +86,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--checkpoint', nargs='+', type=_named, default=[], metavar='TRACKER=FILE',
                         help='to start from; default: ' + ', '.join(f'{name}={path}' for name, path in
                                                                     CHECKPOINTS.items()))
+    parser.add_argument('--config', nargs='+', type=_named, default=[], metavar='TRACKER=FILE',
+                        help='of refinement; default: ' + ', '.join(f'{name}={path}' for name, path in
+                                                                    CONFIGS.items()))
     parser.add_argument('--sequences', nargs='+', help='only these, such as dog; default: all')
     parser.add_argument('--sizes', nargs='+', type=_size, default=[(240, 432)], metavar='HxW',
                         help='in which DAVIS is shown and refined on, px')
@@ -135,7 +138,7 @@ def _config(args: argparse.Namespace, tracker: str, video: str) -> Config:
         options.update(spacing=8, held_out=0.4)
     else:  # about as many clips of each video
         options.update(spacing=max(2, video_frames(video, args.data)[0] // 20))
-    return load_config(ROOT / CONFIGS[tracker], {**options, **args.cfg_options})
+    return load_config(dict(args.config).get(tracker, ROOT / CONFIGS[tracker]), {**options, **args.cfg_options})
 
 
 def _refined(args: argparse.Namespace, tracker: str, video: str, size: Size, cfg: Config) -> Path:
