@@ -9,9 +9,9 @@ from mmrefine.labeling.flow.filters.appearance import CensusFilter, GainRobustCo
 from mmrefine.labeling.flow.filters.composite import CompositeFilter
 from mmrefine.labeling.flow.filters.consistency import ColorFilter, CycleFilter, InFrameFilter, SoftCycleFilter
 from mmrefine.labeling.flow.filters.evidence import TextureFilter
+from mmrefine.labeling.flow.filters.feature_agreement import FeatureAgreement
 from mmrefine.labeling.flow.filters.pair_guards import (CutGuard, DuplicateFrameGuard, ExposureJumpGuard, PairGuard,
                                                         StillPairGuard)
-from mmrefine.labeling.flow.filters.feature_agreement import FeatureAgreement
 from mmrefine.labeling.flow.labeler import FlowLabeler, PairLabels
 from mmrefine.labeling.flow.views.arbiter import Arbiter
 from mmrefine.labeling.flow.views.arbitrated import ArbitratedView
