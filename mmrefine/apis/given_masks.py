@@ -45,7 +45,7 @@ class GivenMasks:
         self.size: Tuple[int, int] = self.masks[first].shape
         for number, mask in self.masks.items():
             if mask.shape != self.size:
-                raise InputError(f'{self.names[number]}: the mask is {_sides(mask.shape)}, and that of frame {first} is '
+                raise InputError(f'{self.names[number]}: the mask is {_sides(mask.shape)}, that of frame {first} is '
                                  f'{_sides(self.size)} (height x width); give all masks at the size of the frames')
             if (mask == VOID).all() or number == first and not _objects(mask):
                 raise InputError(f'{self.names[number]}: shows no object, all of it is background (0) or void (255); '

@@ -12,7 +12,7 @@ Propagate the mask of a frame, or points in it, through a video, forwards and ba
 
 In the folder of results, with --mask:
   masks/SCENE/FRAME.png   the ids of the objects as pixels, with the palette of
-                          DAVIS; --results_path masks of davis2017-evaluation
+                          DAVIS, as davis2017-evaluation takes results
   masks.mp4               the frames with their objects tinted
 With --points:
   tracks.npz, tracks.csv, tracks.mp4   as mmrefine track writes them

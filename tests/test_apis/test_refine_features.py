@@ -21,8 +21,8 @@ from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.datasets import DavisClips
 from mmrefine.engine import SelfTrainingLoop, judge
 from mmrefine.errors import ConfigError
-from mmrefine.fileio.atomic import save_checkpoint
 from mmrefine.evaluation import MaskMetric
+from mmrefine.fileio.atomic import save_checkpoint
 from mmrefine.models import CorrespondenceLearner, FeaturePropagator, propagate_clip
 from mmrefine.synthetic import write_clips
 
