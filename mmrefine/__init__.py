@@ -12,12 +12,13 @@ from mmrefine.compat import setup_environment
 
 if TYPE_CHECKING:
     from mmrefine.apis import (export_model, flow_of_video, inference_flow, init_model, label_clip, label_pair,
-                               label_video, make_labels, open_model, open_tracker, refine, track_video, tracks_of_video,
-                               train)
+                               label_video, make_labels, open_model, open_tracker, propagate_masks, propagate_points,
+                               propagate_video, refine, track_video, tracks_of_video, train)
 
 __all__ = [
     '__version__', 'export_model', 'flow_of_video', 'inference_flow', 'init_model', 'label_clip', 'label_pair',
-    'label_video', 'make_labels', 'open_model', 'open_tracker', 'refine', 'track_video', 'tracks_of_video', 'train'
+    'label_video', 'make_labels', 'open_model', 'open_tracker', 'propagate_masks', 'propagate_points',
+    'propagate_video', 'refine', 'track_video', 'tracks_of_video', 'train'
 ]
 
 __version__ = '0.1.0'

@@ -50,7 +50,7 @@ def small(name, trees):
 
 
 def test_the_sweeps_below_see_every_config():
-    assert len(CONFIGS) == 46 and len(FLOW) == 20 and len(REFINE) == 14 and len(STOCK) == 10
+    assert len(CONFIGS) == 48 and len(FLOW) == 20 and len(REFINE) == 14 and len(STOCK) == 10
 
 
 @pytest.fixture(scope='module')

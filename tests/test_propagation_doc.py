@@ -24,13 +24,14 @@ def test_the_blocks_run_in_order(tmp_path, monkeypatch, trees, weights, mat_file
     names = {'my.mp4': str(trees['video']), 'configs/': f'{ROOT}/configs/',
              'work_dirs/my/refined.pth': str(weights['small'])}
     found = {}
-    assert len(BLOCKS) == 2
+    assert len(BLOCKS) == 3
     for block in BLOCKS:
         for name, there in names.items():
             block = block.replace(name, there)
         exec(compile(block, 'docs/propagation.md', 'exec'), found)
         if 'propagator' in found:
             found['propagator'].network.test_iters = 1
+    assert np.array_equal(found['ids'][0], mask) and found['tracks'].points.shape == (1, FRAMES, 2)
     masks = sorted(Path('masks').iterdir())
     assert len(masks) == FRAMES and np.array_equal(read_ids(masks[0]), mask)
     assert re.search(r"'PCK@0.1_joints': [01]\.", capsys.readouterr().out)

@@ -109,7 +109,8 @@ def options():
     """The options of each script, by path, and of each part of the command, by name."""
     found = {path.relative_to(ROOT).as_posix(): options_of(path) | {'--help'} for path in TOOLS}
     return {**found, **{f'mmrefine {name}': options_of_command(name)
-                        for name in ('refine', 'labels', 'flow', 'track', 'report', 'export', 'doctor')}}
+                        for name in ('refine', 'labels', 'flow', 'track', 'propagate', 'report', 'export',
+                                     'doctor')}}
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: str(page.relative_to(ROOT)))

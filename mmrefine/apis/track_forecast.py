@@ -22,23 +22,24 @@ POINTS = 64  # of a timed clip
 
 
 def tell_track_forecast(scenes: Mapping[str, Place], checks: Mapping[str, FrameCheck], reading: Reading,
-                        queries: Mapping[str, Tensor], tracker: Any, device: str, dry_run: bool,
-                        log: Callable[[str], None]) -> None:
+                        queries: Mapping[str, Tensor], follow: Callable[..., Any], device: str, dry_run: bool,
+                        log: Callable[[str], None], both_ways: bool = False) -> None:
     """Log how long the tracks of all scenes take.
 
     Args:
-        scenes, checks, reading, queries, tracker, device: see :func:`forecast_tracks`.
+        scenes, checks, reading, queries, follow, device, both_ways: see :func:`forecast_tracks`.
         dry_run: nothing follows that would say what is wrong.
         log: called with a line.
 
     Raises:
         MMRefineError: of a dry run, what is wrong with it.
     """
-    tell(lambda: forecast_tracks(scenes, checks, reading, queries, tracker, device), dry_run, log)
+    tell(lambda: forecast_tracks(scenes, checks, reading, queries, follow, device, both_ways), dry_run, log)
 
 
 def forecast_tracks(scenes: Mapping[str, Place], checks: Mapping[str, FrameCheck], reading: Reading,
-                    queries: Mapping[str, Tensor], tracker: Any, device: str) -> str:
+                    queries: Mapping[str, Tensor], follow: Callable[..., Any], device: str,
+                    both_ways: bool = False) -> str:
     """A line that says how long the tracks of all scenes take.
 
     One point and then 64 are followed through the first frames of the first scene, made small: the difference is what
@@ -49,8 +50,9 @@ def forecast_tracks(scenes: Mapping[str, Place], checks: Mapping[str, FrameCheck
         checks: what is known of the frames of each.
         reading: of the frames.
         queries: of each scene that has any.
-        tracker: a :class:`~mmrefine.structures.StreamTracker`.
+        follow: as ``track_stream`` of :class:`~mmrefine.structures.StreamTracker`.
         device: where.
+        both_ways: points are followed to the first frame, too.
     """
     name = next(iter(queries))
     check = checks[name]
@@ -63,7 +65,7 @@ def forecast_tracks(scenes: Mapping[str, Place], checks: Mapping[str, FrameCheck
         size = (clip.shape[-2], clip.shape[-1])
         middle = torch.tensor([[0., (size[0] - 1) / 2, (size[1] - 1) / 2]]).repeat(count, 1)
         began = time.perf_counter()
-        tracker.track_stream(clip.__getitem__, len(clip), size, middle)
+        follow(clip.__getitem__, len(clip), size, middle)
         if torch.device(device).type == 'cuda':
             torch.cuda.synchronize()
         return (time.perf_counter() - began) / len(clip), math.prod(size)
@@ -76,8 +78,8 @@ def forecast_tracks(scenes: Mapping[str, Place], checks: Mapping[str, FrameCheck
         for begin, stop in intact_runs(checks[scene]):
             here = asked[(asked[:, 0] >= begin) & (asked[:, 0] < stop), 0]
             if len(here):
-                steps = stop - float(here.min())
                 frames += stop - begin
-                total += alone / pixels * math.prod(checks[scene].size) * steps + each * float((stop - here).sum())
+                lasts = torch.full_like(here, stop - begin) if both_ways else stop - here  # frames that each is in
+                total += alone / pixels * math.prod(checks[scene].size) * float(lasts.max()) + each * float(lasts.sum())
     tracks = sum(map(len, queries.values()))
     return (f'forecast: about {time_text(total)} for {tracks} tracks through {frames} frames (from small frames)')

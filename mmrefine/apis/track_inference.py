@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Sequence, Union
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -15,7 +15,8 @@ from mmrefine.fileio.video.frames import FrameSource
 from mmrefine.fileio.video.reader import open_frames
 from mmrefine.labeling import TrackLabeler
 from mmrefine.registry import LABELERS
-from mmrefine.structures import LabelBatch, LabelUnit, StreamTracker, TrackEstimator, Tracks, as_frames, label_key
+from mmrefine.structures import (FrameOf, LabelBatch, LabelUnit, StreamTracker, TrackEstimator, Tracks, as_frames,
+                                 label_key)
 
 # the same as configs/_base_/labelers/tracks.py; a test compares them
 DEFAULT_TRACK_LABELER: Dict[str, Any] = dict(
@@ -25,10 +26,10 @@ DEFAULT_TRACK_LABELER: Dict[str, Any] = dict(
     filters=[dict(type='TrackCycleFilter', threshold=1.5), dict(type='TrackInsideFilter')])
 
 Frames = Union[str, Path, np.ndarray, Sequence[Image]]
+Queries = Union[Tensor, np.ndarray, Sequence[Sequence[float]]]
 
 
-def track_video(model: StreamTracker, frames: Frames,
-                queries: Optional[Union[Tensor, np.ndarray, Sequence[Sequence[float]]]] = None) -> Tracks:
+def track_video(model: StreamTracker, frames: Frames, queries: Optional[Queries] = None) -> Tracks:
     """Points of a video, followed from where they are given to its end.
 
     Frames are read one after the other, so memory does not grow with the video, but for the tracks.
@@ -54,28 +55,48 @@ def track_video(model: StreamTracker, frames: Frames,
     if not isinstance(model, StreamTracker):
         raise ConfigError(f'track_video: {type(model).__name__} follows no points; open the model with open_tracker() '
                           'of mmrefine.apis, which takes networks of flow, too')
+    frame, count, size = frames_for(frames, model)
+    found = model.track_stream(frame, count, size, grid_queries(size) if queries is None else as_queries(queries))
+    return Tracks(found.points.cpu(), found.visible.cpu(), found.queries.cpu(), found.size)
+
+
+def frames_for(frames: Frames, model: Any) -> Tuple[FrameOf, int, Tuple[int, int]]:
+    """The frames of a video as a network asks for them one by one, on its device; their number and (height, width).
+
+    Args:
+        frames: see :func:`track_video`.
+        model: the network.
+
+    Raises:
+        InputError: anything but such frames.
+    """
     source: Any = open_frames(frames) if isinstance(frames, (str, Path)) else frames
     if isinstance(source, FrameSource):
         size = source.size
     else:
         _check_count(source)
-        size = checked_frame(source[0], 'frames[0]').shape[:2]
-    if queries is None:
-        asked = grid_queries(size)
-    else:
-        try:
-            asked = torch.as_tensor(queries, dtype=torch.float32)
-        except (TypeError, ValueError) as error:
-            raise InputError(f'queries must be (N, 3), each frame, y and x, got {type(queries).__name__} '
-                             f'({error})') from error
+        height, width = checked_frame(source[0], 'frames[0]').shape[:2]
+        size = (height, width)
     device = _device_of(model)
 
     def frame(number: int) -> Tensor:
         picture = source[number] if isinstance(source, FrameSource) else _sized(source[number], number, size)
         return as_frames([picture], device)[0]
 
-    found = model.track_stream(frame, len(source), size, asked)
-    return Tracks(found.points.cpu(), found.visible.cpu(), found.queries.cpu(), found.size)
+    return frame, len(source), size
+
+
+def as_queries(queries: Queries) -> Tensor:
+    """Queries ``(N, 3)`` float32.
+
+    Raises:
+        InputError: they are no numbers.
+    """
+    try:
+        return torch.as_tensor(queries, dtype=torch.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(f'queries must be (N, 3), each frame, y and x, got {type(queries).__name__} '
+                         f'({error})') from error
 
 
 def label_clip(model: TrackEstimator, frames: Sequence[Image],

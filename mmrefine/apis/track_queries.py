@@ -3,13 +3,14 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Callable, Dict, List, Mapping, Optional, Tuple, Union
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 import torch
 from torch import Tensor
 
 from mmrefine.errors import ConfigError, InputError
-from mmrefine.fileio.annotations.point_table import TableRow, read_point_table
+from mmrefine.fileio.annotations.point_table import read_point_table
+from mmrefine.fileio.codecs.tracks import MOST_NUMBERS, read_tracks
 from mmrefine.fileio.images import read_input
 from mmrefine.fileio.video.frame_check import FrameCheck
 from mmrefine.geometry import query_grid
@@ -17,6 +18,15 @@ from mmrefine.values import as_count
 
 GRID_POINTS = 500  # of the default grid, about
 LEAST_STEP = 8  # px, of the default grid
+
+
+class _Row(NamedTuple):
+    """A point that was asked for, and what a message calls its place in the file."""
+    where: str
+    scene: str
+    frame: int
+    x: float
+    y: float
 
 
 def grid_queries(size: Tuple[int, int], step: Optional[int] = None, frame: int = 0) -> Tensor:
@@ -45,12 +55,14 @@ def queries_of_scenes(checks: Mapping[str, FrameCheck], grid: Optional[int], poi
         checks: of the frames of each scene.
         grid: see :func:`grid_queries`.
         points: a table of points instead of a grid: columns ``frame``, ``x``, ``y`` and, if they do not belong to all
-            scenes, ``scene``. Numbers of frames count from 0 among those that are read.
+            scenes, ``scene``. Numbers of frames count from 0 among those that are read. Or the ``.npz`` of tracks,
+            whose queries are taken.
         frame: where the grid begins; default: the first frame of each scene.
         log: called with a line.
 
     Raises:
-        ConfigError: a grid and points at once, or a frame that a scene does not have.
+        ConfigError: a grid and points at once, a frame that a scene does not have, or more points in all frames of a
+            scene than one file holds.
         InputError: a table without points, a point that is in no scene, outside of the frame, or in a corrupt frame;
             names the line.
     """
@@ -58,46 +70,64 @@ def queries_of_scenes(checks: Mapping[str, FrameCheck], grid: Optional[int], poi
         if grid is not None or frame is not None:
             raise ConfigError('--points names points and their frames, and --grid and --frame say where a grid of '
                               'points begins; give one or the other')
-        return _table_queries(checks, Path(points), log)
+        return _checked_count(_table_queries(checks, Path(points), log), checks)
     found = {}
     for scene, check in checks.items():
         first = 0 if frame is None else frame
         if frame is None:
             first = min(set(range(check.frames)) - {one.number for one in check.corrupt})
-        fault = _frame_fault(first, scene, check)
+        fault = frame_fault(first, scene, check)
         if fault:
             raise ConfigError(f'--frame {first}: {fault}; name another frame')
         found[scene] = grid_queries(check.size, grid, first)
-    return found
+    return _checked_count(found, checks)
 
 
 def _table_queries(checks: Mapping[str, FrameCheck], path: Path, log: Callable[[str], None]) -> Dict[str, Tensor]:
-    rows = read_point_table(path, read_input(path), scene_needed=False)
+    rows = _rows(path)
     if not rows:
         raise InputError(f'{path}: names no points; write one a line below the first one, which is frame,x,y')
     found: Dict[str, List[Tuple[int, float, float]]] = {scene: [] for scene in checks}
     for row in rows:
         if row.scene and row.scene not in checks:
-            raise InputError(f'{path}: line {row.line} names the scene {row.scene}, and those of the video are '
+            raise InputError(f'{path}: {row.where} names the scene {row.scene}, and those of the video are '
                              f'{", ".join(list(checks)[:8])}{", …" * (len(checks) > 8)}; correct it or leave it out')
         for scene in [row.scene] if row.scene else checks:
-            fault = _frame_fault(row.frame, scene, checks[scene]) or _point_fault(row, scene, checks[scene].size)
+            fault = frame_fault(row.frame, scene, checks[scene]) or _point_fault(row, scene, checks[scene].size)
             if fault:
-                raise InputError(f'{path}: line {row.line}: {fault}; correct it or leave it out')
+                raise InputError(f'{path}: {row.where}: {fault}; correct it or leave it out')
             found[scene].append((row.frame, row.y, row.x))
     for scene in [scene for scene, queries in found.items() if not queries]:
         log(f'{scene}: left out, {path} has no points of it')
     return {scene: torch.tensor(queries) for scene, queries in found.items() if queries}
 
 
-def _frame_fault(frame: int, scene: str, check: FrameCheck) -> Optional[str]:
+def _rows(path: Path) -> List[_Row]:
+    if path.suffix.lower() == '.npz':
+        queries = read_tracks(path).queries.tolist()
+        return [_Row(f'track {number}', '', int(frame), x, y) for number, (frame, y, x) in enumerate(queries)]
+    table = read_point_table(path, read_input(path), scene_needed=False)
+    return [_Row(f'line {row.line}', row.scene, row.frame, row.x, row.y) for row in table]
+
+
+def _checked_count(queries: Dict[str, Tensor], checks: Mapping[str, FrameCheck]) -> Dict[str, Tensor]:
+    for name, asked in queries.items():
+        if len(asked) * checks[name].frames * 2 > MOST_NUMBERS:
+            raise ConfigError(f'{name}: {len(asked)} points in {checks[name].frames} frames are more than one file '
+                              f'holds ({MOST_NUMBERS // 2} in all frames); take fewer points, or a part of the video '
+                              'with --start and --end')
+    return queries
+
+
+def frame_fault(frame: int, scene: str, check: FrameCheck) -> Optional[str]:
+    """Why nothing can begin in a frame of a scene: it is not there, or is corrupt; None if it can."""
     if not 0 <= frame < check.frames:
         return f'{scene} has the frames 0 to {check.frames - 1}, got frame {frame}'
     corrupt = next((one for one in check.corrupt if one.number == frame), None)
     return None if corrupt is None else f'frame {frame} of {scene} ({corrupt.name}) is corrupt'
 
 
-def _point_fault(row: TableRow, scene: str, size: Tuple[int, int]) -> Optional[str]:
+def _point_fault(row: _Row, scene: str, size: Tuple[int, int]) -> Optional[str]:
     inside = -0.5 <= row.x <= size[1] - 0.5 and -0.5 <= row.y <= size[0] - 0.5
     return None if inside else (f'x {row.x:g}, y {row.y:g} lies outside of the frames of {scene}, which are '
                                 f'{size[0]}x{size[1]} px (height x width)')

@@ -20,9 +20,9 @@ from mmrefine.apis.track_forecast import tell_track_forecast
 from mmrefine.apis.track_queries import queries_of_scenes
 from mmrefine.apis.video_run import default_out
 from mmrefine.engine.runtime.progress import Progress
-from mmrefine.errors import ConfigError, TeacherError
+from mmrefine.errors import TeacherError
 from mmrefine.fileio.atomic import remove_leftovers
-from mmrefine.fileio.codecs.tracks import MOST_NUMBERS, read_tracks
+from mmrefine.fileio.codecs.tracks import read_tracks
 from mmrefine.fileio.digest import digest_of
 from mmrefine.fileio.video.frame_check import FrameCheck
 from mmrefine.fileio.video.frames import FrameSource, Place
@@ -91,7 +91,8 @@ def tracks_of_video(video: Roots,
         checkpoint: see there.
         out: default: ``work_dirs/<name of the video>_tracks``.
         grid: px from one point of a grid to the next; default: that of about 500 points.
-        points: a CSV file of points to follow instead, with the columns ``frame``, ``x``, ``y`` and perhaps ``scene``.
+        points: a CSV file of points to follow instead, with the columns ``frame``, ``x``, ``y`` and perhaps ``scene``;
+            or an ``.npz`` of tracks, whose queries are followed.
         frame: where the points of the grid begin; default: the first frame.
         draw: write the video.
         skip_corrupt: leave out corrupt frames, and scenes that cannot be used; else these are an error.
@@ -118,15 +119,10 @@ def tracks_of_video(video: Roots,
     tracker = FrozenTracker(open_tracker(model, checkpoint, device)).to(device)
     checks = check_scenes(found, root, skip_corrupt, log, what, dry_run)
     queries = queries_of_scenes(checks, grid, points, frame, log)
-    for name, asked in queries.items():
-        if len(asked) * checks[name].frames * 2 > MOST_NUMBERS:
-            raise ConfigError(f'{name}: {len(asked)} points in {checks[name].frames} frames are more than one file '
-                              f'holds ({MOST_NUMBERS // 2} in all frames); take fewer points, or a part of the video '
-                              'with --start and --end')
     one = len(found.scenes) == 1
     files = {name: TrackFiles(root if one else root / name) for name in queries}
     if not any(part.record.is_file() for part in files.values()):
-        tell_track_forecast(found.scenes, checks, what, queries, tracker.refiner, device, dry_run, log)
+        tell_track_forecast(found.scenes, checks, what, queries, tracker.refiner.track_stream, device, dry_run, log)
     if dry_run:
         return []
     follower = _Follower(tracker, device, log)
@@ -199,14 +195,14 @@ def _tracks_of_scene(scene: str, path: Place, check: FrameCheck, reading: Readin
     if wrong:
         write_track_files(files, follower(scene, frames, check, queries))
     if draw and (wrong or not files.video.is_file()):
-        _draw(files, frames, check, (check.rate or FOLDER_RATE) / reading.stride, scene, follower.log)
+        draw_tracks(files, frames, check, (check.rate or FOLDER_RATE) / reading.stride, scene, follower.log)
     if wrong or record.get('complete') is not True:
         write_result_record(files.record, dict(record, complete=True, digests=digests_of(results, files.folder)))
     return TrackFolder(scene, files.folder, len(queries), len(frames), bool(wrong), files.video if draw else None)
 
 
-def _draw(files: TrackFiles, frames: FrameSource, check: FrameCheck, rate: float, scene: str,
-          log: Callable[[str], None]) -> None:
+def draw_tracks(files: TrackFiles, frames: FrameSource, check: FrameCheck, rate: float, scene: str,
+                log: Callable[[str], None]) -> None:
     """Write the video from the arrays, so that it is the same whether all was done in one run or in several."""
     tracks = read_tracks(files.arrays)
     points, visible = tracks.points.numpy(), tracks.visible.numpy()

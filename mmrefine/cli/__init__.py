@@ -11,14 +11,14 @@ from typing import Any, List, Optional
 
 import mmrefine
 from mmrefine.apis.exit_status import run_command
-from mmrefine.cli import doctor, export, flow, labels, refine, report, track
+from mmrefine.cli import doctor, export, flow, labels, propagate, refine, report, track
 from mmrefine.cli.options import Paragraphs
 from mmrefine.compat.threads import choose_threads
 from mmrefine.errors import MMRefineError
 
 __all__ = ['build_parser', 'main']
 
-SUBCOMMANDS = (refine, labels, flow, track, report, export, doctor)
+SUBCOMMANDS = (refine, labels, flow, track, propagate, report, export, doctor)
 
 ABOUT = """\
 Refine a pre-trained motion model (optical flow, or tracks of points) on unlabelled video.

@@ -65,7 +65,8 @@ def add_model(parser: argparse.ArgumentParser, weights: str = '', default: str =
         return
     parser.add_argument('--checkpoint', metavar='FILE',
                         help=f'{weights}: a stock mmflow checkpoint, a refined.pth, or the official file of the '
-                        "authors of RAFT, CRAFT or PIPs, or of torchvision. Default: load_from of the model's config")
+                        'authors of RAFT, CRAFT, PIPs or CorrFlow, or of torchvision. Default: load_from of the '
+                        "model's config")
 
 
 def add_skip_corrupt(parser: argparse.ArgumentParser) -> None:

@@ -47,8 +47,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         help='folder of results (default: work_dirs/<name of the video>_tracks)')
     parser.add_argument('--grid', type=at_least_1, metavar='STEP',
                         help='follow a grid of points, this many px apart (default: by the size, about 500 points)')
-    parser.add_argument('--points', metavar='FILE.csv', help='follow these points instead; columns frame, x, y and, if '
-                                                             'wanted, scene')
+    parser.add_argument('--points', metavar='FILE', help='follow these points instead: a .csv with the columns frame, '
+                                                         'x, y and, if wanted, scene; or those of a tracks.npz')
     parser.add_argument('--frame', type=at_least_0, metavar='N',
                         help='the frame in which the grid begins, from 0 (default: the first)')
     parser.add_argument('--no-video', action='store_true', help='leave tracks.mp4 out')

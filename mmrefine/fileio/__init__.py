@@ -1,6 +1,6 @@
 """What lies on disk: pictures, videos, flow files, labels; every file appears whole or not at all."""
 from mmrefine.fileio.annotations.badja import Joints, read_badja
-from mmrefine.fileio.annotations.davis import read_ids, write_ids, write_masks
+from mmrefine.fileio.annotations.davis import object_colors, read_ids, write_ids, write_masks
 from mmrefine.fileio.annotations.jhmdb import read_jhmdb_split, read_joint_positions, write_joint_positions
 from mmrefine.fileio.annotations.tapvid import TapVidVideo, read_any_tracks, read_tapvid, write_tapvid
 from mmrefine.fileio.atomic import atomic_write, save_checkpoint, write_bytes, write_failure, write_json
@@ -21,8 +21,8 @@ from mmrefine.fileio.video.scenes import find_scenes, list_scenes
 __all__ = [
     'CorruptFrame', 'FolderFrames', 'FrameCache', 'FrameCheck', 'FrameSource', 'Joints', 'LabelStore', 'Reading',
     'TapVidVideo', 'VideoFrames', 'atomic_write', 'check_frames', 'decode_kitti', 'digest_of', 'digest_of_state',
-    'encode_flo', 'encode_kitti', 'find_scenes', 'list_scenes', 'merge_stores', 'name_ranges', 'open_frames',
-    'read_any_tracks', 'read_badja', 'read_flow', 'read_ids', 'read_image', 'read_jhmdb_split',
+    'encode_flo', 'encode_kitti', 'find_scenes', 'list_scenes', 'merge_stores', 'name_ranges', 'object_colors',
+    'open_frames', 'read_any_tracks', 'read_badja', 'read_flow', 'read_ids', 'read_image', 'read_jhmdb_split',
     'read_joint_positions', 'read_mask', 'read_tapvid', 'read_tracks', 'save_checkpoint', 'verify_store',
     'write_bytes', 'write_failure', 'write_flow', 'write_ids', 'write_image', 'write_joint_positions', 'write_json',
     'write_masks', 'write_submission', 'write_tapvid', 'write_tracks'

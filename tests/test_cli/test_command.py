@@ -21,9 +21,10 @@ from mmrefine.apis.flow import FORMATS
 from mmrefine.apis.model_names import NAMED_MODELS
 from mmrefine.apis.named_models import load_named
 from mmrefine.apis.precision import PRECISIONS
+from mmrefine.apis.propagators import WAYS
 from mmrefine.cli import build_parser, main
 
-COMMANDS = ['refine', 'labels', 'flow', 'track', 'report', 'export', 'doctor']
+COMMANDS = ['refine', 'labels', 'flow', 'track', 'propagate', 'report', 'export', 'doctor']
 DOC = ROOT / 'docs/command.md'
 
 
@@ -37,13 +38,13 @@ def options_of(parser):
     return {option for action in parser._actions for option in action.option_strings if option not in ('-h', '--help')}
 
 
-def test_the_seven_commands_are_there_and_say_what_they_do(capsys):
+def test_the_eight_commands_are_there_and_say_what_they_do(capsys):
     parsers = subparsers()
     assert list(parsers) == COMMANDS
     assert status_of('--help') == 0
     text = capsys.readouterr().out
     for name, parser in parsers.items():
-        assert re.search(rf'^    {name} +\w', text, re.MULTILINE)
+        assert re.search(rf'^    {name}\s+\w', text, re.MULTILINE)
         assert len(parser.description) > 60 and 'mmrefine ' + name in parser.epilog
         for action in parser._actions:
             assert action.help, (name, action.dest)
@@ -74,7 +75,7 @@ def test_the_choices_of_the_options_are_those_of_the_functions():
     choices = {(name, action.dest): tuple(action.choices) for name, parser in subparsers().items()
                for action in parser._actions
                if action.choices}
-    assert choices == {('flow', 'format'): FORMATS, ('export', 'to'): tuple(FORMS),
+    assert choices == {('flow', 'format'): FORMATS, ('export', 'to'): tuple(FORMS), ('propagate', 'by'): WAYS,
                        ('refine', 'amp'): tuple(PRECISIONS)}
     text = subparsers()['refine'].format_help()
     assert all(name in text for name in NAMED_MODELS)

@@ -12,6 +12,7 @@ import pytest
 import torch
 from helpers_cli import error_of, rendered, status_of, video_of
 
+import mmrefine.apis.track_queries as track_queries
 import mmrefine.apis.tracks as tracking
 from mmrefine.apis import open_tracker, tracks_of_video
 from mmrefine.config.load import load_config
@@ -221,7 +222,7 @@ def test_what_is_wrong_is_one_sentence(place, tmp_path, monkeypatch, capsys):
     weights = error_of(capsys, 'track', place / 'clip')  # PIPs
     assert 'pips-mmrefine.pth: the weights to start from are not there; they are the reference_model' in weights
     assert 'https://github.com/aharley/pips' in weights and weights.endswith('with --model pips_demo')
-    monkeypatch.setattr(tracking, 'MOST_NUMBERS', 2 * 5 * FRAMES)
+    monkeypatch.setattr(track_queries, 'MOST_NUMBERS', 2 * 5 * FRAMES)
     assert 'clip: 6 points in 6 frames are more than one file holds' in error_of(
         capsys, *command(place, tmp_path / 'out', '--grid', 24))
     assert not (tmp_path / 'out').exists() and not (tmp_path / 'work_dirs').exists()

@@ -8,13 +8,17 @@ import zipfile
 
 import numpy as np
 import pytest
+import torch
 from jhmdb_trees import jhmdb_tree
 from small_trees import ROOT, SINTEL_SCENES, SIZE, status_of
 
 from mmrefine.apis import inference_flow, init_model
 from mmrefine.config.load import load_config
+from mmrefine.datasets import DavisClips
 from mmrefine.engine.runtime.progress import Progress
-from mmrefine.fileio import read_flow, read_image, write_flow, write_image
+from mmrefine.evaluation import jaccard
+from mmrefine.fileio import read_flow, read_image, save_checkpoint, write_flow, write_image
+from mmrefine.models import CorrFlowEncoder, propagate_clip
 
 RAFT_SINTEL, RAFT_KITTI = (ROOT / f'configs/refine/raft_{name}.py' for name in ('sintel', 'kitti2015'))
 
@@ -146,16 +150,53 @@ def test_a_missing_test_set_is_named(trees, weights, tmp_path, capsys):
     assert f'{trees["sintel"] / "test"}: there is no such folder' in capsys.readouterr().err
 
 
-def test_masks_are_carried_along_the_videos_of_a_config(trees, weights, tmp_path, capsys, told_often):
-    davis = tmp_path / 'DAVIS'
+@pytest.fixture
+def davis(trees, tmp_path):
+    """Two videos with masks that stay in their place."""
+    root = tmp_path / 'DAVIS'
     for name in ('bear', 'camel'):
-        shutil.copytree(trees['sintel'] / 'training/final/alley_1', davis / 'JPEGImages/480p' / name)
+        shutil.copytree(trees['sintel'] / 'training/final/alley_1', root / 'JPEGImages/480p' / name)
         mask = np.zeros(SIZE, np.uint8)
         mask[20:40, 30:60] = 255
         for number in (1, 2, 3):
-            write_image(davis / f'Annotations/480p/{name}/frame_{number:04d}.png', mask)
-    (davis / 'ImageSets/2017').mkdir(parents=True)
-    (davis / 'ImageSets/2017/val.txt').write_text('bear\ncamel\n')
+            write_image(root / f'Annotations/480p/{name}/frame_{number:04d}.png', mask)
+    (root / 'ImageSets/2017').mkdir(parents=True)
+    (root / 'ImageSets/2017/val.txt').write_text('bear\ncamel\n')
+    return root
+
+
+@pytest.fixture(scope='module')
+def features(tmp_path_factory):
+    """Weights of CorrFlow's encoder."""
+    path = tmp_path_factory.mktemp('features') / 'corrflow.pth'
+    torch.manual_seed(3)
+    save_checkpoint(path, dict(state_dict=CorrFlowEncoder().state_dict(), meta={}))
+    return path
+
+
+def test_masks_go_along_the_videos_of_a_config_of_features(davis, features, tmp_path, capsys):
+    out = tmp_path / 'scores.json'
+    assert status_of('test', ROOT / 'configs/corrflow/resnet18_davis2017_test.py', features, '--device', 'cpu', '--out',
+                     out, '--cfg-options', f'davis_root={davis}') == 0
+    scores = json.loads(out.read_text())['groups']['davis']
+    assert scores['videos'] == 2 and scores['J_mean'] == pytest.approx(
+        (scores['scene/bear/J_mean'] + scores['scene/camel/J_mean']) / 2)
+    propagator = init_model(ROOT / 'configs/corrflow/resnet18_davis2017_test.py', features, 'cpu').propagator()
+    item = DavisClips(davis, ['bear'])[0]
+    propagate_clip(propagator, item['inputs'], item['data_samples'])
+    first, *_ = (mask.numpy() for mask in item['data_samples'].pred_masks[1:])
+    assert scores['scene/bear/J_mean'] == pytest.approx(jaccard(first > 0, item['data_samples'].masks[1].numpy() > 0))
+
+
+def test_joints_go_along_the_videos_of_a_config_of_features(mat_files, features, tmp_path):
+    jhmdb_tree(tmp_path / 'JHMDB')
+    assert status_of('test', ROOT / 'configs/corrflow/resnet18_jhmdb_test.py', features, '--device', 'cpu', '--out',
+                     tmp_path / 'scores.json', '--cfg-options', f'jhmdb_root={tmp_path / "JHMDB"}') == 0
+    scores = json.loads((tmp_path / 'scores.json').read_text())['groups']['jhmdb']
+    assert scores['videos'] == 1 and 0 <= scores['PCK@0.1_joints'] <= scores['PCK@0.5_joints'] <= 1
+
+
+def test_masks_are_carried_along_the_videos_of_a_config(davis, weights, tmp_path, capsys, told_often):
     config = tmp_path / 'carried.py'
     bases = [f'{ROOT}/configs/_base_/{name}.py'
              for name in ('models/raft_small', 'default_runtime', 'datasets/davis_clips')]

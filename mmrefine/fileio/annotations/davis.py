@@ -40,7 +40,7 @@ def read_ids(path: PathLike) -> np.ndarray:
     for bit in range(8):
         # id bits 0, 1, 2 are the highest bits of red, green, blue, id bits 3, 4, 5 the next, …
         ids |= (pixels[..., 2 - bit % 3] >> (7 - bit // 3) & 1) << bit
-    if not np.array_equal(_palette()[ids], pixels):
+    if not np.array_equal(object_colors()[ids, ::-1], pixels):
         raise InputError(f'{path}: has colours outside the palette of DAVIS, so the ids are unknown; export it '
                          'with its palette')
     return ids
@@ -60,7 +60,7 @@ def write_ids(path: PathLike, ids: np.ndarray) -> None:
     height, width = ids.shape
     rows = np.pad(ids, ((0, 0), (1, 0)))  # a filter of 0, none, before each
     chunks = ((b'IHDR', struct.pack('>IIBBBBB', width, height, 8, _INDEXED, 0, 0, 0)),
-              (b'PLTE', _palette()[:, ::-1].tobytes()), (b'IDAT', zlib.compress(rows.tobytes())), (b'IEND', b''))
+              (b'PLTE', object_colors().tobytes()), (b'IDAT', zlib.compress(rows.tobytes())), (b'IEND', b''))
     write_bytes(path, SIGNATURE + b''.join(
         struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
         for kind, data in chunks))
@@ -85,10 +85,10 @@ def write_masks(root: PathLike, scene: str, names: Sequence[str], masks: np.ndar
         write_ids(Path(root) / scene / f'{name}.png', ids)
 
 
-def _palette() -> np.ndarray:
-    """Colours ``(256, 3)`` uint8 BGR by id."""
+def object_colors() -> np.ndarray:
+    """The palette of DAVIS: colours ``(256, 3)`` uint8 RGB by id."""
     ids = np.arange(256, dtype=np.uint8)
     colors = np.zeros((256, 3), np.uint8)
     for bit in range(8):
-        colors[:, 2 - bit % 3] |= (ids >> bit & 1) << (7 - bit // 3)
+        colors[:, bit % 3] |= (ids >> bit & 1) << (7 - bit // 3)
     return colors

@@ -12,6 +12,7 @@ from mmrefine.fileio.store.layout import FORMAT, MANIFEST
 _RECORDS: Dict[str, Dict[str, type]] = {
     'run.json': dict(settings=dict, finished=bool),
     'flow.json': dict(settings=dict, scene=str, size=list, pairs=int),
+    'propagate.json': dict(settings=dict, scene=str, size=list),
     MANIFEST: dict(format=str, fingerprint=dict, pairs=dict)}
 _STORES = FORMAT.partition('/')[0] + '/'  # of any version
 
