@@ -16,19 +16,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
+from mmengine.logging import MMLogger
 from torch import Tensor
 
 from mmrefine.apis import init_model, open_model
 from mmrefine.apis.commands import run_command
 from mmrefine.datasets import DavisClips, JhmdbClips
-from mmrefine.errors import CheckpointError
+from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.evaluation import KeypointMetric, KeypointTally, MaskTally
 from mmrefine.evaluation.masks.scores import tally_masks
 from mmrefine.fileio import digest_of, digest_of_state, write_json
@@ -45,18 +47,11 @@ SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
 SHOWN = dict(davis=('J&F', 'J_mean', 'F_mean'), jhmdb=('PCK@0.1_joints', 'PCK@0.2_joints'))
 
 
-@dataclass
-class Method:
-    """A way to propagate.
-
-    Args:
-        name: in the tables.
-        propagator: None: what is first stays in its place.
-        decides: what decides over its results beside the frames; JSON-able.
-    """
+class Method(NamedTuple):
+    """A way to propagate, and what it is called in the tables."""
     name: str
-    propagator: Optional[Propagator]
-    decides: List[Any]
+    propagator: Optional[Propagator]  # None: what is first stays in its place
+    decides: List[Any]  # over its results, beside the frames; JSON-able
 
 
 class Video(NamedTuple):
@@ -71,6 +66,8 @@ class Video(NamedTuple):
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Propagate, score, print the tables."""
     args = _parser().parse_args(argv)
+    if args.davis is None and args.jhmdb is None:
+        raise ConfigError('there is nothing to propagate along; name a data set with --davis or --jhmdb')
     methods = list(_methods(args))
     rows = [_row(args.work_dir, video, method) for video in _videos(args) for method in methods]
     print_tables(rows)
@@ -104,7 +101,11 @@ def _methods(args: argparse.Namespace) -> Iterator[Method]:
     yield Method(COPIED, None, [])
     torch.manual_seed(args.seed)
     learner = init_model(CONFIG)
-    learner.init_weights()
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)  # it has a line for each weight
+    learner.init_weights()  # as before the first step of a training
+    logger.setLevel(level)
     yield _by_features(RANDOM, learner, args)
     for name, file in args.checkpoint:
         yield _by_features(name, init_model(CONFIG, file), args)
