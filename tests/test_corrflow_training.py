@@ -21,7 +21,8 @@ from mmrefine.registry import DATASETS, MODELS
 from mmrefine.synthetic import write_clips
 
 FOLDER = ROOT / 'configs/corrflow'
-NAMES = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob('*.py'))
+NAMES = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob('*.py')
+               if not path.stem.endswith('_test'))  # those train nothing
 ABLATION = [name for name in NAMES if name.startswith('ablation/')]
 
 
