@@ -3,6 +3,7 @@
     python benchmarks/label_table.py
     python benchmarks/label_table.py --checkpoint checkpoints/raft-small-mmrefine.pth --look source
     python benchmarks/label_table.py --students 100
+    python benchmarks/label_table.py --features work_dirs/corrflow/resnet18_demo/refined.pth
     python benchmarks/label_table.py --students 100 --look night --rows 'no filter, 1x then 2x' 'loose cycle, floor 0.3'
 
 One row for each labeler, all with the same teacher on the same pairs. ``kept`` is the mean weight, ``right`` the share
@@ -101,6 +102,7 @@ def main() -> int:
                         help='of the calibrated cycle filters')
     parser.add_argument('--rows', nargs='+', choices=sorted(LABELERS_OF_TABLE), metavar='NAME',
                         help='only these, and no calibrated ones')
+    parser.add_argument('--features', help='weights of CorrFlow, for two more rows of its features')
     parser.add_argument('--students', type=int, default=0, metavar='STEPS', help='of a student for each row; 0: none')
     args = parser.parse_args()
     # seeds far from those of the training and of the demo
@@ -111,6 +113,11 @@ def main() -> int:
     teacher = RememberingTeacher(network)
     before = [_epe(network, some) for some in (clips, others) if some]
     table = {name: LABELERS_OF_TABLE[name] for name in args.rows or LABELERS_OF_TABLE}
+    if args.features:
+        agreement = dict(type='FeatureAgreement', features=dict(
+            type='OtherNetwork', checkpoint=args.features,
+            model=dict(type='CorrespondenceLearner', estimator=dict(type='mmrefine.CorrFlowEncoder'))))
+        table.update({'features': _labeler(agreement), 'loose cycle + features': _labeler(LOOSE, agreement)})
     pairs = [(frames[0], frames[1]) for frames in map(_frames, clips)]
     for precision in [] if args.rows else args.precision:
         config = _labeler(LOOSE)

@@ -127,13 +127,16 @@ def test_masks_and_joints_with_truth_are_judged_by_what_its_features_carry_along
     badja_tree(tmp_path)
     data = DavisClips(tmp_path)
     model = init_model(load_named(CONFIG, {'model.estimator.out_channels': 8}), video / 'start.pth', 'cpu')
+    # by place alone, so that the masks, which stand still, are found again
+    model.encode = lambda seen: 6 * torch.eye(seen.shape[-2] * seen.shape[-1] // 16).view(
+        1, -1, seen.shape[-2] // 4, seen.shape[-1] // 4)
     judged = judge(model, data)
     for number in range(len(data)):
         item = data[number]
         propagate_clip(FeaturePropagator(model, model.radius), item['inputs'], item['data_samples'])
         wanted = MaskMetric().judge(item['data_samples']).scores()
-        assert wanted['J_mean'] > 0 and {name: value for name, value in judged.results[number][2].scores().items()
-                                    if name in wanted} == wanted
+        found = judged.results[number][2].scores()
+        assert wanted['J_mean'] > 0.6 and {name: found[name] for name in wanted} == wanted
 
 
 def test_what_it_cannot_do_is_said_in_one_sentence(video, tmp_path, capsys, monkeypatch):

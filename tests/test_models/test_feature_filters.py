@@ -1,4 +1,4 @@
-"""Labels that features contradict are dropped, of flow and of tracks; the features are those of a network of its own."""
+"""Labels that features contradict are dropped, of flow and of tracks."""
 from __future__ import annotations
 
 import json
