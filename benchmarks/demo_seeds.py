@@ -49,7 +49,6 @@ RECIPES: Dict[str, Dict[str, Any]] = {
     'five iterations': {'model.train_iters': 5, 'max_iters': 1400},
     # rendered pairs of the source look with their truth: see replay()
     'replay': {},  # fewer and fewer
-    'replay, half': {},
     'rounds': ROUNDS,
     'rounds, average': {**ROUNDS, **AVERAGE},
     'rounds, replay': ROUNDS,
@@ -100,7 +99,6 @@ def main() -> int:
     values = {'video': str(refined), 'unseen': str(unseen), 'held_out': 0.}
     replayed = replay(args.source)
     recipes = {name: {**recipe, **(replayed if name.endswith('replay') else {})} for name, recipe in RECIPES.items()}
-    recipes['replay, half'] = replay(args.source, 0.5)
     if args.forgetting:
         values['custom_hooks.2.groups'] = {**load_config(CONFIG).custom_hooks[2]['groups'],
                                            'source': source_group(work_dir / 'videos' / 'source', args.unseen)}
@@ -112,15 +110,12 @@ def main() -> int:
     return 0
 
 
-def replay(source: Path, share: Optional[float] = None) -> Dict[str, Any]:
-    """What makes of the demo's training one on labels and on truth, as CLIP-FLow's demo mixes them, or with the same
-    share of truth to the end."""
+def replay(source: Path) -> Dict[str, Any]:
+    """What makes of the demo's training one on labels and on truth, as CLIP-FLow's demo mixes them."""
     mixed = load_config(MIXED)
     loader = copy.deepcopy(mixed.train_dataloader)
     loader.dataset.parts.labelled.update(data_root=str(source / 'frames'), truth_root=str(source / 'flow'),
                                          pipeline=mixed.labelled_pipeline)
-    if share is not None:
-        loader.sampler.shares.labelled = share
     return {f'train_dataloader.{key}': dict(loader[key], _delete_=True) for key in ('sampler', 'dataset')}
 
 

@@ -157,8 +157,9 @@ class CorrespondenceLearner(BaseModel):
         return 4 * 256 * 4 * cells
 
     def memory_settings(self) -> List[str]:
-        """Which config keys to lower so that it takes less memory."""
-        return [f'model.radius (now {self.radius})']
+        """Which config keys to lower so that it takes less memory: none, as it is the encoder that takes it, and what is
+        copied is worked out in parts."""
+        return []
 
     def _seen(self, frames: Tensor) -> Tensor:
         return frames if self.bottleneck is None else self.bottleneck(frames)
