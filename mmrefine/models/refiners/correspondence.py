@@ -157,7 +157,7 @@ class CorrespondenceLearner(BaseModel):
         return 4 * 256 * 4 * cells
 
     def memory_settings(self) -> List[str]:
-        """Which config keys to lower so that it takes less memory: none, as it is the encoder that takes it, and what is
+        """Which config keys to lower so that it takes less memory: none, as the encoder takes most of it, and what is
         copied is worked out in parts."""
         return []
 
