@@ -6,8 +6,8 @@ from typing import Any, Dict, List, Optional, Sequence, Union
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 
+from mmrefine.datasets.benchmarks.whole_videos import WholeVideos
 from mmrefine.errors import ConfigError, InputError
 from mmrefine.fileio.annotations.badja import read_badja
 from mmrefine.fileio.annotations.davis import read_ids
@@ -19,7 +19,7 @@ from mmrefine.structures import ClipSample
 
 
 @DATASETS.register_module()
-class DavisClips(Dataset):
+class DavisClips(WholeVideos):
     """The videos of DAVIS-2016 and 2017 with their masks.
 
     Frames are ``<data_root>/JPEGImages/480p/<video>/00000.jpg``, masks ``Annotations/480p/<video>/00000.png``. An item
@@ -62,20 +62,7 @@ class DavisClips(Dataset):
                                   'out')
             videos = _names(root / 'ImageSets' / f'{image_set}.txt')
         found = [path.name for path in list_folder(self.frames) if path.is_dir()]
-        self.videos = found if videos == 'all' else [videos] if isinstance(videos, str) else list(videos)
-        missing = [name for name in self.videos if name not in found]
-        if missing or not self.videos:
-            raise ConfigError(f'{self.frames}: '
-                              f'{f"there is no video {missing[0]!r}" if missing else "there are no videos"}, it holds '
-                              f'{len(found)}; correct data_root, videos or image_set')
-
-    @property
-    def metainfo(self) -> Dict[str, Any]:
-        """What MMEngine's evaluator records of a dataset."""
-        return dict(dataset=type(self).__name__, videos=list(self.videos))
-
-    def __len__(self) -> int:
-        return len(self.videos)
+        self.videos = self._chosen(videos, found, self.frames, ', it holds', 'data_root, videos or image_set')
 
     def __getitem__(self, index: int) -> Dict[str, Any]:
         """The whole video.

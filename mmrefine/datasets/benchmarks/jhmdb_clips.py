@@ -6,10 +6,10 @@ from typing import Any, Dict, List, Optional, Union
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 
+from mmrefine.datasets.benchmarks.whole_videos import WholeVideos
 from mmrefine.datasets.scenes import SceneNames
-from mmrefine.errors import ConfigError, InputError
+from mmrefine.errors import InputError
 from mmrefine.fileio.annotations.jhmdb import TEST, TRAIN, read_jhmdb_split, read_joint_positions
 from mmrefine.fileio.images import read_image
 from mmrefine.fileio.video.frames import list_folder, list_images
@@ -22,7 +22,7 @@ PARTS = {'test': TEST, 'train': TRAIN}
 
 
 @DATASETS.register_module()
-class JhmdbClips(Dataset):
+class JhmdbClips(WholeVideos):
     """The videos of JHMDB (Jhuang et al., ICCV 2013) with their 15 joints.
 
     Frames are ``<data_root>/Rename_Images/<class>/<video>/00001.png``, joints ``joint_positions/<class>/<video>/
@@ -58,20 +58,8 @@ class JhmdbClips(Dataset):
                 parts = read_jhmdb_split(root / 'splits' / f'{folder.name}_test_split{split}.txt')
                 names = [name for name in names if parts.get(name) == wanted]
             found += [f'{folder.name}/{name}' for name in names]
-        self.videos = found if videos == 'all' else [videos] if isinstance(videos, str) else list(videos)
-        missing = [name for name in self.videos if name not in found]
-        if missing or not self.videos:
-            raise ConfigError(f'{self.joints}: '
-                              f'{f"there is no video {missing[0]!r}" if missing else "there are no videos"} in split '
-                              f'{split}, which has {len(found)}; correct data_root, split, part or videos')
-
-    @property
-    def metainfo(self) -> Dict[str, Any]:
-        """What MMEngine's evaluator records of a dataset."""
-        return dict(dataset=type(self).__name__, videos=list(self.videos))
-
-    def __len__(self) -> int:
-        return len(self.videos)
+        self.videos = self._chosen(videos, found, self.joints, f' in split {split}, which has',
+                                   'data_root, split, part or videos')
 
     def __getitem__(self, index: int) -> Dict[str, Any]:
         """The whole video.

@@ -1,7 +1,7 @@
 """The guard's witnesses of features: what comes home through a clip and back, and known motion."""
 from __future__ import annotations
 
-from statistics import fmean, median
+from statistics import fmean
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
@@ -9,25 +9,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmrefine.engine.guard.clip_witnesses import ClipWitnesses
 from mmrefine.engine.judging.track_scores import grid_points
-from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import ConfigError
-from mmrefine.evaluation import TrackTally, tally_errors
 from mmrefine.evaluation.features.witnesses import (FIGURES, FLOORS, WEIGHTS, label_patches, objection, point_error,
                                                     wrong_labels)
 from mmrefine.geometry import (KnownClip, cell_coordinates, copy_labels, heat_maps, known_clip, pixel_grid,
                                points_inside, read_heat_maps, track_speed)
 from mmrefine.models import FeaturePropagator
 from mmrefine.registry import WITNESSES
-from mmrefine.structures import as_frames
-from mmrefine.synthetic import render_clip
+from mmrefine.structures import Tracks
 from mmrefine.values import as_count, as_number
 
-OBSERVED = 8  # clips, to know how the video moves
 DIVISOR = 8  # px; frames are cut to multiples of it, as no cell may lie half outside
 LEAST_CELLS = 2  # that known motion goes from the first frame to the last, or who copies in place would hardly be wrong
 MOST_OF_WINDOW = 1 / 3  # of its radius in a step; half as much again is drawn, and corners are faster
-RENDERED_SEED, RENDERED_SIZE = 80_000, (128, 192)  # as those of flow
 
 
 class _Cargo(NamedTuple):
@@ -43,7 +39,7 @@ class _Cargo(NamedTuple):
 
 
 @WITNESSES.register_module()
-class FeatureWitnesses:
+class FeatureWitnesses(ClipWitnesses):
     """What is copied along clips that were kept back comes home, and known motion of the first frame is followed.
 
     Patches of cells with labels of their own and a grid of points are copied by what looks alike nearby
@@ -63,7 +59,6 @@ class FeatureWitnesses:
     Raises:
         ConfigError: a number out of range; when it is prepared, a network without features.
     """
-    sample_name = 'clip'
     weights, floors, figures = WEIGHTS, FLOORS, FIGURES
 
     def __init__(self, pairs: int = 32, labels: int = 256, points: int = 100, warps: int = 1, pace: float = 1.) -> None:
@@ -83,17 +78,8 @@ class FeatureWitnesses:
         if not callable(getattr(teacher, 'encode', None)):
             raise ConfigError('FeatureWitnesses judge a network by its features, such as a CorrespondenceLearner, got '
                               f'{type(teacher).__name__}; set the witnesses of RegressionGuardHook to its kind')
-        self.dataset, self.device, self.seed = dataset, device, seed
-        count = len(dataset.clips)
-        self.chosen = sorted({int(i) for i in np.linspace(0, count - 1, min(self.pairs, count))})
-        self.samples = [(str(dataset.clips[i]['scene']), str(dataset.clips[i]['key'])) for i in self.chosen]
-        observed = self.chosen[::-(-len(self.chosen) // OBSERVED)]
-        progress = Progress('Guard: how the video moves, {} clips', len(observed), log)
-        speeds: List[float] = []
-        for done, i in enumerate(observed, start=1):
-            speeds.append(self._speed(teacher, self._frames(i)))
-            progress(done)
-        self.speed = median(speeds)
+        self._choose(dataset, self.pairs, device, seed)
+        self.speed = self._median_speed(teacher, log)
 
     @torch.no_grad()
     def observe(self, network: Any, index: int) -> Dict[str, float]:
@@ -124,28 +110,13 @@ class FeatureWitnesses:
         """See :func:`~mmrefine.evaluation.features.witnesses.objection`."""
         return objection(teacher, candidate)
 
-    @torch.no_grad()
-    def rendered(self, network: Any, number: int) -> TrackTally:
-        """The errors of points on a rendered clip of the source look, the same one each time.
-
-        Raises:
-            MMRefineError: points that are not finite.
-        """
-        clip = render_clip(RENDERED_SEED + number, 8, RENDERED_SIZE, 'source')
-        truth = torch.from_numpy(clip.tracks).transpose(0, 1)
-        queries = torch.cat([torch.zeros(len(truth), 1), truth[:, 0].flip(1)], dim=1)
-        frames = as_frames(clip.frames, self.device)
-        found = FeaturePropagator(network, network.radius).follow(frames.__getitem__, len(frames), RENDERED_SIZE,
-                                                                  queries)
-        return tally_errors(found.points.cpu().numpy(), truth.numpy(), np.ones(truth.shape[:2], bool), RENDERED_SIZE)
-
     def describe(self) -> Dict[str, Any]:
         """The settings."""
         return dict(type='FeatureWitnesses', pairs=self.pairs, labels=self.labels, points=self.points, warps=self.warps,
                     pace=self.pace)
 
     def _frames(self, index: int) -> Tensor:
-        frames = as_frames(self.dataset[index]['frames'], self.device)
+        frames = super()._frames(index)
         height, width = (side // DIVISOR * DIVISOR for side in frames.shape[-2:])
         return frames[..., :height, :width]
 
@@ -156,13 +127,16 @@ class FeatureWitnesses:
         maps = F.one_hot(labels).permute(2, 0, 1).float(), heat_maps(cell_coordinates(points, stride), size)
         return _Cargo(labels, points, torch.cat(maps))
 
-    @torch.no_grad()
     def _speed(self, teacher: Any, frames: Tensor) -> float:
         """Of the points of a clip, px a frame."""
         features, stride = _features(teacher, frames)
         cargo = self._cargo(frames, features, stride)
         way = [cargo.split(maps, stride)[1] for maps in _carried(features, cargo.maps, teacher.radius)]
         return float(track_speed(torch.stack([cargo.points, *way], dim=1).double().nan_to_num(0.)).mean())
+
+    def _track(self, network: Any, frames: Tensor, queries: Tensor) -> Tracks:
+        size = (frames.shape[-2], frames.shape[-1])
+        return FeaturePropagator(network, network.radius).follow(frames.__getitem__, len(frames), size, queries)
 
     def _known_speed(self, radius: Optional[int], stride: int, frames: Tensor) -> float:
         reach = min(frames.shape[-2:]) / 4 if radius is None else radius * stride

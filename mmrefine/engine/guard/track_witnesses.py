@@ -8,23 +8,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmrefine.engine.guard.clip_witnesses import ClipWitnesses
 from mmrefine.engine.judging.track_scores import grid_points
-from mmrefine.engine.runtime.progress import Progress
-from mmrefine.evaluation import TrackTally, tally_errors
 from mmrefine.evaluation.guard.measures import FLOORS, WEIGHTS, limited
 from mmrefine.evaluation.tracks.witnesses import FIGURES, objection, track_witnesses
 from mmrefine.geometry import known_clip, track_speed
 from mmrefine.registry import WITNESSES
-from mmrefine.structures import TrackEstimator, as_frames
-from mmrefine.synthetic import render_clip
+from mmrefine.structures import TrackEstimator, Tracks
 from mmrefine.values import as_count, as_number
-
-OBSERVED = 8  # clips, to know how the video moves
-RENDERED_SEED, RENDERED_SIZE = 80_000, (128, 192)  # as those of flow
 
 
 @WITNESSES.register_module()
-class TrackWitnesses:
+class TrackWitnesses(ClipWitnesses):
     """Round trips, colours along the tracks, and known motion of the first frame, on clips that were kept back.
 
     A grid of points is followed. Known motion is as fast as the original network saw the video move, and the same for
@@ -39,7 +34,6 @@ class TrackWitnesses:
     Raises:
         ConfigError: a number out of range.
     """
-    sample_name = 'clip'
     weights, floors, figures = WEIGHTS, FLOORS, FIGURES
 
     def __init__(self, pairs: int = 32, points: int = 100, warps: int = 1, pace: float = 1.) -> None:
@@ -56,19 +50,8 @@ class TrackWitnesses:
     def prepare(self, dataset: Any, teacher: TrackEstimator, device: str, seed: int,
                 log: Callable[[str], None]) -> None:
         """See :meth:`~mmrefine.structures.contracts.Witnesses.prepare`; ``seed`` is that of the known motion."""
-        self.dataset, self.device, self.seed = dataset, device, seed
-        count = len(dataset.clips)
-        self.chosen = sorted({int(i) for i in np.linspace(0, count - 1, min(self.pairs, count))})
-        self.samples = [(str(dataset.clips[i]['scene']), str(dataset.clips[i]['key'])) for i in self.chosen]
-        observed = self.chosen[::-(-len(self.chosen) // OBSERVED)] if self.warps else []
-        progress = Progress('Guard: how the video moves, {} clips', len(observed), log)
-        speeds: List[float] = []
-        for done, i in enumerate(observed, start=1):
-            frames = self._frames(i)
-            there = teacher.track_both(frames, self._grid(frames))[0]
-            speeds.append(float(track_speed(there.double()).nan_to_num(0.).mean()))
-            progress(done)
-        self.speed = float(np.median(speeds)) if speeds else 0.
+        self._choose(dataset, self.pairs, device, seed)
+        self.speed = self._median_speed(teacher, log) if self.warps else 0.
 
     @torch.no_grad()
     def observe(self, network: TrackEstimator, index: int) -> Dict[str, float]:
@@ -91,25 +74,16 @@ class TrackWitnesses:
         """See :func:`~mmrefine.evaluation.tracks.witnesses.objection`."""
         return objection(teacher, candidate)
 
-    @torch.no_grad()
-    def rendered(self, network: TrackEstimator, number: int) -> TrackTally:
-        """The errors of tracks on a rendered clip of the source look, the same one each time.
-
-        Raises:
-            MMRefineError: points that are not finite.
-        """
-        clip = render_clip(RENDERED_SEED + number, 8, RENDERED_SIZE, 'source')
-        truth = torch.from_numpy(clip.tracks).transpose(0, 1)
-        queries = torch.cat([torch.zeros(len(truth), 1), truth[:, 0].flip(1)], dim=1).to(self.device)
-        found = network.track(as_frames(clip.frames, self.device), queries)
-        return tally_errors(found.points.cpu().numpy(), truth.numpy(), np.ones(truth.shape[:2], bool), RENDERED_SIZE)
-
     def describe(self) -> Dict[str, Any]:
         """The settings."""
         return dict(type='TrackWitnesses', pairs=self.pairs, points=self.points, warps=self.warps, pace=self.pace)
 
-    def _frames(self, index: int) -> Tensor:
-        return as_frames(self.dataset[index]['frames'], self.device)
+    def _speed(self, teacher: TrackEstimator, frames: Tensor) -> float:
+        there = teacher.track_both(frames, self._grid(frames))[0]
+        return float(track_speed(there.double()).nan_to_num(0.).mean())
+
+    def _track(self, network: TrackEstimator, frames: Tensor, queries: Tensor) -> Tracks:
+        return network.track(frames, queries)
 
     def _grid(self, frames: Tensor) -> Tensor:
         return grid_points((frames.shape[-2], frames.shape[-1]), self.points).to(frames.device)
