@@ -1,40 +1,42 @@
 """How far do the first mask and the first joints get: copied, by random features, by given features, and by flow?
 
-DAVIS: J and F of the mask of the first frame, propagated to the end (docs/metrics.md), percent; means over objects.
-JHMDB: PCK of the joints of the first frame, of 0.6 times the diagonal of the box around them; mean over the joints.
-Frames of DAVIS are shown at each of the ``--heights``, px, in their aspect; masks are scored at their own size, to
-which soft labels are brought before the id with the most is taken. JHMDB is shown as it is. Features look into the
-frame before, as in the paper, unless ``--memory`` and ``--top-k`` say otherwise.
+DAVIS, and rendered clips as ``tools/render.py`` writes them: J and F of the mask of the first frame, propagated to the
+end (docs/metrics.md), percent; means over objects. JHMDB: PCK of the joints of the first frame, of 0.6 times the
+diagonal of the box around them; mean over the joints. Frames of DAVIS are shown at each of the ``--heights``, px, in
+their aspect; masks are scored at their own size, to which soft labels are brought before the id with the most is taken.
+The others are shown as they are. Features look into the frame before, as in the paper, unless ``--memory`` and
+``--top-k`` say otherwise.
 
 Each video, method and height is a row in the work dir, by the weights, settings and frames that decide over it; it is
 not computed again, so this may be stopped and started again, and videos may run side by side in processes of their own.
 
     python benchmarks/propagation.py --davis DAVIS --checkpoint before=corrflow.pth after=refined.pth
     python benchmarks/propagation.py --davis DAVIS --jhmdb JHMDB --heights 240 480 --flow raft_small --out scores.json
+    python benchmarks/propagation.py --rendered work_dirs/corrflow/rendered/unseen --checkpoint after=refined.pth
 """
 from __future__ import annotations
 
 import argparse
 import json
-import logging
 import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from mmengine.logging import MMLogger
 from torch import Tensor
 
 from mmrefine.apis import init_model, open_model
 from mmrefine.apis.commands import run_command
 from mmrefine.datasets import DavisClips, JhmdbClips
-from mmrefine.errors import CheckpointError, ConfigError
+from mmrefine.errors import CheckpointError, ConfigError, InputError
 from mmrefine.evaluation import KeypointMetric, KeypointTally, MaskTally
 from mmrefine.evaluation.masks.scores import tally_masks
-from mmrefine.fileio import digest_of, digest_of_state, write_json
+from mmrefine.fileio import digest_of, digest_of_state, read_ids, read_image, write_json
 from mmrefine.fileio.digest import digest_of_bytes
+from mmrefine.fileio.video.frames import list_folder, list_images
 from mmrefine.geometry import ids_of, one_hot
 from mmrefine.models import FeaturePropagator, FlowPropagator
 from mmrefine.models.trackers.ways import queries_of
@@ -44,7 +46,8 @@ from mmrefine.structures.propagation import Propagator
 CONFIG = Path(__file__).resolve().parents[1] / 'configs' / 'corrflow' / 'resnet18_video.py'
 COPIED, RANDOM, FLOW = 'copied', 'random', 'flow'
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
-SHOWN = dict(davis=('J&F', 'J_mean', 'F_mean'), jhmdb=('PCK@0.1_joints', 'PCK@0.2_joints'))
+MASKS, JOINTS = ('J&F', 'J_mean', 'F_mean'), ('PCK@0.1_joints', 'PCK@0.2_joints')
+SHOWN = dict(davis=MASKS, rendered=MASKS, jhmdb=JOINTS)
 
 
 class Method(NamedTuple):
@@ -66,21 +69,30 @@ class Video(NamedTuple):
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Propagate, score, print the tables."""
     args = _parser().parse_args(argv)
-    if args.davis is None and args.jhmdb is None:
-        raise ConfigError('there is nothing to propagate along; name a data set with --davis or --jhmdb')
+    if args.davis is None and args.jhmdb is None and args.rendered is None:
+        raise ConfigError('there is nothing to propagate along; name videos with --davis, --jhmdb or --rendered')
     methods = list(_methods(args))
-    rows = [_row(args.work_dir, video, method) for video in _videos(args) for method in methods]
+    rows = [row_of(args.work_dir, video, method) for video in videos_of(args) for method in methods]
     print_tables(rows)
     if args.out is not None:
         write_json(args.out, rows)
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_videos(parser: argparse.ArgumentParser) -> None:
+    """The arguments that :func:`videos_of` reads."""
     parser.add_argument('--davis', type=Path, help='folder with JPEGImages/480p and Annotations/480p')
     parser.add_argument('--jhmdb', type=Path, help='folder with Rename_Images, joint_positions and splits; needs SciPy')
+    parser.add_argument('--rendered', type=Path, help='folder with frames and masks, as tools/render.py writes it')
     parser.add_argument('--split', type=int, help='of JHMDB; default: all videos that there are')
+    parser.add_argument('--heights', type=int, nargs='+', default=[240], help='of the frames of DAVIS, px')
+    parser.add_argument('--sequences', nargs='+', help='only these videos; default: all')
+    parser.add_argument('--frames', type=int, help='only the first so many frames, at least 3, to try it out')
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_videos(parser)
     parser.add_argument('--checkpoint', nargs='+', type=_named, default=[], metavar='NAME=FILE',
                         help='features to compare, such as before=corrflow.pth after=refined.pth')
     parser.add_argument('--flow', default='raft_small', help='network that gives the flow, by name or config; '
@@ -89,9 +101,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--memory', type=int, default=0, help='of features: frames before, beside the first one')
     parser.add_argument('--top-k', type=int, help='of features: candidates that count; default: all')
     parser.add_argument('--seed', type=int, default=0, help='of the random features')
-    parser.add_argument('--heights', type=int, nargs='+', default=[240], help='of the frames of DAVIS, px')
-    parser.add_argument('--sequences', nargs='+', help='only these videos; default: all')
-    parser.add_argument('--frames', type=int, help='only the first so many frames, at least 3, to try it out')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/propagation'))
     parser.add_argument('--out', type=Path, metavar='JSON', help='file for all rows')
     return parser
@@ -100,27 +109,23 @@ def _parser() -> argparse.ArgumentParser:
 def _methods(args: argparse.Namespace) -> Iterator[Method]:
     yield Method(COPIED, None, [])
     torch.manual_seed(args.seed)
-    learner = init_model(CONFIG)
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel(logging.WARNING)  # it has a line for each weight
-    learner.init_weights()  # as before the first step of a training
-    logger.setLevel(level)
-    yield _by_features(RANDOM, learner, args)
+    yield by_features(RANDOM, init_model(CONFIG), args.memory, args.top_k)  # as before the first step of a training
     for name, file in args.checkpoint:
-        yield _by_features(name, init_model(CONFIG, file), args)
+        yield by_features(name, init_model(CONFIG, file), args.memory, args.top_k)
     if args.flow != 'none':
         network = open_model(args.flow, args.flow_checkpoint)
         yield Method(FLOW, FlowPropagator(network),
                      [digest_of_state(network.estimator.state_dict()), network.test_iters])
 
 
-def _by_features(name: str, learner: Any, args: argparse.Namespace) -> Method:
-    return Method(name, FeaturePropagator(learner, learner.radius, args.memory, args.top_k),
-                  [digest_of_state(learner.estimator.state_dict()), learner.radius, args.memory, args.top_k])
+def by_features(name: str, learner: Any, memory: int = 0, top_k: Optional[int] = None) -> Method:
+    """Propagation by the features of a ``CorrespondenceLearner``, in the window that it has."""
+    return Method(name, FeaturePropagator(learner, learner.radius, memory, top_k),
+                  [digest_of_state(learner.estimator.state_dict()), learner.radius, memory, top_k])
 
 
-def _videos(args: argparse.Namespace) -> Iterator[Video]:
+def videos_of(args: argparse.Namespace) -> Iterator[Video]:
+    """The videos that the command line names, those of DAVIS at each height."""
     chosen = args.sequences or 'all'
     if args.davis is not None:
         for item in DavisClips(args.davis, chosen):
@@ -128,12 +133,27 @@ def _videos(args: argparse.Namespace) -> Iterator[Video]:
             sample.masks = sample.masks[:args.frames]
             for height in args.heights:
                 yield Video('davis', sample.scene, height, shown_at(frames, height), sample)
+    if args.rendered is not None:
+        for folder in list_folder(args.rendered / 'frames'):
+            if chosen == 'all' or folder.name in chosen:
+                yield rendered_video(args.rendered, folder.name, args.frames)
     if args.jhmdb is not None:
         for item in JhmdbClips(args.jhmdb, args.split):
             frames, sample = item['inputs'][:args.frames], item['data_samples']
             sample.points, sample.visible = sample.points[:args.frames], sample.visible[:args.frames]
             if chosen == 'all' or sample.scene in chosen:
                 yield Video('jhmdb', sample.scene, frames.shape[-2], frames, sample)
+
+
+def rendered_video(root: Path, scene: str, count: Optional[int]) -> Video:
+    """A rendered scene at its own size."""
+    pictures, drawn = (list_images(root / kind / scene)[:count] for kind in ('frames', 'masks'))
+    if len(pictures) != len(drawn):
+        raise InputError(f'{root}: {scene} has {len(pictures)} frames and {len(drawn)} masks; render it again')
+    frames = torch.from_numpy(np.stack([read_image(path) for path in pictures])).permute(0, 3, 1, 2)
+    sample = ClipSample(metainfo=dict(scene=scene))
+    sample.masks = torch.from_numpy(np.stack([read_ids(path) for path in drawn]))
+    return Video('rendered', scene, frames.shape[-2], frames, sample)
 
 
 def shown_at(frames: Tensor, height: int) -> Tensor:
@@ -145,7 +165,7 @@ def shown_at(frames: Tensor, height: int) -> Tensor:
                       for frame in frames])
 
 
-def _row(work_dir: Path, video: Video, method: Method) -> Dict[str, Any]:
+def row_of(work_dir: Path, video: Video, method: Method) -> Dict[str, Any]:
     """The scores of a method on a video, from the work dir if they are there."""
     truth = {key: value.numpy().tobytes() for key, value in video.sample.items() if isinstance(value, Tensor)}
     decides = [video.kind, list(video.frames.shape), digest_of_bytes(video.frames.numpy().tobytes()),
@@ -154,7 +174,7 @@ def _row(work_dir: Path, video: Video, method: Method) -> Dict[str, Any]:
     path = work_dir / video.kind / video.name / f'{video.height}_{digest_of(decides)}.json'
     if not path.is_file():
         started = time.monotonic()
-        tally = (score_masks if video.kind == 'davis' else score_joints)(video, method.propagator)
+        tally = (score_joints if video.kind == 'jhmdb' else score_masks)(video, method.propagator)
         write_json(path, dict(kind=video.kind, video=video.name, height=video.height, frames=len(video.frames),
                               tally=asdict(tally), scores=tally.scores(), seconds=round(time.monotonic() - started, 1)))
     found: Dict[str, Any] = dict(json.loads(path.read_text(encoding='utf-8')), method=method.name)
@@ -207,9 +227,9 @@ def print_tables(rows: Sequence[Dict[str, Any]]) -> None:
 
 def pooled_scores(kind: str, tallies: Sequence[Dict[str, Any]]) -> Dict[str, float]:
     """The scores of several videos together, as the data set pools them."""
-    total: Any = MaskTally() if kind == 'davis' else KeypointTally()
+    total: Any = KeypointTally() if kind == 'jhmdb' else MaskTally()
     for parts in tallies:
-        if kind == 'davis':
+        if kind != 'jhmdb':
             total += MaskTally(**parts)
         else:  # JSON has lists
             total += KeypointTally(tuple(parts['shares']), tuple(parts['seen']), tuple(map(tuple, parts['right'])),

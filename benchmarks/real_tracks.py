@@ -32,6 +32,7 @@ from real_clips import (FLIES, HIGHER, SCORES, SETS, RealClip, moved_along, read
 from mmrefine.apis import open_tracker, refine
 from mmrefine.apis.commands import Overrides, run_command
 from mmrefine.config.load import load_config
+from mmrefine.engine.guard.candidates import mixed_state
 from mmrefine.errors import CheckpointError, ConfigError, InputError
 from mmrefine.fileio import digest_of, digest_of_state, read_image, write_image, write_json
 from mmrefine.fileio.digest import digest_of_bytes
@@ -97,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--students', type=Path, metavar='FOLDER',
                         help='work dir of davis_student.py, whose RAFT-small is taken')
     parser.add_argument('--steps', type=int, default=300, help='of refinement')
+    parser.add_argument('--part', type=float, default=1., help='of the way to what is handed back, in [0, 1]')
     parser.add_argument('--iters', type=int, default=12, help='of RAFT-small; at most 8 in training')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/real_tracks'))
     parser.add_argument('--out', type=Path, metavar='JSON', help='file for the scores of each point')
@@ -117,7 +119,11 @@ def _rows(args: argparse.Namespace, tracker: str, kind: str, video: str, clips: 
         weights.append(_refined(args, tracker, video, size, cfg))
     found = []
     for after, path in enumerate(weights):
-        scores = _scores(args.work_dir / tracker / video, cfg, path, clips, size)
+        model = open_tracker(cfg, path)
+        if after:
+            original = open_tracker(cfg, weights[0]).state_dict()
+            model.load_state_dict(mixed_state(original, model.state_dict(), args.part))
+        scores = _scores(args.work_dir / tracker / video, model, clips, size)
         found.append(Row(tracker, kind, video, size, bool(after), scores))
         means = ', '.join(f'{name} {np.mean(values):.2f}' for name, values in scores.items())
         print(f'{tracker}, {kind}, {video}, {size[0]}x{size[1]}, {"after" if after else "before"}: {means}', flush=True)
@@ -175,15 +181,14 @@ def _student(students: Path, video: str, size: Size) -> Path:
     return found[0]
 
 
-def _scores(folder: Path, cfg: Config, weights: Path, clips: Sequence[RealClip], size: Size) -> Dict[str, List[float]]:
+def _scores(folder: Path, model: Any, clips: Sequence[RealClip], size: Size) -> Dict[str, List[float]]:
     """The scores of all points of a video, from the work dir if they are there."""
-    model = open_tracker(cfg, weights)
     decides = [size, digest_of_state(model.estimator.state_dict()), model.test_iters,
                [[clip.name, clip.digest, np.nan_to_num(clip.truth, nan=-1.).tolist()] for clip in clips]]
     path = folder / f'scores_{digest_of(decides)}.json'
     if not path.is_file():
         started, scores = time.monotonic(), [score_points(_tracked(model, clip, size), clip, size) for clip in clips]
-        write_json(path, dict(video=clips[0].video, weights=str(weights), seconds=round(time.monotonic() - started, 1),
+        write_json(path, dict(video=clips[0].video, seconds=round(time.monotonic() - started, 1),
                               scores={name: sum((one[name] for one in scores), []) for name in scores[0]}))
     found: Dict[str, List[float]] = json.loads(path.read_text(encoding='utf-8'))['scores']
     return found

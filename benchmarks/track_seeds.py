@@ -28,6 +28,8 @@ RECIPES: Dict[str, Dict[str, Any]] = {
     'two rounds': {'train_cfg.rounds': 2, 'custom_hooks.0.relabel': 'every_round',
                    'custom_hooks.0.teacher': dict(type='StudentAverage'), 'custom_hooks.1.interval': 'round',
                    'custom_hooks.1.patience': 1},
+    'twice the steps': {'max_iters': 1280},
+    'two passes, twice the steps': {'labeler.view.mirrors': None, 'max_iters': 1280},
     'plain labels': PLAIN,
     "paper's labels": {**PLAIN, 'labeler.filters': [dict(type='TrackCycleFilter', threshold=1.5)]},
 }

@@ -78,6 +78,20 @@ def test_every_parameter_learns():
     assert all(float(value.grad.abs().sum()) > 0 for value in network.parameters())
 
 
+def test_it_begins_with_the_weights_that_pytorch_draws_as_the_authors_code_does():
+    torch.manual_seed(0)
+    first = torch.nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
+    torch.manual_seed(0)
+    network = CorrFlowEncoder()
+    network.init_weights()
+    assert torch.equal(network.conv1.weight, first.weight)
+    # nor is any layer louder: a cell would copy from the neighbour with the longest features, wherever it is
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            inputs = layer.weight[0].numel()
+            assert float(layer.weight.detach().abs().max()) <= inputs ** -0.5
+
+
 def test_the_number_of_features_is_an_option_that_is_checked():
     assert CorrFlowEncoder(out_channels=7)(torch.rand(1, 3, 8, 8)).shape == (1, 7, 2, 2)
     with pytest.raises(ConfigError, match='CorrFlowEncoder.out_channels.*0'):

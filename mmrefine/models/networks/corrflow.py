@@ -45,7 +45,9 @@ class CorrFlowEncoder(BaseModule):
 
     Args:
         out_channels: of the features.
-        init_cfg: MMEngine's.
+        init_cfg: MMEngine's; default: what PyTorch's layers start with, as in the authors' code. With larger weights,
+            such as Kaiming's, a cell at first copies from whichever neighbour has the longest features, which takes
+            hundreds of steps to unlearn.
 
     Raises:
         ConfigError: ``out_channels`` below 1.
@@ -53,7 +55,7 @@ class CorrFlowEncoder(BaseModule):
     stride = 4
 
     def __init__(self, out_channels: int = 64, init_cfg: object = None) -> None:
-        super().__init__(init_cfg or dict(type='Kaiming', layer=['Conv2d'], mode='fan_out', nonlinearity='relu'))
+        super().__init__(init_cfg)
         self.out_channels = as_count('CorrFlowEncoder.out_channels', out_channels)
         self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
