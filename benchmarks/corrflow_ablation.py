@@ -2,8 +2,10 @@
 
 The configs of ``configs/corrflow/ablation`` are trained from random weights, each with the same seeds, steps and clips.
 Judged on scenes that no run has seen: J and F of the mask of the first frame, propagated to the end, means over
-objects, percent. Beside them the first mask copied, and random features. Clips are rendered once; runs that have their
-weights and rows that have their scores are not repeated, so this may be stopped and started again.
+objects, percent; once copied as in training, from all cells of the window, and once from the best five alone, which a
+network that is still unsure needs (docs/propagation.md). Beside them the first mask copied, and random features. Clips
+are rendered once; runs that have their weights and rows that have their scores are not repeated, so this may be stopped
+and started again.
 
     python benchmarks/corrflow_ablation.py --seeds 125 126 127
 """
@@ -27,6 +29,8 @@ from mmrefine.synthetic import write_clips
 FOLDER = Path(__file__).resolve().parents[1] / 'configs' / 'corrflow' / 'ablation'
 ROWS = ('full', 'without_color_dropout', 'without_restricted_attention', 'without_scheduled_sampling', 'without_cycle')
 SIZE, STYLE = (128, 128), 'target'
+BEST = 5  # cells that are copied from
+NAMES = ('J&F', 'J_mean', 'F_mean', f'J&F best {BEST}')
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -46,13 +50,13 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     scenes = write_clips(unseen, range(10000, 10000 + args.unseen), args.frames, SIZE, STYLE)
     videos = [rendered_video(unseen, scene, args.frames) for scene in scenes]
     torch.manual_seed(args.seeds[0])
-    table = [_scored('copied', None, args.work_dir, videos, Method('copied', None, [])),
-             _scored('random', None, args.work_dir, videos, by_features('random', init_model(FOLDER / 'full.py')))]
+    table = [_scored('copied', None, args.work_dir, videos, None),
+             _scored('random', None, args.work_dir, videos, init_model(FOLDER / 'full.py'))]
     for seed in args.seeds:
         for row in args.rows:
             cfg = _config(row, seed, seen, args.steps)
             learner = init_model(cfg, _trained(cfg, args.work_dir / 'runs' / row))
-            table.append(_scored(row, seed, args.work_dir, videos, by_features(row, learner)))
+            table.append(_scored(row, seed, args.work_dir, videos, learner))
     print_table(table)
     if args.out is not None:
         write_json(args.out, table)
@@ -75,24 +79,31 @@ def _trained(cfg: Config, folder: Path) -> Path:
     return folder / 'refined.pth'
 
 
-def _scored(row: str, seed: Optional[int], work_dir: Path, videos: Sequence[Video], method: Method) -> Dict[str, Any]:
-    pooled = pooled_scores('rendered', [row_of(work_dir / 'scores', video, method)['tally'] for video in videos])
-    return dict(row=row, seed=seed, **{name: round(100 * pooled[name], 2) for name in SHOWN['rendered']})
+def _scored(row: str, seed: Optional[int], work_dir: Path, videos: Sequence[Video],
+            learner: Optional[Any]) -> Dict[str, Any]:
+    pooled = []
+    for most in (None, BEST):
+        method = Method(row, None, []) if learner is None else by_features(row, learner, top_k=most)
+        pooled.append(pooled_scores('rendered', [row_of(work_dir / 'scores', video, method)['tally']
+                                                 for video in videos]))
+    values = [*(pooled[0][name] for name in SHOWN['rendered']), pooled[1]['J&F']]
+    return dict(row=row, seed=seed, **{name: round(100 * value, 2) for name, value in zip(NAMES, values)})
 
 
 def print_table(table: Sequence[Dict[str, Any]]) -> None:
-    """A line for each row: the mean over its seeds, J&F of each, and how far the mean is from that of the full one."""
+    """A line for each row: means over its seeds, how far they are from those of the full one, and J&F of each seed."""
     found: Dict[str, List[Dict[str, Any]]] = {}
     for line in table:
         found.setdefault(line['row'], []).append(line)
-    means = {row: {name: float(np.mean([line[name] for line in lines])) for name in SHOWN['rendered']}
+    means = {row: np.array([[line[name] for name in NAMES] for line in lines]).mean(axis=0)
              for row, lines in found.items()}
-    print('\n| row | J&F | J | F | J&F of each seed | to full |')
-    print('|---' * 6 + '|')
+    print(f'\n| row | {" | ".join(NAMES)} | to full | best {BEST} to full | J&F best {BEST} of each seed |')
+    print('|---' * (4 + len(NAMES)) + '|')
     for row, lines in found.items():
-        each = ', '.join(f'{line["J&F"]:.1f}' for line in lines)
-        change = f'{means[row]["J&F"] - means["full"]["J&F"]:+.1f}' if 'full' in means else ''
-        print(f'| {row} | {" | ".join(f"{value:.1f}" for value in means[row].values())} | {each} | {change} |')
+        each = ', '.join(f'{line[NAMES[-1]]:.1f}' for line in lines)
+        change = means[row] - means['full'] if 'full' in means else np.full(len(NAMES), np.nan)
+        values = ' | '.join(f'{value:.1f}' for value in means[row])
+        print(f'| {row} | {values} | {change[0]:+.1f} | {change[-1]:+.1f} | {each} |')
 
 
 if __name__ == '__main__':

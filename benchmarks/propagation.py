@@ -100,6 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--flow-checkpoint', metavar='FILE', help='its weights; default: those of its config')
     parser.add_argument('--memory', type=int, default=0, help='of features: frames before, beside the first one')
     parser.add_argument('--top-k', type=int, help='of features: candidates that count; default: all')
+    parser.add_argument('--hard', action='store_true',
+                        help='of features: decide at every frame, as the reference code of CorrFlow does')
     parser.add_argument('--seed', type=int, default=0, help='of the random features')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/propagation'))
     parser.add_argument('--out', type=Path, metavar='JSON', help='file for all rows')
@@ -109,19 +111,21 @@ def _parser() -> argparse.ArgumentParser:
 def _methods(args: argparse.Namespace) -> Iterator[Method]:
     yield Method(COPIED, None, [])
     torch.manual_seed(args.seed)
-    yield by_features(RANDOM, init_model(CONFIG), args.memory, args.top_k)  # as before the first step of a training
+    # as before the first step of a training
+    yield by_features(RANDOM, init_model(CONFIG), args.memory, args.top_k, args.hard)
     for name, file in args.checkpoint:
-        yield by_features(name, init_model(CONFIG, file), args.memory, args.top_k)
+        yield by_features(name, init_model(CONFIG, file), args.memory, args.top_k, args.hard)
     if args.flow != 'none':
         network = open_model(args.flow, args.flow_checkpoint)
         yield Method(FLOW, FlowPropagator(network),
                      [digest_of_state(network.estimator.state_dict()), network.test_iters])
 
 
-def by_features(name: str, learner: Any, memory: int = 0, top_k: Optional[int] = None) -> Method:
+def by_features(name: str, learner: Any, memory: int = 0, top_k: Optional[int] = None, hard: bool = False) -> Method:
     """Propagation by the features of a ``CorrespondenceLearner``, in the window that it has."""
-    return Method(name, FeaturePropagator(learner, learner.radius, memory, top_k),
-                  [digest_of_state(learner.estimator.state_dict()), learner.radius, memory, top_k])
+    decides = [digest_of_state(learner.estimator.state_dict()), learner.radius, memory, top_k, *['hard'] * hard]
+    way = dict(hard=True, shrink='bilinear') if hard else {}
+    return Method(name, FeaturePropagator(learner, learner.radius, memory, top_k, **way), decides)
 
 
 def videos_of(args: argparse.Namespace) -> Iterator[Video]:
