@@ -25,9 +25,9 @@ FLIES = 'flies'
 class RealClip(NamedTuple):
     """Frames, and where points are in some of them.
 
-    ``video`` is what a tracker is refined on; ``name`` says which part of it this is. ``frame(t)`` gives ``(H, W, 3)``
-    uint8 RGB. ``truth`` ``(N, T, 2)`` px of the frames, known in the first frame and in some others, else nan.
-    ``objects`` ``(T,)`` px, how large the object is, or None.
+    ``video`` is what a tracker is refined on; ``name`` says which part of it this is, which begins with the frame
+    ``begin`` of the video. ``frame(t)`` gives ``(H, W, 3)`` uint8 RGB. ``truth`` ``(N, T, 2)`` px of the frames, known
+    in the first frame and in some others, else nan. ``objects`` ``(T,)`` px, how large the object is, or None.
     """
     video: str
     name: str
@@ -37,6 +37,7 @@ class RealClip(NamedTuple):
     truth: np.ndarray
     objects: Optional[np.ndarray]
     digest: str
+    begin: int = 0
 
 
 def read_clips(kind: str, data: Path) -> Iterator[RealClip]:
@@ -136,7 +137,7 @@ def _joints(data: Path) -> Iterator[RealClip]:
             truth[joint.visible, t - begin] = joint.points[joint.visible]
             mask = read_image(masks[files[t].stem])[..., 0] > 127
             objects[t - begin] = object_sizes('mask', np.zeros((1, 0, 2)), np.zeros((1, 0), bool), mask[None])[0]
-        yield _of_files(path.stem, path.stem, files[begin:end], truth, objects, [*files, path, *masks.values()])
+        yield _of_files(path.stem, path.stem, files[begin:end], truth, objects, [*files, path, *masks.values()], begin)
 
 
 def _flies(data: Path) -> Iterator[RealClip]:
@@ -152,7 +153,8 @@ def _flies(data: Path) -> Iterator[RealClip]:
         def frame(t: int, begin: int = begin) -> np.ndarray:
             return source[first + begin + t]
 
-        yield RealClip(FLIES, f'{FLIES} {first + begin}', WINDOW_FRAMES, size, frame, _begun(truth), None, digest)
+        yield RealClip(FLIES, f'{FLIES} {first + begin}', WINDOW_FRAMES, size, frame, _begun(truth), None, digest,
+                       begin)
 
 
 def _flies_points(data: Path) -> Tuple[np.ndarray, int]:
@@ -178,10 +180,10 @@ def _pictures(data: Path, name: str) -> List[Path]:
 
 
 def _of_files(video: str, name: str, files: List[Path], truth: np.ndarray, objects: Optional[np.ndarray],
-              decides: List[Path]) -> RealClip:
+              decides: List[Path], begin: int = 0) -> RealClip:
     digest = digest_of_files([(f'{path.parent.name}/{path.name}', path) for path in decides])
     return RealClip(video, name, len(files), read_image(files[0]).shape[:2], lambda t: read_image(files[t]),
-                    _begun(truth), objects, digest)
+                    _begun(truth), objects, digest, begin)
 
 
 def _begun(truth: np.ndarray) -> np.ndarray:

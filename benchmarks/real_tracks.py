@@ -35,6 +35,7 @@ from mmrefine.config.load import load_config
 from mmrefine.engine.guard.candidates import mixed_state
 from mmrefine.errors import CheckpointError, ConfigError, InputError
 from mmrefine.fileio import digest_of, digest_of_state, read_image, write_image, write_json
+from mmrefine.fileio.annotations.interest_points import write_interest_points
 from mmrefine.fileio.digest import digest_of_bytes
 from mmrefine.models.trackers.ways import queries_of
 from mmrefine.structures import as_frames
@@ -98,6 +99,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--students', type=Path, metavar='FOLDER',
                         help='work dir of davis_student.py, whose RAFT-small is taken')
     parser.add_argument('--steps', type=int, default=300, help='of refinement')
+    parser.add_argument('--along', type=int, metavar='SIDE',
+                        help='labels in windows of so many px around the points that are judged, where the original '
+                             'network follows them to')
     parser.add_argument('--part', type=float, default=1., help='of the way to what is handed back, in [0, 1]')
     parser.add_argument('--iters', type=int, default=12, help='of RAFT-small; at most 8 in training')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/real_tracks'))
@@ -116,6 +120,8 @@ def _rows(args: argparse.Namespace, tracker: str, kind: str, video: str, clips: 
         raise CheckpointError(f'{cfg.load_from}: there is no such checkpoint; name one with --checkpoint '
                               f'{tracker}=FILE')
     if not args.before:
+        if args.along is not None:
+            cfg.labeler.queries = _along(args, video, open_tracker(cfg, weights[0]), size)
         weights.append(_refined(args, tracker, video, size, cfg))
     found = []
     for after, path in enumerate(weights):
@@ -145,6 +151,21 @@ def _config(args: argparse.Namespace, tracker: str, video: str) -> Config:
     else:  # about as many clips of each video
         options.update(spacing=max(2, video_frames(video, args.data)[0] // 20))
     return load_config(dict(args.config).get(tracker, ROOT / CONFIGS[tracker]), {**options, **args.cfg_options})
+
+
+def _along(args: argparse.Namespace, video: str, model: Any, size: Size) -> Dict[str, Any]:
+    """Windows of queries around the points that are judged, as the original network follows them from where they begin;
+    truth has no part in it."""
+    if video == FLIES:
+        raise ConfigError('--along needs videos that are refined on whole; leave it out for flies')
+    rows = []
+    for clip in (clip for kind in ('davis', 'badja') for clip in read_clips(kind, args.data) if clip.video == video):
+        for track in _tracked(model, clip, size):
+            rows += [(f'{video}_0000', clip.begin + t, x, y) for t, (x, y) in enumerate(track.tolist())
+                     if 0 <= x <= size[1] - 1 and 0 <= y <= size[0] - 1]
+    path = args.work_dir / 'points' / f'{video}_{digest_of([size, rows])}.csv'
+    write_interest_points(path, rows)
+    return dict(type='WindowQueries', points=str(path.resolve()), side=args.along)
 
 
 def _refined(args: argparse.Namespace, tracker: str, video: str, size: Size, cfg: Config) -> Path:

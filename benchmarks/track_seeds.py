@@ -29,7 +29,7 @@ RECIPES: Dict[str, Dict[str, Any]] = {
                    'custom_hooks.0.teacher': dict(type='StudentAverage'), 'custom_hooks.1.interval': 'round',
                    'custom_hooks.1.patience': 1},
     'twice the steps': {'max_iters': 1280},
-    'two passes, twice the steps': {'labeler.view.mirrors': None, 'max_iters': 1280},
+    'grid': {'labeler.queries': dict(_delete_=True, type='GridQueries', step=14, border=2)},
     'plain labels': PLAIN,
     "paper's labels": {**PLAIN, 'labeler.filters': [dict(type='TrackCycleFilter', threshold=1.5)]},
 }

@@ -45,6 +45,7 @@ def refine(video: Roots,
            dry_run: bool = False,
            rounds: Optional[int] = None,
            labelled: Optional[Union[str, Path]] = None,
+           points: Optional[Union[str, Path]] = None,
            **overrides: Any) -> Dict[str, Any]:
     """Refine a network on a video: make labels, finetune, compare before with after.
 
@@ -69,6 +70,9 @@ def refine(video: Roots,
             (:class:`~mmrefine.datasets.LabelledPairs`), or from clips that are rendered into ``work_dir``
             (``'rendered'``): half of the pairs at first, a tenth at the end, or as a config that mixes already has it.
             Default: what the config says.
+        points: what a tracker is to follow: a CSV file with the columns frame, x, y and perhaps scene, or an ``.npz``
+            of tracks, whose queries count. Labels then begin in windows around the places to which the original
+            network follows them (:func:`~mmrefine.apis.followed_points.around_points`).
         overrides: other values of the config; dotted keys as ``**{'optim_wrapper.optimizer.lr': 5e-5}``.
 
     Returns:
@@ -81,7 +85,7 @@ def refine(video: Roots,
     named = load_named(config)
     overrides = {**amp_values(amp, named, overrides), **round_values(rounds, named), **overrides}
     cfg, finished = prepare_run(video, config, work_dir, checkpoint, overrides, skip_corrupt, resume, reading=reading,
-                                dry_run=dry_run, labelled=labelled)
+                                dry_run=dry_run, labelled=labelled, points=points)
     if finished:
         check_refined(cfg.work_dir)
     else:

@@ -31,6 +31,8 @@ examples:
       the same on a CPU
   mmrefine refine my.mp4 --model pips --checkpoint model-000200000.pth
       PIPs, a tracker of points, from the file of its authors
+  mmrefine refine my.mp4 --model pips_demo --points joints.csv
+      for these points
   mmrefine refine my.mp4 --model corrflow --checkpoint corrflow.pth
       CorrFlow, from refined.pth of a training (configs/corrflow) or from the file of its authors
   mmrefine refine videos/ --model raft --out refined
@@ -64,6 +66,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                              "the layout of KITTI, Sintel, FlyingChairs or tools/render.py, or 'rendered', clips that "
                              'are made in the folder of results; half of the pairs at first, a tenth at the end. Not '
                              'for trackers')
+    parser.add_argument('--points', metavar='FILE',
+                        help='points that a tracker is to follow, as of mmrefine track: it then learns from labels '
+                             'around the places to which the original network follows them, instead of corners all '
+                             'over the frame')
     parser.add_argument('--batch-size', type=at_least_1, metavar='N', help='frame pairs or clips in each step '
                                                                            "(default: the config's)")
     parser.add_argument('--workers', type=at_least_0, metavar='N',
@@ -111,7 +117,8 @@ def run(args: argparse.Namespace) -> int:
 
     out = Path(args.out or default_out(args.video))
     report = refine(args.video, args.model, out, args.checkpoint, resume=True, skip_corrupt=args.skip_corrupt,
-                    amp=args.amp, rounds=args.rounds, labelled=args.labelled, **reading_of(args), **values(args))
+                    amp=args.amp, rounds=args.rounds, labelled=args.labelled, points=args.points, **reading_of(args),
+                    **values(args))
     if args.dry_run:
         return 0
     if 'scenes' in report:
