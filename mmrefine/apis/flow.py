@@ -17,8 +17,7 @@ from mmrefine.apis.flow_forecast import tell_flow_forecast
 from mmrefine.apis.frame_damage import check_out, check_scenes, intact_pairs
 from mmrefine.apis.inference import usable_device
 from mmrefine.apis.named_models import open_model
-from mmrefine.apis.result_files import digests_of, is_as_written, noted_digests, write_result_record
-from mmrefine.apis.video_run import default_out
+from mmrefine.apis.result_files import default_out, digests_of, is_as_written, noted_digests, write_result_record
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import ConfigError, TeacherError
 from mmrefine.fileio.atomic import remove_leftovers, write_errors

@@ -20,12 +20,12 @@ from mmrefine.apis.named_models import open_tracker
 from mmrefine.apis.propagation import masks_along, points_along
 from mmrefine.apis.propagation_files import RECORD, PropagationFiles
 from mmrefine.apis.propagators import CONFIDENCE, propagation_settings, propagator_of
+from mmrefine.apis.result_files import default_out
 from mmrefine.apis.run_forecast import seconds_a_pixel, shrunk, tell
 from mmrefine.apis.track_files import TrackFiles, write_track_files
 from mmrefine.apis.track_forecast import tell_track_forecast
 from mmrefine.apis.track_queries import frame_fault, queries_of_scenes
 from mmrefine.apis.tracks import draw_tracks
-from mmrefine.apis.video_run import default_out
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.engine.stage1.forecast import time_text
 from mmrefine.errors import ConfigError, InputError, TeacherError

@@ -1,4 +1,4 @@
-"""The files of ``mmrefine flow`` and ``mmrefine track``: are they as they were written, and with which settings?"""
+"""Folders of results: where they are by default; are their files as they were written, and with which settings?"""
 from __future__ import annotations
 
 from pathlib import Path
@@ -9,6 +9,15 @@ from mmrefine.fileio.atomic import write_errors, write_json
 from mmrefine.fileio.digest import digest_of_bytes
 from mmrefine.fileio.images import find_damage, read_input
 from mmrefine.fileio.records import read_record
+from mmrefine.fileio.video.scenes import Roots, paths_of
+
+
+def default_out(video: Roots, parent: str = 'work_dirs') -> Path:
+    """The default folder of results: ``work_dirs/<name of the video>``, of several ``work_dirs/<name of the
+    first>_and_2_more``."""
+    paths = paths_of(video)
+    more = f'_and_{len(paths) - 1}_more' if len(paths) > 1 else ''
+    return Path(parent) / ((paths[0].resolve().stem or 'video') + more)
 
 
 def read_result_record(path: Path, what: str, settings: Mapping[str, Any],

@@ -14,11 +14,10 @@ from mmrefine.apis.flow import FOLDER_RATE
 from mmrefine.apis.frame_damage import check_out, check_scenes, intact_runs
 from mmrefine.apis.inference import usable_device
 from mmrefine.apis.named_models import open_tracker
-from mmrefine.apis.result_files import digests_of, is_as_written, noted_digests, write_result_record
+from mmrefine.apis.result_files import default_out, digests_of, is_as_written, noted_digests, write_result_record
 from mmrefine.apis.track_files import TrackFiles, write_track_files
 from mmrefine.apis.track_forecast import tell_track_forecast
 from mmrefine.apis.track_queries import queries_of_scenes
-from mmrefine.apis.video_run import default_out
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import TeacherError
 from mmrefine.fileio.atomic import remove_leftovers

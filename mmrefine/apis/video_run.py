@@ -12,6 +12,7 @@ from mmrefine.apis.frame_damage import skipping
 from mmrefine.apis.labelled import RENDERED, check_labelled, mix_in, with_labelled
 from mmrefine.apis.model_names import NAMED_MODELS
 from mmrefine.apis.named_models import find_weights, load_named, official_kind
+from mmrefine.apis.result_files import default_out
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.compat.stock_names import stock_names
 from mmrefine.config.check import value_at
@@ -30,14 +31,6 @@ from mmrefine.values import brief
 RUN_FILE, REFINED = 'run.json', 'refined.pth'
 # what may change when a run goes on; video and weights are compared separately
 _MAY_CHANGE = ('video', 'work_dir', 'resume', 'load_from', 'launcher', 'num_workers', 'experiment_name', 'log_level')
-
-
-def default_out(video: Roots, parent: str = 'work_dirs') -> Path:
-    """The default folder of results: ``work_dirs/<name of the video>``, of several ``work_dirs/<name of the
-    first>_and_2_more``."""
-    paths = paths_of(video)
-    more = f'_and_{len(paths) - 1}_more' if len(paths) > 1 else ''
-    return Path(parent) / ((paths[0].resolve().stem or 'video') + more)
 
 
 def prepare_run(video: Roots,

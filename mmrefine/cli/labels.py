@@ -40,8 +40,8 @@ def run(args: argparse.Namespace) -> int:
     """Label, then print where the labels are."""
     from pathlib import Path
 
+    from mmrefine.apis.result_files import default_out
     from mmrefine.apis.runs import label_video
-    from mmrefine.apis.video_run import default_out
 
     out = Path(args.out or default_out(args.video))
     stores = label_video(args.video, args.model, out, args.checkpoint, args.skip_corrupt, args.sheets,

@@ -111,8 +111,8 @@ def run(args: argparse.Namespace) -> int:
 
     from mmrefine.apis.inference import is_correspondence, is_tracker
     from mmrefine.apis.named_models import load_named
+    from mmrefine.apis.result_files import default_out
     from mmrefine.apis.runs import refine
-    from mmrefine.apis.video_run import default_out
     from mmrefine.report import keeps_original
 
     out = Path(args.out or default_out(args.video))
