@@ -100,8 +100,8 @@ def _parser() -> argparse.ArgumentParser:
                         help='work dir of davis_student.py, whose RAFT-small is taken')
     parser.add_argument('--steps', type=int, default=300, help='of refinement')
     parser.add_argument('--along', type=int, metavar='SIDE',
-                        help='labels in windows of so many px around the points that are judged, where the original '
-                             'network follows them to')
+                        help='labels also in windows of so many px around the points that are judged, where the '
+                             'original network follows them to')
     parser.add_argument('--part', type=float, default=1., help='of the way to what is handed back, in [0, 1]')
     parser.add_argument('--iters', type=int, default=12, help='of RAFT-small; at most 8 in training')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/real_tracks'))
@@ -121,7 +121,8 @@ def _rows(args: argparse.Namespace, tracker: str, kind: str, video: str, clips: 
                               f'{tracker}=FILE')
     if not args.before:
         if args.along is not None:
-            cfg.labeler.queries = _along(args, video, open_tracker(cfg, weights[0]), size)
+            windows = _along(args, video, open_tracker(cfg, weights[0]), size)
+            cfg.labeler.queries = dict(type='JoinedQueries', sources=[cfg.labeler.queries, windows])
         weights.append(_refined(args, tracker, video, size, cfg))
     found = []
     for after, path in enumerate(weights):

@@ -31,15 +31,17 @@ def check_points(cfg: Config) -> None:
     if not is_tracker(cfg):
         raise ConfigError(f'{name_of(cfg)}: refines no tracker, and --points names points to follow; leave it out, or '
                           'take pips or pips_demo')
-    if (cfg.get('labeler') or {}).get('type') != 'TrackLabeler':
-        raise ConfigError(f'{name_of(cfg)}: has no key labeler with a TrackLabeler, so its labels cannot be laid '
-                          'around points; leave --points out, or set labeler.queries to WindowQueries in the config')
+    labeler = cfg.get('labeler') or {}
+    if labeler.get('type') != 'TrackLabeler' or not labeler.get('queries'):
+        raise ConfigError(f'{name_of(cfg)}: has no key labeler with a TrackLabeler and its queries, so its labels '
+                          'cannot be laid around points; leave --points out, or give labeler.queries WindowQueries in '
+                          'the config')
 
 
 def around_points(cfg: Config, points: Union[str, Path], video: Roots, out: Path, skip_corrupt: bool,
                   log: Callable[[str], None], reading: Optional[Mapping[str, Any]], dry_run: bool) -> Config:
-    """A copy of a config whose labels are tracks that begin in windows around the places to which the original network
-    follows given points.
+    """A copy of a config whose labels have, beside the tracks that they have anyway, others that begin in windows
+    around the places to which the original network follows given points.
 
     Where points are in one frame or in some is enough; truth has no part in it. The tracks lie in ``<out>/points``, as
     :func:`~mmrefine.apis.tracks.tracks_of_video` writes them, and the places in ``points.csv`` beside them. A window
@@ -64,10 +66,11 @@ def around_points(cfg: Config, points: Union[str, Path], video: Roots, out: Path
     if not table.is_file() or any(one.made for one in folders):
         with write_errors(table):
             write_interest_points(table, places)
-    log(f'labels begin in windows of {side}x{side} px around {sum(one.tracks for one in folders)} point(s), where the '
-        f'original network follows them to ({table})')
+    log(f'labels also begin in windows of {side}x{side} px around {sum(one.tracks for one in folders)} point(s), where '
+        f'the original network follows them to ({table})')
     plain = cfg.to_dict()
-    plain['labeler']['queries'] = dict(type='WindowQueries', points=str(table.resolve()), side=side)
+    windows = dict(type='WindowQueries', points=str(table.resolve()), side=side)
+    plain['labeler']['queries'] = dict(type='JoinedQueries', sources=[plain['labeler']['queries'], windows])
     return Config(plain, filename=cfg.filename)
 
 
@@ -75,7 +78,8 @@ def settings_of_points(cfg: Config) -> Dict[str, Any]:
     """The queries of a config of :func:`around_points`, as the record of its run has them: by contents, as the table
     follows the folder of results."""
     queries: Dict[str, Any] = cfg.labeler.queries.to_dict()
-    return dict(queries, points=digest_of_bytes(Path(queries['points']).read_bytes()))
+    *others, windows = queries['sources']
+    return dict(queries, sources=[*others, dict(windows, points=digest_of_bytes(Path(windows['points']).read_bytes()))])
 
 
 def _places(folders: List[TrackFolder]) -> Tuple[List[Tuple[str, int, float, float]], int]:

@@ -25,7 +25,7 @@ from mmrefine.labeling.tracks.filters import (TrackColorFilter, TrackCycleFilter
                                               TrackSpeedFilter, TrackVisibilityFilter)
 from mmrefine.labeling.tracks.flow_filter import TrackFlowFilter
 from mmrefine.labeling.tracks.labeler import TrackLabeler
-from mmrefine.labeling.tracks.queries import GridQueries, TextureQueries, WindowQueries
+from mmrefine.labeling.tracks.queries import GridQueries, JoinedQueries, TextureQueries, WindowQueries
 from mmrefine.labeling.tracks.views import ArbitratedTracks, DirectTracks
 from mmrefine.structures import PairContext
 
@@ -33,9 +33,10 @@ __all__ = [
     'Arbiter', 'ArbitratedTracks', 'ArbitratedView', 'Calibration', 'CascadeView', 'CensusFilter', 'ColorFilter',
     'ComposedView', 'CompositeFilter', 'CutGuard', 'CycleFilter', 'DirectTracks', 'DuplicateFrameGuard',
     'EdgeAwareDensify', 'ExposureJumpGuard', 'FeatureAgreement', 'FlowLabeler', 'GainRobustColorFilter', 'GridQueries',
-    'InFrameFilter', 'InverseHistogram', 'LabFilter', 'Novelty', 'PairContext', 'PairGuard', 'PairLabels',
-    'SoftCycleFilter', 'SpeedQuota', 'SpeedThreshold', 'StillPairGuard', 'TextureFilter', 'TextureQueries', 'Threshold',
-    'TrackAgreementFilter', 'TrackColorFilter', 'TrackCycleFilter', 'TrackFeatureFilter', 'TrackFlowFilter',
-    'TrackInsideFilter', 'TrackLabeler', 'TrackNovelty', 'TrackPatchFilter', 'TrackSpeedFilter',
-    'TrackVisibilityFilter', 'VideoProfile', 'WindowQueries', 'calibrate', 'check_promise', 'tunable_filters'
+    'InFrameFilter', 'InverseHistogram', 'JoinedQueries', 'LabFilter', 'Novelty', 'PairContext', 'PairGuard',
+    'PairLabels', 'SoftCycleFilter', 'SpeedQuota', 'SpeedThreshold', 'StillPairGuard', 'TextureFilter',
+    'TextureQueries', 'Threshold', 'TrackAgreementFilter', 'TrackColorFilter', 'TrackCycleFilter',
+    'TrackFeatureFilter', 'TrackFlowFilter', 'TrackInsideFilter', 'TrackLabeler', 'TrackNovelty', 'TrackPatchFilter',
+    'TrackSpeedFilter', 'TrackVisibilityFilter', 'VideoProfile', 'WindowQueries', 'calibrate', 'check_promise',
+    'tunable_filters'
 ]

@@ -18,7 +18,8 @@ from mmrefine.synthetic import write_clips
 SMALL = dict(feat_channels=16, mixer_channels=16, mixer_depth=1, encoder_channels=(8, 8, 16, 16))
 VALUES = {
     **{f'model.estimator.{key}': value for key, value in SMALL.items()}, 'max_iters': 2, 'num_workers': 0,
-    'labeler.filters': [], 'model.train_iters': 1, 'model.test_iters': 1, 'custom_hooks.1.general': 1, 'tracks': 8,
+    'labeler.filters': [], 'labeler.queries.count': 64,
+    'model.train_iters': 1, 'model.test_iters': 1, 'custom_hooks.1.general': 1, 'tracks': 8,
     'stride': (1, ), 'spacing': 2}
 CONFIG = ROOT / 'configs/pips/pips_video.py'
 SIZE, SIDE = (96, 128), 2  # px; a window has a fortieth of the height
@@ -46,7 +47,7 @@ def refined(place, out, points='points.csv', **more):
 
 def test_labels_begin_around_the_places_to_which_the_original_network_follows_the_points(place, tmp_path, capsys):
     refined(place, tmp_path / 'out')
-    assert f'labels begin in windows of {SIDE}x{SIDE} px around 2 point(s)' in capsys.readouterr().out
+    assert f'labels also begin in windows of {SIDE}x{SIDE} px around 2 point(s)' in capsys.readouterr().out
     followed = read_tracks(tmp_path / 'out' / 'points' / 'tracks.npz')
     assert followed.points.shape == (2, 30, 2) and torch.allclose(followed.points[1, 0], torch.tensor([90.5, 60.]))
     labels = sorted((tmp_path / 'out' / 'labels').rglob('*.npz'))
@@ -54,8 +55,8 @@ def test_labels_begin_around_the_places_to_which_the_original_network_follows_th
     for path in labels:
         begin = int(path.stem[len('frame_'):][:4]) - 1  # of the clip: frame_0001__frame_0008@1
         queries = read_tracks(path).queries
-        assert len(queries) == 2 * SIDE**2
-        assert float(torch.cdist(queries[:, [2, 1]], followed.points[:, begin]).amin(dim=1).max()) < SIDE * 2**0.5
+        near = torch.cdist(queries[:, [2, 1]], followed.points[:, begin]).amin(dim=1) < SIDE * 2**0.5
+        assert int(near.sum()) >= 2 * SIDE**2 and int((~near).sum()) > 20  # beside the corners of the config
 
     # the record names the table by its contents: the finished run may be moved
     (tmp_path / 'out').rename(tmp_path / 'moved')

@@ -245,6 +245,26 @@ def test_the_description_names_every_setting_and_the_contents_of_files(tmp_path)
     assert part.describe()['view']['scale'] == 1
 
 
+def test_queries_of_several_sources_are_joined_each_once_and_described_by_contents(tmp_path):
+    windows = {}
+    for name, text in (('one', 'a,0,21,23'), ('two', 'a,0,21,23'), ('other', 'a,0,22,23')):
+        (tmp_path / f'{name}.csv').write_text(f'scene,frame,x,y\n{text}\n')
+        windows[name] = dict(type='WindowQueries', points=str(tmp_path / f'{name}.csv'), side=4)
+    grid = dict(type='GridQueries', step=10)
+    joined = QUERIES.build(dict(type='JoinedQueries', sources=[grid, windows['one']]))
+    alone = [QUERIES.build(part).points(torch.zeros(3, *SIZE), 'a', 0).tolist() for part in (grid, windows['one'])]
+    found = joined.points(torch.zeros(3, *SIZE), 'a', 0).tolist()
+    assert found == alone[0] + [point for point in alone[1] if point not in alone[0]]
+    assert len(alone[0]) < len(found) < len(alone[0]) + len(alone[1])  # one of the grid lies in the window
+    one, two, other = (labeler(queries=dict(type='JoinedQueries', sources=[grid, windows[name]])).describe()
+                       for name in ('one', 'two', 'other'))
+    assert one == two != other and str(tmp_path) not in json.dumps(one)
+    assert one != labeler(queries=dict(type='JoinedQueries', sources=[dict(grid, step=9), windows['one']])).describe()
+    for wrong in ([], None, dict(type='GridQueries')):
+        with pytest.raises(ConfigError, match='JoinedQueries.sources must be a list'):
+            QUERIES.build(dict(type='JoinedQueries', sources=wrong))
+
+
 def test_it_says_how_large_a_pass_is_and_what_to_lower():
     part = labeler(view=dict(type='ArbitratedTracks', scales=(1., 1.5)))
     assert part.pass_sizes(SIZE, 4) == [(SIZE, 1), ((72, 96), 1)]

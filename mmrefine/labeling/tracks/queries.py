@@ -1,19 +1,22 @@
-"""Where tracks begin: on a grid, at corners, or in windows around points of interest."""
+"""Where tracks begin: on a grid, at corners, in windows around points of interest, or several of these."""
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
-from typing import List, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
+from mmrefine.errors import ConfigError
 from mmrefine.fileio.annotations.interest_points import read_interest_points
 from mmrefine.geometry import luma, query_grid, query_windows, resize_points
+from mmrefine.labeling.description import with_contents
 from mmrefine.registry import QUERIES
-from mmrefine.values import as_count
+from mmrefine.values import as_count, brief
 
 
 @QUERIES.register_module()
@@ -133,6 +136,39 @@ class WindowQueries:
     def describe(self) -> List[str]:
         """The digest of the file of points."""
         return [self.interest.digest]
+
+
+@QUERIES.register_module()
+class JoinedQueries:
+    """The queries of several sources together, such as corners all over the frame and windows around points of
+    interest. Implements ``QuerySource``.
+
+    Args:
+        sources: configs of parts of ``QUERIES``, one or more.
+
+    Raises:
+        ConfigError: no sources, or one that is invalid.
+        InputError: a file of theirs that is missing or broken.
+    """
+
+    described_by_contents = ('sources', )  # of which some have files
+
+    def __init__(self, sources: Sequence[Dict[str, Any]]) -> None:
+        if not isinstance(sources, (list, tuple)) or not sources:
+            raise ConfigError('JoinedQueries.sources must be a list of one or more configs of queries, such as '
+                              f"[dict(type='TextureQueries')], got {brief(sources)}")
+        self.configs, self.sources = list(sources), [QUERIES.build(config) for config in sources]
+
+    def points(self, frame: Tensor, scene: str, number: int) -> Tensor:
+        """Points ``(N, 2)`` px (x, y): those of the first source, then those of the next that are not there yet."""
+        found = torch.cat([source.points(frame, scene, number).float() for source in self.sources])
+        first = {tuple(point): i for i, point in reversed(list(enumerate(found.tolist())))}
+        return found[sorted(first.values())]
+
+    def describe(self) -> List[str]:
+        """Each source with its settings and the contents of its files."""
+        return [json.dumps(with_contents(source, config), sort_keys=True)
+                for source, config in zip(self.sources, self.configs)]
 
 
 def _size(frame: Tensor) -> Tuple[int, int]:
