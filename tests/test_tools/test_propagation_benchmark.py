@@ -99,5 +99,5 @@ def test_checkpoints_and_videos_that_are_missing_are_named(bench, davis, tmp_pat
     assert 'must be NAME=FILE, with a name of its own' in capsys.readouterr().err
     with pytest.raises(ConfigError, match="there is no video 'swims'"):
         bench.main(['--davis', str(davis), '--sequences', 'swims', '--flow', 'none'])
-    with pytest.raises(ConfigError, match='--davis or --jhmdb'):
+    with pytest.raises(ConfigError, match='--davis, --jhmdb or --rendered'):
         bench.main(['--flow', 'none'])

@@ -1,7 +1,6 @@
 """Where tracks begin: on a grid, at corners, in windows around points of interest, or several of these."""
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from typing import Any, Dict, List, Sequence, Tuple
@@ -167,8 +166,7 @@ class JoinedQueries:
 
     def describe(self) -> List[str]:
         """Each source with its settings and the contents of its files."""
-        return [json.dumps(with_contents(source, config), sort_keys=True)
-                for source, config in zip(self.sources, self.configs)]
+        return [repr(with_contents(source, config)) for source, config in zip(self.sources, self.configs)]
 
 
 def _size(frame: Tensor) -> Tuple[int, int]:
