@@ -3,9 +3,9 @@
 The configs of ``configs/corrflow/ablation`` are trained from random weights, each with the same seeds, steps and clips.
 Judged on scenes that no run has seen: J and F of the mask of the first frame, propagated to the end, means over
 objects, percent; once copied as in training, from all cells of the window, and once from the best five alone, which a
-network that is still unsure needs (docs/propagation.md). Beside them the first mask copied, and random features. Clips
-are rendered once; runs that have their weights and rows that have their scores are not repeated, so this may be stopped
-and started again.
+network that is still unsure needs (configs/corrflow/README.md). Beside them the first mask copied, and random features.
+Clips are rendered once; runs that have their weights and rows that have their scores are not repeated, so this may be
+stopped and started again.
 
     python benchmarks/corrflow_ablation.py --seeds 125 126 127
 """
@@ -101,9 +101,10 @@ def print_table(table: Sequence[Dict[str, Any]]) -> None:
     print('|---' * (4 + len(NAMES)) + '|')
     for row, lines in found.items():
         each = ', '.join(f'{line[NAMES[-1]]:.1f}' for line in lines)
-        change = means[row] - means['full'] if 'full' in means else np.full(len(NAMES), np.nan)
+        change = means[row] - means['full'] if 'full' in means else None
         values = ' | '.join(f'{value:.1f}' for value in means[row])
-        print(f'| {row} | {values} | {change[0]:+.1f} | {change[-1]:+.1f} | {each} |')
+        changes = ' | ' if change is None else f'{change[0]:+.1f} | {change[-1]:+.1f}'
+        print(f'| {row} | {values} | {changes} | {each} |')
 
 
 if __name__ == '__main__':

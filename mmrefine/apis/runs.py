@@ -71,8 +71,8 @@ def refine(video: Roots,
             (``'rendered'``): half of the pairs at first, a tenth at the end, or as a config that mixes already has it.
             Default: what the config says.
         points: what a tracker is to follow: a CSV file with the columns frame, x, y and perhaps scene, or an ``.npz``
-            of tracks, whose queries count. Labels then begin in windows around the places to which the original
-            network follows them (:func:`~mmrefine.apis.followed_points.around_points`).
+            of tracks, whose queries count. Labels then also begin in windows around the places to which the
+            original network follows them (:func:`~mmrefine.apis.followed_points.around_points`).
         overrides: other values of the config; dotted keys as ``**{'optim_wrapper.optimizer.lr': 5e-5}``.
 
     Returns:

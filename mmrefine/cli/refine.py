@@ -67,9 +67,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                              'are made in the folder of results; half of the pairs at first, a tenth at the end. Not '
                              'for trackers')
     parser.add_argument('--points', metavar='FILE',
-                        help='points that a tracker is to follow, as of mmrefine track: it then learns from labels '
-                             'around the places to which the original network follows them, instead of corners all '
-                             'over the frame')
+                        help='points that a tracker is to follow, as of mmrefine track: beside corners all over the '
+                             'frame, its labels then begin around the places to which the original network follows '
+                             'them')
     parser.add_argument('--batch-size', type=at_least_1, metavar='N', help='frame pairs or clips in each step '
                                                                            "(default: the config's)")
     parser.add_argument('--workers', type=at_least_0, metavar='N',

@@ -10,8 +10,10 @@ import torch
 from jhmdb_trees import jhmdb_tree
 from small_trees import ROOT
 
-from mmrefine.errors import CheckpointError, ConfigError
-from mmrefine.fileio import write_ids, write_image
+from mmrefine.errors import CheckpointError, ConfigError, InputError
+from mmrefine.evaluation.masks.scores import tally_masks
+from mmrefine.fileio import read_ids, write_ids, write_image
+from mmrefine.synthetic import write_clips
 
 SIZE, STEP = (48, 64), 4  # px right a frame
 
@@ -101,3 +103,22 @@ def test_checkpoints_and_videos_that_are_missing_are_named(bench, davis, tmp_pat
         bench.main(['--davis', str(davis), '--sequences', 'swims', '--flow', 'none'])
     with pytest.raises(ConfigError, match='--davis, --jhmdb or --rendered'):
         bench.main(['--flow', 'none'])
+
+
+def test_rendered_clips_are_scored_by_their_masks_and_hard_labels_are_another_row(bench, tmp_path):
+    scene, = write_clips(tmp_path / 'clips', (5, ), 4, (48, 64))
+    rows = []
+    for options in ([], ['--hard']):
+        assert bench.main(['--rendered', str(tmp_path / 'clips'), '--flow', 'none', '--out',
+                           str(tmp_path / 'rows.json'), '--work-dir', str(tmp_path / 'work'), *options]) == 0
+        rows.append(json.loads((tmp_path / 'rows.json').read_text(encoding='utf-8')))
+    truth = np.stack([read_ids(path) for path in sorted((tmp_path / 'clips' / 'masks' / scene).iterdir())])
+    wanted = tally_masks(truth[:1].repeat(len(truth), axis=0), truth).scores()
+    for found in rows:
+        assert [(row['method'], row['video'], row['kind']) for row in found] == [
+            ('copied', scene, 'rendered'), ('random', scene, 'rendered')]
+        assert found[0]['scores'] == pytest.approx(wanted)
+    assert len(list((tmp_path / 'work').rglob('*.json'))) == 3  # copied once; random soft, and hard
+    next(iter((tmp_path / 'clips' / 'masks' / scene).iterdir())).unlink()
+    with pytest.raises(InputError, match='has 4 frames and 3 masks; render it again'):
+        bench.main(['--rendered', str(tmp_path / 'clips'), '--flow', 'none', '--work-dir', str(tmp_path / 'work')])
