@@ -187,12 +187,15 @@ def test_a_query_that_is_not_in_the_video_is_named(network, video, query, messag
         PIPsChain(network).track(video.__getitem__, 3, SIZE, torch.tensor([[0., 1., 1.], query]))
 
 
-def test_points_that_are_not_finite_are_an_error(video):
+@pytest.mark.parametrize('part, what', [('mixer.leave', 'points'), ('visibility', 'visibilities')])
+@pytest.mark.parametrize('frames', [8, 12])
+def test_what_is_not_finite_is_an_error_and_not_an_endless_search(video, part, what, frames):
     broken = PIPs(mixer_channels=8, mixer_depth=1).eval()
     with torch.no_grad():
-        broken.mixer.leave.bias.fill_(math.nan)
-    with pytest.raises(TeacherError, match=r'not finite in the frames 0 to 7; check that the checkpoint'):
-        PIPsChain(broken).track(video.__getitem__, len(video), SIZE, torch.tensor([[0., 1., 1.]]))
+        broken.get_submodule(part).bias.fill_(math.nan)
+    with pytest.raises(TeacherError, match=rf'gives {what} that are not finite in the frames 0 to 7; check that the '
+                                           'checkpoint'):
+        PIPsChain(broken).track(video.__getitem__, frames, SIZE, torch.tensor([[0., 1., 1.]]))
 
 
 def test_frames_that_are_too_small_are_an_error_of_one_sentence(network):

@@ -56,7 +56,7 @@ class PIPsChain:
 
         Raises:
             InputError: a query that is not in the video.
-            TeacherError: points that are not finite.
+            TeacherError: points or visibilities that are not finite.
         """
         queries = check_queries(queries.cpu(), count, size)  # where points are noted
         device = next(self.network.parameters()).device
@@ -86,9 +86,11 @@ class PIPsChain:
                 out = self.network(window, points[asked, first][None].to(device), self.iters, own)
                 track = out.points[-1][0].transpose(0, 1)[:len(some)].float().cpu()
                 sure = out.visibility[0].t()[:len(some)].float().sigmoid().cpu()
-                if not bool(track.isfinite().all()):
-                    raise TeacherError(f'the tracker gives points that are not finite in the frames {first} to '
-                                       f'{end - 1}; check that the checkpoint belongs to the network')
+                # nan is above no bar, so without this next_start would look for one for ever
+                for what, values in (('points', track), ('visibilities', sure)):
+                    if not bool(values.isfinite().all()):
+                        raise TeacherError(f'the tracker gives {what} that are not finite in the frames {first} to '
+                                           f'{end - 1}; check that the checkpoint belongs to the network')
                 looks[some] = out.query_feature[0][:len(some)].float()
                 points[some, first:end], visible[some, first:end] = track[:, :end - first], sure[:, :end - first]
                 at[some] = count if own is None and first + self.network.window >= count else first + next_start(sure)
@@ -106,7 +108,7 @@ def next_start(sure: Tensor) -> Tensor:
     above 0.88, and so on.
 
     Args:
-        sure: ``(N, S)``, in (0, 1).
+        sure: ``(N, S)``, in [0, 1], finite.
 
     Returns:
         ``(N,)``, from 2 to S - 1.
