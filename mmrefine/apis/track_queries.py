@@ -55,8 +55,8 @@ def queries_of_scenes(checks: Mapping[str, FrameCheck], grid: Optional[int], poi
         checks: of the frames of each scene.
         grid: see :func:`grid_queries`.
         points: a table of points instead of a grid: columns ``frame``, ``x``, ``y`` and, if they do not belong to all
-            scenes, ``scene``. Numbers of frames count from 0 among those that are read. Or the ``.npz`` of tracks,
-            whose queries are taken.
+            scenes, ``scene``. Numbers of frames count from 0 among those that are read. Or the ``.npz`` of tracks of
+            frames of the same size, whose queries are taken.
         frame: where the grid begins; default: the first frame of each scene.
         log: called with a line.
 
@@ -64,7 +64,7 @@ def queries_of_scenes(checks: Mapping[str, FrameCheck], grid: Optional[int], poi
         ConfigError: a grid and points at once, a frame that a scene does not have, or more points in all frames of a
             scene than one file holds.
         InputError: a table without points, a point that is in no scene, outside of the frame, or in a corrupt frame;
-            names the line.
+            names the line. Tracks of frames of another size, or one that begins between two frames.
     """
     if points is not None:
         if grid is not None or frame is not None:
@@ -84,9 +84,11 @@ def queries_of_scenes(checks: Mapping[str, FrameCheck], grid: Optional[int], poi
 
 
 def _table_queries(checks: Mapping[str, FrameCheck], path: Path, log: Callable[[str], None]) -> Dict[str, Tensor]:
-    rows = _rows(path)
+    rows = _rows(path, checks)
     if not rows:
-        raise InputError(f'{path}: names no points; write one a line below the first one, which is frame,x,y')
+        advice = ('take a file with tracks' if path.suffix.lower() == '.npz' else
+                  'write one a line below the first one, which is frame,x,y')
+        raise InputError(f'{path}: names no points; {advice}')
     found: Dict[str, List[Tuple[int, float, float]]] = {scene: [] for scene in checks}
     for row in rows:
         if row.scene and row.scene not in checks:
@@ -102,12 +104,23 @@ def _table_queries(checks: Mapping[str, FrameCheck], path: Path, log: Callable[[
     return {scene: torch.tensor(queries) for scene, queries in found.items() if queries}
 
 
-def _rows(path: Path) -> List[_Row]:
-    if path.suffix.lower() == '.npz':
-        queries = read_tracks(path).queries.tolist()
-        return [_Row(f'track {number}', '', int(frame), x, y) for number, (frame, y, x) in enumerate(queries)]
-    table = read_point_table(path, read_input(path), scene_needed=False)
-    return [_Row(f'line {row.line}', row.scene, row.frame, row.x, row.y) for row in table]
+def _rows(path: Path, checks: Mapping[str, FrameCheck]) -> List[_Row]:
+    if path.suffix.lower() != '.npz':
+        table = read_point_table(path, read_input(path), scene_needed=False)
+        return [_Row(f'line {row.line}', row.scene, row.frame, row.x, row.y) for row in table]
+    tracks = read_tracks(path)
+    for scene, check in checks.items():
+        if tuple(tracks.size) != tuple(check.size):
+            raise InputError(f'{path}: its tracks are px of frames of {tracks.size[0]}x{tracks.size[1]} (height x '
+                             f'width), and those of {scene} are {check.size[0]}x{check.size[1]}; give tracks of '
+                             'frames of that size, or a .csv of points')
+    found = []
+    for number, (frame, y, x) in enumerate(tracks.queries.tolist()):
+        if not frame.is_integer():
+            raise InputError(f'{path}: track {number} begins at frame {frame:g}, which must be a whole number; correct '
+                             'it or leave it out')
+        found.append(_Row(f'track {number}', '', int(frame), x, y))
+    return found
 
 
 def _checked_count(queries: Dict[str, Tensor], checks: Mapping[str, FrameCheck]) -> Dict[str, Tensor]:

@@ -208,6 +208,19 @@ def test_points_that_cannot_be_followed_are_named_by_line(place, tmp_path, capsy
     assert found.startswith(f'{tmp_path / "points.csv"}: {sentence}') and not (tmp_path / 'out').exists()
 
 
+@pytest.mark.parametrize('changes, sentence', [
+    (dict(size=np.int32([480, 854])), 'its tracks are px of frames of 480x854 (height x width), and those of clip are '
+                                      '64x96; give tracks of frames of that size, or a .csv of points'),
+    (dict(queries=np.float32([[0, 20, 30], [1.5, 40, 50], [5, 10, 10]])), 'track 1 begins at frame 1.5, which must be'),
+    (dict(tracks=np.zeros((0, FRAMES, 2), 'f4'), visible=np.zeros((0, FRAMES), bool), queries=np.zeros((0, 3), 'f4')),
+     'names no points; take a file with tracks'),
+])
+def test_tracks_whose_queries_do_not_fit_the_video_are_refused(place, whole, tmp_path, capsys, changes, sentence):
+    np.savez(tmp_path / 'points.npz', **{**np.load(whole / 'tracks.npz'), **changes})
+    found = error_of(capsys, *command(place, tmp_path / 'out', '--points', tmp_path / 'points.npz'))
+    assert found.startswith(f'{tmp_path / "points.npz"}: {sentence}') and not (tmp_path / 'out').exists()
+
+
 def test_what_is_wrong_is_one_sentence(place, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     one = tmp_path / 'one'
