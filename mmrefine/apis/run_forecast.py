@@ -30,6 +30,7 @@ TIMED = 128 * 192  # px of the frames that are timed, at most; time is taken to 
 MOST_SAMPLES = 4  # of a timed training step
 TRACKS = 128  # of a timed training step
 WARM_UP = 64 * 96  # of those before them, when libraries set themselves up
+LEAST_SIDE = 64  # px of the frames that are timed, as networks refuse what has nothing left at their coarsest level
 
 
 @dataclass(frozen=True)
@@ -246,8 +247,9 @@ def seconds_a_pixel(run: Callable[[int], int], device: str) -> float:
 
 
 def shrunk(frame: np.ndarray, pixels: int) -> np.ndarray:
-    """A frame ``(H, W, 3)`` uint8 of at most about so many pixels; sides that change become multiples of 8."""
-    share = math.sqrt(pixels / (frame.shape[0] * frame.shape[1]))
+    """A frame ``(H, W, 3)`` uint8 of at most about so many pixels, but no side is made shorter than 64 px; sides that
+    change become multiples of 8."""
+    share = max(math.sqrt(pixels / (frame.shape[0] * frame.shape[1])), LEAST_SIDE / min(frame.shape[:2]))
     if share >= 1:
         return frame
     height, width = (max(round(side * share / 8), 1) * 8 for side in frame.shape[:2])

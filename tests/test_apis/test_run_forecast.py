@@ -2,6 +2,7 @@
 import re
 import shutil
 
+import numpy as np
 import pytest
 from helpers_cli import DEMO_WEIGHTS, SIZE, error_of, rendered, status_of
 
@@ -14,7 +15,6 @@ from mmrefine.apis.run_forecast import RunForecast, forecast_run, seconds_a_pixe
 from mmrefine.apis.video_run import prepare_run
 from mmrefine.engine import FlowWitnesses, RegressionGuardHook, ReportHook
 from mmrefine.errors import ConfigError, InputError
-from mmrefine.fileio.images import read_image
 
 PIXELS = SIZE[0] * SIZE[1]
 TINY = {'model.train_iters': 1, 'model.test_iters': 1, 'labeler.view.scales': (1., ), 'labeler.balance': None,
@@ -124,14 +124,18 @@ def test_the_time_is_of_small_frames_after_a_warm_up(frames):
     asked = []
     assert seconds_a_pixel(lambda pixels: asked.append(pixels) or pixels, 'cpu') < 1e-6
     assert asked == [module.WARM_UP, module.TIMED]
-    frame = read_image(sorted(frames.iterdir())[0])
-    assert shrunk(frame, PIXELS) is frame and shrunk(frame, PIXELS // 4).shape == (24, 32, 3)
+    frame = np.zeros((192, 256, 3), np.uint8)
+    assert shrunk(frame, 192 * 256) is frame and shrunk(frame, 96 * 128).shape == (96, 128, 3)
+    # networks refuse frames that are too small, however many pixels a long one has
+    assert shrunk(frame, 48 * 64).shape == (64, 88, 3) and shrunk(frame[:36], 48 * 64).shape == (36, 256, 3)
+    assert shrunk(np.zeros((256, 4096, 3), np.uint8), 48 * 64).shape == (64, 1024, 3)
 
 
 def test_a_second_pass_over_warm_up_frames_may_have_the_size_of_those_that_are_timed(frames, tmp_path, monkeypatch):
     # twice as large as the warm-up; the teacher remembers frames by name and size
     monkeypatch.setattr(module, 'WARM_UP', PIXELS // 4)
     monkeypatch.setattr(module, 'TIMED', PIXELS)
+    monkeypatch.setattr(module, 'LEAST_SIDE', 8)
     cfg = config_of(frames, tmp_path, **{'labeler.view.scales': (1., 2.)})
     assert forecast_run(cfg, labels_only=True).seconds['labels'] > 0
 

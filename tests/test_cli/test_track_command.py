@@ -16,7 +16,7 @@ import mmrefine.apis.track_queries as track_queries
 import mmrefine.apis.tracks as tracking
 from mmrefine.apis import open_tracker, tracks_of_video
 from mmrefine.config.load import load_config
-from mmrefine.fileio import open_frames, read_image, read_tracks
+from mmrefine.fileio import open_frames, read_image, read_tracks, write_image
 from mmrefine.fileio.atomic import save_checkpoint
 from mmrefine.geometry import query_grid
 from mmrefine.models import TrackRefiner
@@ -190,6 +190,14 @@ def test_a_dry_run_forecasts_and_writes_nothing(place, tmp_path, capsys):
     assert status_of(*command(place, tmp_path / 'out', '--grid', 24, '--dry-run')) == 0
     assert 'for 6 tracks through 6 frames (from small frames)' in capsys.readouterr().out
     assert not (tmp_path / 'out').exists()
+
+
+def test_a_dry_run_of_long_narrow_frames_does_not_shrink_them_below_what_the_network_takes(place, tmp_path, capsys):
+    for number in range(3):
+        write_image(tmp_path / 'strip' / f'{number}.png', np.zeros((36, 600, 3), np.uint8))
+    assert status_of('track', tmp_path / 'strip', '--model', place / 'tiny.py', '--out', tmp_path / 'out', '--dry-run',
+                     '--grid', 200) == 0
+    assert 'for 3 tracks through 3 frames' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize('table, sentence', [
