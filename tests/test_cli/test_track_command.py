@@ -208,7 +208,8 @@ def test_a_dry_run_of_long_narrow_frames_does_not_shrink_them_below_what_the_net
     ('frame,x,y\n1,nan,20\n', 'line 2 must be the number of a frame from 0'),
     ('frame,x,y\n', 'names no points; write one a line below the first one, which is frame,x,y'),
     ('', 'the file is empty; copy or export it again'),
-    ('t,x,y\n1,2,3\n', 'lacks the column frame; the first line must be frame,x,y'),
+    ('t,x,y\n1,2,3\n', "lacks the column frame; the first line must be frame,x,y, got 't,x,y'"),
+    ('frame, x, y\n1, 2, 3\n', "lacks the column x; the first line must be frame,x,y, got 'frame, x, y'"),
 ])
 def test_points_that_cannot_be_followed_are_named_by_line(place, tmp_path, capsys, table, sentence):
     (tmp_path / 'points.csv').write_text(table)

@@ -12,6 +12,7 @@ from mmrefine.errors import InputError
 
 COLUMNS = ('scene', 'frame', 'x', 'y')
 FARTHEST = 1e6  # px
+_SHOWN = 80  # letters of a line in a message
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,9 @@ def read_point_table(path: Path, data: bytes, scene_needed: bool = True) -> List
         columns = [name for name in COLUMNS if scene_needed or name != 'scene' or name in (rows.fieldnames or ())]
         missing = [name for name in columns if name not in (rows.fieldnames or ())]
         if missing:
-            raise InputError(f'{path}: lacks the column {missing[0]}; the first line must be {",".join(columns)}')
+            shown = ','.join(map(str, rows.fieldnames or ()))[:_SHOWN]
+            raise InputError(f'{path}: lacks the column {missing[0]}; the first line must be {",".join(columns)}, got '
+                             f'{shown!r}')
         for row in rows:
             try:
                 number, x, y = int(row['frame']), float(row['x']), float(row['y'])
