@@ -87,7 +87,7 @@ def test_colours_and_noise_leave_tracks_alone_and_change_all_frames():
         assert all((one != two).any() for one, two in zip(moved['frames'], before['frames']))
 
 
-def test_as_many_tracks_as_asked_for_all_in_turn_and_none_from_outside():
+def test_as_many_tracks_as_asked_for_all_of_them_sooner_or_later_and_none_from_outside():
     before, _ = clip(count=30)
     before['tracks'][:10, 0] = -5.
     drawn = set()

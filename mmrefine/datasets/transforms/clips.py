@@ -140,8 +140,8 @@ class ClipDrift(BaseTransform):
 
 @TRANSFORMS.register_module()
 class SampleTracks(BaseTransform):
-    """Take as many tracks as a batch has: at random, of those that begin inside the first frame; all of them in turn
-    over the draws.
+    """Take as many tracks as a batch has: at random, of those that begin inside the first frame; anew in each draw, so
+    that none is left out for good.
 
     Where there are fewer, the others have no weight.
 
