@@ -18,8 +18,9 @@ passes are apart: where they agree, there is little to learn. The network is fin
 compares it with the original network on frames that were kept back, and a report shows both. Long steps print how
 much time is left.
 
-A tracker (--model pips or pips_demo) follows points through clips of eight frames, there and back; tracks that come
-back become the labels. CorrFlow (--model corrflow), whose features find places again, goes on learning on the video
+A tracker (--model pips or pips_demo) follows points through clips of eight frames, there and back, at both sizes, and
+its labels are what the passes come to together: with pips the tracks that come back, with pips_demo, which is too
+coarse for that, all. CorrFlow (--model corrflow), whose features find places again, goes on learning on the video
 without labels."""
 EXAMPLES = """\
 examples:
