@@ -24,6 +24,7 @@ import numpy as np
 import torch
 
 from mmrefine.apis.commands import run_command
+from mmrefine.evaluation.joints.pck import object_sizes, tally_keypoints
 from mmrefine.evaluation.tracks.errors import tally_errors
 from mmrefine.evaluation.tracks.tapvid import tally_tapvid, to_raster
 from mmrefine.structures.track_protocols import QUERY_MODES, crohd_heads, draw_queries
@@ -32,6 +33,7 @@ Compared = Iterator[Tuple[str, Tuple[float, float]]]  # name, ours, theirs
 # (height, width) px of the frames, and of those at which their code scores
 CROHD_FRAMES, CROHD_SIZE = (1080, 1920), (768, 1280)
 ODYSSEY_FRAMES, ODYSSEY_SIZE = (540, 960), (512, 896)
+BADJA_SIZE = (320, 512)
 
 
 def main() -> int:
@@ -44,7 +46,7 @@ def main() -> int:
     parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args()
     chosen = [(compare, folder) for compare, folder in (
-        (_tapvid, args.tapnet), (_crohd, args.pips), (_odyssey, args.pips2)) if folder]
+        (_tapvid, args.tapnet), (_crohd, args.pips), (_badja, args.pips), (_odyssey, args.pips2)) if folder]
     if not chosen:
         parser.error('name a checkout: --tapnet, --pips or --pips2')
     print('| figure | lowest | highest | largest difference |\n|---|---|---|---|')
@@ -131,6 +133,41 @@ def _crohd(folder: Path, rng: np.random.Generator) -> Compared:
         yield f'ATE_{column}', (tally[f'ATE_{column}'], scores['ate_all'])
         by_frame = tally_errors(pred, scaled, seen[heads], CROHD_SIZE).scores()
         yield f'ATE of visible points, {column}', (by_frame['ATE'], scores['ate_vis'])
+
+
+def _badja(folder: Path, rng: np.random.Generator) -> Compared:
+    """PCK of joints that are all seen in the first frame; the animal is a box that changes its size."""
+    frames, count = int(rng.integers(10, 40)), 12
+    truth, pred = _tracks(rng, count, frames, BADJA_SIZE)
+    seen = rng.random((count, frames)) < 0.8
+    seen[:, 0], pred[:, 0] = True, truth[:, 0]
+    masks = np.zeros((frames, *BADJA_SIZE), np.uint8)
+    for mask, side in zip(masks, rng.integers(20, 200, frames)):
+        mask[50:50 + side, 100:100 + side] = 255
+    colors = types.SimpleNamespace(preprocess_color=lambda images: images, get_n_colors=lambda number: None)
+    official = _official(folder / 'test_on_badja.py', 'run_pips', torch=torch, F=torch.nn.functional,
+                         utils=types.SimpleNamespace(improc=colors))
+    sample = dict(file0='horse/0.jpg', rgbs=torch.zeros(1, frames, 3, *BADJA_SIZE), trajs=_theirs(truth),
+                  visibles=_theirs(seen), segs=torch.from_numpy(masks)[None, :, None])
+    with _on_cpu():
+        theirs = official.run_pips(_joint_by_joint(pred), sample, None)
+    pred, truth, visible = pred.swapaxes(0, 1), truth.swapaxes(0, 1), seen.T
+    ours = tally_keypoints(pred, truth, visible, object_sizes('mask', truth, visible, masks)).scores()
+    yield 'PCK@0.2', (100 * ours['PCK@0.2'], theirs['pck'])
+
+
+def _joint_by_joint(pred: np.ndarray) -> Callable[..., Any]:
+    """A network of theirs that is asked for eight frames of one joint at a time, and surely sees each, so that they go
+    on from the last of them; then for the next joint."""
+    asked = iter([(joint, frame) for joint in range(len(pred)) for frame in range(0, pred.shape[1], 7)])
+
+    def network(*_: Any, **__: Any) -> Tuple[Any, ...]:
+        joint, frame = next(asked)
+        track = pred[joint, frame:frame + 8]
+        track = np.concatenate([track, track[-1:].repeat(8 - len(track), axis=0)])
+        return [_theirs(track[None])], None, torch.full((1, 8, 1), 10.), None
+
+    return network
 
 
 def _odyssey(folder: Path, rng: np.random.Generator) -> Compared:
