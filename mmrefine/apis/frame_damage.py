@@ -2,6 +2,7 @@
 leaves them out, as the user says."""
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple, Union
 
@@ -23,6 +24,20 @@ CORRUPT_FILE, LEFT_OUT_FILE = 'corrupt_frames.json', 'left_out.json'
 
 # scenes that have a line of their own in the log
 _TOLD_SCENES = 20
+
+
+@dataclass(frozen=True)
+class CheckedScenes:
+    """Scenes of which every frame was read.
+
+    Args:
+        places: where each one is.
+        checks: what is known of the frames of each; scenes that cannot be used have none.
+        reading: how the frames are read.
+    """
+    places: Mapping[str, Place]
+    checks: Mapping[str, FrameCheck]
+    reading: Reading
 
 
 def intact_pairs(place: Place, check: FrameCheck) -> List[int]:
@@ -201,8 +216,10 @@ def _keep(file: Path, record: Any) -> None:
 
 
 def skipping(cfg: Config, out: Union[str, Path], skip_corrupt: bool, log: Callable[[str], None] = print,
-             reading: Optional[Mapping[str, Any]] = None, dry_run: bool = False) -> Config:
-    """A copy of a config whose data sets leave out the corrupt frames and scenes of their videos, if the user says so.
+             reading: Optional[Mapping[str, Any]] = None,
+             dry_run: bool = False) -> Tuple[Config, Dict[str, CheckedScenes]]:
+    """A copy of a config whose data sets leave out the corrupt frames and scenes of their videos, if the user says so;
+    and the scenes, by the ``data_root`` as text.
 
     Checks the videos of all :class:`~mmrefine.datasets.FramePairs` and ``FrameClips``; benchmarks are not checked.
 
@@ -216,7 +233,7 @@ def skipping(cfg: Config, out: Union[str, Path], skip_corrupt: bool, log: Callab
         ConfigError: a video that is not set, or an ``out`` that :func:`check_out` refuses.
     """
     plain, filled = cfg.to_dict(), fill_in(cfg).to_dict()
-    checked: Dict[str, Tuple[Dict[str, List[str]], List[str]]] = {}
+    checked: Dict[str, CheckedScenes] = {}
     for keys, part in list(_videos(plain, ())):
         if reading:
             part['reading'] = dict(reading)
@@ -232,17 +249,19 @@ def skipping(cfg: Config, out: Union[str, Path], skip_corrupt: bool, log: Callab
                 name: place
                 for name, place in found.scenes.items() if name in ([wanted] if isinstance(wanted, str) else wanted)
             }
-            checks = check_scenes(SceneList(chosen, found.left_out), out, skip_corrupt, log,
-                                  Reading.of(part.get('reading')), dry_run) if chosen else {}
-            checked[str(root)] = ({name: [frame.name for frame in check.corrupt] for name, check in checks.items()
-                                   if check.corrupt}, [name for name in chosen if name not in checks])
-        skip, unusable = checked[str(root)]
+            how = Reading.of(part.get('reading'))
+            checks = check_scenes(SceneList(chosen, found.left_out), out, skip_corrupt, log, how,
+                                  dry_run) if chosen else {}
+            checked[str(root)] = CheckedScenes(chosen, checks, how)
+        video = checked[str(root)]
+        skip = {name: [frame.name for frame in check.corrupt] for name, check in video.checks.items() if check.corrupt}
+        unusable = [name for name in video.places if name not in video.checks]
         if skip:
             part['skip'] = skip
         if unusable:
             held_out = _at(filled, keys).get('hold_out') or []
             part['hold_out'] = sorted({*([held_out] if isinstance(held_out, str) else held_out), *unusable})
-    return Config(plain, filename=cfg.filename)
+    return Config(plain, filename=cfg.filename), checked
 
 
 def _videos(node: Any, keys: Tuple[Any, ...]) -> Iterator[Tuple[Tuple[Any, ...], Dict[str, Any]]]:

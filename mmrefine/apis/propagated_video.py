@@ -13,7 +13,7 @@ from torch import Tensor
 
 import mmrefine
 from mmrefine.apis.flow import FOLDER_RATE
-from mmrefine.apis.frame_damage import check_out, check_scenes, intact_runs
+from mmrefine.apis.frame_damage import CheckedScenes, check_out, check_scenes, intact_runs
 from mmrefine.apis.given_masks import GivenMasks, Masks
 from mmrefine.apis.inference import usable_device
 from mmrefine.apis.named_models import open_tracker
@@ -143,7 +143,8 @@ def propagate_video(video: Roots,
         if given is not None:
             tell(lambda: _forecast(scenes[0], given), dry_run, log)
         else:
-            tell_track_forecast(found.scenes, checks, what, queries, propagator.follow, device, dry_run, log, True)
+            tell_track_forecast(CheckedScenes(found.scenes, checks, what), queries, propagator.follow, device, dry_run,
+                                log, True)
     if dry_run:
         return []
     return [scene.masks(settings, given, draw) if given is not None else

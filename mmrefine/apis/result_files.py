@@ -21,7 +21,7 @@ def default_out(video: Roots, parent: str = 'work_dirs') -> Path:
 
 
 def read_result_record(path: Path, what: str, settings: Mapping[str, Any],
-                       begun: Callable[[], bool]) -> Optional[Dict[str, Any]]:
+                       begun: Callable[[], bool], folder: Optional[Path] = None) -> Optional[Dict[str, Any]]:
     """The record of a folder of results; None if it is missing, or has other settings and nothing was written yet.
 
     Args:
@@ -29,6 +29,7 @@ def read_result_record(path: Path, what: str, settings: Mapping[str, Any],
         what: they are, for the message: ``'flow that was'`` or ``'tracks that were'``.
         settings: that they must have been made with.
         begun: whether any result is in the folder; asked if settings differ.
+        folder: of all results; default: that of the record.
 
     Raises:
         ConfigError: the files were made with other settings; names what differs.
@@ -42,7 +43,7 @@ def read_result_record(path: Path, what: str, settings: Mapping[str, Any],
     if changes and not begun():
         return None  # left by a command that failed before it wrote any result
     if changes:
-        raise ConfigError(f'{path.parent}: holds {what} made with other settings '
+        raise ConfigError(f'{folder or path.parent}: holds {what} made with other settings '
                           f'({"; ".join(changes)}); choose another --out, or delete that folder')
     return record
 

@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 
 from mmrefine.apis.brief_runner import BriefRunner, ResumingRunner
 from mmrefine.apis.browse import browse_labels
+from mmrefine.apis.followed_points import FollowedPoints
 from mmrefine.apis.labelled import RENDERED, render_labelled, rendering_seconds
 from mmrefine.apis.named_models import load_named
 from mmrefine.apis.precision import amp_values
@@ -71,8 +72,7 @@ def refine(video: Roots,
             (``'rendered'``): half of the pairs at first, a tenth at the end, or as a config that mixes already has it.
             Default: what the config says.
         points: what a tracker is to follow: a CSV file with the columns frame, x, y and perhaps scene, or an ``.npz``
-            of tracks, whose queries count. Labels then also begin in windows around the places to which the
-            original network follows them (:func:`~mmrefine.apis.followed_points.around_points`).
+            of tracks, whose queries count; see :class:`~mmrefine.apis.followed_points.FollowedPoints`.
         overrides: other values of the config; dotted keys as ``**{'optim_wrapper.optimizer.lr': 5e-5}``.
 
     Returns:
@@ -84,12 +84,15 @@ def refine(video: Roots,
     """
     named = load_named(config)
     overrides = {**amp_values(amp, named, overrides), **round_values(rounds, named), **overrides}
+    followed = FollowedPoints(points) if points is not None else None
     cfg, finished = prepare_run(video, config, work_dir, checkpoint, overrides, skip_corrupt, resume, reading=reading,
-                                dry_run=dry_run, labelled=labelled, points=points)
+                                dry_run=dry_run, labelled=labelled, points=followed)
     if finished:
         check_refined(cfg.work_dir)
     else:
         tell_forecast(cfg, dry_run=dry_run, before=rendering_seconds if labelled == RENDERED else None)
+    if followed is not None and not finished:
+        cfg = followed.follow(cfg, dry_run)
     if dry_run:
         return {}
     if labelled == RENDERED and not finished:

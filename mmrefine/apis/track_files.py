@@ -45,8 +45,12 @@ class TrackFiles:
         """Settings, times and digests."""
         return self.folder / RECORD
 
-    def read_record(self, settings: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
+    def read_record(self, settings: Mapping[str, Any], run: Optional[Path] = None) -> Optional[Dict[str, Any]]:
         """The record; None if it is missing, or has other settings and no file was written yet.
+
+        Args:
+            settings: that the tracks must have been made with.
+            run: folder of the run that they are a part of, which is then the one to delete; else that of the files.
 
         Raises:
             ConfigError: the tracks were made with other settings; names what differs.
@@ -54,7 +58,7 @@ class TrackFiles:
         """
         files = self.arrays, self.table, self.video
         record = read_result_record(self.record, 'tracks that were', settings,
-                                    lambda: any(path.exists() for path in files))
+                                    lambda: any(path.exists() for path in files), run)
         if record is None:
             refuse_strangers(self.record, files)
         return record

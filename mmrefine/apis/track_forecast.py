@@ -8,37 +8,33 @@ from typing import Any, Callable, Mapping
 import torch
 from torch import Tensor
 
-from mmrefine.apis.frame_damage import intact_runs
+from mmrefine.apis.frame_damage import CheckedScenes, intact_runs
 from mmrefine.apis.run_forecast import TIMED, WARM_UP, shrunk, tell
 from mmrefine.engine.stage1.forecast import time_text
-from mmrefine.fileio.video.frame_check import FrameCheck
-from mmrefine.fileio.video.frames import Place
 from mmrefine.fileio.video.reader import open_frames
-from mmrefine.fileio.video.reading import Reading
+from mmrefine.report import counted
 from mmrefine.structures import as_frames
 
 FRAMES = 8  # of a timed clip, at most
 POINTS = 64  # of a timed clip
 
 
-def tell_track_forecast(scenes: Mapping[str, Place], checks: Mapping[str, FrameCheck], reading: Reading,
-                        queries: Mapping[str, Tensor], follow: Callable[..., Any], device: str, dry_run: bool,
-                        log: Callable[[str], None], both_ways: bool = False) -> None:
+def tell_track_forecast(video: CheckedScenes, queries: Mapping[str, Tensor], follow: Callable[..., Any], device: str,
+                        dry_run: bool, log: Callable[[str], None], both_ways: bool = False) -> None:
     """Log how long the tracks of all scenes take.
 
     Args:
-        scenes, checks, reading, queries, follow, device, both_ways: see :func:`forecast_tracks`.
+        video, queries, follow, device, both_ways: see :func:`forecast_tracks`.
         dry_run: nothing follows that would say what is wrong.
         log: called with a line.
 
     Raises:
         MMRefineError: of a dry run, what is wrong with it.
     """
-    tell(lambda: forecast_tracks(scenes, checks, reading, queries, follow, device, both_ways), dry_run, log)
+    tell(lambda: forecast_tracks(video, queries, follow, device, both_ways), dry_run, log)
 
 
-def forecast_tracks(scenes: Mapping[str, Place], checks: Mapping[str, FrameCheck], reading: Reading,
-                    queries: Mapping[str, Tensor], follow: Callable[..., Any], device: str,
+def forecast_tracks(video: CheckedScenes, queries: Mapping[str, Tensor], follow: Callable[..., Any], device: str,
                     both_ways: bool = False) -> str:
     """A line that says how long the tracks of all scenes take.
 
@@ -46,17 +42,15 @@ def forecast_tracks(scenes: Mapping[str, Place], checks: Mapping[str, FrameCheck
     points take, which do not depend on the size of the frames, and the rest grows like the pixels.
 
     Args:
-        scenes: where each one is.
-        checks: what is known of the frames of each.
-        reading: of the frames.
+        video: the scenes.
         queries: of each scene that has any.
         follow: as ``track_stream`` of :class:`~mmrefine.structures.StreamTracker`.
         device: where.
         both_ways: points are followed to the first frame, too.
     """
     name = next(iter(queries))
-    check = checks[name]
-    source = open_frames(scenes[name], sorted(one.name for one in check.corrupt), reading)
+    check = video.checks[name]
+    source = open_frames(video.places[name], sorted(one.name for one in check.corrupt), video.reading)
     first, end = max(intact_runs(check), key=lambda run: min(run[1] - run[0], FRAMES))
     numbers = range(first, min(end, first + FRAMES))
 
@@ -75,11 +69,12 @@ def forecast_tracks(scenes: Mapping[str, Place], checks: Mapping[str, FrameCheck
     each = max(seconds(TIMED, POINTS)[0] - alone, 0.) / (POINTS - 1)
     total, frames = 0., 0
     for scene, asked in queries.items():
-        for begin, stop in intact_runs(checks[scene]):
+        for begin, stop in intact_runs(video.checks[scene]):
             here = asked[(asked[:, 0] >= begin) & (asked[:, 0] < stop), 0]
             if len(here):
                 frames += stop - begin
                 lasts = torch.full_like(here, stop - begin) if both_ways else stop - here  # frames that each is in
-                total += alone / pixels * math.prod(checks[scene].size) * float(lasts.max()) + each * float(lasts.sum())
-    tracks = sum(map(len, queries.values()))
-    return (f'forecast: about {time_text(total)} for {tracks} tracks through {frames} frames (from small frames)')
+                total += alone / pixels * math.prod(video.checks[scene].size) * float(lasts.max())
+                total += each * float(lasts.sum())
+    tracks = counted(sum(map(len, queries.values())), 'track')
+    return f'forecast: about {time_text(total)} for {tracks} through {frames} frames (from small frames)'

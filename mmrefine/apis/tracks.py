@@ -11,7 +11,7 @@ from torch import Tensor
 
 import mmrefine
 from mmrefine.apis.flow import FOLDER_RATE
-from mmrefine.apis.frame_damage import check_out, check_scenes, intact_runs
+from mmrefine.apis.frame_damage import CheckedScenes, check_out, check_scenes, intact_runs
 from mmrefine.apis.inference import usable_device
 from mmrefine.apis.named_models import open_tracker
 from mmrefine.apis.result_files import default_out, digests_of, is_as_written, noted_digests, write_result_record
@@ -24,7 +24,7 @@ from mmrefine.fileio.atomic import remove_leftovers
 from mmrefine.fileio.codecs.tracks import read_tracks
 from mmrefine.fileio.digest import digest_of
 from mmrefine.fileio.video.frame_check import FrameCheck
-from mmrefine.fileio.video.frames import FrameSource, Place
+from mmrefine.fileio.video.frames import FrameSource
 from mmrefine.fileio.video.reader import open_frames
 from mmrefine.fileio.video.reading import Reading
 from mmrefine.fileio.video.scenes import Roots, find_scenes
@@ -116,28 +116,47 @@ def tracks_of_video(video: Roots,
     check_out(root, video)
     found = find_scenes(video)
     tracker = FrozenTracker(open_tracker(model, checkpoint, device)).to(device)
-    checks = check_scenes(found, root, skip_corrupt, log, what, dry_run)
-    queries = queries_of_scenes(checks, grid, points, frame, log)
-    one = len(found.scenes) == 1
+    checked = CheckedScenes(found.scenes, check_scenes(found, root, skip_corrupt, log, what, dry_run), what)
+    queries = queries_of_scenes(checked.checks, grid, points, frame, log)
+    return follow_queries(checked, queries, tracker, root, device, log, draw, dry_run)
+
+
+def follow_queries(video: CheckedScenes, queries: Mapping[str, Tensor], tracker: FrozenTracker, root: Path,
+                   device: str, log: Callable[[str], None], draw: bool, dry_run: bool,
+                   run: Optional[Path] = None) -> List[TrackFolder]:
+    """:func:`tracks_of_video` of scenes whose frames were checked.
+
+    Args:
+        video: the scenes.
+        queries: ``(N, 3)`` (frame, y, x) of each scene that has any.
+        tracker: on the device.
+        root: folder of results.
+        device, log, draw, dry_run: see :func:`tracks_of_video`.
+        run: folder of the run that the tracks are a part of, if any. Its record decides whether another version of
+            mmrefine may go on, and with other settings it is the folder to delete.
+
+    Returns, Raises: see :func:`tracks_of_video`.
+    """
+    one = len(video.places) == 1
     files = {name: TrackFiles(root if one else root / name) for name in queries}
     if not any(part.record.is_file() for part in files.values()):
-        tell_track_forecast(found.scenes, checks, what, queries, tracker.refiner.track_stream, device, dry_run, log)
+        tell_track_forecast(video, queries, tracker.refiner.track_stream, device, dry_run, log)
     if dry_run:
         return []
-    follower = _Follower(tracker, device, log)
-    return [_tracks_of_scene(name, found.scenes[name], checks[name], what, files[name], follower, queries[name],
-                             draw) for name in queries]
+    follower = _Follower(tracker, device, log, run)
+    return [_tracks_of_scene(name, video, files[name], follower, queries[name], draw) for name in queries]
 
 
 class _Follower:
     """Runs the tracker along a scene."""
 
-    def __init__(self, tracker: FrozenTracker, device: str, log: Callable[[str], None]) -> None:
-        self.tracker, self.device, self.log = tracker, device, log
+    def __init__(self, tracker: FrozenTracker, device: str, log: Callable[[str], None], run: Optional[Path]) -> None:
+        self.tracker, self.device, self.log, self.run = tracker, device, log, run
 
     def settings(self) -> Dict[str, Any]:
         """What decides the content of the files, besides frames and queries."""
-        return dict(mmrefine=mmrefine.__version__, weights=self.tracker.digest(), tracker=self.tracker.describe())
+        version = dict(mmrefine=mmrefine.__version__) if self.run is None else {}
+        return dict(version, weights=self.tracker.digest(), tracker=self.tracker.describe())
 
     def confidence(self) -> str:
         """What it means."""
@@ -172,13 +191,14 @@ class _Follower:
         return Tracks(points, visible, queries, frames.size)
 
 
-def _tracks_of_scene(scene: str, path: Place, check: FrameCheck, reading: Reading, files: TrackFiles,
-                     follower: _Follower, queries: Tensor, draw: bool) -> TrackFolder:
+def _tracks_of_scene(scene: str, video: CheckedScenes, files: TrackFiles, follower: _Follower, queries: Tensor,
+                     draw: bool) -> TrackFolder:
+    path, check, reading = video.places[scene], video.checks[scene], video.reading
     skip = {one.name for one in check.corrupt}
     frames = open_frames(path, sorted(skip), reading)
     settings = dict(follower.settings(), points=f'{len(queries)} ({digest_of(queries.tolist())})',
                     frames=frames.digest(), skipped=sorted(skip), **(dict(gaps=list(check.gaps)) if check.gaps else {}))
-    record = files.read_record(settings)
+    record = files.read_record(settings, follower.run)
     if record is None:
         record = dict(settings=settings, video=str(path), scene=scene, size=list(frames.size), tracks=len(queries),
                       rate=check.rate, reading=reading.values(), frames=[frames.name(i) for i in range(len(frames))],

@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Tuple, Unio
 
 from mmengine.config import Config
 
-from mmrefine.apis.followed_points import around_points, check_points, settings_of_points
+from mmrefine.apis.followed_points import FollowedPoints
 from mmrefine.apis.frame_damage import skipping
 from mmrefine.apis.labelled import RENDERED, check_labelled, mix_in, with_labelled
 from mmrefine.apis.model_names import NAMED_MODELS
@@ -44,7 +44,7 @@ def prepare_run(video: Roots,
                 reading: Optional[Mapping[str, Any]] = None,
                 dry_run: bool = False,
                 labelled: Optional[Union[str, Path]] = None,
-                points: Optional[Union[str, Path]] = None) -> Tuple[Config, bool]:
+                points: Optional[FollowedPoints] = None) -> Tuple[Config, bool]:
     """The config of a run on a video, ready for :func:`~mmrefine.apis.train` or :func:`~mmrefine.apis.make_labels`.
 
     Every frame is read; the settings are kept in ``<out>/run.json``.
@@ -63,7 +63,7 @@ def prepare_run(video: Roots,
         reading: which frames are read, and how: values of :class:`~mmrefine.fileio.Reading` by name.
         dry_run: write nothing.
         labelled: pairs with ground truth to learn from, too, see :func:`~mmrefine.apis.labelled.check_labelled`.
-        points: what a tracker is to follow, see :func:`~mmrefine.apis.followed_points.around_points`.
+        points: what a tracker is to follow; the config is that of :meth:`FollowedPoints.plan`.
 
     Returns:
         the config, not filled in, and whether the run is finished already.
@@ -84,21 +84,21 @@ def prepare_run(video: Roots,
         check_labelled(labelled, cfg)
         cfg = with_labelled(cfg, str(labelled))
     if points is not None:
-        check_points(cfg)
+        points.check(cfg)
     folder = Path(out) if out is not None else default_out(video)
-    cfg = skipping(cfg, folder, skip_corrupt, log, reading, dry_run)
+    cfg, videos = skipping(cfg, folder, skip_corrupt, log, reading, dry_run)
     cfg.work_dir = str(folder)
     if labelled is not None:
         cfg = mix_in(cfg, labelled, folder, log)
     cfg.load_from = str(find_weights(cfg, checkpoint, log))
     if points is not None:
-        cfg = around_points(cfg, points, video, folder, skip_corrupt, log, reading, dry_run)
+        cfg = points.plan(cfg, videos)
     digest = digest_of_state(stock_names(load_checkpoint_file(cfg.load_from), official_kind(cfg), cfg.load_from))
     settings = dict(video=_plain(video, resolved=True), weights=digest, config=_settings(cfg))
     if labelled == RENDERED:  # their place follows that of the results
         settings['config']['labelled'] = RENDERED
-    if points is not None and not dry_run:
-        settings['config']['labeler']['queries'] = settings_of_points(cfg)
+    if points is not None:
+        settings['config']['labeler']['queries'] = points.settings(cfg)
     finished = resume and _check_folder(folder, settings)
     cfg.resume = bool(resume or cfg.get('resume'))
     _check_data(cfg, log)
