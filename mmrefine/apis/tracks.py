@@ -1,6 +1,7 @@
 """Points of a whole video, followed and written as files: arrays, a table, and a video that shows them."""
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Union
@@ -19,7 +20,7 @@ from mmrefine.apis.track_files import TrackFiles, write_track_files
 from mmrefine.apis.track_forecast import tell_track_forecast
 from mmrefine.apis.track_queries import queries_of_scenes
 from mmrefine.engine.runtime.progress import Progress
-from mmrefine.errors import TeacherError
+from mmrefine.errors import InputError, MMRefineError, TeacherError
 from mmrefine.fileio.atomic import remove_leftovers
 from mmrefine.fileio.codecs.tracks import read_tracks
 from mmrefine.fileio.digest import digest_of
@@ -167,6 +168,7 @@ class _Follower:
 
         Raises:
             TeacherError: points that are not finite.
+            InputError: frames that cannot be read, or are too small for the network.
         """
         points = torch.full((len(queries), len(frames), 2), float('nan'))
         visible = torch.zeros(len(queries), len(frames))
@@ -184,8 +186,9 @@ class _Follower:
             try:
                 found = self.tracker.refiner.track_stream(
                     frame, end - first, frames.size, queries[here] - queries.new_tensor([first, 0., 0.]))
-            except TeacherError as error:
-                raise TeacherError(f'{frames.path}: {error}') from error
+            except (TeacherError, InputError) as error:  # those of the frames name it already
+                place = '' if str(frames.path) in str(error) else f'{frames.path}: '
+                raise type(error)(f'{place}{error}') from error
             points[here, first:end], visible[here, first:end] = found.points.cpu(), found.visible.cpu()
             done += end - first
         return Tracks(points, visible, queries, frames.size)
@@ -199,6 +202,7 @@ def _tracks_of_scene(scene: str, video: CheckedScenes, files: TrackFiles, follow
     settings = dict(follower.settings(), points=f'{len(queries)} ({digest_of(queries.tolist())})',
                     frames=frames.digest(), skipped=sorted(skip), **(dict(gaps=list(check.gaps)) if check.gaps else {}))
     record = files.read_record(settings, follower.run)
+    begins = record is None
     if record is None:
         record = dict(settings=settings, video=str(path), scene=scene, size=list(frames.size), tracks=len(queries),
                       rate=check.rate, reading=reading.values(), frames=[frames.name(i) for i in range(len(frames))],
@@ -212,12 +216,28 @@ def _tracks_of_scene(scene: str, video: CheckedScenes, files: TrackFiles, follow
     if changed:
         follower.log(f'{scene}: {changed[0]} is not as it was written; the tracks are made again')
     if wrong:
-        write_track_files(files, follower(scene, frames, check, queries))
-    if draw and (wrong or not files.video.is_file()):
+        try:
+            tracks = follower(scene, frames, check, queries)
+        except MMRefineError:
+            if begins:  # so that nothing is left of tracks that cannot be made
+                files.record.unlink()
+                with contextlib.suppress(OSError):  # holds lists of what is left out
+                    files.folder.rmdir()
+            raise
+        write_track_files(files, tracks)
+    if draw and (wrong or not _is_whole(files.video, sum(end - first for first, end in intact_runs(check)))):
         draw_tracks(files, frames, check, (check.rate or FOLDER_RATE) / reading.stride, scene, follower.log)
     if wrong or record.get('complete') is not True:
         write_result_record(files.record, dict(record, complete=True, digests=digests_of(results, files.folder)))
     return TrackFolder(scene, files.folder, len(queries), len(frames), bool(wrong), files.video if draw else None)
+
+
+def _is_whole(video: Path, frames: int) -> bool:
+    """Whether a video is there, can be decoded and has so many frames."""
+    try:
+        return len(open_frames(video)) == frames
+    except InputError:
+        return False
 
 
 def draw_tracks(files: TrackFiles, frames: FrameSource, check: FrameCheck, rate: float, scene: str,

@@ -59,11 +59,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Follow the points, then print where the tracks are."""
     from mmrefine.apis.tracks import tracks_of_video
+    from mmrefine.report import counted
 
     found = tracks_of_video(args.video, args.model, args.checkpoint, args.out, args.grid, args.points, args.frame,
                             not args.no_video, args.skip_corrupt, args.device, **reading_of(args))
     for scene in found:
         shown = f'; shown in {scene.video}' if scene.video else ''
         state = 'made now' if scene.made else 'there already'
-        print(f'{scene.scene}: {scene.tracks} tracks through {scene.frames} frames ({state}) in {scene.folder}{shown}')
+        print(f'{scene.scene}: {counted(scene.tracks, "track")} through {scene.frames} frames ({state}) in '
+              f'{scene.folder}{shown}')
     return 0

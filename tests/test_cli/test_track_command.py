@@ -95,6 +95,10 @@ def test_a_finished_folder_is_left_alone_and_a_damaged_one_is_mended(place, whol
         patch.setattr(tracking, 'write_video', None)
         found, = tracks_of_video(place / 'clip', place / 'tiny.py', out=out, points=place / 'points.csv')
     assert (found.tracks, found.frames, found.made) == (3, FRAMES, False) and files_of(out) == files_of(whole)
+    (out / 'tracks.mp4').write_bytes(b'no')
+    assert status_of(*command(place, out, *points)) == 0
+    assert '3 tracks through 6 frames (there already)' in capsys.readouterr().out
+    assert len(open_frames(out / 'tracks.mp4')) == FRAMES
     for harm, name in ((lambda path: os.truncate(path, 100), 'tracks.npz'), (Path.unlink, 'tracks.csv')):
         harm(out / name)
         (out / 'tracks.mp4').unlink()
@@ -257,8 +261,21 @@ def test_weights_that_give_nan_are_refused_and_do_not_lock_the_folder(place, tmp
     arguments = command(place, tmp_path / 'out', '--points', place / 'points.csv')
     sentence = error_of(capsys, *arguments, '--checkpoint', tmp_path / 'odd.pth')
     assert sentence.startswith(f'{place / "clip"}: the tracker gives points that are not finite in the frames')
-    assert not (tmp_path / 'out/tracks.npz').exists()
+    assert not (tmp_path / 'out').exists()
     assert status_of(*arguments, '--no-video') == 0
+
+
+def test_frames_that_are_too_small_are_refused_with_the_video_and_leave_nothing_behind(place, tmp_path, capsys):
+    for number in range(3):
+        write_image(tmp_path / 'small' / f'{number}.png', np.zeros((20, 28, 3), np.uint8))
+    (tmp_path / 'points.csv').write_text('frame,x,y\n0,10,10\n')
+    arguments = ('track', tmp_path / 'small', '--model', place / 'tiny.py', '--points', tmp_path / 'points.csv', '--out')
+    assert error_of(capsys, *arguments, tmp_path / 'out').startswith(
+        f'{tmp_path / "small"}: frames of 20x28 px (height x width) are too small for PIPs')
+    assert not (tmp_path / 'out').exists()
+    assert status_of(*arguments, tmp_path / 'out', '--resize', 40, 56, '--no-video') == 0
+    told = capsys.readouterr().out
+    assert 'for 1 track through 3 frames' in told and 'small: 1 track through 3 frames (made now)' in told
 
 
 def test_any_flow_network_is_chained(place, tmp_path):
