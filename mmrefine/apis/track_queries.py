@@ -10,7 +10,8 @@ from torch import Tensor
 
 from mmrefine.errors import ConfigError, InputError
 from mmrefine.fileio.annotations.point_table import read_point_table
-from mmrefine.fileio.codecs.tracks import MOST_NUMBERS, read_tracks
+from mmrefine.fileio.annotations.tapvid import read_any_tracks
+from mmrefine.fileio.codecs.tracks import MOST_NUMBERS
 from mmrefine.fileio.images import read_input
 from mmrefine.fileio.video.frame_check import FrameCheck
 from mmrefine.geometry import query_grid
@@ -56,7 +57,7 @@ def queries_of_scenes(checks: Mapping[str, FrameCheck], grid: Optional[int], poi
         grid: see :func:`grid_queries`.
         points: a table of points instead of a grid: columns ``frame``, ``x``, ``y`` and, if they do not belong to all
             scenes, ``scene``. Numbers of frames count from 0 among those that are read. Or the ``.npz`` of tracks of
-            frames of the same size, whose queries are taken.
+            frames of the same size, ours or of TAP-Vid, whose queries are taken.
         frame: where the grid begins; default: the first frame of each scene.
         log: called with a line.
 
@@ -108,7 +109,7 @@ def _rows(path: Path, checks: Mapping[str, FrameCheck]) -> List[_Row]:
     if path.suffix.lower() != '.npz':
         table = read_point_table(path, read_input(path), scene_needed=False)
         return [_Row(f'line {row.line}', row.scene, row.frame, row.x, row.y) for row in table]
-    tracks = read_tracks(path)
+    tracks = read_any_tracks(path, next(iter(checks.values())).size)
     for scene, check in checks.items():
         if tuple(tracks.size) != tuple(check.size):
             raise InputError(f'{path}: its tracks are px of frames of {tracks.size[0]}x{tracks.size[1]} (height x '

@@ -16,7 +16,7 @@ import mmrefine.apis.track_queries as track_queries
 import mmrefine.apis.tracks as tracking
 from mmrefine.apis import open_tracker, tracks_of_video
 from mmrefine.config.load import load_config
-from mmrefine.fileio import open_frames, read_image, read_tracks, write_image
+from mmrefine.fileio import open_frames, read_image, read_tracks, write_image, write_tapvid
 from mmrefine.fileio.atomic import save_checkpoint
 from mmrefine.geometry import query_grid
 from mmrefine.models import TrackRefiner
@@ -234,6 +234,14 @@ def test_tracks_whose_queries_do_not_fit_the_video_are_refused(place, whole, tmp
     assert found.startswith(f'{tmp_path / "points.npz"}: {sentence}') and not (tmp_path / 'out').exists()
 
 
+def test_points_may_be_those_of_tapvid(place, whole, tmp_path):
+    tracks = read_tracks(whole / 'tracks.npz')
+    tracks.visible[:] = tracks.points.isfinite().all(dim=2)  # a point of TAP-Vid begins where it is first seen
+    write_tapvid(tmp_path / 'theirs.npz', tracks)
+    assert status_of(*command(place, tmp_path / 'out', '--points', tmp_path / 'theirs.npz', '--no-video')) == 0
+    torch.testing.assert_close(read_tracks(tmp_path / 'out/tracks.npz').queries, tracks.queries, atol=0.01, rtol=0)
+
+
 def test_what_is_wrong_is_one_sentence(place, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     one = tmp_path / 'one'
@@ -269,11 +277,12 @@ def test_frames_that_are_too_small_are_refused_with_the_video_and_leave_nothing_
     for number in range(3):
         write_image(tmp_path / 'small' / f'{number}.png', np.zeros((20, 28, 3), np.uint8))
     (tmp_path / 'points.csv').write_text('frame,x,y\n0,10,10\n')
-    arguments = ('track', tmp_path / 'small', '--model', place / 'tiny.py', '--points', tmp_path / 'points.csv', '--out')
-    assert error_of(capsys, *arguments, tmp_path / 'out').startswith(
+    arguments = ('track', tmp_path / 'small', '--model', place / 'tiny.py', '--out', tmp_path / 'out', '--points',
+                 tmp_path / 'points.csv')
+    assert error_of(capsys, *arguments).startswith(
         f'{tmp_path / "small"}: frames of 20x28 px (height x width) are too small for PIPs')
     assert not (tmp_path / 'out').exists()
-    assert status_of(*arguments, tmp_path / 'out', '--resize', 40, 56, '--no-video') == 0
+    assert status_of(*arguments, '--resize', 40, 56, '--no-video') == 0
     told = capsys.readouterr().out
     assert 'for 1 track through 3 frames' in told and 'small: 1 track through 3 frames (made now)' in told
 

@@ -169,6 +169,12 @@ def test_files_that_are_something_else_are_named(tmp_path: Path) -> None:
             ('i.npz', {'tracks': np.zeros(3)}, 'those of tracks are')):
         with pytest.raises(InputError, match=f'{name}: .*{story}'):
             (read_any_tracks if name == 'i.npz' else read_tapvid)(saved(tmp_path / name, content))
+    saved(tmp_path / 'j.npz', dict(a=np.zeros(3)))
+    (tmp_path / 'k.npz').write_bytes(b'PK')
+    for name, story in (('j', "it has neither 'tracks', as ours have, nor 'points', .*, but 'a'"),
+                        ('k', 'its 2 bytes do not end as a zip does')):
+        with pytest.raises(InputError, match=f'{name}.npz: cannot be read as tracks [(]{story}'):  # of either kind
+            read_any_tracks(tmp_path / f'{name}.npz')
     with pytest.raises(InputError, match='no.npz: cannot be opened'):
         read_tapvid(tmp_path / 'no.npz')
     with pytest.raises(InputError, match='cannot be opened'):

@@ -193,8 +193,10 @@ def test_files_that_do_not_fit_are_one_sentence_before_any_label_is_made(way, ki
 
 
 def test_files_that_are_missing_or_damaged_are_one_sentence(world, tmp_path):
-    with pytest.raises(InputError, match=r'has no tracks; StoredTracks.there is a folder of files <scene>.npz'):
-        teacher_of(tmp_path / 'gone')
+    (tmp_path / 'empty').mkdir()
+    for name, found in (('gone', 'is not there'), ('empty', 'has no tracks')):
+        with pytest.raises(InputError, match=f'{name}: {found}; StoredTracks.there is a folder of files <scene>.npz'):
+            teacher_of(tmp_path / name)
     write_tracks(tmp_path / 'other/dog.npz', true_tracks())
     data = clips(world)
     with pytest.raises(InputError, match='StoredTracks.there has no tracks of scene target_0007, but of dog; add'):

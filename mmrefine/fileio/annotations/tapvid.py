@@ -83,9 +83,12 @@ def read_any_tracks(path: PathLike, size: Optional[Size] = None) -> Tracks:
         npz = Npz(stream)
         if 'tracks' in npz.headers:
             return None
+        if POINTS not in npz.headers:
+            raise ValueError(f"it has neither 'tracks', as ours have, nor {POINTS!r}, as those of TAP-Vid, but "
+                             f'{_names(npz.headers)}')
         return _video_of_npz(npz, size, with_video=False).tracks
 
-    found = _read(path, read)
+    found = _read(path, read, 'tracks')
     return read_tracks(path) if found is None else found
 
 
@@ -114,8 +117,9 @@ def write_tapvid(path: PathLike, tracks: Tracks, video: Optional[np.ndarray] = N
         write_npz(stream, {**({} if video is None else {VIDEO: video}), **arrays})
 
 
-def _read(path: PathLike, read: Callable[[BinaryIO, bytes], T]) -> T:
-    """What ``read`` makes of an open file and its first bytes; its ValueErrors become errors that name the file."""
+def _read(path: PathLike, read: Callable[[BinaryIO, bytes], T], what: str = 'tracks of TAP-Vid') -> T:
+    """What ``read`` makes of an open file and its first bytes; its ValueErrors become errors that name the file, and
+    ``what`` it should be."""
     try:
         with open(path, 'rb') as stream:
             start = stream.read(2)
@@ -125,8 +129,8 @@ def _read(path: PathLike, read: Callable[[BinaryIO, bytes], T]) -> T:
     except OSError as error:
         raise InputError(f'{path}: cannot be opened ({error.strerror}); check the path') from error
     except ValueError as error:
-        raise InputError(f'{path}: cannot be read as tracks of TAP-Vid ({error}); name another file, or copy or export '
-                         'this one again') from error
+        raise InputError(f'{path}: cannot be read as {what} ({error}); name another file, or copy or export this one '
+                         'again') from error
 
 
 def _video_of_npz(npz: Npz, size: Optional[Size], with_video: bool) -> TapVidVideo:

@@ -155,5 +155,6 @@ def _files(way: str, path: Path) -> Dict[str, Path]:
     files = {path.stem: path} if path.is_file() else {
         file.relative_to(path).with_suffix('').as_posix(): file for file in sorted(path.rglob('*.npz'))}
     if not files:
-        raise InputError(f'{path}: has no tracks; StoredTracks.{way} is a folder of files <scene>.npz, or one of them')
+        found = 'has no tracks' if path.is_dir() else 'is not there'
+        raise InputError(f'{path}: {found}; StoredTracks.{way} is a folder of files <scene>.npz, or one of them')
     return files
