@@ -134,10 +134,11 @@ def _joined(cfg: Config, queries: Mapping[str, Any], more: Mapping[str, Any]) ->
 
 
 def _places(folders: List[TrackFolder]) -> Iterator[Tuple[str, int, float, float]]:
-    """Scene, frame, x and y px of each point wherever it is followed inside of the frame."""
+    """Scene, frame, x and y px of each point wherever it is followed inside of the frame; of points on the outer half
+    of a pixel at its edge, the centre of that pixel."""
     for one in folders:
         tracks = read_tracks(one.folder / 'tracks.npz')
         height, width = tracks.size
         for track in tracks.points.tolist():
-            yield from ((one.scene, t, x, y) for t, (x, y) in enumerate(track)
-                        if 0 <= x <= width - 1 and 0 <= y <= height - 1)
+            yield from ((one.scene, t, min(max(x, 0), width - 1), min(max(y, 0), height - 1))
+                        for t, (x, y) in enumerate(track) if -0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5)

@@ -113,6 +113,19 @@ def test_a_newer_version_goes_on_and_other_points_are_refused_with_the_folder_to
     plan.follow(cfg, dry_run=False)
 
 
+def test_points_at_the_edge_have_windows_and_the_scene_that_needs_the_smallest_decides_for_all(place, tmp_path, capsys):
+    (tmp_path / 'video').mkdir()
+    for name in ('a', 'b'):
+        shutil.copytree(place / 'clip', tmp_path / 'video' / name)
+    rows = [*(f'b,0,{x},{y}' for x in range(40) for y in range(38)), 'a,0,-0.5,-0.4', 'a,0,127.5,95.5', 'a,29,5,5']
+    (place / 'edge.csv').write_text('\n'.join(['scene,frame,x,y', *rows]) + '\n')
+    plan = FollowedPoints(place / 'edge.csv')
+    cfg, _ = prepare_run(tmp_path / 'video', CONFIG, tmp_path / 'out', place / 'start.pth', VALUES, points=plan)
+    assert 'windows of 1x1 px, as b needs them, around 1523 points: up to 1520 more' in capsys.readouterr().out
+    windows = QUERIES.build(dict(plan.follow(cfg, dry_run=False).labeler.queries.sources[1]))
+    assert windows.points(torch.zeros(3, *SIZE), 'a', 0).tolist() == [[0., 0.], [127., 95.]]
+
+
 def test_a_dry_run_writes_nothing_reads_the_frames_once_and_forecasts_tracks_and_labels(place, tmp_path, capsys):
     refined(place, tmp_path / 'out', dry_run=True)
     told = capsys.readouterr().out
