@@ -71,8 +71,7 @@ def refine(video: Roots,
             (:class:`~mmrefine.datasets.LabelledPairs`), or from clips that are rendered into ``work_dir``
             (``'rendered'``): half of the pairs at first, a tenth at the end, or as a config that mixes already has it.
             Default: what the config says.
-        points: what a tracker is to follow: a CSV file with the columns frame, x, y and perhaps scene, or an ``.npz``
-            of tracks, whose queries count; see :class:`~mmrefine.apis.followed_points.FollowedPoints`.
+        points: the file of what a tracker is to follow, see :class:`~mmrefine.apis.followed_points.FollowedPoints`.
         overrides: other values of the config; dotted keys as ``**{'optim_wrapper.optimizer.lr': 5e-5}``.
 
     Returns:
