@@ -175,6 +175,19 @@ def test_annotations_of_another_size_are_named(davis):
         DavisClips(davis)[0]
 
 
+@pytest.mark.parametrize('kind', ('JPEGImages', 'Annotations'))
+def test_a_picture_of_another_size_than_the_first_is_named(davis, kind):
+    (davis / kind / '480p/bear/00001.png').write_bytes(palette_png(np.ones((4, 8), np.uint8)))
+    with pytest.raises(InputError, match=rf'{kind}.480p.bear.00001.png: is 4x8 px .*the first frame 6x8; download'):
+        DavisClips(davis)[0]
+
+
+def test_a_list_that_is_not_text_is_named(davis):
+    (davis / 'ImageSets/2017/val.txt').write_bytes(b'\xff\xfec\0')
+    with pytest.raises(InputError, match=r'val.txt: is not text .*, so no list of videos'):
+        DavisClips(davis, image_set='2017/val')
+
+
 def test_real_davis_masks_are_one_object(shared_data):
     data = DavisClips(shared_data / 'davis', videos=['dog'], badja=shared_data / 'badja')
     sample = data[0]['data_samples']

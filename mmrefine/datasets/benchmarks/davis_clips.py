@@ -68,7 +68,7 @@ class DavisClips(WholeVideos):
         """The whole video.
 
         Raises:
-            InputError: fewer than 3 frames, frames without annotation, or files that cannot be read.
+            InputError: fewer than 3 frames, frames without annotation, files of several sizes, or that cannot be read.
         """
         name = self.videos[index]
         files, drawn = (list_images(folder / name) for folder in (self.frames, self.annotations))
@@ -76,7 +76,8 @@ class DavisClips(WholeVideos):
             raise InputError(f'{self.frames / name}: needs 3 or more frames, each with an annotation of its name in '
                              f'{self.annotations / name}, found {len(files)} and {len(drawn)}; download the archive '
                              'again')
-        frames, masks = np.stack([read_image(path) for path in files]), np.stack([read_ids(path) for path in drawn])
+        frames, masks = (self._read_all(paths, read, 'download the archive again')
+                         for paths, read in ((files, read_image), (drawn, read_ids)))
         if frames.shape[:3] != masks.shape:
             raise InputError(f'{self.annotations / name}: the annotations are {masks.shape[1]}x{masks.shape[2]} '
                              f'(height x width), the frames {frames.shape[1]}x{frames.shape[2]}; take both of one '
@@ -108,5 +109,7 @@ def _names(path: Path) -> List[str]:
         words = path.read_text(encoding='utf-8').split()
     except OSError as error:
         raise InputError(f'{path}: cannot be opened ({error.strerror}); correct data_root or image_set') from error
+    except UnicodeDecodeError as error:
+        raise InputError(f'{path}: is not text ({error}), so no list of videos; download ImageSets again') from error
     # the list of 2016 also comes as one of frames, each with its mask: /JPEGImages/480p/<video>/00000.jpg …
     return list(dict.fromkeys(Path(word).parent.name if '/' in word else word for word in words))

@@ -4,7 +4,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Union
 
-import numpy as np
 import torch
 
 from mmrefine.datasets.benchmarks.whole_videos import WholeVideos
@@ -76,16 +75,12 @@ class JhmdbClips(WholeVideos):
             raise InputError(f'{self.frames / name}: needs 2 or more frames, and as many as {file} has, found '
                              f'{len(files)} and {len(points)}; download Rename_Images and joint_positions again')
         files = files[:len(points)]
-        frames = [read_image(path) for path in files]
-        size = frames[0].shape[:2]
-        for path, frame in zip(files, frames):
-            if frame.shape[:2] != size:
-                raise InputError(f'{path}: is {frame.shape[0]}x{frame.shape[1]} px (height x width), and the first '
-                                 f'frame {size[0]}x{size[1]}; download Rename_Images again')
+        frames = self._read_all(files, read_image, 'download Rename_Images again')
+        size = frames.shape[1:3]
         inside = points_inside(torch.from_numpy(points[0]), size)
         if not bool(inside.any()):
             raise InputError(f'{file}: no joint lies inside of the first frame of {size[0]}x{size[1]} px (height x '
                              'width), so there is nothing to follow; leave the video out')
         sample = ClipSample(metainfo=dict(scene=name, size=size, names=tuple(path.stem for path in files)),
                             points=torch.from_numpy(points), visible=inside.repeat(len(points), 1))
-        return dict(inputs=torch.from_numpy(np.stack(frames).transpose(0, 3, 1, 2).copy()), data_samples=sample)
+        return dict(inputs=torch.from_numpy(frames.transpose(0, 3, 1, 2).copy()), data_samples=sample)

@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Callable, Dict, List, Sequence
 
+import numpy as np
 from torch.utils.data import Dataset
 
 from mmrefine.datasets.scenes import SceneNames
-from mmrefine.errors import ConfigError
+from mmrefine.errors import ConfigError, InputError
 
 
 class WholeVideos(Dataset):
@@ -46,3 +47,23 @@ class WholeVideos(Dataset):
             raise ConfigError(f'{folder}: {f"there is no video {missing[0]!r}" if missing else "there are no videos"}'
                               f'{where} {len(found)}; correct {keys}')
         return chosen
+
+    @staticmethod
+    def _read_all(files: Sequence[Path], read: Callable[[Path], np.ndarray], remedy: str) -> np.ndarray:
+        """Pictures of one size in one array ``(T, H, W, …)``.
+
+        Args:
+            files: of the pictures, one or more.
+            read: gives that of a file.
+            remedy: how the message ends.
+
+        Raises:
+            InputError: one of another size than the first; names it.
+        """
+        found = [read(path) for path in files]
+        height, width = found[0].shape[:2]
+        for path, picture in zip(files, found):
+            if picture.shape[:2] != (height, width):
+                raise InputError(f'{path}: is {picture.shape[0]}x{picture.shape[1]} px (height x width), and the first '
+                                 f'frame {height}x{width}; {remedy}')
+        return np.stack(found)
