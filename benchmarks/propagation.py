@@ -42,6 +42,7 @@ from mmrefine.models import FeaturePropagator, FlowPropagator
 from mmrefine.models.trackers.ways import queries_of
 from mmrefine.structures import ClipSample
 from mmrefine.structures.propagation import Propagator
+from mmrefine.values import as_count
 
 CONFIG = Path(__file__).resolve().parents[1] / 'configs' / 'corrflow' / 'resnet18_video.py'
 COPIED, RANDOM, FLOW = 'copied', 'random', 'flow'
@@ -109,6 +110,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _methods(args: argparse.Namespace) -> Iterator[Method]:
+    names = [name for name, _ in args.checkpoint]
+    if len(set(names)) < len(names):
+        raise ConfigError(f'--checkpoint must give each file a name of its own, got {", ".join(names)}; files of one '
+                          'name would share a line of the table')
     yield Method(COPIED, None, [])
     torch.manual_seed(args.seed)
     # as before the first step of a training
@@ -129,7 +134,25 @@ def by_features(name: str, learner: Any, memory: int = 0, top_k: Optional[int] =
 
 
 def videos_of(args: argparse.Namespace) -> Iterator[Video]:
-    """The videos that the command line names, those of DAVIS at each height."""
+    """The videos that the command line names, those of DAVIS at each height.
+
+    Raises:
+        ConfigError: a number out of range, or no such video.
+    """
+    for height in args.heights:
+        as_count('--heights', height, 8)
+    if args.frames is not None:
+        as_count('--frames', args.frames, 3)
+    videos = _chosen(args)
+    first = next(videos, None)
+    if first is None:
+        raise ConfigError(f'there is no video {" or ".join(args.sequences or ["at all"])}; correct --sequences or the '
+                          'folder')
+    yield first
+    yield from videos
+
+
+def _chosen(args: argparse.Namespace) -> Iterator[Video]:
     chosen = args.sequences or 'all'
     if args.davis is not None:
         for item in DavisClips(args.davis, chosen):

@@ -103,6 +103,27 @@ def test_checkpoints_and_videos_that_are_missing_are_named(bench, davis, tmp_pat
         bench.main(['--davis', str(davis), '--sequences', 'swims', '--flow', 'none'])
     with pytest.raises(ConfigError, match='--davis, --jhmdb or --rendered'):
         bench.main(['--flow', 'none'])
+    (davis / 'frames').mkdir()
+    with pytest.raises(ConfigError, match='there is no video swims; correct --sequences or the folder'):
+        bench.main(['--rendered', str(davis), '--sequences', 'swims', '--flow', 'none'])
+
+
+@pytest.mark.parametrize('options, message', [
+    (['--frames', '2'], '--frames must be a whole number, at least 3, got 2'),
+    (['--heights', '48', '-5'], '--heights must be a whole number, at least 8, got -5'),
+])
+def test_numbers_out_of_range_are_refused_before_anything_is_scored(bench, davis, tmp_path, options, message):
+    with pytest.raises(ConfigError, match=message):
+        bench.main(['--davis', str(davis), '--flow', 'none', '--work-dir', str(tmp_path / 'work'), *options])
+    assert not (tmp_path / 'work').exists()
+
+
+def test_two_checkpoints_of_one_name_are_refused(bench, davis, tmp_path):
+    files = [str(tmp_path / name) for name in ('a.pth', 'b.pth')]
+    for file in files:
+        open(file, 'wb').close()
+    with pytest.raises(ConfigError, match='must give each file a name of its own, got after, after'):
+        bench.main(['--davis', str(davis), '--flow', 'none', '--checkpoint', *(f'after={file}' for file in files)])
 
 
 def test_rendered_clips_are_scored_by_their_masks_and_hard_labels_are_another_row(bench, tmp_path):
