@@ -67,6 +67,9 @@ def test_grey_levels_are_ids_and_black_and_white_is_one_object(tmp_path):
     ids = np.array([[0, 1, 2], [3, 255, 0]], np.uint8)
     write_image(tmp_path / 'gray.png', ids)
     np.testing.assert_array_equal(read_ids(tmp_path / 'gray.png'), ids)
+    late = np.array([[255, 255, 255, 255], [255, 2, 9, 0]], np.uint8)  # void but for what a later mask corrects
+    write_image(tmp_path / 'late.png', late)
+    np.testing.assert_array_equal(read_ids(tmp_path / 'late.png'), late)
     white = np.array([[0, 255, 255]], np.uint8)
     write_image(tmp_path / 'white.png', white)
     assert read_ids(tmp_path / 'white.png').tolist() == [[0, 1, 1]]
@@ -81,6 +84,13 @@ def test_strange_masks_are_named(tmp_path):
     cv2.imwrite(str(tmp_path / 'deep.png'), np.full((4, 4), 700, np.uint16))
     with pytest.raises(InputError, match=r'deep.png: cannot be read as a mask of objects \(not a picture of 8 bits'):
         read_ids(tmp_path / 'deep.png')
+    soft = cv2.GaussianBlur(np.pad(np.full((20, 20), 255, np.uint8), 8), (5, 5), 0)
+    cv2.imwrite(str(tmp_path / 'soft.jpg'), soft)
+    with pytest.raises(InputError, match='soft.jpg: is a JPEG, in which the ids of objects are blurred; export .* PNG'):
+        read_ids(tmp_path / 'soft.jpg')
+    write_image(tmp_path / 'soft.png', soft)
+    with pytest.raises(InputError, match=r'soft.png: has \d+ grey levels from \d+ to 2\d\d beside white, like'):
+        read_ids(tmp_path / 'soft.png')
     (tmp_path / 'cut.png').write_bytes(palette_png(np.zeros((4, 4), np.uint8))[:-15])
     with pytest.raises(InputError, match=r'cut.png: cannot be read as a mask of objects \(truncated'):
         read_ids(tmp_path / 'cut.png')

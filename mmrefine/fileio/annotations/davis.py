@@ -14,6 +14,8 @@ from mmrefine.fileio.images import decode_pixels, read_input
 from mmrefine.fileio.png import SIGNATURE
 
 _INDEXED = 3  # the colour type of a PNG with a palette
+_JPEG = b'\xff\xd8'
+_LARGE = 32  # objects have ids from 1 on, so that one above this is rare among few
 
 
 def read_ids(path: PathLike) -> np.ndarray:
@@ -23,10 +25,12 @@ def read_ids(path: PathLike) -> np.ndarray:
     those of the palette that DAVIS took from PASCAL, whose bits encode the id.
 
     Raises:
-        InputError: a missing, truncated, damaged or unknown file, or colours of another palette.
+        InputError: a missing, truncated, damaged or unknown file, colours of another palette, or blurred ids: a JPEG,
+            or black and white with soft edges.
     """
+    data = read_input(path)
     try:
-        pixels = decode_pixels(read_input(path))
+        pixels = decode_pixels(data)
         if pixels.dtype != np.uint8:
             raise ValueError('not a picture of 8 bits')
     except ValueError as error:
@@ -34,8 +38,10 @@ def read_ids(path: PathLike) -> np.ndarray:
     pixels = pixels.reshape(*pixels.shape[:2], -1)[..., :3]
     if not ((pixels > 0) & (pixels < 255)).any() and (pixels == pixels[..., :1]).all():
         return (pixels[..., 0] > 0).astype(np.uint8)
+    if data.startswith(_JPEG):
+        raise InputError(f'{path}: is a JPEG, in which the ids of objects are blurred; export the mask as PNG')
     if pixels.shape[-1] < 3:
-        return pixels[..., 0].copy()
+        return _unblurred(path, pixels[..., 0].copy())
     ids = np.zeros(pixels.shape[:2], np.uint8)
     for bit in range(8):
         # id bits 0, 1, 2 are the highest bits of red, green, blue, id bits 3, 4, 5 the next, …
@@ -43,6 +49,17 @@ def read_ids(path: PathLike) -> np.ndarray:
     if not np.array_equal(object_colors()[ids, ::-1], pixels):
         raise InputError(f'{path}: has colours outside the palette of DAVIS, so the ids are unknown; export it '
                          'with its palette')
+    return ids
+
+
+def _unblurred(path: PathLike, ids: np.ndarray) -> np.ndarray:
+    """Refuse grey levels that are the soft edge of something white, which would be void with a rim of many objects."""
+    counts = np.bincount(ids.ravel(), minlength=256)
+    levels = np.flatnonzero(counts[1:255]) + 1
+    if len(levels) > 1 and levels[-1] > _LARGE and counts[255] > counts[levels].max():
+        raise InputError(f'{path}: has {len(levels)} grey levels from {levels[0]} to {levels[-1]} beside white, like a '
+                         'mask with soft edges, and each of them would be an object; export it in black and white '
+                         'without smoothing, or ids with the palette of DAVIS')
     return ids
 
 
