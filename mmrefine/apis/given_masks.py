@@ -1,6 +1,7 @@
 """The masks that a user gives for some frames of a video: read, checked, and as maps."""
 from __future__ import annotations
 
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Dict, Mapping, Tuple, Union
 
@@ -30,14 +31,18 @@ class GivenMasks:
         ids: of the objects, rising.
 
     Raises:
-        InputError: no mask, one that cannot be read or is none, one of another size than the first, a first one
-            without an object, or a later one that is all void.
+        InputError: no mask, a key that is no number, one that cannot be read or is none, one of another size than the
+            first, a first one without an object, or a later one that is all void.
     """
 
     def __init__(self, masks: Masks) -> None:
         named = dict(masks) if isinstance(masks, Mapping) else {0: masks}
         if not named:
             raise InputError('no masks are given; give that of at least one frame')
+        for number in named:
+            if not isinstance(number, Integral):
+                raise InputError(f'masks has the key {number!r}, and each must be the number of a frame, from 0; '
+                                 'correct it')
         self.names = {number: _name(named[number], number) for number in sorted(named)}
         self.masks = {number: _read(named[number], self.names[number]) for number in self.names}
         self.numbers = tuple(self.masks)

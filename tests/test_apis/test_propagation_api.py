@@ -54,6 +54,8 @@ def test_masks_may_be_of_any_whole_numbers():
     ({0: drawn(1), 1: np.full(SIZE, 255, np.uint8)}, r'masks\[1\]: shows no object'),
     ({0: drawn(1), 3: drawn(1)}, r'masks\[3\]: belongs to frame 3, and the video has the frames 0 to 2'),
     ({-1: drawn(1)}, r'masks\[-1\]: belongs to frame -1'),
+    ({'0': drawn(1), 1: drawn(1)}, "masks has the key '0', and each must be the number of a frame"),
+    ({1.5: drawn(1)}, 'masks has the key 1.5, and each must be the number of a frame'),
     (drawn(1)[1:], r'masks\[0\]: the mask is 15x24 px, and the frames of the video are 16x24 px'),
 ])
 def test_masks_that_cannot_be_propagated_are_named(learner, masks, sentence):
