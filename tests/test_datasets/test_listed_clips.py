@@ -89,6 +89,12 @@ def test_a_broken_list_is_refused(text, message, tmp_path):
         KineticsClips(tmp_path, tmp_path / 'list.csv')
 
 
+def test_a_list_may_begin_with_a_byte_order_mark_as_spreadsheets_write_it(root):
+    (root / 'marked.csv').write_bytes(b'\xef\xbb\xbf' + (root / 'list.csv').read_bytes())
+    marked, plain = (KineticsClips(root, root / name) for name in ('marked.csv', 'list.csv'))
+    assert marked.videos == plain.videos
+
+
 def test_broken_videos_are_named_when_they_are_read(root):
     with pytest.raises(InputError, match='none.csv'):
         KineticsClips(root, root / 'none.csv')

@@ -138,7 +138,7 @@ class OxuvaClips(KineticsClips):
 def _read_list(path: Path) -> Iterator[Tuple[str, int]]:
     """Folder and number of frames of each video."""
     try:
-        lines = read_input(path).decode('utf-8').splitlines()
+        lines = read_input(path).decode('utf-8-sig').splitlines()
     except UnicodeDecodeError as error:
         raise InputError(f'{path}: is not text ({error}); name a list of lines "folder,number of frames"') from error
     for number, line in enumerate(lines, start=1):
