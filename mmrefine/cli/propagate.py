@@ -79,7 +79,7 @@ class MaskFiles(argparse.Action):
             frame = int(number) if equals and number.isdecimal() else 0
             if frame in found:
                 parser.error(f'argument --mask: {found[frame]} and {text} are both of frame {frame}; a mask of another '
-                             'frame is given as FRAME=FILE')
+                             'frame is given as FRAME=FILE, and VIDEO stands before --mask')
             found[frame] = file if equals and number.isdecimal() else text
         setattr(namespace, self.dest, found)
 

@@ -281,5 +281,7 @@ def test_videos_and_weights_that_cannot_be_used_are_named(tmp_path, capsys):
         capsys, *command(tmp_path / 'out', '--mask', '0.png', *odd))
     assert status_of('propagate', 'clip', '--mask', '0.png', '0=1.png', *FLOW) == 2
     assert 'argument --mask: 0.png and 0=1.png are both of frame 0' in capsys.readouterr().err
+    assert status_of('propagate', '--mask', '0.png', 'clip', *FLOW) == 2
+    assert 'VIDEO stands before --mask' in capsys.readouterr().err
     assert status_of('propagate', 'clip', '--mask', '0.png', '--points', 'points.csv', *FLOW) == 2
     assert status_of('propagate', 'clip', *FLOW) == 2
