@@ -6,8 +6,6 @@ from typing import Tuple
 import torch
 from torch import Tensor
 
-from mmrefine.geometry.grid import pixel_grid
-
 
 def heat_maps(points: Tensor, size: Tuple[int, int]) -> Tensor:
     """A map for each point that is shared between the four cells around it, bilinear: it sums to 1, and its mean place
@@ -22,8 +20,9 @@ def heat_maps(points: Tensor, size: Tuple[int, int]) -> Tensor:
     """
     limit = points.new_tensor([size[1] - 1., size[0] - 1.])
     inside = torch.minimum(points.clamp(min=0.), limit)
-    x, y = (inside[:, :, None, None] - pixel_grid(*size, points)).abs().unbind(dim=1)
-    return (1 - x).clamp(min=0.) * (1 - y).clamp(min=0.)
+    across, down = ((1 - (inside[:, axis, None] - torch.arange(side).to(points)).abs()).clamp(min=0.)
+                    for axis, side in ((0, size[1]), (1, size[0])))
+    return down[:, :, None] * across[:, None]
 
 
 def read_heat_maps(maps: Tensor, radius: int = 2) -> Tuple[Tensor, Tensor]:
@@ -37,12 +36,15 @@ def read_heat_maps(maps: Tensor, radius: int = 2) -> Tuple[Tensor, Tensor]:
         points ``(N, 2)`` (x, y) in cells, nan of a map that is 0 everywhere; and how much of each map lies around its
         maximum, as a share of all of it or of 1, whichever is more, ``(N,)`` in [0, 1].
     """
-    count, height, width = maps.shape
+    height, width = maps.shape[1:]
     peak = maps.flatten(1).argmax(dim=1)
-    top = torch.stack([peak % width, torch.div(peak, width, rounding_mode='floor')], dim=1)
-    places = pixel_grid(height, width, maps)
-    around = ((places - top[:, :, None, None]).abs() <= radius).all(dim=1)
-    near = maps * around
-    mass = near.sum(dim=(1, 2))
-    points = (near[:, None] * places).sum(dim=(2, 3)) / mass[:, None]  # 0 / 0 is nan
+    reach = torch.arange(-radius, radius + 1, device=maps.device)
+    y, x = torch.broadcast_tensors(torch.div(peak, width, rounding_mode='floor')[:, None, None] + reach[:, None],
+                                   (peak % width)[:, None, None] + reach)
+    inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+    cells = (y.clamp(0, height - 1) * width + x.clamp(0, width - 1)).flatten(1)
+    # only the cells around the maximum: products of whole maps would take several times the memory of the maps
+    near = maps.flatten(1).gather(1, cells) * inside.flatten(1)
+    mass = near.sum(dim=1)
+    points = torch.stack([(near * place.flatten(1)).sum(dim=1) for place in (x, y)], dim=1) / mass[:, None]  # 0 / 0
     return points, mass / maps.sum(dim=(1, 2)).clamp(min=1.)

@@ -58,3 +58,16 @@ def test_only_what_lies_around_the_maximum_says_where_a_point_is_and_how_surely(
     assert found[0].tolist() == pytest.approx([2 + 1 / 3, 2]) and found[1].isnan().all()
     assert sure.tolist() == pytest.approx([0.6, 0])  # of 1, as the map has only 0.9 left
     assert read_heat_maps(4 * maps)[1][0] == pytest.approx(0.6 / 0.9)
+
+
+@pytest.mark.parametrize('size', [(7, 9), (1, 4), (3, 2)])
+def test_a_map_is_read_as_by_products_of_whole_maps_also_at_the_border(size):
+    maps = torch.rand(30, *size, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    found, sure = read_heat_maps(maps)
+    y, x = torch.meshgrid(*(torch.arange(side, dtype=torch.float64) for side in size), indexing='ij')
+    for one, point, share in zip(maps, found, sure):
+        top, left = divmod(int(one.argmax()), size[1])
+        near = one * ((y - top).abs() <= 2) * ((x - left).abs() <= 2)
+        wanted = torch.stack([(near * x).sum(), (near * y).sum()]) / near.sum()
+        torch.testing.assert_close(point, wanted)
+        assert float(share) == pytest.approx(float(near.sum() / max(1., one.sum())))
