@@ -36,13 +36,18 @@ def export_encoder(cfg: Config, checkpoint: Union[str, Path], to: str, path: Pat
         network.
 
     Raises:
-        ConfigError: another form, which CorrFlow does not have.
+        ConfigError: another form, which CorrFlow does not have, or a network that sees grey frames, which theirs does
+            not.
         CheckpointError: weights that are missing, broken, or of another network.
         MMRefineError: the features differ, or the file cannot be written.
     """
     if to != 'official':
         raise ConfigError(f'{name_of(cfg)}: gives features, and --to {to} takes networks that estimate flow; export it '
                           "with --to official, for its authors' code, or use refined.pth as it is")
+    seen = (cfg.model.get('bottleneck') or {}).get('type', '')
+    if seen.split('.')[-1] == 'GreyInput':
+        raise ConfigError(f'{name_of(cfg)}: its network sees grey frames (model.bottleneck), and the code of its '
+                          'authors shows it colours, so its features would be others there; use refined.pth as it is')
     before, after = _encoder(cfg), _encoder(cfg)
     load_estimator(nn.ModuleDict(dict(estimator=before)), find_weights(cfg, checkpoint))
     state = {key: value.detach().cpu().clone() for key, value in before.state_dict().items()}

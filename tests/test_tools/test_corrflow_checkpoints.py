@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from helpers_cli import error_of, status_of
+from helpers_cli import ROOT, error_of, status_of
 from test_convert_checkpoint import batch_norm, same, tool
 
 from mmrefine.apis import export_features as exporting
@@ -137,6 +137,13 @@ def test_corrflow_is_exported_for_its_authors_and_no_other_code(place, capsys):
     for to in ('mmflow', 'torchvision', 'onnx'):
         assert f'gives features, and --to {to} takes networks that estimate flow' in error_of(
             capsys, 'export', place / 'refined.pth', '--to', to, '--out', place / 'other.pth', *model)
+
+
+def test_a_network_that_sees_grey_frames_is_not_exported_for_code_that_shows_colours(place, capsys):
+    grey = ROOT / 'configs/corrflow/ablation/without_color_dropout.py'
+    assert 'its network sees grey frames (model.bottleneck)' in error_of(
+        capsys, 'export', place / 'refined.pth', '--to', 'official', '--out', place / 'grey.pth', '--model', grey)
+    assert not (place / 'grey.pth').exists()
 
 
 @pytest.mark.parametrize('change, found', [(0.5, 'differ by 0.5;'), (float('inf'), 'differ by inf')])
