@@ -33,8 +33,8 @@ BEFORE, STUDENT, GUARDED = 'before', 'student', 'handed back'
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Refine, propagate, print the tables."""
     args = _parser().parse_args(argv)
-    if args.davis is None and args.jhmdb is None:
-        raise ConfigError('there is nothing to refine on; name videos with --davis or --jhmdb')
+    if args.davis is None and args.jhmdb is None and args.rendered is None:
+        raise ConfigError('there is nothing to refine on; name videos with --davis, --jhmdb or --rendered')
     if not args.checkpoint.is_file():
         raise CheckpointError(f'{args.checkpoint}: there is no such checkpoint; name refined.pth of a training of '
                               'configs/corrflow with --checkpoint')
