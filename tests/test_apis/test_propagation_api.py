@@ -84,6 +84,12 @@ def test_the_way_is_that_of_the_network_or_the_one_that_is_named(learner):
     assert propagator_of(learner, memory=3, most=5).memory == 3
 
 
+@pytest.mark.parametrize('radius', [2, None])
+def test_features_are_compared_in_the_window_that_they_were_learned_in(radius):
+    network = CorrespondenceLearner(dict(type='mmrefine.CorrFlowEncoder'), radius=radius)
+    assert propagator_of(network).radius == network.propagator().radius == radius
+
+
 def test_points_outside_of_the_image_or_of_the_video_are_refused(learner):
     for queries in ([[0, 5., 24.]], [[3, 5., 5.]], 'ab'):
         with pytest.raises(InputError, match='quer(y|ies)'):

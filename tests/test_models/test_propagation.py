@@ -118,6 +118,24 @@ def test_a_later_mask_adds_objects_and_corrects_those_of_which_it_says_something
 
 
 @ways
+def test_what_is_void_in_the_first_given_frame_is_background(way):
+    given = one_hot(mask(1))
+    given[:, 12:20] = 0.
+    order, found = zip(*WAYS[way]().propagate(frame, FRAMES, {1: given}))
+    assert order == (1, 0, 2, 3, 4)
+    assert torch.equal(ids_of(found[0]), mask(1))
+    for labels in found:
+        torch.testing.assert_close(labels.sum(dim=0), torch.ones(SIZE))
+
+
+def test_a_point_whose_heat_map_has_vanished_stays_where_it_was(monkeypatch):
+    monkeypatch.setattr(by_features, 'copy_labels', lambda target, references, labels, *_: 0 * labels[:, 0])
+    found = FeaturePropagator(Codes()).follow(frame, FRAMES, SIZE, torch.tensor([[2., 9., 14.5]]))
+    assert found.points.tolist() == [[[14.5, 9.]] * FRAMES]
+    assert found.visible.tolist() == [[0., 0., 1., 0., 0.]]
+
+
+@ways
 def test_points_go_with_the_world_both_ways_from_queries_in_any_frame(way):
     queries = torch.tensor([[0., 9., 14.5], [2., 17.25, 20.], [4., 5., 40.], [2., 21.75, 25.]])
     found = WAYS[way]().follow(frame, FRAMES, SIZE, queries)
