@@ -269,6 +269,37 @@ def test_every_switch_that_is_off_is_off():
     torch.testing.assert_close(out.walk((0, 1)).flatten(2), wanted, rtol=1e-4, atol=1e-5)
 
 
+def statistics(model):
+    return {name: value.clone() for name, value in model.state_dict().items() if 'running' in name}
+
+
+def test_statistics_for_use_are_those_of_frames_with_all_their_colours():
+    torch.manual_seed(0)
+    model, plain = (learner(bottleneck=dict(type='ChannelDropout', prob=prob)) for prob in (0.5, 0.))
+    plain.load_state_dict(model.state_dict())
+    dropped = 0
+    for step in range(8):
+        frames = torch.rand(1, 2, 3, *SIZE)
+        torch.manual_seed(step)
+        if model.bottleneck(frames) is frames:
+            plain(frames, None, 'loss')
+        else:
+            dropped += 1
+        torch.manual_seed(step)
+        model(frames, None, 'loss')
+    assert 0 < dropped < 8
+    for name, value in statistics(model).items():
+        torch.testing.assert_close(value, statistics(plain)[name])
+
+
+@pytest.mark.parametrize('bottleneck', [dict(type='ChannelDropout', prob=1.), dict(type='GreyInput'), None])
+def test_statistics_are_those_of_any_frames_where_others_are_never_seen(bottleneck):
+    model = learner(bottleneck=bottleneck)
+    before = statistics(model)
+    model(torch.rand(1, 2, 3, *SIZE), None, 'loss')
+    assert not any(torch.equal(value, before[name]) for name, value in statistics(model).items())
+
+
 def test_encode_sees_frames_as_in_use_and_leaves_the_mode_as_it_is():
     model = learner(bottleneck=dict(type='ChannelDropout', prob=1.))
     frames = torch.rand(2, 3, 30, 45)

@@ -27,6 +27,11 @@ class ChannelDropout(nn.Module):
         super().__init__()
         self.prob = as_share('ChannelDropout.prob', prob)
 
+    @property
+    def in_use(self) -> bool:
+        """Whether the network sees such frames in use, too: only if it never sees others."""
+        return self.prob == 1
+
     def forward(self, frames: Tensor) -> Tensor:
         """``(..., 3, H, W)`` RGB -> a new tensor of that shape, or the frames themselves where nothing is dropped."""
         if not self.training:
@@ -49,6 +54,7 @@ class GreyInput(nn.Module):
 
     As Vondrick et al. (ECCV 2018) do; what CorrFlow's ablation has in place of :class:`ChannelDropout`.
     """
+    in_use = True  # the network sees such frames in use, too
 
     def forward(self, frames: Tensor) -> Tensor:
         """``(..., 3, H, W)`` RGB in [0, 1] -> the same shape."""

@@ -1,7 +1,8 @@
 """A network that learns correspondences by copying colours along unlabelled video."""
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from contextlib import contextmanager, nullcontext
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
 from mmengine.model import BaseModel
@@ -166,7 +167,11 @@ class CorrespondenceLearner(BaseModel):
 
     def _features(self, frames: Tensor) -> Tensor:
         """``(B, T, 3, H, W)`` -> ``(B, T, C, h, w)``; each frame once."""
-        found: Tensor = self.estimator(self._seen(frames).flatten(0, 1))
+        seen = self._seen(frames)
+        # of frames without some of their colours the statistics are others than those of frames in use
+        foreign = seen is not frames and not getattr(self.bottleneck, 'in_use', True)
+        with _statistics_kept(self.estimator) if foreign else nullcontext():
+            found: Tensor = self.estimator(seen.flatten(0, 1))
         return found.unflatten(0, frames.shape[:2])
 
     def _loss(self, frames: Tensor, samples: Sequence[TrackSample]) -> Dict[str, Tensor]:
@@ -201,6 +206,20 @@ class CorrespondenceLearner(BaseModel):
             cells = self.colors.cells(classes, (features.shape[-2], features.shape[-1]))
         return ColorOutputs(frames, features.float(), classes.unflatten(0, seen.shape[:2]),
                             cells.unflatten(0, seen.shape[:2]), self.radius, ways_back)
+
+
+@contextmanager
+def _statistics_kept(network: nn.Module) -> Iterator[None]:
+    """In training, batch norm normalises by the batch as ever, but its statistics for use stay what they are."""
+    norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta):
+            norm.momentum = momentum
 
 
 def _plain_frames(samples: Sequence[TrackSample], frames: Tensor) -> Tensor:
