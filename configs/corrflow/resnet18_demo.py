@@ -10,6 +10,5 @@ stride = (1, 2)
 batch_size = 4
 num_workers = 0
 max_iters = 600
-optim_wrapper = dict(optimizer=dict(lr=1e-3))  # with 5e-4 the network stays unsure; 2e-3 diverges
 default_hooks = dict(checkpoint=dict(interval=100))
 randomness = dict(seed=125)
