@@ -1,6 +1,8 @@
 """Labels and points carried through worlds of known motion, by features, flow and tracks, from any frame, both ways."""
 from __future__ import annotations
 
+import weakref
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -159,6 +161,38 @@ def test_each_frame_is_encoded_once():
     propagator.network.asked.clear()
     propagator.follow(frame, FRAMES, SIZE, torch.tensor([[0., 9., 14.], [0., 3., 20.]]))
     assert len(propagator.network.asked) == FRAMES
+
+
+@pytest.mark.parametrize('settings', [{}, dict(memory=2), dict(hard=True)])
+def test_points_take_their_steps_in_groups_that_change_nothing(monkeypatch, settings):
+    queries = torch.rand(12, 3, generator=torch.Generator().manual_seed(0)) * torch.tensor([0., 31., 47.])
+    queries[9:, 0] = 3.
+    asked, copy = [], by_features.copy_labels
+    monkeypatch.setattr(by_features, 'copy_labels', lambda target, references, labels, *rest: asked.append(
+        labels.shape[2]) or copy(target, references, labels, *rest))
+    together = FeaturePropagator(Codes(), **settings).follow(frame, FRAMES, SIZE, queries)
+    assert asked == [9, 9, 9, 9, 3, 3, 3, 3]
+    asked.clear()
+    monkeypatch.setattr(by_features, '_AT_ONCE', 4)
+    propagator = FeaturePropagator(Codes(), **settings)
+    found = propagator.follow(frame, FRAMES, SIZE, queries)
+    assert sorted(asked) == [1] * 4 + [3] * 4 + [4] * 8 and len(set(propagator.network.asked)) == FRAMES
+    assert len(propagator.network.asked) <= 2 * FRAMES  # once on each way
+    torch.testing.assert_close(found.points, together.points)
+    torch.testing.assert_close(found.visible, together.visible)
+
+
+def test_no_older_maps_stay_in_memory_than_the_next_step_needs():
+    propagator, made = FeaturePropagator(Codes()), []
+    with torch.no_grad():
+        start = torch.rand(3, SIZE[0] // 4, SIZE[1] // 4)
+        made.append(weakref.ref(start))
+        steps = propagator._copy(lambda number: propagator._view(frame(number)), range(FRAMES), start, torch.clone)
+        del start
+        for maps in steps:
+            made.append(weakref.ref(maps))
+            assert [number for number, one in enumerate(made) if one() is not None] == [len(made) - 1]
+    assert len(made) == FRAMES
 
 
 @pytest.mark.parametrize('size', [(30, 43), (33, 48), (8, 9)])

@@ -15,6 +15,7 @@ from mmrefine.structures.tracks import Tracks, check_queries
 from mmrefine.values import as_choice, as_count
 
 STRIDE, DIVISOR = 4, 8  # px
+_AT_ONCE = 256  # points whose maps are copied at once, which takes several times the memory of the maps
 Feed = Callable[[Tensor], Tensor]
 
 
@@ -70,7 +71,7 @@ class FeaturePropagator(LabelPropagator):
     def _follow(self, views: FrameOf, way: Sequence[int], size: Tuple[int, int], begins: Tensor, points: Tensor,
                 visible: Tensor) -> None:
         """Fill in what comes after the queries on a way. All that are on their way take each step together, so that a
-        frame is encoded once."""
+        frame is encoded once; they take it in groups, so that only one map of each point is in memory."""
         pad = FramePad(*size, DIVISOR)
         corner = torch.tensor([pad.left, pad.top])
         running: List[Tuple[Tensor, Iterator[Tensor]]] = []
@@ -84,9 +85,10 @@ class FeaturePropagator(LabelPropagator):
             rows = (begins == number).nonzero()[:, 0]
             if len(rows) and at + 1 < len(way):
                 view = views(number)
-                cells = cell_coordinates(points[rows, number] + corner, STRIDE).to(view.device)
-                maps = heat_maps(cells, (view.shape[-2], view.shape[-1]))
-                running.append((rows, self._copy(views, way[at:], maps, _drawn_again)))
+                for group in rows.split(_AT_ONCE):
+                    cells = cell_coordinates(points[group, number] + corner, STRIDE).to(view.device)
+                    maps = heat_maps(cells, (view.shape[-2], view.shape[-1]))
+                    running.append((group, self._copy(views, way[at:], maps, _drawn_again)))
 
     def _carry(self, views: FrameOf, numbers: Sequence[int], labels: Tensor) -> Iterator[Tensor]:
         pad = FramePad(labels.shape[-2], labels.shape[-1], DIVISOR)
@@ -101,15 +103,20 @@ class FeaturePropagator(LabelPropagator):
 
     def _copy(self, views: FrameOf, numbers: Sequence[int], maps: Tensor, decided: Feed) -> Iterator[Tensor]:
         """The maps of ``numbers[1:]``; ``decided`` gives those that are fed back if labels are hard."""
-        given = (views(numbers[0]), maps)
-        recent: Deque[Tuple[Tensor, Tensor]] = deque([given], maxlen=max(self.memory, 1))
+        recent: Deque[Tuple[Tensor, Tensor]] = deque([(views(numbers[0]), maps)], maxlen=max(self.memory, 1))
+        given = recent[0] if self.memory else None
         for number in numbers[1:]:
             target = views(number)
-            known = [*recent] if not self.memory or recent[0] is given else [given, *recent]
-            references, labels = (torch.stack(parts)[None] for parts in zip(*known))
-            maps = copy_labels(target[None], references, labels, self.radius, self.most)[0]
-            yield maps
+            known = [*recent] if given is None or recent[0] is given else [given, *recent]
+            maps = self._copied(target, known)
+            # before the maps are handed out, and without known, so that older ones do not stay until the next step
             recent.append((target, decided(maps) if self.hard else maps))
+            del known
+            yield maps
+
+    def _copied(self, target: Tensor, known: Sequence[Tuple[Tensor, Tensor]]) -> Tensor:
+        references, labels = (torch.stack(parts)[None] for parts in zip(*known))
+        return copy_labels(target[None], references, labels, self.radius, self.most)[0]
 
     def _view(self, frame: Tensor) -> Tensor:
         pad = FramePad(frame.shape[-2], frame.shape[-1], DIVISOR)
