@@ -57,6 +57,21 @@ def test_what_is_not_there_is_named(tree, wrong, error, message):
         JhmdbClips(**{'data_root': tree, **wrong})
 
 
+def test_all_videos_of_a_split_must_be_there_unless_some_are_named(tree):
+    other = tree / 'splits/jump_test_split1.txt'
+    other.write_text('c.avi 1\nd.avi 2\n')  # of a class without a folder
+    with pytest.raises(InputError, match=r'jump_test_split1.txt: lists jump/d for test, and .*joint_positions does not '
+                                         r'hold it \(1 of 2 videos are missing\); download'):
+        JhmdbClips(tree)
+    other.unlink()
+    listed = tree / 'splits/catch_test_split1.txt'
+    listed.write_text(listed.read_text() + 'missing_a.avi 2\n')
+    with pytest.raises(InputError, match='catch_test_split1.txt: lists catch/missing_a for test'):
+        JhmdbClips(tree)
+    assert JhmdbClips(tree, videos=['catch/a']).videos == ['catch/a']
+    assert len(JhmdbClips(tree, part='train')) == 1 and len(JhmdbClips(tree, split=None)) == 2
+
+
 def test_frames_and_joints_that_do_not_belong_together_are_named(tree):
     (tree / 'Rename_Images/catch/a/00001.png').unlink()
     (tree / 'Rename_Images/catch/a/00002.png').unlink()

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Union
+from typing import Any, Dict, Optional, Set, Union
 
 import torch
 
@@ -42,21 +42,25 @@ class JhmdbClips(WholeVideos):
 
     Raises:
         ConfigError: another part, or videos that are not there.
-        InputError: no such folder or list; when an item is read, frames and joints that do not belong together.
+        InputError: no such folder or list, or a video of the split that is not there, where all are asked for; when an
+            item is read, frames and joints that do not belong together.
     """
 
     def __init__(self, data_root: Union[str, Path], split: Optional[int] = 1, part: str = 'test',
                  videos: SceneNames = 'all') -> None:
         root = Path(data_root)
         self.frames, self.joints = root / 'Rename_Images', root / 'joint_positions'
-        wanted = PARTS[as_choice('JhmdbClips.part', part, tuple(PARTS))]
-        found: List[str] = []
-        for folder in list_folder(self.joints):
-            names = [path.name for path in list_folder(folder) if path.is_dir()] if folder.is_dir() else []
-            if names and split is not None:
-                parts = read_jhmdb_split(root / 'splits' / f'{folder.name}_test_split{split}.txt')
-                names = [name for name in names if parts.get(name) == wanted]
-            found += [f'{folder.name}/{name}' for name in names]
+        as_choice('JhmdbClips.part', part, tuple(PARTS))
+        found = [f'{folder.name}/{path.name}' for folder in list_folder(self.joints) if folder.is_dir()
+                 for path in list_folder(folder) if path.is_dir()]
+        if split is not None:
+            lists = _lists(root / 'splits', split, part, {name.split('/')[0] for name in found})
+            missing = [name for name in lists if name not in found]
+            if missing and videos == 'all':
+                raise InputError(f'{lists[missing[0]]}: lists {missing[0]} for {part}, and {self.joints} does not hold '
+                                 f'it ({len(missing)} of {len(lists)} videos are missing); download joint_positions '
+                                 'again, or name the videos to use with videos')
+            found = [name for name in found if name in lists]
         self.videos = self._chosen(videos, found, self.joints, f' in split {split}, which has',
                                    'data_root, split, part or videos')
 
@@ -84,3 +88,13 @@ class JhmdbClips(WholeVideos):
         sample = ClipSample(metainfo=dict(scene=name, size=size, names=tuple(path.stem for path in files)),
                             points=torch.from_numpy(points), visible=inside.repeat(len(points), 1))
         return dict(inputs=torch.from_numpy(frames.transpose(0, 3, 1, 2).copy()), data_samples=sample)
+
+
+def _lists(folder: Path, split: int, part: str, classes: Set[str]) -> Dict[str, Path]:
+    """The videos ``<class>/<video>`` of a part, each with the file that lists it: of the given classes, and of all
+    others that have a list."""
+    ending = f'_test_split{split}.txt'
+    classes = classes | {path.name[:-len(ending)] for path in folder.glob(f'[!.]*{ending}')}
+    files = {kind: folder / f'{kind}{ending}' for kind in sorted(classes)}
+    return {f'{kind}/{name}': file for kind, file in files.items() for name, number in read_jhmdb_split(file).items()
+            if number == PARTS[part]}
