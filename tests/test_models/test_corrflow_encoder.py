@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmrefine.errors import ConfigError
+from mmrefine.errors import ConfigError, InputError
 from mmrefine.models.networks import CorrFlowEncoder
 from mmrefine.registry import MODELS
 
@@ -39,10 +39,15 @@ def test_each_stage_has_the_size_and_the_channels_of_the_paper(network):
     assert network.head(x).shape == (2, 64, 16, 24) == network(torch.rand(2, 3, 64, 96)).shape
 
 
-@pytest.mark.parametrize('size, cells', [((33, 46), (9, 12)), ((5, 4), (2, 1)), ((480, 8), (120, 2))])
+@pytest.mark.parametrize('size, cells', [((33, 46), (9, 12)), ((9, 8), (3, 2)), ((480, 8), (120, 2))])
 def test_cells_are_a_quarter_of_the_frame_rounded_up(network, size, cells):
     assert network(torch.rand(1, 3, *size)).shape[2:] == cells
     assert network.stride == 4
+
+
+def test_frames_of_which_the_guard_would_see_nothing_are_refused(network):
+    with pytest.raises(InputError, match=r'frames of 8x7 px .* are too small for CorrFlow, which needs 8 px a side'):
+        network(torch.rand(1, 3, 8, 7))
 
 
 def test_features_are_those_of_the_formula(network):

@@ -6,8 +6,11 @@ from typing import List
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmrefine.errors import InputError
 from mmrefine.registry import MODELS
 from mmrefine.values import as_count
+
+LEAST_SIDE = 8  # px; the guard cuts frames to multiples of it
 
 
 class BasicBlock(BaseModule):
@@ -69,5 +72,12 @@ class CorrFlowEncoder(BaseModule):
         self.head = nn.Conv2d(before, self.out_channels, 3, padding=1)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Frames ``(B, 3, H, W)``, RGB in [0, 1] -> ``(B, out_channels, H / 4, W / 4)``, rounded up."""
+        """Frames ``(B, 3, H, W)``, RGB in [0, 1] -> ``(B, out_channels, H / 4, W / 4)``, rounded up.
+
+        Raises:
+            InputError: frames that are smaller than 8 px.
+        """
+        if min(frames.shape[-2:]) < LEAST_SIDE:
+            raise InputError(f'frames of {frames.shape[-2]}x{frames.shape[-1]} px (height x width) are too small for '
+                             f'CorrFlow, which needs {LEAST_SIDE} px a side; enlarge them')
         return self.head(self.layers(self.relu(self.bn1(self.conv1(frames)))))
