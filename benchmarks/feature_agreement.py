@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Dict, List, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +29,7 @@ from mmrefine.geometry import (copy_labels, cycle_consistent, cycle_error, featu
 from mmrefine.models import CorrespondenceLearner, load_estimator
 from mmrefine.structures import FlowEstimator, as_frames
 from mmrefine.synthetic import STYLES, render_clip
+from mmrefine.values import as_count
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE, STRIDE = (128, 192), 4
@@ -37,13 +38,14 @@ SHARPNESS = 20.  # of the softmax over cosines that finds the best place of a wi
 LIMITS = (1., 3.)  # px; labels that are off by more are wrong
 
 
-def main() -> int:
+def main(argv: Optional[Sequence[str]] = None) -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--features', help='weights of CorrFlow')
     parser.add_argument('--look', default='target', choices=sorted(STYLES))
     parser.add_argument('--videos', type=int, default=12)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
+    as_count('--videos', args.videos)
     teacher = init_model(ROOT / 'configs/demo/raft_small_target.py', ROOT / 'configs/demo/raft_small_source.pth')
     torch.manual_seed(0)
     network = CorrespondenceLearner(dict(type='mmrefine.CorrFlowEncoder'))

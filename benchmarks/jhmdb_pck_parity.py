@@ -19,27 +19,34 @@ import sys
 import tempfile
 import types
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional, Sequence
 from unittest import mock
 
 import numpy as np
 
 from mmrefine.apis.commands import run_command
 from mmrefine.datasets import JhmdbClips
+from mmrefine.errors import InputError
 from mmrefine.evaluation.joints.pck import KeypointTally, object_sizes, tally_keypoints
+from mmrefine.values import as_count
 
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
 GRID = 40  # cells, of their predictions
 TIMES = 4  # that a video is predicted
 
 
-def main() -> int:
+def main(argv: Optional[Sequence[str]] = None) -> int:
     """Compare, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('data', type=Path, help='folder with Rename_Images and joint_positions')
     parser.add_argument('--code', type=Path, required=True, help='a checkout of ajabri/videowalk')
     parser.add_argument('--seeds', type=int, default=10)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
+    as_count('--seeds', args.seeds)
+    script = args.code / 'code/eval/eval_pck.py'
+    if not script.is_file():
+        raise InputError(f'{script}: there is no such file; name a checkout of https://github.com/ajabri/videowalk '
+                         'with --code')
     videos = JhmdbClips(args.data, split=None)
     names = videos.videos * TIMES
     samples = [videos[i]['data_samples'] for i in range(len(videos))] * TIMES
@@ -52,7 +59,7 @@ def main() -> int:
             truth, visible = sample.points.numpy(), np.repeat(seen[None], len(points), axis=0)
             ours += tally_keypoints(points, truth, visible, object_sizes('joints', truth, visible), SHARES)
         scores = ours.scores()
-        theirs = _official(args.code / 'code/eval/eval_pck.py', args.data, names, samples, predictions, given)
+        theirs = _official(script, args.data, names, samples, predictions, given)
         rows += [[share, 100 * scores[f'PCK@{share:g}_joints'], theirs[share]] for share in SHARES]
     print('| figure | lowest | highest | largest difference |\n|---|---|---|---|')
     table = np.array(rows)

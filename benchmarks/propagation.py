@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -35,6 +36,7 @@ from mmrefine.errors import CheckpointError, ConfigError, InputError
 from mmrefine.evaluation import KeypointMetric, KeypointTally, MaskTally
 from mmrefine.evaluation.masks.scores import tally_masks
 from mmrefine.fileio import digest_of, digest_of_state, read_ids, read_image, write_json
+from mmrefine.fileio.atomic import write_errors
 from mmrefine.fileio.digest import digest_of_bytes
 from mmrefine.fileio.video.frames import list_folder, list_images
 from mmrefine.geometry import ids_of, one_hot
@@ -72,11 +74,16 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     args = _parser().parse_args(argv)
     if args.davis is None and args.jhmdb is None and args.rendered is None:
         raise ConfigError('there is nothing to propagate along; name videos with --davis, --jhmdb or --rendered')
+    if args.out is not None:
+        with write_errors(args.out):  # found out before all is computed
+            args.out.parent.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=args.out.parent).close()
     methods = list(_methods(args))
     rows = [row_of(args.work_dir, video, method) for video in videos_of(args) for method in methods]
     print_tables(rows)
     if args.out is not None:
-        write_json(args.out, rows)
+        with write_errors(args.out):
+            write_json(args.out, rows)
     return 0
 
 

@@ -10,7 +10,7 @@ import torch
 from jhmdb_trees import jhmdb_tree
 from small_trees import ROOT
 
-from mmrefine.errors import CheckpointError, ConfigError, InputError
+from mmrefine.errors import CheckpointError, ConfigError, InputError, MMRefineError
 from mmrefine.evaluation.masks.scores import tally_masks
 from mmrefine.fileio import read_ids, write_ids, write_image
 from mmrefine.synthetic import write_clips
@@ -115,6 +115,14 @@ def test_checkpoints_and_videos_that_are_missing_are_named(bench, davis, tmp_pat
 def test_numbers_out_of_range_are_refused_before_anything_is_scored(bench, davis, tmp_path, options, message):
     with pytest.raises(ConfigError, match=message):
         bench.main(['--davis', str(davis), '--flow', 'none', '--work-dir', str(tmp_path / 'work'), *options])
+    assert not (tmp_path / 'work').exists()
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_scored(bench, davis, tmp_path):
+    (tmp_path / 'file').touch()
+    with pytest.raises(MMRefineError, match='rows.json: cannot be written .*check the folder'):
+        bench.main(['--davis', str(davis), '--flow', 'none', '--work-dir', str(tmp_path / 'work'), '--out',
+                    str(tmp_path / 'file' / 'rows.json')])
     assert not (tmp_path / 'work').exists()
 
 
