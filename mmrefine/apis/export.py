@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Union
 
 import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
 import mmrefine
-from mmrefine.apis.export_features import export_encoder
+from mmrefine.apis.export_features import export_encoder, use_of
 from mmrefine.apis.export_tracks import export_tracker
 from mmrefine.apis.inference import is_tracker
 from mmrefine.apis.named_models import is_corrflow, is_craft, load_named, official_kind, open_model
@@ -67,7 +67,8 @@ def export_model(checkpoint: Union[str, Path],
                  to: str,
                  out: Union[str, Path],
                  model: Union[str, Path, Config] = 'raft_small',
-                 size: Tuple[int, int] = (440, 1024)) -> Exported:
+                 size: Tuple[int, int] = (440, 1024),
+                 log: Callable[[str], None] = print) -> Exported:
     """Write a network as stock mmflow, as its authors' code has it (RAFT, CRAFT, PIPs, CorrFlow), as torchvision's
     RAFT, or as ONNX.
 
@@ -81,6 +82,7 @@ def export_model(checkpoint: Union[str, Path],
         out: the file to write.
         model: the network of the weights, see :func:`~mmrefine.apis.named_models.open_model`.
         size: (height, width) px of the frames that an ONNX file takes.
+        log: called with a line before what takes minutes.
 
     Raises:
         ConfigError: an unknown form, a network that has no such form, frames that are too small, or packages that ONNX
@@ -100,8 +102,7 @@ def export_model(checkpoint: Union[str, Path],
                         'model-000000001.pth', 'tracks')
     if is_corrflow(cfg):
         difference, network = export_encoder(cfg, checkpoint, to, path)
-        return Exported(path, to, network, difference, "the authors' code loads it: python benchmark.py --resume FILE",
-                        'features')
+        return Exported(path, to, network, difference, use_of(cfg), 'features')
     if to == 'onnx':
         _check_onnx()
     kind = official_kind(cfg)
@@ -116,6 +117,7 @@ def export_model(checkpoint: Union[str, Path],
     refiner = open_model(cfg, checkpoint, 'cpu')
     network = type(refiner.estimator).__name__
     if to == 'onnx':
+        log('writing out every iteration as ONNX, which takes minutes for 32 of them')
         difference = _export_onnx(refiner, path, size)
         frames = f'{size[0]}, {size[1]}'
         return Exported(path, to, network, difference,

@@ -19,6 +19,7 @@ from mmrefine.models import build_estimator, load_estimator
 from mmrefine.structures import as_frames
 from mmrefine.synthetic import render_clip
 
+RADIUS = 6  # cells, of the window in the code of its authors
 CHECK_SIZE = (136, 184)  # (height, width) px of the frame that both are run on
 
 
@@ -64,6 +65,13 @@ def export_encoder(cfg: Config, checkpoint: Union[str, Path], to: str, path: Pat
                             'report this with the checkpoint')
     save_checkpoint(path, content)
     return difference, type(before).__name__
+
+
+def use_of(cfg: Config) -> str:
+    """How the code of its authors loads the encoder, and whether it looks as far there."""
+    use, radius = "the authors' code loads it: python benchmark.py --resume FILE", cfg.model.get('radius', RADIUS)
+    return use if radius == RADIUS else (f'{use}; there each cell looks {RADIUS} cells far, which is fixed, and here '
+                                         f'model.radius={radius}, so what it copies will differ')
 
 
 def _encoder(cfg: Config) -> nn.Module:

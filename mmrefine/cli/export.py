@@ -40,9 +40,8 @@ def run(args: argparse.Namespace) -> int:
     """Export, then print the difference of the results and how the file is loaded."""
     from mmrefine.apis.export import export_model
 
-    if args.to == 'onnx':
-        print('writing out every iteration as ONNX, which takes minutes for 32 of them', flush=True)
-    done = export_model(args.checkpoint, args.to, args.out, args.model, tuple(args.size))
+    done = export_model(args.checkpoint, args.to, args.out, args.model, tuple(args.size),
+                        lambda line: print(line, flush=True))
     unit = '' if done.what == 'features' else ' px'
     print(f'{done.path}: {done.network} for {done.form}; the {done.what} before and after differ by at most '
           f'{done.difference:g}{unit}')

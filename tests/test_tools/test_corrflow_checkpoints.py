@@ -137,6 +137,18 @@ def test_corrflow_is_exported_for_its_authors_and_no_other_code(place, capsys):
     for to in ('mmflow', 'torchvision', 'onnx'):
         assert f'gives features, and --to {to} takes networks that estimate flow' in error_of(
             capsys, 'export', place / 'refined.pth', '--to', to, '--out', place / 'other.pth', *model)
+    assert status_of('export', place / 'refined.pth', '--to', 'onnx', '--out', place / 'other.pth', *model) == 1
+    assert not capsys.readouterr().out  # no word of the minutes that ONNX takes
+
+
+@pytest.mark.parametrize('radius', [8, None])
+def test_another_window_than_that_of_the_authors_is_told(place, radius, capsys):
+    (place / 'wide.py').write_text(
+        f"model = dict(type='mmrefine.CorrespondenceLearner', estimator=dict(type='mmrefine.CorrFlowEncoder'),\n"
+        f'             radius={radius})\n')
+    assert status_of('export', place / 'refined.pth', '--to', 'official', '--out', place / 'out.pth', '--model',
+                     place / 'wide.py') == 0
+    assert f'looks 6 cells far, which is fixed, and here model.radius={radius}' in capsys.readouterr().out
 
 
 def test_a_network_that_sees_grey_frames_is_not_exported_for_code_that_shows_colours(place, capsys):
