@@ -41,8 +41,9 @@ def check_labelled(labelled: Union[str, Path], cfg: Config) -> None:
             read.
     """
     if is_tracker(cfg) or is_correspondence(cfg):
-        raise ConfigError(f'{name_of(cfg)}: follows points, and labelled={labelled} mixes in frame pairs whose flow is '
-                          'known; leave labelled out, or take a model that estimates flow')
+        what = 'follows points' if is_tracker(cfg) else 'learns features'
+        raise ConfigError(f'{name_of(cfg)}: {what}, and labelled={labelled} mixes in frame pairs whose flow is known; '
+                          'leave labelled out, or take a model that estimates flow')
     data = (cfg.get('train_dataloader') or {}).get('dataset') or {}
     if _mixes(data):
         if 'labelled' not in cfg or set(data.get('parts') or {}) != {'labelled', 'unlabelled'}:

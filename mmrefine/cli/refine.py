@@ -130,6 +130,9 @@ def run(args: argparse.Namespace) -> int:
               f'{out / "report.html"}')
         cfg = load_named(args.model)
         name, what = ('track', 'tracks') if is_tracker(cfg) or is_correspondence(cfg) else ('flow', 'motion')
-        command = ['mmrefine', name, *args.video, '--model', args.model, '--checkpoint', str(out / 'refined.pth')]
-        print(f'its {what}: {shlex.join(command)}')
+        network = ['--model', args.model, '--checkpoint', str(out / 'refined.pth')]
+        print(f'its {what}: {shlex.join(["mmrefine", name, *args.video, *network])}')
+        if is_correspondence(cfg):
+            command = ['mmrefine', 'propagate', *args.video, '--mask', 'FIRST.png', *network]
+            print(f'a mask of the first frame in all frames: {shlex.join(command)}')
     return 0

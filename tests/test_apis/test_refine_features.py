@@ -78,8 +78,10 @@ def test_a_video_refines_features_and_a_stopped_run_goes_on(video, tmp_path, cap
     assert report['guard']['general']['figure']['name'] == 'ATE' and report['guard']['held_out']['pairs'] >= 6
     page = (tmp_path / 'report.html').read_text(encoding='utf-8')
     assert 'wrong cells on known motion' in page and report['pictures']
-    assert told.splitlines()[-1] == (f'its tracks: mmrefine track {video / "frames"} --model corrflow --checkpoint '
-                                     f'{tmp_path / "refined.pth"}')
+    network = f'--model corrflow --checkpoint {tmp_path / "refined.pth"}'
+    assert told.splitlines()[-2:] == [
+        f'its tracks: mmrefine track {video / "frames"} {network}',
+        f'a mask of the first frame in all frames: mmrefine propagate {video / "frames"} --mask FIRST.png {network}']
     before, after = (load_checkpoint_file(path)['state_dict'] for path in (video / 'start.pth',
                                                                            tmp_path / 'refined.pth'))
     assert before.keys() == after.keys()
@@ -147,8 +149,8 @@ def test_what_it_cannot_do_is_said_in_one_sentence(video, tmp_path, capsys, monk
                            'refined.pth of a training of yours (configs/corrflow), or the file of its authors')
     assert 'https://github.com/zlai0/CorrFlow' in lost and lost.endswith('with --checkpoint')
     assert 'follows points' in error_of(capsys, 'flow', frames, '--model', 'corrflow', '--checkpoint', weights)
-    assert 'labelled=rendered' in error_of(capsys, 'refine', frames, '--model', 'corrflow', '--checkpoint', weights,
-                                           '--labelled', 'rendered')
+    assert 'learns features, and labelled=rendered' in error_of(
+        capsys, 'refine', frames, '--model', 'corrflow', '--checkpoint', weights, '--labelled', 'rendered')
     assert 'nothing to label anew' in error_of(capsys, 'refine', frames, '--model', 'corrflow', '--checkpoint', weights,
                                                '--rounds', '2')
     assert 'so it labels nothing' in error_of(capsys, 'labels', frames, '--model', 'corrflow', '--checkpoint', weights,
