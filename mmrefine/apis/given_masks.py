@@ -95,9 +95,11 @@ def _read(mask: Any, name: str) -> np.ndarray:
     if isinstance(mask, (str, Path)):
         return read_ids(mask)
     found = np.asarray(mask.cpu() if isinstance(mask, Tensor) else mask)
-    if found.ndim != 2 or not found.size or found.dtype.kind not in 'bui' or found.min() < 0 or found.max() > VOID:
+    ids = found.size and found.dtype.kind in 'bui'
+    if found.ndim != 2 or not ids or found.min() < 0 or found.max() > VOID:
+        values = f' with values from {found.min()} to {found.max()}' if ids else ''
         raise InputError(f'{name} must be the path of a mask or an array (H, W) of whole numbers from 0 to 255, the '
-                         f'ids of objects, got {found.dtype} {found.shape}')
+                         f'ids of objects, got {found.dtype} {found.shape}{values}')
     return found.astype(np.uint8)
 
 

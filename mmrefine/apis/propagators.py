@@ -1,6 +1,7 @@
 """Which of the three ways labels and points take through a video, by what the network is."""
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Dict, Optional
 
 from mmrefine.errors import ConfigError
@@ -25,8 +26,11 @@ def way_of(network: Any, by: Optional[str] = None) -> str:
     for one that estimates flow.
 
     Raises:
-        ConfigError: there is no such way, or the network cannot go it.
+        ConfigError: there is no such way, the network cannot go it, or it is only the name of one.
     """
+    if isinstance(network, (str, Path)):
+        raise ConfigError(f'model must be a network, got {str(network)!r}; open it with '
+                          f'open_tracker({str(network)!r}) of mmrefine.apis')
     learner = isinstance(network, CorrespondenceLearner)
     default = 'features' if learner else 'tracks' if isinstance(network, TrackRefiner) else 'flow'
     way = default if by is None else as_choice('by', by, WAYS)

@@ -46,7 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of the subcommand."""
     add_video(parser)
     given = parser.add_mutually_exclusive_group(required=True)
-    given.add_argument('--mask', nargs='+', action=MaskFiles, metavar='[FRAME=]FILE',
+    given.add_argument('--mask', nargs='*', action=MaskFiles, metavar='[FRAME=]FILE',
                        help='the mask of the first frame, or of the frame of that number; several of these')
     given.add_argument('--points', metavar='FILE', help='points instead of masks: a .csv with the columns frame, x, y '
                                                         'and, if wanted, scene; or those of a tracks.npz')
@@ -74,6 +74,9 @@ class MaskFiles(argparse.Action):
                  values: object, option: Optional[str] = None) -> None:
         found: Dict[int, str] = dict(getattr(namespace, self.dest) or {})
         texts: Sequence[str] = values if isinstance(values, list) else [str(values)]
+        if not texts:  # argparse takes what begins with a - for another option
+            parser.error('argument --mask: there must be at least one FILE or FRAME=FILE after it, with the number of '
+                         'the frame from 0')
         for text in texts:
             number, equals, file = text.partition('=')
             frame = int(number) if equals and number.isdecimal() else 0

@@ -49,7 +49,7 @@ def test_masks_may_be_of_any_whole_numbers():
     ({}, 'no masks are given'),
     ({4: drawn(1)[None]}, r'masks\[4\] must be the path of a mask or an array \(H, W\).*got uint8 \(1, 16, 24\)'),
     (drawn(1) / 2, r'whole numbers from 0 to 255, the ids of objects, got float64'),
-    (drawn(1).astype(np.int32) * 256, 'whole numbers from 0 to 255'),
+    (drawn(1).astype(np.int32) * 256, r'whole numbers from 0 to 255.*got int32 \(16, 24\) with values from 0 to 256'),
     ({0: drawn(255)}, r'masks\[0\]: shows no object'),
     ({0: drawn(1), 1: np.full(SIZE, 255, np.uint8)}, r'masks\[1\]: shows no object'),
     ({0: drawn(1), 3: drawn(1)}, r'masks\[3\]: belongs to frame 3, and the video has the frames 0 to 2'),
@@ -72,6 +72,8 @@ def test_the_way_is_that_of_the_network_or_the_one_that_is_named(learner):
     flow, tracker = open_tracker('demo', device='cpu'), object.__new__(TrackRefiner)
     assert [way_of(network) for network in (learner, flow, tracker)] == ['features', 'flow', 'tracks']
     assert way_of(learner, 'tracks') == way_of(flow, 'tracks') == 'tracks'
+    with pytest.raises(ConfigError, match=r"model must be a network, got 'demo'; open it with open_tracker\('demo'\)"):
+        propagate_masks(FRAMES, drawn(1), 'demo')
     with pytest.raises(ConfigError, match="by must be 'features' or 'flow' or 'tracks', got 'magic'"):
         way_of(learner, 'magic')
     with pytest.raises(ConfigError, match='propagation by flow needs a network that estimates flow.*got CorrFlowEnc'):

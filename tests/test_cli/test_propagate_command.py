@@ -283,5 +283,7 @@ def test_videos_and_weights_that_cannot_be_used_are_named(tmp_path, capsys):
     assert 'argument --mask: 0.png and 0=1.png are both of frame 0' in capsys.readouterr().err
     assert status_of('propagate', '--mask', '0.png', 'clip', *FLOW) == 2
     assert 'VIDEO stands before --mask' in capsys.readouterr().err
+    assert status_of('propagate', 'clip', *FLOW, '--mask', '-1=0.png') == 2
+    assert 'FRAME=FILE after it, with the number of the frame from 0' in capsys.readouterr().err
     assert status_of('propagate', 'clip', '--mask', '0.png', '--points', 'points.csv', *FLOW) == 2
     assert status_of('propagate', 'clip', *FLOW) == 2
