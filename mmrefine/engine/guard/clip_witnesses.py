@@ -43,11 +43,7 @@ class ClipWitnesses(ABC):
         Raises:
             MMRefineError: points that are not finite.
         """
-        clip = render_clip(RENDERED_SEED + number, 8, RENDERED_SIZE, 'source')
-        truth = torch.from_numpy(clip.tracks).transpose(0, 1)
-        queries = torch.cat([torch.zeros(len(truth), 1), truth[:, 0].flip(1)], dim=1).to(self.device)
-        found = self._track(network, as_frames(clip.frames, self.device), queries)
-        return tally_errors(found.points.cpu().numpy(), truth.numpy(), np.ones(truth.shape[:2], bool), RENDERED_SIZE)
+        return rendered_tally(lambda frames, queries: self._track(network, frames, queries), number, self.device)
 
     def _choose(self, dataset: Any, pairs: int, device: str, seed: int) -> None:
         """At most so many clips, spread evenly over the data set."""
@@ -70,3 +66,22 @@ class ClipWitnesses(ABC):
 
     def _frames(self, index: int) -> Tensor:
         return as_frames(self.dataset[index]['frames'], self.device)
+
+
+@torch.no_grad()
+def rendered_tally(track: Callable[[Tensor, Tensor], Tracks], number: int, device: str = 'cpu') -> TrackTally:
+    """The errors of tracks on the rendered clip of a number, of the source look, the same one each time.
+
+    Args:
+        track: follows queries ``(N, 3)`` (frame, y, x) through frames ``(T, 3, H, W)``.
+        number: of the clip, from 0 on.
+        device: where the frames are.
+
+    Raises:
+        MMRefineError: points that are not finite.
+    """
+    clip = render_clip(RENDERED_SEED + number, 8, RENDERED_SIZE, 'source')
+    truth = torch.from_numpy(clip.tracks).transpose(0, 1)
+    queries = torch.cat([torch.zeros(len(truth), 1), truth[:, 0].flip(1)], dim=1).to(device)
+    found = track(as_frames(clip.frames, device), queries)
+    return tally_errors(found.points.cpu().numpy(), truth.numpy(), np.ones(truth.shape[:2], bool), RENDERED_SIZE)
