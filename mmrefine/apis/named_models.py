@@ -1,41 +1,19 @@
 """Networks by short name: their configs and weights."""
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Any, Callable, List, Mapping, Optional, Union
 
 from mmengine.config import Config
 
 from mmrefine.apis.inference import init_model, is_correspondence, is_tracker, usable_device
-from mmrefine.apis.model_names import NAMED_MODELS
 from mmrefine.apis.published_weights import fetch_weights, is_address, published_address, weights_folder
-from mmrefine.compat.config_names import carried_file, config_file, own_config_root
+from mmrefine.compat.config_names import carried_file, own_config_root
+from mmrefine.compat.model_names import NAMED_MODELS, find_config
 from mmrefine.compat.published_weights import whose_weights
 from mmrefine.config.load import load_config, name_of
 from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.models import ChainedFlow, CorrespondenceLearner, FlowRefiner, TrackRefiner
-
-
-def find_config(model: Union[str, Path]) -> Path:
-    """The config file of a short name, a path, a path below the folder of the configs, ``mmrefine::…`` or
-    ``mmflow::…``.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    text = str(model)
-    if text in NAMED_MODELS:
-        return own_config_root() / NAMED_MODELS[text].config
-    if '::' in text:
-        return config_file(text)
-    below = own_config_root() / (text.partition('configs/')[2] or text)
-    for path in (Path(model), below):
-        if path.is_file():
-            return path
-    near = difflib.get_close_matches(text, NAMED_MODELS, n=1)
-    hint = f'did you mean {near[0]}?' if near else 'name a config file, or one of ' + ', '.join(NAMED_MODELS)
-    raise ConfigError(f'{model}: there is no such model or config file; {hint}')
 
 
 def load_named(model: Union[str, Path, Config], overrides: Optional[Mapping[str, Any]] = None) -> Config:
@@ -111,7 +89,7 @@ def open_model(model: Union[str, Path, Config] = 'raft_small',
     """A network that is ready to predict, by short name, with the weights of its config or of a file.
 
     Args:
-        model: one of :data:`~mmrefine.apis.model_names.NAMED_MODELS`, a config, its file, or ``mmflow::<stock
+        model: one of :data:`~mmrefine.compat.model_names.NAMED_MODELS`, a config, its file, or ``mmflow::<stock
             config>``.
         checkpoint: a stock mmflow checkpoint, a ``refined.pth``, a training checkpoint, or an official RAFT or CRAFT
             file, or an address of one; default: ``load_from`` of the config, or published weights.

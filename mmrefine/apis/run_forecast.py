@@ -21,6 +21,7 @@ from mmrefine.engine import BFloat16OptimWrapper
 from mmrefine.engine.judging.judge import open_group
 from mmrefine.engine.judging.track_scores import grid_points
 from mmrefine.engine.stage1.forecast import size_text, time_text
+from mmrefine.engine.stage1.outlook import pass_bytes
 from mmrefine.errors import MMRefineError
 from mmrefine.models import CorrespondenceLearner, FrozenTeacher, FrozenTracker, TrackRefiner
 from mmrefine.registry import DATASETS, HOOKS, LABELERS
@@ -36,7 +37,8 @@ LEAST_SIDE = 64  # px of the frames that are timed, as networks refuse what has 
 @dataclass(frozen=True)
 class RunForecast:
     """Seconds of each part of a run, by name, in their order; and bytes of a pass over the largest frame, beside the
-    training, 0 if labels, which measure it, are made before."""
+    training: of the network that learns, or of another one that teaches it. 0 if its own labels, which measure it, are
+    made before."""
     seconds: Mapping[str, float]
     memory: int = 0
 
@@ -73,6 +75,7 @@ def forecast_run(cfg: Config, labels_only: bool = False) -> Optional[RunForecast
     labels = hooks['PseudoLabelHook'][0] if hooks['PseudoLabelHook'] else None
     if labels is None and labels_only:
         return None
+    given = labels is not None and labels.labels is not None
     source = DATASETS.build(dict(cfg.train_dataloader.dataset if labels is None else labels.dataset, pipeline=[]))
     if not hasattr(source, 'units'):
         return None
@@ -81,14 +84,16 @@ def forecast_run(cfg: Config, labels_only: bool = False) -> Optional[RunForecast
     clock = _Clock(network, source, device)
     steps, rounds = int(cfg.train_cfg.max_iters), int(cfg.train_cfg.get('rounds', 1))
     seconds: Dict[str, float] = {}
-    if labels is not None:
+    largest = max((source.size(scene) for scene in source.scene_names), key=math.prod)
+    memory = network.pass_bytes(largest) if labels is None else 0 if given else _teacher_bytes(labels, largest)
+    if labels is not None and not given:
         label = clock.label(labels)
         if label is None:
             return None
         times = rounds if labels.relabel == 'every_round' and not labels_only else 1
         seconds['labels'] = label * times * sum(_pixels(source, source.units))
         if labels_only:
-            return RunForecast(seconds)
+            return RunForecast(seconds, memory)
     look = clock.look()
     all_steps = steps * (len(source.scene_names) if runs == 'each' else 1)
     smallest = min((source.size(scene) for scene in source.scene_names), key=math.prod)
@@ -104,8 +109,14 @@ def forecast_run(cfg: Config, labels_only: bool = False) -> Optional[RunForecast
         records = [(group, getattr(group, 'pairs', None) or getattr(group, 'clips', None)) for group in groups]
         seconds['report'] = look * sum(hook.passes(len(group), any(one.get('truth') for one in some))
                                        * fmean(_pixels(group, group.units)) for group, some in records if some)
-    largest = max((source.size(scene) for scene in source.scene_names), key=math.prod)
-    return RunForecast(seconds, 0 if labels is not None else network.pass_bytes(largest))
+    return RunForecast(seconds, memory)
+
+
+def _teacher_bytes(hook: Any, size: Tuple[int, int]) -> int:
+    """Bytes of the largest pass of a teacher that is another network; 0 where it is the student, or not known."""
+    if not hasattr(hook.teachers, 'network'):
+        return 0
+    return pass_bytes(hook.teachers.network(), LABELERS.build(hook.labeler), size, hook.batch_size)
 
 
 def tell_forecast(cfg: Config, labels_only: bool = False, dry_run: bool = False,

@@ -1,7 +1,6 @@
 """Run a config: for one model, or for one model of each scene with a table at the end."""
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple, Union
 
@@ -15,24 +14,19 @@ from mmrefine.apis.followed_points import FollowedPoints
 from mmrefine.apis.labelled import RENDERED, render_labelled, rendering_seconds
 from mmrefine.apis.named_models import load_named
 from mmrefine.apis.precision import amp_values
-from mmrefine.apis.published_weights import fetch_weights, is_address
+from mmrefine.apis.ready_config import ready_config
 from mmrefine.apis.rounds import round_values
 from mmrefine.apis.run_forecast import tell_forecast
 from mmrefine.apis.run_threads import run_threads
+from mmrefine.apis.teachers import teacher_values
 from mmrefine.apis.video_run import check_refined, mark_finished, prepare_run
-from mmrefine.compat.checkpoints import load_checkpoint_file
-from mmrefine.compat.config_names import carried_file
 from mmrefine.config.load import building, complete, hooks_of, name_of
 from mmrefine.engine import PseudoLabelHook, join_processes
 from mmrefine.engine.runtime.processes import model_of
-from mmrefine.engine.runtime.resume_point import find_resume_point
-from mmrefine.errors import CheckpointError, ConfigError
+from mmrefine.errors import ConfigError
 from mmrefine.fileio.video.scenes import Roots, find_scenes
-from mmrefine.registry import DATASETS, TEACHERS
+from mmrefine.registry import DATASETS
 from mmrefine.report import format_table, read_report, summary_table
-
-# MMEngine has one logger and one message hub for each name and second; runs of one process must not share them
-_RUN_NUMBER = itertools.count(1)
 
 
 def refine(video: Roots,
@@ -47,12 +41,15 @@ def refine(video: Roots,
            rounds: Optional[int] = None,
            labelled: Optional[Union[str, Path]] = None,
            points: Optional[Union[str, Path]] = None,
+           teacher: Optional[Union[str, Path]] = None,
+           teacher_checkpoint: Optional[Union[str, Path]] = None,
+           labels: Optional[Union[str, Path]] = None,
            **overrides: Any) -> Dict[str, Any]:
     """Refine a network on a video: make labels, finetune, compare before with after.
 
     Args:
         video: a video file, a folder of frames, a folder of such folders and files, or a list of these.
-        config: a short name (:data:`~mmrefine.apis.model_names.NAMED_MODELS`), or a config with a top-level key
+        config: a short name (:data:`~mmrefine.compat.model_names.NAMED_MODELS`), or a config with a top-level key
             ``video``, such as ``configs/refine/raft_small_video.py``.
         work_dir: where labels, ``refined.pth`` and the report go; default: ``work_dirs/<name of the video>``.
         checkpoint: the weights to start from, an official RAFT file too; default: ``load_from`` of the config.
@@ -72,6 +69,10 @@ def refine(video: Roots,
             (``'rendered'``): half of the pairs at first, a tenth at the end, or as a config that mixes already has it.
             Default: what the config says.
         points: the file of what a tracker is to follow, see :class:`~mmrefine.apis.followed_points.FollowedPoints`.
+        teacher: another network that labels the video, by short name or config; default: the network itself.
+        teacher_checkpoint: its weights; default: ``load_from`` of its config, or published weights.
+        labels: folder of labels of this video that were made before (:func:`label_video`), by whatever network: several
+            networks can learn from them. Default: they are made.
         overrides: other values of the config; dotted keys as ``**{'optim_wrapper.optimizer.lr': 5e-5}``.
 
     Returns:
@@ -82,7 +83,8 @@ def refine(video: Roots,
         MMRefineError: what is wrong with the video, the config or the checkpoint, in one sentence.
     """
     named = load_named(config)
-    overrides = {**amp_values(amp, named, overrides), **round_values(rounds, named), **overrides}
+    overrides = {**amp_values(amp, named, overrides), **round_values(rounds, named),
+                 **teacher_values(named, teacher, teacher_checkpoint, labels, rounds), **overrides}
     followed = FollowedPoints(points) if points is not None else None
     cfg, finished = prepare_run(video, config, work_dir, checkpoint, overrides, skip_corrupt, resume, reading=reading,
                                 dry_run=dry_run, labelled=labelled, points=followed)
@@ -116,13 +118,16 @@ def label_video(video: Roots,
                 sheets: int = 0,
                 reading: Optional[Mapping[str, Any]] = None,
                 dry_run: bool = False,
+                teacher: Optional[Union[str, Path]] = None,
+                teacher_checkpoint: Optional[Union[str, Path]] = None,
                 **overrides: Any) -> List[Path]:
     """Only stage 1 of :func:`refine`; existing labels are kept. ``refine(…, resume=True)`` with the same arguments goes
     on from there.
 
     Args:
         sheets: labels on a contact sheet of each scene, ``<work_dir>/label_sheets/<scene>.png``; 0: no sheets.
-        video, config, work_dir, checkpoint, skip_corrupt, reading, dry_run, overrides: see :func:`refine`.
+        video, config, work_dir, checkpoint, skip_corrupt, reading, dry_run, teacher, teacher_checkpoint, overrides: see
+            :func:`refine`.
 
     Returns:
         the folders of the label stores.
@@ -132,7 +137,9 @@ def label_video(video: Roots,
     """
     if sheets < 0:  # before the labels, which take long
         raise ConfigError(f'sheets must be 0 or more labels of each scene, got {sheets}')
-    cfg, _ = prepare_run(video, config, work_dir, checkpoint, overrides, skip_corrupt, resume=True, reading=reading,
+    named = load_named(config)
+    overrides = {**teacher_values(named, teacher, teacher_checkpoint), **overrides}
+    cfg, _ = prepare_run(video, named, work_dir, checkpoint, overrides, skip_corrupt, resume=True, reading=reading,
                          dry_run=dry_run)
     tell_forecast(cfg, labels_only=True, dry_run=dry_run)
     if dry_run:
@@ -211,12 +218,12 @@ def _runs_of(cfg: Config) -> Iterator[Config]:
     if not cfg.get('work_dir'):
         raise ConfigError(f'{name_of(cfg)}: there is no work_dir; pass --work-dir')
     if cfg.get('scene') != 'each':
-        yield _prepared(cfg)
+        yield ready_config(cfg)
         return
     for scene in _scenes_of(cfg):
         one = Config(cfg.to_dict(), filename=cfg.filename)
         one.scene, one.work_dir = scene, str(Path(cfg.work_dir) / scene)
-        yield _prepared(one)
+        yield ready_config(one)
 
 
 def _scenes_of(cfg: Config) -> List[str]:
@@ -225,44 +232,6 @@ def _scenes_of(cfg: Config) -> List[str]:
         return list(DATASETS.build(hook['dataset']).scene_names)
     raise ConfigError(f"{cfg.filename}: scene='each' needs a PseudoLabelHook in custom_hooks, whose data set has the "
                       'scenes')
-
-
-def _prepared(cfg: Config) -> Config:
-    """A copy that is ready for the runner: filled in, checked, and with ``load_from`` and ``resume`` set for what the
-    work dir holds.
-
-    MMEngine would resume from ``load_from``, or start from random weights where there is nothing to resume. Here
-    ``resume`` means: go on from the latest whole checkpoint of the work dir if there is one (killed in stage 2), else
-    start from ``load_from`` (killed in stage 1; the labels made so far are kept).
-
-    Raises:
-        CheckpointError: ``load_from`` cannot be read, or no checkpoint to go on from is whole.
-        ConfigError: labels from random weights were asked for.
-    """
-    cfg = complete(cfg)
-    if cfg.get('resume'):
-        latest = find_resume_point(Path(cfg.work_dir))
-        cfg.resume = latest is not None
-        if latest is not None:
-            cfg.load_from = None
-    if not cfg.get('load_from') and not cfg.resume and any(map(_labels_by_student, hooks_of(cfg, 'PseudoLabelHook'))):
-        raise ConfigError(f'{name_of(cfg)}: load_from is not set, so the labels would come from random weights; '
-                          'add --cfg-options load_from=<checkpoint of the network>')
-    if cfg.get('load_from'):
-        cfg.load_from = str(fetch_weights(cfg.load_from) if is_address(cfg.load_from) else carried_file(cfg.load_from))
-        if not Path(cfg.load_from).is_file():
-            raise CheckpointError(f'{cfg.load_from}: there is no such checkpoint (load_from of {cfg.filename}); '
-                                  'put it there, or pass --cfg-options load_from=…')
-        load_checkpoint_file(cfg.load_from)
-    if not cfg.get('experiment_name'):
-        cfg.experiment_name = f'{Path(cfg.filename or "run").stem}_{next(_RUN_NUMBER)}'
-    return cfg
-
-
-def _labels_by_student(hook: Mapping[str, Any]) -> bool:
-    """Whether the teacher of a ``PseudoLabelHook`` comes from the weights that training begins with."""
-    teacher = TEACHERS.get((hook.get('teacher') or dict(type='StudentCopy')).get('type'))
-    return getattr(teacher, 'follows_student', False)
 
 
 def _train_one(cfg: Config, brief: bool, go_on: bool) -> Optional[Dict[str, Any]]:

@@ -10,10 +10,11 @@ from mmengine.config import Config
 from mmrefine.apis.followed_points import FollowedPoints
 from mmrefine.apis.frame_damage import skipping
 from mmrefine.apis.labelled import RENDERED, check_labelled, mix_in, with_labelled
-from mmrefine.apis.model_names import NAMED_MODELS
 from mmrefine.apis.named_models import find_weights, load_named, official_kind
 from mmrefine.apis.result_files import default_out
+from mmrefine.apis.teachers import who_teaches, without_place
 from mmrefine.compat.checkpoints import load_checkpoint_file
+from mmrefine.compat.model_names import NAMED_MODELS
 from mmrefine.compat.stock_names import stock_names
 from mmrefine.config.check import value_at
 from mmrefine.config.load import building, complete, hooks_of, name_of, override
@@ -51,8 +52,8 @@ def prepare_run(video: Roots,
 
     Args:
         video: a video file, a folder of frames, a folder of such folders and files, or a list of these.
-        model: a short name (:data:`~mmrefine.apis.model_names.NAMED_MODELS`), a config with a top-level key ``video``,
-            or its file.
+        model: a short name (:data:`~mmrefine.compat.model_names.NAMED_MODELS`), a config with a top-level key
+            ``video``, or its file.
         out: folder of results; default: :func:`default_out`.
         checkpoint: weights to start from, official RAFT files too; default: ``load_from`` of the config.
         overrides: other values of the config by dotted key.
@@ -80,6 +81,7 @@ def prepare_run(video: Roots,
                           f'export take it); take one of {", ".join(NAMED_MODELS)}, or a config that inherits from '
                           'configs/_base_/datasets/video.py')
     cfg = override(cfg, values)
+    teaches = who_teaches(cfg)  # what is wrong with it is said before the video is read
     if labelled is not None:
         check_labelled(labelled, cfg)
         cfg = with_labelled(cfg, str(labelled))
@@ -95,6 +97,8 @@ def prepare_run(video: Roots,
         cfg = points.plan(cfg, videos)
     digest = digest_of_state(stock_names(load_checkpoint_file(cfg.load_from), official_kind(cfg), cfg.load_from))
     settings = dict(video=_plain(video, resolved=True), weights=digest, config=_settings(cfg))
+    if 'digest' in teaches:
+        settings['teacher'] = teaches['digest']
     if labelled == RENDERED:  # their place follows that of the results
         settings['config']['labelled'] = RENDERED
     if points is not None:
@@ -102,6 +106,8 @@ def prepare_run(video: Roots,
     finished = resume and _check_folder(folder, settings)
     cfg.resume = bool(resume or cfg.get('resume'))
     _check_data(cfg, log)
+    if teaches:
+        log(f'labelled by: {teaches["name"]}')
     if not dry_run and not finished:  # else its record is there, and the disk may be read-only by now
         _write(folder, settings, finished)
     return cfg, finished
@@ -190,6 +196,8 @@ def _compared(settings: Mapping[str, Any]) -> Dict[str, Any]:
     # the frames are the same out of a cache, and the weights whatever is logged or noted
     config['default_hooks'] = {key: value for key, value in hooks.items()
                                if key not in ('frame_cache', 'logger', 'rounds')}
+    if 'custom_hooks' in config:
+        config['custom_hooks'] = without_place(config['custom_hooks'])
     return dict(settings, config=config)
 
 

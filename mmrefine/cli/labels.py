@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import argparse
 
-from mmrefine.cli.options import add_model, add_set, add_skip_corrupt, add_video, at_least_0, reading_of, values_of
+from mmrefine.cli.options import (add_model, add_set, add_skip_corrupt, add_teacher, add_video, at_least_0, reading_of,
+                                  values_of)
 
 HELP = 'make the labels of a video, and pictures of them, without training'
 ABOUT = """\
@@ -21,13 +22,14 @@ examples:
   mmrefine labels my.mp4 --model demo --set labeler.balance.half=0.5
       where a difference of 0.5 px between the passes gives half the weight
 
-`mmrefine refine` with the same arguments goes on from these labels."""
+`mmrefine refine` with the same arguments goes on from these labels; with --labels any network learns from them."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of the subcommand."""
     add_video(parser)
-    add_model(parser, 'the weights of the teacher')
+    add_model(parser, 'the weights of the network, which is the teacher unless there is another one')
+    add_teacher(parser)
     parser.add_argument('--out', metavar='DIR', help='folder of results (default: work_dirs/<name of the video>)')
     parser.add_argument('--sheets', type=at_least_0, default=0, metavar='N',
                         help='draw N labels of each scene: frame, kept motion, weight, error, or the tracks over their '
@@ -45,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
 
     out = Path(args.out or default_out(args.video))
     stores = label_video(args.video, args.model, out, args.checkpoint, args.skip_corrupt, args.sheets,
-                         **reading_of(args), **values_of(args))
+                         teacher=args.teacher, teacher_checkpoint=args.teacher_checkpoint, **reading_of(args),
+                         **values_of(args))
     if args.dry_run:
         return 0
     print('labels: ' + ', '.join(map(str, stores)))

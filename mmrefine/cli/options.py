@@ -5,7 +5,7 @@ import argparse
 import textwrap
 from typing import Any, Dict, Mapping
 
-from mmrefine.apis.model_names import NAMED_MODELS
+from mmrefine.compat.model_names import NAMED_MODELS
 
 # keys that are not for --set, and what to do instead
 _ELSEWHERE = {
@@ -67,6 +67,15 @@ def add_model(parser: argparse.ArgumentParser, weights: str = '', default: str =
                         help=f'{weights}: a stock mmflow checkpoint, a refined.pth, or the official file of the '
                         'authors of RAFT, CRAFT, PIPs or CorrFlow, or of torchvision. Default: load_from of the '
                         "model's config")
+
+
+def add_teacher(parser: argparse.ArgumentParser) -> None:
+    """--teacher and --teacher-checkpoint."""
+    parser.add_argument('--teacher', metavar='NAME|CONFIG',
+                        help='another network that labels the video, by name or by config file as --model: a large one '
+                        'for a small one that learns (default: the network itself)')
+    parser.add_argument('--teacher-checkpoint', metavar='FILE',
+                        help="weights of the teacher, as of --checkpoint. Default: load_from of the teacher's config")
 
 
 def add_skip_corrupt(parser: argparse.ArgumentParser) -> None:

@@ -5,8 +5,8 @@ import argparse
 from typing import Any, Dict
 
 from mmrefine.apis.precision import add_amp
-from mmrefine.cli.options import (add_model, add_set, add_skip_corrupt, add_video, at_least_0, at_least_1, reading_of,
-                                  values_of)
+from mmrefine.cli.options import (add_model, add_set, add_skip_corrupt, add_teacher, add_video, at_least_0, at_least_1,
+                                  reading_of, values_of)
 
 HELP = 'refine a network on a video: label, finetune, judge'
 ABOUT = """\
@@ -36,6 +36,8 @@ examples:
       for these points
   mmrefine refine my.mp4 --model corrflow --checkpoint corrflow.pth
       CorrFlow, from refined.pth of a training (configs/corrflow) or from the file of its authors
+  mmrefine refine my.mp4 --model raft_small --teacher raft
+      a small network that learns from the labels of a large one
   mmrefine refine videos/ --model raft --out refined
       mmflow's RAFT on all videos of a folder
 
@@ -55,6 +57,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of the subcommand."""
     add_video(parser)
     add_model(parser, 'the weights to start from')
+    add_teacher(parser)
+    parser.add_argument('--labels', metavar='DIR',
+                        help='labels of this video that mmrefine labels has made before, with whatever network: '
+                             'several networks can learn from them. Default: they are made')
     parser.add_argument('--out', metavar='DIR', help='folder of results (default: work_dirs/<name of the video>)')
     parser.add_argument('--steps', type=at_least_1, metavar='N', help="optimiser steps (default: the config's, 1000; "
                                                                       'of the demo 200)')
@@ -118,8 +124,9 @@ def run(args: argparse.Namespace) -> int:
 
     out = Path(args.out or default_out(args.video))
     report = refine(args.video, args.model, out, args.checkpoint, resume=True, skip_corrupt=args.skip_corrupt,
-                    amp=args.amp, rounds=args.rounds, labelled=args.labelled, points=args.points, **reading_of(args),
-                    **values(args))
+                    amp=args.amp, rounds=args.rounds, labelled=args.labelled, points=args.points,
+                    teacher=args.teacher, teacher_checkpoint=args.teacher_checkpoint, labels=args.labels,
+                    **reading_of(args), **values(args))
     if args.dry_run:
         return 0
     if 'scenes' in report:

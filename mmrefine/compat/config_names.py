@@ -3,10 +3,13 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Optional, Tuple, Union
 
 from mmrefine.compat.stock import stock_config_root
 from mmrefine.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 
 def own_config_root() -> Path:
@@ -44,6 +47,30 @@ def config_file(name: str) -> Path:
     found = ' or '.join(f'{package}::{one}' for one in near)
     hint = f'did you mean {found}?' if near else f'those of {package} are in {root}'
     raise ConfigError(f'{name}: there is no such config file; {hint}')
+
+
+def read_config(path: Union[str, Path]) -> Config:
+    """The config of a file as it stands there, nothing checked.
+
+    Args:
+        path: a config file, or a name that :func:`config_file` takes.
+
+    Raises:
+        ConfigError: no such file, or one that cannot be read as a config.
+    """
+    from mmengine.config import Config  # heavy, and mended by this very module while it is imported
+
+    file = config_file(str(path)) if '::' in str(path) else Path(path)
+    if not file.is_file():
+        raise ConfigError(f'{path}: there is no such config file; see the configs/ folder for those that exist')
+    try:
+        return Config.fromfile(str(file))
+    except Exception as error:  # a config file is code and may raise anything
+        reason = ' '.join(str(error).split())
+        if isinstance(error, ConfigError):  # a name in _base_ that leads nowhere
+            raise ConfigError(f'{path}: _base_ is invalid: {reason}') from error
+        raise ConfigError(f'{path}: cannot be read as a config ({type(error).__name__}: {reason}); correct the '
+                          'file') from error
 
 
 def carried_file(path: Union[str, Path]) -> Path:

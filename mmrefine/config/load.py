@@ -8,7 +8,7 @@ from typing import Any, Iterator, List, Mapping, Optional, Sequence, Tuple, Unio
 
 from mmengine.config import Config
 
-from mmrefine.compat.config_names import config_file
+from mmrefine.compat.config_names import read_config
 from mmrefine.compat.threads import plan_threads
 from mmrefine.config.check import AUTO, REFERENCE, RUNNER_KEYS, UNTYPED, check_config, config_problems, value_at
 from mmrefine.errors import ConfigError, MMRefineError
@@ -28,18 +28,7 @@ def load_config(path: Union[str, Path], overrides: Optional[Mapping[str, Any]] =
         ConfigError: no such file, a file that cannot be read as a config, unknown classes and keys (all of them at
             once).
     """
-    file = config_file(str(path)) if '::' in str(path) else Path(path)
-    if not file.is_file():
-        raise ConfigError(f'{path}: there is no such config file; see the configs/ folder for those that exist')
-    try:
-        cfg = Config.fromfile(str(file))
-    except Exception as error:  # a config file is code and may raise anything
-        reason = ' '.join(str(error).split())
-        if isinstance(error, ConfigError):  # a name in _base_ that leads nowhere
-            raise ConfigError(f'{path}: _base_ is invalid: {reason}') from error
-        raise ConfigError(f'{path}: cannot be read as a config ({type(error).__name__}: {reason}); correct the '
-                          'file') from error
-    return override(cfg, overrides)
+    return override(read_config(path), overrides)
 
 
 def name_of(cfg: Config) -> str:

@@ -63,7 +63,11 @@ class Teacher(Protocol):
 
 
 class TeacherSource(Protocol):
-    """Where the teacher of each round comes from. Its state is kept in checkpoints."""
+    """Where the teacher of each round comes from. Its state is kept in checkpoints.
+
+    Optional members: ``name``, what people call the teacher, if it is not the student; ``follows_student``, True where
+    it is, so that a run must load weights for it.
+    """
 
     def start(self, student: Any) -> None:
         """Training begins with this student."""

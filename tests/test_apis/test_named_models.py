@@ -9,10 +9,10 @@ import torch
 from small_trees import ROOT
 
 from mmrefine.apis import inference_flow, init_model, make_labels, open_model
-from mmrefine.apis.model_names import NAMED_MODELS
 from mmrefine.apis.named_models import find_config, find_weights, load_named, model_lines, official_kind
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.compat.config_names import own_config_root
+from mmrefine.compat.model_names import NAMED_MODELS
 from mmrefine.compat.official_checkpoints import convert_raft_checkpoint
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import CheckpointError, ConfigError

@@ -14,12 +14,12 @@ import pytest
 from small_trees import ROOT
 
 from mmrefine.apis import inference_flow, named_models, open_model
-from mmrefine.apis.model_names import NAMED_MODELS
 from mmrefine.apis.named_models import find_weights, load_named, model_lines
 from mmrefine.apis.published_weights import fetch_weights, published_address, weights_folder
 from mmrefine.apis.video_run import prepare_run
 from mmrefine.cli import main
 from mmrefine.compat.checkpoints import load_checkpoint_file
+from mmrefine.compat.model_names import NAMED_MODELS
 from mmrefine.compat.official_checkpoints import convert_raft_checkpoint
 from mmrefine.compat.published_weights import whose_weights
 from mmrefine.compat.stock import stock_config_root

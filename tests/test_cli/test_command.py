@@ -18,11 +18,11 @@ import mmrefine
 import mmrefine.apis
 from mmrefine.apis.export import FORMS
 from mmrefine.apis.flow import FORMATS
-from mmrefine.apis.model_names import NAMED_MODELS
 from mmrefine.apis.named_models import load_named
 from mmrefine.apis.precision import PRECISIONS
 from mmrefine.apis.propagators import WAYS
 from mmrefine.cli import build_parser, main
+from mmrefine.compat.model_names import NAMED_MODELS
 
 COMMANDS = ['refine', 'labels', 'flow', 'track', 'propagate', 'report', 'export', 'doctor']
 DOC = ROOT / 'docs/command.md'

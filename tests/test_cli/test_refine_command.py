@@ -13,9 +13,9 @@ from helpers_cli import DEMO_WEIGHTS, SIZE, error_of, rendered, status_of, video
 
 import mmrefine
 from mmrefine.apis import runs as training
-from mmrefine.apis.model_names import NAMED_MODELS
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.compat.config_names import own_config_root
+from mmrefine.compat.model_names import NAMED_MODELS
 from mmrefine.compat.official_checkpoints import convert_raft_checkpoint
 from mmrefine.config.load import load_config
 from mmrefine.engine import SelfTrainingLoop
@@ -168,8 +168,9 @@ def test_quick_is_for_a_cpu_and_a_set_value_wins(monkeypatch, tmp_path):
     assert status_of('refine', 'a.mp4', '--quick', '--amp', '--workers', '0', '--set', 'max_iters=50') == 0
     assert seen == {'resume': True, 'skip_corrupt': False, 'max_iters': 50, 'batch_size': 4, 'model.train_iters': 8,
                     'model.test_iters': 12, 'num_workers': 0, 'amp': 'on', 'rounds': None, 'labelled': None,
-                    'points': None}
-    others = ('resume', 'skip_corrupt', 'amp', 'rounds', 'labelled', 'points')
+                    'points': None, 'teacher': None, 'teacher_checkpoint': None, 'labels': None}
+    others = ('resume', 'skip_corrupt', 'amp', 'rounds', 'labelled', 'points', 'teacher', 'teacher_checkpoint',
+              'labels')
     for name in ('raft_small', 'raft', 'raft_official'):
         config = own_config_root() / 'refine' / f'{name}_video.py'
         values = {key: value for key, value in seen.items() if key not in others}

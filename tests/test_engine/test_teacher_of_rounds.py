@@ -1,18 +1,19 @@
 """The teacher of later rounds: the running average of the student, through a run and through a kill."""
 import os
 import re
+import shutil
 import signal
 
 import numpy as np
 import pytest
 import torch
 from small_runs import (SIZE, copy_run, exit_code, files_of, in_child, in_two_processes, refined_state, run, same_state,
-                        small_config)
+                        small_config, small_model, start_weights)
 
 from mmrefine.apis import make_labels, train
 from mmrefine.engine import SelfTrainingLoop
 from mmrefine.engine.hooks.pseudo_label_hook import TEACHER_STATE
-from mmrefine.errors import CheckpointError, ConfigError
+from mmrefine.errors import CheckpointError, ConfigError, StaleLabelsError
 from mmrefine.fileio import LabelStore, write_flow
 from mmrefine.fileio.digest import digest_of_state
 from mmrefine.models.teachers.student import StudentAverage
@@ -161,3 +162,63 @@ def test_stored_motion_teaches_a_student_that_starts_from_nothing(material, tmp_
         label = store.read(key)
         assert (label.flow[:, label.weight[0] > 0] == 2.).all() and label.weight[:, :-2, :-2].all()
         assert not label.weight[:, -2:].any() and not label.weight[..., -2:].any()  # leaves the frame
+
+
+def other_network(material, weights):
+    return dict(type='OtherNetwork', model=small_model(), checkpoint=str(material / weights))
+
+
+def test_the_student_under_another_name_gives_the_same_labels_and_the_manifest_says_who_it_was(material, tmp_path):
+    shutil.copy(material / 'start.pth', tmp_path / 'other.pth')
+    teachers = dict(copy=None, other=other_network(tmp_path, 'other.pth'))
+    stores = {}
+    for name, teacher in teachers.items():
+        cfg = small_config(material, tmp_path / name, max_iters=1)
+        cfg.custom_hooks[0].teacher = teacher
+        run(cfg)
+        stores[name] = LabelStore.open(tmp_path / name / 'labels')
+    copy, other = (store.manifest for store in stores.values())
+    assert copy['files'] == other['files'] and copy['fingerprint'] == other['fingerprint']
+    assert (copy['extra'].pop('labelled_by'), other['extra'].pop('labelled_by')) == (
+        'RAFT with the weights of start.pth', 'RAFT with the weights of other.pth')
+    assert copy['extra'] == other['extra']
+    assert same_state(refined_state(tmp_path / 'copy'), refined_state(tmp_path / 'other'))
+
+
+def test_a_run_taught_by_another_network_keeps_its_own_start_and_is_not_resumed_with_another_teacher(material,
+                                                                                                     tmp_path):
+    for seed in (4, 5):
+        start_weights(tmp_path / f'{seed}.pth', seed)
+
+    def config_of(seed, work_dir=tmp_path / 'run', **more):
+        cfg = small_config(material, work_dir, max_iters=4, interval=2, **more)
+        cfg.custom_hooks[0].teacher = other_network(tmp_path, f'{seed}.pth')
+        return cfg
+
+    run(config_of(4))
+    digest = {name: digest_of_state(torch.load(path, weights_only=True)['state_dict']) for name, path in (
+        ('start', material / 'start.pth'), ('before', tmp_path / 'run/teacher.pth'), ('teacher', tmp_path / '4.pth'))}
+    # `teacher.pth` is what the student was, whoever taught it
+    assert digest['before'] == digest['start'] != digest['teacher']
+    store = LabelStore.open(tmp_path / 'run/labels')
+    assert store.fingerprint['teacher'] == digest['teacher']
+    assert store.manifest['extra']['labelled_by'] == 'RAFT with the weights of 4.pth'
+    wanted = refined_state(tmp_path / 'run')
+    resumed = copy_run(tmp_path / 'run', tmp_path / 'resumed')
+    for root in (tmp_path / 'run', resumed):
+        (root / 'last_checkpoint').write_text(str(root / 'iter_2.pth'))
+    with pytest.raises(StaleLabelsError, match=r'learned from labels of teacher \w+, and PseudoLabelHook\.teacher is '
+                                               r'RAFT with the weights of 5\.pth, teacher \w+; resume with the'):
+        run(config_of(5, resume=True))
+    (tmp_path / '4.pth').unlink()  # nobody asks it any more
+    run(config_of(4, work_dir=resumed, resume=True))
+    assert same_state(refined_state(resumed), wanted)
+
+
+def test_labels_of_another_teacher_in_the_folder_are_refused(material, tmp_path):
+    make_labels(small_config(material, tmp_path / 'run'))
+    start_weights(tmp_path / '4.pth', 4)
+    cfg = small_config(material, tmp_path / 'run')
+    cfg.custom_hooks[0].teacher = other_network(tmp_path, '4.pth')
+    with pytest.raises(StaleLabelsError, match='teacher'):
+        make_labels(cfg)

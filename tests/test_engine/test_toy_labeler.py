@@ -10,7 +10,8 @@ from small_runs import KEYS, build, exit_code, files_of, in_child, in_two_proces
 
 from mmrefine.datasets import FramePairs
 from mmrefine.engine import PseudoLabelHook, label_fingerprint, make_labels
-from mmrefine.engine.hooks.pseudo_label_hook import LABELS_INFO, _check_labelled
+from mmrefine.engine.hooks.pseudo_label_hook import LABELS_INFO
+from mmrefine.engine.stage1.needed import check_labelled
 from mmrefine.errors import ConfigError, LabelStoreError, StaleLabelsError
 from mmrefine.fileio import LabelStore, merge_stores, verify_store
 from mmrefine.fileio.codecs import register_codec
@@ -200,10 +201,10 @@ def test_training_data_that_the_hook_cannot_check_are_refused_with_what_to_add(m
 
 def test_a_data_set_of_another_kind_that_says_its_keys_is_checked(material, tmp_path):
     pairs, labeler = FramePairs(material / 'frames'), BrightnessLabeler()
-    _check_labelled(SimpleNamespace(label_keys=lambda: KEYS[:2]), pairs, labeler)
+    check_labelled(SimpleNamespace(label_keys=lambda: KEYS[:2]), pairs, labeler)
     with pytest.raises(ConfigError, match='has 1 pairs that PseudoLabelHook.dataset does not label, the first is '
                                           'a/0__1@2'):
-        _check_labelled(SimpleNamespace(label_keys=lambda: [KEYS[0], 'a/0__1@2']), pairs, labeler)
+        check_labelled(SimpleNamespace(label_keys=lambda: [KEYS[0], 'a/0__1@2']), pairs, labeler)
 
 
 @pytest.mark.parametrize('suffixes', [(), ('.json', ), ('.grey.json', ), ('txt', )])

@@ -93,6 +93,22 @@ def test_unfinished_stores_that_have_all_that_is_wanted_give_a_complete_one(tmp_
     assert not verify_store(tmp_path / 'out').faults
 
 
+def test_who_labelled_is_known_of_the_merged_store_too(tmp_path: Path) -> None:
+    inputs = [made(tmp_path / '0', KEYS[:4], complete=False), made(tmp_path / '1', KEYS[4:], complete=False)]
+    for root in inputs:
+        LabelStore(root, FINGERPRINT).expect(wanted_of(KEYS, 'raft'))
+    assert merge_stores(tmp_path / 'out', inputs).complete
+    extra = LabelStore.open(tmp_path / 'out').manifest['extra']
+    assert extra == {'summary': LabelStore.open(made(tmp_path / 'one', KEYS)).manifest['extra']['summary'],
+                     'labelled_by': 'raft'}
+    # the same weights, in a file of another name
+    LabelStore(tmp_path / 'other', FINGERPRINT).create()
+    other = LabelStore(made(tmp_path / 'other', KEYS[:4], complete=False), FINGERPRINT)
+    other.finish(KEYS[:4], {'labelled_by': 'a copy of raft', 'summary': {}})
+    merge_stores(tmp_path / 'both', [tmp_path / 'out', other.root])
+    assert LabelStore.open(tmp_path / 'both').manifest['extra'] == extra
+
+
 def test_a_label_more_or_less_than_wanted_is_not_complete(tmp_path: Path) -> None:
     inputs = [made(tmp_path / '0', KEYS[:3], complete=False),
               expecting(made(tmp_path / '1', KEYS[3:5], complete=False))]

@@ -2,13 +2,17 @@
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
+from small_runs import ROOT
 from torch import nn
 
+from mmrefine.compat.config_names import config_file
+from mmrefine.config.load import load_config
 from mmrefine.errors import CheckpointError, ConfigError, InputError, TeacherError
 from mmrefine.fileio import LabelStore, write_flow
 from mmrefine.fileio.atomic import save_checkpoint
 from mmrefine.labeling import FlowLabeler
-from mmrefine.models import FrozenTeacher, StudentAverage
+from mmrefine.models import FlowRefiner, FrozenTeacher, StudentAverage
 from mmrefine.models.teachers.stored_motion import FAR
 from mmrefine.registry import TEACHERS
 from mmrefine.structures import FlowLabel, LabelBatch, LabelUnit
@@ -123,6 +127,36 @@ def test_another_network_teaches_with_its_own_weights_in_every_round_and_draws_n
     assert teacher.digest() == FrozenTeacher(other).digest() != FrozenTeacher(student).digest()
     with pytest.raises(CheckpointError, match='gone.pth'):
         TEACHERS.build(dict(type='OtherNetwork', model=model, checkpoint=str(tmp_path / 'gone.pth'))).frozen(student)
+
+
+def test_another_network_may_be_named_as_the_command_names_it(build_raft, tmp_path):
+    weights = str(ROOT / 'configs/demo/raft_small_source.pth')
+    model = load_config(ROOT / 'configs/demo/raft_small_video.py').model.to_dict()
+    digests = set()
+    for named in ('demo', 'demo/raft_small_video.py', 'mmrefine::demo/raft_small_video.py', model):
+        source = TEACHERS.build(dict(type='OtherNetwork', model=named, checkpoint=weights))
+        teacher = source.frozen(build_raft())
+        digests.add((teacher.digest(), str(teacher.describe())))
+        assert teacher.describe()['iters'] == 8
+        assert teacher.memory_settings()[0].startswith('teacher.model.max_corr_bytes')
+        name = 'RAFT' if named is model else named
+        assert source.name == f'{name} with the weights of raft_small_source.pth'
+    assert len(digests) == 1
+    with pytest.raises(ConfigError, match='raft_smal: there is no such model or config file; did you mean raft_small?'):
+        TEACHERS.build(dict(type='OtherNetwork', model='raft_smal', checkpoint=weights)).network()
+    (tmp_path / 'data.py').write_text('step = 2\n')
+    with pytest.raises(ConfigError, match=r'data\.py: has no model with a type, so it names no network'):
+        TEACHERS.build(dict(type='OtherNetwork', model=str(tmp_path / 'data.py'), checkpoint=weights)).network()
+
+
+def test_a_stock_config_names_the_network_alone(build_raft, tmp_path):
+    torch.manual_seed(1)
+    stock = 'mmflow::pwcnet/pwcnet_8xb1_slong_flyingchairs-384x448.py'
+    model = Config.fromfile(config_file(stock)).model.to_dict()
+    network = FlowRefiner(estimator=model)
+    save_checkpoint(tmp_path / 'pwc.pth', dict(state_dict=network.estimator.state_dict(), meta={}))
+    source = TEACHERS.build(dict(type='OtherNetwork', model=stock, checkpoint=str(tmp_path / 'pwc.pth')))
+    assert source.frozen(build_raft()).digest() == FrozenTeacher(network).digest()
 
 
 @pytest.mark.parametrize('model, message', [

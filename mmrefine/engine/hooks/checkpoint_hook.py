@@ -30,7 +30,7 @@ from mmrefine.registry import HOOKS
 _INFO: Dict[str, Any] = {
     RUN_INFO: Entries(dict(train_seconds=0., labels_seconds=0.)),
     LABELS_INFO: Entries(
-        dict(store='', teacher='', labels=0, summary=dict, calibration=dict, quality=Entries(
+        dict(store='', teacher='', labelled_by='', labels=0, summary=dict, calibration=dict, quality=Entries(
             dict(verdict='', scenes=Each(Entries(dict(verdict=''), needed=('verdict', )), dict)),
             needed=('verdict', 'scenes'))),
         needed=('store', 'labels', 'summary')),

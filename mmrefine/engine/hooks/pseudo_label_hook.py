@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
@@ -12,18 +12,17 @@ from mmengine.runner import Runner
 import mmrefine
 from mmrefine.compat.cpu import has_fast_bfloat16
 from mmrefine.engine.runtime.processes import model_of, together
-from mmrefine.engine.runtime.resume_point import LAST_CHECKPOINT
 from mmrefine.engine.runtime.state_fault import state_fault
 from mmrefine.engine.stage1.calibrated import calibrate_labeler, check_calibration
-from mmrefine.engine.stage1.run import (digest_of_units, judge_of, label_fingerprint, label_summary, make_labels,
-                                        wanted_keys)
-from mmrefine.errors import (CheckpointError, ConfigError, LabelStoreError, MMRefineError, NoLabelsError,
-                             StaleLabelsError, TeacherError)
+from mmrefine.engine.stage1.needed import check_labelled, given_labels
+from mmrefine.engine.stage1.resumed import check_same_labels
+from mmrefine.engine.stage1.run import LabelRun, judge_of, label_fingerprint, label_summary, make_labels
+from mmrefine.errors import CheckpointError, ConfigError, MMRefineError, NoLabelsError, TeacherError
 from mmrefine.fileio.digest import digest_of
 from mmrefine.fileio.store.label_store import LabelStore
-from mmrefine.fileio.store.layout import MANIFEST
+from mmrefine.fileio.store.layout import LABELLED_BY, MANIFEST
 from mmrefine.registry import DATASETS, HOOKS, LABELERS, TEACHERS
-from mmrefine.structures import Labeler, LabelSource, TeacherSource, name_units
+from mmrefine.structures import TeacherSource, name_units
 from mmrefine.values import as_count, as_share, check_values
 
 # in the message hub, so that checkpoints remember whose labels they learned from
@@ -60,6 +59,8 @@ class PseudoLabelHook(Hook):
             ``labeler`` stay.
         teacher_dtype: ``'float32'``, or ``'bfloat16'`` for a teacher that is faster and less exact, see
             :class:`~mmrefine.models.FrozenTeacher`; the same as ``dtype`` of ``teacher``.
+        labels: folder of a complete label store, of whatever teacher and labeler, whose labels are used as they are:
+            several students can learn from labels that were made once. None: the labels are made here.
         teacher: config of the part of ``TEACHERS`` that gives the teacher of each round, such as
             ``dict(type='StudentAverage')``, ``dict(type='OtherNetwork', model=…, checkpoint=…)`` or
             ``dict(type='StoredMotion', root=…)``. None: ``StudentCopy``, a frozen copy of the student as it is when the
@@ -79,7 +80,8 @@ class PseudoLabelHook(Hook):
                  min_kept: float = 0.001,
                  calibrate: Optional[Dict[str, Any]] = None,
                  teacher_dtype: str = 'float32',
-                 teacher: Optional[Dict[str, Any]] = None) -> None:
+                 teacher: Optional[Dict[str, Any]] = None,
+                 labels: Optional[str] = None) -> None:
         check_values('PseudoLabelHook', PseudoLabelHook, locals())
         if not store:
             raise ConfigError("PseudoLabelHook.store must be the name of a folder, such as 'labels', got ''")
@@ -87,7 +89,11 @@ class PseudoLabelHook(Hook):
             raise ConfigError(f"PseudoLabelHook.relabel must be 'once' or 'every_round', got {relabel!r}")
         if calibrate is not None:
             check_calibration(calibrate, 'PseudoLabelHook.calibrate')
+        if labels is not None and (relabel != 'once' or calibrate is not None or teacher is not None):
+            raise ConfigError(f'PseudoLabelHook.labels={labels} are made already, so relabel, calibrate and teacher '
+                              'say nothing; leave these out, or leave labels out')
         self.dataset, self.labeler, self.store, self.calibrate = dataset, labeler, store, calibrate
+        self.labels = labels
         self.batch_size = as_count('PseudoLabelHook.batch_size', batch_size)
         self.min_kept, self.relabel = as_share('PseudoLabelHook.min_kept', min_kept), relabel
         dtype = {} if teacher_dtype == 'float32' else dict(dtype=teacher_dtype)
@@ -96,6 +102,8 @@ class PseudoLabelHook(Hook):
 
     def store_root(self, work_dir: str, round_: int) -> Path:
         """Where the labels of a round (from 0) lie."""
+        if self.labels is not None:
+            return Path(self.labels)
         labelled_in = round_ if self.relabel == 'every_round' else 0
         return Path(work_dir) / (self.store if labelled_in == 0 else f'{self.store}_round{labelled_in}')
 
@@ -146,7 +154,8 @@ class PseudoLabelHook(Hook):
                 self._end_rounds(runner, root, error)
                 return
         else:
-            self._check_same_labels(runner, root)
+            learned_from = runner.message_hub.runtime_info.get(LABELS_INFO, {}).get('teacher')
+            check_same_labels(root, Path(runner.work_dir), learned_from, self.dataset, self.teachers)
         data.set_labels(str(root))
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
@@ -169,10 +178,34 @@ class PseudoLabelHook(Hook):
         Raises:
             ConfigError: the training data need labels that would not be made, or do not say which they need.
         """
+        dataset = DATASETS.build(dict(self.dataset, pipeline=[]))
+        if self.labels is not None:
+            store, run = given_labels(root, dataset, LABELERS.build(self.labeler), runner.train_dataloader.dataset)
+            runner.logger.info(f'Stage 1: {run.labels} labels that were made before, {root}')
+            promise: Dict[str, Any] = {}
+        else:
+            store, run, promise = self._make(runner, dataset, root, part)
+        if not store.is_complete():
+            runner.logger.info(f'Stage 1: part {part[0]} of {part[1]} is done; merge the stores of all parts')
+            return False
+        judge = judge_of(store.codec.kind)
+        quality = {} if judge is None else dict(quality=judge.judge(store, dataset))
+        for line, color in [] if judge is None else judge.lines(quality['quality']):
+            (runner.logger.info if color == 'green' else runner.logger.warning)(f'Stage 1: {line}')
+        runner.message_hub.update_info(LABELS_INFO, dict(
+            store=root.name if self.labels is None else str(root.resolve()), labels=run.labels,
+            teacher=store.fingerprint['teacher'], labelled_by=str(store.manifest['extra'].get(LABELLED_BY, '')),
+            seconds=round(run.seconds, 1), round=runner.epoch, summary=label_summary(store), **quality, **promise))
+        runner.message_hub.update_scalar('train/label_kept', run.kept)
+        runner.call_hook('after_label', run=run, store=store, round_=runner.epoch)
+        return True
+
+    def _make(self, runner: Runner, dataset: Any, root: Path,
+              part: Tuple[int, int]) -> Tuple[LabelStore, LabelRun, Dict[str, Any]]:
+        """The store with the labels that this call adds, what was done, and what the labels promise."""
         student, labeler = model_of(runner), LABELERS.build(self.labeler)
         teacher: Any = self.teachers.frozen(student)
-        dataset = DATASETS.build(dict(self.dataset, pipeline=[]))
-        _check_labelled(runner.train_dataloader.dataset, dataset, labeler)
+        check_labelled(runner.train_dataloader.dataset, dataset, labeler)
         device = next(student.parameters()).device
         fingerprint = label_fingerprint(teacher, labeler, dataset, mmrefine.__version__, self.batch_size)
         promise: Dict[str, Any] = {}
@@ -189,23 +222,21 @@ class PseudoLabelHook(Hook):
                                   "CPU, and its labels are less exact; leave it out, or set it to 'float32'")
         runner.logger.info(f'Stage 1: labels of {len(dataset.units)} {name_units(dataset.units)} to {root}')
         run = make_labels(teacher, labeler, dataset, store, self.batch_size, self.min_kept, part,
-                          device=str(device), log=runner.logger.info)
+                          device=str(device), log=runner.logger.info, labelled_by=self._labelled_by(runner))
         kept = 'tracks kept' if store.codec.kind == 'tracks' else 'mean weight'
         runner.logger.info(f'Stage 1: {run.labels} labels ({run.made} made now) in {run.seconds:.0f} s; {kept} '
                            f'{run.kept:.1%}')
-        if not store.is_complete():
-            runner.logger.info(f'Stage 1: part {part[0]} of {part[1]} is done; merge the stores of all parts')
-            return False
-        judge = judge_of(store.codec.kind)
-        quality = {} if judge is None else dict(quality=judge.judge(store, dataset))
-        for line, color in [] if judge is None else judge.lines(quality['quality']):
-            (runner.logger.info if color == 'green' else runner.logger.warning)(f'Stage 1: {line}')
-        runner.message_hub.update_info(LABELS_INFO, dict(
-            store=root.name, teacher=store.fingerprint['teacher'], labels=run.labels, seconds=round(run.seconds, 1),
-            round=runner.epoch, summary=label_summary(store), **quality, **promise))
-        runner.message_hub.update_scalar('train/label_kept', run.kept)
-        runner.call_hook('after_label', run=run, store=store, round_=runner.epoch)
-        return True
+        return store, run, promise
+
+    def _labelled_by(self, runner: Runner) -> str:
+        """Who labels, for people: the name of the teacher, if it is not the student."""
+        name = getattr(self.teachers, 'name', '')
+        if name:
+            return str(name)
+        network = type(getattr(model_of(runner), 'estimator', model_of(runner))).__name__
+        if runner.iter == 0 and runner._load_from:
+            return f'{network} with the weights of {Path(runner._load_from).name}'
+        return f'{network}, the student after {runner.iter} steps'
 
     def _end_rounds(self, runner: Runner, root: Path, error: MMRefineError) -> None:
         """Let a run end without the round that has no labels; what the rounds before gave is handed back or judged.
@@ -231,56 +262,8 @@ class PseudoLabelHook(Hook):
         begins = runner.iter == 0 or runner.train_loop.last_iter_of(runner.epoch - 1) == runner.iter
         return begins and (runner.epoch == 0 or self.relabel == 'every_round')
 
-    def _check_same_labels(self, runner: Runner, root: Path) -> None:
-        """Refuse labels of another teacher, and those of other pairs: the guard would judge by what was learned."""
-        note = Path(runner.work_dir) / LAST_CHECKPOINT
-        remedy = (f'bring its files back from a copy, or delete {root} and {note}: the same command then makes the '
-                  'labels again and trains from the beginning')
-        try:
-            store = LabelStore.open(root)
-        except LabelStoreError as error:
-            raise LabelStoreError(f'{str(error).rpartition("; ")[0]}, and the run that is resumed needs these labels; '
-                                  f'{remedy}') from error
-        learned_from = runner.message_hub.runtime_info.get(LABELS_INFO, {}).get('teacher')
-        found = store.fingerprint.get('teacher')
-        if learned_from is not None and found != learned_from:
-            raise StaleLabelsError(f'{root}: the labels were made by teacher {found}, but the run that is resumed '
-                                   f'learned from labels of teacher {learned_from}; {remedy}')
-        source = DATASETS.build(dict(self.dataset, pipeline=[]))
-        if store.fingerprint.get('pairs') not in (None, digest_of_units(source.units)):
-            name = name_units(source.units)
-            raise StaleLabelsError(f'{root}: the run that is resumed learned from other {name} than '
-                                   'those that are to be learned from now (scenes, held_out, least_held, step, or the '
-                                   f'version of mmrefine differ); set these as they were, or delete {root} and {note}: '
-                                   'the same command then makes the labels again and trains from the beginning')
-
 
 def _remove_unfinished(root: Path) -> None:
     """Remove the labels of a round that will not be completed; a complete store stays, for people to look at."""
     if is_main_process() and not (root / MANIFEST).exists():
         shutil.rmtree(root, ignore_errors=True)
-
-
-def _check_labelled(train_data: Any, source: LabelSource, labeler: Labeler) -> None:
-    """Refuse training data that need a label which will not be made, now and not at the first step that lacks it."""
-    labelled = set(wanted_keys(source, labeler))
-    lost = [key for key in _needed_keys(train_data) if key not in labelled]
-    if lost:
-        name = name_units(source.units).split()[-1]
-        raise ConfigError(f'train_dataloader.dataset has {len(lost)} {name} that PseudoLabelHook.dataset does not '
-                          f'label, the first is {lost[0]}; give both the same data_root, scenes and step, and '
-                          "labeler.directions='both' if you train on both directions")
-
-
-def _needed_keys(train_data: Any) -> Sequence[str]:
-    """The keys of the labels that the training data need."""
-    if hasattr(train_data, 'label_keys'):
-        return list(train_data.label_keys())
-    units: Optional[List[Any]] = getattr(train_data, 'units', None)
-    if units is not None:
-        return [unit.key for unit in units]
-    if hasattr(train_data, 'pairs'):
-        return [pair['key'] for pair in train_data.pairs]
-    raise ConfigError(f'train_dataloader.dataset ({type(train_data).__name__}) does not say which labels it needs, so '
-                      'nobody can tell whether PseudoLabelHook.dataset makes them; give it a method label_keys() that '
-                      'returns their keys')

@@ -18,7 +18,7 @@ from mmrefine.engine.stage1.scene_batches import scene_batches
 from mmrefine.errors import ConfigError, NoLabelsError, TeacherError
 from mmrefine.fileio.digest import digest_of
 from mmrefine.fileio.store.label_store import LabelStore
-from mmrefine.fileio.store.layout import fingerprint_of, wanted_of
+from mmrefine.fileio.store.layout import by, fingerprint_of, wanted_of
 from mmrefine.fileio.store.statistics import summarize
 from mmrefine.registry import LABEL_JUDGES
 from mmrefine.structures import LabelBatch, Labeled, Labeler, LabelJudge, LabelSource, LabelUnit, Teacher, name_units
@@ -105,7 +105,8 @@ def make_labels(teacher: Teacher,
                 log: Callable[[str], None] = print,
                 log_every: float = 10.,
                 machine: Optional[Machine] = None,
-                read_ahead: int = 1) -> LabelRun:
+                read_ahead: int = 1,
+                labelled_by: str = '') -> LabelRun:
     """Label every unit of ``source`` that ``store`` lacks, and complete the store once it has all.
 
     The store is the same, byte for byte, whatever the number of processes and however often the run was killed: the
@@ -131,6 +132,7 @@ def make_labels(teacher: Teacher,
         read_ahead: batches whose frames a thread of its own reads while the teacher computes, so that ``source``
             belongs to it meanwhile; 0: each batch is read when its turn comes, without a thread. The labels are the
             same.
+        labelled_by: who the teacher is, in words, for the manifest.
 
     Raises:
         ConfigError: a batch size below 1, a part that does not exist, both the data set and the labeler make the
@@ -152,7 +154,7 @@ def make_labels(teacher: Teacher,
     together(lambda: store.create() if rank == 0 else None)
     together(store.create)
     started = time.monotonic()
-    together(lambda: store.expect(wanted_of(keys)) if rank == 0 else None)
+    together(lambda: store.expect(wanted_of(keys, labelled_by)) if rank == 0 else None)
     # decided unit by unit and not once: another run on the same store may complete it between two processes of this one
     ours = _share(_share(_batches(source, batch_size), part[0] - 1, part[1]), rank, world)
     run = _Run(teacher, labeler, source, store, device, keys)
@@ -169,7 +171,8 @@ def make_labels(teacher: Teacher,
     rest = progress.beyond(sum(map(len, few)))
     made += together(lambda: run.label(todo[outlook.few:], read_ahead, rest))
     # of a run that makes all labels, one that is missing now was damaged meanwhile, which finish() refuses
-    together(lambda: _complete(store, keys) if rank == 0 and (part[1] == 1 or all(map(store.has, keys))) else None)
+    whole = part[1] == 1 or all(map(store.has, keys))
+    together(lambda: _complete(store, keys, labelled_by) if rank == 0 and whole else None)
     if not store.is_complete():
         there = [float(store.stats(key)['kept']) for key in keys if store.has(key)]
         return LabelRun(len(there), made, sum(there) / max(len(there), 1), time.monotonic() - started)
@@ -200,9 +203,9 @@ def _share(batches: List[Batch], which: int, count: int) -> List[Batch]:
     return batches[ends[0]:ends[1]]
 
 
-def _complete(store: LabelStore, keys: Sequence[str]) -> None:
+def _complete(store: LabelStore, keys: Sequence[str], labelled_by: str) -> None:
     if not store.is_complete():
-        store.finish(keys, extra=dict(summary=summarize((key, store.stats(key)) for key in keys)))
+        store.finish(keys, dict(summary=summarize((key, store.stats(key)) for key in keys), **by(labelled_by)))
 
 
 class _Run:

@@ -69,7 +69,7 @@ def read_wanted(path: Path) -> Dict[str, Any]:
     fault = wanted_fault(found)
     if fault:
         raise LabelStoreError(f'{path}: {fault}; delete this file, the labelling run writes it anew')
-    return {name: found[name] for name in ('labels', 'digest')}
+    return {name: value for name, value in found.items() if name != 'seal'}
 
 
 def seal_of(content: Mapping[str, Any]) -> str:

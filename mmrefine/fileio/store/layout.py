@@ -25,6 +25,8 @@ STATS = '.json'
 _ESCAPE, _OWN = '~', (FINGERPRINT, MANIFEST, QUALITY, WANTED, LOCK)
 # in fingerprint and manifest; a fingerprint without it is of the first kind, so that stores from before stay valid
 KIND = 'kind'
+# in the extra entries of a manifest, and in what is wanted: who labelled, for people
+LABELLED_BY = 'labelled_by'
 REMEDY = 'delete the folder, or set the store to a new one'
 
 
@@ -119,7 +121,12 @@ def differing(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> List[str]:
     return sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
 
 
-def wanted_of(keys: Iterable[str]) -> Dict[str, Any]:
-    """How many labels, and the digest of their keys, whatever their order."""
+def wanted_of(keys: Iterable[str], labelled_by: str = '') -> Dict[str, Any]:
+    """How many labels, and the digest of their keys, whatever their order; and who makes them, if that is known."""
     names = sorted(set(keys))
-    return dict(labels=len(names), digest=digest_of(names))
+    return dict(labels=len(names), digest=digest_of(names), **by(labelled_by))
+
+
+def by(labelled_by: str) -> Dict[str, str]:
+    """The entry of a manifest that says in words who labelled; the fingerprint has the digest of the weights."""
+    return {LABELLED_BY: labelled_by} if labelled_by else {}

@@ -9,7 +9,7 @@ from mmrefine.errors import LabelStoreError, StaleLabelsError
 from mmrefine.fileio.atomic import PathLike
 from mmrefine.fileio.store.index import read_fingerprint
 from mmrefine.fileio.store.label_store import LabelStore
-from mmrefine.fileio.store.layout import FINGERPRINT, MANIFEST, differing, file_fault, wanted_of
+from mmrefine.fileio.store.layout import FINGERPRINT, LABELLED_BY, MANIFEST, by, differing, file_fault, wanted_of
 from mmrefine.fileio.store.statistics import summarize
 
 
@@ -60,12 +60,12 @@ def merge_stores(out: PathLike, inputs: Sequence[PathLike]) -> MergedStore:
     complete = [store for store in sources if store.is_complete()]
     wanted = next((found for found in (store.expected() for store in sources) if found is not None), None)
     whole = all(store.is_complete() for store in stores) or any(len(store.keys()) == len(homes) for store in complete)
-    whole = whole or wanted == wanted_of(homes)
+    whole = whole or (wanted is not None and wanted_of(homes).items() <= wanted.items())
     if begun and target.is_complete() and not whole:
         raise LabelStoreError(f'{out}: is complete, and would no longer be with the unfinished labels of '
                               f'{next(store.root for store in stores if not store.is_complete())}; merge into a new '
                               'folder')
-    extra = _extra(complete, homes) if whole else None
+    extra = _extra(complete, homes, str((wanted or {}).get(LABELLED_BY, ''))) if whole else None
     target.create()
     if wanted is not None:
         target.expect(wanted)
@@ -138,16 +138,17 @@ def _packed_anew(store: LabelStore, key: str) -> Dict[str, bytes]:
     return store.codec.encode(store.read(key))
 
 
-def _extra(complete: List[LabelStore], homes: _Homes) -> Dict[str, Any]:
-    """The extra entries of the manifest: the summary of all labels, and the entries that all stores agree on."""
+def _extra(complete: List[LabelStore], homes: _Homes, labelled_by: str) -> Dict[str, Any]:
+    """The extra entries of the manifest: the summary of all labels, who made them, which the same weights in a file of
+    another name may say otherwise, and the entries that all stores agree on."""
     extras = [dict(store.manifest.get('extra', {})) for store in complete] or [{}]
     summed = not complete or any('summary' in extra for extra in extras)
-    names = {name for extra in extras for name in extra if name != 'summary'}
+    names = {name for extra in extras for name in extra if name not in ('summary', LABELLED_BY)}
     odd = sorted(name for name in names if any(extra.get(name) != extras[0].get(name) for extra in extras))
     if odd:
         raise LabelStoreError(f'{complete[0].root}: the "{odd[0]}" of its manifest differs from that of the other '
                               'stores, so they cannot be merged')
-    merged = {name: value for name, value in extras[0].items() if name != 'summary'}
+    merged = {**by(labelled_by), **{name: value for name, value in extras[0].items() if name != 'summary'}}
     if summed:
         merged['summary'] = summarize((key, record['stats']) for key, (_, record) in homes.items())
     return merged

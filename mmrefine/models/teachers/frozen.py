@@ -40,6 +40,9 @@ class FrozenCopy(nn.Module):
         ConfigError: another ``dtype``.
     """
 
+    # the config key of its network, for messages
+    whose = 'model'
+
     def __init__(self, refiner: Any, dtype: str = 'float32') -> None:
         super().__init__()
         self.dtype = check_dtype(dtype)
@@ -133,4 +136,4 @@ class FrozenTeacher(FrozenCopy):
     def memory_settings(self) -> List[str]:
         """Which config keys to lower so that it takes less memory."""
         known = runs_two_way(self.refiner.estimator)
-        return [f'model.max_corr_bytes (now {self.refiner.max_corr_bytes})'] if known else []
+        return [f'{self.whose}.max_corr_bytes (now {self.refiner.max_corr_bytes})'] if known else []

@@ -1,10 +1,14 @@
 """Short names for networks; light to import, as help texts list them."""
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
-from typing import Dict
+from pathlib import Path
+from typing import Dict, Union
 
+from mmrefine.compat.config_names import config_file, own_config_root
 from mmrefine.compat.published_weights import RAFT_LARGE, RAFT_MIXED, RAFT_SMALL
+from mmrefine.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -46,3 +50,24 @@ NAMED_MODELS: Dict[str, NamedModel] = {
         'pips/pips_demo.py', 'a small PIPs that comes with mmrefine, was trained on rendered video only, and is for '
                              'trying things out'),
 }
+
+
+def find_config(model: Union[str, Path]) -> Path:
+    """The config file of a short name, a path, a path below the folder of the configs, ``mmrefine::…`` or
+    ``mmflow::…``.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    text = str(model)
+    if text in NAMED_MODELS:
+        return own_config_root() / NAMED_MODELS[text].config
+    if '::' in text:
+        return config_file(text)
+    below = own_config_root() / (text.partition('configs/')[2] or text)
+    for path in (Path(model), below):
+        if path.is_file():
+            return path
+    near = difflib.get_close_matches(text, NAMED_MODELS, n=1)
+    hint = f'did you mean {near[0]}?' if near else 'name a config file, or one of ' + ', '.join(NAMED_MODELS)
+    raise ConfigError(f'{model}: there is no such model or config file; {hint}')
