@@ -72,7 +72,8 @@ def flow_of_video(video: Roots,
                   device: Optional[str] = None,
                   log: Callable[[str], None] = print,
                   reading: Optional[Mapping[str, Any]] = None,
-                  dry_run: bool = False) -> List[FlowFolder]:
+                  dry_run: bool = False,
+                  backward: bool = False) -> List[FlowFolder]:
     """Write the motion of every pair of neighbouring frames; what exists as it was written is not computed again.
 
     Named by the first frame of the pair: ``flow/<frame>.png`` (KITTI's 16-bit PNG, or another format),
@@ -99,6 +100,8 @@ def flow_of_video(video: Roots,
         reading: which frames are read, and how: values of :class:`~mmrefine.fileio.Reading` by name, such as
             ``dict(start='0:10', resize=(240, 424))``.
         dry_run: check the frames, list the scenes, write nothing.
+        backward: write also the motion from the second frame of each pair back to the first, named by the second:
+            ``backward/<frame>.png``.
 
     Returns:
         one for each scene; none after a dry run.
@@ -134,7 +137,7 @@ def flow_of_video(video: Roots,
     if dry_run:
         return []
     return [_flow_of_scene(name, found.scenes[name], check, what, root if one else root / name, maker, format, draw,
-                           log) for name, check in checks.items()]
+                           log, backward) for name, check in checks.items()]
 
 
 class _Maker:
@@ -152,8 +155,9 @@ class _Maker:
                     iters=network.test_iters, scales=list(self.view.scales), alpha=ALPHA, beta=BETA)
 
     @torch.no_grad()
-    def __call__(self, frames: FrameSource, index: int) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Flow ``(H, W, 2)`` px, confidence ``(H, W)`` in [0, 1], and whether it is occluded ``(H, W)`` bool."""
+    def __call__(self, frames: FrameSource, index: int) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Flow there and back ``(H, W, 2)`` px, confidence ``(H, W)`` in [0, 1], and whether it is occluded ``(H, W)``
+        bool."""
         pair = [as_frames([frames[i]], self.device) for i in (index, index + 1)]
         names = [(str(frames.path), frames.name(i)) for i in (index, index + 1)]
         forward, backward = self.both(PairBatch(pair[0], pair[1], names=(names[:1], names[1:])))
@@ -162,7 +166,8 @@ class _Maker:
                                'check that the checkpoint is sound and belongs to the model')
         ctx = PairContext(pair[0], pair[1], forward, backward)
         sure, back = self.sure(ctx)[0, 0], self.comes_back(ctx)[0, 0]
-        return forward[0].permute(1, 2, 0).contiguous().cpu().numpy(), sure.cpu().numpy(), back.cpu().numpy() == 0
+        there, again = (flow[0].permute(1, 2, 0).contiguous().cpu().numpy() for flow in (forward, backward))
+        return there, again, sure.cpu().numpy(), back.cpu().numpy() == 0
 
     @torch.no_grad()
     def both(self, pairs: PairBatch) -> Tuple[torch.Tensor, torch.Tensor]:
@@ -172,12 +177,13 @@ class _Maker:
 
 
 def _flow_of_scene(scene: str, path: Place, check: FrameCheck, reading: Reading, folder: Path, maker: _Maker,
-                   format: str, draw: bool, log: Callable[[str], None]) -> FlowFolder:
+                   format: str, draw: bool, log: Callable[[str], None], backward: bool) -> FlowFolder:
     skip = {frame.name for frame in check.corrupt}
     frames = open_frames(path, sorted(skip), reading)
-    pairs = [MotionPair.of(folder, i, frames.name(i), format) for i in intact_pairs(path, check)]
+    pairs = [MotionPair.of(folder, i, frames.name(i), format, frames.name(i + 1) if backward else None)
+             for i in intact_pairs(path, check)]
     settings = dict(maker.settings(), format=format, frames=frames.digest(), skipped=sorted(skip),
-                    **(dict(gaps=list(check.gaps)) if check.gaps else {}))
+                    **(dict(gaps=list(check.gaps)) if check.gaps else {}), **(dict(backward=True) if backward else {}))
     record = read_flow_record(folder, settings)
     if record is None:
         record = dict(settings=settings, video=str(path), scene=scene, size=list(frames.size), pairs=len(pairs),
@@ -218,9 +224,11 @@ def _to_make(scene: str, pairs: Sequence[MotionPair], folder: Path, digests: Map
 def _make(pairs: Iterable[MotionPair], frames: FrameSource, maker: _Maker, step: Callable[[int], None]) -> None:
     """The files of these pairs."""
     for done, pair in enumerate(pairs, start=1):
-        flow, sure, hidden = maker(frames, pair.index)
+        flow, back, sure, hidden = maker(frames, pair.index)
         with write_errors(pair.flow):
             write_motion(pair.flow, flow)
+            if pair.backward is not None:
+                write_motion(pair.backward, back)
             write_image(pair.confidence, np.round(255 * sure).astype(np.uint8))
             write_image(pair.occlusion, np.where(hidden, 255, 0).astype(np.uint8))
         step(done)

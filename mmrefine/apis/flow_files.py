@@ -15,6 +15,7 @@ from mmrefine.errors import InputError
 from mmrefine.fileio.atomic import write_bytes
 from mmrefine.fileio.flow_io import read_flow, write_flow
 from mmrefine.fileio.images import read_input
+from mmrefine.models.teachers.motion_files import BACKWARD, FORWARD
 
 FORMATS = ('png', 'flo', 'flo5', 'npz')
 RECORD, VIDEO = 'flow.json', 'flow.mp4'
@@ -29,22 +30,26 @@ class MotionPair:
         flow: file of the motion.
         confidence: picture of how sure it is.
         occlusion: picture of what is hidden in the second frame.
+        backward: file of the motion from the second frame back to the first; None: it is not written.
     """
     index: int
     flow: Path
     confidence: Path
     occlusion: Path
+    backward: Optional[Path] = None
 
     @classmethod
-    def of(cls, folder: Path, index: int, name: str, format: str) -> 'MotionPair':
-        """The files in ``folder`` of the pair whose first frame has this number and name."""
-        return cls(index, folder / 'flow' / f'{name}.{format}', folder / 'confidence' / f'{name}.png',
-                   folder / 'occlusion' / f'{name}.png')
+    def of(cls, folder: Path, index: int, name: str, format: str, second: Optional[str] = None) -> 'MotionPair':
+        """The files in ``folder`` of the pair whose first frame has this number and name; ``second`` is the name of the
+        other one, if the motion back from there is written, too."""
+        return cls(index, folder / FORWARD / f'{name}.{format}', folder / 'confidence' / f'{name}.png',
+                   folder / 'occlusion' / f'{name}.png',
+                   None if second is None else folder / BACKWARD / f'{second}.{format}')
 
 
 def files_of(pairs: Iterable[MotionPair]) -> Iterable[Path]:
     """All files of these pairs."""
-    return (path for pair in pairs for path in (pair.flow, pair.confidence, pair.occlusion))
+    return (path for pair in pairs for path in (pair.flow, pair.confidence, pair.occlusion, pair.backward) if path)
 
 
 def write_motion(path: Path, flow: np.ndarray) -> None:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Callable, Dict, Mapping, Optional, Union
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple, Union
 
 from mmengine.config import Config
 
@@ -11,6 +11,8 @@ from mmrefine.apis.named_models import find_weights, load_named
 from mmrefine.compat.model_names import NAMED_MODELS, find_config
 from mmrefine.config.load import complete, hooks_of, name_of
 from mmrefine.errors import ConfigError
+from mmrefine.fileio.store.layout import MANIFEST
+from mmrefine.models.teachers.motion_files import MotionFiles
 from mmrefine.registry import TEACHERS
 
 PathLike = Union[str, Path]
@@ -26,7 +28,8 @@ def teacher_values(cfg: Config,
 
     Args:
         cfg: of the network that learns, not filled in.
-        teacher: name or config of the network that labels; None: what the config says.
+        teacher: name or config of the network that labels, or a folder of flow files (see
+            :class:`~mmrefine.models.StoredMotion`); None: what the config says.
         checkpoint: its weights; None: those of its config, or published ones.
         labels: folder of labels that were made before; None: they are made.
         rounds: of labels and training, as they were asked for.
@@ -55,10 +58,15 @@ def teacher_values(cfg: Config,
         raise ConfigError(f'{name_of(cfg)}: learns without labels, so nobody labels; leave {option} out')
     if labels is not None:
         return {f'custom_hooks.{at}.labels': str(Path(labels).resolve())}
-    found = _network(cfg, str(teacher), checkpoint, log)
+    folder = Path(str(teacher))
+    more: Dict[str, Any] = {}
+    if folder.is_dir():
+        found, more = _folder(cfg, folder, checkpoint)
+    else:
+        found = _network(cfg, str(teacher), checkpoint, log)
     if 'teacher' in cfg.custom_hooks[at]:
         found['_delete_'] = True  # it is replaced, and not mixed with this one
-    return {f'custom_hooks.{at}.teacher': found}
+    return {f'custom_hooks.{at}.teacher': found, **more}
 
 
 def _network(cfg: Config, teacher: str, checkpoint: Optional[PathLike],
@@ -70,6 +78,24 @@ def _network(cfg: Config, teacher: str, checkpoint: Optional[PathLike],
         raise ConfigError(f'--teacher {teacher}: {", and ".join(kinds)}; name a teacher of its kind')
     model = teacher if teacher in NAMED_MODELS or '::' in teacher else str(find_config(teacher).resolve())
     return dict(type='OtherNetwork', model=model, checkpoint=str(find_weights(named, checkpoint, log).resolve()))
+
+
+def _folder(cfg: Config, folder: Path, checkpoint: Optional[PathLike]) -> Tuple[Dict[str, Any], Dict[str, Any]]:
+    """The teacher, and a labeler of what cannot be asked for larger frames: what comes back and looks the same counts;
+    without motion backwards, what looks the same."""
+    if is_tracker(cfg):
+        raise ConfigError(f'--teacher {folder}: is a folder of flow, and {name_of(cfg)} follows points; name a tracker')
+    if checkpoint is not None:
+        raise ConfigError(f'--teacher-checkpoint {checkpoint}: --teacher {folder} is a folder of flow, which has no '
+                          'weights; leave it out')
+    if (folder / MANIFEST).is_file():
+        raise ConfigError(f'--teacher {folder}: is a store of labels that were made before; name it with --labels')
+    both = MotionFiles(folder).has_backward
+    cycle = [dict(type='CycleFilter', alpha=0.01, beta=0.5)] if both else []
+    labeler = dict(type='FlowLabeler', view=dict(type='CascadeView', scales=(1., )),
+                   filters=[dict(type='CutGuard'), *cycle, dict(type='CensusFilter')],
+                   directions='both' if both else 'forward', _delete_=True)
+    return dict(type='StoredMotion', root=str(folder.resolve())), dict(labeler=labeler)
 
 
 def who_teaches(cfg: Config) -> Dict[str, str]:

@@ -45,6 +45,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         help='run twice, the second time at twice the size: finer, and much slower')
     parser.add_argument('--iters', type=at_least_1, metavar='N', help='iterations of RAFT, GMA and CRAFT (default: the '
                                                                       "config's)")
+    parser.add_argument('--backward', action='store_true',
+                        help='also write the motion from each frame back to the one before, backward/FRAME: what '
+                        'mmrefine refine --teacher DIR checks the motion by')
     parser.add_argument('--no-video', action='store_true', help='leave flow.mp4 out')
     parser.add_argument('--device', help='cpu, cuda, … (default: cuda where there is one)')
     add_skip_corrupt(parser)
@@ -56,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
     found = flow_of_video(args.video, args.model, args.checkpoint, args.out, args.format, args.two_looks, args.iters,
                           not args.no_video,
-                          args.skip_corrupt, args.device, **reading_of(args))
+                          args.skip_corrupt, args.device, backward=args.backward, **reading_of(args))
     for scene in found:
         shown = f'; shown in {scene.video}' if scene.video else ''
         print(f'{scene.scene}: {scene.pairs} pairs ({scene.made} made now) in {scene.folder}{shown}')

@@ -71,9 +71,10 @@ def add_model(parser: argparse.ArgumentParser, weights: str = '', default: str =
 
 def add_teacher(parser: argparse.ArgumentParser) -> None:
     """--teacher and --teacher-checkpoint."""
-    parser.add_argument('--teacher', metavar='NAME|CONFIG',
+    parser.add_argument('--teacher', metavar='NAME|CONFIG|DIR',
                         help='another network that labels the video, by name or by config file as --model: a large one '
-                        'for a small one that learns (default: the network itself)')
+                        'for a small one that learns; or a folder of flow that another program has estimated '
+                        '(default: the network itself)')
     parser.add_argument('--teacher-checkpoint', metavar='FILE',
                         help="weights of the teacher, as of --checkpoint. Default: load_from of the teacher's config")
 

@@ -215,7 +215,7 @@ def test_a_label_store_teaches_what_it_holds_and_its_digest_is_that_of_its_files
 
 
 def test_motion_that_is_not_there_or_does_not_fit_is_named(tmp_path):
-    with pytest.raises(InputError, match=r'holds no flow .*StoredMotion\.root is a label store, or a folder of files'):
+    with pytest.raises(InputError, match=r'holds no flow .*StoredMotion\.root is a label store, a folder that'):
         TEACHERS.build(dict(type='StoredMotion', root=str(tmp_path / 'gone'))).frozen(nn.Module())
     write_flow(tmp_path / 'cat/a__b.flo', motion(2, 1))
     teacher = TEACHERS.build(dict(type='StoredMotion', root=str(tmp_path))).frozen(nn.Module())

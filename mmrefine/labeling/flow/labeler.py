@@ -165,8 +165,11 @@ class FlowLabeler:
         """The labels of a batch, :meth:`keys` of each pair in order.
 
         Raises:
+            ConfigError: the teacher has no motion backwards (``one_way``), and the labels need it.
             TeacherError: the motion has the wrong size, or is nan or infinite anywhere.
         """
+        if getattr(teacher, 'one_way', False):
+            self._check_one_way(teacher)
         found: List[Labeled] = []
         for unit, labels in zip(batch.units, self.label_pairs(teacher, self._pairs_of(batch))):
             found.append(Labeled(unit.key, labels.forward, labels.stats))
@@ -226,6 +229,15 @@ class FlowLabeler:
             thirds.append(next((frame(i, number) for number in numbers if not early <= number <= late), None))
         one, two = ([frames[unit.frames[side]] for unit, frames in zip(batch.units, batch.frames)] for side in (0, 1))
         return PairBatch(as_frames(one, batch.device), as_frames(two, batch.device), thirds, names, middles)
+
+    def _check_one_way(self, teacher: Any) -> None:
+        """Refuse a teacher that knows no motion backwards where it is asked for."""
+        needs = [type(part).__name__ for part in self.filters if getattr(part, 'needs_backward', False)]
+        needs += ["directions='both'"] if self.directions == 'both' else []
+        if needs:
+            raise ConfigError(f'{getattr(teacher, "root", "the teacher")}: has no motion backwards, and the labeler '
+                              f'has {" and ".join(needs)}; add it, or do without a round trip: '
+                              "labeler.directions='forward', and filters by colour instead, such as CensusFilter")
 
     def _filters_with_third(self) -> str:
         return ', '.join(type(part).__name__ for part in self.filters if getattr(part, 'needs_third', False))

@@ -10,11 +10,13 @@ from torch import Tensor, nn
 
 from mmrefine.errors import ConfigError, InputError, TeacherError
 from mmrefine.fileio.digest import digest_of, digest_of_files
-from mmrefine.fileio.flow_io import FLOW_SUFFIXES, read_flow
+from mmrefine.fileio.flow_npz import read_motion_file
 from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.fileio.store.layout import MANIFEST
+from mmrefine.models.teachers.motion_files import MotionFiles
 from mmrefine.models.teachers.stateless import StatelessSource
 from mmrefine.registry import TEACHERS
+from mmrefine.structures import LabelSource
 from mmrefine.structures.pairs import Names
 
 FAR = 1e5  # px; unknown motion leaves every frame, so no filter that looks inside keeps it, and no store can hold it
@@ -25,13 +27,20 @@ class StoredMotion(StatelessSource):
     """Motion in files, the same in all rounds. Implements ``TeacherSource``.
 
     Args:
-        root: a complete label store of flow, or a folder of flow files ``<scene>/<frame1>__<frame2><suffix>`` in any
-            format that :func:`~mmrefine.fileio.read_flow` reads; of each pair in both directions.
+        root: a complete label store of flow, a folder that ``mmrefine flow`` has written, or a folder of flow files as
+            :class:`~mmrefine.models.teachers.motion_files.MotionFiles` finds them, in any format that
+            :func:`~mmrefine.fileio.flow_npz.read_motion_file` reads; of each pair forwards, and backwards or not at all
+            backwards.
     """
 
     def __init__(self, root: str) -> None:
         self.root = root
         self._teacher: Optional[StoredTeacher] = None
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return f'the motion in the folder {Path(self.root).resolve().name}'
 
     def frozen(self, student: nn.Module) -> 'StoredTeacher':
         """The motion in the files.
@@ -47,7 +56,8 @@ class StoredMotion(StatelessSource):
 class StoredTeacher:
     """Gives the stored motion of a pair by the names of its frames. Implements ``FlowEstimator`` and ``Teacher``.
 
-    Motion that is not known is 1e5 px long, far outside every frame.
+    Motion that is not known is 1e5 px long, far outside every frame; so is all motion backwards where the folder has
+    none (``one_way``), which cannot be verified by a round trip.
 
     Args:
         root: see :class:`StoredMotion`.
@@ -61,20 +71,17 @@ class StoredTeacher:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.store = LabelStore.open(root) if (root / MANIFEST).exists() else None
-        self.files: Dict[str, Path] = {}
-        if self.store is None:
-            paths = [path for path in sorted(root.rglob('*')) if path.suffix.lower() in FLOW_SUFFIXES
-                     and path.is_file()]
-            self.files = {path.relative_to(root).with_suffix('').as_posix(): path for path in paths}
-            if not self.files:
-                raise InputError(f'{root}: holds no flow ({", ".join(FLOW_SUFFIXES)}); StoredMotion.root is a label '
-                                 'store, or a folder of files <scene>/<frame1>__<frame2>.flo')
+        self.files = MotionFiles(root) if self.store is None else None
+        self.one_way = self.files is not None and not self.files.has_backward
+        # which file holds the motion between two frames; known once the frames are
+        self._found: Dict[Tuple[str, str], str] = {}
 
     def digest(self) -> str:
         """Identifies the contents of the files."""
-        if self.store is not None:
+        if self.files is None:
+            assert self.store is not None
             return digest_of(self.store.manifest['files'])
-        return digest_of_files((key, path) for key, path in self.files.items())
+        return digest_of_files((key, path) for key, path in self.files.paths.items())
 
     def describe(self) -> Dict[str, Any]:
         """What decides over the answers beside the files."""
@@ -83,6 +90,39 @@ class StoredTeacher:
     def peak_bytes(self, size: Tuple[int, int], pairs: int = 1) -> int:
         """Nothing that counts: the motion of the pairs."""
         return 0
+
+    def check_source(self, source: LabelSource) -> None:
+        """Find and read the files of all pairs, before the first label is made.
+
+        Raises:
+            InputError: files that are missing, damaged, of another size than the frames, or without any motion; says
+                how many and which is the first.
+        """
+        alone = len({unit.scene for unit in source.units}) == 1
+        faults: List[str] = []
+        for unit in source.units:
+            (first, second), step = unit.names, unit.frames[-1] - unit.frames[0]
+            ways = [(first, second, step), (second, first, -step)][:1 if self.one_way else 2]
+            faults += [fault for fault in (
+                self._fault(unit.scene, *way, alone, source.size(unit.scene)) for way in ways) if fault]
+        if faults:
+            more = f' (and {len(faults) - 1} more like it)' if len(faults) > 1 else ''
+            raise InputError(f'{faults[0]}{more}; store the motion of each pair that is to be labelled, of the size of '
+                             'its frames, forwards and, unless it is to be believed without a round trip, backwards')
+
+    def _fault(self, scene: str, first: str, second: str, step: int, alone: bool, size: Tuple[int, int]) -> str:
+        """What is wrong with the motion between two frames; '' if nothing is."""
+        asked, key = (scene, first, second), f'{scene}/{first}__{second}'
+        if self.files is not None:
+            self._found[f'{scene}/{first}', f'{scene}/{second}'] = self.files.find(asked, step, alone)
+        try:
+            flow, known = self._motion(f'{scene}/{first}', f'{scene}/{second}')
+        except InputError as error:
+            return str(error).partition('; ')[0]
+        if flow.shape[:2] != tuple(size):
+            return (f'{self.root}: the motion of {key} is {flow.shape[0]}x{flow.shape[1]} px, and its frames are '
+                    f'{size[0]}x{size[1]} px')
+        return '' if known.any() else f'{self.root}: the motion of {key} is unknown, such as nan, in all of its pixels'
 
     def estimate(self, frames1: Tensor, frames2: Tensor, flow_init: Optional[Tensor] = None) -> List[Tensor]:
         """Always refused: motion is found by the names of frames, which come with :meth:`estimate_both`.
@@ -119,8 +159,8 @@ class StoredTeacher:
         if names is None:
             raise self._not_as_it_is()
         pairs = [(str(one), str(two)) for one, two in zip(*names)]
-        forward = self._stacked([self._read(one, two) for one, two in pairs], frames1)
-        return forward, self._stacked([self._read(two, one) for one, two in pairs], frames1)
+        forward = self._stacked([self._read(one, two, frames1) for one, two in pairs], frames1)
+        return forward, self._stacked([self._read(two, one, frames1) for one, two in pairs], frames1)
 
     def _stacked(self, flows: List[np.ndarray], frames: Tensor) -> Tensor:
         for flow in flows:
@@ -128,19 +168,28 @@ class StoredTeacher:
                 raise self._not_as_it_is()
         return torch.from_numpy(np.stack(flows)).permute(0, 3, 1, 2).to(frames.device)
 
-    def _read(self, one: str, two: str) -> np.ndarray:
+    def _read(self, one: str, two: str, frames: Tensor) -> np.ndarray:
         """``(H, W, 2)`` px."""
-        key = f'{one}__{two.rpartition("/")[2]}'
-        if self.store is not None:
+        if self.one_way and self._found.get((two, one)) and not self._found.get((one, two)):
+            return np.full((*frames.shape[-2:], 2), FAR, np.float32)
+        flow, known = self._motion(one, two)
+        return np.where(known[..., None], flow, np.float32(FAR))
+
+    def _motion(self, one: str, two: str) -> Tuple[np.ndarray, np.ndarray]:
+        """``(H, W, 2)`` px, and where it is known."""
+        scene, _, first = one.rpartition('/')
+        second = two.rpartition('/')[2]
+        key = f'{one}__{second}'
+        if self.files is None:
+            assert self.store is not None
             if not self.store.has(key):
                 raise self._missing(key)
             label = self.store.read(key)
-            flow, known = label.flow.permute(1, 2, 0).numpy(), label.weight[0].numpy() > 0
-        else:
-            if key not in self.files:
-                raise self._missing(key)
-            flow, known = read_flow(self.files[key])
-        return np.where(known[..., None], flow, np.float32(FAR))
+            return label.flow.permute(1, 2, 0).numpy(), label.weight[0].numpy() > 0
+        name = self._found.get((one, two)) or self.files.find((scene, first, second))
+        if not name:
+            raise self._missing(key)
+        return read_motion_file(self.files.paths[name])
 
     def _missing(self, key: str) -> InputError:
         return InputError(f'{self.root}: has no motion of {key}; store the motion of each pair that is to be labelled '
@@ -149,5 +198,5 @@ class StoredTeacher:
     def _not_as_it_is(self) -> TeacherError:
         return TeacherError(f'{self.root}: stored motion fits its frames only as they are, and the view of the labeler '
                             'shows others (another size, mirrored, or a third frame); set '
-                            "labeler.view=dict(type='CascadeView', scales=(1., )), and leave out filters that need a "
-                            'third frame')
+                            "labeler.view=dict(type='CascadeView', scales=(1., )), labeler.balance=None if that is "
+                            'Novelty, which compares passes, and leave out filters that need a third frame')

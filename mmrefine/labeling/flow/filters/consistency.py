@@ -31,6 +31,7 @@ class CycleFilter:
     """
 
     threshold = Threshold('beta', strictest=0.02, loosest=4., tied=('alpha', ))
+    needs_backward = True
 
     def __init__(self,
                  alpha: float = 0.002,
@@ -66,6 +67,7 @@ class SoftCycleFilter:
     """
 
     threshold = Threshold('beta', strictest=0.02, loosest=4., tied=('alpha', ))
+    needs_backward = True
 
     def __init__(self, alpha: float = 0.01, beta: float = 0.5) -> None:
         self.alpha = as_number('SoftCycleFilter.alpha', alpha)

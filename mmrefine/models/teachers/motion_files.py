@@ -1,0 +1,70 @@
+"""Which file of a folder holds the motion from one frame to another, in the layouts that programs write."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Dict, Iterator, Tuple
+
+from mmrefine.errors import InputError
+from mmrefine.fileio.flow_npz import MOTION_SUFFIXES
+
+# subfolders of motion forwards and backwards in time, as mmrefine flow names them
+FORWARD, BACKWARD = 'flow', 'backward'
+
+
+class MotionFiles:
+    """The files of a folder by name, without suffix and relative to it.
+
+    The motion from frame a to frame b of a scene is looked for as ``<scene>/<a>__<b>``, and that between neighbours
+    also by the frame where it begins: ``<scene>/flow/<a>`` or ``<scene>/<a>`` forwards in time,
+    ``<scene>/backward/<a>`` backwards. The folder of the scene may be left out where there is only one.
+
+    Args:
+        root: the folder.
+
+    Raises:
+        InputError: no such folder, or no flow in it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        paths = [path for path in sorted(root.rglob('*')) if path.suffix.lower() in MOTION_SUFFIXES and path.is_file()]
+        self.paths: Dict[str, Path] = {path.relative_to(root).with_suffix('').as_posix(): path for path in paths}
+        if not self.paths:
+            raise InputError(f'{root}: holds no flow ({", ".join(MOTION_SUFFIXES)}); StoredMotion.root is a label '
+                             'store, a folder that mmrefine flow has written, or one of files <scene>/<frame>.flo or '
+                             '<scene>/<frame1>__<frame2>.flo')
+
+    @property
+    def has_backward(self) -> bool:
+        """Whether any file is of motion backwards in time, by its name."""
+        return any(self._is_backward(name) for name in self.paths)
+
+    def _is_backward(self, name: str) -> bool:
+        folder, _, last = name.rpartition('/')
+        if folder.rpartition('/')[2] == BACKWARD:
+            return True
+        # a name may hold the mark itself
+        marks = (at for at in range(len(last)) if last.startswith('__', at))
+        swapped = (f'{last[at + 2:]}__{last[:at]}' for at in marks)
+        return any((f'{folder}/{one}' if folder else one) in self.paths for one in swapped)
+
+    def names(self, scene: str, first: str, second: str, step: int, alone: bool) -> Iterator[str]:
+        """Where the motion from a frame to another is looked for, in order.
+
+        Args:
+            scene: of both.
+            first: name of the frame where the motion begins.
+            second: of the one where it ends.
+            step: number of the second less that of the first; 0: not known.
+            alone: whether there is no other scene.
+        """
+        by_frame = {1: (f'{FORWARD}/{first}', first), -1: (f'{BACKWARD}/{first}', )}.get(step, ())
+        for name in (f'{first}__{second}', *by_frame):
+            yield f'{scene}/{name}'
+            if alone:
+                yield name
+
+    def find(self, asked: Tuple[str, str, str], step: int = 0, alone: bool = False) -> str:
+        """The name of the file of the motion between ``asked`` = (scene, first frame, second frame); '' if there is
+        none."""
+        return next((name for name in self.names(*asked, step, alone) if name in self.paths), '')
