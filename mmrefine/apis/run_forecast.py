@@ -18,6 +18,7 @@ from mmengine.config import Config
 from mmrefine.apis.inference import init_model, usable_device
 from mmrefine.config.load import building, complete, hooks_of
 from mmrefine.engine import BFloat16OptimWrapper
+from mmrefine.engine.guard.other_teacher import other_teacher
 from mmrefine.engine.judging.judge import open_group
 from mmrefine.engine.judging.track_scores import grid_points
 from mmrefine.engine.stage1.forecast import size_text, time_text
@@ -100,10 +101,14 @@ def forecast_run(cfg: Config, labels_only: bool = False) -> Optional[RunForecast
     batch = int(cfg.train_dataloader.batch_size)
     seconds['training'] = (clock.step(cfg.optim_wrapper, min(batch, MOST_SAMPLES)) * all_steps * batch
                            * _crop(cfg.train_dataloader.dataset, smallest))
+    teacher = other_teacher(hooks['PseudoLabelHook'])  # the guard compares it with the student
     for hook in hooks['RegressionGuardHook']:
         if not hook.off:
             held = DATASETS.build(dict(hook.config, pipeline=[]))
-            seconds['guard'] = look * hook.passes(len(held.units), steps, rounds) * fmean(_pixels(held, held.units))
+            asked = look * hook.passes(len(held.units), steps, rounds)
+            if teacher is not None:
+                asked += clock.look(teacher.frozen(network).refiner) * hook.passes_of_one(len(held.units))
+            seconds['guard'] = asked * fmean(_pixels(held, held.units))
     for hook in hooks['ReportHook']:
         groups = [open_group(config)[0] for config in hook.groups.values()]
         records = [(group, getattr(group, 'pairs', None) or getattr(group, 'clips', None)) for group in groups]
@@ -114,9 +119,10 @@ def forecast_run(cfg: Config, labels_only: bool = False) -> Optional[RunForecast
 
 def _teacher_bytes(hook: Any, size: Tuple[int, int]) -> int:
     """Bytes of the largest pass of a teacher that is another network; 0 where it is the student, or not known."""
-    if not hasattr(hook.teachers, 'network'):
+    teacher = other_teacher([hook])
+    if teacher is None:
         return 0
-    return pass_bytes(hook.teachers.network(), LABELERS.build(hook.labeler), size, hook.batch_size)
+    return pass_bytes(teacher.network(), LABELERS.build(hook.labeler), size, hook.batch_size)
 
 
 def tell_forecast(cfg: Config, labels_only: bool = False, dry_run: bool = False,
@@ -188,17 +194,17 @@ class _Clock:
 
         return seconds_a_pixel(run, self.device)
 
-    def look(self) -> float:
-        """Of a pass over a pair, or over a clip, there and back."""
-        self.network.eval()
+    def look(self, network: Any = None) -> float:
+        """Of a pass of a network, by default the student, over a pair, or over a clip, there and back."""
+        network = (self.network if network is None else network).eval()
 
         @torch.no_grad()
         def run(pixels: int) -> int:
             frames = self._unit(pixels)
-            if isinstance(self.network, (TrackRefiner, CorrespondenceLearner)):
-                self.network.track_both(frames, grid_points((frames.shape[-2], frames.shape[-1])).to(self.device))
+            if isinstance(network, (TrackRefiner, CorrespondenceLearner)):
+                network.track_both(frames, grid_points((frames.shape[-2], frames.shape[-1])).to(self.device))
             else:
-                self.network.estimate(frames[:1], frames[1:])
+                network.estimate(frames[:1], frames[1:])
             return frames[0, 0].numel()
 
         return seconds_a_pixel(run, self.device)

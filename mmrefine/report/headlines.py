@@ -85,6 +85,29 @@ def sample_name(guard: Mapping[str, Any]) -> str:
     return str((guard.get('score') or {}).get('sample', 'frame pair'))
 
 
+def teacher_ahead(guard: Mapping[str, Any]) -> str:
+    """How far a teacher that is another network is ahead of the original network, in a sentence.
+
+    Args:
+        guard: of the record.
+
+    Returns:
+        the sentence; empty where the network itself labelled, or the teacher was not compared.
+    """
+    teacher = guard.get('teacher') or {}
+    change = teacher.get('change_percent')
+    if change is None:
+        return ''
+    objection = teacher.get('objection')
+    perhaps = 'perhaps ahead' if change < 0 and not objection else 'not ahead'
+    ahead = 'ahead' if teacher.get('surely') else perhaps
+    interval = format_interval(teacher.get('interval_percent'))
+    numbers = format_change(change) + (f', interval {interval}' if interval else '')
+    return (f'The teacher, {teacher.get("name", "another network")}, is {ahead} of the original network: on '
+            f'{kept_back(teacher.get("pairs"), sample_name(guard))} its label-free score differs by {numbers}'
+            f'{f"; it {objection}" if objection else ""}.')
+
+
 def _number(name: str, title: str, figure: Figure, **numbers: Any) -> Dict[str, Any]:
     empty = dict(before=None, after=None, change_percent=None, interval_percent=None, pairs=None, sample='frame pair',
                  better=None)

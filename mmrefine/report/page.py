@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from mmrefine.evaluation.labels.quality import SPEED_PREFIX
 from mmrefine.report.formats import format_value, title_in_text
-from mmrefine.report.headlines import VIDEOS, badge, figures, sample_name, sentences
+from mmrefine.report.headlines import VIDEOS, badge, figures, sample_name, sentences, teacher_ahead
 from mmrefine.report.known_figures import figure_of, figures_of, label_figures, main_figures, witness_figures
 from mmrefine.report.long_tables import Folded, fold, fold_scores
 from mmrefine.report.plots import Dot, dot_plot, line_plot
@@ -18,7 +18,8 @@ from mmrefine.structures.figures import Figure
 
 VERDICTS = ('red', 'amber', 'green')  # from the worst on
 # of the guard; what else a record says of it is shown as it is
-GUARD_PARTS = ('verdict', 'reason', 'chosen', 'witnesses', 'candidates', 'looks', 'general', 'held_out', 'score')
+GUARD_PARTS = ('verdict', 'reason', 'chosen', 'witnesses', 'candidates', 'looks', 'general', 'held_out', 'score',
+               'teacher')
 CURVES = {'loss': 'training loss', 'epe_to_label': 'distance to the labels [px]',
           'error_to_label': 'distance to the labels [px]', 'lr': 'learning rate',
           'grad_norm': 'norm of the gradient'}
@@ -81,13 +82,13 @@ def _guard(guard: Mapping[str, Any], decision: str) -> Markup:
     dots = [Dot(100 * one['step'], one['change_percent'], one.get('interval_percent') or (None, None),
                 _same(one, chosen), students.index(one.get('iter')))
             for one in candidates if one.get('change_percent') is not None and one.get('step') is not None]
-    axes = 'way from teacher to student [%]', 'change of the label-free score [%]'
+    axes = 'way from the original network to the student [%]', 'change of the label-free score [%]'
     reason = ': '.join([decision, *([str(guard['reason'])] if guard.get('reason') else [])])
     return render(
         'guard.html', guard=guard, reason=reason[:1].upper() + reason[1:] + ('' if reason.endswith('.') else '.'),
         candidates=[(one, _same(one, chosen)) for one in candidates], students=students, sample=sample_name(guard),
-        plot=dot_plot(dots, *axes, 'teacher') if dots else '',
-        witnesses=witness_figures(guard), change_percent=change_percent,
+        plot=dot_plot(dots, *axes, 'original') if dots else '',
+        witnesses=witness_figures(guard), teacher=teacher_ahead(guard), change_percent=change_percent,
         forgetting=next((figure for figure in figures(dict(guard=guard)) if figure['name'] == 'general'), None),
         rest={key: value for key, value in guard.items() if key not in GUARD_PARTS})
 

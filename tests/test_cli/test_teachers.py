@@ -15,12 +15,13 @@ from mmrefine.apis.run_forecast import forecast_run
 from mmrefine.apis.teachers import teacher_values
 from mmrefine.apis.video_run import prepare_run
 from mmrefine.compat.checkpoints import load_checkpoint_file
+from mmrefine.config.load import complete, hooks_of
 from mmrefine.engine.stage1.outlook import pass_bytes
 from mmrefine.errors import ConfigError
 from mmrefine.fileio import LabelStore
 from mmrefine.fileio.atomic import save_checkpoint
 from mmrefine.models import FrozenTracker
-from mmrefine.registry import LABELERS, TEACHERS
+from mmrefine.registry import DATASETS, HOOKS, LABELERS, TEACHERS
 from mmrefine.structures import TrackEstimator
 
 TINY = ['--steps', '1', '--batch-size', '1', '--workers', '0', '--set', 'model.train_iters=1', 'model.test_iters=1',
@@ -145,6 +146,27 @@ def test_time_and_memory_of_labels_are_those_of_the_teacher(clip, student, tmp_p
     # the student has 8 iterations, as the demo
     assert [teacher.describe()['iters'] for teacher in asked] == [32]
     assert found.memory == pass_bytes(asked[0], labeler, SIZE, 1) > 0
+
+
+def test_the_guards_look_at_the_teacher_takes_the_time_of_the_teacher(student, tmp_path, monkeypatch):
+    video = rendered(tmp_path / 'video', 8)
+
+    def iterations(self, network=None):
+        return float((self.network if network is None else network).test_iters)
+
+    monkeypatch.setattr(forecast._Clock, 'look', iterations)
+    monkeypatch.setattr(forecast, 'seconds_a_pixel', lambda run, device: 0.)
+    seconds = []
+    for taught in ({}, teacher_values(load_named('demo'), 'raft_small', DEMO_WEIGHTS)):
+        values = {**taught, 'held_out': .4, 'crop_size': SIZE}
+        cfg = prepare_run(video, 'demo', tmp_path / 'out', student, values, log=lambda line: None)[0]
+        seconds.append(forecast_run(cfg).seconds['guard'])
+        held = DATASETS.build(dict(hooks_of(complete(cfg), 'RegressionGuardHook')[0]['dataset'], pipeline=[]))
+    # the student has 8 iterations, the teacher 32
+    looks = seconds[1] - seconds[0]
+    guard = HOOKS.build(hooks_of(complete(cfg), 'RegressionGuardHook')[0])
+    assert looks == pytest.approx(32 * guard.passes_of_one(len(held.units)) * SIZE[0] * SIZE[1]) and looks > 0
+    assert guard.passes_of_one(len(held.units)) == len(held.units) * guard.witnesses.passes
 
 
 def test_what_does_not_fit_is_one_sentence_before_the_video_is_read(clip, student, tmp_path, capsys):

@@ -17,6 +17,7 @@ from mmrefine.evaluation.guard.runs import LEAST_RUNS
 from mmrefine.fileio.atomic import save_checkpoint
 from mmrefine.report import counted, kept_back
 from mmrefine.report.headlines import FORGOTTEN_PERCENT
+from mmrefine.structures.contracts import Witnesses
 
 State = Mapping[str, Tensor]
 STUDENT = 'student.pth'  # where a student that is not handed back is kept, in the work dir
@@ -176,6 +177,16 @@ def candidate_record(rated: Sequence[Candidate], best: Candidate, teacher: Seque
         chosen=dict(iter=best.iter, step=best.step, **best.comparison.to_dict(), objection=best.objection),
         witnesses=dict(before=mean_observation(teacher), after=dict(best.witnesses)),
         candidates=found)
+
+
+def score_record(witnesses: Witnesses) -> Dict[str, Any]:
+    """For the report: what the score is made of. JSON-able."""
+    return dict(
+        witnesses.describe(),
+        sample=witnesses.sample_name,
+        weights=dict(witnesses.weights),
+        floors=dict(witnesses.floors),
+        figures=[figure.to_dict() for figure in witnesses.figures])
 
 
 def _is_unproven(best: Candidate) -> bool:

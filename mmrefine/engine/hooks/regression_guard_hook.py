@@ -10,9 +10,10 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmrefine.engine.guard.candidates import (REMEDY, STUDENT, Candidate, State, candidate_record, compare_together,
-                                              decide, keep_student, mixed_state, rate)
+                                              decide, keep_student, mixed_state, rate, score_record)
 from mmrefine.engine.guard.looks import Looks
 from mmrefine.engine.guard.observer import Observer
+from mmrefine.engine.guard.other_teacher import teacher_record
 from mmrefine.engine.guard.video_check import nothing_to_learn
 from mmrefine.engine.judging.overlap import refuse_learned_truth
 from mmrefine.engine.runtime.processes import model_of
@@ -22,7 +23,7 @@ from mmrefine.evaluation.guard.comparison import Observation
 from mmrefine.evaluation.guard.runs import LEAST_RUNS
 from mmrefine.models import estimator_state, load_estimator
 from mmrefine.registry import DATASETS, HOOKS, WITNESSES
-from mmrefine.report import counted
+from mmrefine.report import counted, teacher_ahead
 from mmrefine.structures.contracts import Witnesses
 from mmrefine.values import as_count, is_number
 
@@ -176,11 +177,14 @@ class RegressionGuardHook(Hook):
             max_iters: optimiser steps; 0: only the comparison at the end counts.
             rounds: of them.
         """
-        samples = min(samples, getattr(self.witnesses, 'pairs', samples))
         networks = 1 + len(self.steps) * (2 if self.interval else 1)
         if self.interval and max_iters:
             networks += rounds if self.interval == ROUND else (max_iters - 1) // int(self.interval)
-        return samples * networks * getattr(self.witnesses, 'passes', 2) + 2 * self.general
+        return networks * self.passes_of_one(samples) + 2 * self.general
+
+    def passes_of_one(self, samples: int) -> int:
+        """How many of them each network takes that is compared; ``samples`` as for :meth:`passes`."""
+        return min(samples, getattr(self.witnesses, 'pairs', samples)) * getattr(self.witnesses, 'passes', 2)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Compare the student on the way."""
@@ -228,31 +232,27 @@ class RegressionGuardHook(Hook):
         origin = self._teacher.estimator.state_dict()
         rated: List[Candidate] = []
         candidates = [(iteration, step) for iteration in ends for step in self.steps]
-        share = self._observer.share
         progress = self._progress(runner, f'{len(candidates)} candidates', len(candidates))
         for iteration, step in candidates:
             model.estimator.load_state_dict(mixed_state(origin, ends[iteration], step))
-            rated.append(self._rated(model, iteration, step, progress.beyond(len(rated) * share)))
+            rated.append(self._rated(model, iteration, step, progress.beyond(len(rated) * self._observer.share)))
         rated = compare_together(rated, self._observer, self.confidence, self.seed,
                                  self._looks.losses(len(self._observer)))
         best, forgotten = self._decide(runner, model, ends, rated)
         accepted = best.is_accepted
         if is_main_process():
             keep_student(Path(runner.work_dir, STUDENT), None if accepted else ends[best.iter], best.iter)
-        witnesses = self.witnesses
         record = dict(
-            candidate_record(rated, best, self._seen, witnesses.sample_name),
+            candidate_record(rated, best, self._seen, self.witnesses.sample_name),
             looks=[{key: value for key, value in look.items() if key != 'losses'} for look in self._looks.records],
             general=forgotten,
             held_out=dict(
                 pairs=len(self._observer), scenes=len(self._dataset.scene_names), share=self.config['held_out']),
-            score=dict(
-                witnesses.describe(),
-                sample=witnesses.sample_name,
-                weights=dict(witnesses.weights),
-                floors=dict(witnesses.floors),
-                figures=[figure.to_dict() for figure in witnesses.figures]))
+            score=score_record(self.witnesses),
+            **teacher_record(runner, model, self._observer, self._seen, self.confidence, self.seed, self._progress))
         runner.message_hub.update_info(GUARD_INFO, record)
+        if 'teacher' in record:
+            runner.logger.info(f'Guard: {teacher_ahead(record)}')
         (runner.logger.info if accepted else runner.logger.warning)(f'Guard: {record["reason"]}')
 
     def _decide(self, runner: Runner, model: Any, ends: Dict[int, State],

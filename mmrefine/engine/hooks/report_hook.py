@@ -232,6 +232,8 @@ class ReportHook(Hook):
         if not info:
             return {}
         found = dict(store=info['store'], labels=info['labels'], **info['summary'])
+        if info.get('labelled_by'):
+            found['labelled_by'] = info['labelled_by']
         if 'calibration' in info:
             found['calibration'] = info['calibration']
         quality = info.get('quality')  # a run that an older version began has none
