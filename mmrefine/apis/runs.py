@@ -69,7 +69,8 @@ def refine(video: Roots,
             (``'rendered'``): half of the pairs at first, a tenth at the end, or as a config that mixes already has it.
             Default: what the config says.
         points: the file of what a tracker is to follow, see :class:`~mmrefine.apis.followed_points.FollowedPoints`.
-        teacher: another network that labels the video, by short name or config; default: the network itself.
+        teacher: another network that labels the video, by short name or config, or a folder of flow files
+            (:class:`~mmrefine.models.StoredMotion`); default: the network itself.
         teacher_checkpoint: its weights; default: ``load_from`` of its config, or published weights.
         labels: folder of labels of this video that were made before (:func:`label_video`), by whatever network: several
             networks can learn from them. Default: they are made.

@@ -49,7 +49,6 @@ def teacher_record(runner: Runner, student: Any, observer: Observer, seen: Seque
     except MMRefineError as error:  # a resumed run needs its labels alone, and must not end here
         runner.logger.warning(f'Guard: the teacher is not compared with the original network: {error}')
         return {}
-    found = rate(observer, teacher.refiner, seen, 0, 1., confidence, seed,
-                 progress(runner, 'the teacher'))
+    found = rate(observer, teacher.refiner, seen, 0, 1., confidence, seed, progress(runner, 'the teacher'))
     return dict(teacher=dict(
         name=source.name, surely=found.is_accepted, objection=found.objection, **found.comparison.to_dict()))
