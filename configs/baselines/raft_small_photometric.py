@@ -7,7 +7,7 @@ _base_ = [
 ]
 # terms, weights and decay: Stone et al., SMURF, CVPR 2021, for Sintel
 model = dict(losses=[
-    dict(type='PhotometricLoss', residual='census', gamma=0.8, loss_weight=1.0),
+    dict(type='PhotometricLoss', residual='census', occlusion=None, gamma=0.8, loss_weight=1.0),
     dict(type='SmoothnessLoss', order=1, edge=150., gamma=0.8, loss_weight=2.5),
 ])
 batch_size = 1  # frame pairs; census keeps 49 values a pixel for each of the 12 iterations
