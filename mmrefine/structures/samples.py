@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, Optional, Sequence, Tuple
+from typing import Callable, Dict, Optional, Sequence, Tuple
 
 import torch
 from mmengine.structures import BaseDataElement
@@ -101,6 +101,8 @@ class FlowOutputs:
         features: of frame 1 and of frame 2, ``(B, C, h, w)`` each, on the padded frames; None unless a loss needs
             ``'features'``.
         padding: px that were added to the frames at the left, right, top and bottom before they were encoded.
+        estimate: the network as it is trained, for other frames 1 and 2 of the same shape: the flows there and those
+            back; None unless a loss needs ``'estimate'``.
     """
     flows: Sequence[Tensor]
     frames1: Tensor
@@ -108,6 +110,7 @@ class FlowOutputs:
     flows_bw: Optional[Sequence[Tensor]] = None
     features: Optional[Tuple[Tensor, Tensor]] = None
     padding: Tuple[int, int, int, int] = (0, 0, 0, 0)
+    estimate: Optional[Callable[[Tensor, Tensor], Tuple[Sequence[Tensor], Sequence[Tensor]]]] = None
 
     def of_pairs(self, index: Sequence[int]) -> 'FlowOutputs':
         """The same of some pairs of the batch, in this order."""
@@ -115,7 +118,7 @@ class FlowOutputs:
         return FlowOutputs([flow[at] for flow in self.flows], self.frames1[at], self.frames2[at],
                            None if self.flows_bw is None else [flow[at] for flow in self.flows_bw],
                            None if self.features is None else (self.features[0][at], self.features[1][at]),
-                           self.padding)
+                           self.padding, self.estimate)
 
 
 class ClipSample(BaseDataElement):

@@ -65,8 +65,8 @@ class SelfWarp(BaseTransform):
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
         """Draw whether to replace the pair, and by which motion."""
         if 'whole_frames' in results:
-            raise ConfigError('KeepWholeFrames kept frames that SelfWarp would replace by others; let the pipeline warp '
-                              'first, or leave SelfWarp out')
+            raise ConfigError('KeepWholeFrames kept frames that SelfWarp would replace by others; let the pipeline '
+                              'warp first, or leave SelfWarp out')
         rng: np.random.Generator = results['rng']
         if rng.random() >= self.prob or results.get('share_overlaid', float)() >= LEAST_OVERLAID:
             return results
