@@ -152,6 +152,12 @@ def test_a_baseline_takes_a_step_on_whole_frames_and_both_directions(name, trees
     assert sum(p.grad is not None and bool(p.grad.any()) for p in model.parameters()) > 50
 
 
+@pytest.mark.parametrize('name', [name for name in LABEL_FREE if 'video' in name])
+def test_a_baseline_on_video_opens_as_a_network_without_its_video(name):
+    """As `mmrefine flow --model` opens it: nothing of the model waits for a reference to be filled in."""
+    assert len(init_model(load_named(name)).losses) == LABEL_FREE[name]
+
+
 @pytest.mark.parametrize('recipe, config', [('warp', 'raft_small_warp_smooth_video'),
                                             ('cycle', 'raft_small_cycle_video')])
 def test_a_recipe_on_the_config_of_labels_is_the_baseline(recipe, config):

@@ -2,4 +2,4 @@
 # `mmrefine refine VIDEO --recipe cycle` does the same with any network.
 _base_ = ['raft_small_warp_smooth_video.py']
 
-model = dict(losses=[dict(type='CycleLoss', occlusion='cycle', occlusion_from='{occlusion_from}', gamma=0.8)])
+model = dict(losses=[dict(type='CycleLoss', occlusion='cycle', occlusion_from=0, gamma=0.8)])

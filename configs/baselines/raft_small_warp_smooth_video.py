@@ -5,10 +5,8 @@ _base_ = [
     '../_base_/datasets/video.py',
     '../_base_/schedules/refine_1k.py',
 ]
-occlusion_from = 0  # optimiser step from which on occluded pixels are left out; raft_warp_smooth.py has sources
-model = dict(losses=[
-    dict(type='PhotometricLoss', residual='color', occlusion='cycle', occlusion_from='{occlusion_from}', gamma=0.8,
-         loss_weight=1.0),
+model = dict(losses=[  # their sources are in raft_warp_smooth.py
+    dict(type='PhotometricLoss', residual='color', occlusion='cycle', occlusion_from=0, gamma=0.8, loss_weight=1.0),
     dict(type='SmoothnessLoss', order=1, edge=150., gamma=0.8, loss_weight=0.1),
 ])
 batch_size = 2  # frame pairs; both directions of each are learned from

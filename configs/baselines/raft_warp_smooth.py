@@ -5,9 +5,6 @@ _base_ = [
     '../_base_/datasets/sintel.py',
     '../_base_/schedules/refine_1k.py',
 ]
-# optimiser step from which on occluded pixels are left out. From random weights every round trip fails at first: 25000
-# of 75000 steps, as SMURF takes the check
-occlusion_from = 0
 model = dict(
     _delete_=True,
     type='FlowRefiner',
@@ -15,9 +12,9 @@ model = dict(
     train_iters=32,
     test_iters=32,
     losses=[
-        # penalty and check of occlusion: Meister et al., UnFlow, AAAI 2018
-        dict(type='PhotometricLoss', residual='color', occlusion='cycle', occlusion_from='{occlusion_from}', gamma=0.8,
-             loss_weight=1.0),
+        # Penalty and check of occlusion: Meister et al., UnFlow, AAAI 2018. From random weights every round trip fails
+        # at first; SMURF then begins with this check at step 25000 of 75000.
+        dict(type='PhotometricLoss', residual='color', occlusion='cycle', occlusion_from=0, gamma=0.8, loss_weight=1.0),
         # SMURF's for Sintel, 2.5, by 25, as colours differ by a 25th of what its census counts
         dict(type='SmoothnessLoss', order=1, edge=150., gamma=0.8, loss_weight=0.1),
     ])

@@ -47,7 +47,7 @@ def with_recipe(cfg: Config, recipe: str) -> Config:
     plain['train_pipeline'] = [dict(type='KeepWholeFrames')] + [
         part for part in plain['train_pipeline'] if part['type'] not in _OF_LABELS]
     plain['train_dataloader']['dataset']['directions'] = 'forward'
-    plain.update(recipe=recipe, occlusion_from=baseline['occlusion_from'], custom_hooks=hooks)
+    plain.update(recipe=recipe, custom_hooks=hooks)
     for level in (plain, plain['train_dataloader']):
         if isinstance(level.get('batch_size'), int):
             level['batch_size'] = max(1, level['batch_size'] // 2)
