@@ -1,6 +1,9 @@
 """The option ``--recipe`` of the command: what a network learns from, labels or the frames alone."""
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Optional, Union
+
 from mmengine.config import Config
 
 from mmrefine.apis.inference import is_correspondence, is_tracker
@@ -13,7 +16,7 @@ from mmrefine.errors import ConfigError
 _OF_LABELS = ('LoadLabel', 'SelfWarp')
 
 
-def with_recipe(cfg: Config, recipe: str) -> Config:
+def with_recipe(cfg: Config, recipe: str, labelled: Optional[Union[str, Path]] = None) -> Config:
     """A config that refines on a video, with the losses of a baseline instead of labels.
 
     Network, schedule, augmentation, guard and report stay. Half as many frame pairs are drawn, as both directions of
@@ -23,15 +26,19 @@ def with_recipe(cfg: Config, recipe: str) -> Config:
         cfg: not filled in, such as that of a named model.
         recipe: ``'labels'`` (the config as it is), ``'warp'`` (colours must fit, motion must be smooth), ``'cycle'``
             (the round trip) or ``'smurf'`` (census, smoothness and self-supervision as in SMURF).
+        labelled: ground truth that is also to be learned from, which only labels mix with.
 
     Raises:
-        ConfigError: another recipe, or a config that does not refine a flow network by labels on pairs of its
-            ``train_pipeline``.
+        ConfigError: another recipe, ``labelled`` with losses that do not use it, or a config that does not refine a
+            flow network by labels on pairs of its ``train_pipeline``.
     """
     if recipe not in RECIPES:
         raise ConfigError(f'recipe must be one of {", ".join(RECIPES)}, got {recipe!r}')
     if recipe == LABELS:
         return cfg
+    if labelled is not None:
+        raise ConfigError(f'recipe={recipe} has losses without labels, and labelled={labelled} brings ground truth, '
+                          'which they do not use; leave one of the two out')
     plain = cfg.to_dict()
     data = (plain.get('train_dataloader') or {}).get('dataset') or {}
     hooks = [hook for hook in plain.get('custom_hooks') or [] if hook.get('type') != 'PseudoLabelHook']

@@ -16,8 +16,7 @@ from mmrefine.apis.labelled import RENDERED, render_labelled, rendering_seconds
 from mmrefine.apis.named_models import load_named
 from mmrefine.apis.precision import amp_values
 from mmrefine.apis.published_weights import fetch_weights, is_address
-from mmrefine.apis.recipe_names import LABELS
-from mmrefine.apis.recipes import with_recipe
+from mmrefine.apis.recipes import LABELS, with_recipe
 from mmrefine.apis.rounds import round_values
 from mmrefine.apis.run_forecast import tell_forecast
 from mmrefine.apis.run_threads import run_threads
@@ -75,8 +74,7 @@ def refine(video: Roots,
             (``'rendered'``): half of the pairs at first, a tenth at the end, or as a config that mixes already has it.
             Default: what the config says.
         points: the file of what a tracker is to follow, see :class:`~mmrefine.apis.followed_points.FollowedPoints`.
-        recipe: what is learned from: ``'labels'``, or the frames alone, by the losses of a baseline
-            (:func:`~mmrefine.apis.recipes.with_recipe`), which mixes with neither ``rounds`` nor ``labelled``.
+        recipe: what is learned from, :func:`~mmrefine.apis.recipes.with_recipe`; all but labels exclude ``rounds``.
         overrides: other values of the config; dotted keys as ``**{'optim_wrapper.optimizer.lr': 5e-5}``.
 
     Returns:
@@ -86,10 +84,7 @@ def refine(video: Roots,
     Raises:
         MMRefineError: what is wrong with the video, the config or the checkpoint, in one sentence.
     """
-    named = with_recipe(load_named(config), recipe)
-    if recipe != LABELS and labelled is not None:
-        raise ConfigError(f'recipe={recipe} has losses without labels, and labelled={labelled} brings ground truth, '
-                          'which they do not use; leave one of the two out')
+    named = with_recipe(load_named(config), recipe, labelled)
     overrides = {**amp_values(amp, named, overrides), **round_values(rounds, named), **overrides}
     followed = FollowedPoints(points) if points is not None else None
     cfg, finished = prepare_run(video, named, work_dir, checkpoint, overrides, skip_corrupt, resume, reading=reading,
