@@ -22,7 +22,7 @@ from mmrefine.engine.judging.judge import open_group
 from mmrefine.engine.judging.track_scores import grid_points
 from mmrefine.engine.stage1.forecast import size_text, time_text
 from mmrefine.errors import MMRefineError
-from mmrefine.models import CorrespondenceLearner, FrozenTeacher, FrozenTracker, TrackRefiner
+from mmrefine.models import CorrespondenceLearner, FlowRefiner, FrozenTeacher, FrozenTracker, TrackRefiner
 from mmrefine.registry import DATASETS, HOOKS, LABELERS
 from mmrefine.structures import FlowSample, LabelBatch, TrackSample, as_frames
 
@@ -105,7 +105,11 @@ def forecast_run(cfg: Config, labels_only: bool = False) -> Optional[RunForecast
         seconds['report'] = look * sum(hook.passes(len(group), any(one.get('truth') for one in some))
                                        * fmean(_pixels(group, group.units)) for group, some in records if some)
     largest = max((source.size(scene) for scene in source.scene_names), key=math.prod)
-    return RunForecast(seconds, 0 if labels is not None else network.pass_bytes(largest))
+    if labels is not None:
+        return RunForecast(seconds)
+    # a pair of frames is looked at both ways
+    return RunForecast(seconds, FrozenTeacher(network).peak_bytes(largest, 2) if isinstance(network, FlowRefiner)
+                       else network.pass_bytes(largest))
 
 
 def tell_forecast(cfg: Config, labels_only: bool = False, dry_run: bool = False,

@@ -32,6 +32,7 @@ def test_a_recipe_trains_without_labels_and_is_guarded_and_reported(recipe, vide
     assert status_of(*command(video, tmp_path, recipe)) == 0
     text = capsys.readouterr().out
     assert 'to learn from, without labels' in text and 'to label' not in text
+    assert 'forecast: about' in text and 'a pass over the largest frame takes about' in text
     report = json.loads((tmp_path / 'report.json').read_text())
     assert report['labels'] == {} and not (tmp_path / 'labels').exists() and (tmp_path / 'report.html').is_file()
     assert report['guard']['verdict'] in ('student', 'teacher', 'unproven')
