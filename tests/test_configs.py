@@ -9,6 +9,7 @@ import yaml
 from small_trees import ROOT, SINTEL_SCENES, SIZE
 
 from mmrefine.apis.inference import DEFAULT_LABELER, init_model
+from mmrefine.apis.named_models import load_named
 from mmrefine.apis.track_inference import DEFAULT_TRACK_LABELER
 from mmrefine.compat.stock import stock_config_root
 from mmrefine.config.check import check_config
@@ -22,7 +23,10 @@ FLOW = [name for name in CONFIGS if not name.startswith(('pips/', 'clip_flow/', 
 REFINE = [name for name in CONFIGS if name.startswith('refine/')]
 # they learn from the truth
 TRUTH = ['demo/raft_small_source.py', 'demo/raft_small_finish.py', 'demo/craft_small_source.py']
-LABEL_FREE = ['baselines/raft_small_photometric.py']
+# name -> how many losses
+LABEL_FREE = {'baselines/demo.py': 2, 'baselines/raft_cycle.py': 1, 'baselines/raft_small_cycle_video.py': 1,
+              'baselines/raft_small_warp_smooth_video.py': 2, 'baselines/raft_smurf.py': 3,
+              'baselines/raft_warp_smooth.py': 2}
 GUARDED = [name for name in FLOW if name not in TRUTH]
 STOCK = [name for name in REFINE if not any(word in name for word in ('small', 'official', 'craft'))]
 LOSSES = dict(raft=MaskedSequenceLoss, gma=MaskedSequenceLoss)
@@ -34,12 +38,12 @@ FOR_TRAINING = {'flow_loss', 'freeze_bn', 'freeze_net', 'init_cfg', 'train_cfg',
 def small(name, trees):
     """The config on the rendered trees, filled in."""
     where = {'data_root': str(trees['kitti' if 'kitti' in name else 'sintel'])}
-    if 'video' in name or name in LABEL_FREE:
+    if 'video' in name:
         where = {'video': str(trees['frames']), 'held_out': 0.}  # nothing to spare in three frames a scene
     elif 'demo' in name:
         data = 'train_dataloader.dataset'
         where = {f'{data}.data_root': str(trees['frames']), f'{data}.truth_root': str(trees['flow'])}
-        if 'target' in name:
+        if 'target' in name or name in LABEL_FREE:
             where = {'video': str(trees['frames'].parent), 'unseen': str(trees['frames'].parent), 'held_out': 0.}
     cfg = load_config(ROOT / 'configs' / name, where)
     if cfg.get('scene') == 'each':
@@ -50,7 +54,7 @@ def small(name, trees):
 
 
 def test_the_sweeps_below_see_every_config():
-    assert len(CONFIGS) == 48 and len(FLOW) == 20 and len(REFINE) == 14 and len(STOCK) == 10
+    assert len(CONFIGS) == 53 and len(FLOW) == 25 and len(REFINE) == 14 and len(STOCK) == 10
 
 
 @pytest.fixture(scope='module')
@@ -91,7 +95,7 @@ def test_a_config_builds_its_network_and_its_data(name, trees):
     cfg = small(name, trees)
     model = init_model(cfg)
     assert (isinstance(model, FlowRefiner)
-            and len(model.losses) == (2 if name in ('demo/raft_small_source.py', *LABEL_FREE) else 1))
+            and len(model.losses) == {'demo/raft_small_source.py': 2, **LABEL_FREE}.get(name, 1))
     if name in STOCK:
         wanted = LOSSES.get(name.split('/')[1].split('_')[0], MaskedPyramidLoss)
         assert [type(loss) for loss in model.losses.values()] == [wanted]
@@ -107,7 +111,8 @@ def test_a_config_builds_its_network_and_its_data(name, trees):
     pairs = [len(DATASETS.build(dict(part)).pairs) for part in data]
     forward = 2 if 'kitti' in name else 4  # two scenes of one pair, of two pairs
     both = forward * (2 if data[0].get('directions') == 'both' else 1)
-    assert (both > forward) is bool(name in LABEL_FREE or hooks and cfg.labeler.directions == 'both')
+    # without labels both directions of a pair are learned from at once
+    assert (both > forward) is bool(name not in LABEL_FREE and hooks and cfg.labeler.directions == 'both')
     assert pairs == [both] + [forward] * (len(data) - 1)
     if name in REFINE:
         assert cfg.train_dataloader.dataset.seed == cfg.randomness.seed
@@ -117,6 +122,38 @@ def test_a_config_builds_its_network_and_its_data(name, trees):
         item = DATASETS.build(dict(part))[0]
         assert item['inputs'].shape == (2, 3, *SIZE)
         assert ('flow' in item['data_samples']) is ('_video' not in name)  # a user's video has no truth
+
+
+@pytest.mark.parametrize('name', LABEL_FREE)
+def test_a_baseline_takes_a_step_on_whole_frames_and_both_directions(name, trees):
+    cfg = small(name, trees)
+    assert set(LABEL_FREE) == {each for each in CONFIGS if each.startswith('baselines/')}
+    cfg.model.train_iters = 2
+    for loss in cfg.model.losses:
+        assert loss.get('occlusion_from', 0) == 0
+        if loss.type == 'SelfSupervisionLoss':
+            loss.update(begin=0., ramp=0., inset=10)  # a step in which it has begun
+    pipeline = cfg.train_dataloader.dataset.pipeline
+    assert [part['type'] for part in pipeline[:2]] == ['KeepWholeFrames', 'RandomCrop']
+    pipeline[1]['size'] = (48, 56)
+    model, seen = init_model(cfg).train(), []
+    model.register_forward_pre_hook(lambda module, args, kwargs: seen.append(kwargs), with_kwargs=True)
+    next(iter(model.losses.values())).register_forward_hook(lambda module, args, output: seen.append(args))
+    item = DATASETS.build(dict(cfg.train_dataloader.dataset))[0, 0]
+    assert item['inputs'].shape == (2, 3, 48, 56) and item['data_samples'].whole_frames.shape == (2, 3, *SIZE)
+    data = model.data_preprocessor(dict(inputs=[item['inputs']], data_samples=[item['data_samples']]))
+    losses = model(**data, mode='loss')
+    assert len(losses) == LABEL_FREE[name] and all(value.isfinite() for value in losses.values())
+    outputs, targets = seen[-1]
+    assert len(outputs.flows_bw) == 2 and targets.whole is not None
+    model.parse_losses(losses)[0].backward()
+    assert sum(p.grad is not None and bool(p.grad.any()) for p in model.parameters()) > 50
+
+
+@pytest.mark.parametrize('name', [name for name in LABEL_FREE if 'video' in name])
+def test_a_baseline_on_video_opens_as_a_network_without_its_video(name):
+    """As `mmrefine flow --model` opens it: nothing of the model waits for a reference to be filled in."""
+    assert len(init_model(load_named(name)).losses) == LABEL_FREE[name]
 
 
 def test_the_mixed_demo_learns_from_the_truth_of_one_world_and_the_labels_of_another(trees):

@@ -24,7 +24,7 @@ from mmrefine.engine.judging.track_scores import grid_points
 from mmrefine.engine.stage1.forecast import size_text, time_text
 from mmrefine.engine.stage1.outlook import pass_bytes
 from mmrefine.errors import MMRefineError
-from mmrefine.models import CorrespondenceLearner, FrozenTeacher, FrozenTracker, TrackRefiner
+from mmrefine.models import CorrespondenceLearner, FlowRefiner, FrozenTeacher, FrozenTracker, TrackRefiner
 from mmrefine.registry import DATASETS, HOOKS, LABELERS
 from mmrefine.structures import FlowSample, LabelBatch, TrackSample, as_frames
 
@@ -86,7 +86,7 @@ def forecast_run(cfg: Config, labels_only: bool = False) -> Optional[RunForecast
     steps, rounds = int(cfg.train_cfg.max_iters), int(cfg.train_cfg.get('rounds', 1))
     seconds: Dict[str, float] = {}
     largest = max((source.size(scene) for scene in source.scene_names), key=math.prod)
-    memory = network.pass_bytes(largest) if labels is None else 0 if given else _teacher_bytes(labels, largest)
+    memory = _pass_bytes(network, largest) if labels is None else 0 if given else _teacher_bytes(labels, largest)
     if labels is not None and not given:
         label = clock.label(labels)
         if label is None:
@@ -115,6 +115,13 @@ def forecast_run(cfg: Config, labels_only: bool = False) -> Optional[RunForecast
         seconds['report'] = look * sum(hook.passes(len(group), any(one.get('truth') for one in some))
                                        * fmean(_pixels(group, group.units)) for group, some in records if some)
     return RunForecast(seconds, memory)
+
+
+def _pass_bytes(network: Any, size: Tuple[int, int]) -> int:
+    """Bytes of a pass of the network that learns; a pair of frames is looked at both ways."""
+    if isinstance(network, FlowRefiner):
+        return FrozenTeacher(network).peak_bytes(size, 2)
+    return int(network.pass_bytes(size))
 
 
 def _teacher_bytes(hook: Any, size: Tuple[int, int]) -> int:

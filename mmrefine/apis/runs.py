@@ -15,6 +15,7 @@ from mmrefine.apis.labelled import RENDERED, render_labelled, rendering_seconds
 from mmrefine.apis.named_models import load_named
 from mmrefine.apis.precision import amp_values
 from mmrefine.apis.ready_config import ready_config
+from mmrefine.apis.recipes import LABELS, with_recipe
 from mmrefine.apis.rounds import round_values
 from mmrefine.apis.run_forecast import tell_forecast
 from mmrefine.apis.run_threads import run_threads
@@ -44,6 +45,7 @@ def refine(video: Roots,
            teacher: Optional[Union[str, Path]] = None,
            teacher_checkpoint: Optional[Union[str, Path]] = None,
            labels: Optional[Union[str, Path]] = None,
+           recipe: str = LABELS,
            **overrides: Any) -> Dict[str, Any]:
     """Refine a network on a video: make labels, finetune, compare before with after.
 
@@ -74,6 +76,7 @@ def refine(video: Roots,
         teacher_checkpoint: its weights; default: ``load_from`` of its config, or published weights.
         labels: folder of labels of this video that were made before (:func:`label_video`), by whatever network: several
             networks can learn from them. Default: they are made.
+        recipe: what is learned from, :func:`~mmrefine.apis.recipes.with_recipe`; all but labels exclude ``rounds``.
         overrides: other values of the config; dotted keys as ``**{'optim_wrapper.optimizer.lr': 5e-5}``.
 
     Returns:
@@ -83,11 +86,11 @@ def refine(video: Roots,
     Raises:
         MMRefineError: what is wrong with the video, the config or the checkpoint, in one sentence.
     """
-    named = load_named(config)
+    named = with_recipe(load_named(config), recipe, labelled)
     overrides = {**amp_values(amp, named, overrides), **round_values(rounds, named),
                  **teacher_values(named, teacher, teacher_checkpoint, labels, rounds), **overrides}
     followed = FollowedPoints(points) if points is not None else None
-    cfg, finished = prepare_run(video, config, work_dir, checkpoint, overrides, skip_corrupt, resume, reading=reading,
+    cfg, finished = prepare_run(video, named, work_dir, checkpoint, overrides, skip_corrupt, resume, reading=reading,
                                 dry_run=dry_run, labelled=labelled, points=followed)
     if finished:
         check_refined(cfg.work_dir)

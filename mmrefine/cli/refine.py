@@ -5,6 +5,7 @@ import argparse
 from typing import Any, Dict
 
 from mmrefine.apis.precision import add_amp
+from mmrefine.apis.recipe_names import LABELS, RECIPES
 from mmrefine.cli.options import (add_model, add_set, add_skip_corrupt, add_teacher, add_video, at_least_0, at_least_1,
                                   reading_of, values_of)
 
@@ -38,6 +39,8 @@ examples:
       CorrFlow, from refined.pth of a training (configs/corrflow) or from the file of its authors
   mmrefine refine my.mp4 --model raft_small --teacher raft
       a small network that learns from the labels of a large one
+  mmrefine refine my.mp4 --model demo --recipe warp --out rival
+      the same network and guard, without labels, for comparison
   mmrefine refine videos/ --model raft --out refined
       mmflow's RAFT on all videos of a folder
 
@@ -68,6 +71,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         help='label and train N times, each time with the average of the student over the last steps '
                              'of the round before as teacher; the steps are shared out, and a round that brings '
                              "nothing is the last one (default: the config's, 1)")
+    parser.add_argument('--recipe', choices=RECIPES, default=LABELS,
+                        help='what is learned from: labels, or the frames alone, to compare with labels on your own '
+                             'video. warp: colours must fit and motion must be smooth; cycle: the way there and back '
+                             'must end where it began; smurf: the losses of SMURF. Not for trackers (default: '
+                             f'{LABELS})')
     parser.add_argument('--labelled', metavar='DIR|rendered',
                         help="also learn from frame pairs with ground truth: a folder in "
                              "the layout of KITTI, Sintel, FlyingChairs or tools/render.py, or 'rendered', clips that "
@@ -93,15 +101,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def values(args: argparse.Namespace) -> Dict[str, Any]:
     """The values of the config that the command line sets."""
     given = values_of(args, max_iters=args.steps, batch_size=args.batch_size, num_workers=args.workers)
-    return {**(_quick(args.model) if args.quick else {}), **given}
+    return {**(_quick(args.model, args.recipe) if args.quick else {}), **given}
 
 
-def _quick(model: str) -> Dict[str, Any]:
+def _quick(model: str, recipe: str) -> Dict[str, Any]:
     """The values of --quick; a config that asks for less keeps its own."""
     from mmrefine.apis.inference import is_correspondence
     from mmrefine.apis.named_models import load_named
+    from mmrefine.apis.recipes import with_recipe
 
-    cfg = load_named(model)
+    cfg = with_recipe(load_named(model), recipe)
     # features take no iterations
     found = {key: most for key, most in QUICK.items() if not (key.startswith('model.') and is_correspondence(cfg))}
     for key, most in list(found.items()):
@@ -124,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
 
     out = Path(args.out or default_out(args.video))
     report = refine(args.video, args.model, out, args.checkpoint, resume=True, skip_corrupt=args.skip_corrupt,
-                    amp=args.amp, rounds=args.rounds, labelled=args.labelled, points=args.points,
+                    amp=args.amp, rounds=args.rounds, labelled=args.labelled, points=args.points, recipe=args.recipe,
                     teacher=args.teacher, teacher_checkpoint=args.teacher_checkpoint, labels=args.labels,
                     **reading_of(args), **values(args))
     if args.dry_run:

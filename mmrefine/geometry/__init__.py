@@ -18,6 +18,7 @@ from mmrefine.geometry.pad import FramePad
 from mmrefine.geometry.query_windows import query_grid, query_windows
 from mmrefine.geometry.random_motion import (Draws, Ellipse, Similarity, pieced_motion, random_ellipse,
                                              random_similarity, smooth_motion)
+from mmrefine.geometry.range_map import range_map
 from mmrefine.geometry.restricted_attention import copy_labels
 from mmrefine.geometry.texture import texture_strength
 from mmrefine.geometry.warp import backwarp, landing_points, lands_inside
@@ -31,6 +32,6 @@ __all__ = [
     'jpeg_loss', 'jpeg_quality', 'known_clip', 'known_warp', 'lab', 'lab_residual', 'landing_claims', 'landing_points',
     'lands_inside', 'luma', 'match_exposure', 'match_local_exposure', 'one_hot', 'patch_mismatch', 'patches_along',
     'pieced_motion', 'pixel_grid', 'pixels_of', 'points_come_back', 'points_inside', 'query_grid', 'query_windows',
-    'random_ellipse', 'random_similarity', 'random_warp', 'read_heat_maps', 'resize', 'resize_flow', 'resize_points',
-    'sample', 'sample_along', 'sample_scaled', 'smooth_motion', 'texture_strength', 'track_speed'
+    'random_ellipse', 'random_similarity', 'random_warp', 'range_map', 'read_heat_maps', 'resize', 'resize_flow',
+    'resize_points', 'sample', 'sample_along', 'sample_scaled', 'smooth_motion', 'texture_strength', 'track_speed'
 ]

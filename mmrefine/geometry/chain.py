@@ -10,10 +10,8 @@ import torch
 from torch import Tensor
 
 from mmrefine.geometry.cycle import cycle_error
-from mmrefine.geometry.warp import backwarp, landing_points, lands_inside
-
-# claims are added up as whole numbers: no order of summation (threads, device) changes their sum
-_UNIT = 2**16
+from mmrefine.geometry.range_map import range_map
+from mmrefine.geometry.warp import backwarp, lands_inside
 
 
 def compose(flow_12: Tensor, flow_23: Tensor) -> Tuple[Tensor, Tensor]:
@@ -123,19 +121,6 @@ def landing_claims(flow: Tensor) -> Tensor:
     Returns:
         ``(B, 1, H, W)``, not negative; 0 where ``p + f(p)`` leaves the frame.
     """
-    batch, _, height, width = flow.shape
     inside = lands_inside(flow)
-    # a pixel that lands nowhere, or at nan, adds nothing to the pixel (0, 0) that stands in for its landing point
-    points = torch.where(inside, landing_points(flow), torch.zeros_like(flow))
-    first = points.floor()
-    x1, y1 = (points - first).unbind(1)
-    column, row = first.long().unbind(1)
-    claims = torch.zeros(batch, height * width, dtype=torch.long, device=flow.device)
-    for dy, share_y in ((0, 1 - y1), (1, y1)):
-        for dx, share_x in ((0, 1 - x1), (1, x1)):
-            # beyond the last centre the share is 0
-            at = (row + dy).clamp(max=height - 1) * width + (column + dx).clamp(max=width - 1)
-            share = (share_x * share_y * inside[:, 0] * _UNIT).round().long()
-            claims.scatter_add_(1, at.flatten(1), share.flatten(1))
-    laid = claims.view(batch, 1, height, width).to(flow.dtype) / _UNIT
+    laid = range_map(flow, inside)
     return torch.where(inside, backwarp(laid, flow), torch.zeros_like(laid))

@@ -2,8 +2,8 @@
 from mmrefine.models.correspondence import ChannelDropout, ColorClasses, CropWarp, GreyInput, ScheduledSampling
 from mmrefine.models.data_preprocessor import FramePreprocessor
 from mmrefine.models.losses import (ColorClassLoss, ContrastiveFlowLoss, CycleColorLoss, CycleLoss, MaskedPyramidLoss,
-                                    MaskedSequenceLoss, PhotometricLoss, ScoreMapLoss, SmoothnessLoss,
-                                    TrackSequenceLoss, VisibilityLoss)
+                                    MaskedSequenceLoss, PhotometricLoss, ScoreMapLoss, SelfSupervisionLoss,
+                                    SmoothnessLoss, TrackSequenceLoss, VisibilityLoss)
 from mmrefine.models.networks import CRAFT, CorrFlowEncoder, CRAFTDecoder, OfficialRAFTEncoder, PIPs
 from mmrefine.models.propagation import FeaturePropagator, FlowPropagator, TrackPropagator, carry_labels, propagate_clip
 from mmrefine.models.raft_fast.frame_memory import FrameMemory
@@ -22,8 +22,8 @@ __all__ = [
     'CorrFlowEncoder', 'CorrespondenceLearner', 'CropWarp', 'CycleColorLoss', 'CycleLoss', 'FeaturePropagator',
     'FlowPropagator', 'FlowReadout', 'FlowRefiner', 'FrameMemory', 'FramePreprocessor', 'FrozenTeacher',
     'FrozenTracker', 'GreyInput', 'MaskedPyramidLoss', 'MaskedSequenceLoss', 'OfficialRAFTEncoder', 'OtherNetwork',
-    'PIPs', 'PIPsChain', 'PhotometricLoss', 'RandomStart', 'ScheduledSampling', 'ScoreMapLoss', 'SmoothnessLoss',
-    'StoredMotion', 'StoredTracks', 'StudentAverage', 'StudentCopy', 'TrackPropagator', 'TrackRefiner',
-    'TrackSequenceLoss', 'VisibilityLoss', 'build_estimator', 'carry_labels', 'estimator_state', 'load_estimator',
-    'propagate_clip', 'readout_for'
+    'PIPs', 'PIPsChain', 'PhotometricLoss', 'RandomStart', 'ScheduledSampling', 'ScoreMapLoss', 'SelfSupervisionLoss',
+    'SmoothnessLoss', 'StoredMotion', 'StoredTracks', 'StudentAverage', 'StudentCopy', 'TrackPropagator',
+    'TrackRefiner', 'TrackSequenceLoss', 'VisibilityLoss', 'build_estimator', 'carry_labels', 'estimator_state',
+    'load_estimator', 'propagate_clip', 'readout_for'
 ]

@@ -13,6 +13,7 @@ from mmrefine.structures.track_contracts import (GivenTracks, QuerySource, Strea
 from mmrefine.structures.track_protocols import crohd_heads, draw_queries, evaluated_frames
 from mmrefine.structures.track_samples import TrackOutputs, TrackSample, TrackTargets
 from mmrefine.structures.tracks import TrackLook, Tracks, check_queries
+from mmrefine.structures.whole_frames import WholeFrames
 
 __all__ = [
     'ClipSample', 'ColorOutputs', 'FeatureEncoder', 'FlowEstimator', 'FlowLabel', 'FlowOutputs', 'FlowSample',
@@ -20,6 +21,6 @@ __all__ = [
     'LabelUnit', 'Labeled', 'Labeler', 'Look', 'LookRequest', 'MixedPart', 'MotionLoss', 'NamedFrame', 'PairBatch',
     'PairContext', 'Propagator', 'QuerySource', 'StreamTracker', 'Tally', 'Teacher', 'TeacherSource', 'TrackBalance',
     'TrackEstimator', 'TrackFilter', 'TrackLook', 'TrackOutputs', 'TrackSample', 'TrackTargets', 'TrackView', 'Tracks',
-    'TwoWayEstimator', 'View', 'Witnesses', 'as_frames', 'check_queries', 'crohd_heads', 'draw_queries',
+    'TwoWayEstimator', 'View', 'WholeFrames', 'Witnesses', 'as_frames', 'check_queries', 'crohd_heads', 'draw_queries',
     'evaluated_frames', 'label_key', 'name_units'
 ]

@@ -144,7 +144,8 @@ class MotionLoss(Protocol):
 
     @property
     def needs(self) -> FrozenSet[str]:
-        """What the model must provide beside flows and frames: ``'labels'``, ``'features'``, ``'backward'``."""
+        """What the model must provide beside flows and frames: ``'labels'``, ``'features'``, ``'backward'``,
+        ``'estimate'``."""
 
     def __call__(self, outputs: Any, sample: Any) -> Tensor:
         """A scalar.

@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, Optional, Sequence, Tuple
+from typing import Callable, Dict, Optional, Sequence, Tuple
 
 import torch
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
 from mmrefine.errors import ConfigError
+from mmrefine.structures.whole_frames import WholeFrames
 
 
 @dataclass(frozen=True)
@@ -30,35 +31,44 @@ class FlowSample(BaseDataElement):
 
     Data fields, all optional: ``flow`` ``(2, H, W)`` px and ``weight`` ``(1, H, W)`` in [0, 1]
     (label or ground truth); ``pred_flow`` ``(2, H, W)`` px; for the scores of benchmarks ``regions``, bool
-    ``(H, W)`` by name, and ``subpixel_flow`` ``(4, 2, H, W)`` px, nan where unknown. Meta fields:
-    ``key`` ("scene/frame1__frame2"), ``scene``, ``size`` (height, width) px; of a mixed training ``part``, a
-    :class:`MixedPart`.
+    ``(H, W)`` by name, and ``subpixel_flow`` ``(4, 2, H, W)`` px, nan where unknown; for losses without labels
+    ``whole_frames`` uint8 ``(2, 3, H, W)`` RGB, both frames before they were cropped. Meta fields:
+    ``key`` ("scene/frame1__frame2"), ``scene``, ``size`` (height, width) px, ``corner`` (x, y) px of the crop in
+    ``whole_frames``; of a mixed training ``part``, a :class:`MixedPart`.
     """
     flow: Tensor
     weight: Tensor
     pred_flow: Tensor
     regions: Dict[str, Tensor]
     subpixel_flow: Tensor
+    whole_frames: Tensor
 
 
 @dataclass(frozen=True)
 class FlowTargets:
-    """The labels of a batch of frame pairs, or that there are none.
+    """What losses compare a batch of frame pairs with: labels and whole frames, or that there are none.
 
     Args:
         flow: ``(B, 2, H, W)`` px; may be anything, even nan, where ``weight`` is 0.
         weight: ``(B, 1, H, W)`` in [0, 1].
+        whole: the frames that the pairs were cropped from.
     """
     flow: Optional[Tensor] = None
     weight: Optional[Tensor] = None
+    whole: Optional[WholeFrames] = None
 
     @classmethod
     def of(cls, samples: Sequence[FlowSample]) -> 'FlowTargets':
-        """The labels of samples, stacked; none unless every sample has ``flow`` and ``weight``."""
-        if not samples or any('flow' not in sample or 'weight' not in sample for sample in samples):
-            return cls()
-        return cls(torch.stack([sample.flow for sample in samples]).float(),
-                   torch.stack([sample.weight for sample in samples]).float())
+        """The labels of samples, stacked; none unless every sample has ``flow`` and ``weight``. Their whole frames
+        likewise."""
+        flow, weight, whole = None, None, None
+        if samples and all('flow' in sample and 'weight' in sample for sample in samples):
+            flow = torch.stack([sample.flow for sample in samples]).float()
+            weight = torch.stack([sample.weight for sample in samples]).float()
+        if samples and all('whole_frames' in sample for sample in samples):
+            frames1, frames2 = zip(*(sample.whole_frames.float() / 255 for sample in samples))
+            whole = WholeFrames(frames1, frames2, frames1[0].new_tensor([sample.corner for sample in samples]))
+        return cls(flow, weight, whole)
 
     @property
     def has_labels(self) -> bool:
@@ -91,6 +101,8 @@ class FlowOutputs:
         features: of frame 1 and of frame 2, ``(B, C, h, w)`` each, on the padded frames; None unless a loss needs
             ``'features'``.
         padding: px that were added to the frames at the left, right, top and bottom before they were encoded.
+        estimate: the network as it is trained, for other frames 1 and 2 of the same shape: the flows there and those
+            back; None unless a loss needs ``'estimate'``.
     """
     flows: Sequence[Tensor]
     frames1: Tensor
@@ -98,6 +110,7 @@ class FlowOutputs:
     flows_bw: Optional[Sequence[Tensor]] = None
     features: Optional[Tuple[Tensor, Tensor]] = None
     padding: Tuple[int, int, int, int] = (0, 0, 0, 0)
+    estimate: Optional[Callable[[Tensor, Tensor], Tuple[Sequence[Tensor], Sequence[Tensor]]]] = None
 
     def of_pairs(self, index: Sequence[int]) -> 'FlowOutputs':
         """The same of some pairs of the batch, in this order."""
@@ -105,7 +118,7 @@ class FlowOutputs:
         return FlowOutputs([flow[at] for flow in self.flows], self.frames1[at], self.frames2[at],
                            None if self.flows_bw is None else [flow[at] for flow in self.flows_bw],
                            None if self.features is None else (self.features[0][at], self.features[1][at]),
-                           self.padding)
+                           self.padding, self.estimate)
 
 
 class ClipSample(BaseDataElement):

@@ -21,6 +21,7 @@ from mmrefine.apis.flow import FORMATS
 from mmrefine.apis.named_models import load_named
 from mmrefine.apis.precision import PRECISIONS
 from mmrefine.apis.propagators import WAYS
+from mmrefine.apis.recipe_names import RECIPES
 from mmrefine.cli import build_parser, main
 from mmrefine.compat.model_names import NAMED_MODELS
 
@@ -76,7 +77,7 @@ def test_the_choices_of_the_options_are_those_of_the_functions():
                for action in parser._actions
                if action.choices}
     assert choices == {('flow', 'format'): FORMATS, ('export', 'to'): tuple(FORMS), ('propagate', 'by'): WAYS,
-                       ('refine', 'amp'): tuple(PRECISIONS)}
+                       ('refine', 'amp'): tuple(PRECISIONS), ('refine', 'recipe'): RECIPES}
     text = subparsers()['refine'].format_help()
     assert all(name in text for name in NAMED_MODELS)
 

@@ -256,8 +256,8 @@ def test_the_losses_get_both_ways_where_one_asks_and_what_the_network_saw(build_
 
 def test_a_loss_that_no_network_of_the_kind_can_serve_is_named(build_raft):
     stacked = Config.fromfile(stock_config_root() / '_base_/models/flownets.py').model
-    with pytest.raises(ConfigError, match='ContrastiveFlowLoss needs features, and .* provides backward, labels; leave '
-                       r'it out \(RAFT, GMA, .* have features\)'):
+    with pytest.raises(ConfigError, match='ContrastiveFlowLoss needs features, and .* provides backward, estimate, '
+                       r'labels; leave it out \(RAFT, GMA, .* have features\)'):
         FlowRefiner(estimator=stacked, losses=[dict(type='ContrastiveFlowLoss')])
     with pytest.raises(ConfigError, match='L1Loss lacks `needs`, so it is not a loss'):
         build_raft(losses=[dict(type=nn.L1Loss)])

@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmrefine.compat.stock import stock_config_root, stock_model_configs
 from mmrefine.errors import ConfigError
 from mmrefine.models import FlowRefiner
+from mmrefine.models.losses.build import build_losses
 from mmrefine.structures import FlowSample
 
 NAMES = stock_model_configs()
@@ -35,6 +36,9 @@ ANSWERS = {
     '_base_/models/liteflownet2/liteflownet2_pre_M6S6.py': 1,
     '_base_/models/liteflownet2/liteflownet2_pre_M6S6R6.py': 1,
 }
+# by the last of a sequence or of a pyramid, or by the only flow there is
+LABEL_FREE = [dict(type='PhotometricLoss', occlusion='range_map'), dict(type='SmoothnessLoss', order=2),
+              dict(type='CycleLoss', occlusion=None)]
 # Networks that a label of the motion does not reach everywhere: IRR-PWC decodes occlusion, too. Distributed training
 # must be told (`find_unused_parameters`, see test_configs).
 PARTLY_TAUGHT = {'_base_/models/irrpwc.py'}
@@ -58,6 +62,15 @@ def flow_of_mmflow(refiner, inputs):
     sample = FlowDataSample(metainfo=dict(img_shape=(height, width), ori_shape=(height, width)))
     refiner.estimator.test_cfg = dict(iters=2)
     return refiner.estimator.predict(inputs, [sample])[0].pred_flow_fw.data
+
+
+def without_labels(refiner):
+    """What losses without labels say of a pair that was cropped out of larger frames."""
+    refiner.losses, refiner.needs = build_losses(LABEL_FREE, {'backward'})
+    frames = torch.randint(0, 256, (2, 3, HEIGHT + 9, WIDTH + 8), dtype=torch.uint8)
+    sample = FlowSample(whole_frames=frames, metainfo=dict(corner=(8, 3)))
+    inputs = frames[None, ..., 3:3 + HEIGHT, 8:8 + WIDTH].float() / 255
+    return refiner.parse_losses(refiner(inputs, [sample], mode='loss'))
 
 
 def label(weight):
@@ -101,6 +114,14 @@ def test_a_stock_model_labels_as_mmflow_predicts_and_learns_by_weight(name):
     torch.optim.SGD(refiner.parameters(), lr=1e-3).step()
     moved = sum(not torch.equal(old, p.detach().flatten()[:64]) for old, p in zip(before, refiner.parameters()))
     assert moved > 0.5 * len(gradients)
+
+    refiner.zero_grad(set_to_none=True)
+    losses, needs = refiner.losses, refiner.needs
+    loss, named = without_labels(refiner)
+    loss.backward()
+    refiner.losses, refiner.needs = losses, needs
+    assert set(named) == {'loss', *(f'loss_{kind}' for kind in ('photometric', 'smoothness', 'cycle'))}
+    assert loss.isfinite() and sum(p.grad is not None and bool(p.grad.any()) for p in refiner.parameters()) > 20
 
 
 @pytest.mark.parametrize('name', ['_base_/models/pwcnet.py', '_base_/models/liteflownet2/liteflownet2_pre_M6S6R6.py'])

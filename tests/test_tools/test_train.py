@@ -58,8 +58,8 @@ def test_training_without_labels_has_guard_report_and_checkpoint(weights, tmp_pa
                'default_hooks.logger.interval=1', 'custom_hooks.0.pairs=2', 'custom_hooks.0.warps=1',
                'custom_hooks.0.general=0', 'custom_hooks.0.steps=[1.]',
                'custom_hooks.1.pictures=1', 'custom_hooks.1.extremes=0']
-    assert status_of('train', ROOT / 'configs/baselines/raft_small_photometric.py', '--work-dir', tmp_path / 'run',
-                     *options) == 0
+    config = ROOT / 'configs/baselines/raft_small_warp_smooth_video.py'
+    assert status_of('train', config, '--work-dir', tmp_path / 'run', *options) == 0
     report = report_of(tmp_path / 'run')
     assert report['guard']['verdict'] in ('student', 'teacher', 'unproven')
     assert report['guard']['held_out']['share'] == 0.2

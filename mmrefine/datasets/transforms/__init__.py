@@ -15,9 +15,10 @@ from mmrefine.datasets.transforms.noise import SensorNoise
 from mmrefine.datasets.transforms.pack import PackPair
 from mmrefine.datasets.transforms.self_warp import SelfWarp
 from mmrefine.datasets.transforms.spatial import RandomCrop, RandomFlip, RandomScaleStretch
+from mmrefine.datasets.transforms.whole_frames import KeepWholeFrames
 
 __all__ = [
-    'ClipBlur', 'ClipDrift', 'ClipOcclude', 'ColorJitter', 'Eraser', 'LoadLabel', 'LoadTrackTruth', 'LoadTracks',
-    'LoadTruth', 'PackClip', 'PackPair', 'RandomCrop', 'RandomFlip', 'RandomScaleStretch', 'SampleTracks', 'SelfWarp',
-    'SensorNoise', 'move_pair'
+    'ClipBlur', 'ClipDrift', 'ClipOcclude', 'ColorJitter', 'Eraser', 'KeepWholeFrames', 'LoadLabel',
+    'LoadTrackTruth', 'LoadTracks', 'LoadTruth', 'PackClip', 'PackPair', 'RandomCrop', 'RandomFlip',
+    'RandomScaleStretch', 'SampleTracks', 'SelfWarp', 'SensorNoise', 'move_pair'
 ]

@@ -28,8 +28,9 @@ def move_pair(results: Dict[str, Any],
     motion of weight 0 cannot leak into what is learned.
 
     Args:
-        results: ``frame1``, ``frame2`` ``(H, W, 3)``, maybe ``flow`` ``(H, W, 2)`` px, ``weight`` ``(H, W, 1)``; or a
-            list ``frames``, maybe ``tracks`` ``(N, T, 2)`` px. Not changed.
+        results: ``frame1``, ``frame2`` ``(H, W, 3)``, maybe ``flow`` ``(H, W, 2)`` px, ``weight`` ``(H, W, 1)``, and
+            ``whole_frames`` with the ``corner`` of the pair in them; or a list ``frames``, maybe ``tracks``
+            ``(N, T, 2)`` px. Not changed.
         size: ``(height, width)`` to resize to.
         window: ``(top, left, height, width)`` to crop, px of the resized frame.
         mirror_x: whether to swap left and right.
@@ -37,15 +38,17 @@ def move_pair(results: Dict[str, Any],
 
     Returns:
         a copy of ``results`` with these arrays moved and ``size`` set to the new ``(height, width)``; where nothing
-        has weight, the flow is 0.
+        has weight, the flow is 0. Whole frames are resized and mirrored, not cropped.
 
     Raises:
-        ConfigError: plain frames were kept before.
+        ConfigError: plain frames were kept before, or a crop of whole frames is resized.
     """
     if 'plain_frames' in results:
         raise ConfigError('ColorJitter(keep_plain=True) kept frames that a later transform would leave where they are; '
                           'let the pipeline resize, crop and mirror before it')
     moved, frames = dict(results), frames_of(results)
+    if 'whole_frames' in moved:
+        moved.update(_moved_whole(moved, frames[0].shape[:2], size, window, mirror_x, mirror_y))
     if size is not None and tuple(size) != frames[0].shape[:2]:
         moved.update(_resized(moved, frames[0].shape[:2], size))
         frames = [_resized_frame(frame, size) for frame in frames]
@@ -68,6 +71,24 @@ def move_pair(results: Dict[str, Any],
             moved['tracks'] = moved['tracks'].copy()
             moved['tracks'][..., component] = frames[0].shape[axis] - 1 - moved['tracks'][..., component]
     return {**with_frames(moved, frames), 'size': tuple(frames[0].shape[:2])}
+
+
+def _moved_whole(results: Dict[str, Any], before: Tuple[int, int], size: Optional[Tuple[int, int]],
+                 window: Optional[Tuple[int, int, int, int]], mirror_x: bool, mirror_y: bool) -> Dict[str, Any]:
+    """The whole frames, and where the pair, whose frames were of the size ``before``, lies in them afterwards."""
+    whole, (left, top) = results['whole_frames'], results['corner']
+    if size is not None and tuple(size) != before:
+        if whole[0].shape[:2] != before:
+            raise ConfigError('KeepWholeFrames kept frames that were cropped since, and a crop cannot be resized with '
+                              'them; let RandomScaleStretch come before RandomCrop')
+        whole, before = [_resized_frame(frame, size) for frame in whole], size
+    if window is not None:
+        left, top, before = left + window[1], top + window[0], window[2:]
+    if mirror_x:
+        whole, left = [np.flip(frame, 1) for frame in whole], whole[0].shape[1] - before[1] - left
+    if mirror_y:
+        whole, top = [np.flip(frame, 0) for frame in whole], whole[0].shape[0] - before[0] - top
+    return dict(whole_frames=whole, corner=(left, top))
 
 
 def _resized_frame(frame: np.ndarray, size: Tuple[int, int]) -> np.ndarray:

@@ -16,8 +16,8 @@ class PackPair(BaseTransform):
     """Turn a frame pair into what the model's data preprocessor takes.
 
     Required keys: frame1, frame2, key, scene. Optional keys: flow, weight (1 everywhere if there is only flow); what
-    ``LoadTruth(benchmark=True)`` adds to them. Returns only: inputs, uint8 ``(2, 3, H, W)`` RGB; data_samples, a
-    FlowSample with ``flow``, ``weight`` and key, scene, size.
+    ``LoadTruth(benchmark=True)`` adds to them; whole_frames, corner. Returns only: inputs, uint8 ``(2, 3, H, W)`` RGB;
+    data_samples, a FlowSample with ``flow``, ``weight``, ``whole_frames`` and key, scene, size, corner.
     """
 
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
@@ -33,6 +33,10 @@ class PackPair(BaseTransform):
                 sample.regions = {name: torch.from_numpy(region.copy()) for name, region in results['regions'].items()}
             if 'subpixel_flow' in results:
                 sample.subpixel_flow = torch.stack([_to_tensor(flow) for flow in results['subpixel_flow']])
+        if 'whole_frames' in results:
+            sample.whole_frames = torch.from_numpy(
+                np.ascontiguousarray(np.stack(results['whole_frames']).transpose(0, 3, 1, 2)))
+            sample.set_metainfo(dict(corner=results['corner']))
         return dict(inputs=torch.from_numpy(np.ascontiguousarray(frames)), data_samples=sample)
 
 

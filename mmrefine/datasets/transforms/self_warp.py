@@ -43,7 +43,7 @@ class SelfWarp(BaseTransform):
             could match the grain instead of the picture.
 
     Raises:
-        ConfigError: a value out of range.
+        ConfigError: a value out of range; whole frames were kept before, which would be those of another pair.
     """
 
     def __init__(self,
@@ -64,6 +64,9 @@ class SelfWarp(BaseTransform):
 
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
         """Draw whether to replace the pair, and by which motion."""
+        if 'whole_frames' in results:
+            raise ConfigError('KeepWholeFrames kept frames that SelfWarp would replace by others; let the pipeline '
+                              'warp first, or leave SelfWarp out')
         rng: np.random.Generator = results['rng']
         if rng.random() >= self.prob or results.get('share_overlaid', float)() >= LEAST_OVERLAID:
             return results

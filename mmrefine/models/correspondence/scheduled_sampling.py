@@ -1,19 +1,12 @@
-"""How far a training is, and from whose colours the next frame is copied."""
+"""From whose colours the next frame is copied."""
 from __future__ import annotations
 
 import torch
-from mmengine.logging import MessageHub
 from torch import nn
 
+from mmrefine.models.training_progress import training_progress
 from mmrefine.registry import MODELS
 from mmrefine.values import as_share
-
-
-def training_progress() -> float:
-    """The share of the steps of the current run that are done, in [0, 1), as MMEngine's ``RuntimeInfoHook`` says before
-    each step, also in a resumed run; 0 where nothing is being trained."""
-    hub = MessageHub.get_current_instance()
-    return hub.get_info('iter', 0) / max(1, hub.get_info('max_iters', 1))
 
 
 @MODELS.register_module()

@@ -3,13 +3,15 @@ from __future__ import annotations
 
 import re
 from types import MappingProxyType
-from typing import AbstractSet, Any, Dict, Mapping, Sequence, Tuple
+from typing import AbstractSet, Any, Callable, Dict, Mapping, Sequence, Tuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from mmrefine.errors import ConfigError, MMRefineError
 from mmrefine.registry import MODELS
+
+Result = TypeVar('Result')
 
 
 def build_losses(configs: Sequence[Mapping[str, Any]],
@@ -71,6 +73,22 @@ def checked_losses(losses: nn.ModuleDict, outputs: Any, sample: Any) -> Dict[str
                 'lower optim_wrapper.optimizer.lr, set optim_wrapper.clip_grad=dict(max_norm=1.0), '
                 'and check the checkpoint it started from')
     return results
+
+
+def in_present_precision(function: Callable[..., Result], device: str) -> Callable[..., Result]:
+    """A function that runs under the autocast of now whenever it is called; losses themselves are computed without.
+
+    Args:
+        function: of any arguments.
+        device: type of the device, such as ``'cpu'``.
+    """
+    enabled, dtype = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
+
+    def wrapped(*args: Any) -> Result:
+        with torch.autocast(device, dtype=dtype, enabled=enabled):
+            return function(*args)
+
+    return wrapped
 
 
 def _log_name(kind: str, taken: nn.ModuleDict) -> str:

@@ -2,18 +2,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, FrozenSet, Iterable
+from typing import FrozenSet, Iterable
 
 import torch
 from torch import Tensor, nn
 
+from mmrefine.models.losses.ways import Way, ways_of
 from mmrefine.structures import FlowOutputs, FlowTargets
 
 
 class IterateLoss(nn.Module, ABC):
-    """``loss_weight sum_k gamma^(K-1-k) e_k`` over the errors of K iterates, of which the last counts fully.
+    """``loss_weight sum_k gamma^(K-1-k) e_k`` over the errors of K iterates, of which the last counts fully; the mean
+    of both directions where the network gives the way back.
 
-    Source of the decay: Teed & Deng, RAFT, ECCV 2020, eq. 7. A pyramid's levels, coarse to fine, are iterates, too.
+    Source of the decay: Teed & Deng, RAFT, ECCV 2020, eq. 7; SMURF (Stone et al., CVPR 2021) takes it for losses
+    without labels. A pyramid's levels, coarse to fine, are iterates, too.
 
     Args:
         gamma: decay per step back from the last iterate, in (0, 1].
@@ -22,8 +25,6 @@ class IterateLoss(nn.Module, ABC):
     Raises:
         ValueError: ``gamma`` outside (0, 1].
     """
-    needs: ClassVar[FrozenSet[str]] = frozenset()
-
     def __init__(self, gamma: float, loss_weight: float) -> None:
         super().__init__()
         if not 0 < gamma <= 1:
@@ -31,14 +32,22 @@ class IterateLoss(nn.Module, ABC):
         self.gamma = gamma
         self.loss_weight = loss_weight
 
+    @property
+    def needs(self) -> FrozenSet[str]:
+        """Nothing beside flows and frames."""
+        return frozenset()
+
     def forward(self, outputs: FlowOutputs, sample: FlowTargets) -> Tensor:
-        """The decayed sum of :meth:`errors`; ``sample`` is not used."""
-        decayed = [self.gamma**back * error for back, error in enumerate(self.errors(outputs))]
-        return self.loss_weight * torch.stack(decayed).sum()
+        """The decayed sum of :meth:`errors`; of the sample only the whole frames are used, where it has them."""
+        ways = [self._decayed(self.errors(way)) for way in ways_of(outputs, sample)]
+        return self.loss_weight * torch.stack(ways).mean()
 
     @abstractmethod
-    def errors(self, outputs: FlowOutputs) -> Iterable[Tensor]:
-        """One scalar for each iterate, from the last one back."""
+    def errors(self, way: Way) -> Iterable[Tensor]:
+        """One scalar for each iterate of a way, from the last one back."""
+
+    def _decayed(self, errors: Iterable[Tensor]) -> Tensor:
+        return torch.stack([self.gamma**back * error for back, error in enumerate(errors)]).sum()
 
     def extra_repr(self) -> str:
         """The settings."""
@@ -52,5 +61,6 @@ def charbonnier(difference: Tensor, epsilon: float = 1e-3, power: float = 0.5) -
 
 
 def mean_where(values: Tensor, counts: Tensor) -> Tensor:
-    """Mean of ``values`` ``(B, 1, H, W)`` where ``counts`` (bool) holds; 0 with zero gradient where none does."""
-    return values.masked_fill(~counts, 0.).sum() / counts.sum().clamp(min=1)
+    """Mean of ``values`` over the weights ``counts`` in [0, 1], both ``(B, 1, H, W)``; 0 with zero gradient where no
+    pixel counts, whatever its value."""
+    return (values.masked_fill(counts == 0, 0.) * counts).sum() / counts.sum().clamp(min=1.)

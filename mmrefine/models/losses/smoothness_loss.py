@@ -6,8 +6,8 @@ from typing import Iterator
 from torch import Tensor
 
 from mmrefine.models.losses.iterate_loss import IterateLoss, charbonnier
+from mmrefine.models.losses.ways import Way
 from mmrefine.registry import MODELS
-from mmrefine.structures import FlowOutputs
 
 
 @MODELS.register_module()
@@ -39,12 +39,12 @@ class SmoothnessLoss(IterateLoss):
         self.order = order
         self.edge = edge
 
-    def errors(self, outputs: FlowOutputs) -> Iterator[Tensor]:
+    def errors(self, way: Way) -> Iterator[Tensor]:
         """The mean roughness of each iterate, px."""
         axes = (-1, -2)
-        edges = (_difference(outputs.frames1, axis, self.order).abs().mean(dim=1, keepdim=True) for axis in axes)
+        edges = (_difference(way.frames, axis, self.order).abs().mean(dim=1, keepdim=True) for axis in axes)
         weights = [(-self.edge * edge).exp() for edge in edges]
-        for flow in reversed(outputs.flows):
+        for flow in reversed(way.flows):
             total = flow.new_zeros(())
             for axis, weight in zip(axes, weights):
                 change = _difference(flow, axis)

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import contextlib
 from functools import partial
-from typing import Any, ContextManager, Dict, List, Mapping, Optional, Sequence, Union
+from typing import Any, ContextManager, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
 from mmengine.registry import DefaultScope
@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmrefine.errors import ConfigError
 from mmrefine.geometry import FramePad
-from mmrefine.models.losses.build import build_losses, checked_losses
+from mmrefine.models.losses.build import build_losses, checked_losses, in_present_precision
 from mmrefine.models.losses.parts import is_mixed, losses_by_part
 from mmrefine.models.refiners.matching_features import WHO_HAS_THEM, MatchingFeatures
 from mmrefine.models.refiners.pair_estimator import PairEstimator
@@ -35,7 +35,8 @@ class FlowRefiner(PairEstimator):
         estimator: a stock model config (see :func:`~mmrefine.models.refiners.build_estimator`), or a built network.
         losses: configs of losses ``(outputs, sample) -> scalar`` (:class:`~mmrefine.structures.contracts.MotionLoss`);
             they are added up. Each says what it needs: labels, the matching features (of RAFT, GMA, CRAFT and the
-            pyramids that compare features), the way back. May be empty for a network that only predicts.
+            pyramids that compare features), the way back, the network itself. May be empty for a network that only
+            predicts.
         train_start: config of where their iterations begin in mode 'loss', ``(target, weight) -> flow``, such as
             :class:`~mmrefine.models.RandomStart`. Default: zero.
         train_iters: iterations of RAFT, GMA and CRAFT in mode 'loss'. Default: what the estimator's config says.
@@ -80,7 +81,7 @@ class FlowRefiner(PairEstimator):
         super().__init__(estimator, test_iters, max_corr_bytes, exit_below, data_preprocessor, init_cfg)
         self.feat = feat
         found = MatchingFeatures(self.estimator, feat)
-        provided = {'labels', 'backward'} | ({'features'} if found.there else set())
+        provided = {'labels', 'backward', 'estimate'} | ({'features'} if found.there else set())
         self.losses, self.needs = build_losses(losses, provided, dict(features=WHO_HAS_THEM))
         self.train_start: Optional[nn.Module] = None
         if train_start is not None:
@@ -167,13 +168,20 @@ class FlowRefiner(PairEstimator):
             with self._features() as features:
                 flows = self._flows(frames1, frames2, start, self.train_iters)
             return FlowOutputs(flows, frames1, frames2, None, (features[0], features[1]) if features else None, padding)
+        with self._features() as features:
+            there, back = self._both_ways(frames1, frames2, start)
+        found = (features[0].chunk(2)[0], features[1].chunk(2)[0]) if features else None
+        again = in_present_precision(self._both_ways, frames1.device.type) if 'estimate' in self.needs else None
+        return FlowOutputs(there, frames1, frames2, back, found, padding, again)
+
+    def _both_ways(self, frames1: Tensor, frames2: Tensor,
+                   start: Optional[Tensor] = None) -> Tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """The flows there and back, from one pass."""
         if start is not None:
             start = torch.cat([start, torch.zeros_like(start)])  # the way back starts from rest
-        with self._features() as features:
-            flows = self._flows(torch.cat([frames1, frames2]), torch.cat([frames2, frames1]), start, self.train_iters)
+        flows = self._flows(torch.cat([frames1, frames2]), torch.cat([frames2, frames1]), start, self.train_iters)
         there, back = zip(*(flow.chunk(2) for flow in flows))
-        found = (features[0].chunk(2)[0], features[1].chunk(2)[0]) if features else None
-        return FlowOutputs(there, frames1, frames2, back, found, padding)
+        return there, back
 
     def _features(self) -> ContextManager[List[Tensor]]:
         """Where the features of both frames are collected, if a loss needs them."""
