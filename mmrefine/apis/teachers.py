@@ -106,7 +106,11 @@ def who_teaches(cfg: Config) -> Dict[str, str]:
         ConfigError: the teacher cannot be built.
         CheckpointError: its weights are missing, broken, or of another network.
     """
-    if not any(hook.get('teacher') or hook.get('labels') for hook in hooks_of(cfg, 'PseudoLabelHook')):
+    raw: Mapping[str, Any] = next(iter(hooks_of(cfg, 'PseudoLabelHook')), {})
+    teacher = raw.get('teacher')
+    kind = TEACHERS.get(teacher.get('type')) if isinstance(teacher, Mapping) else None
+    # a student or its average is not asked, as the config may still lack values, such as labelled pairs
+    if not raw.get('labels') and (not teacher or getattr(kind, 'follows_student', False)):
         return {}
     hook = hooks_of(complete(cfg), 'PseudoLabelHook')[0]
     if hook.get('labels'):

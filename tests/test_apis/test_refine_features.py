@@ -167,7 +167,8 @@ def test_the_network_opens_as_a_tracker_and_quick_asks_for_no_iterations(video):
     from mmrefine.cli.refine import QUICK, _quick
     assert isinstance(open_tracker(load_named('corrflow', {'model.estimator.out_channels': 8}), video / 'start.pth'),
                       CorrespondenceLearner)
-    assert set(_quick('corrflow')) == {'max_iters', 'batch_size'} and set(_quick('demo')) == set(QUICK)
+    assert set(_quick('corrflow', 'labels')) == {'max_iters', 'batch_size'}
+    assert set(_quick('demo', 'labels')) == set(QUICK)
     with pytest.raises(ConfigError, match='follows points'):
         from mmrefine.apis.named_models import open_model
         open_model('corrflow', video / 'start.pth')

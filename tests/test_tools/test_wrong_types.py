@@ -93,7 +93,8 @@ def test_a_value_of_another_type_in_a_list_of_parts_and_all_at_once(failed):
     assert sorted(found.split('; ')) == [
         "custom_hooks.0: PseudoLabelHook has no key 'nothing'",
         "held_out must be a number, such as 0.0, got 'x'",
-        'it has dataset, labeler, store, batch_size, relabel, min_kept, calibrate, teacher_dtype, teacher',
+        'it has dataset, labeler, store, batch_size, relabel, min_kept, calibrate, teacher_dtype, teacher, '
+        'labels',
         "labeler.filters.0.alpha must be a number, such as 0.002, got 'a'",
         "labeler.filters.0.form must be a string, such as 'norm', got 5",
     ]

@@ -148,10 +148,10 @@ def _extra(complete: List[LabelStore], homes: _Homes, labelled_by: str) -> Dict[
     if odd:
         raise LabelStoreError(f'{complete[0].root}: the "{odd[0]}" of its manifest differs from that of the other '
                               'stores, so they cannot be merged')
-    merged = {**by(labelled_by), **{name: value for name, value in extras[0].items() if name != 'summary'}}
+    merged = {name: value for name, value in extras[0].items() if name not in ('summary', LABELLED_BY)}
     if summed:
         merged['summary'] = summarize((key, record['stats']) for key, (_, record) in homes.items())
-    return merged
+    return {**merged, **by(labelled_by or str(extras[0].get(LABELLED_BY, '')))}
 
 
 def _copy(key: str, home: LabelStore, target: LabelStore) -> bool:
