@@ -37,7 +37,7 @@ def ready_config(cfg: Config) -> Config:
         cfg.resume = latest is not None
         if latest is not None:
             cfg.load_from = None
-    if not cfg.get('load_from') and not cfg.resume and any(map(_labels_by_student, hooks_of(cfg, 'PseudoLabelHook'))):
+    if not cfg.get('load_from') and not cfg.resume and any(map(labels_by_student, hooks_of(cfg, 'PseudoLabelHook'))):
         raise ConfigError(f'{name_of(cfg)}: load_from is not set, so the labels would come from random weights; '
                           'add --cfg-options load_from=<checkpoint of the network>')
     if cfg.get('load_from'):
@@ -51,9 +51,13 @@ def ready_config(cfg: Config) -> Config:
     return cfg
 
 
-def _labels_by_student(hook: Mapping[str, Any]) -> bool:
-    """Whether the teacher of a ``PseudoLabelHook`` comes from the weights that training begins with."""
-    if hook.get('labels') is not None:
+def labels_by_student(hook: Mapping[str, Any]) -> bool:
+    """Whether the teacher of a ``PseudoLabelHook`` comes from the weights that training begins with.
+
+    Args:
+        hook: its config, which may not have been checked yet.
+    """
+    teacher = hook.get('teacher') or dict(type='StudentCopy')
+    if hook.get('labels') is not None or not isinstance(teacher, Mapping):
         return False
-    teacher = TEACHERS.get((hook.get('teacher') or dict(type='StudentCopy')).get('type'))
-    return getattr(teacher, 'follows_student', False)
+    return getattr(TEACHERS.get(teacher.get('type')), 'follows_student', False)

@@ -8,6 +8,7 @@ from mmengine.config import Config
 
 from mmrefine.apis.inference import is_correspondence, is_tracker
 from mmrefine.apis.named_models import find_weights, load_named
+from mmrefine.apis.ready_config import labels_by_student
 from mmrefine.compat.model_names import NAMED_MODELS, find_config
 from mmrefine.config.load import complete, hooks_of, name_of
 from mmrefine.errors import ConfigError
@@ -106,17 +107,15 @@ def who_teaches(cfg: Config) -> Dict[str, str]:
         ConfigError: the teacher cannot be built.
         CheckpointError: its weights are missing, broken, or of another network.
     """
-    raw: Mapping[str, Any] = next(iter(hooks_of(cfg, 'PseudoLabelHook')), {})
-    teacher = raw.get('teacher')
-    kind = TEACHERS.get(teacher.get('type')) if isinstance(teacher, Mapping) else None
+    hooks = hooks_of(cfg, 'PseudoLabelHook')
     # a student or its average is not asked, as the config may still lack values, such as labelled pairs
-    if not raw.get('labels') and (not teacher or getattr(kind, 'follows_student', False)):
+    if not hooks or labels_by_student(hooks[0]):
         return {}
     hook = hooks_of(complete(cfg), 'PseudoLabelHook')[0]
     if hook.get('labels'):
         return dict(name=f'labels that were made before, {hook["labels"]}')
     source: Any = TEACHERS.build(hook['teacher'])
-    if not hasattr(source, 'name'):  # the student, or its average
+    if not hasattr(source, 'name'):  # optional, see TeacherSource
         return {}
     return dict(name=source.name, **(dict(digest=source.network().digest()) if hasattr(source, 'network') else {}))
 

@@ -36,7 +36,6 @@ class ClipWitnesses(ABC):
     def _track(self, network: Any, frames: Tensor, queries: Tensor) -> Tracks:
         """Follow queries ``(N, 3)`` (frame, y, x) through a clip."""
 
-    @torch.no_grad()
     def rendered(self, network: Any, number: int) -> TrackTally:
         """The errors of tracks on a rendered clip of the source look, the same one each time.
 
