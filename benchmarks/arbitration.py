@@ -3,11 +3,11 @@ on pairs with truth.
 
     python benchmarks/arbitration.py --checkpoint checkpoints/raft-small-mmrefine.pth --pairs PAIRS
 
-Pairs: every `A-img0.ppm A-img1.ppm A-gt.flo` below --pairs, and any `frame_0001.png frame_0002.png frame_0001.flo` and
-`frame10.png frame11.png flow10.flo`; and always rendered ones, slow and fast, some of them enlarged three times. EPE in
-px over all pixels whose truth is known, those that leave the frame too. The means are geometric, of the ratio to 1x.
-`least cycle` takes at each pixel that of the passes of `ours` which makes the shortest round trip, `oracle` the one
-that is closest to the truth; `mean` is their plain mean.
+Pairs: every `A-img0.ppm A-img1.ppm A-gt.flo` below --pairs, and any `frame_0001.png frame_0002.png frame_0001.flo`,
+`frame10.png frame11.png flow10.flo` and `frame1.png frame2.png flow_noc.png` (KITTI); and always rendered ones, slow
+and fast, some of them enlarged three times. EPE in px over all pixels whose truth is known, those that leave the frame
+too. The means are geometric, of the ratio to 1x. `least cycle` takes at each pixel that of the passes of `ours` which
+makes the shortest round trip, `oracle` the one that is closest to the truth; `mean` is their plain mean.
 """
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def main() -> int:
     print(f'{"pair":34}{"motion":>8}{"1x":>8}' + ''.join(f'{rule:>13}' for rule in RULES) + f'{"from 1x":>9}')
     motions: List[float] = []
     ratios: List[Dict[str, float]] = []
-    for pair in [*(_filed(args.pairs, tuple(args.crop)) if args.pairs else ()), *_rendered(args.rendered)]:
+    for pair in [*(filed_pairs(args.pairs, tuple(args.crop)) if args.pairs else ()), *_rendered(args.rendered)]:
         motion = pair.truth.norm(dim=1, keepdim=True)[pair.known].mean().item()
         epe, share = _errors(model, pair)
         print(f'{pair.name[-33:]:34}{motion:8.2f}{epe["1x"]:8.3f}' + ''.join(f'{epe[rule]:13.3f}' for rule in RULES)
@@ -115,17 +115,19 @@ class _Remembering:
         return [answer]
 
 
-def _filed(root: Path, crop: tuple) -> Iterator[Pair]:
-    """The middle of the pairs below a folder."""
-    for path in sorted(root.rglob('*.flo')):
+def filed_pairs(root: Path, crop: Optional[tuple] = None) -> Iterator[Pair]:
+    """The middle of the pairs below a folder, or the whole frames."""
+    for path in sorted([*root.rglob('*.flo'), *root.rglob('flow_noc.png')]):
         first, second = {
             'frame_0001': ('frame_0001.png', 'frame_0002.png'),
-            'flow10': ('frame10.png', 'frame11.png')
+            'flow10': ('frame10.png', 'frame11.png'),
+            'flow_noc': ('frame1.png', 'frame2.png')
         }.get(path.stem, (path.name.replace('-gt.flo', '-img0.ppm'), path.name.replace('-gt.flo', '-img1.ppm')))
         flow, known = read_flow(path)
         arrays = [read_image(path.parent / first), read_image(path.parent / second), flow, known[..., None]]
-        top, left = (max((size - wanted) // 2, 0) for size, wanted in zip(flow.shape[:2], crop))
-        tensors = [torch.from_numpy(np.ascontiguousarray(array[top:top + crop[0], left:left + crop[1]]))
+        height, width = crop or flow.shape[:2]
+        top, left = max((flow.shape[0] - height) // 2, 0), max((flow.shape[1] - width) // 2, 0)
+        tensors = [torch.from_numpy(np.ascontiguousarray(array[top:top + height, left:left + width]))
                    for array in arrays]
         one, two, truth, where = (tensor.permute(2, 0, 1)[None] for tensor in tensors)
         yield Pair(f'{path.parent.name}/{path.stem}', one.float() / 255, two.float() / 255, truth.float(), where)

@@ -15,12 +15,13 @@ from mmrefine.datasets.frame_pairs import FramePairs
 from mmrefine.datasets.held_out import split_pairs
 from mmrefine.datasets.mixed_pairs import MixedPairs
 from mmrefine.datasets.mmflow_pairs import MMFlowPairs
+from mmrefine.datasets.pass_pairs import PassPairs
 from mmrefine.datasets.samplers import DrawSampler, MixedSampler
 from mmrefine.datasets.scenes import LazySources, VideoScenes
 
 __all__ = [
     'BadjaClips', 'CroHDClips', 'CroHDFrames', 'DavisClips', 'DrawSampler', 'FrameClips', 'FramePairs', 'Horse30Clips',
     'Horse30Frames', 'JhmdbClips', 'KineticsClips', 'KittiPairs', 'KittiRawPairs', 'LabelledPairs', 'LazySources',
-    'MMFlowPairs', 'MixedPairs', 'MixedSampler', 'OxuvaClips', 'SintelPairs', 'SpringPairs', 'TapVidClips',
+    'MMFlowPairs', 'MixedPairs', 'MixedSampler', 'OxuvaClips', 'PassPairs', 'SintelPairs', 'SpringPairs', 'TapVidClips',
     'TapVidFrames', 'VideoScenes', 'split_pairs'
 ]

@@ -14,6 +14,7 @@ from mmrefine.geometry.heat_maps import heat_maps, read_heat_maps
 from mmrefine.geometry.known_clip import KnownClip, known_clip
 from mmrefine.geometry.known_warp import SMALLEST_SIDE, KnownWarp, Patch, known_warp, random_warp
 from mmrefine.geometry.label_maps import VOID, cell_coordinates, cells_of, fill_background, ids_of, one_hot, pixels_of
+from mmrefine.geometry.local_registration import register_locally
 from mmrefine.geometry.pad import FramePad
 from mmrefine.geometry.query_windows import query_grid, query_windows
 from mmrefine.geometry.random_motion import (Draws, Ellipse, Similarity, pieced_motion, random_ellipse,
@@ -27,11 +28,12 @@ from mmrefine.geometry.window import box_mean
 __all__ = [
     'Draws', 'Ellipse', 'FramePad', 'KnownClip', 'KnownWarp', 'Patch', 'SMALLEST_SIDE', 'Similarity', 'VOID',
     'backwarp', 'box_mean', 'carry_points', 'cell_coordinates', 'cells_of', 'census_residual', 'chain_error',
-    'color_change', 'color_residual', 'compose', 'compose_all', 'composite_error', 'composite_tolerance', 'copy_labels',
-    'cycle_consistent', 'cycle_error', 'cycle_tolerance', 'feature_change', 'fill_background', 'heat_maps', 'ids_of',
-    'jpeg_loss', 'jpeg_quality', 'known_clip', 'known_warp', 'lab', 'lab_residual', 'landing_claims', 'landing_points',
-    'lands_inside', 'luma', 'match_exposure', 'match_local_exposure', 'one_hot', 'patch_mismatch', 'patches_along',
-    'pieced_motion', 'pixel_grid', 'pixels_of', 'points_come_back', 'points_inside', 'query_grid', 'query_windows',
-    'random_ellipse', 'random_similarity', 'random_warp', 'range_map', 'read_heat_maps', 'resize', 'resize_flow',
-    'resize_points', 'sample', 'sample_along', 'sample_scaled', 'smooth_motion', 'texture_strength', 'track_speed'
+    'color_change', 'color_residual', 'compose', 'compose_all', 'composite_error', 'composite_tolerance',
+    'copy_labels', 'cycle_consistent', 'cycle_error', 'cycle_tolerance', 'feature_change', 'fill_background',
+    'heat_maps', 'ids_of', 'jpeg_loss', 'jpeg_quality', 'known_clip', 'known_warp', 'lab', 'lab_residual',
+    'landing_claims', 'landing_points', 'lands_inside', 'luma', 'match_exposure', 'match_local_exposure', 'one_hot',
+    'patch_mismatch', 'patches_along', 'pieced_motion', 'pixel_grid', 'pixels_of', 'points_come_back', 'points_inside',
+    'query_grid', 'query_windows', 'random_ellipse', 'random_similarity', 'random_warp', 'range_map', 'read_heat_maps',
+    'register_locally', 'resize', 'resize_flow', 'resize_points', 'sample', 'sample_along', 'sample_scaled',
+    'smooth_motion', 'texture_strength', 'track_speed'
 ]

@@ -13,6 +13,8 @@ from mmrefine.labeling.flow.filters.feature_agreement import FeatureAgreement
 from mmrefine.labeling.flow.filters.pair_guards import (CutGuard, DuplicateFrameGuard, ExposureJumpGuard, PairGuard,
                                                         StillPairGuard)
 from mmrefine.labeling.flow.labeler import FlowLabeler, PairLabels
+from mmrefine.labeling.flow.verifier.learner import VerifierLearner
+from mmrefine.labeling.flow.verifier.network import PassVerifier
 from mmrefine.labeling.flow.views.arbiter import Arbiter
 from mmrefine.labeling.flow.views.arbitrated import ArbitratedView
 from mmrefine.labeling.flow.views.cascade import CascadeView
@@ -32,11 +34,11 @@ from mmrefine.structures import PairContext
 __all__ = [
     'Arbiter', 'ArbitratedTracks', 'ArbitratedView', 'Calibration', 'CascadeView', 'CensusFilter', 'ColorFilter',
     'ComposedView', 'CompositeFilter', 'CutGuard', 'CycleFilter', 'DirectTracks', 'DuplicateFrameGuard',
-    'EdgeAwareDensify', 'ExposureJumpGuard', 'FeatureAgreement', 'FlowLabeler', 'GainRobustColorFilter', 'GridQueries',
-    'InFrameFilter', 'InverseHistogram', 'JoinedQueries', 'LabFilter', 'Novelty', 'PairContext', 'PairGuard',
-    'PairLabels', 'SoftCycleFilter', 'SpeedQuota', 'SpeedThreshold', 'StillPairGuard', 'TextureFilter',
-    'TextureQueries', 'Threshold', 'TrackAgreementFilter', 'TrackColorFilter', 'TrackCycleFilter',
-    'TrackFeatureFilter', 'TrackFlowFilter', 'TrackInsideFilter', 'TrackLabeler', 'TrackNovelty', 'TrackPatchFilter',
-    'TrackSpeedFilter', 'TrackVisibilityFilter', 'VideoProfile', 'WindowQueries', 'calibrate', 'check_promise',
-    'tunable_filters'
+    'EdgeAwareDensify', 'ExposureJumpGuard', 'FeatureAgreement', 'FlowLabeler', 'GainRobustColorFilter',
+    'GridQueries', 'InFrameFilter', 'InverseHistogram', 'JoinedQueries', 'LabFilter', 'Novelty', 'PairContext',
+    'PairGuard', 'PairLabels', 'PassVerifier', 'SoftCycleFilter', 'SpeedQuota', 'SpeedThreshold', 'StillPairGuard',
+    'TextureFilter', 'TextureQueries', 'Threshold', 'TrackAgreementFilter', 'TrackColorFilter', 'TrackCycleFilter',
+    'TrackFeatureFilter', 'TrackFlowFilter', 'TrackInsideFilter', 'TrackLabeler', 'TrackNovelty',
+    'TrackPatchFilter', 'TrackSpeedFilter', 'TrackVisibilityFilter', 'VerifierLearner', 'VideoProfile',
+    'WindowQueries', 'calibrate', 'check_promise', 'tunable_filters'
 ]

@@ -23,7 +23,8 @@ def full_config(part: Any, config: Dict[str, Any]) -> Dict[str, Any]:
 def with_contents(part: Any, config: Dict[str, Any]) -> Dict[str, Any]:
     """:func:`full_config`, and under ``contents`` what the part says of the files that it has read (``describe()``)."""
     found = full_config(part, config)
-    return dict(found, contents=part.describe()) if hasattr(part, 'describe') else found
+    contents = part.describe() if hasattr(part, 'describe') else None
+    return dict(found, contents=contents) if contents else found
 
 
 def _plain(value: Any) -> Any:

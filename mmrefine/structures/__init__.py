@@ -13,14 +13,15 @@ from mmrefine.structures.track_contracts import (GivenTracks, QuerySource, Strea
 from mmrefine.structures.track_protocols import crohd_heads, draw_queries, evaluated_frames
 from mmrefine.structures.track_samples import TrackOutputs, TrackSample, TrackTargets
 from mmrefine.structures.tracks import TrackLook, Tracks, check_queries
+from mmrefine.structures.verdict import PassJudge, Verdict
 from mmrefine.structures.whole_frames import WholeFrames
 
 __all__ = [
     'ClipSample', 'ColorOutputs', 'FeatureEncoder', 'FlowEstimator', 'FlowLabel', 'FlowOutputs', 'FlowSample',
     'FlowTargets', 'FrameOf', 'GivenTracks', 'Guard', 'LabelBatch', 'LabelCodec', 'LabelJudge', 'LabelSource',
     'LabelUnit', 'Labeled', 'Labeler', 'Look', 'LookRequest', 'MixedPart', 'MotionLoss', 'NamedFrame', 'PairBatch',
-    'PairContext', 'Propagator', 'QuerySource', 'StreamTracker', 'Tally', 'Teacher', 'TeacherSource', 'TrackBalance',
-    'TrackEstimator', 'TrackFilter', 'TrackLook', 'TrackOutputs', 'TrackSample', 'TrackTargets', 'TrackView', 'Tracks',
-    'TwoWayEstimator', 'View', 'WholeFrames', 'Witnesses', 'as_frames', 'check_queries', 'crohd_heads', 'draw_queries',
-    'evaluated_frames', 'label_key', 'name_units'
+    'PairContext', 'PassJudge', 'Propagator', 'QuerySource', 'StreamTracker', 'Tally', 'Teacher', 'TeacherSource',
+    'TrackBalance', 'TrackEstimator', 'TrackFilter', 'TrackLook', 'TrackOutputs', 'TrackSample', 'TrackTargets',
+    'TrackView', 'Tracks', 'TwoWayEstimator', 'Verdict', 'View', 'WholeFrames', 'Witnesses', 'as_frames',
+    'check_queries', 'crohd_heads', 'draw_queries', 'evaluated_frames', 'label_key', 'name_units'
 ]

@@ -97,7 +97,7 @@ class FlowLabeler:
         self.balance: Optional[Balancer] = BALANCERS.build(balance) if balance else None
         self._described: Dict[str, Any] = dict(
             type=type(self).__name__,
-            view=full_config(self.view, view),
+            view=with_contents(self.view, view),
             filters=[with_contents(part, config) for part, config in zip(self.filters, filters)],
             directions=directions,
             min_kept=self.min_kept,
@@ -154,7 +154,7 @@ class FlowLabeler:
         Args:
             size: (height, width) of the frames, px.
         """
-        return own_bytes(self.filters, size)
+        return own_bytes([*self.filters, self.view], size)
 
     def memory_settings(self) -> List[str]:
         """Which config keys to lower so that the teacher takes less memory."""

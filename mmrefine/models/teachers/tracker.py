@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from mmrefine.models.teachers.frozen import FrozenCopy, FrozenTeacher
-from mmrefine.structures import FeatureEncoder, TrackEstimator, Tracks
+from mmrefine.models.teachers.verifier import FrozenVerifier
+from mmrefine.structures import FeatureEncoder, PassJudge, TrackEstimator, Tracks
 
 
 class FrozenTracker(FrozenCopy):
@@ -56,8 +57,10 @@ class FrozenFeatures(FrozenTracker):
 
 
 def freeze(refiner: Any, dtype: str = 'float32') -> FrozenCopy:
-    """The teacher that a refiner of flow, of tracks or of features makes; see
+    """What a refiner of flow, of tracks or of features, or a verifier, makes; see
     :class:`~mmrefine.models.teachers.frozen.FrozenCopy`."""
+    if isinstance(refiner, PassJudge):
+        return FrozenVerifier(refiner, dtype)
     if isinstance(refiner, FeatureEncoder):
         return FrozenFeatures(refiner, dtype)
     return FrozenTracker(refiner, dtype) if isinstance(refiner, TrackEstimator) else FrozenTeacher(refiner, dtype)

@@ -1,7 +1,8 @@
 """Several passes at the same pair, and what they come to together."""
 from __future__ import annotations
 
-from typing import Dict, Optional, Sequence, Tuple
+import math
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -10,8 +11,9 @@ from mmrefine.errors import ConfigError
 from mmrefine.geometry import resize_flow
 from mmrefine.labeling.flow.views.arbiter import Arbiter
 from mmrefine.labeling.flow.views.passes import PLAIN, Iters, ScaledView, run_pass
+from mmrefine.labeling.second_network import SecondNetwork
 from mmrefine.registry import TEACHER_VIEWS
-from mmrefine.structures import FlowEstimator, Look, LookRequest, PairBatch
+from mmrefine.structures import FlowEstimator, Look, LookRequest, PairBatch, PassJudge
 
 
 @TEACHER_VIEWS.register_module()
@@ -39,10 +41,15 @@ class ArbitratedView(ScaledView):
         picture: see there, per share of the comparisons of the census.
         radius: see there, px of the frames.
         iters: see :class:`~mmrefine.labeling.CascadeView`; a mirrored pass has as many as the other one of its size.
+        verifier: config of the part of ``TEACHERS`` that has a network which weighs the passes in place of the arbiter,
+            and begins with what it says: ``dict(type='OtherNetwork', model='verifier/pass_verifier', checkpoint=…)``.
+            A look then also tells how large the error of each pixel is expected to be.
 
     Raises:
-        ConfigError: no scales, one twice or not above 0, or a setting out of range.
+        ConfigError: no scales, one twice or not above 0, a setting out of range, or a network of another kind.
+        CheckpointError: a checkpoint of the verifier that is missing, broken, unsafe, or of another network.
     """
+    described_by_contents = ('verifier', )
 
     def __init__(self,
                  scales: Sequence[float] = (1., 1.5, 2.),
@@ -51,12 +58,15 @@ class ArbitratedView(ScaledView):
                  trust: float = 3.,
                  picture: float = 30.,
                  radius: int = 16,
-                 iters: Iters = None) -> None:
+                 iters: Iters = None,
+                 verifier: Optional[Dict[str, Any]] = None) -> None:
         super().__init__(scales, iters)
         if len(set(self.scales)) < len(self.scales):
             raise ConfigError(f'{type(self).__name__}.scales must differ from one another, got {scales!r}')
         self.flip, self.warm_start = flip, warm_start
         self.arbiter = Arbiter(trust, picture, radius)
+        self.verifier = None if verifier is None else SecondNetwork(f'{type(self).__name__}.verifier', verifier,
+                                                                    PassJudge, 'VerifierLearner')
 
     def look(self, teacher: FlowEstimator, batch: PairBatch, request: LookRequest = LookRequest()) -> Look:
         """What the passes come to; see :class:`~mmrefine.structures.View`."""
@@ -67,16 +77,38 @@ class ArbitratedView(ScaledView):
         """What the passes over the two frames of each pair come to.
 
         Returns:
-            the motion, what a plain pass saw or None, and by the name of each pass its share ``(2 B, 1, H, W)``.
+            the motion, what a plain pass saw or None, and by the name of each pass its share ``(2 B, 1, H, W)``; with a
+            verifier also that of what was registered in the picture.
         """
-        backward = request.backward or self.flip or len(self.passes) > 1
+        backward = request.backward or self.flip or len(self.passes) > 1 or self.verifier is not None
         plain = self.further_plain_pass(teacher, batch, self.passes, backward) if request.plain else None
         seen = self.motions(teacher, batch, backward)
-        if len(seen) == 1:
+        if len(seen) == 1 and self.verifier is None:
             (name, flow), = seen.items()
             return flow, plain, {name: torch.ones_like(flow[:, :1])}
-        flow, shares = self.arbiter.settle(*batch.both_ways(), torch.stack(list(seen.values())))
-        return flow, seen['from_1x'] if PLAIN in self.passes else plain, dict(zip(seen, shares))
+        plain = seen['from_1x'] if PLAIN in self.passes else plain
+        frames, passes = batch.both_ways(), torch.stack(list(seen.values()))
+        flow, shares = self.arbiter.settle(*frames, passes)
+        if self.verifier is None:
+            return flow, plain, dict(zip(seen, shares))
+        judge = self.verifier.network.to(flow.device)
+        verdict = judge.verify(*frames, passes.float(), self.traits.to(flow.device), flow.float(), shares.float())
+        found = dict(zip(seen, verdict.shares), from_registered=verdict.shares[len(seen):].sum(dim=0))
+        return verdict.motion, plain, found
+
+    def describe(self) -> Dict[str, Any]:
+        """What decides over its answers beside the settings: the weights of the verifier, if there is one."""
+        return {} if self.verifier is None else dict(verifier=self.verifier.describe())
+
+    def peak_bytes(self, size: Tuple[int, int]) -> int:
+        """Bytes that the verifier must hold at once for frames of ``size`` (height, width) px."""
+        return 0 if self.verifier is None else self.verifier.peak_bytes(size)
+
+    @property
+    def traits(self) -> Tensor:
+        """What a verifier is told of each pass, ``(P, 2)``: log2 of its scale, and 1 for mirrored frames, else 0."""
+        found = [(math.log2(one.scale), 0.) for one in self.passes]
+        return torch.tensor([*found, *([(found[-1][0], 1.)] if self.flip else ())])
 
     def motions(self, teacher: FlowEstimator, batch: PairBatch, backward: bool = True) -> Dict[str, Tensor]:
         """What is weighed: the motion that each pass sees, ``(2 B, 2, H, W)`` px of the frames, by the name of the

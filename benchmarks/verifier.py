@@ -1,0 +1,136 @@
+"""Whether a verifier of passes weighs them better than the arbiter, on pairs that it has not learned from: end point
+errors of both, of the best pass at each pixel (oracle), and what the verifier says of its own error.
+
+    python benchmarks/verifier.py --pairs PAIRS --checkpoint checkpoints/raft-small-mmrefine.pth
+
+Pairs: those with truth below --pairs, as `benchmarks/arbitration.py` finds them, whole frames; and rendered ones in
+looks that no verifier is trained on (fog, night, fast), with seeds of their own. Networks: RAFT-small with the weights
+of --checkpoint, and that of the demo. Ratios are to the arbiter's error of the same passes, means are geometric.
+`promise`: of the pixels of which the verifier says that they are within 1 px with at least this chance, the share that
+is. Passes are stored and not made again, so this may be stopped and started again.
+"""
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Tuple
+
+import numpy as np
+import torch
+from arbitration import Pair, filed_pairs
+
+from mmrefine.apis import init_model
+from mmrefine.apis.commands import run_command
+from mmrefine.fileio import write_json
+from mmrefine.fileio.pass_files import StoredPasses, read_passes, write_passes
+from mmrefine.labeling import Arbiter, ArbitratedView
+from mmrefine.registry import TEACHERS
+from mmrefine.structures import PairBatch, as_frames
+from mmrefine.synthetic import render_clip
+
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+LOOKS = ('fog', 'night', 'fast')
+PROMISES = (0.5, 0.7, 0.9, 0.95)
+
+
+def main() -> int:
+    """Print a row for each pair and network, then the means."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--pairs', type=Path, help='folder of pairs with truth; default: rendered pairs only')
+    parser.add_argument('--checkpoint', help='official RAFT-small, converted; default: the network of the demo alone')
+    parser.add_argument('--verifier', default=str(CONFIGS / 'verifier' / 'pass_verifier.pth'), help='its weights')
+    parser.add_argument('--rendered', type=int, default=6, help='pairs of each look')
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/verifier/benchmark'))
+    parser.add_argument('--out', type=Path, metavar='JSON', help='file for the table')
+    args = parser.parse_args()
+    networks = {'demo': (CONFIGS / 'demo' / 'raft_small_target.py', CONFIGS / 'demo' / 'raft_small_source.pth', None)}
+    if args.checkpoint:
+        networks['raft'] = (CONFIGS / 'refine' / 'raft_small_video.py', args.checkpoint, 12)
+    source = TEACHERS.build(dict(type='OtherNetwork', model=str(CONFIGS / 'verifier' / 'pass_verifier.py'),
+                                 checkpoint=args.verifier))
+    judge, rows, said = source.network(), [], []
+    print('| network | pair | motion | arbiter | verifier | oracle | verifier / arbiter |\n' + '|---' * 7 + '|')
+    for name, (config, checkpoint, iters) in networks.items():
+        model = init_model(config, str(checkpoint))
+        model.test_iters = iters or model.test_iters
+        for group, pair in _pairs(args.pairs, args.rendered):
+            path = args.work_dir / name / f'{group}_{pair.name.replace("/", "_")}.npz'
+            row, sure, right = _row(judge, _seen(path, model, pair))
+            rows.append(dict(network=name, group=group, pair=pair.name, **row))
+            said.append((group, sure, right))
+            print(f'| {name} | {pair.name} | {row["motion"]:.1f} | {row["arbiter"]:.3f} | {row["verifier"]:.3f} | '
+                  f'{row["oracle"]:.3f} | {row["verifier"] / row["arbiter"]:.3f} |', flush=True)
+    _print_means(rows)
+    _print_promises(said)
+    if args.out is not None:
+        write_json(args.out, rows)
+    return 0
+
+
+def _pairs(root: Any, rendered: int) -> Iterator[Tuple[str, Pair]]:
+    for pair in filed_pairs(root) if root else ():
+        yield 'real', pair
+    for look in LOOKS:
+        for i in range(rendered):
+            clip = render_clip(70000 + i, 2, (128, 192), look)
+            frames, truth = as_frames(clip.frames), torch.from_numpy(clip.flow_fw)
+            yield look, Pair(f'{look} {i}', frames[:1], frames[1:], truth, torch.ones_like(truth[:, :1]).bool())
+
+
+@torch.no_grad()
+def _seen(path: Path, model: Any, pair: Pair) -> StoredPasses:
+    """The passes of a network over a pair, from the disk if they are there."""
+    if not path.is_file():
+        view = ArbitratedView()
+        seen = torch.stack(list(view.motions(model, PairBatch(pair.frames1, pair.frames2)).values()))
+        frames = torch.cat([pair.frames1, pair.frames2]).mul(255).round().byte().permute(0, 2, 3, 1).numpy()
+        truth = torch.cat([pair.truth, torch.zeros_like(pair.truth)]).half().numpy()
+        known = torch.cat([pair.known[:, 0], torch.zeros_like(pair.known[:, 0])]).numpy()
+        write_passes(path, StoredPasses(frames, seen.half().numpy(), view.traits.numpy(), truth, known))
+    return read_passes(path)
+
+
+@torch.no_grad()
+def _row(judge: Any, stored: StoredPasses) -> Tuple[Dict[str, float], torch.Tensor, torch.Tensor]:
+    """Errors px over the pixels whose truth is known, and of each of these what was said and what is."""
+    frames = as_frames(list(stored.frames))
+    ways = PairBatch(frames[:1], frames[1:]).both_ways()
+    passes, traits = torch.from_numpy(stored.passes).float(), torch.from_numpy(stored.traits)
+    truth, known = torch.from_numpy(stored.truth[:1]).float(), torch.from_numpy(stored.known[:1])[:, None]
+    start, shares = Arbiter().settle(*ways, passes)
+    verdict = judge.verify(*ways, passes, traits, start, shares)
+    errors = {name: (motion[..., :1, :, :, :] - truth).norm(dim=-3, keepdim=True)
+              for name, motion in dict(arbiter=start, verifier=verdict.motion, oracle=passes).items()}
+    errors['oracle'] = errors['oracle'].amin(dim=0)
+    row = {name: float(error[known].mean()) for name, error in errors.items()}
+    row['motion'] = float(truth.norm(dim=1, keepdim=True)[known].mean())
+    return row, verdict.sure[:1][known].sigmoid(), errors['verifier'][known] < 1
+
+
+def _print_means(rows: List[Dict[str, Any]]) -> None:
+    print('\n| network | pairs | verifier / arbiter | worst | oracle / arbiter |\n' + '|---' * 5 + '|')
+    groups = {'real': ('real', ), 'rendered': LOOKS, 'all': ('real', *LOOKS)}
+    for network in [*dict.fromkeys(row['network'] for row in rows), 'all']:
+        for group, members in groups.items():
+            chosen = [row for row in rows if row['group'] in members and network in (row['network'], 'all')]
+            if chosen:
+                ratios, best = ([np.log(row[name] / row['arbiter']) for row in chosen]
+                                for name in ('verifier', 'oracle'))
+                print(f'| {network} | {group}, {len(chosen)} | {np.exp(np.mean(ratios)):.3f} | '
+                      f'{np.exp(max(ratios)):.3f} | {np.exp(np.mean(best)):.3f} |')
+
+
+def _print_promises(said: List[tuple]) -> None:
+    print('\n| promise | ' + ' | '.join(('real', 'rendered')) + ' |\n|---|---|---|')
+    for least in PROMISES:
+        cells = []
+        for is_real in (True, False):
+            chosen = [(sure, right) for group, sure, right in said if (group == 'real') == is_real]
+            kept = [right[sure >= least].double() for sure, right in chosen]
+            kept = torch.cat(kept) if kept else torch.empty(0)
+            cells.append(f'{100 * float(kept.mean()):.1f} %' if len(kept) else '')
+        print(f'| {least} | ' + ' | '.join(cells) + ' |')
+
+
+if __name__ == '__main__':
+    run_command(main)
