@@ -116,6 +116,7 @@ class VerifierLearner(BaseModel):
         def mean(values: Tensor) -> Tensor:
             return values.masked_fill(known == 0, 0.).sum(dim=(1, 2, 3))[judged] / pixels[judged]
 
+        truth = torch.where(known > 0, truth, found.motion.detach())  # nan has no gradient to speak of
         error = (found.motion - truth).norm(dim=1, keepdim=True)
         plain = mean((found.start - truth).norm(dim=1, keepdim=True))
         motion = mean(error)

@@ -34,6 +34,7 @@ class PassVerifier(nn.Module):
         features: channels in which the frames are compared, a multiple of 4.
     """
     _GROUPS = 4  # of features, each with its own dot product
+    _LEAST = 0.05  # px; expected error of candidates that all agree, before training
 
     def __init__(self, width: int = 32, head: int = 24, rings: Sequence[int] = (2, 6, 18), features: int = 16) -> None:
         super().__init__()
@@ -87,7 +88,9 @@ class PassVerifier(nn.Module):
             motion = motion + (weights[:, :, place:place + 1] * moved).sum(dim=0)
         shares = weights.sum(dim=2, keepdim=True)
         doubt = self.doubt((shares * inner.unflatten(0, (count, -1))).sum(dim=0))
-        return motion.masked_fill(found.start.isnan(), float('nan')), shares, doubt[:, :1].exp(), doubt[:, 1:]
+        # the error is told as a multiple of how far the candidates are from what they come to
+        spread = (shares * (found.motions - motion).norm(dim=2, keepdim=True)).sum(dim=0).detach() + self._LEAST
+        return motion.masked_fill(found.start.isnan(), float('nan')), shares, spread * doubt[:, :1].exp(), doubt[:, 1:]
 
     def _compared(self, frames1: Tensor, frames2: Tensor, motions: Tensor) -> Tensor:
         """How alike the features of both frames are where each motion leads: ``(K 2 B, groups + 1, H, W)``."""
