@@ -9,6 +9,7 @@ from mmrefine.labeling.flow.filters.appearance import CensusFilter, GainRobustCo
 from mmrefine.labeling.flow.filters.composite import CompositeFilter
 from mmrefine.labeling.flow.filters.consistency import ColorFilter, CycleFilter, InFrameFilter, SoftCycleFilter
 from mmrefine.labeling.flow.filters.evidence import TextureFilter
+from mmrefine.labeling.flow.filters.expected_error import ExpectedErrorFilter
 from mmrefine.labeling.flow.filters.feature_agreement import FeatureAgreement
 from mmrefine.labeling.flow.filters.pair_guards import (CutGuard, DuplicateFrameGuard, ExposureJumpGuard, PairGuard,
                                                         StillPairGuard)
@@ -34,11 +35,11 @@ from mmrefine.structures import PairContext
 __all__ = [
     'Arbiter', 'ArbitratedTracks', 'ArbitratedView', 'Calibration', 'CascadeView', 'CensusFilter', 'ColorFilter',
     'ComposedView', 'CompositeFilter', 'CutGuard', 'CycleFilter', 'DirectTracks', 'DuplicateFrameGuard',
-    'EdgeAwareDensify', 'ExposureJumpGuard', 'FeatureAgreement', 'FlowLabeler', 'GainRobustColorFilter',
-    'GridQueries', 'InFrameFilter', 'InverseHistogram', 'JoinedQueries', 'LabFilter', 'Novelty', 'PairContext',
-    'PairGuard', 'PairLabels', 'PassVerifier', 'SoftCycleFilter', 'SpeedQuota', 'SpeedThreshold', 'StillPairGuard',
-    'TextureFilter', 'TextureQueries', 'Threshold', 'TrackAgreementFilter', 'TrackColorFilter', 'TrackCycleFilter',
-    'TrackFeatureFilter', 'TrackFlowFilter', 'TrackInsideFilter', 'TrackLabeler', 'TrackNovelty',
-    'TrackPatchFilter', 'TrackSpeedFilter', 'TrackVisibilityFilter', 'VerifierLearner', 'VideoProfile',
-    'WindowQueries', 'calibrate', 'check_promise', 'tunable_filters'
+    'EdgeAwareDensify', 'ExpectedErrorFilter', 'ExposureJumpGuard', 'FeatureAgreement', 'FlowLabeler',
+    'GainRobustColorFilter', 'GridQueries', 'InFrameFilter', 'InverseHistogram', 'JoinedQueries', 'LabFilter',
+    'Novelty', 'PairContext', 'PairGuard', 'PairLabels', 'PassVerifier', 'SoftCycleFilter', 'SpeedQuota',
+    'SpeedThreshold', 'StillPairGuard', 'TextureFilter', 'TextureQueries', 'Threshold', 'TrackAgreementFilter',
+    'TrackColorFilter', 'TrackCycleFilter', 'TrackFeatureFilter', 'TrackFlowFilter', 'TrackInsideFilter',
+    'TrackLabeler', 'TrackNovelty', 'TrackPatchFilter', 'TrackSpeedFilter', 'TrackVisibilityFilter', 'VerifierLearner',
+    'VideoProfile', 'WindowQueries', 'calibrate', 'check_promise', 'tunable_filters'
 ]

@@ -121,6 +121,9 @@ class Look:
             as ``{'from_1x': 0.2, 'from_2x': 0.8}``; a pass over frames in between that there were not, or that a guard
             refused, has 0. Empty if the view does not weigh its passes against one another.
         shares_bw: the same for the way back.
+        error_fw: ``(B, 1, H, W)`` px, the end point error of ``flow_fw`` that is to be expected; None if the view has no
+            verifier, which would know it.
+        error_bw: the same for the way back.
     """
     flow_fw: Tensor
     flow_bw: Tensor
@@ -128,13 +131,16 @@ class Look:
     plain_bw: Optional[Tensor] = None
     shares_fw: Sequence[Mapping[str, float]] = ()
     shares_bw: Sequence[Mapping[str, float]] = ()
+    error_fw: Optional[Tensor] = None
+    error_bw: Optional[Tensor] = None
 
     @classmethod
     def of(cls,
            pairs: int,
            motion: Tensor,
            plain: Optional[Tensor] = None,
-           shares: Optional[Mapping[str, Tensor]] = None) -> Look:
+           shares: Optional[Mapping[str, Tensor]] = None,
+           error: Optional[Tensor] = None) -> Look:
         """A look from what was seen of ``pairs`` pairs forward, then backward, or forward only.
 
         Args:
@@ -142,13 +148,14 @@ class Look:
             motion: ``(2 B, 2, H, W)`` or ``(B, 2, H, W)`` px.
             plain: likewise.
             shares: of each pass by its name, ``(2 B, 1, H, W)`` or ``(B, 1, H, W)``.
+            error: ``(2 B, 1, H, W)`` px, that is to be expected.
         """
         means: List[Mapping[str, float]] = []
         if shares:
             found = torch.stack(list(shares.values())).double().mean(dim=(2, 3, 4)).t().tolist()
             means = [dict(zip(shares, each)) for each in found]
-        flows = [cls._ways(seen, pairs) for seen in (motion, plain)]
-        return cls(*flows[0], *flows[1], means[:pairs], means[pairs:])  # type: ignore[arg-type]
+        flows = [cls._ways(seen, pairs) for seen in (motion, plain, error)]
+        return cls(*flows[0], *flows[1], means[:pairs], means[pairs:], *flows[2])  # type: ignore[arg-type]
 
     def both_ways(self) -> Tensor:
         """``(2 B, 2, H, W)`` px, forward, then backward."""
@@ -177,6 +184,8 @@ class PairContext:
         plain_fw: ``(B, 2, H, W)`` px, what a plain pass saw, frame 1 -> frame 2, see :class:`Look`. None if nobody
             needs it (``needs_plain = True``) or the view has none.
         plain_bw: the same, frame 2 -> frame 1.
+        error_fw: ``(B, 1, H, W)`` px, the expected error of ``flow_fw``, see :class:`Look`; None if the view knows none.
+        error_bw: the same for ``flow_bw``.
     """
     frames1: Tensor
     frames2: Tensor
@@ -186,8 +195,10 @@ class PairContext:
     third2: Optional[Tensor] = None
     plain_fw: Optional[Tensor] = None
     plain_bw: Optional[Tensor] = None
+    error_fw: Optional[Tensor] = None
+    error_bw: Optional[Tensor] = None
 
     def reversed(self) -> PairContext:
         """The same pairs backwards in time."""
         return PairContext(self.frames2, self.frames1, self.flow_bw, self.flow_fw, self.third2, self.third1,
-                           self.plain_bw, self.plain_fw)
+                           self.plain_bw, self.plain_fw, self.error_bw, self.error_fw)

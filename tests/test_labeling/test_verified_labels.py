@@ -73,3 +73,24 @@ def test_its_memory_counts(tmp_path):
 def test_another_kind_of_network_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"ArbitratedView.verifier must be dict\(type='OtherNetwork'"):
         ArbitratedView(verifier=dict(type='StudentCopy'))
+
+
+def test_the_expected_error_becomes_a_filter_and_a_statistic(tmp_path, teacher, pairs):
+    view = dict(type='ArbitratedView', scales=(1., 2.), verifier=verifier(tmp_path / 'a.pth'))
+    look = ArbitratedView(**{key: value for key, value in view.items() if key != 'type'}).look(teacher, pairs)
+    most = float(look.error_fw.median())
+    for soft, ways in ((False, 'both'), (True, 'both')):
+        labeler = FlowLabeler(view=view, filters=[dict(type='ExpectedErrorFilter', most=most, soft=soft)],
+                              directions=ways)
+        labels = labeler.label_pairs(teacher, pairs)
+        for number, label in enumerate(labels):
+            for found, error, stats in ((label.forward, look.error_fw, label.stats),
+                                        (label.backward, look.error_bw, label.stats_backward)):
+                wanted = 1 / (1 + (error[number] / most)**2) if soft else (error[number] <= most).float()
+                torch.testing.assert_close(found.weight, wanted)
+                assert stats['expected_error'] == pytest.approx(float(error[number].mean()), rel=1e-3)
+    plain = FlowLabeler(view=dict(type='CascadeView'), filters=[dict(type='ExpectedErrorFilter')])
+    with pytest.raises(ConfigError, match='ExpectedErrorFilter needs a view that knows the error'):
+        plain.label_pairs(teacher, pairs)
+    with pytest.raises(ConfigError, match='ExpectedErrorFilter.most'):
+        FlowLabeler(view=view, filters=[dict(type='ExpectedErrorFilter', most=0.)])

@@ -38,7 +38,8 @@ class PairLabels:
             ``passed_<class name>``; with a filter that needs a third frame 1 or 0 for whether there was one, ``third``;
             with ``densify`` the mean weight after it, ``densified``; with ``balance`` the mean weight before it,
             ``unbalanced``; with a view that weighs its passes, such as :class:`~mmrefine.labeling.ArbitratedView`, the
-            share of each in the motion, ``from_<pass>``.
+            share of each in the motion, ``from_<pass>``; with a verifier the mean error that is to be expected, px,
+            ``expected_error``.
         stats_backward: of the backward label.
     """
     forward: FlowLabel
@@ -202,7 +203,8 @@ class FlowLabeler:
         check_motion(dict(forward=look.flow_fw, backward=look.flow_bw), batch.frames1)
         plains = (None if plain is None else plain.float() for plain in (look.plain_fw, look.plain_bw))
         thirds = motion_to_third(self.view, teacher, batch, self.shot_guards) if self.needs_third else (None, None)
-        ctx = PairContext(batch.frames1, batch.frames2, look.flow_fw.float(), look.flow_bw.float(), *thirds, *plains)
+        ctx = PairContext(batch.frames1, batch.frames2, look.flow_fw.float(), look.flow_bw.float(), *thirds, *plains,
+                          look.error_fw, look.error_bw)
         forward, stats = self._directed(ctx, look.shares_fw)
         if self.directions == 'forward':
             return [PairLabels(label, None, own, None) for label, own in zip(forward, stats)]
@@ -272,6 +274,8 @@ class FlowLabeler:
                 found['densified'] = rounded(grown[i].double().mean())
             if self.balance:
                 found['unbalanced'] = rounded(unbalanced[i].double().mean())
+            if ctx.error_fw is not None:
+                found['expected_error'] = rounded(ctx.error_fw[i].double().mean())
             if shares:
                 found.update({name: rounded(share) for name, share in shares[i].items()})
         return [FlowLabel(f.cpu(), w.cpu()) for f, w in zip(flow, weight)], stats

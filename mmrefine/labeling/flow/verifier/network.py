@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmrefine.geometry import backwarp
+from mmrefine.geometry import backwarp, resize
 from mmrefine.labeling.flow.verifier.evidence import CHANNELS, Candidates, gather
 from mmrefine.registry import MODELS
 from mmrefine.structures import Verdict
@@ -109,7 +109,7 @@ class PassVerifier(nn.Module):
             return torch.cat([image, mean.expand(count, *mean.shape[1:]).flatten(0, 1)], dim=1)
 
         def like(image: Tensor, other: Tensor) -> Tensor:
-            return F.interpolate(image, other.shape[-2:], mode='bilinear', align_corners=False)
+            return resize(image, (other.shape[-2], other.shape[-1]))
 
         even = F.pad(seen, [0, seen.shape[-1] % 2, 0, seen.shape[-2] % 2], mode='replicate')
         half = self.at_half(shared(self.stem(F.pixel_unshuffle(even, 2))))

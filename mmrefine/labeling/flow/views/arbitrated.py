@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, Optional, Sequence, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -14,6 +14,21 @@ from mmrefine.labeling.flow.views.passes import PLAIN, Iters, ScaledView, run_pa
 from mmrefine.labeling.second_network import SecondNetwork
 from mmrefine.registry import TEACHER_VIEWS
 from mmrefine.structures import FlowEstimator, Look, LookRequest, PairBatch, PassJudge
+
+
+class Arbitrated(NamedTuple):
+    """What passes come to, as :meth:`~mmrefine.structures.Look.of` takes it.
+
+    Args:
+        motion: ``(2 B, 2, H, W)`` px.
+        plain: what a plain pass saw, likewise, or None.
+        shares: of each pass in the motion, by its name, ``(2 B, 1, H, W)``.
+        error: ``(2 B, 1, H, W)`` px, that is to be expected; None without a verifier.
+    """
+    motion: Tensor
+    plain: Optional[Tensor]
+    shares: Dict[str, Tensor]
+    error: Optional[Tensor] = None
 
 
 @TEACHER_VIEWS.register_module()
@@ -72,29 +87,28 @@ class ArbitratedView(ScaledView):
         """What the passes come to; see :class:`~mmrefine.structures.View`."""
         return Look.of(len(batch), *self.arbitrated(teacher, batch, request))
 
-    def arbitrated(self, teacher: FlowEstimator, batch: PairBatch,
-                   request: LookRequest) -> Tuple[Tensor, Optional[Tensor], Dict[str, Tensor]]:
+    def arbitrated(self, teacher: FlowEstimator, batch: PairBatch, request: LookRequest) -> Arbitrated:
         """What the passes over the two frames of each pair come to.
 
         Returns:
             the motion, what a plain pass saw or None, and by the name of each pass its share ``(2 B, 1, H, W)``; with a
-            verifier also that of what was registered in the picture.
+            verifier also that of what was registered in the picture, and the error that is to be expected.
         """
         backward = request.backward or self.flip or len(self.passes) > 1 or self.verifier is not None
         plain = self.further_plain_pass(teacher, batch, self.passes, backward) if request.plain else None
         seen = self.motions(teacher, batch, backward)
         if len(seen) == 1 and self.verifier is None:
             (name, flow), = seen.items()
-            return flow, plain, {name: torch.ones_like(flow[:, :1])}
+            return Arbitrated(flow, plain, {name: torch.ones_like(flow[:, :1])})
         plain = seen['from_1x'] if PLAIN in self.passes else plain
         frames, passes = batch.both_ways(), torch.stack(list(seen.values()))
         flow, shares = self.arbiter.settle(*frames, passes)
         if self.verifier is None:
-            return flow, plain, dict(zip(seen, shares))
+            return Arbitrated(flow, plain, dict(zip(seen, shares)))
         judge = self.verifier.network.to(flow.device)
         verdict = judge.verify(*frames, passes.float(), self.traits.to(flow.device), flow.float(), shares.float())
         found = dict(zip(seen, verdict.shares), from_registered=verdict.shares[len(seen):].sum(dim=0))
-        return verdict.motion, plain, found
+        return Arbitrated(verdict.motion, plain, found, verdict.error)
 
     def describe(self) -> Dict[str, Any]:
         """What decides over its answers beside the settings: the weights of the verifier, if there is one."""
