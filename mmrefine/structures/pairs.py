@@ -121,8 +121,8 @@ class Look:
             as ``{'from_1x': 0.2, 'from_2x': 0.8}``; a pass over frames in between that there were not, or that a guard
             refused, has 0. Empty if the view does not weigh its passes against one another.
         shares_bw: the same for the way back.
-        error_fw: ``(B, 1, H, W)`` px, the end point error of ``flow_fw`` that is to be expected; None if the view has no
-            verifier, which would know it.
+        error_fw: ``(B, 1, H, W)`` px, the end point error of ``flow_fw`` that is to be expected; None if the view has
+            no verifier, which would know it.
         error_bw: the same for the way back.
     """
     flow_fw: Tensor
@@ -184,7 +184,8 @@ class PairContext:
         plain_fw: ``(B, 2, H, W)`` px, what a plain pass saw, frame 1 -> frame 2, see :class:`Look`. None if nobody
             needs it (``needs_plain = True``) or the view has none.
         plain_bw: the same, frame 2 -> frame 1.
-        error_fw: ``(B, 1, H, W)`` px, the expected error of ``flow_fw``, see :class:`Look`; None if the view knows none.
+        error_fw: ``(B, 1, H, W)`` px, the error of ``flow_fw`` that is to be expected, see :class:`Look`; None if the
+            view does not know it.
         error_bw: the same for ``flow_bw``.
     """
     frames1: Tensor

@@ -201,10 +201,11 @@ class FlowLabeler:
         needs_plain = getattr(self.balance, 'needs_plain', False)
         look = self.view.look(teacher, batch, LookRequest(plain=needs_plain, guards=self.shot_guards))
         check_motion(dict(forward=look.flow_fw, backward=look.flow_bw), batch.frames1)
-        plains = (None if plain is None else plain.float() for plain in (look.plain_fw, look.plain_bw))
-        thirds = motion_to_third(self.view, teacher, batch, self.shot_guards) if self.needs_third else (None, None)
-        ctx = PairContext(batch.frames1, batch.frames2, look.flow_fw.float(), look.flow_bw.float(), *thirds, *plains,
-                          look.error_fw, look.error_bw)
+        plain_fw, plain_bw = (None if plain is None else plain.float() for plain in (look.plain_fw, look.plain_bw))
+        third1, third2 = (motion_to_third(self.view, teacher, batch, self.shot_guards) if self.needs_third
+                          else (None, None))
+        ctx = PairContext(batch.frames1, batch.frames2, look.flow_fw.float(), look.flow_bw.float(), third1, third2,
+                          plain_fw, plain_bw, look.error_fw, look.error_bw)
         forward, stats = self._directed(ctx, look.shares_fw)
         if self.directions == 'forward':
             return [PairLabels(label, None, own, None) for label, own in zip(forward, stats)]

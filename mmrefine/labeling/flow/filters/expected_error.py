@@ -7,7 +7,7 @@ from mmrefine.errors import ConfigError
 from mmrefine.labeling.calibration.thresholds import Threshold
 from mmrefine.registry import FILTERS
 from mmrefine.structures import PairContext
-from mmrefine.values import as_choice, as_number
+from mmrefine.values import as_number
 
 
 @FILTERS.register_module()
@@ -29,7 +29,7 @@ class ExpectedErrorFilter:
 
     def __init__(self, most: float = 1., soft: bool = False) -> None:
         self.most = as_number('ExpectedErrorFilter.most', most, '(0, inf)')
-        self.soft = as_choice('ExpectedErrorFilter.soft', soft, (True, False))
+        self.soft = soft
 
     def __call__(self, ctx: PairContext) -> Tensor:
         """Weight ``(B, 1, H, W)`` in [0, 1]."""
