@@ -4,7 +4,6 @@ from __future__ import annotations
 from torch import Tensor
 
 from mmrefine.errors import ConfigError
-from mmrefine.labeling.calibration.thresholds import Threshold
 from mmrefine.registry import FILTERS
 from mmrefine.structures import PairContext
 from mmrefine.values import as_number
@@ -25,8 +24,6 @@ class ExpectedErrorFilter:
     Raises:
         ConfigError: a value out of range; where it is used, a view without a verifier.
     """
-    threshold = Threshold('most', strictest=0.05, loosest=8.)
-
     def __init__(self, most: float = 1., soft: bool = False) -> None:
         self.most = as_number('ExpectedErrorFilter.most', most, '(0, inf)')
         self.soft = soft
