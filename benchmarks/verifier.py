@@ -7,7 +7,10 @@ Pairs: those with truth below --pairs, as `benchmarks/arbitration.py` finds them
 looks that no verifier is trained on (fog, night, fast), with seeds of their own. Networks: RAFT-small with the weights
 of --checkpoint, and that of the demo. Ratios are to the arbiter's error of the same passes, means are geometric.
 `promise`: of the pixels of which the verifier says that they are within 1 px with at least this chance, the share that
-is. Passes are stored and not made again, so this may be stopped and started again.
+is. `AUSE`: the area between two curves, the mean error of what is left once the worst 0, 5, ... 95 % of the pixels are
+left out, over the mean error of all: worst by what is said of the error, and worst by the error itself; 0 is best. It
+is said by the verifier, by the round trip, by the census around the pixel, or by how far the passes lie apart; the
+motion is that of the verifier in each case. Passes are stored and not made again, so this may be stopped and started again.
 """
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ from mmrefine.apis import init_model
 from mmrefine.apis.commands import run_command
 from mmrefine.fileio import write_json
 from mmrefine.fileio.pass_files import StoredPasses, read_passes, write_passes
+from mmrefine.geometry import box_mean, census_residual, cycle_error
 from mmrefine.labeling import Arbiter, ArbitratedView
 from mmrefine.registry import TEACHERS
 from mmrefine.structures import PairBatch, as_frames
@@ -31,6 +35,7 @@ from mmrefine.synthetic import render_clip
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 LOOKS = ('fog', 'night', 'fast')
 PROMISES = (0.5, 0.7, 0.9, 0.95)
+JUDGES = ('verifier', 'round trip', 'census', 'spread')
 
 
 def main() -> int:
@@ -62,6 +67,7 @@ def main() -> int:
                   f'{row["oracle"]:.3f} | {row["verifier"] / row["arbiter"]:.3f} |', flush=True)
     _print_means(rows)
     _print_promises(said)
+    _print_areas(rows)
     if args.out is not None:
         write_json(args.out, rows)
     return 0
@@ -104,7 +110,29 @@ def _row(judge: Any, stored: StoredPasses) -> Tuple[Dict[str, float], torch.Tens
     errors['oracle'] = errors['oracle'].amin(dim=0)
     row = {name: float(error[known].mean()) for name, error in errors.items()}
     row['motion'] = float(truth.norm(dim=1, keepdim=True)[known].mean())
-    return row, verdict.sure[:1][known].sigmoid(), errors['verifier'][known] < 1
+    error = errors['verifier'][known]
+    row.update({f'AUSE {name}': _area(error, said[known]) for name, said in _said(ways, passes, verdict).items()})
+    return row, verdict.sure[:1][known].sigmoid(), error < 1
+
+
+def _said(ways: Tuple[torch.Tensor, torch.Tensor], passes: torch.Tensor, verdict: Any) -> Dict[str, torch.Tensor]:
+    """How wrong the motion forward may be, ``(1, 1, H, W)``, by each judge in a unit of its own."""
+    motion = verdict.motion
+    census = census_residual(*ways, motion)[:1]
+    outside = census.isinf()
+    around = box_mean(census.masked_fill(outside, 0.), 4) / box_mean((~outside).float(), 4).clamp(min=1e-6)
+    spread = (passes - passes.mean(dim=0)).norm(dim=2, keepdim=True).mean(dim=0)[:1]
+    return dict(zip(JUDGES, (verdict.error[:1], cycle_error(motion, motion.flip(0))[:1],
+                             around.masked_fill(outside, float('inf')), spread)))
+
+
+def _area(error: torch.Tensor, said: torch.Tensor) -> float:
+    def curve(order: torch.Tensor) -> np.ndarray:
+        sums = error[order].double().cumsum(0).numpy()
+        kept = [max(round(share * len(sums)), 1) for share in np.arange(1., 0., -0.05)]
+        return np.array([sums[count - 1] / count for count in kept]) / max(sums[-1] / len(sums), 1e-9)
+
+    return float(np.mean(curve(said.argsort()) - curve(error.argsort())))
 
 
 def _print_means(rows: List[Dict[str, Any]]) -> None:
@@ -130,6 +158,15 @@ def _print_promises(said: List[tuple]) -> None:
             kept = torch.cat(kept) if kept else torch.empty(0)
             cells.append(f'{100 * float(kept.mean()):.1f} %' if len(kept) else '')
         print(f'| {least} | ' + ' | '.join(cells) + ' |')
+
+
+def _print_areas(rows: List[Dict[str, Any]]) -> None:
+    print('\n| AUSE | ' + ' | '.join(JUDGES) + ' |\n' + '|---' * (1 + len(JUDGES)) + '|')
+    for group, members in {'real': ('real', ), 'rendered': LOOKS}.items():
+        chosen = [row for row in rows if row['group'] in members]
+        if chosen:
+            cells = (np.mean([row[f'AUSE {name}'] for row in chosen]) for name in JUDGES)
+            print(f'| {group}, {len(chosen)} | ' + ' | '.join(f'{cell:.3f}' for cell in cells) + ' |')
 
 
 if __name__ == '__main__':
