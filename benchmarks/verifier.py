@@ -10,7 +10,8 @@ of --checkpoint, and that of the demo. Ratios are to the arbiter's error of the 
 is. `AUSE`: the area between two curves, the mean error of what is left once the worst 0, 5, ... 95 % of the pixels are
 left out, over the mean error of all: worst by what is said of the error, and worst by the error itself; 0 is best. It
 is said by the verifier, by the round trip, by the census around the pixel, or by how far the passes lie apart; the
-motion is that of the verifier in each case. Passes are stored and not made again, so this may be stopped and started again.
+motion is that of the verifier in each case. Passes are stored and not made again, so this may be stopped and started
+again.
 """
 from __future__ import annotations
 
