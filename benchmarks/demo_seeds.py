@@ -43,6 +43,8 @@ ONE_LOOK = {'labeler.view': dict(_delete_=True, type='CascadeView', scales=(1., 
 ROUNDS = {**TWO_LOOKS, 'train_cfg.rounds': 3, 'relabel': 'every_round'}
 AVERAGE = {'custom_hooks.0.teacher': dict(type='StudentAverage', momentum=0.02)}
 EVENLY = {'labeler.balance': None}
+VERIFIED = {'labeler.view.verifier': dict(type='OtherNetwork', model='verifier/pass_verifier.py',
+                                          checkpoint='configs/verifier/pass_verifier.pth')}
 RECIPES: Dict[str, Dict[str, Any]] = {
     'ours': {},
     # as the demo was before, which takes the same time (equal_time.py)
@@ -54,6 +56,8 @@ RECIPES: Dict[str, Dict[str, Any]] = {
     'rounds, replay': ROUNDS,
     'rounds, average, replay': {**ROUNDS, **AVERAGE},
     'ours in float32': {'optim_wrapper.precision': 'float32'},
+    'verified': VERIFIED,
+    'verified, trusted': {**VERIFIED, 'labeler.filters': [dict(type='ExpectedErrorFilter', most=2., soft=True)]},
     'many looks': EVENLY,
     'novelty': TWO_LOOKS,
     'mask alone': {**TWO_LOOKS, **EVENLY, 'labeler.filters': [LOOSE]},

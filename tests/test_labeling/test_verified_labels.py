@@ -94,3 +94,11 @@ def test_the_expected_error_becomes_a_filter_and_a_statistic(tmp_path, teacher, 
         plain.label_pairs(teacher, pairs)
     with pytest.raises(ConfigError, match='ExpectedErrorFilter.most'):
         FlowLabeler(view=view, filters=[dict(type='ExpectedErrorFilter', most=0.)])
+
+
+def test_weights_that_come_with_the_package_are_found_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = dict(type='OtherNetwork', model='verifier/pass_verifier.py',
+                  checkpoint='configs/verifier/pass_verifier.pth')
+    view = ArbitratedView(verifier=config)
+    assert view.describe()['verifier']['network'] == 'PassVerifier'

@@ -7,7 +7,7 @@ from typing import Any, Dict, Optional, Union
 import torch
 from torch import nn
 
-from mmrefine.compat.config_names import read_config
+from mmrefine.compat.config_names import carried_file, read_config
 from mmrefine.compat.model_names import find_config
 from mmrefine.errors import ConfigError
 from mmrefine.models.refiners import load_estimator
@@ -24,7 +24,8 @@ class OtherNetwork(StatelessSource):
     Args:
         model: its config, as that of the student: ``dict(type='FlowRefiner', estimator=…)``; or the name or the file of
             a config that has it, as :func:`~mmrefine.compat.model_names.find_config` takes them.
-        checkpoint: its weights, of any form that ``load_from`` may have.
+        checkpoint: its weights, of any form that ``load_from`` may have; ``configs/…`` also leads to those that come
+            with mmrefine.
         dtype: see :class:`~mmrefine.models.FrozenTeacher`.
 
     Raises:
@@ -57,7 +58,7 @@ class OtherNetwork(StatelessSource):
             # training draws the numbers that it would draw without this network
             with torch.random.fork_rng(devices=[]):
                 network = build_part(dict({'_scope_': 'mmrefine'}, **_model_of(self.model)), MODELS)
-            load_estimator(network, self.checkpoint)
+            load_estimator(network, str(carried_file(self.checkpoint)))
             self._teacher = freeze(network, self.dtype)
             self._teacher.whose = 'teacher.model'
         return self._teacher
