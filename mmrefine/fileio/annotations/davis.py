@@ -64,23 +64,35 @@ def _unblurred(path: PathLike, ids: np.ndarray) -> np.ndarray:
 
 
 def write_ids(path: PathLike, ids: np.ndarray) -> None:
-    """Write ids ``(H, W)`` uint8 as a PNG with the palette of DAVIS, whole or not at all.
-
-    So the ids are the pixels for who opens it as indexed picture, as the official evaluation does.
+    """Write :func:`encode_ids` of ids ``(H, W)`` uint8, whole or not at all.
 
     Raises:
         ValueError: another shape or type.
         OSError: the disk is full or the folder cannot be written.
     """
+    try:
+        write_bytes(path, encode_ids(ids))
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from error
+
+
+def encode_ids(ids: np.ndarray) -> bytes:
+    """Ids ``(H, W)`` uint8 as a PNG with the palette of DAVIS.
+
+    So the ids are the pixels for who opens it as indexed picture, as the official evaluation does.
+
+    Raises:
+        ValueError: another shape or type.
+    """
     if ids.dtype != np.uint8 or ids.ndim != 2 or not ids.size:
-        raise ValueError(f'{path}: a mask of ids is (H, W) uint8, got {ids.shape} {ids.dtype}')
+        raise ValueError(f'a mask of ids is (H, W) uint8, got {ids.shape} {ids.dtype}')
     height, width = ids.shape
     rows = np.pad(ids, ((0, 0), (1, 0)))  # a filter of 0, none, before each
     chunks = ((b'IHDR', struct.pack('>IIBBBBB', width, height, 8, _INDEXED, 0, 0, 0)),
               (b'PLTE', object_colors().tobytes()), (b'IDAT', zlib.compress(rows.tobytes())), (b'IEND', b''))
-    write_bytes(path, SIGNATURE + b''.join(
+    return SIGNATURE + b''.join(
         struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
-        for kind, data in chunks))
+        for kind, data in chunks)
 
 
 def write_masks(root: PathLike, scene: str, names: Sequence[str], masks: np.ndarray) -> None:
