@@ -13,7 +13,7 @@ import numpy as np
 from mmrefine.apis.frame_damage import CORRUPT_FILE, LEFT_OUT_FILE
 from mmrefine.apis.result_files import (digests_of, is_as_written, noted_digests, read_result_record, refuse_strangers,
                                         write_result_record)
-from mmrefine.errors import InputError
+from mmrefine.errors import InputError, TeacherError
 from mmrefine.fileio.annotations.davis import encode_ids
 from mmrefine.fileio.atomic import remove_leftovers, write_bytes, write_errors
 from mmrefine.fileio.digest import digest_of_bytes
@@ -86,6 +86,7 @@ class PropagationFiles:
                 mask was changed since it was written.
         """
         record = self._read_record(settings)
+        begins = record is None
         if record is None:
             record = dict(about, settings=dict(settings), complete=False)
             self.written.unlink(missing_ok=True)
@@ -97,7 +98,12 @@ class PropagationFiles:
             # all of them, as labels do not go on from rounded ones; what is there keeps its digest until then
             record = dict(record, complete=False)
             write_result_record(self.record, record)
-            make()
+            try:
+                make()
+            except (InputError, TeacherError):
+                if begins:
+                    self._withdraw(record)
+                raise
         if draw is not None and (wrong or not self.video.is_file()):
             draw()
         if record.get('complete') is not True:
@@ -112,6 +118,19 @@ class PropagationFiles:
         if record is None:
             refuse_strangers(self.record, (*self.results, self.video))
         return record
+
+    def _withdraw(self, record: Mapping[str, Any]) -> None:
+        """Remove what was written of results that cannot be made, so that the folder may be used for others."""
+        noted = self._noted(record)
+        for path in self.results:
+            if self._is_as_written(path, record, noted):
+                path.unlink()
+        self.written.unlink(missing_ok=True)
+        self.record.unlink()
+        for folder in self.results[0].parents:
+            if folder.is_relative_to(self.folder):
+                with contextlib.suppress(OSError):  # others lie in it
+                    folder.rmdir()
 
     def _noted(self, record: Mapping[str, Any]) -> Dict[str, List[str]]:
         """The digests with which each mask may have been written: by the run of the record, or by one that was stopped

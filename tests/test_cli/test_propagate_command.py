@@ -16,6 +16,7 @@ from helpers_cli import ROOT, error_of, status_of
 import mmrefine.apis.propagated_video as propagating
 import mmrefine.apis.propagation_files as propagation_files
 from mmrefine.apis import init_model, open_tracker, propagate_masks, propagate_points
+from mmrefine.errors import InputError
 from mmrefine.evaluation import jaccard
 from mmrefine.fileio import open_frames, read_ids, read_image, read_tracks, write_ids, write_image
 from mmrefine.fileio.atomic import save_checkpoint
@@ -186,7 +187,7 @@ def test_a_mask_that_was_corrected_by_hand_is_not_overwritten(whole, tmp_path, c
 
 
 @pytest.mark.parametrize('again', [False, True])
-@pytest.mark.parametrize('number', [3, 1])  # written before the run was stopped, and not
+@pytest.mark.parametrize('number', [1, 3])  # written before the run was stopped, and not
 def test_nor_is_one_that_was_corrected_after_an_interruption(whole, tmp_path, capsys, number, again):
     out, path = tmp_path / 'out', tmp_path / f'out/masks/clip/{number:05d}.png'
     if again:  # all are made again, as one is missing
@@ -246,6 +247,35 @@ def test_a_run_that_is_stopped_goes_on_and_ends_like_one_that_was_not(whole, tmp
     stop_at_third(module, where, tmp_path)
     assert status_of(*command(tmp_path, '--mask', '2=2.png', *FLOW)) == 0 and files_of(tmp_path) == files_of(whole)
     assert (tmp_path / 'masks.mp4').is_file() and not list(tmp_path.rglob('.*'))
+
+
+@pytest.mark.parametrize('given', ['--mask', '--points'])
+def test_frames_that_are_too_small_for_a_network_leave_no_files_behind(tmp_path, capsys, monkeypatch, given):
+    monkeypatch.chdir(tmp_path)
+    for number in range(2):
+        write_image(f'small/{number}.png', np.full((8, 8, 3), 99, np.uint8))
+    write_ids('mask.png', np.eye(8, dtype=np.uint8))
+    Path('points.csv').write_text('frame,x,y\n0,4,4\n')
+    arguments = ('propagate', 'small', given, 'mask.png' if given == '--mask' else 'points.csv', '--out', 'out')
+    assert 'frames of 8x8 px (height x width) are too small for PIPs' in error_of(capsys, *arguments, *WAYS['tracks'])
+    assert not Path('out').exists()
+
+
+def test_a_failed_start_removes_nothing_of_others(tmp_path, capsys, monkeypatch):
+    path, original = tmp_path / 'masks/clip/00002.png', propagation_files.write_bytes
+
+    def failing(name, data):
+        if name.stem == '00004':
+            write_ids(path, mask(2, (ODD, )))
+            raise InputError('cannot be read')
+        original(name, data)
+
+    (tmp_path / 'masks').mkdir()
+    (tmp_path / 'masks/notes.txt').write_text('mine')
+    monkeypatch.setattr(propagation_files, 'write_bytes', failing)
+    assert error_of(capsys, *command(tmp_path, '--mask', '2=2.png', *FLOW)) == 'cannot be read'
+    assert {name for name in files_of(tmp_path)} == {'masks/clip/00002.png', 'masks/notes.txt'}
+    assert np.array_equal(read_ids(path), mask(2, (ODD, )))
 
 
 def test_a_dry_run_forecasts_and_writes_nothing(tmp_path, capsys):
