@@ -89,11 +89,56 @@ def test_strange_masks_are_named(tmp_path):
     with pytest.raises(InputError, match='soft.jpg: is a JPEG, in which the ids of objects are blurred; export .* PNG'):
         read_ids(tmp_path / 'soft.jpg')
     write_image(tmp_path / 'soft.png', soft)
-    with pytest.raises(InputError, match=r'soft.png: has \d+ grey levels from \d+ to 2\d\d beside white, like'):
+    with pytest.raises(InputError, match=r'soft.png: has \d+ grey levels from \d+ to 2\d\d, most of them in thin rims'):
         read_ids(tmp_path / 'soft.png')
     (tmp_path / 'cut.png').write_bytes(palette_png(np.zeros((4, 4), np.uint8))[:-15])
     with pytest.raises(InputError, match=r'cut.png: cannot be read as a mask of objects \(truncated'):
         read_ids(tmp_path / 'cut.png')
+
+
+@pytest.mark.parametrize('alpha', [0, 254])
+def test_a_mask_that_is_partly_transparent_is_named(tmp_path, alpha):
+    mask = np.zeros((4, 5, 4), np.uint8)
+    mask[1:3], mask[..., 3] = (0, 0, 128, 255), 255
+    cv2.imwrite(str(tmp_path / 'a.png'), mask)
+    assert read_ids(tmp_path / 'a.png').tolist() == [[0] * 5, [1] * 5, [1] * 5, [0] * 5]
+    mask[0, 0, 3] = alpha
+    cv2.imwrite(str(tmp_path / 'a.png'), mask)
+    with pytest.raises(InputError, match='a.png: is partly transparent, .* export it without transparency'):
+        read_ids(tmp_path / 'a.png')
+
+
+def disc(level, size=96, radius=24) -> np.ndarray:
+    return cv2.circle(np.zeros((size, size), np.uint8), (size // 2, size // 2), radius, level, -1)
+
+
+@pytest.mark.parametrize('level', [60, 128, 200, 255])
+@pytest.mark.parametrize('soft', [
+    lambda mask: cv2.GaussianBlur(mask, (0, 0), 0.7), lambda mask: cv2.GaussianBlur(mask, (0, 0), 5),
+    lambda mask: cv2.resize(mask, (40, 40), interpolation=cv2.INTER_AREA),
+    lambda mask: cv2.GaussianBlur(np.maximum(mask, np.roll(mask // 2, 40, axis=1)), (0, 0), 1),  # two objects
+    lambda mask: cv2.imdecode(cv2.imencode('.jpg', mask)[1], cv2.IMREAD_GRAYSCALE)])
+def test_soft_edges_are_named_whatever_the_level(tmp_path, level, soft):
+    write_image(tmp_path / 'soft.png', soft(disc(level)))
+    with pytest.raises(InputError, match='soft.png: has .* grey levels .* like a mask with soft edges'):
+        read_ids(tmp_path / 'soft.png')
+
+
+@pytest.mark.parametrize('ground', [0, 255])
+def test_many_ids_small_ones_and_such_that_touch_are_no_soft_edges(tmp_path, ground):
+    random = np.random.default_rng(3)
+    points = np.full((60, 80), ground, np.uint8)
+    points[random.integers(60, size=90), random.integers(80, size=90)] = random.permutation(np.arange(1, 255))[:90]
+    crowd = np.full((60, 80), ground, np.uint8)
+    for one in random.permutation(np.arange(1, 255)).tolist():
+        top, left = random.integers(58), random.integers(78)
+        crowd[top:top + 2 + one % 4, left:left + 2 + one % 3] = one
+    tiles = np.kron(np.arange(1, 254).reshape(11, 23), np.full((2, 2), 1)).astype(np.uint8)
+    two = np.full((60, 80), ground, np.uint8)
+    two[10:20, 10:20], two[20:30, 12:30] = 40, 50
+    for ids in (points, crowd, tiles, two):
+        write_image(tmp_path / 'a.png', ids)
+        np.testing.assert_array_equal(read_ids(tmp_path / 'a.png'), ids)
 
 
 def test_an_item_is_a_video_with_its_ids(davis):
