@@ -21,9 +21,10 @@ And:
                           digests of the files
 
 A mask is a picture of the size of the frames: pixels are the ids of objects, or their colours in the palette of DAVIS;
-0 is background, 255 void; a picture of black and white shows one object. It belongs to the first frame, or to the one
-that is numbered before it, from 0. A later mask replaces what was propagated from its frame on, except where it is
-void: so it may correct one object, or add one.
+0 is background, 255 void; a picture of black and white shows one object (a later one only if the first is black and
+white, too; else it is refused, as its white could be void). It belongs to the first frame, or to the one that is
+numbered before it, from 0. A later mask replaces what was propagated from its frame on, except where it is void: so it
+may correct one object, or add one.
 
 Three ways lead from frame to frame: by features, which a network of correspondences finds again (--model corrflow), by
 flow (raft_small, demo), and by tracks of a grid of points (pips, pips_demo, and with --by tracks any network)."""

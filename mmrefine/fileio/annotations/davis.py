@@ -85,9 +85,9 @@ def _unblurred(path: PathLike, ids: np.ndarray) -> np.ndarray:
     counts, of_thin = (np.bincount(some, minlength=256)[1:255] for some in (ids.ravel(), ids[thin]))
     levels, soft = (np.flatnonzero(some) + 1 for some in (counts, 2 * of_thin > counts))
     if len(soft) > 1 and 3 * len(soft) >= 2 * len(levels) and (soft[-1] > _LARGE or len(soft) >= _MANY):
-        raise InputError(f'{path}: has {len(levels)} grey levels from {levels[0]} to {levels[-1]}, most of them in thin '
-                         'rims, like a mask with soft edges, and each of them would be an object; export it without '
-                         'smoothing, in black and white or as ids with the palette of DAVIS')
+        raise InputError(f'{path}: has {len(levels)} grey levels from {levels[0]} to {levels[-1]}, most of them in '
+                         'thin rims, like a mask with soft edges, and each of them would be an object; export it '
+                         'without smoothing, in black and white or as ids with the palette of DAVIS')
     return ids
 
 
