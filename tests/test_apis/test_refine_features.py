@@ -85,6 +85,8 @@ def test_a_video_refines_features_and_a_stopped_run_goes_on(video, tmp_path, cap
     before, after = (load_checkpoint_file(path)['state_dict'] for path in (video / 'start.pth',
                                                                            tmp_path / 'refined.pth'))
     assert before.keys() == after.keys()
+    used = load_checkpoint_file(tmp_path / 'refined.pth')['meta']['learned_with']
+    assert used == dict(radius=6, bottleneck=None)
     monkeypatch.setattr('mmrefine.apis.runs.train', lambda cfg, brief: pytest.fail('trained again'))
     assert status_of(*command(video, tmp_path)) == 0
     assert 'this run is finished already' in capsys.readouterr().out

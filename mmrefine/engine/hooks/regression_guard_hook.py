@@ -241,7 +241,7 @@ class RegressionGuardHook(Hook):
         best, forgotten = self._decide(runner, model, ends, rated)
         accepted = best.is_accepted
         if is_main_process():
-            keep_student(Path(runner.work_dir, STUDENT), None if accepted else ends[best.iter], best.iter)
+            keep_student(Path(runner.work_dir, STUDENT), model, None if accepted else ends[best.iter], best.iter)
         record = dict(
             candidate_record(rated, best, self._seen, self.witnesses.sample_name),
             looks=[{key: value for key, value in look.items() if key != 'losses'} for look in self._looks.records],

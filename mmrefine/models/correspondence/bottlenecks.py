@@ -23,13 +23,15 @@ class ChannelDropout(nn.Module):
         ConfigError: ``prob`` outside [0, 1].
     """
 
+    in_use = False  # the network sees all colours then
+
     def __init__(self, prob: float = 0.7) -> None:
         super().__init__()
         self.prob = as_share('ChannelDropout.prob', prob)
 
     @property
-    def in_use(self) -> bool:
-        """Whether the network sees such frames in use, too: only if it never sees others."""
+    def is_constant(self) -> bool:
+        """Whether the network sees no other frames in training, so that statistics can only be theirs."""
         return self.prob == 1
 
     def forward(self, frames: Tensor) -> Tensor:
@@ -54,7 +56,7 @@ class GreyInput(nn.Module):
 
     As Vondrick et al. (ECCV 2018) do; what CorrFlow's ablation has in place of :class:`ChannelDropout`.
     """
-    in_use = True  # the network sees such frames in use, too
+    in_use = True
 
     def forward(self, frames: Tensor) -> Tensor:
         """``(..., 3, H, W)`` RGB in [0, 1] -> the same shape."""
