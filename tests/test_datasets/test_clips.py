@@ -223,6 +223,13 @@ def test_frames_without_annotation_are_named(davis):
         DavisClips(davis)[0]
 
 
+@pytest.mark.parametrize('ids', [np.zeros(SIZE, np.uint8), np.full(SIZE, 255, np.uint8)])
+def test_a_first_mask_without_an_object_is_named(davis, ids):
+    (davis / 'Annotations/480p/bear/00000.png').write_bytes(palette_png(ids))
+    with pytest.raises(InputError, match='bear.00000.png: shows no object, so there is nothing to follow; leave .* out'):
+        DavisClips(davis)[0]
+
+
 def test_annotations_of_another_size_are_named(davis):
     for t in range(3):
         (davis / f'Annotations/480p/bear/{t:05d}.png').write_bytes(palette_png(np.ones((4, 8), np.uint8)))

@@ -68,7 +68,8 @@ class DavisClips(WholeVideos):
         """The whole video.
 
         Raises:
-            InputError: fewer than 3 frames, frames without annotation, files of several sizes, or that cannot be read.
+            InputError: fewer than 3 frames, frames without annotation, files of several sizes, or that cannot be read,
+                or a first mask without an object.
         """
         name = self.videos[index]
         files, drawn = (list_images(folder / name) for folder in (self.frames, self.annotations))
@@ -82,6 +83,8 @@ class DavisClips(WholeVideos):
             raise InputError(f'{self.annotations / name}: the annotations are {masks.shape[1]}x{masks.shape[2]} '
                              f'(height x width), the frames {frames.shape[1]}x{frames.shape[2]}; take both of one '
                              'resolution')
+        if not ((masks[0] > 0) & (masks[0] != VOID)).any():
+            raise InputError(f'{drawn[0]}: shows no object, so there is nothing to follow; leave the video out')
         if self.one_object:
             masks[(masks > 0) & (masks != VOID)] = 1
         names = tuple(path.stem for path in files)
