@@ -152,6 +152,8 @@ def test_an_item_is_a_video_with_its_ids(davis):
 
 def test_videos_are_chosen_by_name_or_by_an_image_set(davis):
     assert DavisClips(davis, image_set='2017/val').videos == ['camel']
+    assert DavisClips(davis, image_set='all').videos == ['bear', 'camel']
+    assert DavisClips(davis, image_set='all', videos='bear').videos == ['bear']
     assert DavisClips(davis, videos=['camel', 'bear']).videos == ['camel', 'bear']
     assert DavisClips(davis, videos='bear').videos == ['bear']
 

@@ -29,7 +29,7 @@ class DavisClips(WholeVideos):
     Args:
         data_root: the folder that holds ``JPEGImages`` and ``Annotations``.
         videos: 'all', or a list of names.
-        image_set: file of names below ``ImageSets``, such as '2017/val'; instead of ``videos``.
+        image_set: file of names below ``ImageSets``, such as '2017/val'; instead of ``videos``. 'all' or None: no file.
         badja: folder of joints ``<video>.json`` (BADJA); videos without a file have none.
         resolution: name of the folders of frames and masks, such as '480p'.
         one_object: all objects are one, as in DAVIS-2016; with ``image_set='2016/val'`` so that the masks of 2017,
@@ -56,7 +56,7 @@ class DavisClips(WholeVideos):
         self.badja = None if badja is None else Path(badja)
         if self.badja is not None and not self.badja.is_dir():
             raise InputError(f'{self.badja}: there is no such folder of joints; correct badja or leave it out')
-        if image_set is not None:
+        if image_set not in (None, 'all'):
             if videos != 'all':
                 raise ConfigError(f'DavisClips takes videos={videos!r} or image_set={image_set!r}, not both; leave one '
                                   'out')
