@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from jhmdb_trees import SIZE, jhmdb_tree, joints
 
-from mmrefine.config.load import fill_in, load_config
+from mmrefine.config.load import complete, load_config
 from mmrefine.datasets import JhmdbClips
 from mmrefine.errors import ConfigError, InputError
 from mmrefine.evaluation import KeypointMetric
@@ -65,7 +65,7 @@ def test_without_lists_it_says_how_to_take_all_videos(tree):
     with pytest.raises(InputError, match="splits: there is no such folder .*, or set split='all' for all videos"):
         JhmdbClips(tree)
     config = 'configs/corrflow/resnet18_jhmdb_test.py'
-    dataset = fill_in(load_config(config, dict(jhmdb_root=str(tree), split='all'))).clip_groups.jhmdb.dataset
+    dataset = complete(load_config(config, dict(jhmdb_root=str(tree), split='all'))).clip_groups.jhmdb.dataset
     assert dataset.pop('type') == 'JhmdbClips' and len(JhmdbClips(**dataset)) == 2
 
 
