@@ -103,6 +103,16 @@ def test_a_dry_run_says_what_it_takes_and_writes_nothing(video, tmp_path, capsys
     assert forecast_run(cfg, labels_only=True) is None
 
 
+@pytest.mark.parametrize('held_out, said', [(0.3, False), (0.1, True), (0., False)])
+def test_a_dry_run_says_that_too_few_clips_are_kept_back_to_prove_anything(video, tmp_path, capsys, held_out, said):
+    values = dict(VALUES, held_out=held_out, least_held=0 if said else 6)
+    assert refine(video / 'frames', 'corrflow', tmp_path, video / 'start.pth', dry_run=True, **values) == {}
+    lines = [line for line in capsys.readouterr().out.splitlines() if 'prove nothing' in line]
+    assert len(lines) == said
+    if said:
+        assert lines[0].startswith('Guard: 2 clips will prove nothing, as it takes 6 that are independent; so the orig')
+
+
 def test_points_follow_a_shift_there_and_back(video):
     model = init_model(load_named(CONFIG, {'model.estimator.out_channels': 8}), video / 'start.pth', 'cpu')
     y, x = torch.meshgrid(torch.arange(64.), torch.arange(128.), indexing='ij')

@@ -189,6 +189,14 @@ def score_record(witnesses: Witnesses) -> Dict[str, Any]:
         figures=[figure.to_dict() for figure in witnesses.figures])
 
 
+def proves_nothing(samples: int, sample_name: str) -> Optional[str]:
+    """Why so few samples cannot prove anything whatever they show; None if there are enough."""
+    if samples >= LEAST_RUNS:
+        return None
+    return (f'{counted(samples, sample_name)} will prove nothing, as it takes {LEAST_RUNS} that are independent; so '
+            f'the original network will be handed back, and the student kept in {STUDENT}. For a verdict {REMEDY}')
+
+
 def _is_unproven(best: Candidate) -> bool:
     """Whether nothing speaks against the candidate, but too little was kept back to speak for it."""
     return best.objection is None and not best.comparison.is_proof

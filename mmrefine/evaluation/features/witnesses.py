@@ -72,8 +72,8 @@ def objection(teacher: Sequence[Observation], candidate: Sequence[Observation]) 
 
     - It is worse by more than 1 % on known motion, both by labels and by points. One that copies in place has perfect
       round trips, which can outweigh that in a mean. Or
-    - it follows points on known motion worse than one that copies in place, or better by less than a tenth, whatever the
-      original network does.
+    - it follows points on known motion worse than one that copies in place, or better by less than a tenth, whatever
+      the original network does.
 
     Args:
         teacher: of the original network on one or more clips.
