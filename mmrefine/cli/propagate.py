@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import Dict, Optional, Sequence
 
 from mmrefine.cli.options import add_model, add_skip_corrupt, add_video, at_least_0, at_least_1, reading_of
@@ -80,12 +81,19 @@ class MaskFiles(argparse.Action):
                          'the frame from 0')
         for text in texts:
             number, equals, file = text.partition('=')
+            if equals and not number.isdecimal() and _is_number(number):
+                parser.error(f'argument --mask: {text}: the number of a frame must be a whole one from 0, got {number}')
             frame = int(number) if equals and number.isdecimal() else 0
             if frame in found:
                 parser.error(f'argument --mask: {found[frame]} and {text} are both of frame {frame}; a mask of another '
                              'frame is given as FRAME=FILE, and VIDEO stands before --mask')
             found[frame] = file if equals and number.isdecimal() else text
         setattr(namespace, self.dest, found)
+
+
+def _is_number(text: str) -> bool:
+    """Whether a text is meant as a number, and not as the beginning of a file name."""
+    return bool(re.fullmatch(r'[+-]?[\d.]*\d[\d.]*', text))
 
 
 def run(args: argparse.Namespace) -> int:

@@ -351,5 +351,9 @@ def test_videos_and_weights_that_cannot_be_used_are_named(tmp_path, capsys):
     assert 'VIDEO stands before --mask' in capsys.readouterr().err
     assert status_of('propagate', 'clip', *FLOW, '--mask', '-1=0.png') == 2
     assert 'FRAME=FILE after it, with the number of the frame from 0' in capsys.readouterr().err
+    for number in ('-1', '+1', '1.5'):
+        assert status_of('propagate', 'clip', *FLOW, f'--mask={number}=0.png') == 2
+        assert f'argument --mask: {number}=0.png: the number of a frame must be a whole one from 0, got {number}' in (
+            capsys.readouterr().err)
     assert status_of('propagate', 'clip', '--mask', '0.png', '--points', 'points.csv', *FLOW) == 2
     assert status_of('propagate', 'clip', *FLOW) == 2

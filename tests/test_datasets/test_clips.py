@@ -82,7 +82,7 @@ def test_strange_masks_are_named(tmp_path):
     with pytest.raises(InputError, match='photo.png: has colours outside the palette of DAVIS'):
         read_ids(tmp_path / 'photo.png')
     cv2.imwrite(str(tmp_path / 'deep.png'), np.full((4, 4), 700, np.uint16))
-    with pytest.raises(InputError, match=r'deep.png: cannot be read as a mask of objects \(not a picture of 8 bits'):
+    with pytest.raises(InputError, match=r'deep.png: .* \(its pixels are uint16, those of a mask uint8, 0 to 255\)'):
         read_ids(tmp_path / 'deep.png')
     soft = cv2.GaussianBlur(np.pad(np.full((20, 20), 255, np.uint8), 8), (5, 5), 0)
     cv2.imwrite(str(tmp_path / 'soft.jpg'), soft)
@@ -221,8 +221,21 @@ def test_what_is_not_there_is_named(davis, wrong, error, message):
 
 def test_frames_without_annotation_are_named(davis):
     (davis / 'Annotations/480p/bear/00001.png').unlink()
-    with pytest.raises(InputError, match=r'bear: needs 3 or more frames, .*found 3 and 2'):
+    with pytest.raises(InputError, match=r'JPEGImages.480p.bear: frame 00001 has no annotation of its name in .*Annot'):
         DavisClips(davis)[0]
+
+
+def test_of_as_many_frames_and_annotations_of_other_names_one_is_named(davis):
+    drawn = davis / 'Annotations/480p/bear'
+    (drawn / '00001.png').rename(drawn / '00009.png')
+    with pytest.raises(InputError, match=r'JPEGImages.480p.bear: frame 00001 has no annotation of its name in'):
+        DavisClips(davis)[0]
+    (davis / 'JPEGImages/480p/camel/00001.png').unlink()
+    with pytest.raises(InputError, match=r'Annotations.480p.camel: annotation 00001 has no frame of its name in'):
+        DavisClips(davis)[1]
+    (davis / 'Annotations/480p/camel/00001.png').unlink()
+    with pytest.raises(InputError, match=r'JPEGImages.480p.camel: needs 3 or more frames, .*found 2 and 2'):
+        DavisClips(davis)[1]
 
 
 @pytest.mark.parametrize('ids', [np.zeros(SIZE, np.uint8), np.full(SIZE, 255, np.uint8)])

@@ -73,10 +73,7 @@ class DavisClips(WholeVideos):
         """
         name = self.videos[index]
         files, drawn = (list_images(folder / name) for folder in (self.frames, self.annotations))
-        if len(files) < 3 or [path.stem for path in files] != [path.stem for path in drawn]:
-            raise InputError(f'{self.frames / name}: needs 3 or more frames, each with an annotation of its name in '
-                             f'{self.annotations / name}, found {len(files)} and {len(drawn)}; download the archive '
-                             'again')
+        _check_names(files, drawn, self.frames / name, self.annotations / name)
         frames, masks = (self._read_all(paths, read, 'download the archive again')
                          for paths, read in ((files, read_image), (drawn, read_ids)))
         if frames.shape[:3] != masks.shape:
@@ -93,6 +90,21 @@ class DavisClips(WholeVideos):
         if clicked is not None and clicked.is_file():
             _add_joints(sample, clicked, names)
         return dict(inputs=torch.from_numpy(frames.transpose(0, 3, 1, 2).copy()), data_samples=sample)
+
+
+def _check_names(files: Sequence[Path], drawn: Sequence[Path], frames: Path, annotations: Path) -> None:
+    """Refuse frames without annotation, annotations without frame, and fewer than 3 frames."""
+    ways = (('frame', files, frames, 'annotation', drawn, annotations),
+            ('annotation', drawn, annotations, 'frame', files, frames))
+    for what, some, folder, other, others, place in ways:
+        lone = sorted({path.stem for path in some} - {path.stem for path in others})
+        if lone:
+            more = f' ({len(lone)} of {len(some)} have none)' if len(lone) > 1 else ''
+            raise InputError(f'{folder}: {what} {lone[0]} has no {other} of its name in {place}{more}; download the '
+                             'archive again')
+    if len(files) < 3 or len(files) != len(drawn):
+        raise InputError(f'{frames}: needs 3 or more frames, each with one annotation in {annotations}, found '
+                         f'{len(files)} and {len(drawn)}; download the archive again')
 
 
 def _add_joints(sample: ClipSample, path: Path, names: Sequence[str]) -> None:

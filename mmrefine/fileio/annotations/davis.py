@@ -42,7 +42,7 @@ def read_ids_or_white(path: PathLike) -> Tuple[np.ndarray, bool]:
     try:
         pixels = decode_pixels(data)
         if pixels.dtype != np.uint8:
-            raise ValueError('not a picture of 8 bits')
+            raise ValueError(f'its pixels are {pixels.dtype}, those of a mask uint8, 0 to 255')
     except ValueError as error:
         raise InputError(f'{path}: cannot be read as a mask of objects ({error}); copy or export it again') from error
     pixels = pixels.reshape(*pixels.shape[:2], -1)
