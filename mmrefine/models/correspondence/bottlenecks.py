@@ -22,8 +22,7 @@ class ChannelDropout(nn.Module):
     Raises:
         ConfigError: ``prob`` outside [0, 1].
     """
-
-    in_use = False  # the network sees all colours then
+    in_use = False  # the network sees all colours in use
 
     def __init__(self, prob: float = 0.7) -> None:
         super().__init__()
@@ -56,7 +55,7 @@ class GreyInput(nn.Module):
 
     As Vondrick et al. (ECCV 2018) do; what CorrFlow's ablation has in place of :class:`ChannelDropout`.
     """
-    in_use = True
+    in_use = True  # the network sees such frames in use, too
 
     def forward(self, frames: Tensor) -> Tensor:
         """``(..., 3, H, W)`` RGB in [0, 1] -> the same shape."""
