@@ -2,12 +2,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Dict, Sequence, Union
+from typing import Any, Dict, Optional, Sequence, Union
 
 from torch import Tensor
 
 import mmrefine
-from mmrefine.compat.checkpoints import load_checkpoint_file, state_dict_of
+from mmrefine.compat.checkpoints import learned_with, load_checkpoint_file, state_dict_of
 from mmrefine.errors import CheckpointError
 from mmrefine.fileio.atomic import save_checkpoint
 
@@ -30,8 +30,14 @@ def average_checkpoints(paths: Sequence[Union[str, Path]], out: Union[str, Path]
         raise CheckpointError(f'a mean needs two or more checkpoints, got {len(paths)}; name the refined.pth of '
                               'several runs')
     total: Dict[str, Tensor] = {}
+    use: Optional[Dict[str, Any]] = None
     for path in paths:
-        state = state_dict_of(load_checkpoint_file(path), str(path))
+        checkpoint = load_checkpoint_file(path)
+        state, one = state_dict_of(checkpoint, str(path)), learned_with(checkpoint)
+        use = one if use is None else use
+        if one != use:
+            raise CheckpointError(f'{path}: was trained with {one}, and {paths[0]} with {use}; average checkpoints of '
+                                  'one config')
         if not total:
             total, first = {key: value.double() if value.is_floating_point() else value for key,
                             value in state.items()}, state
@@ -46,7 +52,6 @@ def average_checkpoints(paths: Sequence[Union[str, Path]], out: Union[str, Path]
                 total[key] += value.double()
     mean = {key: (value / len(paths)).to(first[key].dtype) if first[key].is_floating_point() else value for key,
             value in total.items()}
-    save_checkpoint(out,
-                    dict(state_dict=mean,
-                         meta=dict(mmrefine=mmrefine.__version__, mean_of=[str(path) for path in paths])))
+    meta: Dict[str, Any] = dict(mmrefine=mmrefine.__version__, mean_of=[str(path) for path in paths])
+    save_checkpoint(out, dict(state_dict=mean, meta=dict(meta, learned_with=use) if use else meta))
     return Path(out)

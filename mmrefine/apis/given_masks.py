@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mmrefine.errors import InputError
-from mmrefine.fileio.annotations.davis import read_ids
+from mmrefine.fileio.annotations.davis import read_ids_or_white
 from mmrefine.geometry import VOID, ids_of, one_hot
 
 Mask = Union[np.ndarray, Tensor, str, Path]
@@ -20,7 +20,8 @@ Masks = Union[Mask, Mapping[int, Mask]]
 class GivenMasks:
     """Masks of objects in some frames.
 
-    Objects are numbered without gaps inside, so that high ids cost no more than low ones.
+    Objects are numbered without gaps inside, so that high ids cost no more than low ones. A picture of black and white
+    shows one object, id 1, if it is the first or if the first is one, too; else its white might be void.
 
     Args:
         masks: ``(H, W)`` ids (0 background, 255 void), or the file of them, by the number of the frame; a single one
@@ -32,7 +33,8 @@ class GivenMasks:
 
     Raises:
         InputError: no mask, a key that is no number, one that cannot be read or is none, one of another size than the
-            first, a first one without an object, or a later one that is all void.
+            first, a first one without an object, a later one that is all void, or one of black and white after a
+            first one with ids.
     """
 
     def __init__(self, masks: Masks) -> None:
@@ -44,7 +46,8 @@ class GivenMasks:
                 raise InputError(f'masks has the key {number!r}, and each must be the number of a frame, from 0; '
                                  'correct it')
         self.names = {number: _name(named[number], number) for number in sorted(named)}
-        self.masks = {number: _read(named[number], self.names[number]) for number in self.names}
+        read = {number: _read(named[number], self.names[number]) for number in self.names}
+        self.masks = {number: ids for number, (ids, _) in read.items()}
         self.numbers = tuple(self.masks)
         first = self.numbers[0]
         self.size: Tuple[int, int] = self.masks[first].shape
@@ -52,7 +55,12 @@ class GivenMasks:
             if mask.shape != self.size:
                 raise InputError(f'{self.names[number]}: the mask is {_sides(mask.shape)}, that of frame {first} is '
                                  f'{_sides(self.size)} (height x width); give all masks at the size of the frames')
-            if (mask == VOID).all() or number == first and not _objects(mask):
+            white = read[number][1]
+            if white and not read[first][1]:
+                raise InputError(f'{self.names[number]}: is black and white, and as the mask of frame {first} '
+                                 f'({self.names[first]}) has ids, white could be an object or void (255); draw the '
+                                 'object with its id, or save ids and void with the palette of DAVIS')
+            if (mask == VOID).all() or white and mask.all() or number == first and not _objects(mask):
                 raise InputError(f'{self.names[number]}: shows no object, all of it is background (0) or void (255); '
                                  'draw each object with an id of its own, from 1 to 254')
         self.ids = tuple(sorted({one for mask in self.masks.values() for one in _objects(mask)}))
@@ -91,16 +99,17 @@ def _name(mask: Any, number: int) -> str:
     return str(mask) if isinstance(mask, (str, Path)) else f'masks[{number!r}]'
 
 
-def _read(mask: Any, name: str) -> np.ndarray:
+def _read(mask: Any, name: str) -> Tuple[np.ndarray, bool]:
+    """Ids ``(H, W)`` uint8, and whether they are a picture of black and white."""
     if isinstance(mask, (str, Path)):
-        return read_ids(mask)
+        return read_ids_or_white(mask)
     found = np.asarray(mask.cpu() if isinstance(mask, Tensor) else mask)
     ids = found.size and found.dtype.kind in 'bui'
     if found.ndim != 2 or not ids or found.min() < 0 or found.max() > VOID:
         values = f' with values from {found.min()} to {found.max()}' if ids else ''
         raise InputError(f'{name} must be the path of a mask or an array (H, W) of whole numbers from 0 to 255, the '
                          f'ids of objects, got {found.dtype} {found.shape}{values}')
-    return found.astype(np.uint8)
+    return found.astype(np.uint8), False
 
 
 def _sides(size: Tuple[int, ...]) -> str:

@@ -29,8 +29,7 @@ from mmrefine.apis.tracks import draw_tracks
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.engine.stage1.forecast import time_text
 from mmrefine.errors import ConfigError, InputError, TeacherError
-from mmrefine.fileio.annotations.davis import read_ids, write_ids
-from mmrefine.fileio.atomic import write_errors
+from mmrefine.fileio.annotations.davis import read_ids
 from mmrefine.fileio.digest import digest_of, digest_of_bytes
 from mmrefine.fileio.video.frame_check import FrameCheck
 from mmrefine.fileio.video.frames import FrameSource, Place
@@ -213,8 +212,7 @@ class _Scene:
             for first, end in runs:
                 with _named(self.frames):
                     for number, ids in masks_along(self.propagator, given, self._from(first), end - first, first):
-                        with write_errors(paths[first + number]):
-                            write_ids(paths[first + number], ids)
+                        files.write_mask(paths[first + number], ids)
                         done += 1
                         progress(done)
 

@@ -23,10 +23,11 @@ from mmrefine.apis.teachers import teacher_values
 from mmrefine.apis.video_run import check_refined, mark_finished, prepare_run
 from mmrefine.config.load import building, complete, hooks_of, name_of
 from mmrefine.engine import PseudoLabelHook, join_processes
+from mmrefine.engine.guard.candidates import proves_nothing
 from mmrefine.engine.runtime.processes import model_of
 from mmrefine.errors import ConfigError
 from mmrefine.fileio.video.scenes import Roots, find_scenes
-from mmrefine.registry import DATASETS
+from mmrefine.registry import DATASETS, HOOKS
 from mmrefine.report import format_table, read_report, summary_table
 
 
@@ -99,6 +100,7 @@ def refine(video: Roots,
     if followed is not None and not finished:
         cfg = followed.follow(cfg, dry_run)
     if dry_run:
+        _tell_guard(cfg)
         return {}
     if labelled == RENDERED and not finished:
         render_labelled(cfg)
@@ -112,6 +114,18 @@ def refine(video: Roots,
         raise ConfigError(f'{name_of(cfg)}: makes no report; give it a ReportHook in custom_hooks, or use train()')
     mark_finished(cfg.work_dir)
     return dict(reports[0], scenes=reports) if cfg.get('scene') == 'each' else reports[0]
+
+
+def _tell_guard(cfg: Config) -> None:
+    """Say whether the guard can prove nothing, which a run says as it begins."""
+    cfg = complete(cfg)
+    with building(cfg):
+        for hook in (HOOKS.build(config) for config in hooks_of(cfg, 'RegressionGuardHook')):
+            if not hook.off:
+                held = DATASETS.build(dict(hook.config, pipeline=[]))
+                too_few = proves_nothing(len(held), hook.witnesses.sample_name)
+                if too_few:
+                    print(f'Guard: {too_few}')
 
 
 def label_video(video: Roots,

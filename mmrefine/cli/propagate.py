@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import Dict, Optional, Sequence
 
 from mmrefine.cli.options import add_model, add_skip_corrupt, add_video, at_least_0, at_least_1, reading_of
@@ -21,9 +22,10 @@ And:
                           digests of the files
 
 A mask is a picture of the size of the frames: pixels are the ids of objects, or their colours in the palette of DAVIS;
-0 is background, 255 void; a picture of black and white shows one object. It belongs to the first frame, or to the one
-that is numbered before it, from 0. A later mask replaces what was propagated from its frame on, except where it is
-void: so it may correct one object, or add one.
+0 is background, 255 void; a picture of black and white shows one object (a later one only if the first is black and
+white, too; else it is refused, as its white could be void). It belongs to the first frame, or to the one that is
+numbered before it, from 0. A later mask replaces what was propagated from its frame on, except where it is void: so it
+may correct one object, or add one.
 
 Three ways lead from frame to frame: by features, which a network of correspondences finds again (--model corrflow), by
 flow (raft_small, demo), and by tracks of a grid of points (pips, pips_demo, and with --by tracks any network)."""
@@ -79,12 +81,19 @@ class MaskFiles(argparse.Action):
                          'the frame from 0')
         for text in texts:
             number, equals, file = text.partition('=')
+            if equals and not number.isdecimal() and _is_number(number):
+                parser.error(f'argument --mask: {text}: the number of a frame must be a whole one from 0, got {number}')
             frame = int(number) if equals and number.isdecimal() else 0
             if frame in found:
                 parser.error(f'argument --mask: {found[frame]} and {text} are both of frame {frame}; a mask of another '
                              'frame is given as FRAME=FILE, and VIDEO stands before --mask')
             found[frame] = file if equals and number.isdecimal() else text
         setattr(namespace, self.dest, found)
+
+
+def _is_number(text: str) -> bool:
+    """Whether a text is meant as a number, and not as the beginning of a file name."""
+    return bool(re.fullmatch(r'[+-]?[\d.]*\d[\d.]*', text))
 
 
 def run(args: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ import warnings
 import zipfile
 import zlib
 from pathlib import Path
-from typing import IO, Any, Callable, Dict, Iterator, List, Optional, Set, Tuple, Union
+from typing import IO, Any, Callable, Dict, Iterator, List, Mapping, Optional, Set, Tuple, Union
 
 import numpy as np
 import torch
@@ -287,3 +287,10 @@ def state_dict_of(checkpoint: Dict[str, Any], source: str = 'checkpoint') -> Dic
         if all(key.startswith(prefix) for key in weights):
             weights = {key[len(prefix):]: value for key, value in weights.items()}
     return weights
+
+
+def learned_with(checkpoint: Mapping[str, Any]) -> Dict[str, Any]:
+    """What the weights in a checkpoint must be used with; empty if it does not say."""
+    meta = checkpoint.get('meta')
+    found = meta.get('learned_with') if isinstance(meta, Mapping) else None
+    return dict(found) if isinstance(found, Mapping) else {}

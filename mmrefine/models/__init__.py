@@ -8,7 +8,8 @@ from mmrefine.models.networks import CRAFT, CorrFlowEncoder, CRAFTDecoder, Offic
 from mmrefine.models.propagation import FeaturePropagator, FlowPropagator, TrackPropagator, carry_labels, propagate_clip
 from mmrefine.models.raft_fast.frame_memory import FrameMemory
 from mmrefine.models.refiners import (ChainedFlow, CorrespondenceLearner, FlowReadout, FlowRefiner, RandomStart,
-                                      TrackRefiner, build_estimator, estimator_state, load_estimator, readout_for)
+                                      TrackRefiner, build_estimator, estimator_state, load_estimator, meta_of,
+                                      readout_for)
 from mmrefine.models.teachers.frozen import FrozenTeacher
 from mmrefine.models.teachers.other_network import OtherNetwork
 from mmrefine.models.teachers.stored_motion import StoredMotion
@@ -25,5 +26,5 @@ __all__ = [
     'PIPs', 'PIPsChain', 'PhotometricLoss', 'RandomStart', 'ScheduledSampling', 'ScoreMapLoss', 'SelfSupervisionLoss',
     'SmoothnessLoss', 'StoredMotion', 'StoredTracks', 'StudentAverage', 'StudentCopy', 'TrackPropagator',
     'TrackRefiner', 'TrackSequenceLoss', 'VisibilityLoss', 'build_estimator', 'carry_labels', 'estimator_state',
-    'load_estimator', 'propagate_clip', 'readout_for'
+    'load_estimator', 'meta_of', 'propagate_clip', 'readout_for'
 ]

@@ -39,6 +39,16 @@ def test_another_network_is_refused_and_nothing_is_written(tmp_path, other, stor
     assert not (tmp_path / 'mean.pth').exists()
 
 
+def test_what_features_were_learned_with_is_kept_and_must_be_one(tmp_path):
+    paths = [tmp_path / f'{i}.pth' for i in range(3)]
+    for path, radius in zip(paths, (6, 6, None)):
+        torch.save(dict(state_dict=dict(weight=torch.zeros(2)), meta=dict(learned_with=dict(radius=radius))), path)
+    out = average_checkpoints(paths[:2], tmp_path / 'mean.pth')
+    assert load_checkpoint_file(out)['meta']['learned_with'] == dict(radius=6)
+    with pytest.raises(CheckpointError, match="2.pth: was trained with {'radius': None}, and .*0.pth with .*6"):
+        average_checkpoints(paths, tmp_path / 'mean.pth')
+
+
 def test_one_checkpoint_has_no_mean(tmp_path):
     with pytest.raises(CheckpointError, match='two or more checkpoints, got 1'):
         average_checkpoints([saved(tmp_path / 'one.pth', weight=torch.zeros(2))], tmp_path / 'mean.pth')

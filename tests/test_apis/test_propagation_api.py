@@ -12,6 +12,7 @@ from mmrefine.apis.given_masks import GivenMasks
 from mmrefine.apis.propagation import masks_along, points_along
 from mmrefine.apis.propagators import propagator_of, way_of
 from mmrefine.errors import ConfigError, InputError, TeacherError
+from mmrefine.fileio import write_ids, write_image
 from mmrefine.models import CorrespondenceLearner, TrackRefiner
 from mmrefine.structures import Tracks
 
@@ -66,6 +67,31 @@ def test_masks_that_cannot_be_propagated_are_named(learner, masks, sentence):
 def test_a_later_mask_may_say_that_all_objects_are_gone(learner):
     found = propagate_masks(FRAMES, {0: drawn(5), 2: drawn()}, learner)
     assert (found[0] == 5).any() and not found[2].any()
+
+
+def test_black_and_white_is_one_object_throughout_or_refused(tmp_path):
+    white, ids, one, late = (tmp_path / f'{name}.png' for name in ('white', 'ids', 'one', 'late'))
+    write_image(white, drawn(255))
+    write_ids(ids, drawn(7, 200))
+    write_ids(one, drawn(1))
+    write_ids(late, drawn(255))  # with the palette: background and void
+    assert [GivenMasks({0: white, 1: white}).masks[number].max() for number in (0, 1)] == [1, 1]
+    corrected = GivenMasks({0: white, 1: one, 2: late})  # first drawn in white, then corrected with ids
+    assert corrected.ids == (1, ) and np.array_equal(corrected.masks[2], drawn(255))
+    for first in (ids, one, drawn(1)):
+        with pytest.raises(InputError, match=r'white.png: is black and white, .* frame 3 .* has ids.* void \(255\)'):
+            GivenMasks({3: first, 5: white})
+    black = tmp_path / 'black.png'
+    write_image(black, drawn())
+    assert not GivenMasks({0: ids, 1: black}).masks[1].any()  # says the same either way
+
+
+def test_a_picture_that_is_all_white_shows_no_object(tmp_path):
+    write_image(tmp_path / 'all.png', np.full(SIZE, 255, np.uint8))
+    write_image(tmp_path / 'white.png', drawn(255))
+    for masks in ({0: tmp_path / 'all.png'}, {0: tmp_path / 'white.png', 1: tmp_path / 'all.png'}):
+        with pytest.raises(InputError, match='all.png: shows no object'):
+            GivenMasks(masks)
 
 
 def test_the_way_is_that_of_the_network_or_the_one_that_is_named(learner):

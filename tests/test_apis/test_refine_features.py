@@ -85,6 +85,8 @@ def test_a_video_refines_features_and_a_stopped_run_goes_on(video, tmp_path, cap
     before, after = (load_checkpoint_file(path)['state_dict'] for path in (video / 'start.pth',
                                                                            tmp_path / 'refined.pth'))
     assert before.keys() == after.keys()
+    used = load_checkpoint_file(tmp_path / 'refined.pth')['meta']['learned_with']
+    assert used == dict(radius=6, bottleneck=None)
     monkeypatch.setattr('mmrefine.apis.runs.train', lambda cfg, brief: pytest.fail('trained again'))
     assert status_of(*command(video, tmp_path)) == 0
     assert 'this run is finished already' in capsys.readouterr().out
@@ -99,6 +101,16 @@ def test_a_dry_run_says_what_it_takes_and_writes_nothing(video, tmp_path, capsys
     assert set(found.seconds) == {'training', 'guard', 'report'} and min(found.seconds.values()) > 0
     assert found.memory == 4 * 256 * 4 * (SIZE[0] // 4) * (SIZE[1] // 4)
     assert forecast_run(cfg, labels_only=True) is None
+
+
+@pytest.mark.parametrize('held_out, said', [(0.3, False), (0.1, True), (0., False)])
+def test_a_dry_run_says_that_too_few_clips_are_kept_back_to_prove_anything(video, tmp_path, capsys, held_out, said):
+    values = dict(VALUES, held_out=held_out, least_held=0 if said else 6)
+    assert refine(video / 'frames', 'corrflow', tmp_path, video / 'start.pth', dry_run=True, **values) == {}
+    lines = [line for line in capsys.readouterr().out.splitlines() if 'prove nothing' in line]
+    assert len(lines) == said
+    if said:
+        assert lines[0].startswith('Guard: 2 clips will prove nothing, as it takes 6 that are independent; so the orig')
 
 
 def test_points_follow_a_shift_there_and_back(video):

@@ -14,7 +14,9 @@ from exact_tracks import render, translations
 from helpers_cli import ROOT, error_of, status_of
 
 import mmrefine.apis.propagated_video as propagating
+import mmrefine.apis.propagation_files as propagation_files
 from mmrefine.apis import init_model, open_tracker, propagate_masks, propagate_points
+from mmrefine.errors import InputError
 from mmrefine.evaluation import jaccard
 from mmrefine.fileio import open_frames, read_ids, read_image, read_tracks, write_ids, write_image
 from mmrefine.fileio.atomic import save_checkpoint
@@ -184,6 +186,37 @@ def test_a_mask_that_was_corrected_by_hand_is_not_overwritten(whole, tmp_path, c
     assert np.array_equal(masks_in(tmp_path / 'new')[3], mask(3, (ODD, )))
 
 
+@pytest.mark.parametrize('again', [False, True])
+@pytest.mark.parametrize('number', [1, 3])  # written before the run was stopped, and not
+def test_nor_is_one_that_was_corrected_after_an_interruption(whole, tmp_path, capsys, number, again):
+    out, path = tmp_path / 'out', tmp_path / f'out/masks/clip/{number:05d}.png'
+    if again:  # all are made again, as one is missing
+        shutil.copytree(whole, out)
+        (out / 'masks/clip/00000.png').unlink()
+    stop_at_third(propagation_files, 'write_bytes', out)
+    write_ids(path, mask(number, (ODD, )))
+    kept = files_of(out)
+    with open(out / 'propagate.written', 'ab') as file:
+        file.write(b'\n["masks/clip/0000')  # a line that a full disk has cut off
+    sentence = error_of(capsys, *command(out, '--mask', '2=2.png', *FLOW))
+    assert sentence.startswith(f'{path}: was changed since it was written')
+    assert all((out / name).read_bytes() == data for name, data in kept.items() if name.endswith('.png'))
+    path.unlink()
+    assert status_of(*command(out, '--mask', '2=2.png', *FLOW)) == 0 and files_of(out) == files_of(whole)
+
+
+def test_nor_is_one_that_was_corrected_while_the_video_was_drawn(whole, tmp_path, capsys, monkeypatch):
+    path, original = tmp_path / 'masks/clip/00003.png', propagating.draw_masks
+
+    def correcting(*args):
+        write_ids(path, mask(3, (ODD, )))
+        return original(*args)
+
+    monkeypatch.setattr(propagating, 'draw_masks', correcting)
+    assert status_of(*command(tmp_path, '--mask', '2=2.png', *FLOW)) == 0
+    assert error_of(capsys, *command(tmp_path, '--mask', '2=2.png', *FLOW)).startswith(f'{path}: was changed since')
+
+
 @pytest.mark.parametrize('name', ['masks/clip/00004.png', 'masks.mp4'])
 def test_a_file_that_it_has_not_written_is_not_overwritten(tmp_path, capsys, name):
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -193,9 +226,9 @@ def test_a_file_that_it_has_not_written_is_not_overwritten(tmp_path, capsys, nam
     assert [path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()] == [b'mine']
 
 
-@pytest.mark.parametrize('where', ['write_ids', 'draw_masks'])
-def test_a_run_that_is_stopped_goes_on_and_ends_like_one_that_was_not(whole, tmp_path, monkeypatch, where):
-    calls, original = [], getattr(propagating, where)
+def stop_at_third(module, where: str, out: Path) -> None:
+    """Run the command, which is interrupted when it calls a function for the third time."""
+    calls, original = [], getattr(module, where)
 
     def stopping(*args):
         calls.append(1)
@@ -203,13 +236,46 @@ def test_a_run_that_is_stopped_goes_on_and_ends_like_one_that_was_not(whole, tmp
             raise KeyboardInterrupt
         return original(*args)
 
-    arguments = command(tmp_path, '--mask', '2=2.png', *FLOW)
-    with monkeypatch.context() as patch:
-        patch.setattr(propagating, where, stopping)
-        assert status_of(*arguments) == 130
-    assert not json.loads((tmp_path / 'propagate.json').read_text())['complete']
-    assert status_of(*arguments) == 0 and files_of(tmp_path) == files_of(whole)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, where, stopping)
+        assert status_of(*command(out, '--mask', '2=2.png', *FLOW)) == 130
+    assert not json.loads((out / 'propagate.json').read_text())['complete']
+
+
+@pytest.mark.parametrize('module, where', [(propagation_files, 'write_bytes'), (propagating, 'draw_masks')])
+def test_a_run_that_is_stopped_goes_on_and_ends_like_one_that_was_not(whole, tmp_path, module, where):
+    stop_at_third(module, where, tmp_path)
+    assert status_of(*command(tmp_path, '--mask', '2=2.png', *FLOW)) == 0 and files_of(tmp_path) == files_of(whole)
     assert (tmp_path / 'masks.mp4').is_file() and not list(tmp_path.rglob('.*'))
+
+
+@pytest.mark.parametrize('given', ['--mask', '--points'])
+def test_frames_that_are_too_small_for_a_network_leave_no_files_behind(tmp_path, capsys, monkeypatch, given):
+    monkeypatch.chdir(tmp_path)
+    for number in range(2):
+        write_image(f'small/{number}.png', np.full((8, 8, 3), 99, np.uint8))
+    write_ids('mask.png', np.eye(8, dtype=np.uint8))
+    Path('points.csv').write_text('frame,x,y\n0,4,4\n')
+    arguments = ('propagate', 'small', given, 'mask.png' if given == '--mask' else 'points.csv', '--out', 'out')
+    assert 'frames of 8x8 px (height x width) are too small for PIPs' in error_of(capsys, *arguments, *WAYS['tracks'])
+    assert not Path('out').exists()
+
+
+def test_a_failed_start_removes_nothing_of_others(tmp_path, capsys, monkeypatch):
+    path, original = tmp_path / 'masks/clip/00002.png', propagation_files.write_bytes
+
+    def failing(name, data):
+        if name.stem == '00004':
+            write_ids(path, mask(2, (ODD, )))
+            raise InputError('cannot be read')
+        original(name, data)
+
+    (tmp_path / 'masks').mkdir()
+    (tmp_path / 'masks/notes.txt').write_text('mine')
+    monkeypatch.setattr(propagation_files, 'write_bytes', failing)
+    assert error_of(capsys, *command(tmp_path, '--mask', '2=2.png', *FLOW)) == 'cannot be read'
+    assert {name for name in files_of(tmp_path)} == {'masks/clip/00002.png', 'masks/notes.txt'}
+    assert np.array_equal(read_ids(path), mask(2, (ODD, )))
 
 
 def test_a_dry_run_forecasts_and_writes_nothing(tmp_path, capsys):
@@ -285,5 +351,9 @@ def test_videos_and_weights_that_cannot_be_used_are_named(tmp_path, capsys):
     assert 'VIDEO stands before --mask' in capsys.readouterr().err
     assert status_of('propagate', 'clip', *FLOW, '--mask', '-1=0.png') == 2
     assert 'FRAME=FILE after it, with the number of the frame from 0' in capsys.readouterr().err
+    for number in ('-1', '+1', '1.5'):
+        assert status_of('propagate', 'clip', *FLOW, f'--mask={number}=0.png') == 2
+        assert f'argument --mask: {number}=0.png: the number of a frame must be a whole one from 0, got {number}' in (
+            capsys.readouterr().err)
     assert status_of('propagate', 'clip', '--mask', '0.png', '--points', 'points.csv', *FLOW) == 2
     assert status_of('propagate', 'clip', *FLOW) == 2

@@ -82,18 +82,63 @@ def test_strange_masks_are_named(tmp_path):
     with pytest.raises(InputError, match='photo.png: has colours outside the palette of DAVIS'):
         read_ids(tmp_path / 'photo.png')
     cv2.imwrite(str(tmp_path / 'deep.png'), np.full((4, 4), 700, np.uint16))
-    with pytest.raises(InputError, match=r'deep.png: cannot be read as a mask of objects \(not a picture of 8 bits'):
+    with pytest.raises(InputError, match=r'deep.png: .* \(its pixels are uint16, those of a mask uint8, 0 to 255\)'):
         read_ids(tmp_path / 'deep.png')
     soft = cv2.GaussianBlur(np.pad(np.full((20, 20), 255, np.uint8), 8), (5, 5), 0)
     cv2.imwrite(str(tmp_path / 'soft.jpg'), soft)
     with pytest.raises(InputError, match='soft.jpg: is a JPEG, in which the ids of objects are blurred; export .* PNG'):
         read_ids(tmp_path / 'soft.jpg')
     write_image(tmp_path / 'soft.png', soft)
-    with pytest.raises(InputError, match=r'soft.png: has \d+ grey levels from \d+ to 2\d\d beside white, like'):
+    with pytest.raises(InputError, match=r'soft.png: has \d+ grey levels from \d+ to 2\d\d, most of them in thin rims'):
         read_ids(tmp_path / 'soft.png')
     (tmp_path / 'cut.png').write_bytes(palette_png(np.zeros((4, 4), np.uint8))[:-15])
     with pytest.raises(InputError, match=r'cut.png: cannot be read as a mask of objects \(truncated'):
         read_ids(tmp_path / 'cut.png')
+
+
+@pytest.mark.parametrize('alpha', [0, 254])
+def test_a_mask_that_is_partly_transparent_is_named(tmp_path, alpha):
+    mask = np.zeros((4, 5, 4), np.uint8)
+    mask[1:3], mask[..., 3] = (0, 0, 128, 255), 255
+    cv2.imwrite(str(tmp_path / 'a.png'), mask)
+    assert read_ids(tmp_path / 'a.png').tolist() == [[0] * 5, [1] * 5, [1] * 5, [0] * 5]
+    mask[0, 0, 3] = alpha
+    cv2.imwrite(str(tmp_path / 'a.png'), mask)
+    with pytest.raises(InputError, match='a.png: is partly transparent, .* export it without transparency'):
+        read_ids(tmp_path / 'a.png')
+
+
+def disc(level, size=96, radius=24) -> np.ndarray:
+    return cv2.circle(np.zeros((size, size), np.uint8), (size // 2, size // 2), radius, level, -1)
+
+
+@pytest.mark.parametrize('level', [60, 128, 200, 255])
+@pytest.mark.parametrize('soft', [
+    lambda mask: cv2.GaussianBlur(mask, (0, 0), 0.7), lambda mask: cv2.GaussianBlur(mask, (0, 0), 5),
+    lambda mask: cv2.resize(mask, (40, 40), interpolation=cv2.INTER_AREA),
+    lambda mask: cv2.GaussianBlur(np.maximum(mask, np.roll(mask // 2, 40, axis=1)), (0, 0), 1),  # two objects
+    lambda mask: cv2.imdecode(cv2.imencode('.jpg', mask)[1], cv2.IMREAD_GRAYSCALE)])
+def test_soft_edges_are_named_whatever_the_level(tmp_path, level, soft):
+    write_image(tmp_path / 'soft.png', soft(disc(level)))
+    with pytest.raises(InputError, match='soft.png: has .* grey levels .* like a mask with soft edges'):
+        read_ids(tmp_path / 'soft.png')
+
+
+@pytest.mark.parametrize('ground', [0, 255])
+def test_many_ids_small_ones_and_such_that_touch_are_no_soft_edges(tmp_path, ground):
+    random = np.random.default_rng(3)
+    points = np.full((60, 80), ground, np.uint8)
+    points[random.integers(60, size=90), random.integers(80, size=90)] = random.permutation(np.arange(1, 255))[:90]
+    crowd = np.full((60, 80), ground, np.uint8)
+    for one in random.permutation(np.arange(1, 255)).tolist():
+        top, left = random.integers(58), random.integers(78)
+        crowd[top:top + 2 + one % 4, left:left + 2 + one % 3] = one
+    tiles = np.kron(np.arange(1, 254).reshape(11, 23), np.full((2, 2), 1)).astype(np.uint8)
+    two = np.full((60, 80), ground, np.uint8)
+    two[10:20, 10:20], two[20:30, 12:30] = 40, 50
+    for ids in (points, crowd, tiles, two):
+        write_image(tmp_path / 'a.png', ids)
+        np.testing.assert_array_equal(read_ids(tmp_path / 'a.png'), ids)
 
 
 def test_an_item_is_a_video_with_its_ids(davis):
@@ -107,6 +152,8 @@ def test_an_item_is_a_video_with_its_ids(davis):
 
 def test_videos_are_chosen_by_name_or_by_an_image_set(davis):
     assert DavisClips(davis, image_set='2017/val').videos == ['camel']
+    assert DavisClips(davis, image_set='all').videos == ['bear', 'camel']
+    assert DavisClips(davis, image_set='all', videos='bear').videos == ['bear']
     assert DavisClips(davis, videos=['camel', 'bear']).videos == ['camel', 'bear']
     assert DavisClips(davis, videos='bear').videos == ['bear']
 
@@ -174,7 +221,27 @@ def test_what_is_not_there_is_named(davis, wrong, error, message):
 
 def test_frames_without_annotation_are_named(davis):
     (davis / 'Annotations/480p/bear/00001.png').unlink()
-    with pytest.raises(InputError, match=r'bear: needs 3 or more frames, .*found 3 and 2'):
+    with pytest.raises(InputError, match=r'JPEGImages.480p.bear: frame 00001 has no annotation of its name in .*Annot'):
+        DavisClips(davis)[0]
+
+
+def test_of_as_many_frames_and_annotations_of_other_names_one_is_named(davis):
+    drawn = davis / 'Annotations/480p/bear'
+    (drawn / '00001.png').rename(drawn / '00009.png')
+    with pytest.raises(InputError, match=r'JPEGImages.480p.bear: frame 00001 has no annotation of its name in'):
+        DavisClips(davis)[0]
+    (davis / 'JPEGImages/480p/camel/00001.png').unlink()
+    with pytest.raises(InputError, match=r'Annotations.480p.camel: annotation 00001 has no frame of its name in'):
+        DavisClips(davis)[1]
+    (davis / 'Annotations/480p/camel/00001.png').unlink()
+    with pytest.raises(InputError, match=r'JPEGImages.480p.camel: needs 3 or more frames, .*found 2 and 2'):
+        DavisClips(davis)[1]
+
+
+@pytest.mark.parametrize('ids', [np.zeros(SIZE, np.uint8), np.full(SIZE, 255, np.uint8)])
+def test_a_first_mask_without_an_object_is_named(davis, ids):
+    (davis / 'Annotations/480p/bear/00000.png').write_bytes(palette_png(ids))
+    with pytest.raises(InputError, match='bear.00000.png: shows no object, so there is nothing to follow'):
         DavisClips(davis)[0]
 
 

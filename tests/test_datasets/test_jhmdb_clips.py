@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from jhmdb_trees import SIZE, jhmdb_tree, joints
 
+from mmrefine.config.load import complete, load_config
 from mmrefine.datasets import JhmdbClips
 from mmrefine.errors import ConfigError, InputError
 from mmrefine.evaluation import KeypointMetric
@@ -30,7 +31,8 @@ def test_an_item_is_a_video_as_long_as_its_joints(tree):
 
 def test_videos_are_chosen_by_part_and_name_or_all_without_a_split(tree):
     assert JhmdbClips(tree, part='train').videos == ['catch/b']
-    assert JhmdbClips(tree, split=None).videos == ['catch/a', 'catch/b']
+    for split in (None, 'all'):
+        assert JhmdbClips(tree, split=split).videos == ['catch/a', 'catch/b']
     assert JhmdbClips(tree, split=None, videos='catch/b').videos == ['catch/b']
 
 
@@ -50,11 +52,21 @@ def test_the_metrics_of_jhmdb_score_an_item(tree):
     (dict(videos=['catch/b']), ConfigError, "there is no video 'catch/b' in split 1, which has 1"),
     (dict(part='val'), ConfigError, "JhmdbClips.part must be 'test' or 'train'"),
     (dict(split=2), InputError, 'catch_test_split2.txt: cannot be opened'),
+    (dict(split='al'), ConfigError, "JhmdbClips.split must be 1, 2 or 3, or 'all' for all videos, got 'al'"),
     (dict(data_root='nowhere'), InputError, 'joint_positions: cannot be listed as a folder'),
 ])
 def test_what_is_not_there_is_named(tree, wrong, error, message):
     with pytest.raises(error, match=message):
         JhmdbClips(**{'data_root': tree, **wrong})
+
+
+def test_without_lists_it_says_how_to_take_all_videos(tree):
+    (tree / 'splits').rename(tree / 'lists')
+    with pytest.raises(InputError, match="splits: there is no such folder .*, or set split='all' for all videos"):
+        JhmdbClips(tree)
+    config = 'configs/corrflow/resnet18_jhmdb_test.py'
+    dataset = complete(load_config(config, dict(jhmdb_root=str(tree), split='all'))).clip_groups.jhmdb.dataset
+    assert dataset.pop('type') == 'JhmdbClips' and len(JhmdbClips(**dataset)) == 2
 
 
 def test_all_videos_of_a_split_must_be_there_unless_some_are_named(tree):

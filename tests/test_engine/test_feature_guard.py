@@ -124,8 +124,15 @@ def test_the_guard_accepts_the_better_features_and_no_others(seen, student):
 @pytest.mark.parametrize('student', ['constant', 'place'])
 def test_what_does_not_follow_motion_is_refused_even_where_the_original_network_is_worse(seen, student):
     lost = [dict(one, known_labels=99., known_points=19.9) for one in seen.by['random']]
-    assert 'hardly better than by copying in place' in objection(lost, seen.by[student])
+    assert 'than by copying in place' in objection(lost, seen.by[student])
     assert objection(lost, seen.by['ideal']) is None
+
+
+def test_what_follows_motion_worse_than_by_copying_in_place_is_called_that():
+    lost = [dict(known_labels=99., known_points=999., known_still=10.)]
+    for error, word in ((9.5, 'hardly better than'), (10., 'hardly better than'), (10.1, 'worse than'), (40., 'worse')):
+        found = objection(lost, [dict(known_labels=1., known_points=error, known_still=10.)])
+        assert f'follows known motion {word} ' in found and f'({error:.2f} px off, in place 10.00 px)' in found
 
 
 def test_known_motion_is_the_same_for_all_and_goes_two_cells_at_least(video):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from mmrefine.evaluation import boundary_f, jaccard, summarise
+from mmrefine.evaluation.masks.scores import tally_masks
 
 
 def box(top, left, size=20, shape=(480, 854)):
@@ -56,6 +57,16 @@ def test_decay_is_the_first_quarter_minus_the_last():
 def test_an_object_without_scored_frames_is_refused():
     with pytest.raises(ValueError, match='at least 3 frames'):
         summarise([])
+
+
+def test_an_id_that_is_missing_below_the_largest_is_an_object_that_is_right_unless_it_is_predicted():
+    truth = np.zeros((4, 20, 20), np.uint8)  # davis2017-evaluation: objects 1 to the largest of the first mask; empty
+    truth[:, 2:8, 2:8], truth[:, 10:16, 10:16] = 1, 3  # in both scores 1, in one of them 0
+    pred = np.where(truth == 3, 0, truth)
+    assert tally_masks(pred, truth).scores()['J_mean'] == pytest.approx(2 / 3)
+    pred[:, 10:12, 10:12] = 2
+    found = tally_masks(pred, truth).scores()
+    assert found['J_mean'] == found['F_mean'] == pytest.approx(1 / 3)
 
 
 def test_the_official_davis_scores_are_reproduced(shared_data):

@@ -2,14 +2,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from mmrefine.apis import init_model
+from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.compat.official_checkpoints import convert_raft
+from mmrefine.engine import WeightsHook
 from mmrefine.errors import CheckpointError
-from mmrefine.models import estimator_state, load_estimator
+from mmrefine.models import CorrespondenceLearner, estimator_state, load_estimator
 
 
 def stock(refiner):
@@ -72,3 +75,55 @@ def test_many_wrong_keys_are_counted_not_listed(build_raft):
 def test_a_missing_file_is_named(build_raft, tmp_path):
     with pytest.raises(CheckpointError, match='nowhere.pth'):
         load_estimator(build_raft(), tmp_path / 'nowhere.pth')
+
+
+def features(**settings):
+    return CorrespondenceLearner(dict(type='mmrefine.CorrFlowEncoder', out_channels=8), **settings)
+
+
+def left_by_a_run(model, work_dir) -> Path:
+    """The checkpoint that the hook leaves of a model."""
+    hub = SimpleNamespace(runtime_info={})
+    runner = SimpleNamespace(model=model, work_dir=str(work_dir), iter=3, message_hub=hub,
+                             logger=SimpleNamespace(info=lambda text: None))
+    WeightsHook().after_train(runner)
+    return work_dir / 'refined.pth'
+
+
+GREY, DROPPED = dict(bottleneck=dict(type='GreyInput')), dict(bottleneck=dict(type='ChannelDropout', prob=1.))
+
+
+@pytest.mark.parametrize('trained, used, story', [
+    (GREY, {}, "trained with model.bottleneck='GreyInput', and this config has model.bottleneck=None,"),
+    (DROPPED, GREY, "trained with model.bottleneck=None, and this config has model.bottleneck='GreyInput',"),
+    (dict(radius=None), DROPPED, 'trained with model.radius=None, and this config has model.radius=6,'),
+    (dict(radius=4, **GREY), dict(radius=0), "trained with model.radius=4 and model.bottleneck='GreyInput', and this "
+                                             'config has model.radius=0 and model.bottleneck=None,'),
+    (dict(radius=None, **GREY), dict(radius=None, **GREY), None),
+    (DROPPED, {}, None),  # in use no channel is dropped
+])
+@pytest.mark.parametrize('form', ['refined', 'training'])
+def test_features_are_used_as_they_were_learned_or_refused(tmp_path, trained, used, story, form):
+    path, target = left_by_a_run(features(**trained), tmp_path), features(**used)
+    if form == 'training':
+        checkpoint = dict(state_dict=features(**trained).state_dict(), meta=dict(epoch=0, iter=3))
+        WeightsHook().before_save_checkpoint(SimpleNamespace(model=features(**trained)), checkpoint)
+        path = tmp_path / 'iter_3.pth'
+        torch.save(checkpoint, path)
+    before = {key: value.clone() for key, value in stock(target).items()}
+    if story is None:
+        load_estimator(target, path)
+    else:
+        with pytest.raises(CheckpointError) as caught:
+            load_estimator(target, path)
+        assert f'{path}: was {story} so its features would be others; name the config' in str(caught.value)
+    assert all(torch.equal(value, before[key]) for key, value in stock(target).items()) is (story is not None)
+
+
+@pytest.mark.parametrize('meta', [{}, dict(learned_with='?'), dict(learned_with=dict(depth=3))])
+def test_features_without_such_a_record_are_loaded(meta):
+    estimator_state(features(radius=2), dict(state_dict=stock(features()), meta=meta), 'old.pth')
+
+
+def test_checkpoints_of_flow_have_no_such_record(build_raft, tmp_path):
+    assert set(load_checkpoint_file(left_by_a_run(build_raft(), tmp_path))['meta']) == {'mmrefine', 'iter', 'refined'}

@@ -29,7 +29,7 @@ class DavisClips(WholeVideos):
     Args:
         data_root: the folder that holds ``JPEGImages`` and ``Annotations``.
         videos: 'all', or a list of names.
-        image_set: file of names below ``ImageSets``, such as '2017/val'; instead of ``videos``.
+        image_set: file of names below ``ImageSets``, such as '2017/val'; instead of ``videos``. 'all' or None: no file.
         badja: folder of joints ``<video>.json`` (BADJA); videos without a file have none.
         resolution: name of the folders of frames and masks, such as '480p'.
         one_object: all objects are one, as in DAVIS-2016; with ``image_set='2016/val'`` so that the masks of 2017,
@@ -56,7 +56,7 @@ class DavisClips(WholeVideos):
         self.badja = None if badja is None else Path(badja)
         if self.badja is not None and not self.badja.is_dir():
             raise InputError(f'{self.badja}: there is no such folder of joints; correct badja or leave it out')
-        if image_set is not None:
+        if image_set not in (None, 'all'):
             if videos != 'all':
                 raise ConfigError(f'DavisClips takes videos={videos!r} or image_set={image_set!r}, not both; leave one '
                                   'out')
@@ -68,20 +68,20 @@ class DavisClips(WholeVideos):
         """The whole video.
 
         Raises:
-            InputError: fewer than 3 frames, frames without annotation, files of several sizes, or that cannot be read.
+            InputError: fewer than 3 frames, frames without annotation, files of several sizes, or that cannot be read,
+                or a first mask without an object.
         """
         name = self.videos[index]
         files, drawn = (list_images(folder / name) for folder in (self.frames, self.annotations))
-        if len(files) < 3 or [path.stem for path in files] != [path.stem for path in drawn]:
-            raise InputError(f'{self.frames / name}: needs 3 or more frames, each with an annotation of its name in '
-                             f'{self.annotations / name}, found {len(files)} and {len(drawn)}; download the archive '
-                             'again')
+        _check_names(files, drawn, self.frames / name, self.annotations / name)
         frames, masks = (self._read_all(paths, read, 'download the archive again')
                          for paths, read in ((files, read_image), (drawn, read_ids)))
         if frames.shape[:3] != masks.shape:
             raise InputError(f'{self.annotations / name}: the annotations are {masks.shape[1]}x{masks.shape[2]} '
                              f'(height x width), the frames {frames.shape[1]}x{frames.shape[2]}; take both of one '
                              'resolution')
+        if not ((masks[0] > 0) & (masks[0] != VOID)).any():
+            raise InputError(f'{drawn[0]}: shows no object, so there is nothing to follow; leave the video out')
         if self.one_object:
             masks[(masks > 0) & (masks != VOID)] = 1
         names = tuple(path.stem for path in files)
@@ -90,6 +90,21 @@ class DavisClips(WholeVideos):
         if clicked is not None and clicked.is_file():
             _add_joints(sample, clicked, names)
         return dict(inputs=torch.from_numpy(frames.transpose(0, 3, 1, 2).copy()), data_samples=sample)
+
+
+def _check_names(files: Sequence[Path], drawn: Sequence[Path], frames: Path, annotations: Path) -> None:
+    """Refuse frames without annotation, annotations without frame, and fewer than 3 frames."""
+    ways = (('frame', files, frames, 'annotation', drawn, annotations),
+            ('annotation', drawn, annotations, 'frame', files, frames))
+    for what, some, folder, other, others, place in ways:
+        lone = sorted({path.stem for path in some} - {path.stem for path in others})
+        if lone:
+            more = f' ({len(lone)} of {len(some)} have none)' if len(lone) > 1 else ''
+            raise InputError(f'{folder}: {what} {lone[0]} has no {other} of its name in {place}{more}; download the '
+                             'archive again')
+    if len(files) < 3 or len(files) != len(drawn):
+        raise InputError(f'{frames}: needs 3 or more frames, each with one annotation in {annotations}, found '
+                         f'{len(files)} and {len(drawn)}; download the archive again')
 
 
 def _add_joints(sample: ClipSample, path: Path, names: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ import torch
 
 from mmrefine.datasets.benchmarks.whole_videos import WholeVideos
 from mmrefine.datasets.scenes import SceneNames
-from mmrefine.errors import InputError
+from mmrefine.errors import ConfigError, InputError
 from mmrefine.fileio.annotations.jhmdb import TEST, TRAIN, read_jhmdb_split, read_joint_positions
 from mmrefine.fileio.images import read_image
 from mmrefine.fileio.video.frames import list_folder, list_images
@@ -33,7 +33,7 @@ class JhmdbClips(WholeVideos):
 
     Args:
         data_root: the folder that holds ``Rename_Images`` and ``joint_positions``.
-        split: 1, 2 or 3; None: all videos that have joints.
+        split: 1, 2 or 3; 'all' or None: all videos that have joints.
         part: 'test' or 'train', of the split.
         videos: 'all', or names ``<class>/<video>`` of those in the split.
 
@@ -41,19 +41,21 @@ class JhmdbClips(WholeVideos):
         videos: the names in use, in order.
 
     Raises:
-        ConfigError: another part, or videos that are not there.
+        ConfigError: another part or split, or videos that are not there.
         InputError: no such folder or list, or a video of the split that is not there, where all are asked for; when an
             item is read, frames and joints that do not belong together.
     """
 
-    def __init__(self, data_root: Union[str, Path], split: Optional[int] = 1, part: str = 'test',
+    def __init__(self, data_root: Union[str, Path], split: Optional[Union[int, str]] = 1, part: str = 'test',
                  videos: SceneNames = 'all') -> None:
         root = Path(data_root)
         self.frames, self.joints = root / 'Rename_Images', root / 'joint_positions'
         as_choice('JhmdbClips.part', part, tuple(PARTS))
         found = [f'{folder.name}/{path.name}' for folder in list_folder(self.joints) if folder.is_dir()
                  for path in list_folder(folder) if path.is_dir()]
-        if split is not None:
+        where = ', it holds'
+        if split not in (None, 'all'):
+            where = f' in split {split}, which has'
             lists = _lists(root / 'splits', split, part, {name.split('/')[0] for name in found})
             missing = [name for name in lists if name not in found]
             if missing and videos == 'all':
@@ -61,8 +63,7 @@ class JhmdbClips(WholeVideos):
                                  f'it ({len(missing)} of {len(lists)} videos are missing); download joint_positions '
                                  'again, or name the videos to use with videos')
             found = [name for name in found if name in lists]
-        self.videos = self._chosen(videos, found, self.joints, f' in split {split}, which has',
-                                   'data_root, split, part or videos')
+        self.videos = self._chosen(videos, found, self.joints, where, 'data_root, split, part or videos')
 
     def __getitem__(self, index: int) -> Dict[str, Any]:
         """The whole video.
@@ -90,9 +91,14 @@ class JhmdbClips(WholeVideos):
         return dict(inputs=torch.from_numpy(frames.transpose(0, 3, 1, 2).copy()), data_samples=sample)
 
 
-def _lists(folder: Path, split: int, part: str, classes: Set[str]) -> Dict[str, Path]:
+def _lists(folder: Path, split: Any, part: str, classes: Set[str]) -> Dict[str, Path]:
     """The videos ``<class>/<video>`` of a part, each with the file that lists it: of the given classes, and of all
     others that have a list."""
+    if not isinstance(split, int):
+        raise ConfigError(f"JhmdbClips.split must be 1, 2 or 3, or 'all' for all videos, got {split!r}")
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder of lists; download the splits, or set split='all' for all "
+                         'videos that have joints')
     ending = f'_test_split{split}.txt'
     classes = classes | {path.name[:-len(ending)] for path in folder.glob(f'[!.]*{ending}')}
     files = {kind: folder / f'{kind}{ending}' for kind in sorted(classes)}

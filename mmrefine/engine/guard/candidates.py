@@ -7,14 +7,14 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-import mmrefine
 from mmrefine.engine.guard.observer import Observer
 from mmrefine.evaluation.guard.comparison import (Comparison, Observation, compare, compare_all, loss_against,
                                                   mean_observation)
 from mmrefine.evaluation.guard.runs import LEAST_RUNS
 from mmrefine.fileio.atomic import save_checkpoint
+from mmrefine.models import meta_of
 from mmrefine.report import counted, kept_back
 from mmrefine.report.headlines import FORGOTTEN_PERCENT
 from mmrefine.structures.contracts import Witnesses
@@ -189,16 +189,25 @@ def score_record(witnesses: Witnesses) -> Dict[str, Any]:
         figures=[figure.to_dict() for figure in witnesses.figures])
 
 
+def proves_nothing(samples: int, sample_name: str) -> Optional[str]:
+    """Why so few samples cannot prove anything whatever they show; None if there are enough."""
+    if samples >= LEAST_RUNS:
+        return None
+    return (f'{counted(samples, sample_name)} will prove nothing, as it takes {LEAST_RUNS} that are independent; so '
+            f'the original network will be handed back, and the student kept in {STUDENT}. For a verdict {REMEDY}')
+
+
 def _is_unproven(best: Candidate) -> bool:
     """Whether nothing speaks against the candidate, but too little was kept back to speak for it."""
     return best.objection is None and not best.comparison.is_proof
 
 
-def keep_student(path: Path, state: Optional[State], iteration: int) -> None:
+def keep_student(path: Path, model: nn.Module, state: Optional[State], iteration: int) -> None:
     """Write the student that is not handed back; a file of an earlier run goes if there is none.
 
     Args:
         path: of the file.
+        model: the network.
         state: its weights, or None.
         iteration: optimiser steps after which it was taken.
     """
@@ -206,8 +215,7 @@ def keep_student(path: Path, state: Optional[State], iteration: int) -> None:
         path.unlink(missing_ok=True)
     else:
         weights = {key: value.detach().cpu() for key, value in state.items()}
-        meta = dict(mmrefine=mmrefine.__version__, iter=iteration, refined=True)
-        save_checkpoint(path, dict(state_dict=weights, meta=meta))
+        save_checkpoint(path, dict(state_dict=weights, meta=meta_of(model, iter=iteration, refined=True)))
 
 
 def verdict_on_the_way(one: Candidate) -> Tuple[str, str]:

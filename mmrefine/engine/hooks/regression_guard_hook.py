@@ -9,8 +9,8 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmrefine.engine.guard.candidates import (REMEDY, STUDENT, Candidate, State, candidate_record, compare_together,
-                                              decide, keep_student, mixed_state, rate, score_record)
+from mmrefine.engine.guard.candidates import (STUDENT, Candidate, State, candidate_record, compare_together, decide,
+                                              keep_student, mixed_state, proves_nothing, rate, score_record)
 from mmrefine.engine.guard.looks import Looks
 from mmrefine.engine.guard.observer import Observer
 from mmrefine.engine.guard.other_teacher import teacher_record
@@ -20,7 +20,6 @@ from mmrefine.engine.runtime.processes import model_of
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.evaluation.guard.comparison import Observation
-from mmrefine.evaluation.guard.runs import LEAST_RUNS
 from mmrefine.models import estimator_state, load_estimator
 from mmrefine.registry import DATASETS, HOOKS, WITNESSES
 from mmrefine.report import counted, teacher_ahead
@@ -140,11 +139,9 @@ class RegressionGuardHook(Hook):
         scenes = len(self._dataset.scene_names)
         name = self.witnesses.sample_name
         runner.logger.info(f'Guard: {counted(len(self._dataset), name)} of {counted(scenes, "scene")} kept back')
-        if len(self._dataset) < LEAST_RUNS:
-            runner.logger.warning(
-                f'Guard: {counted(len(self._dataset), name)} will prove nothing, as it takes {LEAST_RUNS} that are '
-                f'independent; so the original network will be handed back, and the student kept in {STUDENT}. For a '
-                f'verdict {REMEDY}')
+        too_few = proves_nothing(len(self._dataset), name)
+        if too_few:
+            runner.logger.warning(f'Guard: {too_few}')
         if runner.iter == 0 and hasattr(self._dataset, 'frame') and hasattr(self._dataset, 'units'):
             rest = DATASETS.build(dict(self.config, pipeline=[], held=False))
             reason = nothing_to_learn([rest, self._dataset], runner.logger.info)
@@ -241,7 +238,7 @@ class RegressionGuardHook(Hook):
         best, forgotten = self._decide(runner, model, ends, rated)
         accepted = best.is_accepted
         if is_main_process():
-            keep_student(Path(runner.work_dir, STUDENT), None if accepted else ends[best.iter], best.iter)
+            keep_student(Path(runner.work_dir, STUDENT), model, None if accepted else ends[best.iter], best.iter)
         record = dict(
             candidate_record(rated, best, self._seen, self.witnesses.sample_name),
             looks=[{key: value for key, value in look.items() if key != 'losses'} for look in self._looks.records],

@@ -8,14 +8,13 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner, find_latest_checkpoint
 
-import mmrefine
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.engine.hooks.regression_guard_hook import GUARD_INFO
 from mmrefine.engine.runtime.processes import model_of
 from mmrefine.errors import CheckpointError
 from mmrefine.fileio.atomic import save_checkpoint
 from mmrefine.fileio.digest import digest_of_state
-from mmrefine.models import estimator_state
+from mmrefine.models import estimator_state, meta_of
 from mmrefine.registry import HOOKS
 from mmrefine.report import keeps_original
 
@@ -33,7 +32,9 @@ class WeightsHook(Hook):
 
     Args:
         out: file name of the network that is handed back, in the work dir: a plain state dict plus meta, for the
-            unmodified stock config. ``meta['refined']`` is False if the guard handed back the original network.
+            unmodified stock config. ``meta['refined']`` is False if the guard handed back the original network, and
+            ``meta['learned_with']`` is what features must be used with, see
+            :meth:`~mmrefine.models.CorrespondenceLearner.learned_with`.
         before: file name of the original network, in the same form; written once the labels are accepted, read by the
             report.
     """
@@ -46,12 +47,17 @@ class WeightsHook(Hook):
         """Bring the state dict to our names, or refuse it.
 
         Raises:
-            CheckpointError: it belongs to another network; names missing and unexpected keys.
+            CheckpointError: it belongs to another network, whose missing and unexpected keys it names, or its features
+                were learned with other settings.
         """
         model = model_of(runner)
         source = runner._load_from or find_latest_checkpoint(runner.work_dir) or 'the checkpoint'
         state = estimator_state(model, checkpoint, source=str(source))
         checkpoint['state_dict'] = {f'estimator.{key}': value for key, value in state.items()}
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: Dict[str, Any]) -> None:
+        """Note in a training checkpoint what its weights must be used with."""
+        checkpoint['meta'].update(meta_of(model_of(runner)))
 
     def before_train(self, runner: Runner) -> None:
         """Refuse a run that goes on beside another original network than the one that it began with.
@@ -86,6 +92,5 @@ class WeightsHook(Hook):
         state = {key: value.detach().cpu().clone() for key, value in model.estimator.state_dict().items()}
         path = Path(runner.work_dir) / name
         if is_main_process():
-            meta = dict(mmrefine=mmrefine.__version__, iter=runner.iter, refined=refined)
-            save_checkpoint(path, dict(state_dict=state, meta=meta))
+            save_checkpoint(path, dict(state_dict=state, meta=meta_of(model, iter=runner.iter, refined=refined)))
         return path

@@ -72,8 +72,8 @@ def objection(teacher: Sequence[Observation], candidate: Sequence[Observation]) 
 
     - It is worse by more than 1 % on known motion, both by labels and by points. One that copies in place has perfect
       round trips, which can outweigh that in a mean. Or
-    - it follows points on known motion hardly better than one that copies in place, by less than a tenth, whatever the
-      original network does.
+    - it follows points on known motion worse than one that copies in place, or better by less than a tenth, whatever
+      the original network does.
 
     Args:
         teacher: of the original network on one or more clips.
@@ -86,6 +86,7 @@ def objection(teacher: Sequence[Observation], candidate: Sequence[Observation]) 
     seen = mean_observation(candidate)
     error, still = seen['known_points'], seen['known_still']
     if error > (1 - LEAST_GAIN) * still:
-        return (f'follows known motion hardly better than by copying in place ({error:.2f} px off, in place '
+        how = 'worse' if error > still else 'hardly better'
+        return (f'follows known motion {how} than by copying in place ({error:.2f} px off, in place '
                 f'{still:.2f} px)')
     return None

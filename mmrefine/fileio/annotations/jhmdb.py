@@ -85,5 +85,6 @@ def _import_scipy_io(path: PathLike) -> ModuleType:
     try:
         import scipy.io
     except ImportError:
-        raise InputError(f'{path}: a .mat file needs SciPy, which is not installed; run "pip install scipy"') from None
+        raise InputError(f'{path}: a .mat file needs SciPy, which is not installed; run "pip install '
+                         '\'mmrefine[jhmdb]\'"') from None
     return scipy.io

@@ -22,14 +22,15 @@ class ChannelDropout(nn.Module):
     Raises:
         ConfigError: ``prob`` outside [0, 1].
     """
+    in_use = False  # the network sees all colours in use
 
     def __init__(self, prob: float = 0.7) -> None:
         super().__init__()
         self.prob = as_share('ChannelDropout.prob', prob)
 
     @property
-    def in_use(self) -> bool:
-        """Whether the network sees such frames in use, too: only if it never sees others."""
+    def is_constant(self) -> bool:
+        """Whether the network sees no other frames in training, so that statistics can only be theirs."""
         return self.prob == 1
 
     def forward(self, frames: Tensor) -> Tensor:

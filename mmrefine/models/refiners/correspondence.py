@@ -146,6 +146,10 @@ class CorrespondenceLearner(BaseModel):
         return dict(radius=self.radius, stride=self.estimator.stride, channels=self.estimator.out_channels,
                     bottleneck=None if self.bottleneck is None else type(self.bottleneck).__name__)
 
+    def learned_with(self) -> Dict[str, Any]:
+        """What its weights must be used with, as they have learned with it; kept with them. JSON-able."""
+        return dict(radius=self.radius, bottleneck=type(self.bottleneck).__name__ if self._shows_in_use else None)
+
     def pass_bytes(self, size: Tuple[int, int]) -> int:
         """Bytes of what the encoder holds at once of a frame, without gradients, about.
 
@@ -162,14 +166,20 @@ class CorrespondenceLearner(BaseModel):
         copied is worked out in parts."""
         return []
 
+    @property
+    def _shows_in_use(self) -> bool:
+        """Whether the bottleneck also decides what the network sees in use."""
+        return self.bottleneck is not None and getattr(self.bottleneck, 'in_use', True)
+
     def _seen(self, frames: Tensor) -> Tensor:
         return frames if self.bottleneck is None else self.bottleneck(frames)
 
     def _features(self, frames: Tensor) -> Tensor:
         """``(B, T, 3, H, W)`` -> ``(B, T, C, h, w)``; each frame once."""
         seen = self._seen(frames)
-        # of frames without some of their colours the statistics are others than those of frames in use
-        foreign = seen is not frames and not getattr(self.bottleneck, 'in_use', True)
+        # of frames without some of their colours the statistics are others than those of frames in use, but if there
+        # are no others, they must do
+        foreign = seen is not frames and not self._shows_in_use and not getattr(self.bottleneck, 'is_constant', False)
         with _statistics_kept(self.estimator) if foreign else nullcontext():
             found: Tensor = self.estimator(seen.flatten(0, 1))
         return found.unflatten(0, frames.shape[:2])

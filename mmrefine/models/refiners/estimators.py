@@ -12,7 +12,8 @@ from mmengine.logging import print_log
 from mmengine.model import revert_sync_batchnorm
 from torch import Tensor, nn
 
-from mmrefine.compat.checkpoints import load_checkpoint_file
+import mmrefine
+from mmrefine.compat.checkpoints import learned_with, load_checkpoint_file
 from mmrefine.compat.stock_names import stock_names
 from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.models.networks import OfficialRAFTEncoder
@@ -129,7 +130,8 @@ def estimator_state(refiner: nn.Module, checkpoint: Mapping[str, Any], source: s
         source: file name for the message.
 
     Raises:
-        CheckpointError: weights of another network; it names keys.
+        CheckpointError: weights of another network, whose keys it names, or features that were learned with other
+            settings than those of ``refiner``, as far as the checkpoint says.
     """
     network = refiner.get_submodule('estimator')
     encoder = getattr(network, 'encoder', None)
@@ -145,7 +147,24 @@ def estimator_state(refiner: nn.Module, checkpoint: Mapping[str, Any], source: s
             f'{source}: these are not the weights of the configured '
             f'{type(network).__name__} ({len(state)} tensors found, {len(wanted)} wanted; '
             f'{"; ".join(story)}); name the config that this checkpoint was trained with')
+    _refuse_other_use(refiner, checkpoint, source)
     return state
+
+
+def meta_of(refiner: nn.Module, **more: Any) -> Dict[str, Any]:
+    """What is kept with weights of a network, beside ``more``: our version, and what they must be used with."""
+    learned: Any = getattr(refiner, 'learned_with', None)
+    return dict(mmrefine=mmrefine.__version__, **more, **({} if learned is None else dict(learned_with=learned())))
+
+
+def _refuse_other_use(refiner: nn.Module, checkpoint: Mapping[str, Any], source: str) -> None:
+    known, own = learned_with(checkpoint), getattr(refiner, 'learned_with', None)
+    here = {} if own is None else {key: value for key, value in own().items() if key in known and known[key] != value}
+    if here:
+        then, now = (' and '.join(f'model.{key}={values[key]!r}' for key in here) for values in (known, here))
+        raise CheckpointError(f'{source}: was trained with {then}, and this config has {now}, so its features would be '
+                              'others; name the config that it was trained with, a copy of which lies in the '
+                              'work dir of that training, or set the former values in this one')
 
 
 def _differences(found: Mapping[str, Tensor],
