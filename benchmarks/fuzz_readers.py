@@ -53,7 +53,8 @@ def readers() -> Dict[str, Reader]:
         found[f'picture {suffix}'] = Reader(_one_file(f'a{suffix}', data), lambda root: _read(root, read_image))
     grey = cv2.imencode('.png', picture[..., 0])[1].tobytes()
     found['mask'] = Reader(_one_file('a.png', grey), lambda root: _read(root, read_mask))
-    found['object ids'] = Reader(_one_file('a.png', grey), lambda root: _read(root, read_ids))
+    ids = cv2.imencode('.png', picture[..., 0] // 128 + 2 * (picture[..., 1] // 128))[1].tobytes()
+    found['object ids'] = Reader(_one_file('a.png', ids), lambda root: _read(root, read_ids))
     for suffix in ('.flo', '.pfm', '.png'):
         found[f'flow {suffix}'] = Reader(_flow_file(suffix, flow), lambda root: _read(root, read_flow))
     joints = [dict(image_path=f'{n:05d}.jpg', joints=[[1, 2], [3, 4]], visibility=[1, 0]) for n in range(3)]

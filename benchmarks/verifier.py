@@ -11,11 +11,12 @@ is. `AUSE`: the area between two curves, the mean error of what is left once the
 left out, over the mean error of all: worst by what is said of the error, and worst by the error itself; 0 is best. It
 is said by the verifier, by the round trip, by the census around the pixel, or by how far the passes lie apart; the
 motion is that of the verifier in each case. Passes are stored and not made again, so this may be stopped and started
-again.
+again. `--cost` instead says what four passes, the arbiter and the verifier take of the processor.
 """
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Tuple
 
@@ -47,6 +48,7 @@ def main() -> int:
     parser.add_argument('--verifier', default=str(CONFIGS / 'verifier' / 'pass_verifier.pth'), help='its weights')
     parser.add_argument('--rendered', type=int, default=6, help='pairs of each look')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/verifier/benchmark'))
+    parser.add_argument('--cost', nargs=2, type=int, metavar=('H', 'W'), help='of frames of this size, px')
     parser.add_argument('--out', type=Path, metavar='JSON', help='file for the table')
     args = parser.parse_args()
     networks = {'demo': (CONFIGS / 'demo' / 'raft_small_target.py', CONFIGS / 'demo' / 'raft_small_source.pth', None)}
@@ -55,6 +57,10 @@ def main() -> int:
     source = TEACHERS.build(dict(type='OtherNetwork', model=str(CONFIGS / 'verifier' / 'pass_verifier.py'),
                                  checkpoint=args.verifier))
     judge, rows, said = source.network(), [], []
+    if args.cost:
+        _print_cost(judge, {name: init_model(config, str(checkpoint))
+                            for name, (config, checkpoint, _) in networks.items()}, tuple(args.cost))
+        return 0
     print('| network | pair | motion | arbiter | verifier | oracle | verifier / arbiter |\n' + '|---' * 7 + '|')
     for name, (config, checkpoint, iters) in networks.items():
         model = init_model(config, str(checkpoint))
@@ -72,6 +78,23 @@ def main() -> int:
     if args.out is not None:
         write_json(args.out, rows)
     return 0
+
+
+@torch.no_grad()
+def _print_cost(judge: Any, models: Dict[str, Any], size: Tuple[int, int]) -> None:
+    frames = as_frames(render_clip(70000, 2, size, 'target').frames)
+    batch, view = PairBatch(frames[:1], frames[1:]), ArbitratedView()
+    print('| network | passes, s | arbiter, s | verifier beside it, s | of passes and arbiter |\n' + '|---' * 5 + '|')
+    for name, model in models.items():
+        times = [time.process_time()]
+        passes = torch.stack(list(view.motions(model, batch).values()))
+        times.append(time.process_time())
+        start, shares = view.arbiter.settle(*batch.both_ways(), passes)
+        times.append(time.process_time())
+        judge.verify(*batch.both_ways(), passes, view.traits, start, shares)
+        times.append(time.process_time())
+        seen, settled, verified = np.diff(times)
+        print(f'| {name} | {seen:.2f} | {settled:.2f} | {verified:.2f} | {verified / (seen + settled):.2f} |')
 
 
 def _pairs(root: Any, rendered: int) -> Iterator[Tuple[str, Pair]]:

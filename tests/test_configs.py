@@ -4,6 +4,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from small_trees import ROOT, SINTEL_SCENES, SIZE
@@ -14,12 +15,14 @@ from mmrefine.apis.track_inference import DEFAULT_TRACK_LABELER
 from mmrefine.compat.stock import stock_config_root
 from mmrefine.config.check import check_config
 from mmrefine.config.load import fill_in, load_config
-from mmrefine.models import FlowRefiner, MaskedPyramidLoss, MaskedSequenceLoss, TrackRefiner
-from mmrefine.registry import DATASETS
+from mmrefine.fileio.pass_files import StoredPasses, write_passes
+from mmrefine.labeling import VerifierLearner
+from mmrefine.models import FlowRefiner, MaskedPyramidLoss, MaskedSequenceLoss, TrackRefiner, load_estimator
+from mmrefine.registry import DATASETS, MODELS
 from mmrefine.synthetic import write_clips
 
 CONFIGS = sorted(path.relative_to(ROOT / 'configs').as_posix() for path in (ROOT / 'configs').glob('[!_]*/**/*.py'))
-FLOW = [name for name in CONFIGS if not name.startswith(('pips/', 'clip_flow/', 'corrflow/'))]
+FLOW = [name for name in CONFIGS if not name.startswith(('pips/', 'clip_flow/', 'corrflow/', 'verifier/'))]
 REFINE = [name for name in CONFIGS if name.startswith('refine/')]
 # they learn from the truth
 TRUTH = ['demo/raft_small_source.py', 'demo/raft_small_finish.py', 'demo/craft_small_source.py']
@@ -54,7 +57,7 @@ def small(name, trees):
 
 
 def test_the_sweeps_below_see_every_config():
-    assert len(CONFIGS) == 53 and len(FLOW) == 25 and len(REFINE) == 14 and len(STOCK) == 10
+    assert len(CONFIGS) == 54 and len(FLOW) == 25 and len(REFINE) == 14 and len(STOCK) == 10
 
 
 @pytest.fixture(scope='module')
@@ -277,3 +280,19 @@ def test_each_folder_of_configs_tells_its_commands_and_results():
         text = (folder / 'README.md').read_text(encoding='utf-8')
         missing = [path.name for path in folder.glob('*.py') if path.name not in text]
         assert not missing and 'python tools/train.py' in text, folder
+
+
+def test_the_config_of_the_verifier_trains_what_it_says(tmp_path):
+    """And the weights that come with it fit."""
+    write_passes(tmp_path / 'a.npz', StoredPasses(
+        np.zeros((2, 96, 128, 3), np.uint8), np.zeros((3, 2, 2, 96, 128), np.float16), np.zeros((3, 2), np.float32),
+        np.ones((2, 2, 96, 128), np.float16), np.ones((2, 96, 128), bool)))
+    cfg = fill_in(load_config(ROOT / 'configs/verifier/pass_verifier.py', {'passes': str(tmp_path)}))
+    check_config(cfg)
+    data = DATASETS.build(dict(cfg.train_dataloader.dataset))
+    assert data[0, 3]['truth'].shape == (2, 2, 96, 128)
+    model = MODELS.build(dict(cfg.model, _scope_='mmrefine'))
+    assert isinstance(model, VerifierLearner)
+    weights = ROOT / 'configs/verifier/pass_verifier.pth'
+    load_estimator(model, weights)
+    assert weights.stat().st_size <= 2**20

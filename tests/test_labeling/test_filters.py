@@ -27,9 +27,9 @@ def context(fw=(0, 0), bw=(0, 0), frames1=None, frames2=None, size=5):
 
 
 def test_swapping_a_context_turns_time_around():
-    ctx = PairContext(*(torch.full((1, ), float(i)) for i in range(8)))
-    assert [float(x) for x in vars(ctx.reversed()).values()] == [1., 0., 3., 2., 5., 4., 7., 6.]
-    assert list(vars(PairContext(*(torch.zeros(1) for _ in range(4))).reversed()).values())[4:] == [None] * 4
+    ctx = PairContext(*(torch.full((1, ), float(i)) for i in range(10)))
+    assert [float(x) for x in vars(ctx.reversed()).values()] == [1., 0., 3., 2., 5., 4., 7., 6., 9., 8.]
+    assert list(vars(PairContext(*(torch.zeros(1) for _ in range(4))).reversed()).values())[4:] == [None] * 6
 
 
 def test_the_cycle_filter_hands_all_its_settings_to_the_cycle_check():
@@ -127,7 +127,8 @@ def test_invalid_values_are_refused_by_key_and_value(build, said):
 
 
 def test_every_registered_filter_gives_weights_of_one_channel_in_zero_to_one():
-    ctx = PairContext(*torch.rand(2, 2, 3, 8, 9).unbind(0), *torch.randn(6, 2, 2, 8, 9).unbind(0))
+    ctx = PairContext(*torch.rand(2, 2, 3, 8, 9).unbind(0), *torch.randn(6, 2, 2, 8, 9).unbind(0),
+                      *torch.rand(2, 2, 1, 8, 9).mul(2).unbind(0))
     before = [x.clone() for x in vars(ctx).values()]
     ours = [name for name, cls in FILTERS.module_dict.items()
             if 'mmrefine.labeling.flow' in cls.__module__
@@ -136,7 +137,7 @@ def test_every_registered_filter_gives_weights_of_one_channel_in_zero_to_one():
         weight = FILTERS.build(dict(type=name))(ctx)
         assert weight.shape == (2, 1, 8, 9) and weight.dtype == torch.float32, name
         assert 0 <= float(weight.min()) and float(weight.max()) <= 1, name
-    assert len(ours) == 13
+    assert len(ours) == 14
     assert all(torch.equal(a, b) for a, b in zip(before, vars(ctx).values()))   # inputs untouched
 
 
