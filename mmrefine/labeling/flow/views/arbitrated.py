@@ -57,7 +57,8 @@ class ArbitratedView(ScaledView):
         radius: see there, px of the frames.
         iters: see :class:`~mmrefine.labeling.CascadeView`; a mirrored pass has as many as the other one of its size.
         verifier: config of the part of ``TEACHERS`` that has a network which weighs the passes in place of the arbiter,
-            and begins with what it says: ``dict(type='OtherNetwork', model='verifier/pass_verifier.py', checkpoint=…)``.
+            and begins with what it says:
+            ``dict(type='OtherNetwork', model='verifier/pass_verifier.py', checkpoint=…)``.
             A look then also tells how large the error of each pixel is expected to be.
 
     Raises:
