@@ -57,7 +57,6 @@ RECIPES: Dict[str, Dict[str, Any]] = {
     'rounds, average, replay': {**ROUNDS, **AVERAGE},
     'ours in float32': {'optim_wrapper.precision': 'float32'},
     'verified': VERIFIED,
-    'verified, trusted': {**VERIFIED, 'labeler.filters': [dict(type='ExpectedErrorFilter', most=2., soft=True)]},
     'many looks': EVENLY,
     'novelty': TWO_LOOKS,
     'mask alone': {**TWO_LOOKS, **EVENLY, 'labeler.filters': [LOOSE]},

@@ -25,6 +25,7 @@ import torch
 from arbitration import Pair, filed_pairs
 
 from mmrefine.apis import init_model
+from mmrefine.apis.collect_passes import passes_over
 from mmrefine.apis.commands import run_command
 from mmrefine.fileio import write_json
 from mmrefine.fileio.pass_files import StoredPasses, read_passes, write_passes
@@ -111,12 +112,10 @@ def _pairs(root: Any, rendered: int) -> Iterator[Tuple[str, Pair]]:
 def _seen(path: Path, model: Any, pair: Pair) -> StoredPasses:
     """The passes of a network over a pair, from the disk if they are there."""
     if not path.is_file():
-        view = ArbitratedView()
-        seen = torch.stack(list(view.motions(model, PairBatch(pair.frames1, pair.frames2)).values()))
         frames = torch.cat([pair.frames1, pair.frames2]).mul(255).round().byte().permute(0, 2, 3, 1).numpy()
-        truth = torch.cat([pair.truth, torch.zeros_like(pair.truth)]).half().numpy()
+        truth = torch.cat([pair.truth, torch.zeros_like(pair.truth)]).numpy()
         known = torch.cat([pair.known[:, 0], torch.zeros_like(pair.known[:, 0])]).numpy()
-        write_passes(path, StoredPasses(frames, seen.half().numpy(), view.traits.numpy(), truth, known))
+        write_passes(path, passes_over(model, frames, truth, known))
     return read_passes(path)
 
 

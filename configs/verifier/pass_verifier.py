@@ -5,7 +5,7 @@ _base_ = '../_base_/default_runtime.py'
 passes = 'work_dirs/verifier/passes'  # made by tools/collect_passes.py; overridable: --cfg-options passes=…
 model = dict(type='VerifierLearner', estimator=dict(type='mmrefine.PassVerifier'))
 
-max_iters = 3000
+max_iters = 1500
 train_dataloader = dict(
     batch_size=2,
     num_workers=0,

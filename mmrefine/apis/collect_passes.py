@@ -60,8 +60,7 @@ def collect_rendered(out: Union[str, Path],
         if not path.is_file():
             clip = render_clip(seed, 2, size, world)
             truth = np.stack([clip.flow_fw[0], clip.flow_bw[0]])
-            frames = np.stack(list(clip.frames))
-            write_passes(path, _stored(teacher, frames, truth, np.ones(truth[:, 0].shape, bool)))
+            write_passes(path, passes_over(teacher, clip.frames, truth, np.ones(truth[:, 0].shape, bool)))
         yield path
 
 
@@ -81,7 +80,7 @@ def collect_warps(out: Union[str, Path],
         name: of the network, in the names of the files.
         video: a video file, a folder of frames, or a folder of such folders and files.
         count: frames, spread evenly over all videos together.
-        motion: longest motion, px; half of all warps move by less than a seventh of it.
+        motion: longest motion, px; its logarithm is drawn evenly, so that small motion is as frequent as large.
         seed: of the warps.
 
     Yields:
@@ -104,17 +103,24 @@ def collect_warps(out: Union[str, Path],
                 raise InputError(f'{video}: frames of {scene} have {frame.shape[0]}x{frame.shape[1]} px, and a frame '
                                  f'to warp needs at least {SMALLEST_SIDE} px a side; enlarge the video')
             rng = np.random.default_rng((seed, int(place)))
-            # as many warps of 0.5 to 1 px as of 5 to 10
             length = lambda: float(motion**rng.uniform(-0.3, 1.))  # noqa: E731
             warp = random_warp(rng, as_frames([frame])[0], length, length, _PATCHES)
             frames = torch.cat([warp.frames1, warp.frames2]).mul(255).round().byte().permute(0, 2, 3, 1).numpy()
             truth = torch.cat([warp.flow, torch.zeros_like(warp.flow)]).numpy()
             known = np.stack([np.ones(frame.shape[:2], bool), np.zeros(frame.shape[:2], bool)])
-            write_passes(path, _stored(teacher, frames, truth, known))
+            write_passes(path, passes_over(teacher, frames, truth, known))
         yield path
 
 
-def _stored(teacher: FlowEstimator, frames: np.ndarray, truth: np.ndarray, known: np.ndarray) -> StoredPasses:
+def passes_over(teacher: FlowEstimator, frames: np.ndarray, truth: np.ndarray, known: np.ndarray) -> StoredPasses:
+    """What the passes of an :class:`~mmrefine.labeling.ArbitratedView` see of a pair.
+
+    Args:
+        teacher: the network.
+        frames: ``(2, H, W, 3)`` uint8 RGB.
+        truth: ``(2, 2, H, W)`` px, there and back.
+        known: ``(2, H, W)`` bool, where it is known.
+    """
     view = ArbitratedView()
     shown = as_frames(list(frames))
     with torch.no_grad():

@@ -54,7 +54,7 @@ def read_passes(path: Union[str, 'os.PathLike[str]']) -> StoredPasses:
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f'{path}: is not a file of passes ({error}); make it with tools/collect_passes.py') from error
     height, width = found['frames'].shape[1:3] if found['frames'].ndim == 4 else (0, 0)
-    count = len(found['traits'])
+    count = len(found['traits']) if found['traits'].ndim else 0
     wanted = dict(frames=(2, height, width, 3), passes=(count, 2, 2, height, width), traits=(count, 2),
                   truth=(2, 2, height, width), known=(2, height, width))
     shapes = {name: array.shape for name, array in found.items()}

@@ -154,17 +154,17 @@ class Look:
         if shares:
             found = torch.stack(list(shares.values())).double().mean(dim=(2, 3, 4)).t().tolist()
             means = [dict(zip(shares, each)) for each in found]
-        flows = [cls._ways(seen, pairs) for seen in (motion, plain, error)]
-        return cls(*flows[0], *flows[1], means[:pairs], means[pairs:], *flows[2])  # type: ignore[arg-type]
+        flow_fw, flow_bw = cls._ways(motion, pairs)
+        plain_fw, plain_bw = (None, None) if plain is None else cls._ways(plain, pairs)
+        error_fw, error_bw = (None, None) if error is None else cls._ways(error, pairs)
+        return cls(flow_fw, flow_bw, plain_fw, plain_bw, means[:pairs], means[pairs:], error_fw, error_bw)
 
     def both_ways(self) -> Tensor:
         """``(2 B, 2, H, W)`` px, forward, then backward."""
         return torch.cat([self.flow_fw, self.flow_bw])
 
     @staticmethod
-    def _ways(seen: Optional[Tensor], pairs: int) -> Tuple[Optional[Tensor], Optional[Tensor]]:
-        if seen is None:
-            return None, None
+    def _ways(seen: Tensor, pairs: int) -> Tuple[Tensor, Tensor]:
         return seen[:pairs], seen[pairs:] if len(seen) > pairs else torch.full_like(seen, float('nan'))
 
 

@@ -79,9 +79,9 @@ def test_the_expected_error_becomes_a_filter_and_a_statistic(tmp_path, teacher, 
     view = dict(type='ArbitratedView', scales=(1., 2.), verifier=verifier(tmp_path / 'a.pth'))
     look = ArbitratedView(**{key: value for key, value in view.items() if key != 'type'}).look(teacher, pairs)
     most = float(look.error_fw.median())
-    for soft, ways in ((False, 'both'), (True, 'both')):
+    for soft in (False, True):
         labeler = FlowLabeler(view=view, filters=[dict(type='ExpectedErrorFilter', most=most, soft=soft)],
-                              directions=ways)
+                              directions='both')
         labels = labeler.label_pairs(teacher, pairs)
         for number, label in enumerate(labels):
             for found, error, stats in ((label.forward, look.error_fw, label.stats),

@@ -15,7 +15,7 @@ REGISTERED: Tuple[Dict[str, Any], ...] = (dict(radius=3, steps=2, damping=2.5), 
 CHANNELS = 18 + len(REGISTERED)
 
 _FAR = 20.  # px; round trips that are longer do not differ
-_LITTLE = 1e-4  # share of a pass from which on it does not matter how small it is
+LITTLE = 1e-4  # share of a pass from which on it does not matter how small it is
 _FIRST_SHARE = 0.05  # of a registered motion, before the network has its say
 
 
@@ -69,7 +69,7 @@ def gather(frames1: Tensor, frames2: Tensor, passes: Tensor, traits: Tensor, sta
     evidence = torch.cat([
         *_place(motions, anchor), *_round_trips(motions), *_picture(frames1, frames2, motions),
         _texture(frames1, motions),
-        shares.clamp(min=_LITTLE).log() / 4,
+        shares.clamp(min=LITTLE).log() / 4,
         kinds[:, None, :, None, None].expand(-1, motions.shape[1], -1, *motions.shape[3:])
     ], dim=2)
     return Candidates(motions, shares, start, evidence)

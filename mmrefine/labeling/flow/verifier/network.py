@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmrefine.geometry import backwarp, resize
-from mmrefine.labeling.flow.verifier.evidence import CHANNELS, Candidates, gather
+from mmrefine.labeling.flow.verifier.evidence import CHANNELS, LITTLE, Candidates, gather
 from mmrefine.registry import MODELS
 from mmrefine.structures import Verdict
 
@@ -53,11 +53,10 @@ class PassVerifier(nn.Module):
         self.full = _conv(width + seen, head)
         self.logits = nn.Conv2d(head, 1 + 8 * len(self.rings), 3, padding=1)
         self.doubt = nn.Conv2d(head, 2, 3, padding=1)
-        with torch.no_grad():
-            for parameter in (*self.logits.parameters(), *self.doubt.parameters()):
-                parameter.zero_()
-            # neighbours begin with next to nothing
-            list(self.logits.parameters())[1][1:] = -6.
+        for parameter in (self.logits.weight, *self.doubt.parameters()):
+            nn.init.zeros_(parameter)
+        # neighbours begin with next to nothing
+        self.logits.bias = nn.Parameter(torch.tensor([0.] + [-6.] * 8 * len(self.rings)))
 
     def forward(self, frames1: Tensor, frames2: Tensor, passes: Tensor, traits: Tensor, start: Tensor,
                 shares: Tensor) -> Verdict:
@@ -81,7 +80,7 @@ class PassVerifier(nn.Module):
         count = len(found.motions)
         seen = torch.cat([found.evidence.flatten(0, 1), self._compared(frames1, frames2, found.motions)], dim=1)
         logits, inner = self._read(seen, count)
-        logits = logits + found.shares.clamp(min=1e-4).log()  # (K, B, 1 + 8 rings, H, W)
+        logits = logits + found.shares.clamp(min=LITTLE).log()  # (K, B, 1 + 8 rings, H, W)
         weights = logits.transpose(1, 2).flatten(0, 1).softmax(dim=0).unflatten(0, (count, -1)).transpose(1, 2)
         motion = torch.zeros_like(found.start)
         for place, moved in enumerate(_neighbours(found.motions, self.rings)):
