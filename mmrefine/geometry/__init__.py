@@ -22,6 +22,7 @@ from mmrefine.geometry.random_motion import (Draws, Ellipse, Similarity, pieced_
 from mmrefine.geometry.range_map import range_map
 from mmrefine.geometry.restricted_attention import copy_labels
 from mmrefine.geometry.texture import texture_strength
+from mmrefine.geometry.vectors import lengths
 from mmrefine.geometry.warp import backwarp, landing_points, lands_inside
 from mmrefine.geometry.window import box_mean
 
@@ -31,9 +32,9 @@ __all__ = [
     'color_change', 'color_residual', 'compose', 'compose_all', 'composite_error', 'composite_tolerance',
     'copy_labels', 'cycle_consistent', 'cycle_error', 'cycle_tolerance', 'feature_change', 'fill_background',
     'heat_maps', 'ids_of', 'jpeg_loss', 'jpeg_quality', 'known_clip', 'known_warp', 'lab', 'lab_residual',
-    'landing_claims', 'landing_points', 'lands_inside', 'luma', 'match_exposure', 'match_local_exposure', 'one_hot',
-    'patch_mismatch', 'patches_along', 'pieced_motion', 'pixel_grid', 'pixels_of', 'points_come_back', 'points_inside',
-    'query_grid', 'query_windows', 'random_ellipse', 'random_similarity', 'random_warp', 'range_map', 'read_heat_maps',
-    'register_locally', 'resize', 'resize_flow', 'resize_points', 'sample', 'sample_along', 'sample_scaled',
-    'smooth_motion', 'texture_strength', 'track_speed'
+    'landing_claims', 'landing_points', 'lands_inside', 'lengths', 'luma', 'match_exposure', 'match_local_exposure',
+    'one_hot', 'patch_mismatch', 'patches_along', 'pieced_motion', 'pixel_grid', 'pixels_of', 'points_come_back',
+    'points_inside', 'query_grid', 'query_windows', 'random_ellipse', 'random_similarity', 'random_warp',
+    'range_map', 'read_heat_maps', 'register_locally', 'resize', 'resize_flow', 'resize_points', 'sample',
+    'sample_along', 'sample_scaled', 'smooth_motion', 'texture_strength', 'track_speed',
 ]

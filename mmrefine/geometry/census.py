@@ -1,11 +1,14 @@
 """The census test: does the order of brightness around a pixel survive its motion?"""
 from __future__ import annotations
 
+from typing import Any, Iterator, Tuple
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mmrefine.geometry.warp import backwarp, lands_inside
+
+Index = Tuple[Any, ...]
 
 
 def census_residual(frames1: Tensor, frames2: Tensor, flow: Tensor, radius: int = 3, tie: float = 0.1) -> Tensor:
@@ -28,24 +31,31 @@ def census_residual(frames1: Tensor, frames2: Tensor, flow: Tensor, radius: int 
         ``(B, 1, H, W)`` in [0, 1], over the neighbours that lie in frame 1 and land in frame 2; ``inf`` where
         ``p + f(p)`` leaves the frame or no neighbour can be compared.
     """
-    inside = lands_inside(flow)
-    height, width = flow.shape[-2:]
-    around1, around2, valid = (F.pad(x, [radius] * 4)
-                               for x in (frames1, backwarp(frames2, flow), inside.to(frames1.dtype)))
-    center = (slice(radius, radius + height), slice(radius, radius + width))
-    differ, compared = torch.zeros_like(flow[:, :1]), torch.zeros_like(flow[:, :1])
-    for dy in range(2 * radius + 1):
-        for dx in range(2 * radius + 1):
-            if dy == dx == radius:
-                continue
-            there = (..., slice(dy, dy + height), slice(dx, dx + width))
-            order1 = _order(around1[there] - around1[(..., *center)], tie)
-            order2 = _order(around2[there] - around2[(..., *center)], tie)
-            counts = valid[there]
-            differ += counts * (order1 != order2).to(differ.dtype).mean(dim=1, keepdim=True)
-            compared += counts
-    return (differ / compared.clamp(min=1)).masked_fill(~inside | (compared == 0), float('inf'))
+    inside, warped = lands_inside(flow), backwarp(frames2, flow)
+    valid = inside.to(torch.uint8)
+    differ, compared = torch.zeros_like(valid, dtype=torch.int16), torch.zeros_like(valid, dtype=torch.int16)
+    for one, other in _neighbours(radius, flow.shape[-2], flow.shape[-1]):
+        # what one pixel of the two is to the other, the other is to it, the other way round: both change or neither
+        changes = _changes(frames1[other] - frames1[one], warped[other] - warped[one], tie / 255)
+        differ[one] += valid[other] * changes
+        differ[other] += valid[one] * changes
+        compared[one] += valid[other]
+        compared[other] += valid[one]
+    share = differ.to(flow.dtype) / (frames1.shape[1] * compared.to(flow.dtype)).clamp(min=1)
+    return share.masked_fill(~inside | (compared == 0), float('inf'))
 
 
-def _order(difference: Tensor, tie: float) -> Tensor:
-    return torch.sign(difference) * (difference.abs() > tie / 255)
+def _neighbours(radius: int, height: int, width: int) -> Iterator[Tuple[Index, Index]]:
+    """Where one pixel is, and where another, of all pairs of pixels within the window of one another."""
+    for dy in range(radius + 1):
+        for dx in range(-radius, radius + 1):
+            if (dy, dx) > (0, 0) and dy < height and abs(dx) < width:
+                left, right = max(-dx, 0), max(dx, 0)
+                yield ((..., slice(0, height - dy), slice(left, width - right)),
+                       (..., slice(dy, height), slice(right, width - left)))
+
+
+def _changes(difference1: Tensor, difference2: Tensor, tie: float) -> Tensor:
+    """Of how many channels the order is another one, ``(B, 1, H, W)``."""
+    other = ((difference1 > tie) != (difference2 > tie)) | ((difference1 < -tie) != (difference2 < -tie))
+    return other.sum(dim=1, keepdim=True, dtype=torch.uint8)

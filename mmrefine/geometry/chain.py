@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mmrefine.geometry.cycle import cycle_error
 from mmrefine.geometry.range_map import range_map
+from mmrefine.geometry.vectors import lengths
 from mmrefine.geometry.warp import backwarp, lands_inside
 
 
@@ -85,7 +86,7 @@ def composite_error(flow_12: Tensor, flow_23: Tensor, flow_13: Tensor) -> Tuple[
     """
     chained, inside = compose(flow_12, flow_23)
     comparable = inside & lands_inside(flow_13)
-    error = (chained - flow_13).norm(dim=1, keepdim=True)
+    error = lengths(chained - flow_13)
     return error.masked_fill(~comparable, float('inf')), comparable
 
 
@@ -103,7 +104,7 @@ def composite_tolerance(flow_12: Tensor, flow_23: Tensor, flow_13: Tensor, alpha
     Returns:
         ``(B, 1, H, W)`` px.
     """
-    sizes = [flow.norm(dim=1, keepdim=True) for flow in (flow_12, backwarp(flow_23, flow_12), flow_13)]
+    sizes = [lengths(flow) for flow in (flow_12, backwarp(flow_23, flow_12), flow_13)]
     return alpha * (sizes[0] + sizes[1] + sizes[2]) + beta
 
 

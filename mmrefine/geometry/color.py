@@ -4,6 +4,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mmrefine.geometry.vectors import lengths
 from mmrefine.geometry.warp import backwarp, lands_inside
 
 # IEC 61966-2-1: linear sRGB to CIE XYZ under D65; its rows sum to the white point, so every grey has a = b = 0
@@ -44,7 +45,7 @@ def lab_residual(frames1: Tensor, frames2: Tensor, flow: Tensor) -> Tensor:
         ``(B, 1, H, W)``, about 2.3 for a just noticeable difference, 100 from black to white;
         ``inf`` where ``p + f(p)`` leaves the frame.
     """
-    residual = (lab(backwarp(frames2, flow)) - lab(frames1)).norm(dim=1, keepdim=True)
+    residual = lengths(lab(backwarp(frames2, flow)) - lab(frames1))
     return residual.masked_fill(~lands_inside(flow), float('inf'))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mmrefine.geometry.vectors import lengths
 from mmrefine.geometry.warp import backwarp, lands_inside
 
 
@@ -23,7 +24,7 @@ def cycle_error(flow_fw: Tensor, flow_bw: Tensor) -> Tensor:
     Returns:
         ``(B, 1, H, W)`` px; ``inf`` where ``p + f(p)`` leaves the frame.
     """
-    error = (flow_fw + backwarp(flow_bw, flow_fw)).norm(dim=1, keepdim=True)
+    error = lengths(flow_fw + backwarp(flow_bw, flow_fw))
     return error.masked_fill(~lands_inside(flow_fw), float('inf'))
 
 
@@ -46,7 +47,7 @@ def cycle_tolerance(flow_fw: Tensor,
         raise ValueError(f"magnitude must be 'unwarped' or 'warped', got {magnitude!r}")
     back = flow_bw if magnitude == 'unwarped' else backwarp(flow_bw, flow_fw)
     power = 1 if form == 'norm' else 2
-    size = flow_fw.norm(dim=1, keepdim=True)**power + back.norm(dim=1, keepdim=True)**power
+    size = lengths(flow_fw)**power + lengths(back)**power
     return alpha * size + beta
 
 

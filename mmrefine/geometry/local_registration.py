@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmrefine.geometry.vectors import lengths
 from mmrefine.geometry.warp import backwarp
 from mmrefine.geometry.window import box_mean
 
@@ -51,6 +52,6 @@ def register_locally(frames1: Tensor,
         xx, yy, xy, xe, ye = (part[:, None] for part in window(products.transpose(0, 1)).unbind(1))
         xx, yy = xx + least, yy + least
         step = torch.cat([xy * ye - yy * xe, xy * xe - xx * ye], dim=1) / (xx * yy - xy * xy)
-        length = step.norm(dim=1, keepdim=True).clamp(min=1e-6)
-        flow = flow + step * (length.clamp(max=furthest) / length)
+        far = lengths(step).clamp(min=1e-6)
+        flow = flow + step * (far.clamp(max=furthest) / far)
     return flow

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from mmrefine.geometry import cycle_consistent, cycle_error, cycle_tolerance, landing_points, lands_inside, pixel_grid
+from mmrefine.geometry import (cycle_consistent, cycle_error, cycle_tolerance, landing_points, lands_inside, lengths,
+                               pixel_grid)
 
 
 def constant(x, y, size=9):
@@ -165,3 +166,11 @@ def test_the_masks_of_the_reference_are_met_on_a_real_pair(shared_data, directio
     # what zero padding keeps beyond ours is less than a pixel off the frame
     x, y = landing_points(flow)[0][:, wanted & ~inside].unbind(0)
     assert bool((torch.stack([-x, x - 853, -y, y - 479]).amax(0) < 1).all())
+
+
+def test_lengths_are_the_norm():
+    vectors = torch.randn(3, 2, 5, 6)
+    torch.testing.assert_close(lengths(vectors), vectors.norm(dim=1, keepdim=True))
+    torch.testing.assert_close(lengths(vectors, -1), vectors.norm(dim=-1, keepdim=True))
+    vectors[0, 1, 2, 3] = float('nan')
+    assert lengths(vectors).isnan().nonzero().tolist() == [[0, 0, 2, 3]]

@@ -15,7 +15,7 @@ from mmrefine.evaluation.flow.label_free import exposure_gain
 from mmrefine.evaluation.guard.comparison import Observation, mean_observation
 from mmrefine.evaluation.guard.measures import FLOORS, limited
 from mmrefine.evaluation.guard.objections import LEAST_KEPT, worse_by_all
-from mmrefine.geometry import backwarp, cycle_error, lands_inside
+from mmrefine.geometry import backwarp, cycle_error, lands_inside, lengths
 from mmrefine.geometry.window import box_mean
 from mmrefine.structures.figures import LABEL_FREE, Figure
 
@@ -78,7 +78,7 @@ def pair_witnesses(frames1: Tensor,
         some = seen[::-(-len(seen) // MOST_PIXELS)]  # from all over the frame
         color = float(torch.where(there, residual.double(), torch.quantile(some, 0.9))[shown[0, 0]].mean())
         confirmed = inside & _confirmed(difference, frames1[0], frames2[0])
-    length = flow_fw.norm(dim=1, keepdim=True)
+    length = lengths(flow_fw)
     length = torch.where(length.isfinite(), length, torch.zeros_like(length)).double()
     motion = float(length[shown].mean())
     return dict(cycle=float(error.double()[shown].mean()) / (1 + motion), color=color, warp=float(warp), motion=motion,
@@ -141,7 +141,7 @@ def limited_error(flow: Tensor, target: Tensor, weight: Tensor) -> float:
     Returns:
         px; nan where nothing has weight.
     """
-    error = (flow.float() - target).norm(dim=1, keepdim=True)
+    error = lengths(flow.float() - target)
     error = limited(error).double()
     total = float(weight.double().sum())
     return float((weight * error).sum()) / total if total > 0 else float('nan')

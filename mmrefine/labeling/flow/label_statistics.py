@@ -5,7 +5,7 @@ from typing import Dict, List, Optional
 
 from torch import Tensor
 
-from mmrefine.geometry import color_residual, cycle_error, lands_inside
+from mmrefine.geometry import color_residual, cycle_error, lands_inside, lengths
 from mmrefine.structures import PairContext
 
 
@@ -32,7 +32,7 @@ def label_stats(ctx: PairContext,
         flow: ``(B, 2, H, W)`` px, the motion of the label; None: the teacher's.
     """
     inside = lands_inside(ctx.flow_fw)
-    motion = (ctx.flow_fw if flow is None else flow).norm(dim=1, keepdim=True).double()
+    motion = lengths(ctx.flow_fw if flow is None else flow).double()
     errors = cycle_error(ctx.flow_fw, ctx.flow_bw).double()
     residuals = color_residual(ctx.frames1, ctx.frames2, ctx.flow_fw).double()
     stats = []

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmrefine.geometry import backwarp, box_mean, census_residual, cycle_error, lands_inside, luma, register_locally
+from mmrefine.geometry import (backwarp, box_mean, census_residual, cycle_error, lands_inside, lengths, luma,
+                               register_locally)
 from mmrefine.labeling.flow.views.arbiter import Arbiter, median_round_trip
 
 # what motion is measured by in the picture itself, from the arbiter's answer: a small window, and a larger one
@@ -78,12 +79,11 @@ def gather(frames1: Tensor, frames2: Tensor, passes: Tensor, traits: Tensor, sta
 def _place(motions: Tensor, anchor: Tensor) -> List[Tensor]:
     """Where each motion is among the others, how long and how smooth it is: 6 channels."""
     apart = motions - anchor
-    spread = (motions - motions.mean(dim=0)).norm(dim=2, keepdim=True).mean(dim=0).expand_as(motions[:, :, :1])
-    right = F.pad((motions[..., 1:] - motions[..., :-1]).norm(dim=2, keepdim=True), [0, 1])
-    below = F.pad((motions[..., 1:, :] - motions[..., :-1, :]).norm(dim=2, keepdim=True), [0, 0, 0, 1])
-    far, length = (vectors.norm(dim=2, keepdim=True) for vectors in (apart, motions))
-    return [apart.sign() * torch.log1p(2 * apart.abs()), torch.log1p(4 * far), torch.log1p(4 * spread),
-            torch.log1p(length) / 2, torch.log1p(right + below)]
+    spread = lengths(motions - motions.mean(dim=0), 2).mean(dim=0).expand_as(motions[:, :, :1])
+    right = F.pad(lengths(motions[..., 1:] - motions[..., :-1], 2), [0, 1])
+    below = F.pad(lengths(motions[..., 1:, :] - motions[..., :-1, :], 2), [0, 0, 0, 1])
+    return [apart.sign() * torch.log1p(2 * apart.abs()), torch.log1p(4 * lengths(apart, 2)), torch.log1p(4 * spread),
+            torch.log1p(lengths(motions, 2)) / 2, torch.log1p(right + below)]
 
 
 def _round_trips(motions: Tensor) -> List[Tensor]:

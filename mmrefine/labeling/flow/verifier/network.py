@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmrefine.geometry import backwarp, resize
+from mmrefine.geometry import backwarp, lengths, resize
 from mmrefine.labeling.flow.verifier.evidence import CHANNELS, LITTLE, Candidates, gather
 from mmrefine.registry import MODELS
 from mmrefine.structures import Verdict
@@ -88,7 +88,7 @@ class PassVerifier(nn.Module):
         shares = weights.sum(dim=2, keepdim=True)
         doubt = self.doubt((shares * inner.unflatten(0, (count, -1))).sum(dim=0))
         # the error is told as a multiple of how far the candidates are from what they come to
-        spread = (shares * (found.motions - motion).norm(dim=2, keepdim=True)).sum(dim=0).detach() + self._LEAST
+        spread = (shares * lengths(found.motions - motion, 2)).detach().sum(dim=0) + self._LEAST
         return motion.masked_fill(found.start.isnan(), float('nan')), shares, spread * doubt[:, :1].exp(), doubt[:, 1:]
 
     def _compared(self, frames1: Tensor, frames2: Tensor, motions: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any, Hashable, Optional, Sequence, Tuple
 import torch
 from torch import Tensor
 
-from mmrefine.geometry import chain_error, compose_all, resize_flow
+from mmrefine.geometry import chain_error, compose_all, lengths, resize_flow
 from mmrefine.labeling.flow.filters.pair_guards import all_pass
 from mmrefine.labeling.flow.views.arbitrated import ArbitratedView
 from mmrefine.labeling.flow.views.passes import Iters, run_pass
@@ -99,7 +99,7 @@ class ComposedView(ArbitratedView):
         if len(names) > 1:
             start = torch.where(inside, chained, direct[at])
             motions.append(resize_flow(run_pass(teacher, some, last, start), batch.size))
-        tolerance = self.alpha * chained.norm(dim=1, keepdim=True) + self.beta
+        tolerance = self.alpha * lengths(chained) + self.beta
         belief = torch.exp(-(error / tolerance)**2).nan_to_num(nan=0.)
         beliefs = torch.stack([torch.ones_like(belief), *[belief] * len(names)])
         motion, parts = self.arbiter.settle(*some.both_ways(), torch.stack(motions), beliefs)

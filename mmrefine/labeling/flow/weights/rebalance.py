@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mmrefine.errors import ConfigError
+from mmrefine.geometry import lengths
 from mmrefine.registry import BALANCERS
 from mmrefine.structures import PairContext
 from mmrefine.values import as_number
@@ -39,7 +40,7 @@ class SpeedThreshold:
 
     def __call__(self, ctx: PairContext, flow: Tensor, weight: Tensor) -> Tensor:
         """Weight ``(B, 1, H, W)`` in [0, 1]."""
-        fast = flow.norm(dim=1, keepdim=True) > self.least_motion
+        fast = lengths(flow) > self.least_motion
         return torch.where(fast, weight, weight * self.slow)
 
 
@@ -118,7 +119,7 @@ def _as_edges(name: str, edges: Sequence[float]) -> List[float]:
 
 def _histogram(flow: Tensor, weight: Tensor, edges: List[float]) -> Tuple[Tensor, Tensor]:
     """Bin of each pixel ``(B, 1, H, W)`` and weight held by each bin ``(B, len(edges) + 1)`` in double precision."""
-    speed = flow.norm(dim=1, keepdim=True)
+    speed = lengths(flow)
     bins = torch.bucketize(speed, speed.new_tensor(edges), right=True)
     held = [(weight.double() * (bins == b)).sum(dim=(1, 2, 3)) for b in range(len(edges) + 1)]
     return bins, torch.stack(held, dim=1)
@@ -163,5 +164,5 @@ class Novelty:
             raise ConfigError('labeler.balance: Novelty compares the label with a plain first pass, and labeler.view '
                               'makes none beside the one that becomes the label; give CascadeView or ArbitratedView '
                               'scales such as (1.0, 2.0)')
-        distance = (flow - ctx.plain_fw).norm(dim=1, keepdim=True)
+        distance = lengths(flow - ctx.plain_fw)
         return weight * (self.least + (1 - self.least) * distance / (distance + self.half))
