@@ -83,8 +83,9 @@ class PassVerifier(nn.Module):
         logits = logits + found.shares.clamp(min=LITTLE).log()  # (K, B, 1 + 8 rings, H, W)
         weights = logits.transpose(1, 2).flatten(0, 1).softmax(dim=0).unflatten(0, (count, -1)).transpose(1, 2)
         motion = torch.zeros_like(found.start)
-        for place, moved in enumerate(_neighbours(found.motions, self.rings)):
-            motion = motion + (weights[:, :, place:place + 1] * moved).sum(dim=0)
+        # split, and not sliced: the gradient of a slice is as large as the whole
+        for weight, moved in zip(weights.split(1, dim=2), _neighbours(found.motions, self.rings)):
+            motion = motion + (weight * moved).sum(dim=0)
         shares = weights.sum(dim=2, keepdim=True)
         doubt = self.doubt((shares * inner.unflatten(0, (count, -1))).sum(dim=0))
         # the error is told as a multiple of how far the candidates are from what they come to
