@@ -124,6 +124,8 @@ class Look:
         error_fw: ``(B, 1, H, W)`` px, the end point error of ``flow_fw`` that is to be expected; None if the view has
             no verifier, which would know it.
         error_bw: the same for the way back.
+        sure_fw: ``(B, 1, H, W)`` in [0, 1], the chance that the error of ``flow_fw`` is below 1 px; None likewise.
+        sure_bw: the same for the way back.
     """
     flow_fw: Tensor
     flow_bw: Tensor
@@ -133,6 +135,8 @@ class Look:
     shares_bw: Sequence[Mapping[str, float]] = ()
     error_fw: Optional[Tensor] = None
     error_bw: Optional[Tensor] = None
+    sure_fw: Optional[Tensor] = None
+    sure_bw: Optional[Tensor] = None
 
     @classmethod
     def of(cls,
@@ -140,7 +144,8 @@ class Look:
            motion: Tensor,
            plain: Optional[Tensor] = None,
            shares: Optional[Mapping[str, Tensor]] = None,
-           error: Optional[Tensor] = None) -> Look:
+           error: Optional[Tensor] = None,
+           sure: Optional[Tensor] = None) -> Look:
         """A look from what was seen of ``pairs`` pairs forward, then backward, or forward only.
 
         Args:
@@ -149,15 +154,16 @@ class Look:
             plain: likewise.
             shares: of each pass by its name, ``(2 B, 1, H, W)`` or ``(B, 1, H, W)``.
             error: ``(2 B, 1, H, W)`` px, that is to be expected.
+            sure: ``(2 B, 1, H, W)`` in [0, 1], the chance that it is below 1 px.
         """
         means: List[Mapping[str, float]] = []
         if shares:
             found = torch.stack(list(shares.values())).double().mean(dim=(2, 3, 4)).t().tolist()
             means = [dict(zip(shares, each)) for each in found]
         flow_fw, flow_bw = cls._ways(motion, pairs)
-        plain_fw, plain_bw = (None, None) if plain is None else cls._ways(plain, pairs)
-        error_fw, error_bw = (None, None) if error is None else cls._ways(error, pairs)
-        return cls(flow_fw, flow_bw, plain_fw, plain_bw, means[:pairs], means[pairs:], error_fw, error_bw)
+        plain_ways, error_ways, sure_ways = ((None, None) if seen is None else cls._ways(seen, pairs)
+                                             for seen in (plain, error, sure))
+        return cls(flow_fw, flow_bw, *plain_ways, means[:pairs], means[pairs:], *error_ways, *sure_ways)
 
     def both_ways(self) -> Tensor:
         """``(2 B, 2, H, W)`` px, forward, then backward."""

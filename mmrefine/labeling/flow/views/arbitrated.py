@@ -24,11 +24,13 @@ class Arbitrated(NamedTuple):
         plain: what a plain pass saw, likewise, or None.
         shares: of each pass in the motion, by its name, ``(2 B, 1, H, W)``.
         error: ``(2 B, 1, H, W)`` px, that is to be expected; None without a verifier.
+        sure: ``(2 B, 1, H, W)`` in [0, 1], the chance that it is below 1 px; None likewise.
     """
     motion: Tensor
     plain: Optional[Tensor]
     shares: Dict[str, Tensor]
     error: Optional[Tensor] = None
+    sure: Optional[Tensor] = None
 
 
 @TEACHER_VIEWS.register_module()
@@ -59,7 +61,7 @@ class ArbitratedView(ScaledView):
         verifier: config of the part of ``TEACHERS`` that has a network which weighs the passes in place of the arbiter,
             and begins with what it says:
             ``dict(type='OtherNetwork', model='verifier/pass_verifier.py', checkpoint=…)``.
-            A look then also tells how large the error of each pixel is expected to be.
+            A look then also tells how large the error of each pixel is expected to be, and how likely it is below 1 px.
 
     Raises:
         ConfigError: no scales, one twice or not above 0, a setting out of range, or a network of another kind.
@@ -93,7 +95,8 @@ class ArbitratedView(ScaledView):
 
         Returns:
             the motion, what a plain pass saw or None, and by the name of each pass its share ``(2 B, 1, H, W)``; with a
-            verifier also that of what was registered in the picture, and the error that is to be expected.
+            verifier also that of what was registered in the picture, the error that is to be expected, and the chance
+            that it is below 1 px.
         """
         backward = request.backward or self.flip or len(self.passes) > 1 or self.verifier is not None
         plain = self.further_plain_pass(teacher, batch, self.passes, backward) if request.plain else None
@@ -109,7 +112,7 @@ class ArbitratedView(ScaledView):
         judge = self.verifier.network.to(flow.device)
         verdict = judge.verify(*frames, passes.float(), self.traits.to(flow.device), flow.float(), shares.float())
         found = dict(zip(seen, verdict.shares), from_registered=verdict.shares[len(seen):].sum(dim=0))
-        return Arbitrated(verdict.motion, plain, found, verdict.error)
+        return Arbitrated(verdict.motion, plain, found, verdict.error, verdict.sure.sigmoid())
 
     def describe(self) -> Dict[str, Any]:
         """What decides over its answers beside the settings: the weights of the verifier, if there is one."""

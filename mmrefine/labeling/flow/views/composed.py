@@ -80,7 +80,7 @@ class ComposedView(ArbitratedView):
         """What the passes over the pairs and the chains come to; see :class:`~mmrefine.structures.View`."""
         long = [i for i, between in enumerate(batch.middles or ()) if len(between)]
         request = replace(request, backward=request.backward or bool(long))
-        direct, plain, shares, _ = self.arbitrated(teacher, batch, request)
+        direct, plain, shares = self.arbitrated(teacher, batch, request)[:3]
         found = {i: self._chain(teacher, batch.path(i), request.guards) for i in long}
         chains = {i: chain for i, chain in found.items() if chain is not None}
         last = self.passes[-1]
