@@ -3,8 +3,10 @@ student.
 
 More recipes (``--recipes``) ask what the parts of ours are worth (many passes weighted evenly, novelty on two passes)
 and what other weights are: all or nothing by the mask, no mask at all, a floor under it, labels grown where the teacher
-agrees with what was verified; ``--look fog`` asks it where the teacher fails. No recipe keeps anything back for a
-guard.
+agrees with what was verified; ``--look fog`` asks it where the teacher fails. Those that begin with ``verified`` let a
+verifier weigh the passes, and weigh the same labels by novelty, evenly, by a mask, by a floor under it, by the error
+that is to be expected, by that and novelty, or by novelty where that error is at most 1 px. No recipe keeps anything
+back for a guard.
 
 Change of EPE in percent on the refined and on the unseen videos, per seed and on average. Videos are rendered once,
 labels made once for each recipe (a seed decides the order of the training draws and the augmentation). Runs that have
@@ -27,6 +29,7 @@ from torch import Tensor
 
 from mmrefine.apis import init_model, train
 from mmrefine.apis.commands import run_command
+from mmrefine.apis.verifiers import VERIFIER
 from mmrefine.config.load import fill_in, load_config
 from mmrefine.engine import judge
 from mmrefine.fileio.atomic import write_json
@@ -43,8 +46,8 @@ ONE_LOOK = {'labeler.view': dict(_delete_=True, type='CascadeView', scales=(1., 
 ROUNDS = {**TWO_LOOKS, 'train_cfg.rounds': 3, 'relabel': 'every_round'}
 AVERAGE = {'custom_hooks.0.teacher': dict(type='StudentAverage', momentum=0.02)}
 EVENLY = {'labeler.balance': None}
-VERIFIED = {'labeler.view.verifier': dict(type='OtherNetwork', model='verifier/pass_verifier.py',
-                                          checkpoint='configs/verifier/pass_verifier.pth')}
+VERIFIED = {'labeler.view.verifier': VERIFIER}
+BY_ERROR = {'labeler.filters': [dict(type='ExpectedErrorFilter', soft=True)]}
 RECIPES: Dict[str, Dict[str, Any]] = {
     'ours': {},
     # as the demo was before, which takes the same time (equal_time.py)
@@ -57,6 +60,12 @@ RECIPES: Dict[str, Dict[str, Any]] = {
     'rounds, average, replay': {**ROUNDS, **AVERAGE},
     'ours in float32': {'optim_wrapper.precision': 'float32'},
     'verified': VERIFIED,
+    'verified, evenly': {**VERIFIED, **EVENLY},
+    'verified, mask': {**VERIFIED, **EVENLY, 'labeler.filters': [LOOSE]},
+    'verified, floor': {**VERIFIED, **EVENLY, 'labeler.filters': [LOOSE], 'labeler.floor': 0.3},
+    'verified, expected error': {**VERIFIED, **EVENLY, **BY_ERROR},
+    'verified, novelty and error': {**VERIFIED, **BY_ERROR},
+    'verified, within 1 px': {**VERIFIED, 'labeler.filters': [dict(type='ExpectedErrorFilter')]},  # as --max-error 1
     'many looks': EVENLY,
     'novelty': TWO_LOOKS,
     'mask alone': {**TWO_LOOKS, **EVENLY, 'labeler.filters': [LOOSE]},

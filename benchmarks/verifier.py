@@ -10,8 +10,10 @@ of --checkpoint, and that of the demo. Ratios are to the arbiter's error of the 
 is. `AUSE`: the area between two curves, the mean error of what is left once the worst 0, 5, ... 95 % of the pixels are
 left out, over the mean error of all: worst by what is said of the error, and worst by the error itself; 0 is best. It
 is said by the verifier, by the round trip, by the census around the pixel, or by how far the passes lie apart; the
-motion is that of the verifier in each case. Passes are stored and not made again, so this may be stopped and started
-again. `--cost` instead says what four passes, the arbiter and the verifier take of the processor.
+motion is that of the verifier in each case. `kept`: of the pixels whose expected error is at most so many px, as
+`--max-error` of the command keeps them, their share of all, the share of them that is within, that of all pixels, and
+their mean error over that of all. Passes are stored and not made again, so this may be stopped and started again.
+`--cost` instead says what one pass, two, four, the arbiter and the verifier take of the processor.
 """
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ from mmrefine.apis.commands import run_command
 from mmrefine.fileio import write_json
 from mmrefine.fileio.pass_files import StoredPasses, read_passes, write_passes
 from mmrefine.geometry import box_mean, census_residual, cycle_error
-from mmrefine.labeling import Arbiter, ArbitratedView
+from mmrefine.labeling import Arbiter, ArbitratedView, CascadeView
 from mmrefine.registry import TEACHERS
 from mmrefine.structures import PairBatch, as_frames
 from mmrefine.synthetic import render_clip
@@ -38,6 +40,7 @@ from mmrefine.synthetic import render_clip
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 LOOKS = ('fog', 'night', 'fast')
 PROMISES = (0.5, 0.7, 0.9, 0.95)
+MOST = (0.5, 1., 2.)  # px
 JUDGES = ('verifier', 'round trip', 'census', 'spread')
 
 
@@ -68,13 +71,14 @@ def main() -> int:
         model.test_iters = iters or model.test_iters
         for group, pair in _pairs(args.pairs, args.rendered):
             path = args.work_dir / name / f'{group}_{pair.name.replace("/", "_")}.npz'
-            row, sure, right = _row(judge, _seen(path, model, pair))
+            row, *pixels = _row(judge, _seen(path, model, pair))
             rows.append(dict(network=name, group=group, pair=pair.name, **row))
-            said.append((group, sure, right))
+            said.append((group, *pixels))
             print(f'| {name} | {pair.name} | {row["motion"]:.1f} | {row["arbiter"]:.3f} | {row["verifier"]:.3f} | '
                   f'{row["oracle"]:.3f} | {row["verifier"] / row["arbiter"]:.3f} |', flush=True)
     _print_means(rows)
     _print_promises(said)
+    _print_kept(said)
     _print_areas(rows)
     if args.out is not None:
         write_json(args.out, rows)
@@ -85,17 +89,23 @@ def main() -> int:
 def _print_cost(judge: Any, models: Dict[str, Any], size: Tuple[int, int]) -> None:
     frames = as_frames(render_clip(70000, 2, size, 'target').frames)
     batch, view = PairBatch(frames[:1], frames[1:]), ArbitratedView()
-    print('| network | passes, s | arbiter, s | verifier beside it, s | of passes and arbiter |\n' + '|---' * 5 + '|')
+    print('| network | one pass, s | two, s | four, s | arbiter, s | verifier beside it, s | of passes and arbiter | '
+          'all over one pass | over two |\n' + '|---' * 9 + '|')
     for name, model in models.items():
         times = [time.process_time()]
+        for scales in ((1., ), (1., 2.)):
+            CascadeView(scales=scales).look(model, batch)
+            times.append(time.process_time())
         passes = torch.stack(list(view.motions(model, batch).values()))
         times.append(time.process_time())
         start, shares = view.arbiter.settle(*batch.both_ways(), passes)
         times.append(time.process_time())
         judge.verify(*batch.both_ways(), passes, view.traits, start, shares)
         times.append(time.process_time())
-        seen, settled, verified = np.diff(times)
-        print(f'| {name} | {seen:.2f} | {settled:.2f} | {verified:.2f} | {verified / (seen + settled):.2f} |')
+        one, two, seen, settled, verified = np.diff(times)
+        print(f'| {name} | {one:.2f} | {two:.2f} | {seen:.2f} | {settled:.2f} | {verified:.2f} | '
+              f'{verified / (seen + settled):.2f} | {(seen + settled + verified) / one:.1f} | '
+              f'{(seen + settled + verified) / two:.1f} |')
 
 
 def _pairs(root: Any, rendered: int) -> Iterator[Tuple[str, Pair]]:
@@ -120,8 +130,9 @@ def _seen(path: Path, model: Any, pair: Pair) -> StoredPasses:
 
 
 @torch.no_grad()
-def _row(judge: Any, stored: StoredPasses) -> Tuple[Dict[str, float], torch.Tensor, torch.Tensor]:
-    """Errors px over the pixels whose truth is known, and of each of these what was said and what is."""
+def _row(judge: Any, stored: StoredPasses) -> Tuple[Dict[str, float], torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Errors px over the pixels whose truth is known, and of each of these the chance to be within 1 px, the error that
+    is expected, px, and the error, px."""
     frames = as_frames(list(stored.frames))
     ways = PairBatch(frames[:1], frames[1:]).both_ways()
     passes, traits = torch.from_numpy(stored.passes).float(), torch.from_numpy(stored.traits)
@@ -135,7 +146,7 @@ def _row(judge: Any, stored: StoredPasses) -> Tuple[Dict[str, float], torch.Tens
     row['motion'] = float(truth.norm(dim=1, keepdim=True)[known].mean())
     error = errors['verifier'][known]
     row.update({f'AUSE {name}': _area(error, said[known]) for name, said in _said(ways, passes, verdict).items()})
-    return row, verdict.sure[:1][known].sigmoid(), error < 1
+    return row, verdict.sure[:1][known].sigmoid(), verdict.error[:1][known], error
 
 
 def _said(ways: Tuple[torch.Tensor, torch.Tensor], passes: torch.Tensor, verdict: Any) -> Dict[str, torch.Tensor]:
@@ -176,11 +187,24 @@ def _print_promises(said: List[tuple]) -> None:
     for least in PROMISES:
         cells = []
         for is_real in (True, False):
-            chosen = [(sure, right) for group, sure, right in said if (group == 'real') == is_real]
-            kept = [right[sure >= least].double() for sure, right in chosen]
+            kept = [(error < 1)[sure >= least].double() for group, sure, _, error in said
+                    if (group == 'real') == is_real]
             kept = torch.cat(kept) if kept else torch.empty(0)
             cells.append(f'{100 * float(kept.mean()):.1f} %' if len(kept) else '')
         print(f'| {least} | ' + ' | '.join(cells) + ' |')
+
+
+def _print_kept(said: List[tuple]) -> None:
+    print('\n| kept | at most, px | share | within | of all within | error over that of all |\n' + '|---' * 6 + '|')
+    for name in ('real', 'rendered'):
+        chosen = [(expected, error) for group, _, expected, error in said if (group == 'real') == (name == 'real')]
+        if chosen:
+            expected, error = (torch.cat(part).double() for part in zip(*chosen))
+            for most in MOST:
+                kept, within = expected <= most, (error <= most).double()
+                print(f'| {name} | {most:g} | {100 * float(kept.double().mean()):.1f} % | '
+                      f'{100 * float(within[kept].mean()):.1f} % | {100 * float(within.mean()):.1f} % | '
+                      f'{float(error[kept].mean() / error.mean()):.2f} |')
 
 
 def _print_areas(rows: List[Dict[str, Any]]) -> None:

@@ -154,8 +154,8 @@ def test_the_configs_of_a_wheel_are_inherited_by_name(wheel, tmp_path):
     code = ('import mmrefine; from mmengine.config import Config; '
             "print(mmrefine.__file__, Config.fromfile('mine.py').teacher.type)")
     assert answer('-c', code) == f'{site / "mmrefine/__init__.py"} FlowRefiner\n'
-    # weights that the wheel carries, too
-    flow = answer('-m', 'mmrefine', 'flow', 'frames', '--model', 'mine.py', '--iters', '1', '--no-video')
+    # weights that the wheel carries, too: those of the network, and those of the verifier
+    flow = answer('-m', 'mmrefine', 'flow', 'frames', '--model', 'mine.py', '--iters', '1', '--no-video', '--verify')
     assert 'frames: 1 pairs (1 made now)' in flow
     options = ['--cfg-options', 'video=frames', 'held_out=0', 'model.test_iters=1']
     scores = answer(ROOT / 'tools/test.py', 'mine.py', site / 'mmrefine/.mim/configs/demo/raft_small_source.pth',

@@ -4,33 +4,35 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Union
 
 import numpy as np
 import torch
 from mmengine.config import Config
 
 import mmrefine
-from mmrefine.apis.flow_files import (FORMATS, RECORD, VIDEO, MotionPair, files_of, read_flow_record, read_motion,
-                                      write_motion)
+from mmrefine.apis.flow_files import (FORMATS, RECORD, VIDEO, Motion, MotionPair, files_of, read_flow_record,
+                                      read_motion, write_pair)
 from mmrefine.apis.flow_forecast import tell_flow_forecast
 from mmrefine.apis.frame_damage import check_out, check_scenes, intact_pairs
 from mmrefine.apis.inference import usable_device
 from mmrefine.apis.named_models import open_model
 from mmrefine.apis.result_files import default_out, digests_of, is_as_written, noted_digests, write_result_record
+from mmrefine.apis.verifiers import VERIFIER, checked_max_error
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import ConfigError, TeacherError
 from mmrefine.fileio.atomic import remove_leftovers, write_errors
-from mmrefine.fileio.images import read_image, write_image
+from mmrefine.fileio.images import read_image
 from mmrefine.fileio.video.frame_check import FrameCheck
 from mmrefine.fileio.video.frames import FrameSource, Place
 from mmrefine.fileio.video.reader import open_frames
 from mmrefine.fileio.video.reading import Reading
 from mmrefine.fileio.video.scenes import Roots, find_scenes
 from mmrefine.fileio.video.writer import write_video
-from mmrefine.labeling import CascadeView, CycleFilter, PairContext, SoftCycleFilter
+from mmrefine.labeling import (ArbitratedView, CascadeView, CycleFilter, ExpectedErrorFilter, PairContext,
+                               SoftCycleFilter)
 from mmrefine.models import FrozenTeacher
-from mmrefine.structures import PairBatch, as_frames
+from mmrefine.structures import Look, PairBatch, as_frames
 from mmrefine.values import is_number
 from mmrefine.visualization import motion_view, sequence_scale
 
@@ -46,7 +48,8 @@ class FlowFolder:
 
     Args:
         scene: its name.
-        folder: holds ``flow/``, ``confidence/``, ``occlusion/``, ``flow.json`` and, unless left out, ``flow.mp4``.
+        folder: holds ``flow/``, ``confidence/``, ``occlusion/``, ``flow.json`` and, unless left out, ``flow.mp4``;
+            with a verifier also ``expected_error/``.
         pairs: their number.
         made: how many of them were computed now; the others existed.
         max_motion: px that have full colour in the video.
@@ -73,7 +76,9 @@ def flow_of_video(video: Roots,
                   log: Callable[[str], None] = print,
                   reading: Optional[Mapping[str, Any]] = None,
                   dry_run: bool = False,
-                  backward: bool = False) -> List[FlowFolder]:
+                  backward: bool = False,
+                  verify: bool = False,
+                  max_error: Optional[float] = None) -> List[FlowFolder]:
     """Write the motion of every pair of neighbouring frames; what exists as it was written is not computed again.
 
     Named by the first frame of the pair: ``flow/<frame>.png`` (KITTI's 16-bit PNG, or another format),
@@ -82,6 +87,10 @@ def flow_of_video(video: Roots,
     settings, the time of each frame, the colour scale of the video, which a few pairs spread over it decide before the
     others are computed, and, once all is there, the digests of the files. Frames stream: memory does not grow with the
     video.
+
+    With ``verify`` the motion is what four passes come to, weighed by the verifier of the package; ``confidence/`` is
+    then 255 times the chance that its error is below 1 px, and ``expected_error/<frame>.png`` the error that is to be
+    expected (16 bits, steps of 1/256 px, at most 255.996 px).
 
     Args:
         video: a video file, a folder of frames, or a folder of such folders and files; then each scene has a folder
@@ -102,13 +111,17 @@ def flow_of_video(video: Roots,
         dry_run: check the frames, list the scenes, write nothing.
         backward: write also the motion from the second frame of each pair back to the first, named by the second:
             ``backward/<frame>.png``.
+        verify: see above; takes the place of ``two_looks``.
+        max_error: px; motion, there and back, that is expected to be off by more is unknown in its file, as the format
+            says so (``npz``: nan). Implies ``verify``.
 
     Returns:
         one for each scene; none after a dry run.
 
     Raises:
-        ConfigError: no such model, format or device, or an ``out`` that is a file, lies in the folder of the video, or
-            holds flow that was made with other settings.
+        ConfigError: no such model, format or device, a ``max_error`` that is not above 0, ``verify`` with
+            ``two_looks``, or an ``out`` that is a file, lies in the folder of the video, or holds flow that was made
+            with other settings.
         CheckpointError: weights that are missing, broken, or of another network.
         InputError: a video that cannot be used.
         TeacherError: the network gives nan.
@@ -119,6 +132,11 @@ def flow_of_video(video: Roots,
     if format == 'flo5' and find_spec('h5py') is None:
         raise ConfigError('--format flo5 needs h5py, which is not installed; take --format flo, which holds the same '
                           'motion, or run: pip install h5py')
+    most = checked_max_error(max_error)
+    verify = verify or most is not None
+    if verify and two_looks:
+        raise ConfigError('--two-passes has no place beside --verify and --max-error, which make four passes; leave it '
+                          'out')
     device, what = usable_device(device), Reading.of(reading)
     root = Path(out) if out is not None else Path(f'{default_out(video)}_flow')
     check_out(root, video)
@@ -129,11 +147,12 @@ def flow_of_video(video: Roots,
             raise ConfigError(f'--iters must be at least 1, and only RAFT, GMA and CRAFT iterate; got {iters} for '
                               f'{type(network.estimator).__name__}')
         network.test_iters = iters
-    maker = _Maker(FrozenTeacher(network).to(device), CascadeView(scales=(1., 2.) if two_looks else (1., )), device)
+    view = ArbitratedView(verifier=VERIFIER) if verify else CascadeView(scales=(1., 2.) if two_looks else (1., ))
+    maker = _Maker(FrozenTeacher(network).to(device), view, device, most)
     checks = check_scenes(found, root, skip_corrupt, log, what, dry_run)
     one = len(found.scenes) == 1
     if not any((root if one else root / name).joinpath(RECORD).is_file() for name in checks):
-        tell_flow_forecast(found.scenes, checks, what, maker.both, device, dry_run, log)
+        tell_flow_forecast(found.scenes, checks, what, maker.look, device, dry_run, log, maker.work)
     if dry_run:
         return []
     return [_flow_of_scene(name, found.scenes[name], check, what, root if one else root / name, maker, format, draw,
@@ -143,44 +162,55 @@ def flow_of_video(video: Roots,
 class _Maker:
     """Runs the network in both directions and judges the result."""
 
-    def __init__(self, teacher: FrozenTeacher, view: CascadeView, device: str) -> None:
+    def __init__(self, teacher: FrozenTeacher, view: Union[ArbitratedView, CascadeView], device: str,
+                 max_error: Optional[float]) -> None:
         self.teacher, self.view, self.device = teacher, view, device
         self.sure, self.comes_back = SoftCycleFilter(ALPHA, BETA), CycleFilter(ALPHA, BETA)
+        self.within = None if max_error is None else ExpectedErrorFilter(max_error)
+        self.verifier: Dict[str, Any] = {}  # what it adds to the settings
+        self.work = ''  # what a pair takes, where it is more than the reader would expect
+        if isinstance(view, ArbitratedView):
+            self.verifier = dict(verifier=view.describe()['verifier']['digest'], max_error=max_error)
+            self.work = f', each in {len(view.traits)} passes that a verifier weighs'
 
     def settings(self) -> Dict[str, Any]:
         """What decides the content of the files, besides the frames."""
         network = self.teacher.refiner
         return dict(mmrefine=mmrefine.__version__, network=type(network.estimator).__name__,
                     weights=self.teacher.digest(),
-                    iters=network.test_iters, scales=list(self.view.scales), alpha=ALPHA, beta=BETA)
+                    iters=network.test_iters, scales=list(self.view.scales), alpha=ALPHA, beta=BETA, **self.verifier)
 
     @torch.no_grad()
-    def __call__(self, frames: FrameSource, index: int) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Flow there and back ``(H, W, 2)`` px, confidence ``(H, W)`` in [0, 1], and whether it is occluded ``(H, W)``
-        bool."""
+    def __call__(self, frames: FrameSource, index: int) -> Motion:
+        """The motion from a frame to the next one."""
         pair = [as_frames([frames[i]], self.device) for i in (index, index + 1)]
         names = [(str(frames.path), frames.name(i)) for i in (index, index + 1)]
-        forward, backward = self.both(PairBatch(pair[0], pair[1], names=(names[:1], names[1:])))
+        look = self.look(PairBatch(pair[0], pair[1], names=(names[:1], names[1:])))
+        forward, backward = look.flow_fw.float(), look.flow_bw.float()
         if not bool(torch.isfinite(forward).all() and torch.isfinite(backward).all()):
             raise TeacherError(f'{frames.path}: the motion from {names[0][1]} to {names[1][1]} is nan or infinite; '
                                'check that the checkpoint is sound and belongs to the model')
-        ctx = PairContext(pair[0], pair[1], forward, backward)
-        sure, back = self.sure(ctx)[0, 0], self.comes_back(ctx)[0, 0]
+        ctx = PairContext(pair[0], pair[1], forward, backward, error_fw=look.error_fw, error_bw=look.error_bw)
+        sure = self.sure(ctx) if look.sure_fw is None else look.sure_fw
+        if self.within is not None:
+            forward, backward = (one.flow_fw.masked_fill(self.within(one) == 0, float('nan'))
+                                 for one in (ctx, ctx.reversed()))
         there, again = (flow[0].permute(1, 2, 0).contiguous().cpu().numpy() for flow in (forward, backward))
-        return there, again, sure.cpu().numpy(), back.cpu().numpy() == 0
+        return Motion(there, again, sure[0, 0].cpu().numpy(), self.comes_back(ctx)[0, 0].cpu().numpy() == 0,
+                      None if look.error_fw is None else look.error_fw[0, 0].cpu().numpy())
 
     @torch.no_grad()
-    def both(self, pairs: PairBatch) -> Tuple[torch.Tensor, torch.Tensor]:
-        """The motion there and back, ``(B, 2, H, W)`` px each."""
-        look = self.view.look(self.teacher, pairs)
-        return look.flow_fw.float(), look.flow_bw.float()
+    def look(self, pairs: PairBatch) -> Look:
+        """The motion there and back, and what the view knows of it."""
+        return self.view.look(self.teacher, pairs)
 
 
 def _flow_of_scene(scene: str, path: Place, check: FrameCheck, reading: Reading, folder: Path, maker: _Maker,
                    format: str, draw: bool, log: Callable[[str], None], backward: bool) -> FlowFolder:
     skip = {frame.name for frame in check.corrupt}
     frames = open_frames(path, sorted(skip), reading)
-    pairs = [MotionPair.of(folder, i, frames.name(i), format, frames.name(i + 1) if backward else None)
+    pairs = [MotionPair.of(folder, i, frames.name(i), format, frames.name(i + 1) if backward else None,
+                           bool(maker.verifier))
              for i in intact_pairs(path, check)]
     settings = dict(maker.settings(), format=format, frames=frames.digest(), skipped=sorted(skip),
                     **(dict(gaps=list(check.gaps)) if check.gaps else {}), **(dict(backward=True) if backward else {}))
@@ -224,13 +254,9 @@ def _to_make(scene: str, pairs: Sequence[MotionPair], folder: Path, digests: Map
 def _make(pairs: Iterable[MotionPair], frames: FrameSource, maker: _Maker, step: Callable[[int], None]) -> None:
     """The files of these pairs."""
     for done, pair in enumerate(pairs, start=1):
-        flow, back, sure, hidden = maker(frames, pair.index)
+        motion = maker(frames, pair.index)
         with write_errors(pair.flow):
-            write_motion(pair.flow, flow)
-            if pair.backward is not None:
-                write_motion(pair.backward, back)
-            write_image(pair.confidence, np.round(255 * sure).astype(np.uint8))
-            write_image(pair.occlusion, np.where(hidden, 255, 0).astype(np.uint8))
+            write_pair(pair, motion)
         step(done)
 
 

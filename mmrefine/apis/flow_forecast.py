@@ -15,31 +15,32 @@ from mmrefine.structures import PairBatch, as_frames
 
 
 def tell_flow_forecast(scenes: Mapping[str, Place], checks: Mapping[str, FrameCheck], reading: Reading,
-                       both: Callable[[PairBatch], Any], device: str, dry_run: bool,
-                       log: Callable[[str], None]) -> None:
+                       look: Callable[[PairBatch], Any], device: str, dry_run: bool,
+                       log: Callable[[str], None], work: str = '') -> None:
     """Log how long the flow of all pairs takes.
 
     Args:
-        scenes, checks, reading, both, device: see :func:`forecast_flow`.
+        scenes, checks, reading, look, device, work: see :func:`forecast_flow`.
         dry_run: nothing follows that would say what is wrong.
         log: called with a line.
 
     Raises:
         MMRefineError: of a dry run, what is wrong with it.
     """
-    tell(lambda: forecast_flow(scenes, checks, reading, both, device), dry_run, log)
+    tell(lambda: forecast_flow(scenes, checks, reading, look, device, work), dry_run, log)
 
 
 def forecast_flow(scenes: Mapping[str, Place], checks: Mapping[str, FrameCheck], reading: Reading,
-                  both: Callable[[PairBatch], Any], device: str) -> str:
+                  look: Callable[[PairBatch], Any], device: str, work: str = '') -> str:
     """A line that says how long the flow of all pairs takes, from the first pair of intact frames at a small size.
 
     Args:
         scenes: where each one is.
         checks: what is known of the frames of each.
         reading: of the frames.
-        both: estimates a batch of pairs there and back.
+        look: estimates a batch of pairs there and back.
         device: where.
+        work: what is done for each pair, to be told beside the time.
 
     Raises:
         InputError: a scene without a pair of intact frames.
@@ -50,9 +51,9 @@ def forecast_flow(scenes: Mapping[str, Place], checks: Mapping[str, FrameCheck],
 
     def run(pixels: int) -> int:
         one, two = (as_frames([shrunk(frames[pairs[name][0] + i], pixels)], device) for i in range(2))
-        both(PairBatch(one, two))
+        look(PairBatch(one, two))
         return one[0, 0].numel()
 
     pixels = sum(len(pairs[name]) * math.prod(check.size) for name, check in checks.items())
     return (f'forecast: about {time_text(seconds_a_pixel(run, device) * pixels)} for the flow of '
-            f'{sum(map(len, pairs.values()))} pairs (from small frames)')
+            f'{sum(map(len, pairs.values()))} pairs{work} (from small frames)')

@@ -20,6 +20,7 @@ from mmrefine.apis.rounds import round_values
 from mmrefine.apis.run_forecast import tell_forecast
 from mmrefine.apis.run_threads import run_threads
 from mmrefine.apis.teachers import teacher_values
+from mmrefine.apis.verifiers import verify_values
 from mmrefine.apis.video_run import check_refined, mark_finished, prepare_run
 from mmrefine.config.load import building, complete, hooks_of, name_of
 from mmrefine.engine import PseudoLabelHook, join_processes
@@ -47,6 +48,8 @@ def refine(video: Roots,
            teacher_checkpoint: Optional[Union[str, Path]] = None,
            labels: Optional[Union[str, Path]] = None,
            recipe: str = LABELS,
+           verify: bool = False,
+           max_error: Optional[float] = None,
            **overrides: Any) -> Dict[str, Any]:
     """Refine a network on a video: make labels, finetune, compare before with after.
 
@@ -78,6 +81,8 @@ def refine(video: Roots,
         labels: folder of labels of this video that were made before (:func:`label_video`), by whatever network: several
             networks can learn from them. Default: they are made.
         recipe: what is learned from, :func:`~mmrefine.apis.recipes.with_recipe`; all but labels exclude ``rounds``.
+        verify: labels are what four passes come to, weighed by the verifier of the package.
+        max_error: px; the same, and motion that is expected to be off by more gets no label.
         overrides: other values of the config; dotted keys as ``**{'optim_wrapper.optimizer.lr': 5e-5}``.
 
     Returns:
@@ -89,7 +94,8 @@ def refine(video: Roots,
     """
     named = with_recipe(load_named(config), recipe, labelled)
     overrides = {**amp_values(amp, named, overrides), **round_values(rounds, named),
-                 **teacher_values(named, teacher, teacher_checkpoint, labels, rounds), **overrides}
+                 **teacher_values(named, teacher, teacher_checkpoint, labels, rounds),
+                 **verify_values(named, verify, max_error, teacher, labels, overrides), **overrides}
     followed = FollowedPoints(points) if points is not None else None
     cfg, finished = prepare_run(video, named, work_dir, checkpoint, overrides, skip_corrupt, resume, reading=reading,
                                 dry_run=dry_run, labelled=labelled, points=followed)
@@ -138,14 +144,16 @@ def label_video(video: Roots,
                 dry_run: bool = False,
                 teacher: Optional[Union[str, Path]] = None,
                 teacher_checkpoint: Optional[Union[str, Path]] = None,
+                verify: bool = False,
+                max_error: Optional[float] = None,
                 **overrides: Any) -> List[Path]:
     """Only stage 1 of :func:`refine`; existing labels are kept. ``refine(…, resume=True)`` with the same arguments goes
     on from there.
 
     Args:
         sheets: labels on a contact sheet of each scene, ``<work_dir>/label_sheets/<scene>.png``; 0: no sheets.
-        video, config, work_dir, checkpoint, skip_corrupt, reading, dry_run, teacher, teacher_checkpoint, overrides: see
-            :func:`refine`.
+        video, config, work_dir, checkpoint, skip_corrupt, reading, dry_run, teacher, teacher_checkpoint, verify,
+            max_error, overrides: see :func:`refine`.
 
     Returns:
         the folders of the label stores.
@@ -156,7 +164,8 @@ def label_video(video: Roots,
     if sheets < 0:  # before the labels, which take long
         raise ConfigError(f'sheets must be 0 or more labels of each scene, got {sheets}')
     named = load_named(config)
-    overrides = {**teacher_values(named, teacher, teacher_checkpoint), **overrides}
+    overrides = {**teacher_values(named, teacher, teacher_checkpoint),
+                 **verify_values(named, verify, max_error, teacher, given=overrides), **overrides}
     cfg, _ = prepare_run(video, named, work_dir, checkpoint, overrides, skip_corrupt, resume=True, reading=reading,
                          dry_run=dry_run)
     tell_forecast(cfg, labels_only=True, dry_run=dry_run)

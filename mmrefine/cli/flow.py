@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import argparse
 
-from mmrefine.cli.options import add_model, add_skip_corrupt, add_video, at_least_1, reading_of
+from mmrefine.cli.options import add_model, add_skip_corrupt, add_verify, add_video, at_least_1, reading_of
 
 HELP = 'the motion of a video: flow, confidence, occlusion, and a video that shows them'
 ABOUT = """\
@@ -15,6 +15,10 @@ For each frame but the last, in the folder of results:
                           back ends to where it began
   occlusion/FRAME.png     255 where it ends too far away (the pixel is hidden
                           in the next frame) or leaves the frame; else 0
+  expected_error/FRAME.png
+                          with --verify: by how many px the motion may be wrong,
+                          16 bits in steps of 1/256 px; confidence/ is then 255
+                          times the chance that this is less than 1 px
   flow.mp4                a video of frames, motion and confidence
   flow.json               settings, the time of each frame, the colour scale, and
                           the digests of the files
@@ -26,6 +30,8 @@ examples:
   mmrefine flow my.mp4 --model demo
   mmrefine flow my.mp4 --checkpoint work_dirs/my/refined.pth
   mmrefine flow my.mp4 --checkpoint raft-small.pth --two-passes --format flo --out flow
+  mmrefine flow my.mp4 --checkpoint raft-small.pth --max-error 1
+      only motion that is expected to be right within a pixel
 
 Motion is px from one frame to the next, not px a second: for a video whose rate varies, flow.json has the time of
 each frame.
@@ -43,6 +49,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         help='of the flow files (default: png)')
     parser.add_argument('--two-passes', '--two-looks', action='store_true', dest='two_looks',
                         help='run twice, the second time at twice the size: finer, and much slower')
+    add_verify(parser, 'more exact, and confidence/ and expected_error/ say in px how far to believe it; takes 15 to '
+               '25 times as long as one pass', 'is unknown in its file')
     parser.add_argument('--iters', type=at_least_1, metavar='N', help='iterations of RAFT, GMA and CRAFT (default: the '
                                                                       "config's)")
     parser.add_argument('--backward', action='store_true',
@@ -59,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
 
     found = flow_of_video(args.video, args.model, args.checkpoint, args.out, args.format, args.two_looks, args.iters,
                           not args.no_video,
-                          args.skip_corrupt, args.device, backward=args.backward, **reading_of(args))
+                          args.skip_corrupt, args.device, backward=args.backward, verify=args.verify,
+                          max_error=args.max_error, **reading_of(args))
     for scene in found:
         shown = f'; shown in {scene.video}' if scene.video else ''
         print(f'{scene.scene}: {scene.pairs} pairs ({scene.made} made now) in {scene.folder}{shown}')

@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import argparse
 
-from mmrefine.cli.options import (add_model, add_set, add_skip_corrupt, add_teacher, add_video, at_least_0, reading_of,
-                                  values_of)
+from mmrefine.cli.options import (add_model, add_set, add_skip_corrupt, add_teacher, add_verify, add_video, at_least_0,
+                                  reading_of, values_of)
 
 HELP = 'make the labels of a video, and pictures of them, without training'
 ABOUT = """\
@@ -19,6 +19,8 @@ examples:
   mmrefine labels my.mp4 --model demo
   mmrefine labels my.mp4 --checkpoint raft-small.pth --sheets 12
       with pictures of 12 labels of each scene
+  mmrefine labels my.mp4 --model demo --max-error 1
+      of motion that is expected to be right within a pixel
   mmrefine labels my.mp4 --model demo --set labeler.balance.half=0.5
       where a difference of 0.5 px between the passes gives half the weight
 
@@ -30,6 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_video(parser)
     add_model(parser, 'the weights of the network, which is the teacher unless there is another one')
     add_teacher(parser)
+    add_verify(parser)
     parser.add_argument('--out', metavar='DIR', help='folder of results (default: work_dirs/<name of the video>)')
     parser.add_argument('--sheets', type=at_least_0, default=0, metavar='N',
                         help='draw N labels of each scene: frame, kept motion, weight, error, or the tracks over their '
@@ -47,8 +50,8 @@ def run(args: argparse.Namespace) -> int:
 
     out = Path(args.out or default_out(args.video))
     stores = label_video(args.video, args.model, out, args.checkpoint, args.skip_corrupt, args.sheets,
-                         teacher=args.teacher, teacher_checkpoint=args.teacher_checkpoint, **reading_of(args),
-                         **values_of(args))
+                         teacher=args.teacher, teacher_checkpoint=args.teacher_checkpoint, verify=args.verify,
+                         max_error=args.max_error, **reading_of(args), **values_of(args))
     if args.dry_run:
         return 0
     print('labels: ' + ', '.join(map(str, stores)))

@@ -79,6 +79,16 @@ def add_teacher(parser: argparse.ArgumentParser) -> None:
                         help="weights of the teacher, as of --checkpoint. Default: load_from of the teacher's config")
 
 
+def add_verify(parser: argparse.ArgumentParser, verified: str = 'labels are then better, and take two to five times as '
+               'long', dropped: str = 'gets no label') -> None:
+    """--verify and --max-error; the texts say what comes of each, by default for labels."""
+    parser.add_argument('--verify', action='store_true',
+                        help='make four passes, at up to twice the size, which the verifier that comes with mmrefine '
+                             f'weighs: {verified}')
+    parser.add_argument('--max-error', type=float, metavar='PX',
+                        help=f'as --verify, and motion that it expects to be off by more than PX px {dropped}')
+
+
 def add_skip_corrupt(parser: argparse.ArgumentParser) -> None:
     """--skip-corrupt."""
     parser.add_argument('--skip-corrupt', action='store_true', help='leave out corrupt frames, their pairs, and scenes '

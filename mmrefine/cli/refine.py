@@ -6,8 +6,8 @@ from typing import Any, Dict
 
 from mmrefine.apis.precision import add_amp
 from mmrefine.apis.recipe_names import LABELS, RECIPES
-from mmrefine.cli.options import (add_model, add_set, add_skip_corrupt, add_teacher, add_video, at_least_0, at_least_1,
-                                  reading_of, values_of)
+from mmrefine.cli.options import (add_model, add_set, add_skip_corrupt, add_teacher, add_verify, add_video, at_least_0,
+                                  at_least_1, reading_of, values_of)
 
 HELP = 'refine a network on a video: label, finetune, judge'
 ABOUT = """\
@@ -39,6 +39,8 @@ examples:
       CorrFlow, from refined.pth of a training (configs/corrflow) or from the file of its authors
   mmrefine refine my.mp4 --model raft_small --teacher raft
       a small network that learns from the labels of a large one
+  mmrefine refine my.mp4 --checkpoint raft-small.pth --verify
+      from labels that a verifier weighs: better and slower
   mmrefine refine my.mp4 --model demo --recipe warp --out rival
       the same network and guard, without labels, for comparison
   mmrefine refine videos/ --model raft --out refined
@@ -61,6 +63,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_video(parser)
     add_model(parser, 'the weights to start from')
     add_teacher(parser)
+    add_verify(parser)
     parser.add_argument('--labels', metavar='DIR',
                         help='labels of this video that mmrefine labels has made before, with whatever network: '
                              'several networks can learn from them. Default: they are made')
@@ -135,7 +138,7 @@ def run(args: argparse.Namespace) -> int:
     report = refine(args.video, args.model, out, args.checkpoint, resume=True, skip_corrupt=args.skip_corrupt,
                     amp=args.amp, rounds=args.rounds, labelled=args.labelled, points=args.points, recipe=args.recipe,
                     teacher=args.teacher, teacher_checkpoint=args.teacher_checkpoint, labels=args.labels,
-                    **reading_of(args), **values(args))
+                    verify=args.verify, max_error=args.max_error, **reading_of(args), **values(args))
     if args.dry_run:
         return 0
     if 'scenes' in report:

@@ -161,9 +161,11 @@ class Look:
             found = torch.stack(list(shares.values())).double().mean(dim=(2, 3, 4)).t().tolist()
             means = [dict(zip(shares, each)) for each in found]
         flow_fw, flow_bw = cls._ways(motion, pairs)
-        plain_ways, error_ways, sure_ways = ((None, None) if seen is None else cls._ways(seen, pairs)
-                                             for seen in (plain, error, sure))
-        return cls(flow_fw, flow_bw, *plain_ways, means[:pairs], means[pairs:], *error_ways, *sure_ways)
+        plain_fw, plain_bw = (None, None) if plain is None else cls._ways(plain, pairs)
+        error_fw, error_bw = (None, None) if error is None else cls._ways(error, pairs)
+        sure_fw, sure_bw = (None, None) if sure is None else cls._ways(sure, pairs)
+        return cls(flow_fw, flow_bw, plain_fw, plain_bw, means[:pairs], means[pairs:], error_fw, error_bw, sure_fw,
+                   sure_bw)
 
     def both_ways(self) -> Tensor:
         """``(2 B, 2, H, W)`` px, forward, then backward."""

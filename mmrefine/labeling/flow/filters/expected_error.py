@@ -15,7 +15,8 @@ class ExpectedErrorFilter:
 
     The expectation is that of the view's verifier (``ArbitratedView(verifier=…)``), for each pixel, with all that it
     knows of the passes. With ``soft`` the weight is ``1 / (1 + (e / most)^2)`` of the expected error ``e``: 1/2 at
-    ``most``.
+    ``most``, and nowhere 0. So a label weighs by the inverse of its variance if it is off by ``e`` and, beside that,
+    whatever is learned by ``most``.
 
     Args:
         most: px, above 0.
