@@ -11,8 +11,8 @@ is. `AUSE`: the area between two curves, the mean error of what is left once the
 left out, over the mean error of all: worst by what is said of the error, and worst by the error itself; 0 is best. It
 is said by the verifier, by the round trip, by the census around the pixel, or by how far the passes lie apart; the
 motion is that of the verifier in each case. `kept`: of the pixels whose expected error is at most so many px, as
-`--max-error` of the command keeps them, their share of all, the share of them that is within, that of all pixels, and
-their mean error over that of all. Passes are stored and not made again, so this may be stopped and started again.
+`--max-error` of the command keeps them, their share of all, the share of them that is within, and their mean error;
+beside both, those of all pixels. Passes are stored and not made again, so this may be stopped and started again.
 `--cost` instead says what one pass, two, four, the arbiter and the verifier take of the processor.
 """
 from __future__ import annotations
@@ -195,7 +195,7 @@ def _print_promises(said: List[tuple]) -> None:
 
 
 def _print_kept(said: List[tuple]) -> None:
-    print('\n| kept | at most, px | share | within | of all within | error over that of all |\n' + '|---' * 6 + '|')
+    print('\n| kept | at most, px | share | within | all within | mean error, px | of all |\n' + '|---' * 7 + '|')
     for name in ('real', 'rendered'):
         chosen = [(expected, error) for group, _, expected, error in said if (group == 'real') == (name == 'real')]
         if chosen:
@@ -204,7 +204,7 @@ def _print_kept(said: List[tuple]) -> None:
                 kept, within = expected <= most, (error <= most).double()
                 print(f'| {name} | {most:g} | {100 * float(kept.double().mean()):.1f} % | '
                       f'{100 * float(within[kept].mean()):.1f} % | {100 * float(within.mean()):.1f} % | '
-                      f'{float(error[kept].mean() / error.mean()):.2f} |')
+                      f'{float(error[kept].mean()):.2f} | {float(error.mean()):.2f} |')
 
 
 def _print_areas(rows: List[Dict[str, Any]]) -> None:

@@ -49,8 +49,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         help='of the flow files (default: png)')
     parser.add_argument('--two-passes', '--two-looks', action='store_true', dest='two_looks',
                         help='run twice, the second time at twice the size: finer, and much slower')
-    add_verify(parser, 'more exact, and confidence/ and expected_error/ say in px how far to believe it; takes 15 to '
-               '25 times as long as one pass', 'is unknown in its file')
+    add_verify(parser, 'more exact, and confidence/ and expected_error/ say in px how far to believe it; takes about '
+               '15 times as long as one pass', 'is unknown in its file')
     parser.add_argument('--iters', type=at_least_1, metavar='N', help='iterations of RAFT, GMA and CRAFT (default: the '
                                                                       "config's)")
     parser.add_argument('--backward', action='store_true',

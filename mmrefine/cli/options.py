@@ -79,7 +79,7 @@ def add_teacher(parser: argparse.ArgumentParser) -> None:
                         help="weights of the teacher, as of --checkpoint. Default: load_from of the teacher's config")
 
 
-def add_verify(parser: argparse.ArgumentParser, verified: str = 'labels are then better, and take two to five times as '
+def add_verify(parser: argparse.ArgumentParser, verified: str = 'labels are then better, and take about four times as '
                'long', dropped: str = 'gets no label') -> None:
     """--verify and --max-error; the texts say what comes of each, by default for labels."""
     parser.add_argument('--verify', action='store_true',
