@@ -10,7 +10,8 @@ from torch import Tensor
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.engine.stage1.scene_batches import scene_batches
 from mmrefine.evaluation import Judged, Result, judge_sample, label_free_tallies, tally_flow
-from mmrefine.structures import FlowEstimator
+from mmrefine.labeling.flow.views.passes import PLAIN, run_pass
+from mmrefine.structures import FlowEstimator, PairBatch
 
 Batch = Tuple[Tensor, Tensor, List[Any], List[int]]
 
@@ -107,5 +108,5 @@ def _against_truth(model: FlowEstimator, frames1: Tensor, frames2: Tensor, sampl
 
 
 def _without_truth(model: FlowEstimator, frames1: Tensor, frames2: Tensor) -> List[Any]:
-    both_ways = model.estimate(torch.cat([frames1, frames2]), torch.cat([frames2, frames1]))[-1].float()
+    both_ways = run_pass(model, PairBatch(frames1, frames2), PLAIN).float()
     return label_free_tallies(frames1, frames2, *both_ways.chunk(2))
