@@ -114,12 +114,12 @@ def compared(theirs: Any, ours: FlowRefiner, size: Tuple[int, int], iters: int) 
     begun = time.perf_counter()
     wanted = theirs(255 * one, 255 * two, iters=iters)
     middle = time.perf_counter()
-    found = ours.estimate(one, two, iters=iters)
+    found = ours.plain_flows(one, two, iters=iters)
     row = dict(theirs=middle - begun, ours=time.perf_counter() - middle)
     row['flow'] = float(wanted[-1].norm(dim=1).mean())
     row['rest'] = _gap(wanted, found)
     row['start'] = _gap(theirs(255 * one, 255 * two, iters=iters, flow_init=start[:, :, ::8, ::8] / 8),
-                        ours.estimate(one, two, start, iters=iters))
+                        ours.plain_flows(one, two, start, iters=iters))
     return {**row, **parts(theirs, ours.estimator, size)}
 
 

@@ -114,7 +114,7 @@ def _ways_of_asking(name: str, refiner: FlowRefiner, size: Tuple[int, int], args
     ways: Dict[str, Ask] = {}
 
     def plain(i: int, a: Tensor, b: Tensor) -> Flows:
-        return stock.estimate(a, b, iters=iters)[-1], stock.estimate(b, a, iters=iters)[-1]
+        return stock.plain_flows(a, b, iters=iters)[-1], stock.plain_flows(b, a, iters=iters)[-1]
 
     ways[PLAIN] = torch.no_grad()(plain)
     ways['two plain calls, bfloat16'] = torch.no_grad()(torch.autocast('cuda', dtype=torch.bfloat16)(plain))

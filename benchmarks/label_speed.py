@@ -134,7 +134,7 @@ def _compare(name: str, refiner: FlowRefiner, size: Tuple[int, int], args: argpa
 
 @torch.no_grad()
 def _plain(refiner: FlowRefiner, frames1: Tensor, frames2: Tensor) -> Both:
-    return refiner.estimate(frames1, frames2)[-1], refiner.estimate(frames2, frames1)[-1]
+    return refiner.plain_flows(frames1, frames2)[-1], refiner.plain_flows(frames2, frames1)[-1]
 
 
 def _ways_of_asking(refiner: FlowRefiner, args: argparse.Namespace) -> Dict[str, Ask]:
@@ -145,6 +145,8 @@ def _ways_of_asking(refiner: FlowRefiner, args: argparse.Namespace) -> Dict[str,
     for dtype in args.dtypes:
         pairs, video = FrozenTeacher(refiner, dtype), FrozenTeacher(refiner, dtype)
         asks[dtype] = lambda i, a, b, teacher=pairs: teacher.estimate_both(a, b)
+        asks[f'{dtype}, two calls'] = lambda i, a, b, teacher=pairs: (teacher.estimate(a, b)[-1],
+                                                                      teacher.estimate(b, a)[-1])
         asks[f'{dtype}, video'] = lambda i, a, b, teacher=video: teacher.estimate_both(a, b, names=([i], [i + 1]))
         if args.compile:
             asks[dtype + COMPILED] = _compiled(FrozenTeacher(refiner, dtype))

@@ -189,7 +189,7 @@ class _Pair(nn.Module):
 
     def forward(self, frames1: Tensor, frames2: Tensor) -> Tensor:
         """``(1, 3, H, W)`` RGB in [0, 1] twice -> ``(1, 2, H, W)`` px."""
-        return self.refiner.estimate(frames1, frames2)[-1]
+        return self.refiner.plain_flows(frames1, frames2)[-1]
 
 
 def _check_onnx() -> None:
@@ -231,7 +231,7 @@ def _export_onnx(refiner: FlowRefiner, path: Path, size: Tuple[int, int]) -> flo
     session = runtime.InferenceSession(data, providers=['CPUExecutionProvider'])
     found = session.run(None, dict(zip(('frames1', 'frames2'), (frame.numpy() for frame in frames))))[0]
     with torch.no_grad():
-        wanted = refiner.estimate(frames[0], frames[1])[-1]
+        wanted = refiner.plain_flows(frames[0], frames[1])[-1]
     difference = _most(wanted, torch.from_numpy(found))
     if difference > NEARLY:
         raise MMRefineError(f'{path}: not written, because ONNX Runtime gives a flow that differs by {difference:g} '

@@ -29,9 +29,9 @@ class Shift:
         self.step = step
 
     def estimate(self, frames1, frames2, flow_init=None):
-        later = torch.round(255 * (frames2 - frames1)).mean()
-        flow = torch.zeros(1, 2, *frames1.shape[-2:])
-        flow[:, 0] = self.step * later
+        later = torch.round(255 * (frames2 - frames1)).mean(dim=(1, 2, 3))
+        flow = torch.zeros(len(later), 2, *frames1.shape[-2:])
+        flow[:, 0] = self.step * later.view(-1, 1, 1)
         return [flow]
 
 

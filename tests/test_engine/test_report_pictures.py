@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from mmrefine.engine import ReportHook, judge
-from mmrefine.engine.judging.pictures import ReportPictures, fit, named_pairs
+from mmrefine.engine.judging.kept_flows import fit
+from mmrefine.engine.judging.pictures import ReportPictures, named_pairs
 from mmrefine.errors import MMRefineError
 from mmrefine.fileio.images import read_image
 from mmrefine.fileio.store.label_store import LabelStore
@@ -120,7 +121,7 @@ def test_pictures_of_large_frames_are_small_and_their_scale_stays_px_of_the_fram
 
 def test_a_flow_is_made_smaller_by_its_own_values_only():
     flow = np.random.default_rng(0).normal(size=(30, 1000, 2)).astype(np.float32)
-    small = fit(flow)
+    small = fit(flow, 480)
     assert small.shape == (14, 480, 2) and set(small[..., 0].ravel()) <= set(flow[..., 0].ravel())
 
 

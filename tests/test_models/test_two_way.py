@@ -74,7 +74,8 @@ def start_flow(seed, batch=1):
 
 @torch.no_grad()
 def each_by_itself(refiner, frames1, frames2, start_fw=None, start_bw=None):
-    return refiner.estimate(frames1, frames2, start_fw)[-1], refiner.estimate(frames2, frames1, start_bw)[-1]
+    """By the stock network, in its own way."""
+    return refiner.plain_flows(frames1, frames2, start_fw)[-1], refiner.plain_flows(frames2, frames1, start_bw)[-1]
 
 
 def assert_same(found, wanted, px=1e-4):
@@ -109,6 +110,34 @@ def test_both_ways_at_once_are_the_two_ways_by_themselves(family, starts):
     given = [None if seed is None else start_flow(seed) for seed in starts]
     assert runs_two_way(refiner.estimator)
     assert_same(refiner.estimate_both(*pair, *given), each_by_itself(refiner, *pair, *given))
+
+
+@pytest.mark.parametrize('start', [None, 1])
+@pytest.mark.parametrize('family', ['raft', 'gma', 'official small'])
+def test_one_way_without_gradients_is_the_last_flow_of_the_network_itself(family, start):
+    refiner, pair = refiner_of(family), frames(batch=2)
+    given = None if start is None else start_flow(start, batch=2)
+    wanted, other = each_by_itself(refiner, *pair, given, given)
+    with torch.no_grad():
+        (found, ), (back, ) = refiner.estimate(*pair, given), refiner.estimate(*pair[::-1], given)
+    assert_same((found, back), (wanted, other))
+    assert not torch.allclose(found, back, atol=1e-2)
+
+
+@torch.no_grad()
+def test_one_way_each_frame_is_encoded_once_and_only_the_last_iterate_is_made_large():
+    refiner, pair = refiner_of('raft'), frames(2, batch=2)
+    decoder = refiner.estimator.decoder
+    with counted(**encoders(refiner), mask=decoder.mask_pred, step=decoder.flow_pred) as seen:
+        refiner.estimate(*pair)
+    assert seen == dict(features=[2, 2], context=[2], mask=[2], step=[2] * ITERS)
+
+
+def test_with_gradients_there_are_all_iterates(small):
+    pair = frames()
+    found, wanted = small.estimate(*pair), small.plain_flows(*pair)
+    assert len(found) == len(wanted) == ITERS and found[-1].requires_grad
+    assert_same([flow.detach() for flow in found], [flow.detach() for flow in wanted])
 
 
 def test_the_pairs_of_a_batch_do_not_see_one_another(small):
@@ -204,11 +233,13 @@ def test_asked_for_a_number_of_iterations_it_gives_what_a_network_with_that_numb
     teacher = FrozenTeacher(refiner)
     with counted(step=refiner.estimator.decoder.flow_pred) as seen:
         found = refiner.estimate_both(*pair, *given, iters=ITERS + 2)
-        assert len(refiner.estimate(*pair, iters=ITERS + 2)) == ITERS + 2
+        assert len(refiner.plain_flows(*pair, iters=ITERS + 2)) == ITERS + 2
+    with torch.no_grad():
+        assert_same([refiner.estimate(*pair, given[0], iters=ITERS + 2)[-1]], wanted[:1])
     assert seen == dict(step=[2] * (ITERS + 2) + [1] * (ITERS + 2))
     assert_same(found, wanted)
     assert not any(torch.allclose(ours, theirs, rtol=0, atol=1e-2) for ours, theirs in zip(found, usual))
-    assert torch.equal(teacher.estimate(*pair, given[0], ITERS + 2)[-1], wanted[0])
+    assert_same([teacher.estimate(*pair, given[0], ITERS + 2)[-1]], wanted[:1])
     for flows in (found, teacher.estimate_both(*pair, *given, iters=ITERS + 2)):
         assert all(torch.equal(ours, theirs) for ours, theirs in zip(flows, wanted_both))
     # and nothing stays of it
@@ -271,18 +302,14 @@ def test_a_limit_on_memory_changes_the_order_of_work_and_not_the_flows(family, l
 
 
 @pytest.mark.parametrize('limit', [ONE - 1, 0])
-def test_one_direction_keeps_the_limit_too_and_returns_every_iterate(small, limit):
-    pair = frames()
-    with torch.no_grad():
-        wanted = small.estimate(*pair)
-        small.max_corr_bytes = limit
-        with counted(all=small.estimator) as seen:
-            found = small.estimate(*pair)
-    assert seen == dict(all=[]) and len(found) == len(wanted) == ITERS
-    assert_same(found, wanted, px=1e-3)
-    found = small.estimate(*pair)  # with gradients the network does it itself
-    assert found[-1].requires_grad
-    assert_same(found, wanted)
+def test_one_direction_keeps_the_limit_too(small, limit):
+    pair = frames(batch=2)
+    wanted, _ = each_by_itself(small, *pair)
+    small.max_corr_bytes = limit
+    with torch.no_grad(), counted(all=small.estimator, step=small.estimator.decoder.flow_pred) as seen:
+        found = small.estimate(*pair)
+    assert seen == dict(all=[], step=[1] * 2 * ITERS)
+    assert_same(found, [wanted], px=1e-3)
 
 
 def test_a_limit_below_zero_is_refused(build_raft):
@@ -295,7 +322,10 @@ def test_iterations_end_once_the_motion_is_still(build_calm, exit_below, steps):
     refiner, pair = build_calm(exit_below=exit_below), frames()
     with counted(step=refiner.estimator.decoder.flow_pred) as seen:
         found = refiner.estimate_both(*pair)
-    assert seen == dict(step=[2] * steps)
+        with torch.no_grad():
+            alone, = refiner.estimate(*pair)
+    assert seen == dict(step=[2] * steps + [1] * steps)
+    torch.testing.assert_close(alone, found[0], rtol=0, atol=1e-4)
     refiner.test_iters = steps
     assert_same(found, each_by_itself(refiner, *pair))
 

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence
 
 import numpy as np
 import torch
@@ -17,13 +17,15 @@ from mmrefine.evaluation.guard.measures import FLOORS, WEIGHTS
 from mmrefine.fileio.video.overlay import share_beside
 from mmrefine.geometry import SMALLEST_SIDE, KnownWarp
 from mmrefine.labeling import PairContext, VideoProfile
+from mmrefine.labeling.flow.views.passes import PLAIN, run_pass
 from mmrefine.registry import WITNESSES
-from mmrefine.structures import FlowEstimator, as_frames
+from mmrefine.structures import FlowEstimator, PairBatch, as_frames
 from mmrefine.synthetic import render_clip
 from mmrefine.values import as_count, is_number
 
 MOST_BESIDE = 0.3  # of what is seen of the scenes (`benchmarks/guard_situations.py`)
 OBSERVED = 16  # pairs, to know how the video moves
+AT_ONCE = 2  # warps in a pass, which takes as much memory as the two directions of a pair
 RENDERED_SEED, RENDERED_SIZE = 80_000, (128, 192)  # far from the seeds of demo, tests and trainings; px
 
 
@@ -85,8 +87,7 @@ class FlowWitnesses:
         frame1, frame2 = self._frames(self.chosen[index])
         flow_fw, flow_bw = self._both_ways(network, frame1, frame2)
         fixed = self._overlays.get(self.samples[index][0])
-        errors = [limited_error(self._flow(network, warp.frames1, warp.frames2), warp.flow, warp.visible)
-                  for warp in self._known_warps(self.chosen[index], frame1, fixed)]
+        errors = self._errors(network, self._known_warps(self.chosen[index], frame1, fixed))
         known = [error for error in errors if not math.isnan(error)]  # nan: nothing of that warp stays in view
         warp = math.fsum(known) / len(known) if known else float('nan')
         found = pair_witnesses(frame1, frame2, flow_fw, flow_bw, warp, fixed)
@@ -130,13 +131,25 @@ class FlowWitnesses:
         return network.estimate(frames1.to(self.device), frames2.to(self.device))[-1].float().cpu()
 
     def _both_ways(self, network: FlowEstimator, frame1: Tensor, frame2: Tensor) -> Sequence[Tensor]:
-        return self._flow(network, torch.cat([frame1, frame2]), torch.cat([frame2, frame1])).chunk(2)
+        batch = PairBatch(frame1.to(self.device), frame2.to(self.device))
+        return run_pass(network, batch, PLAIN).float().cpu().chunk(2)
 
-    def _known_warps(self, index: int, frame: Tensor, fixed: Optional[Tensor]) -> Iterator[KnownWarp]:
-        if self.video is not None and min(frame.shape[-2:]) >= SMALLEST_SIDE:
-            for number in range(self.warps):
-                warp = self.video.warp(np.random.default_rng((self.seed, index, number)), frame[0], self.pace)
-                yield warp if fixed is None else warp.beneath(frame, fixed)
+    def _errors(self, network: FlowEstimator, warps: Sequence[KnownWarp]) -> List[float]:
+        """Of the motion that a network sees in each warp, px."""
+        found: List[float] = []
+        for begin in range(0, len(warps), AT_ONCE):
+            some = warps[begin:begin + AT_ONCE]
+            frames = (torch.cat(parts) for parts in zip(*(one[:2] for one in some)))
+            flows = self._flow(network, *frames)
+            found += [limited_error(flow[None], one.flow, one.visible) for flow, one in zip(flows, some)]
+        return found
+
+    def _known_warps(self, index: int, frame: Tensor, fixed: Optional[Tensor]) -> List[KnownWarp]:
+        if self.video is None or min(frame.shape[-2:]) < SMALLEST_SIDE:
+            return []
+        warps = [self.video.warp(np.random.default_rng((self.seed, index, number)), frame[0], self.pace)
+                 for number in range(self.warps)]
+        return warps if fixed is None else [warp.beneath(frame, fixed) for warp in warps]
 
     def _find_overlays(self) -> Dict[str, Tensor]:
         """Scene -> what lies over it and never changes, ``(1, 1, H, W)``; none of data sets that cannot tell."""

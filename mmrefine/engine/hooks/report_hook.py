@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Union
+from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 
 import cv2
 import mmengine
@@ -24,8 +24,9 @@ from mmrefine.engine.hooks.pseudo_label_hook import LABELS_INFO, PseudoLabelHook
 from mmrefine.engine.hooks.regression_guard_hook import GUARD_INFO
 from mmrefine.engine.hooks.rounds_hook import ROUNDS_INFO
 from mmrefine.engine.judging.judge import judge, open_group, sample_type
+from mmrefine.engine.judging.kept_flows import KeptFlows
 from mmrefine.engine.judging.overlap import refuse_learned_truth
-from mmrefine.engine.judging.pictures import PICTURES, Drawn, ReportPictures, named_pairs
+from mmrefine.engine.judging.pictures import PICTURES, Drawn, ReportPictures, named_pairs, spread_over
 from mmrefine.engine.judging.track_pictures import Examine, TrackPictures
 from mmrefine.engine.runtime.processes import model_of
 from mmrefine.engine.stage1.examine import label_examiner
@@ -142,16 +143,21 @@ class ReportHook(Hook):
         model.eval()
         teacher = copy.deepcopy(model)
         load_estimator(teacher, Path(runner.work_dir, self.before))
+        networks = dict(before=teacher, after=model)
+        if keeps_original(runner.message_hub.runtime_info.get(GUARD_INFO) or {}):
+            networks = dict(before=teacher)  # both have the same weights
         device = str(next(model.parameters()).device)
         groups: Dict[str, Any] = {}
         drawn: List[Drawn] = []
         clip: Dict[str, str] = {}
         for name, (dataset, metrics) in self._groups.items():
             runner.logger.info(f'Judging before and after on the group {name!r}, which has {len(dataset)} samples')
-            before, after = (
+            kept = [KeptFlows(spread_over(range(len(dataset)), self.pictures)) for _ in networks]
+            judged = [
                 judge(network, dataset, device, self.batch_size, metrics=metrics, at_most=self.without_truth,
-                      what=f'Report: group {name}, {side}', log=runner.logger.info)
-                for network, side in ((teacher, 'before'), (model, 'after')))
+                      what=f'Report: group {name}, {side}', log=runner.logger.info, seen=flows.keep)
+                for (side, network), flows in zip(networks.items(), kept)]
+            before, after = judged[0], judged[-1]
             groups[name] = group_record(before.scores(), after.scores(), before.figures)
             headline = before.headline
             changes = pair_changes(before.results, after.results, headline) if headline else []
@@ -159,7 +165,7 @@ class ReportHook(Hook):
                 groups[name]['changes'] = changes_record(changes, headline)
             if is_main_process():
                 chosen = most_changed(changes, self.extremes)
-                pictures = self._drawer(runner, name, dataset, teacher, model, device)
+                pictures = self._drawer(runner, name, dataset, teacher, model, device, (kept[0], kept[-1]))
                 drawn.append(Drawn() if pictures is None else pictures.draw(
                     self.pictures, [one for some in chosen.values() for one in some]))
                 if isinstance(pictures, ReportPictures):
@@ -170,12 +176,12 @@ class ReportHook(Hook):
             runner.logger.info('Before against after:\n' + format_table(record))
             runner.logger.info(f'The report: {Path(runner.work_dir, "report.html")}')
 
-    def _drawer(self, runner: Runner, name: str, dataset: Any, teacher: Any, model: Any,
-                device: str) -> Optional[Union[ReportPictures, TrackPictures]]:
+    def _drawer(self, runner: Runner, name: str, dataset: Any, teacher: Any, model: Any, device: str,
+                kept: Tuple[KeptFlows, KeptFlows]) -> Optional[Union[ReportPictures, TrackPictures]]:
         """What draws the samples of a group; None if nothing does."""
         samples, store = sample_type(dataset), self._store(runner)
         if issubclass(samples, FlowSample):
-            return ReportPictures(Path(runner.work_dir), name, dataset, teacher, model, device, store)
+            return ReportPictures(Path(runner.work_dir), name, dataset, teacher, model, device, store, kept)
         if issubclass(samples, TrackSample):
             return TrackPictures(Path(runner.work_dir), name, dataset, teacher, model, device, store,
                                  _examiner(runner, store, teacher))

@@ -11,8 +11,9 @@ from mmrefine.engine.judging.sample_scores import build_metrics
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.evaluation import Judged, Result, Together
 from mmrefine.geometry import carry_points, fill_background, ids_of, one_hot
+from mmrefine.labeling.flow.views.passes import PLAIN, run_pass
 from mmrefine.models import CorrespondenceLearner, carry_labels, propagate_clip
-from mmrefine.structures import ClipSample, FlowEstimator
+from mmrefine.structures import ClipSample, FlowEstimator, PairBatch
 
 DEFAULT_METRICS = (dict(type='MaskMetric'), dict(type='KeypointMetric'))
 
@@ -48,10 +49,11 @@ def carry_clip(model: FlowEstimator,
         carried_points[start] = points[start]
     for t in range(1, len(frames)):
         before, now = (frames[i][None].to(device).float() / 255 for i in (t - 1, t))
-        if masks is not None or t > start:
+        if masks is not None:
+            flow_fw, flow_bw = run_pass(model, PairBatch(before, now), PLAIN).float().cpu()
+        elif t > start:
             flow_fw = model.estimate(before, now)[-1][0].float().cpu()
         if masks is not None:
-            flow_bw = model.estimate(now, before)[-1][0].float().cpu()
             soft = fill_background(carry_labels(soft, flow_bw, flow_fw))
             carried_masks.append(ids_of(soft))
         if t > start:

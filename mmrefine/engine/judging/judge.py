@@ -3,6 +3,8 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 
+from torch import Tensor
+
 from mmrefine.engine.judging.clip_scores import judge_clips
 from mmrefine.engine.judging.pair_scores import judge_pairs
 from mmrefine.engine.judging.sample_scores import judge_samples
@@ -37,7 +39,8 @@ def judge(model: Any,
           metrics: Metrics = None,
           at_most: Optional[int] = None,
           what: str = 'judged',
-          log: Optional[Callable[[str], None]] = None) -> Judged:
+          log: Optional[Callable[[str], None]] = None,
+          seen: Optional[Callable[[int, Tensor], None]] = None) -> Judged:
     """What a network gets on each sample of a data set: motion of frame pairs, tracks of clips, or what it carries
     along videos.
 
@@ -54,6 +57,7 @@ def judge(model: Any,
         at_most: see :func:`judge_pairs`.
         what: is judged, for the log.
         log: called with a line now and then; None: silent.
+        seen: see :func:`judge_pairs`; of other samples nothing is told.
 
     Raises:
         ConfigError: samples of another class without metrics, or a metric that has no tally.
@@ -65,7 +69,7 @@ def judge(model: Any,
     if metrics:
         return judge_samples(model, dataset, metrics, what, log)
     if issubclass(samples, FlowSample):
-        return judge_pairs(model, dataset, device, batch_size, benchmark, at_most, what, log)
+        return judge_pairs(model, dataset, device, batch_size, benchmark, at_most, what, log, seen)
     if issubclass(samples, TrackSample):
         return judge_tracks(model, dataset, device, at_most, what, log)
     raise ConfigError(f'{type(dataset).__name__} gives neither FlowSamples, TrackSamples nor ClipSamples, so it cannot '

@@ -1,6 +1,7 @@
 """How good is a network on a set of frame pairs, with ground truth or without."""
 from __future__ import annotations
 
+import hashlib
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import torch
@@ -10,9 +11,11 @@ from torch import Tensor
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.engine.stage1.scene_batches import scene_batches
 from mmrefine.evaluation import Judged, Result, judge_sample, label_free_tallies, tally_flow
-from mmrefine.structures import FlowEstimator
+from mmrefine.labeling.flow.views.passes import PLAIN, run_pass
+from mmrefine.models import FlowRefiner, FrozenTeacher
+from mmrefine.structures import FlowEstimator, PairBatch
 
-Batch = Tuple[Tensor, Tensor, List[Any], List[int]]
+Batch = Tuple[PairBatch, List[Any], List[int]]
 
 
 @torch.no_grad()
@@ -23,13 +26,15 @@ def judge_pairs(model: FlowEstimator,
                 benchmark: bool = False,
                 at_most: Optional[int] = None,
                 what: str = 'judged',
-                log: Optional[Callable[[str], None]] = None) -> Judged:
+                log: Optional[Callable[[str], None]] = None,
+                seen: Optional[Callable[[int, Tensor], None]] = None) -> Judged:
     """What a network gets on each frame pair of a data set.
 
     Where any pair has ground truth, only pairs with truth are judged, against it (EPE, Fl, 1/3/5 px); where none has,
     all are judged by label-free scores (cycle error, colour residual). The pairs are shared over the processes in
     batches that do not depend on their number, and every process gets the same result. Only a few numbers of each pair
-    are kept, so memory hardly grows with the data set.
+    are kept, so memory hardly grows with the data set. Without truth RAFT, GMA and CRAFT encode a frame that neighbours
+    share once.
 
     Args:
         model: the network, in evaluation mode.
@@ -41,6 +46,8 @@ def judge_pairs(model: FlowEstimator,
         at_most: of a data set without any truth judge at most this many pairs, spread evenly; None: all.
         what: is judged, for the log.
         log: called with a line now and then; None: silent.
+        seen: called with the index of each pair that this process judges, and its motion from frame 1 to frame 2,
+            ``(2, H, W)`` px.
 
     Returns:
         a tally for each judged pair; counts are ``pairs``, ``pairs_without_truth`` and, if not all were judged,
@@ -57,12 +64,21 @@ def judge_pairs(model: FlowEstimator,
     total = sum(len(batches[number]) for number in numbers)
     progress = Progress(f'{what}: {{}} pairs', total, log or (lambda line: None))
     done = 0
+    # a frozen copy remembers the frames that it encoded last
+    asked = FrozenTeacher(model) if isinstance(model, FlowRefiner) and not known else model
     mine: List[Tuple[int, List[Result]]] = []
     for number in numbers:
         results: List[Result] = []
-        for frames1, frames2, samples, indices in _load(dataset, batches[number], device):
-            tallies = (_against_truth(model, frames1, frames2, samples, benchmark) if known else
-                       _without_truth(model, frames1, frames2))
+        for batch, samples, indices in _load(dataset, batches[number], device):
+            if known:
+                flows = model.estimate(batch.frames1, batch.frames2)[-1].float()
+                tallies = _against_truth(flows, samples, benchmark)
+            else:
+                flows, back = run_pass(asked, batch, PLAIN).float().chunk(2)
+                tallies = label_free_tallies(batch.frames1, batch.frames2, flows, back)
+            if seen is not None:
+                for i, flow in zip(indices, flows):
+                    seen(i, flow)
             results += [(i, sample.scene, tally) for i, sample, tally in zip(indices, samples, tallies)]
         mine.append((number, results))
         done += len(batches[number])
@@ -88,24 +104,20 @@ def _with_truth(dataset: Any) -> List[int]:
 
 
 def _load(dataset: Any, indices: Sequence[int], device: str) -> Iterator[Batch]:
-    """Frames ``(B, 3, H, W)`` in [0, 1], samples and their indices, frames of one size together."""
+    """Pairs of one size, whose frames are named by their pixels, with samples and indices."""
     by_size: Dict[Any, List[Any]] = {}
     for i in indices:
         item = dataset[i]
         by_size.setdefault(item['inputs'].shape, []).append((i, item))
     for items in by_size.values():
-        frames = torch.stack([item['inputs'] for _, item in items]).to(device).float() / 255
-        yield frames[:, 0], frames[:, 1], [item['data_samples'] for _, item in items], [i for i, _ in items]
+        inputs = torch.stack([item['inputs'] for _, item in items], dim=1)
+        names = [[hashlib.blake2b(frame.numpy().tobytes()).digest() for frame in side] for side in inputs]
+        frames1, frames2 = inputs.to(device).float() / 255
+        yield (PairBatch(frames1, frames2, names=(names[0], names[1])), [item['data_samples'] for _, item in items],
+               [i for i, _ in items])
 
 
-def _against_truth(model: FlowEstimator, frames1: Tensor, frames2: Tensor, samples: Sequence[Any],
-                   benchmark: bool) -> List[Any]:
-    flows = model.estimate(frames1, frames2)[-1].float()
+def _against_truth(flows: Tensor, samples: Sequence[Any], benchmark: bool) -> List[Any]:
     if benchmark:
         return [judge_sample(flow, sample.to_dict()) for flow, sample in zip(flows, samples)]
     return [tally_flow(flow, sample.flow, sample.weight > 0) for flow, sample in zip(flows, samples)]
-
-
-def _without_truth(model: FlowEstimator, frames1: Tensor, frames2: Tensor) -> List[Any]:
-    both_ways = model.estimate(torch.cat([frames1, frames2]), torch.cat([frames2, frames1]))[-1].float()
-    return label_free_tallies(frames1, frames2, *both_ways.chunk(2))

@@ -3,13 +3,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
+from mmrefine.engine.judging.kept_flows import KEPT_WIDTH, KeptFlows, fit, resized, small_size
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import LabelStoreError
 from mmrefine.fileio.images import write_image
@@ -39,7 +39,7 @@ class Drawn:
 
 @dataclass
 class PairFlows:
-    """The flows of both networks on one pair.
+    """The flows of both networks on one pair, whole or smaller; they stay px of the whole frame.
 
     Frames are ``(H, W, 3)`` uint8, flows ``(H, W, 2)`` px; the truth is nan where it is unknown.
     """
@@ -52,19 +52,11 @@ class PairFlows:
     truth: Optional[np.ndarray]
 
     def small(self) -> 'PairFlows':
-        """The same, not wider than the pictures of single pairs; the flows stay px of the whole frame."""
-        truth = None if self.truth is None else fit(self.truth)
-        frame1, frame2, before, after = map(fit, (self.frame1, self.frame2, self.before, self.after))
+        """The same, not wider than the pictures of single pairs."""
+        truth = None if self.truth is None else fit(self.truth, PAIR_WIDTH)
+        frame1, frame2, before, after = (fit(part, PAIR_WIDTH)
+                                         for part in (self.frame1, self.frame2, self.before, self.after))
         return PairFlows(self.key, self.scene, frame1, frame2, before, after, truth)
-
-
-def fit(picture: np.ndarray, width: int = PAIR_WIDTH) -> np.ndarray:
-    """A picture or flow ``(H, W, C)`` at most ``width`` px wide; flows take the nearest pixel, so edges stay edges."""
-    if picture.shape[1] <= width:
-        return picture
-    height = max(1, round(picture.shape[0] * width / picture.shape[1]))
-    way = cv2.INTER_AREA if picture.dtype == np.uint8 else cv2.INTER_NEAREST
-    return np.asarray(cv2.resize(picture, (width, height), interpolation=way)).reshape(height, width, -1)
 
 
 class ReportPictures:
@@ -78,6 +70,7 @@ class ReportPictures:
         model: the refined network.
         device: where both live.
         store: of the labels, for those pairs that it has; None: no labels are drawn.
+        kept: the motion of ``teacher`` and of ``model`` that is known already; both are asked for what is missing.
     """
 
     def __init__(self,
@@ -87,9 +80,11 @@ class ReportPictures:
                  teacher: FlowEstimator,
                  model: FlowEstimator,
                  device: str,
-                 store: Optional[LabelStore] = None) -> None:
+                 store: Optional[LabelStore] = None,
+                 kept: Optional[Tuple[KeptFlows, KeptFlows]] = None) -> None:
         self.work_dir, self.group, self.dataset = work_dir, group, dataset
-        self.teacher, self.model, self.device, self.store = teacher, model, device, store
+        self.networks, self.device, self.store = (teacher, model), device, store
+        self.kept = (KeptFlows(), KeptFlows()) if kept is None else kept
 
     def draw(self, spread: int, changed: Sequence[PairChange]) -> Drawn:
         """Write the pictures.
@@ -109,7 +104,7 @@ class ReportPictures:
             scenes.setdefault(str(self.dataset.pairs[i]['scene']), []).append(i)
         by_index: Dict[int, List[Dict[str, Any]]] = {}
         for indices in scenes.values():  # of one scene at a time, and only those for sheets in full size
-            flows = {i: self._flows(i) if i in sheets else self._flows(i).small() for i in indices}
+            flows = {i: self._flows(i, None if i in sheets else PAIR_WIDTH) for i in indices}
             scale = sequence_scale(flow for pair in flows.values() for flow in _typical(pair))
             for i, pair in flows.items():
                 if i in sheets:
@@ -141,11 +136,11 @@ class ReportPictures:
         chosen = [i for i, pair in enumerate(self.dataset.pairs)
                   if sizes[pair['scene']] == size and not pair.get('reverse')][:most]
         spread = sorted({int(k) for k in np.linspace(0, len(chosen) - 1, min(CLIP_SAMPLE, len(chosen)))})
-        scale = sequence_scale(flow for k in spread for flow in _typical(self._flows(chosen[k]).small()))
+        scale = sequence_scale(flow for k in spread for flow in _typical(self._flows(chosen[k], PAIR_WIDTH)))
         progress = Progress('Report: video of {} pairs', len(chosen), log)
         with write_video(self.work_dir / CLIP, CLIP_RATE) as add:
             for done, i in enumerate(chosen, start=1):
-                pair = self._flows(i)
+                pair = self._flows(i, KEPT_WIDTH)
                 add(change_view(pair.frame1, pair.before, pair.after, scale, pair.key.partition('__')[0]))
                 progress(done)
         return dict(path=CLIP, caption=f'{self.group}: frame, motion before and motion after, {counted(len(chosen))} '
@@ -180,7 +175,7 @@ class ReportPictures:
             return {}
         if not isinstance(label, FlowLabel):
             return {}
-        flow, weight = (fit(part.permute(1, 2, 0).numpy()) for part in (label.flow, label.weight))
+        flow, weight = (fit(part.permute(1, 2, 0).numpy(), PAIR_WIDTH) for part in (label.flow, label.weight))
         if flow.shape[:2] != pair.frame1.shape[:2]:
             return {}
         small = FlowLabel(*(torch.from_numpy(np.ascontiguousarray(part)).permute(2, 0, 1) for part in (flow, weight)))
@@ -192,17 +187,28 @@ class ReportPictures:
         write_image(self.work_dir / path, picture)
         return path.as_posix()
 
-    @torch.no_grad()
-    def _flows(self, index: int) -> PairFlows:
+    def _flows(self, index: int, width: Optional[int] = None) -> PairFlows:
+        """A pair at most so many px wide; None: as it is."""
         item = self.dataset[index]
-        frames = item['inputs'][:, None].to(self.device).float() / 255
-        before, after = (_image(network.estimate(frames[0], frames[1])[-1][0].float())
-                         for network in (self.teacher, self.model))
-        sample, truth = item['data_samples'], None
+        inputs, sample, truth = item['inputs'], item['data_samples'], None
+        whole = (inputs.shape[-2], inputs.shape[-1])
+        size = whole if width is None else small_size(whole, width)
+        before, after = (self._flow(side, index, inputs, size) for side in (0, 1))
         if 'flow' in sample:
-            truth = np.where(_image(sample.weight) > 0, _image(sample.flow), np.nan)
-        frame1, frame2 = map(_image, item['inputs'])
+            truth = resized(np.where(_image(sample.weight) > 0, _image(sample.flow), np.nan), size)
+        frame1, frame2 = (resized(_image(frame), size) for frame in inputs)
         return PairFlows(sample.key, sample.scene, frame1, frame2, before, after, truth)
+
+    @torch.no_grad()
+    def _flow(self, side: int, index: int, inputs: Tensor, size: Tuple[int, int]) -> np.ndarray:
+        """Of one network on a pair ``(2, 3, H, W)`` uint8."""
+        known = self.kept[side].get(index, size)
+        if known is not None:
+            return known
+        frames = inputs[:, None].to(self.device).float() / 255
+        flow = self.networks[side].estimate(frames[0], frames[1])[-1][0].float()
+        self.kept[side].keep(index, flow)
+        return resized(_image(flow), size)
 
 
 def spread_over(indices: Sequence[int], count: int) -> List[int]:

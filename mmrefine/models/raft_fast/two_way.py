@@ -2,7 +2,7 @@
 time."""
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Callable, List, Optional, Tuple
 
 import torch
@@ -124,18 +124,16 @@ def both_flows(network: nn.Module,
     matching, context = features[:2]
     # the other way, frame 2 is compared with frame 1
     other = (features[2] if len(features) > 2 else matching).roll(len(frames1), dims=0)
-    return _in_groups(network, matching, other, context, start, settings, mirrored=True)[-1]
+    return _in_groups(network, matching, other, context, start, settings, mirrored=True)
 
 
-def one_way_flows(network: nn.Module, frames1: Tensor, frames2: Tensor, start: Optional[Tensor],
-                  settings: TwoWaySettings) -> List[Tensor]:
-    """What the network itself gives, all iterates, within ``settings.max_corr_bytes``; see :func:`both_flows`."""
+def one_way_flow(network: nn.Module, frames1: Tensor, frames2: Tensor, start: Optional[Tensor],
+                 settings: TwoWaySettings) -> Tensor:
+    """The last flow ``(B, 2, H, W)`` px from ``frames1`` to ``frames2``; arguments: see :func:`both_flows`."""
     net: Any = network
     matching1, context = net.encoder(frames1), net.context(channels_last_on_cpu(frames1))
-    # an exit would leave fewer iterates than the network gives
-    settings = replace(settings, exit_below=None)
     matching2 = as_second(network, net.encoder(frames2))
-    return _in_groups(network, matching1, matching2, context, start, settings, every=True)
+    return _in_groups(network, matching1, matching2, context, start, settings)
 
 
 def _encode(network: Any, frames: Tensor) -> Features:
@@ -170,20 +168,19 @@ def _in_groups(network: Any,
                context: Tensor,
                start: Optional[Tensor],
                settings: TwoWaySettings,
-               mirrored: bool = False,
-               every: bool = False) -> List[Tensor]:
+               mirrored: bool = False) -> Tensor:
     """All at once if their pyramid fits; else as many at a time as fit; one by one where even one alone does not."""
     height, width = matching.shape[-2:]
     alone = sum(corr_bytes(height * width, (height, width), network.decoder.num_levels))
     fit = max(settings.max_corr_bytes // alone, 1)
     if fit >= len(matching):
-        return _iterate(network, matching, other, context, start, settings, mirrored, every)
+        return _iterate(network, matching, other, context, start, settings, mirrored)
     parts = []
     for begin in range(0, len(matching), fit):
         of = slice(begin, begin + fit)
         begins = None if start is None else start[of]
-        parts.append(_iterate(network, matching[of], other[of], context[of], begins, settings, every=every))
-    return [torch.cat(flows) for flows in zip(*parts)]
+        parts.append(_iterate(network, matching[of], other[of], context[of], begins, settings))
+    return torch.cat(parts)
 
 
 def _iterate(network: Any,
@@ -192,9 +189,8 @@ def _iterate(network: Any,
              context: Tensor,
              start: Optional[Tensor],
              settings: TwoWaySettings,
-             mirrored: bool = False,
-             every: bool = False) -> List[Tensor]:
-    """Flows ``(B, 2, H, W)`` px of the last iteration, or of every one."""
+             mirrored: bool = False) -> Tensor:
+    """The flow ``(B, 2, H, W)`` px of the last iteration."""
     decoder = network.decoder
     corr: Callable[[Tensor], Tensor]
     if isinstance(decoder, CRAFTDecoder):
@@ -204,4 +200,4 @@ def _iterate(network: Any,
             corr = Correlation(matching, other, decoder.num_levels, decoder.corr_lookup.r, settings.max_corr_bytes,
                                mirrored)
     with WinogradConvolutions():
-        return iterate(network, corr, context, start, settings.iters, settings.exit_below, every)
+        return iterate(network, corr, context, start, settings.iters, settings.exit_below)[-1]

@@ -50,8 +50,8 @@ class FlowRefiner(PairEstimator):
         max_train_bytes: of what the iterations of RAFT, GMA and CRAFT keep for their gradients in training on a CPU;
             where all would keep more, they are computed again in the backward pass, one at a time: a third slower, in
             much less memory, the same gradients. Default: no limit.
-        exit_below: px; :meth:`estimate_both` stops iterating once no pair of the batch moves by this much on average in
-            an iteration. Default: never.
+        exit_below: px; without gradients iterations end once no pair of the batch moves by this much on average in one.
+            Default: never.
         feat: which features losses see: of a pyramid a level, such as ``'level3'``, by default the finest one that the
             network compares; of CRAFT ``'fnet'``, those of the encoder, its default, or ``'trans'``, those of frame 2
             after CRAFT has smoothed them, as it compares them. RAFT and GMA have no choice.

@@ -13,8 +13,7 @@ from mmrefine.errors import ConfigError
 from mmrefine.geometry import FramePad
 from mmrefine.models.raft_fast.frame_memory import FrameMemory
 from mmrefine.models.raft_fast.training_pass import training_flows
-from mmrefine.models.raft_fast.two_way import (TwoWaySettings, both_flows, is_known, one_way_flows, pyramid_bytes,
-                                               runs_two_way)
+from mmrefine.models.raft_fast.two_way import TwoWaySettings, both_flows, is_known, one_way_flow, runs_two_way
 from mmrefine.models.refiners.estimators import FrameNormalizer, build_estimator
 from mmrefine.models.refiners.readout import readout_for, takes_flow_init
 from mmrefine.structures.pairs import Names
@@ -55,6 +54,9 @@ class PairEstimator(BaseModel):
                  iters: Optional[int] = None) -> List[Tensor]:
         """The flow from ``frames1`` to ``frames2``, coarse to fine.
 
+        Where no gradient is wanted RAFT, GMA and CRAFT give their last flow alone, in less time than
+        :meth:`plain_flows` takes.
+
         Args:
             frames1: ``(B, 3, H, W)`` RGB in [0, 1], any H and W.
             frames2: the same shape.
@@ -68,7 +70,22 @@ class PairEstimator(BaseModel):
             ValueError: frames of different shapes, or ``flow_init`` for a network that cannot use it.
             ConfigError: ``iters`` below 1, or for a network that does not iterate.
         """
-        return self._flows(frames1, frames2, flow_init, self._test_iters(iters))
+        iters = self._test_iters(iters)
+        if torch.is_grad_enabled() or not runs_two_way(self.estimator):
+            return self._flows(frames1, frames2, flow_init, iters)
+        pad, padded1, padded2 = self._padded(frames1, frames2)
+        start = self._start(flow_init, pad)
+        return [pad.crop(one_way_flow(self.estimator, padded1, padded2, start, self._settings(iters)).float())]
+
+    def plain_flows(self,
+                    frames1: Tensor,
+                    frames2: Tensor,
+                    flow_init: Optional[Tensor] = None,
+                    iters: Optional[int] = None) -> List[Tensor]:
+        """What the stock network gives in its own way, all iterates of RAFT, GMA and CRAFT: for export, and to compare
+        ours with. Arguments, values and errors are those of :meth:`estimate`.
+        """
+        return self._plainly(*self._padded(frames1, frames2), flow_init, self._test_iters(iters))
 
     @torch.no_grad()
     def estimate_both(self,
@@ -120,30 +137,22 @@ class PairEstimator(BaseModel):
                frames2: Tensor,
                flow_init: Optional[Tensor],
                iters: Optional[int]) -> List[Tensor]:
+        """All flows, coarse to fine, by which losses judge."""
         pad, padded1, padded2 = self._padded(frames1, frames2)
-        if flow_init is not None and not self.accepts_flow_init:
-            raise ValueError(f'{type(self.estimator).__name__} cannot start from a flow; '
-                             'pass flow_init=None (accepts_flow_init is False)')
-        start = None if flow_init is None else self._in_cells(flow_init, pad)
-        output: Any
-        if self._trains_fast(padded1):
-            output = training_flows(self.estimator, padded1, padded2, start, self._settings(iters).iters,
-                                    self.max_train_bytes)
-        elif self._over_the_limit(padded1):
-            output = one_way_flows(self.estimator, padded1, padded2, start, self._settings(iters))
-        else:
-            output = self._output(torch.cat([padded1, padded2], dim=1), start, iters)
-        return [pad.crop(flow) for flow in self.readout(output, (padded1.shape[-2], padded1.shape[-1]))]
+        if not self._trains_fast(padded1):
+            return self._plainly(pad, padded1, padded2, flow_init, iters)
+        flows = training_flows(self.estimator, padded1, padded2, self._start(flow_init, pad),
+                               self._settings(iters).iters, self.max_train_bytes)
+        return [pad.crop(flow.float()) for flow in flows]
 
     def _trains_fast(self, padded: Tensor) -> bool:
         """Whether our own training pass takes over; on a GPU it was not measured."""
         return torch.is_grad_enabled() and padded.device.type == 'cpu' and runs_two_way(self.estimator)
 
-    def _over_the_limit(self, padded: Tensor) -> bool:
-        if torch.is_grad_enabled() or not self.accepts_flow_init or not runs_two_way(self.estimator):
-            return False
-        size = (padded.shape[-2], padded.shape[-1])
-        return len(padded) * sum(pyramid_bytes(self.estimator, size)) > self.max_corr_bytes
+    def _plainly(self, pad: FramePad, padded1: Tensor, padded2: Tensor, flow_init: Optional[Tensor],
+                 iters: Optional[int]) -> List[Tensor]:
+        output = self._output(torch.cat([padded1, padded2], dim=1), self._start(flow_init, pad), iters)
+        return [pad.crop(flow) for flow in self.readout(output, (padded1.shape[-2], padded1.shape[-1]))]
 
     def _output(self, inputs: Tensor, start: Optional[Tensor], iters: Optional[int]) -> Any:
         """What the network itself returns."""
@@ -179,6 +188,13 @@ class PairEstimator(BaseModel):
                              f'got {tuple(frames1.shape)} and {tuple(frames2.shape)}')
         pad = FramePad(frames1.shape[-2], frames1.shape[-1], self.readout.divisor, self.readout.least)
         return pad, pad.pad(self.normalize(frames1)), pad.pad(self.normalize(frames2))
+
+    def _start(self, flow_init: Optional[Tensor], pad: FramePad) -> Optional[Tensor]:
+        """Where the iterations start, in cells; None: from rest."""
+        if flow_init is not None and not self.accepts_flow_init:
+            raise ValueError(f'{type(self.estimator).__name__} cannot start from a flow; '
+                             'pass flow_init=None (accepts_flow_init is False)')
+        return None if flow_init is None else self._in_cells(flow_init, pad)
 
     def _in_cells(self, flow_init: Tensor, pad: FramePad) -> Tensor:
         """A flow to start from on the feature grid, in cells (as a rule 8 px); each takes the mean of its pixels."""
