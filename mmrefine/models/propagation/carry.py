@@ -79,10 +79,10 @@ def carry_on(looks: Callable[[int, int], Look], count: int, labels: Tensor, step
             better = back_again & (~returns | (carried[-1] < best[-1]))
             best, returns = torch.where(better, carried, best), returns | back_again
         found = _filled(best, returns)
-        known[t] = torch.cat([fill_background(found[:-1]), found[-1:]])
-        for s in [s for s in known if s > 0 and s <= t - steps.reach]:
-            del known[s]
-        yield known[t][:-1]
+        maps = fill_background(found[:-1])
+        known[t] = torch.cat([maps, found[-1:]])
+        known = {s: both for s, both in known.items() if s > t - steps.reach or s == 0 and steps.first}
+        yield maps
 
 
 def _returns(flow_bw: Tensor, flow_fw: Tensor) -> Tensor:
