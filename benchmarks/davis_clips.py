@@ -100,13 +100,13 @@ def score_clip(clip: Clip, flow_of: Flow) -> Dict[str, Optional[float]]:
     first, last = (min(clip.joints), max(clip.joints)) if clip.joints else (0, 0)
     points = torch.from_numpy(clip.joints[first].points / scale).float() if clip.joints else torch.zeros(0, 2)
     far = torch.from_numpy(clip.ends[:, 0] / scale).float()
-    chain, spans = _soft(clip, 0), {}  # the masks on their way; of the spans by the frame where they began
+    chain, spans = soft_mask(clip, 0), {}  # the masks on their way; of the spans by the frame where they began
     found: Dict[str, List[float]] = {measure: [] for measure in MEASURES[:-2]}
     carried: Dict[int, np.ndarray] = {}
     for t in range(1, len(clip.frames)):
         before, now = (as_frames([clip.frames[i]]) for i in (t - 1, t))
         forward, backward = flow_of(before, now)[0], flow_of(now, before)[0]
-        spans[t - 1] = _soft(clip, t - 1)
+        spans[t - 1] = soft_mask(clip, t - 1)
         chain, *on_the_way = carry_labels(torch.stack([chain, *spans.values()]), backward, forward)
         spans = dict(zip(spans, on_the_way))
         if t < len(clip.frames) - 1:
@@ -120,31 +120,40 @@ def score_clip(clip: Clip, flow_of: Flow) -> Dict[str, Optional[float]]:
                 carried[t] = points.numpy() * scale
     scores: Dict[str, Optional[float]] = {measure: summarise(values)['mean'] if values else None
                                           for measure, values in found.items()}
-    return {**scores, 'PCK': _pck(clip, first, carried), 'D': _close(clip, far.numpy() * scale)}
+    return {**scores, 'PCK': pck_of(clip, first, carried), 'D': share_close(ends_off(clip, far.numpy() * scale))}
 
 
-def _close(clip: Clip, carried: np.ndarray) -> Optional[float]:
-    """How many points ``(N, 2)`` px end where they should, mean over the thresholds; None without points."""
-    if not len(carried):
-        return None
+def ends_off(clip: Clip, carried: np.ndarray) -> np.ndarray:
+    """How far points ``(N, 2)`` px of the truth are from where they should end, ``(N,)`` px of the raster."""
     raster = RASTER / np.array(clip.masks[0].shape[::-1])
-    off = np.linalg.norm((carried - clip.ends[:, 1]) * raster, axis=1)
-    return float(np.mean([(off < threshold).mean() for threshold in THRESHOLDS]))
+    return np.asarray(np.linalg.norm((carried - clip.ends[:, 1]) * raster, axis=1))
 
 
-def _soft(clip: Clip, t: int) -> Tensor:
+def share_close(off: np.ndarray) -> Optional[float]:
+    """How many points end where they should, mean over the thresholds; None without points."""
+    return float(np.mean([(off < threshold).mean() for threshold in THRESHOLDS])) if len(off) else None
+
+
+def soft_mask(clip: Clip, t: int) -> Tensor:
+    """The mask of frame t at the working size, ``(h, w)`` in [0, 1]."""
     size = clip.frames[0].shape[1::-1]
     return torch.from_numpy(cv2.resize(clip.masks[t].astype(np.float32), size, interpolation=cv2.INTER_AREA))
 
 
+def hard_mask(soft: Tensor, size: Tuple[int, int]) -> np.ndarray:
+    """A soft mask ``(h, w)`` as it is scored, bool of ``size`` (H, W)."""
+    return np.asarray(cv2.resize(soft.numpy(), size[::-1], interpolation=cv2.INTER_LINEAR) > 0.5)
+
+
 def _score(found: Dict[str, List[float]], region: str, edge: str, soft: Tensor, truth: np.ndarray) -> None:
-    mask = cv2.resize(soft.numpy(), truth.shape[::-1], interpolation=cv2.INTER_LINEAR) > 0.5
+    mask = hard_mask(soft, truth.shape)
     found[region].append(jaccard(mask, truth))
     found[edge].append(boundary_f(mask, truth))
 
 
-def _pck(clip: Clip, first: int, carried: Dict[int, np.ndarray]) -> Optional[float]:
-    """Of the joints seen in the first clicked frame and in the one where they are scored; None if there are none."""
+def pck_of(clip: Clip, first: int, carried: Dict[int, np.ndarray]) -> Optional[float]:
+    """PCK of joints that were carried from frame ``first``, ``(N, 2)`` px of the truth by frame: of those seen in the
+    first clicked frame and in the one where they are scored; None if there are none."""
     if not carried or not clip.joints[first].visible.any():
         return None
     clicked = [clip.joints[t] for t in (first, *carried)]

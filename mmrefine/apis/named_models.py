@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Callable, List, Mapping, Optional, Union
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
 
 from mmengine.config import Config
 
@@ -14,6 +14,13 @@ from mmrefine.compat.published_weights import whose_weights
 from mmrefine.config.load import load_config, name_of
 from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.models import ChainedFlow, CorrespondenceLearner, FlowRefiner, TrackRefiner
+from mmrefine.values import as_choice
+
+JUDGES = ('round-trip', 'verifier')  # of steps
+VERIFIED: Dict[str, Any] = dict(
+    type='ArbitratedView',
+    verifier=dict(type='OtherNetwork', model='verifier/pass_verifier.py',
+                  checkpoint='configs/verifier/pass_verifier.pth'))
 
 
 def load_named(model: Union[str, Path, Config], overrides: Optional[Mapping[str, Any]] = None) -> Config:
@@ -109,7 +116,9 @@ def open_model(model: Union[str, Path, Config] = 'raft_small',
 
 def open_tracker(model: Union[str, Path, Config] = 'pips',
                  checkpoint: Optional[Union[str, Path]] = None,
-                 device: Optional[str] = None) -> Union[TrackRefiner, CorrespondenceLearner, ChainedFlow]:
+                 device: Optional[str] = None,
+                 steps: Optional[Sequence[Union[int, str]]] = None,
+                 judge: Optional[str] = None) -> Union[TrackRefiner, CorrespondenceLearner, ChainedFlow]:
     """A network that is ready to follow points, by short name, with the weights of its config or of a file.
 
     Args:
@@ -117,19 +126,43 @@ def open_tracker(model: Union[str, Path, Config] = 'pips',
             (:class:`~mmrefine.models.ChainedFlow`), one of correspondences by its features.
         checkpoint: as of :func:`open_model`, or a PIPs file of its authors.
         device: ``'cpu'``, ``'cuda'``, …; default: the GPU where there is one.
+        steps: of chained flow, such as ``(1, 2, 4, 8, 'first')``
+            (:class:`~mmrefine.models.trackers.steps.ChainSteps`). Default: from each frame to the next.
+        judge: which error is to be expected of a step: by ``'round-trip'`` and picture, the default, or by
+            ``'verifier'``, the network that weighs several passes, for about ten times the time.
 
     Raises:
-        ConfigError: no such model, or a device that cannot be used.
+        ConfigError: no such model, a device that cannot be used, no such steps or judge, or either of them for a
+            network that is not chained.
         CheckpointError: weights that are missing, broken, or of another network.
     """
     device = usable_device(device)  # before anything is read
+    chain = chain_settings(steps, judge)
     cfg = load_named(model)
     network: Any = init_model(cfg, find_weights(cfg, checkpoint), device)
-    if isinstance(network, (TrackRefiner, CorrespondenceLearner, ChainedFlow)):
+    if chain is not None and not isinstance(network, FlowRefiner):
+        raise ConfigError(f'{name_of(cfg)}: steps and judge are of flow that is chained, and this network follows '
+                          'points by itself; leave them out, or name a network that estimates flow, such as raft_small')
+    if isinstance(network, (TrackRefiner, CorrespondenceLearner)) or isinstance(network, ChainedFlow) and chain is None:
         return network
     chained = ChainedFlow(network.estimator, test_iters=network.test_iters, max_corr_bytes=network.max_corr_bytes,
-                          exit_below=network.exit_below)
+                          exit_below=network.exit_below, chain=chain)
     return chained.to(device).eval()
+
+
+def chain_settings(steps: Optional[Sequence[Union[int, str]]], judge: Optional[str]) -> Optional[Dict[str, Any]]:
+    """The settings of :class:`~mmrefine.models.trackers.steps.ChainSteps`; None where neither is given.
+
+    Raises:
+        ConfigError: a judge without several steps to judge, or that there is not.
+    """
+    if judge is not None:
+        as_choice('judge', judge, JUDGES)
+        if steps is None or len(set(steps)) < 2:
+            raise ConfigError('judge decides among several steps; name them, such as --steps 1 2 4 8 first')
+    if steps is None:
+        return None
+    return dict(steps=tuple(steps), view=VERIFIED if judge == 'verifier' else None)
 
 
 def model_lines() -> List[str]:

@@ -5,7 +5,7 @@ import contextlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Union
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Union
 
 import torch
 from mmengine.config import Config
@@ -19,7 +19,7 @@ from mmrefine.apis.inference import usable_device
 from mmrefine.apis.named_models import open_tracker
 from mmrefine.apis.propagation import masks_along, points_along
 from mmrefine.apis.propagation_files import RECORD, PropagationFiles
-from mmrefine.apis.propagators import CONFIDENCE, propagation_settings, propagator_of
+from mmrefine.apis.propagators import CONFIDENCE, confidence_of, pairs_of, propagation_settings, propagator_of
 from mmrefine.apis.result_files import default_out
 from mmrefine.apis.run_forecast import seconds_a_pixel, shrunk, tell
 from mmrefine.apis.track_files import TrackFiles, write_track_files
@@ -80,7 +80,9 @@ def propagate_video(video: Roots,
                     device: Optional[str] = None,
                     log: Callable[[str], None] = print,
                     reading: Optional[Mapping[str, Any]] = None,
-                    dry_run: bool = False) -> List[PropagationFolder]:
+                    dry_run: bool = False,
+                    steps: Optional[Sequence[Union[int, str]]] = None,
+                    judge: Optional[str] = None) -> List[PropagationFolder]:
     """Propagate the masks or the points of some frames through a video; scenes whose files exist as they were written
     are left alone.
 
@@ -104,6 +106,7 @@ def propagate_video(video: Roots,
         log: called with a line.
         reading: which frames are read, and how: values of :class:`~mmrefine.fileio.Reading` by name.
         dry_run: check the frames and what is given, forecast the time, write nothing.
+        steps, judge: see :func:`~mmrefine.apis.named_models.open_tracker`.
 
     Returns:
         one for each scene that something is given for; none after a dry run.
@@ -126,7 +129,7 @@ def propagate_video(video: Roots,
     if given is not None and len(found.scenes) > 1:
         raise ConfigError(f'the masks belong to one scene, and the video has {len(found.scenes)}, such as '
                           f'{next(iter(found.scenes))}; name one of them as VIDEO')
-    network = open_tracker(model, checkpoint, device)
+    network = open_tracker(model, checkpoint, device, steps, judge)
     propagator = propagator_of(network, by, memory, most, hard)
     settings = dict(mmrefine=mmrefine.__version__, **propagation_settings(network, propagator))
     checks = check_scenes(found, root, skip_corrupt, log, what, dry_run)
@@ -143,7 +146,7 @@ def propagate_video(video: Roots,
             tell(lambda: _forecast(scenes[0], given), dry_run, log)
         else:
             tell_track_forecast(CheckedScenes(found.scenes, checks, what), queries, propagator.follow, device, dry_run,
-                                log, True)
+                                log, True, pairs_of(propagator))
     if dry_run:
         return []
     return [scene.masks(settings, given, draw) if given is not None else
@@ -172,8 +175,9 @@ def _forecast(scene: '_Scene', given: GivenMasks) -> str:
             pass
         return clip[:, 0].numel()
 
-    frames = sum(end - first for first, end in runs)
-    seconds = seconds_a_pixel(run, scene.device) * frames * math.prod(scene.check.size)
+    frames, pairs = sum(end - first for first, end in runs), pairs_of(scene.propagator)
+    longer = sum(pairs(end - first) for first, end in runs) / max(pairs(len(numbers)), 1)  # than what was timed
+    seconds = seconds_a_pixel(run, scene.device) * len(numbers) * longer * math.prod(scene.check.size)
     return f'forecast: about {time_text(seconds)} for masks of {frames} frames (from small frames)'
 
 
@@ -241,8 +245,7 @@ class _Scene:
         def show() -> None:
             draw_tracks(tracks, self.frames, self.check, self.rate, self.name, self.log)
 
-        kind = 'flow' if settings['network'].get('chained') else settings['by']
-        about = dict(tracks=len(queries), confidence=CONFIDENCE[kind])
+        about = dict(tracks=len(queries), confidence=CONFIDENCE[confidence_of(settings['network'], settings['by'])])
         wanted = self._settings(settings, points=f'{len(queries)} ({digest_of(queries.tolist())})')
         made = files.bring_up_to_date(wanted, self._about(about), make, show if draw else None, self.log)
         return PropagationFolder(self.name, self.folder, len(queries), len(self.frames), made,

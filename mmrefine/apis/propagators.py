@@ -2,11 +2,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Callable, Dict, Mapping, Optional
 
 from mmrefine.errors import ConfigError
 from mmrefine.fileio.digest import digest_of_state
-from mmrefine.models import CorrespondenceLearner, FeaturePropagator, FlowPropagator, TrackPropagator, TrackRefiner
+from mmrefine.models import (ChainedFlow, CorrespondenceLearner, FeaturePropagator, FlowPropagator, TrackPropagator,
+                             TrackRefiner)
 from mmrefine.structures import FlowEstimator, StreamTracker, TrackEstimator
 from mmrefine.structures.propagation import Propagator
 from mmrefine.values import as_choice
@@ -17,8 +18,16 @@ WAYS = ('features', 'flow', 'tracks')
 CONFIDENCE = {
     'features': 'how much of the heat map of the point is still together, from 0 to 1',
     'flow': '1 as long as the motion of each step came back to where it began, then 0',
-    'tracks': 'what the tracker says of whether the point is seen, from 0 to 1',
+    'steps': '1 where a row of steps leads that each came back to where it began, else 0',
+    'tracks': 'what the network says of whether the point is seen, from 0 to 1',
 }
+
+
+def confidence_of(network: Mapping[str, Any], way: str) -> str:
+    """The key of :data:`CONFIDENCE` for a network, as it is described, on its way."""
+    if not network.get('chained'):
+        return way
+    return 'steps' if 'steps' in network else 'flow'
 
 
 def way_of(network: Any, by: Optional[str] = None) -> str:
@@ -69,7 +78,14 @@ def propagator_of(network: Any,
     if given:
         raise ConfigError(f'{" and ".join(given)} can be set for propagation by features only, and this is by {way}; '
                           'leave it out, or name a model that learned correspondences')
-    return FlowPropagator(network) if way == 'flow' else TrackPropagator(network)
+    if way == 'flow':
+        return FlowPropagator(network, network.steps if isinstance(network, ChainedFlow) else None)
+    return TrackPropagator(network)
+
+
+def pairs_of(propagator: Propagator) -> Callable[[int], float]:
+    """At how many pairs of frames a propagator looks in a video of so many frames, which is what takes the time."""
+    return propagator.steps.pairs if isinstance(propagator, FlowPropagator) else float
 
 
 def propagation_settings(network: Any, propagator: Propagator) -> Dict[str, Any]:

@@ -20,22 +20,23 @@ POINTS = 64  # of a timed clip
 
 
 def tell_track_forecast(video: CheckedScenes, queries: Mapping[str, Tensor], follow: Callable[..., Any], device: str,
-                        dry_run: bool, log: Callable[[str], None], both_ways: bool = False) -> None:
+                        dry_run: bool, log: Callable[[str], None], both_ways: bool = False,
+                        pairs: Callable[[int], float] = float) -> None:
     """Log how long the tracks of all scenes take.
 
     Args:
-        video, queries, follow, device, both_ways: see :func:`forecast_tracks`.
+        video, queries, follow, device, both_ways, pairs: see :func:`forecast_tracks`.
         dry_run: nothing follows that would say what is wrong.
         log: called with a line.
 
     Raises:
         MMRefineError: of a dry run, what is wrong with it.
     """
-    tell(lambda: forecast_tracks(video, queries, follow, device, both_ways), dry_run, log)
+    tell(lambda: forecast_tracks(video, queries, follow, device, both_ways, pairs), dry_run, log)
 
 
 def forecast_tracks(video: CheckedScenes, queries: Mapping[str, Tensor], follow: Callable[..., Any], device: str,
-                    both_ways: bool = False) -> str:
+                    both_ways: bool = False, pairs: Callable[[int], float] = float) -> str:
     """A line that says how long the tracks of all scenes take.
 
     One point and then 64 are followed through the first frames of the first scene, made small: the difference is what
@@ -47,6 +48,7 @@ def forecast_tracks(video: CheckedScenes, queries: Mapping[str, Tensor], follow:
         follow: as ``track_stream`` of :class:`~mmrefine.structures.StreamTracker`.
         device: where.
         both_ways: points are followed to the first frame, too.
+        pairs: at how many pairs of frames a tracker looks in a video of so many frames; default: as many.
     """
     name = next(iter(queries))
     check = video.checks[name]
@@ -74,7 +76,8 @@ def forecast_tracks(video: CheckedScenes, queries: Mapping[str, Tensor], follow:
             if len(here):
                 frames += stop - begin
                 lasts = torch.full_like(here, stop - begin) if both_ways else stop - here  # frames that each is in
-                total += alone / pixels * math.prod(video.checks[scene].size) * float(lasts.max())
+                longer = pairs(int(lasts.max())) / max(pairs(len(numbers)), 1)  # than what was timed
+                total += alone / pixels * math.prod(video.checks[scene].size) * len(numbers) * longer
                 total += each * float(lasts.sum())
     tracks = counted(sum(map(len, queries.values())), 'track')
     return f'forecast: about {time_text(total)} for {tracks} through {frames} frames (from small frames)'

@@ -4,7 +4,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Union
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
 
 import torch
 from mmengine.config import Config
@@ -15,6 +15,7 @@ from mmrefine.apis.flow import FOLDER_RATE
 from mmrefine.apis.frame_damage import CheckedScenes, check_out, check_scenes, intact_runs
 from mmrefine.apis.inference import usable_device
 from mmrefine.apis.named_models import open_tracker
+from mmrefine.apis.propagators import CONFIDENCE, confidence_of
 from mmrefine.apis.result_files import default_out, digests_of, is_as_written, noted_digests, write_result_record
 from mmrefine.apis.track_files import TrackFiles, write_track_files
 from mmrefine.apis.track_forecast import tell_track_forecast
@@ -30,17 +31,11 @@ from mmrefine.fileio.video.reader import open_frames
 from mmrefine.fileio.video.reading import Reading
 from mmrefine.fileio.video.scenes import Roots, find_scenes
 from mmrefine.fileio.video.writer import write_video
-from mmrefine.models import FrozenTracker
+from mmrefine.models import ChainedFlow, FrozenTracker
 from mmrefine.structures import Tracks, as_frames
 from mmrefine.visualization.trails import draw_trails, trail_colors
 
 TRAIL = 12  # frames that a trail is long
-
-# what the confidence is, by the kind of tracker
-CONFIDENCE = {
-    True: '1 as long as the motion of each step came back to where it began, then 0',
-    False: 'what the network says of whether the point is seen, from 0 to 1',
-}
 
 
 @dataclass(frozen=True)
@@ -75,7 +70,9 @@ def tracks_of_video(video: Roots,
                     device: Optional[str] = None,
                     log: Callable[[str], None] = print,
                     reading: Optional[Mapping[str, Any]] = None,
-                    dry_run: bool = False) -> List[TrackFolder]:
+                    dry_run: bool = False,
+                    steps: Optional[Sequence[Union[int, str]]] = None,
+                    judge: Optional[str] = None) -> List[TrackFolder]:
     """Follow points through each scene of a video; scenes whose files exist as they were written are left alone.
 
     ``tracks.npz`` has what :func:`~mmrefine.fileio.write_tracks` writes, ``tracks.csv`` a line for each point of each
@@ -100,6 +97,7 @@ def tracks_of_video(video: Roots,
         log: called with a line.
         reading: which frames are read, and how: values of :class:`~mmrefine.fileio.Reading` by name.
         dry_run: check the frames, list the scenes, write nothing.
+        steps, judge: see :func:`~mmrefine.apis.named_models.open_tracker`.
 
     Returns:
         one for each scene with points; none after a dry run.
@@ -116,7 +114,7 @@ def tracks_of_video(video: Roots,
     root = Path(out) if out is not None else Path(f'{default_out(video)}_tracks')
     check_out(root, video)
     found = find_scenes(video)
-    tracker = FrozenTracker(open_tracker(model, checkpoint, device)).to(device)
+    tracker = FrozenTracker(open_tracker(model, checkpoint, device, steps, judge)).to(device)
     checked = CheckedScenes(found.scenes, check_scenes(found, root, skip_corrupt, log, what, dry_run), what)
     queries = queries_of_scenes(checked.checks, grid, points, frame, log)
     return follow_queries(checked, queries, tracker, root, device, log, draw, dry_run)
@@ -141,7 +139,8 @@ def follow_queries(video: CheckedScenes, queries: Mapping[str, Tensor], tracker:
     one = len(video.places) == 1
     files = {name: TrackFiles(root if one else root / name) for name in queries}
     if not any(part.record.is_file() for part in files.values()):
-        tell_track_forecast(video, queries, tracker.refiner.track_stream, device, dry_run, log)
+        pairs = tracker.refiner.steps.pairs if isinstance(tracker.refiner, ChainedFlow) else float
+        tell_track_forecast(video, queries, tracker.refiner.track_stream, device, dry_run, log, pairs=pairs)
     if dry_run:
         return []
     follower = _Follower(tracker, device, log, run)
@@ -161,7 +160,7 @@ class _Follower:
 
     def confidence(self) -> str:
         """What it means."""
-        return CONFIDENCE[bool(self.tracker.describe().get('chained'))]
+        return CONFIDENCE[confidence_of(self.tracker.describe(), 'tracks')]
 
     def __call__(self, scene: str, frames: FrameSource, check: FrameCheck, queries: Tensor) -> Tracks:
         """The tracks of a scene; nan where there are no frames in a row that lead to where they began.

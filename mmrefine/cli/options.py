@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import argparse
 import textwrap
-from typing import Any, Dict, Mapping
+from typing import Any, Dict, Mapping, Union
 
 from mmrefine.compat.model_names import NAMED_MODELS
 
@@ -89,6 +89,18 @@ def add_verify(parser: argparse.ArgumentParser, verified: str = 'labels are then
                         help=f'as --verify, and motion that it expects to be off by more than PX px {dropped}')
 
 
+def add_chain(parser: argparse.ArgumentParser) -> None:
+    """--steps and --judge."""
+    parser.add_argument('--steps', type=_step, nargs='+', metavar='N|first',
+                        help='by flow: besides the step from each frame to the next (1) also those over so many '
+                             'frames, and straight from the frame in which a point or a mask begins; each point takes '
+                             'those by which it is expected to go least astray, and is found again when it was hidden. '
+                             'Such as 1 2 4 8 first, for five times the time (default: 1)')
+    parser.add_argument('--judge', choices=('round-trip', 'verifier'),
+                        help='which error is to be expected of a step: by its round trip and the picture (default), or '
+                             'by the verifier of four passes, for ten times the time')
+
+
 def add_skip_corrupt(parser: argparse.ArgumentParser) -> None:
     """--skip-corrupt."""
     parser.add_argument('--skip-corrupt', action='store_true', help='leave out corrupt frames, their pairs, and scenes '
@@ -102,6 +114,11 @@ def add_set(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--set', nargs='+', default=[], type=_pair, metavar='KEY=VALUE', dest='values',
                         help='override keys of the config, for example crop_size=(128,256) '
                              'optim_wrapper.optimizer.lr=5e-5')
+
+
+def _step(text: str) -> Union[int, str]:
+    """A number of frames, or ``first``."""
+    return text if text == 'first' else at_least_1(text)
 
 
 def at_least_1(text: str) -> int:

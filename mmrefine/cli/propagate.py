@@ -5,7 +5,7 @@ import argparse
 import re
 from typing import Dict, Optional, Sequence
 
-from mmrefine.cli.options import add_model, add_skip_corrupt, add_video, at_least_0, at_least_1, reading_of
+from mmrefine.cli.options import add_chain, add_model, add_skip_corrupt, add_video, at_least_0, at_least_1, reading_of
 
 HELP = 'propagate the masks or points of some frames to all frames of a video'
 ABOUT = """\
@@ -62,6 +62,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         help='by features: only the best K candidates count (default: all in the window)')
     parser.add_argument('--hard', action='store_true',
                         help='by features: decide at every frame instead of passing soft labels on')
+    add_chain(parser)
     parser.add_argument('--out', metavar='DIR',
                         help='folder of results (default: work_dirs/<name of the video>_propagated)')
     parser.add_argument('--no-video', action='store_true', help='leave masks.mp4 or tracks.mp4 out')
@@ -102,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
 
     found = propagate_video(args.video, args.mask, args.points, args.model, args.checkpoint, args.out, args.by,
                             args.memory, args.top_k, args.hard, not args.no_video, args.skip_corrupt, args.device,
-                            **reading_of(args))
+                            steps=args.steps, judge=args.judge, **reading_of(args))
     what = 'object' if args.mask else 'point'
     for scene in found:
         shown = f'; shown in {scene.video}' if scene.video else ''

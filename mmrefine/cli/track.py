@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import argparse
 
-from mmrefine.cli.options import add_model, add_skip_corrupt, add_video, at_least_0, at_least_1, reading_of
+from mmrefine.cli.options import add_chain, add_model, add_skip_corrupt, add_video, at_least_0, at_least_1, reading_of
 
 HELP = 'follow points through a video: tracks, confidence, and a video that shows them'
 ABOUT = """\
@@ -20,8 +20,9 @@ In the folder of results:
 
 Frames are numbered from 0, and the centre of the first pixel is x 0, y 0. The confidence lies in [0, 1]: with PIPs it
 is what the network says of whether the point is seen; with a network that estimates flow, which is chained from frame
-to frame, it is 1 as long as the motion of each step came back to where it began, then 0. In tracks.npz a point is
-visible if it is above 0.5. Memory does not grow with the length of the video, but for the tracks themselves."""
+to frame, it is 1 as long as the motion of each step came back to where it began, then 0; with --steps, 1 where such
+steps lead. In tracks.npz a point is visible if it is above 0.5. Memory does not grow with the length of the video, but
+for the tracks themselves."""
 EXAMPLES = """\
 examples:
   mmrefine track my.mp4 --model pips_demo
@@ -51,6 +52,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                                                          'x, y and, if wanted, scene; or those of a tracks.npz')
     parser.add_argument('--frame', type=at_least_0, metavar='N',
                         help='the frame in which the grid begins, from 0 (default: the first)')
+    add_chain(parser)
     parser.add_argument('--no-video', action='store_true', help='leave tracks.mp4 out')
     parser.add_argument('--device', help='cpu, cuda, … (default: cuda where there is one)')
     add_skip_corrupt(parser)
@@ -62,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
     from mmrefine.report import counted
 
     found = tracks_of_video(args.video, args.model, args.checkpoint, args.out, args.grid, args.points, args.frame,
-                            not args.no_video, args.skip_corrupt, args.device, **reading_of(args))
+                            not args.no_video, args.skip_corrupt, args.device, steps=args.steps,
+                            judge=args.judge, **reading_of(args))
     for scene in found:
         shown = f'; shown in {scene.video}' if scene.video else ''
         state = 'made now' if scene.made else 'there already'

@@ -7,6 +7,7 @@ from mmrefine.geometry.chain import (chain_error, compose, compose_all, composit
 from mmrefine.geometry.color import color_residual, lab, lab_residual, luma
 from mmrefine.geometry.compression import jpeg_loss, jpeg_quality
 from mmrefine.geometry.cycle import cycle_consistent, cycle_error, cycle_tolerance
+from mmrefine.geometry.expected_error import expected_error
 from mmrefine.geometry.exposure import match_exposure, match_local_exposure
 from mmrefine.geometry.feature_change import feature_change
 from mmrefine.geometry.grid import pixel_grid, resize, resize_flow, resize_points, sample, sample_scaled
@@ -29,8 +30,8 @@ from mmrefine.geometry.window import box_mean
 __all__ = [
     'Draws', 'Ellipse', 'FramePad', 'KnownClip', 'KnownWarp', 'Patch', 'SMALLEST_SIDE', 'Similarity', 'VOID',
     'backwarp', 'box_mean', 'carry_points', 'cell_coordinates', 'cells_of', 'census_residual', 'chain_error',
-    'color_change', 'color_residual', 'compose', 'compose_all', 'composite_error', 'composite_tolerance',
-    'copy_labels', 'cycle_consistent', 'cycle_error', 'cycle_tolerance', 'feature_change', 'fill_background',
+    'color_change', 'color_residual', 'compose', 'compose_all', 'composite_error', 'composite_tolerance', 'copy_labels',
+    'cycle_consistent', 'cycle_error', 'cycle_tolerance', 'expected_error', 'feature_change', 'fill_background',
     'heat_maps', 'ids_of', 'jpeg_loss', 'jpeg_quality', 'known_clip', 'known_warp', 'lab', 'lab_residual',
     'landing_claims', 'landing_points', 'lands_inside', 'lengths', 'luma', 'match_exposure', 'match_local_exposure',
     'one_hot', 'patch_mismatch', 'patches_along', 'pieced_motion', 'pixel_grid', 'pixels_of', 'points_come_back',

@@ -171,6 +171,11 @@ class Look:
         """``(2 B, 2, H, W)`` px, forward, then backward."""
         return torch.cat([self.flow_fw, self.flow_bw])
 
+    def reversed(self) -> Look:
+        """The same of the pairs turned round: frame 2, then frame 1."""
+        return Look(self.flow_bw, self.flow_fw, self.plain_bw, self.plain_fw, self.shares_bw, self.shares_fw,
+                    self.error_bw, self.error_fw)
+
     @staticmethod
     def _ways(seen: Tensor, pairs: int) -> Tuple[Tensor, Tensor]:
         return seen[:pairs], seen[pairs:] if len(seen) > pairs else torch.full_like(seen, float('nan'))

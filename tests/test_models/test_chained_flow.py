@@ -15,7 +15,7 @@ from mmrefine.models.refiners import chained
 from mmrefine.models.teachers.tracker import freeze
 from mmrefine.models.trackers.flow_chain import chain_flow
 from mmrefine.models.trackers.ways import queries_of
-from mmrefine.structures import TrackEstimator
+from mmrefine.structures import Look, TrackEstimator
 from mmrefine.synthetic import exact_tracks, render_clip, write_clips
 
 SIZE, FRAMES = (64, 96), 6
@@ -30,11 +30,11 @@ def network():
 
 def test_exact_flow_follows_the_exact_tracks_for_as_long_as_they_are_seen():
     clip = render_clip(5, FRAMES, SIZE, 'target')
-    flows = [(torch.from_numpy(there)[None], torch.from_numpy(back)[None])
+    flows = [Look(torch.from_numpy(there)[None], torch.from_numpy(back)[None])
              for there, back in zip(clip.flow_fw, clip.flow_bw)]
     rng = np.random.default_rng(0)
     queries = np.column_stack([rng.integers(0, 3, 150), rng.integers(4, 60, 150), rng.integers(4, 92, 150)])
-    found = chain_flow(flows.__getitem__, FRAMES, SIZE, torch.from_numpy(queries).float())
+    found = chain_flow(lambda s, t: flows[s], FRAMES, SIZE, torch.from_numpy(queries).float())
     truth, seen = exact_tracks(5, queries, FRAMES, SIZE, 'target')
     for number, begin in enumerate(queries[:, 0]):
         assert bool(found.points[number, :begin].isnan().all()) and not found.visible[number, :begin].any()
@@ -50,13 +50,13 @@ def test_exact_flow_follows_the_exact_tracks_for_as_long_as_they_are_seen():
 
 def test_what_leaves_the_frame_is_not_seen_and_flow_that_is_not_finite_is_refused():
     right = torch.tensor([6., 0.]).view(1, 2, 1, 1).expand(1, 2, *SIZE)
-    found = chain_flow(lambda t: (right, -right), 4, SIZE, torch.tensor([[0., 10., 84.], [1., 10., 20.]]))
+    found = chain_flow(lambda s, t: Look(right, -right), 4, SIZE, torch.tensor([[0., 10., 84.], [1., 10., 20.]]))
     assert found.visible.tolist() == [[1, 1, 0, 0], [0, 1, 1, 1]]
     assert found.points[1, 1:, 0].tolist() == [20, 26, 32]
     with pytest.raises(TeacherError, match='between the frames 0 and 1 is not finite'):
-        chain_flow(lambda t: (right * float('nan'), right), 4, SIZE, torch.tensor([[0., 10., 20.]]))
+        chain_flow(lambda s, t: Look(right * float('nan'), right), 4, SIZE, torch.tensor([[0., 10., 20.]]))
     with pytest.raises(InputError, match='query 0'):
-        chain_flow(lambda t: (right, -right), 4, SIZE, torch.tensor([[0., 10., 200.]]))
+        chain_flow(lambda s, t: Look(right, -right), 4, SIZE, torch.tensor([[0., 10., 200.]]))
 
 
 def test_there_and_back_estimates_each_step_once(network, monkeypatch):

@@ -1,14 +1,16 @@
-"""Maps of labels carried from a frame to the next one along a flow."""
+"""Maps of labels carried from frame to frame along a flow."""
 from __future__ import annotations
 
-from typing import Optional
+from typing import Callable, Iterator, Optional
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from mmrefine.geometry import backwarp, cycle_consistent
+from mmrefine.geometry import backwarp, cycle_consistent, fill_background
+from mmrefine.models.trackers.steps import ChainSteps
+from mmrefine.structures import Look
 
 RETURN_ALPHA, RETURN_BETA = 0.025, 0.5  # no unit, px: a round trip that misses by more says that the pixel was hidden
 LEAST_RETURNING = 0.5  # of the frame
@@ -39,9 +41,57 @@ def carry_labels(labels: Tensor, flow_bw: Tensor, flow_fw: Optional[Tensor] = No
         shapes = ' and '.join(str(tuple(flow.shape)) for flow in (flow_bw, flow_fw) if flow is not None)
         raise ValueError(f'labels (..., H, W) need flows (2, H, W), got {tuple(labels.shape)} and {shapes}')
     carried = backwarp(labels.reshape(1, -1, *size), flow_bw[None]).view_as(labels)
-    if flow_fw is None:
-        return carried
-    returns = cycle_consistent(flow_bw[None], flow_fw[None], RETURN_ALPHA, RETURN_BETA)[0, 0]
+    return carried if flow_fw is None else _filled(carried, _returns(flow_bw[None], flow_fw[None]))
+
+
+def carry_on(looks: Callable[[int, int], Look], count: int, labels: Tensor, steps: ChainSteps) -> Iterator[Tensor]:
+    """Maps of the first frame as they are seen in each later one, along the steps that are to be trusted most.
+
+    Of the steps that lead back to an earlier frame each pixel takes the one after which its expected error is the
+    least, of those whose round trip returns as :func:`carry_labels` has it. Where none does, the value is that of the
+    nearest pixel where one does. With single steps, this is :func:`carry_labels` from each frame to the next.
+
+    Args:
+        looks: gives the motion between an earlier and a later frame, with its expected error where ``steps`` has a
+            choice; asked in rising order of the later frame.
+        count: frames.
+        labels: ``(K, H, W)`` float in [0, 1], of the first frame; they sum to 1 in each pixel.
+        steps: which there are.
+
+    Yields:
+        ``(K, H, W)`` of each later frame; they sum to 1.
+    """
+    size = tuple(labels.shape[-2:])
+    known = {0: torch.cat([labels, labels.new_zeros(1, *size)])}  # the last map is the expected error, px
+    for t in range(1, count):
+        best, returns = torch.empty(0), torch.zeros(size, dtype=torch.bool)
+        for s in steps.sources(t, [0]):
+            look = looks(s, t)
+            there, back = look.flow_fw.to(labels), look.flow_bw.to(labels)
+            carried = backwarp(known[s][None], back)[0]
+            back_again = _returns(back, there)
+            if look.error_bw is not None:
+                error = backwarp(known[s][None, -1:], back, 'border')[0]
+                carried = torch.cat([carried[:-1], steps.added(error, look.error_bw[0].to(labels))])
+            if not len(best):
+                best, returns = carried, back_again
+                continue
+            better = back_again & (~returns | (carried[-1] < best[-1]))
+            best, returns = torch.where(better, carried, best), returns | back_again
+        found = _filled(best, returns)
+        maps = fill_background(found[:-1])
+        known[t] = torch.cat([maps, found[-1:]])
+        known = {s: both for s, both in known.items() if s > t - steps.reach or s == 0 and steps.first}
+        yield maps
+
+
+def _returns(flow_bw: Tensor, flow_fw: Tensor) -> Tensor:
+    """Which pixels of frame t + 1 end where they began after the round trip, bool ``(H, W)``; flows of one pair."""
+    return cycle_consistent(flow_bw, flow_fw, RETURN_ALPHA, RETURN_BETA)[0, 0]
+
+
+def _filled(carried: Tensor, returns: Tensor) -> Tensor:
+    """Labels ``(..., H, W)`` with those of pixels that do not return replaced by the nearest that do."""
     if returns.all() or returns.float().mean() < LEAST_RETURNING:
         return carried
     return fill_from_nearest(carried, returns)

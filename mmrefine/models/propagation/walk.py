@@ -20,6 +20,8 @@ _ROUNDING = 1e-4  # by which given maps may miss their range
 class LabelPropagator(ABC):
     """Base of the ways to propagate labels. Implements ``Propagator``."""
 
+    kept_views = 2  # of the frames that a way needs last
+
     def propagate(self, frame: FrameOf, count: int, given: Mapping[int, Tensor]) -> Iterator[Tuple[int, Tensor]]:
         """See :meth:`~mmrefine.structures.Propagator.propagate`."""
         return self._propagate(frame, count, checked_maps(given, count))
@@ -38,7 +40,7 @@ class LabelPropagator(ABC):
 
     def _views(self, frame: FrameOf, size: Tuple[int, int], kept: int) -> FrameOf:
         """The views of frames, made once each on a way; that of frame ``kept`` is held until the end."""
-        view = lru_cache(2)(lambda number: self._view(checked_frame(frame, number, size)))
+        view = lru_cache(self.kept_views)(lambda number: self._view(checked_frame(frame, number, size)))
         start = view(kept)
         return lambda number: start if number == kept else view(number)
 

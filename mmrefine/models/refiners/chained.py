@@ -2,28 +2,41 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Callable, Dict, List, Optional, Tuple, Union
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
 
 import torch
 from torch import Tensor
 
 from mmrefine.models.refiners.flow import FlowRefiner, Outputs
 from mmrefine.models.trackers.flow_chain import chain_flow
+from mmrefine.models.trackers.steps import ChainSteps
 from mmrefine.models.trackers.ways import predict_sample, there_and_back
 from mmrefine.registry import MODELS
-from mmrefine.structures import Tracks, TrackSample
+from mmrefine.structures import Look, Tracks, TrackSample
 
-KEPT_STEPS = 32  # whose flow both ways share; that of earlier ones is estimated again on the way back
+KEPT_STEPS = 32  # of each length, whose flow both ways share; that of earlier ones is estimated again on the way back
 
 
 @MODELS.register_module()
 class ChainedFlow(FlowRefiner):
     """Any flow network of mmflow, which follows points from frame to frame. Implements ``TrackEstimator``.
 
-    It learns from frame pairs, as :class:`~mmrefine.models.FlowRefiner`, whose arguments it has, and predicts tracks of
-    clips: as a baseline (``tools/test.py`` on clips with true tracks), or as the teacher of another tracker
+    It learns from frame pairs, as :class:`~mmrefine.models.FlowRefiner`, and predicts tracks of clips: as a baseline
+    (``tools/test.py`` on clips with true tracks), or as the teacher of another tracker
     (``teacher=dict(type='OtherNetwork', model=dict(type='ChainedFlow', …), checkpoint=…)``).
+
+    Args:
+        chain: settings of :class:`~mmrefine.models.trackers.steps.ChainSteps`, such as
+            ``dict(steps=(1, 2, 4, 8, 'first'))``. Default: single steps from frame to frame.
+        settings: those of :class:`~mmrefine.models.FlowRefiner`.
+
+    Raises:
+        ConfigError: a value out of range, see both.
     """
+
+    def __init__(self, *args: Any, chain: Optional[Mapping[str, Any]] = None, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.steps = ChainSteps(**(chain or {}))
 
     @torch.no_grad()
     def track(self, frames: Tensor, queries: Tensor) -> Tracks:
@@ -34,29 +47,35 @@ class ChainedFlow(FlowRefiner):
     def track_stream(self, frame: Callable[[int], Tensor], count: int, size: Tuple[int, int],
                      queries: Tensor) -> Tracks:
         """Follow points to the end of a video whose frames are asked for one by one; see
-        :class:`~mmrefine.structures.StreamTracker`. Two frames are in memory."""
+        :class:`~mmrefine.structures.StreamTracker`. In memory are two frames, or as many as the longest step spans, and
+        with steps from the first frame those in which points begin."""
         known: Dict[int, Tensor] = {}
+        begins = set(queries[:, 0].long().tolist())
 
-        def step(t: int) -> Tuple[Tensor, Tensor]:
-            one, two = known[t] if t in known else frame(t)[None], frame(t + 1)[None]
-            known.clear()
-            known[t + 1] = two
-            return self.estimate_both(one, two)
+        def look(s: int, t: int) -> Look:
+            for number in [number for number in known if number < t - self.steps.reach]:
+                if not (self.steps.first and number in begins):
+                    del known[number]
+            for number in (s, t):
+                if number not in known:
+                    known[number] = frame(number)[None]
+            return self.steps.look(self, known[s], known[t])
 
-        return chain_flow(step, count, size, queries)
+        return chain_flow(look, count, size, queries, self.steps)
 
     @torch.no_grad()
     def track_both(self, frames: Tensor, points: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-        """Follow points there and back; both ways share the flow of the last 32 steps, and no more is kept. See
+        """Follow points there and back; both ways share the flow of the last 32 frames, and no more is kept. See
         :func:`~mmrefine.models.trackers.ways.there_and_back`."""
+        last = len(frames) - 1
 
-        @lru_cache(KEPT_STEPS)
-        def flows(t: int) -> Tuple[Tensor, Tensor]:
-            return self.estimate_both(frames[t:t + 1], frames[t + 1:t + 2])
+        @lru_cache(KEPT_STEPS * (len(self.steps.steps) + self.steps.first))
+        def look(s: int, t: int) -> Look:
+            return self.steps.look(self, frames[s:s + 1], frames[t:t + 1])
 
         def follow(queries: Tensor, backwards: bool) -> Tracks:
-            return chain_flow(lambda t: flows(len(frames) - 2 - t)[::-1] if backwards else flows(t), len(frames),
-                              _size(frames), queries)
+            return chain_flow(lambda s, t: look(last - t, last - s).reversed() if backwards else look(s, t),
+                              len(frames), _size(frames), queries, self.steps)
 
         return there_and_back(follow, points, _size(frames))
 
@@ -75,7 +94,7 @@ class ChainedFlow(FlowRefiner):
 
     def describe(self) -> Dict[str, Any]:
         """What decides over its tracks beside the weights; JSON-able."""
-        return dict(chained=True, iters=self.test_iters, frames=dict(vars(self.normalize)))
+        return dict(chained=True, iters=self.test_iters, frames=dict(vars(self.normalize)), **self.steps.describe())
 
     def pass_bytes(self, size: Tuple[int, int]) -> int:
         """Not known: 0."""
