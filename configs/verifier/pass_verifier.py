@@ -11,15 +11,7 @@ train_dataloader = dict(
     num_workers=0,
     sampler=dict(type='DrawSampler', shuffle=True),
     collate_fn=dict(type='default_collate'),
-    dataset=dict(
-        type='PassPairs',
-        data_root='{passes}',
-        crop_size=(96, 128),
-        seed='{randomness.seed}',
-        pipeline=[
-            dict(type='ColorJitter', brightness=0.5, contrast=0.6, saturation=0.5, hue=0.1, asymmetric=0.1, prob=0.5),
-            dict(type='SensorNoise', std=12., prob=0.4),
-        ]))
+    dataset=dict(type='PassPairs', data_root='{passes}', crop_size=(96, 128), seed='{randomness.seed}'))
 train_cfg = dict(type='SelfTrainingLoop', max_iters='{max_iters}')
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=2e-3), clip_grad=dict(max_norm=1.))
 param_scheduler = dict(

@@ -7,7 +7,6 @@ from typing import Any, Dict, Optional, Sequence, Tuple, Union
 import numpy as np
 import torch
 
-from mmrefine.datasets.frame_pairs import build_pipeline
 from mmrefine.errors import ConfigError, InputError
 from mmrefine.fileio.pass_files import list_passes, read_passes
 from mmrefine.registry import DATASETS
@@ -26,9 +25,7 @@ class PassPairs:
     Args:
         data_root: the folder; or several.
         crop_size: (height, width) px; None: whole frames, as they are.
-        seed: of the crops, and of the transforms.
-        pipeline: transforms that change the colours of frames and move nothing, such as
-            :class:`~mmrefine.datasets.transforms.jitter.ColorJitter`. The passes stay what they were over plain frames.
+        seed: of the crops.
 
     Raises:
         ConfigError: a crop that is no pair of numbers above 0.
@@ -36,13 +33,13 @@ class PassPairs:
     """
 
     def __init__(self, data_root: Union[str, Sequence[str]], crop_size: Optional[Sequence[int]] = None,
-                 seed: int = 0, pipeline: Sequence[Any] = ()) -> None:
+                 seed: int = 0) -> None:
         roots = [data_root] if isinstance(data_root, (str, Path)) else list(data_root)
         self.files = [path for root in roots for path in list_passes(root)]
         if crop_size is not None and len(crop_size) != 2:
             raise ConfigError(f'PassPairs.crop_size must be (height, width) px or None, got {crop_size!r}')
         self.crop = None if crop_size is None else tuple(as_count('PassPairs.crop_size', side) for side in crop_size)
-        self.seed, self.pipeline = seed, build_pipeline(pipeline)
+        self.seed = seed
 
     def __len__(self) -> int:
         return len(self.files)
@@ -57,19 +54,10 @@ class PassPairs:
         stored = read_passes(self.files[index])
         arrays = dict(inputs=stored.frames.transpose(0, 3, 1, 2), passes=stored.passes.astype(np.float32),
                       truth=stored.truth.astype(np.float32), known=stored.known)
-        rng = np.random.default_rng((self.seed, draw))
         if self.crop is not None:
-            arrays = self._cropped(arrays, self.crop, rng, index)
-        arrays['inputs'] = self._changed(arrays['inputs'], rng)
+            arrays = self._cropped(arrays, self.crop, np.random.default_rng((self.seed, draw)), index)
         found = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
         return dict(found, traits=torch.from_numpy(stored.traits.astype(np.float32)))
-
-    def _changed(self, frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Frames ``(2, 3, H, W)`` after the transforms."""
-        results = dict(frames=[np.ascontiguousarray(frame.transpose(1, 2, 0)) for frame in frames], rng=rng)
-        for transform in self.pipeline:
-            results = transform(results)
-        return np.stack(results['frames']).transpose(0, 3, 1, 2)
 
     def _cropped(self, arrays: Dict[str, Any], crop: Sequence[int], rng: np.random.Generator,
                  index: int) -> Dict[str, Any]:

@@ -171,19 +171,6 @@ def test_it_learns_to_do_better_than_the_arbiter():
     assert losses[-1]['against_arbiter'] < 0.9
 
 
-def test_what_gets_worse_counts_more():
-    frames1, frames2, passes, truth = scene(2)
-    data = dict(inputs=torch.stack([frames1[0], frames2[0]]), passes=passes, traits=TRAITS[:2], truth=truth,
-                known=torch.ones(2, *SIZE, dtype=torch.bool))
-    data = {name: value[None] for name, value in data.items()}
-    found = {harm: learner(drop=0., harm=harm)(**data, mode='loss')['loss_motion'].detach() for harm in (0., 1.)}
-    verdict = learner()(**data)
-    after, before = ((motion - truth).norm(dim=1) for motion in (verdict.motion.detach(), verdict.start))
-    worse = (after - before).clamp(min=0).mean(dim=(1, 2)) / (before.mean(dim=(1, 2)) + 0.05)
-    torch.testing.assert_close(found[1.] - found[0.], worse.mean())
-    assert worse.mean() > 1e-3
-
-
 def test_what_is_not_known_is_not_learned():
     model, data = learner(drop=0.), batch()
     data['known'][0, 1] = False  # as the way back of a warped frame
@@ -213,9 +200,8 @@ def test_it_is_a_judge_and_refuses_what_is_not():
     assert isinstance(learner(), PassJudge)
     with pytest.raises(ConfigError, match='PassVerifier'):
         VerifierLearner(torch.nn.Conv2d(3, 3, 3))
-    for wrong in (dict(drop=2.), dict(harm=-1.)):
-        with pytest.raises(ConfigError, match=f'model.{next(iter(wrong))}'):
-            learner(**wrong)
+    with pytest.raises(ConfigError, match='model.drop'):
+        learner(drop=2.)
     data = batch()
     data['traits'][1] = 9.
     with pytest.raises(ValueError, match='one kind'):

@@ -22,8 +22,6 @@ class VerifierLearner(BaseModel):
 
     Three losses over the pixels whose truth is known. Of the motion: the end point error, for each direction of each
     pair over the mean error of the arbiter there, so that every pair counts alike and 1 is what the arbiter reaches.
-    What a pixel loses against the arbiter counts ``1 + harm`` times, what it gains once: so it changes the less, the
-    less it knows what it sees.
     Of the expected error ``b``: ``2 sqrt(e / b) + log b``, which is least where ``sqrt(b)`` is the mean of ``sqrt(e)``
     over such pixels, between the median of their errors ``e`` and the mean: of the mean itself, few pixels that are far
     off would be all that is learned. Of the chance that the error is below 1 px: the cross-entropy. Of the last two, no
@@ -33,7 +31,6 @@ class VerifierLearner(BaseModel):
         estimator: config of the verifier, or the verifier itself.
         error_weight: of the loss of the expected error, at least 0.
         sure_weight: of the loss of the chance, at least 0.
-        harm: by how much more losses count than gains, at least 0.
         drop: how often a step sees only some of the passes, in [0, 1], so that any number may be given later.
         data_preprocessor: config of what comes before; default :class:`~mmrefine.models.FramePreprocessor`.
         init_cfg: MMEngine's.
@@ -47,7 +44,6 @@ class VerifierLearner(BaseModel):
                  estimator: Union[Mapping[str, Any], nn.Module],
                  error_weight: float = 0.1,
                  sure_weight: float = 0.1,
-                 harm: float = 0.5,
                  drop: float = 0.25,
                  data_preprocessor: Optional[dict] = None,
                  init_cfg: Optional[dict] = None) -> None:
@@ -59,7 +55,6 @@ class VerifierLearner(BaseModel):
         self.estimator: PassVerifier = network
         self.error_weight = as_number('model.error_weight', error_weight)
         self.sure_weight = as_number('model.sure_weight', sure_weight)
-        self.harm = as_number('model.harm', harm)
         self.drop = as_number('model.drop', drop, '[0, 1]')
 
     def forward(self, inputs: Tensor, passes: Tensor, traits: Tensor, truth: Tensor, known: Tensor,
@@ -123,12 +118,11 @@ class VerifierLearner(BaseModel):
 
         truth = torch.where(known > 0, truth, found.motion.detach())  # nan has no gradient to speak of
         error = (found.motion - truth).norm(dim=1, keepdim=True)
-        before = (found.start - truth).norm(dim=1, keepdim=True)
-        plain, motion = mean(before), mean(error)
-        worse = mean((error - before).clamp(min=0))
+        plain = mean((found.start - truth).norm(dim=1, keepdim=True))
+        motion = mean(error)
         seen = error.detach().clamp(min=0.02)
         return dict(
-            loss_motion=((motion + self.harm * worse) / (plain + self._STILL)).mean(),
+            loss_motion=(motion / (plain + self._STILL)).mean(),
             loss_error=self.error_weight * mean(2 * (seen / found.error).sqrt() + found.error.log()).mean(),
             loss_sure=self.sure_weight * mean(
                 F.binary_cross_entropy_with_logits(found.sure, (seen < 1).float(), reduction='none')).mean(),
