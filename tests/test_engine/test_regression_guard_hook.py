@@ -106,6 +106,7 @@ def test_a_student_that_is_better_is_handed_back(video, tmp_path, monkeypatch):
     assert guard['verdict'] == 'student' and guard['chosen']['step'] == 1 and guard['chosen']['iter'] == 2
     assert guard['chosen']['interval_percent'][1] < 0 and 'is better than the original network' in guard['reason']
     assert guard['general']['after'] < guard['general']['before']
+    assert [one['step'] for one in guard['candidates']] == [1.]  # which settles it
     assert guard['held_out'] == dict(pairs=6, scenes=2, share=HELD)
     held = {'target_0031', 'target_0033'}  # neither labelled nor learned from
     labelled = {path.name for path in (tmp_path / 'labels').iterdir() if path.is_dir()}
@@ -114,7 +115,7 @@ def test_a_student_that_is_better_is_handed_back(video, tmp_path, monkeypatch):
     assert not (tmp_path / 'student.pth').exists()
     log = next(tmp_path.glob('*/*.log')).read_text()
     for what in ('Guard: how the video moves, 6/6 frame pairs', 'Guard: the original network, 6/6 frame pairs',
-                 'Guard: 2 candidates, 12/12 frame pairs',
+                 'Guard: 1 candidate, 6/6 frame pairs',
                  'Guard: what was forgotten, 4/4 passes over rendered samples',
                  'Report: group refined, after: 15/15 pairs'):
         assert f'{what}, ' in log and '0 min 00 s left' in log.partition(what)[2].partition('\n')[0], what
