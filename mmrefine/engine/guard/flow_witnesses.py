@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmrefine.engine.runtime.passes import Passes
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import ConfigError, NoLabelsError
 from mmrefine.evaluation import FlowTally, limited_error, pair_witnesses, tally_flow
@@ -69,9 +70,9 @@ class FlowWitnesses:
         self._shown: Dict[int, Dict[str, float]] = {}
 
     @property
-    def passes(self) -> int:
-        """Passes of a network for each pair."""
-        return 2 + self.warps + ('agreement' in self.more)
+    def passes(self) -> Passes:
+        """Of a network for each pair."""
+        return Passes(one_way=self.warps + ('agreement' in self.more), both_ways=1)
 
     def prepare(self, dataset: Any, teacher: FlowEstimator, device: str, seed: int, log: Callable[[str], None]) -> None:
         """See :meth:`~mmrefine.structures.contracts.Witnesses.prepare`; ``seed`` is that of the warps."""

@@ -17,6 +17,7 @@ from mmrefine.engine.guard.observer import Observer
 from mmrefine.engine.guard.other_teacher import teacher_record
 from mmrefine.engine.guard.video_check import nothing_to_learn
 from mmrefine.engine.judging.overlap import refuse_learned_truth
+from mmrefine.engine.runtime.passes import Passes
 from mmrefine.engine.runtime.processes import model_of
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import CheckpointError, ConfigError
@@ -167,22 +168,20 @@ class RegressionGuardHook(Hook):
         """Whether a student that has gone wrong is not handed back."""
         return not self.off
 
-    def passes(self, samples: int, max_iters: int = 0, rounds: int = 1) -> int:
-        """How many passes of a network, over a sample each, all comparisons take; about, and if none ends the training.
+    def passes(self, samples: int, max_iters: int = 0, rounds: int = 1) -> Passes:
+        """How often networks are asked about the ``samples`` that are kept back, at most; rendered ones do not count.
 
-        Args:
-            samples: that are kept back.
-            max_iters: optimiser steps; 0: only the comparison at the end counts.
-            rounds: of them.
+        ``max_iters`` are optimiser steps, in ``rounds`` rounds; 0: only the comparison at the end counts.
         """
         networks = 1 + len(self.steps) * (2 if self.interval else 1)
         if self.interval and max_iters:
             networks += rounds if self.interval == ROUND else (max_iters - 1) // int(self.interval)
-        return networks * self.passes_of_one(samples) + 2 * self.general
+        return self.passes_of_one(samples) * networks
 
-    def passes_of_one(self, samples: int) -> int:
-        """How many of them each network takes that is compared; ``samples`` as for :meth:`passes`."""
-        return min(samples, getattr(self.witnesses, 'pairs', samples)) * getattr(self.witnesses, 'passes', 2)
+    def passes_of_one(self, samples: int) -> Passes:
+        """How often each network is asked that is compared; ``samples`` as for :meth:`passes`."""
+        each: Passes = getattr(self.witnesses, 'passes', Passes(both_ways=1))
+        return each * min(samples, getattr(self.witnesses, 'pairs', samples))
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Compare the student on the way."""
