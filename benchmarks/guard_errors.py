@@ -6,6 +6,10 @@ number of their own, as strong as the spread of the pairs times ``scenes``. Wher
 (``all``) the student is neither better nor worse on the mean of these; where some scenes were, on that of all there
 could be.
 
+The second table is of a student at four steps of the way to it, whose losses are its own in part: how often the guard,
+which compares the student first and the steps on the way only where that does not settle it, decides as it would if it
+compared them all.
+
     python benchmarks/guard_errors.py
 """
 from __future__ import annotations
@@ -16,7 +20,9 @@ from typing import List, Tuple
 import numpy as np
 
 from mmrefine.apis.commands import run_command
+from mmrefine.engine.guard.candidates import first_confidence
 from mmrefine.evaluation import compare
+from mmrefine.evaluation.guard.comparison import compare_all
 from mmrefine.evaluation.guard.runs import independent_runs
 
 SPREAD = 0.1  # of the loss of a pair
@@ -27,6 +33,9 @@ CASES: Tuple[Tuple[List[int], bool, float, float], ...] = (
     ([7] * 2, False, 0., 0.), ([7] * 2, False, 0., 0.5), ([7] * 2, False, 0., 1.), ([3] * 3, False, 0., 0.),
     ([3] * 3, False, 0., 0.5), ([3] * 3, False, 0., 1.), ([6] * 5, False, 0., 0.), ([6] * 5, False, 0., 1.),
     ([5] * 6, False, 0., 1.), ([4] * 8, False, 0., 1.))
+STEPS = (0.25, 0.5, 0.75, 1.)
+GAINS = (0., -0.05, -0.1, -0.15)  # of the student
+OWN, NEIGHBOURS = 0.3, 0.2  # spread of what is a step's own; correlation of neighbours
 
 
 def main() -> int:
@@ -49,7 +58,27 @@ def main() -> int:
         kept = f'{", ".join(map(str, sizes))} | {"all" if are_all else "some"}'
         print(f'| {kept} | {correlation:g} | {strength:g} | {better:.1%} | {1 - unproven:.1%} |',
               flush=True)
+    print('\n| pairs | change of the student | called better, all compared | student first | settled by the student | '
+          'another step handed back |\n|---|---|---|---|---|---|')
+    for pairs in (12, 32):
+        for gain in GAINS:
+            _print_steps(pairs, gain, args.repeats)
     return 0
+
+
+def _print_steps(pairs: int, gain: float, repeats: int) -> None:
+    """A row of the second table."""
+    rng, names, found = np.random.default_rng(0), ['scene'] * pairs, []
+    for _ in range(repeats):
+        whole = 0.9 * _process(rng, pairs, NEIGHBOURS)
+        own = [OWN * step**0.5 * _process(rng, pairs, NEIGHBOURS) for step in STEPS]
+        losses = [gain * step * (2 - step) + SPREAD * (step * whole + part) for step, part in zip(STEPS, own)]
+        first = compare(losses[-1], independent_runs(losses[-1], names), first_confidence(0.95, len(STEPS))).is_better
+        runs = independent_runs(np.mean(losses, axis=0).tolist(), names)
+        farthest = max((step for step, one in zip(STEPS, compare_all(losses, runs)) if one.is_better), default=0.)
+        found.append((farthest > 0, first or farthest > 0, first, first and farthest < 1))
+    shares = ' | '.join(f'{share:.1%}' for share in np.mean(found, axis=0))
+    print(f'| {pairs} | {gain:+.0%} | {shares} |', flush=True)
 
 
 def _process(rng: np.random.Generator, size: int, correlation: float) -> np.ndarray:

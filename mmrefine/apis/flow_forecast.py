@@ -5,7 +5,7 @@ import math
 from typing import Any, Callable, Mapping
 
 from mmrefine.apis.frame_damage import intact_pairs
-from mmrefine.apis.run_forecast import seconds_a_pixel, shrunk, tell
+from mmrefine.apis.timing import seconds_a_pixel, shrunk, tell
 from mmrefine.engine.stage1.forecast import time_text
 from mmrefine.fileio.video.frame_check import FrameCheck
 from mmrefine.fileio.video.frames import Place

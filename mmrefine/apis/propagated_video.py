@@ -21,7 +21,7 @@ from mmrefine.apis.propagation import masks_along, points_along
 from mmrefine.apis.propagation_files import RECORD, PropagationFiles
 from mmrefine.apis.propagators import CONFIDENCE, confidence_of, pairs_of, propagation_settings, propagator_of
 from mmrefine.apis.result_files import default_out
-from mmrefine.apis.run_forecast import seconds_a_pixel, shrunk, tell
+from mmrefine.apis.timing import seconds_a_pixel, shrunk, tell
 from mmrefine.apis.track_files import TrackFiles, write_track_files
 from mmrefine.apis.track_forecast import tell_track_forecast
 from mmrefine.apis.track_queries import frame_fault, queries_of_scenes

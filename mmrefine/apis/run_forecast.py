@@ -3,36 +3,33 @@ from __future__ import annotations
 
 import math
 import os
-import time
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
 
 from mmrefine.apis.inference import init_model, usable_device
+from mmrefine.apis.timing import seconds_a_pixel, shrunk, tell
 from mmrefine.config.load import building, complete, hooks_of
 from mmrefine.engine import BFloat16OptimWrapper
+from mmrefine.engine.guard.flow_witnesses import RENDERED_SIZE
 from mmrefine.engine.guard.other_teacher import other_teacher
 from mmrefine.engine.judging.judge import open_group
 from mmrefine.engine.judging.track_scores import grid_points
+from mmrefine.engine.runtime.passes import Passes
 from mmrefine.engine.stage1.forecast import size_text, time_text
 from mmrefine.engine.stage1.outlook import pass_bytes
-from mmrefine.errors import MMRefineError
 from mmrefine.models import CorrespondenceLearner, FlowRefiner, FrozenTeacher, FrozenTracker, TrackRefiner
 from mmrefine.registry import DATASETS, HOOKS, LABELERS
 from mmrefine.structures import FlowSample, LabelBatch, TrackSample, as_frames
 
-TIMED = 128 * 192  # px of the frames that are timed, at most; time is taken to grow like the pixels
 MOST_SAMPLES = 4  # of a timed training step
 TRACKS = 128  # of a timed training step
-WARM_UP = 64 * 96  # of those before them, when libraries set themselves up
-LEAST_SIDE = 64  # px of the frames that are timed, as networks refuse what has nothing left at their coarsest level
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,7 @@ def forecast_run(cfg: Config, labels_only: bool = False) -> Optional[RunForecast
         seconds['labels'] = label * times * sum(_pixels(source, source.units))
         if labels_only:
             return RunForecast(seconds, memory)
-    look = clock.look()
+    look = clock.look()  # seconds a pixel
     all_steps = steps * (len(source.scene_names) if runs == 'each' else 1)
     smallest = min((source.size(scene) for scene in source.scene_names), key=math.prod)
     batch = int(cfg.train_dataloader.batch_size)
@@ -105,15 +102,16 @@ def forecast_run(cfg: Config, labels_only: bool = False) -> Optional[RunForecast
     for hook in hooks['RegressionGuardHook']:
         if not hook.off:
             held = DATASETS.build(dict(hook.config, pipeline=[]))
-            asked = look * hook.passes(len(held.units), steps, rounds)
+            asked = hook.passes(len(held.units), steps, rounds).taking(look)
             if teacher is not None:
-                asked += clock.look(teacher.frozen(network).refiner) * hook.passes_of_one(len(held.units))
-            seconds['guard'] = asked * fmean(_pixels(held, held.units))
+                asked += hook.passes_of_one(len(held.units)).taking(clock.look(teacher.frozen(network).refiner))
+            rendered = Passes(one_way=2 * hook.general).taking(look) * math.prod(RENDERED_SIZE)
+            seconds['guard'] = asked * fmean(_pixels(held, held.units)) + rendered
     for hook in hooks['ReportHook']:
         groups = [open_group(config)[0] for config in hook.groups.values()]
         records = [(group, getattr(group, 'pairs', None) or getattr(group, 'clips', None)) for group in groups]
-        seconds['report'] = look * sum(hook.passes(len(group), any(one.get('truth') for one in some))
-                                       * fmean(_pixels(group, group.units)) for group, some in records if some)
+        seconds['report'] = sum(hook.passes(len(group), any(one.get('truth') for one in some)).taking(look)
+                                * fmean(_pixels(group, group.units)) for group, some in records if some)
     return RunForecast(seconds, memory)
 
 
@@ -157,23 +155,6 @@ def tell_forecast(cfg: Config, labels_only: bool = False, dry_run: bool = False,
     tell(line, dry_run, print)
 
 
-def tell(forecast: Callable[[], str], dry_run: bool, log: Callable[[str], None]) -> None:
-    """Log a forecast; what stops it stops only a dry run, as the run itself says what is wrong, and where.
-
-    Raises:
-        MMRefineError: of a dry run, what is wrong with it.
-    """
-    try:
-        line = forecast()
-    except MMRefineError:
-        if dry_run:
-            raise
-    except Exception as error:  # parts of the user's own need not have what is asked of them here
-        log(f'no forecast ({type(error).__name__}: {" ".join(str(error).split())})')
-    else:
-        log(line)
-
-
 class _Clock:
     """Seconds a pixel of what a run consists of, on a frame pair or clip of the data."""
 
@@ -201,20 +182,25 @@ class _Clock:
 
         return seconds_a_pixel(run, self.device)
 
-    def look(self, network: Any = None) -> float:
-        """Of a pass of a network, by default the student, over a pair, or over a clip, there and back."""
+    def look(self, network: Any = None) -> Passes:
+        """Of the passes of a network, by default the student, over a pair; over a clip both are those there and back.
+        """
         network = (self.network if network is None else network).eval()
+        follows = isinstance(network, (TrackRefiner, CorrespondenceLearner))
 
         @torch.no_grad()
-        def run(pixels: int) -> int:
+        def run(pixels: int, both_ways: bool = True) -> int:
             frames = self._unit(pixels)
-            if isinstance(network, (TrackRefiner, CorrespondenceLearner)):
+            if follows:
                 network.track_both(frames, grid_points((frames.shape[-2], frames.shape[-1])).to(self.device))
             else:
-                network.estimate(frames[:1], frames[1:])
+                (network.estimate_both if both_ways else network.estimate)(frames[:1], frames[1:])
             return frames[0, 0].numel()
 
-        return seconds_a_pixel(run, self.device)
+        both_ways = seconds_a_pixel(run, self.device)
+        if follows:
+            return Passes(both_ways, both_ways)
+        return Passes(seconds_a_pixel(partial(run, both_ways=False), self.device), both_ways)
 
     def step(self, optim_wrapper: Mapping[str, Any], samples: int) -> float:
         """Of a training step, for each of its samples."""
@@ -253,31 +239,6 @@ class _Clock:
 
     def _frames(self, numbers: Sequence[int], pixels: int) -> Dict[int, np.ndarray]:
         return {number: shrunk(self.source.frame(self.unit.scene, number), pixels) for number in sorted(numbers)}
-
-
-def seconds_a_pixel(run: Callable[[int], int], device: str) -> float:
-    """Time a computation on small frames.
-
-    Args:
-        run: given how many pixels a frame may have, computes and returns how many it had.
-        device: where.
-    """
-    run(WARM_UP)
-    began = time.perf_counter()
-    pixels = run(TIMED)
-    if torch.device(device).type == 'cuda':
-        torch.cuda.synchronize()
-    return (time.perf_counter() - began) / pixels
-
-
-def shrunk(frame: np.ndarray, pixels: int) -> np.ndarray:
-    """A frame ``(H, W, 3)`` uint8 of at most about so many pixels, but no side is made shorter than 64 px; sides that
-    change become multiples of 8."""
-    share = max(math.sqrt(pixels / (frame.shape[0] * frame.shape[1])), LEAST_SIDE / min(frame.shape[:2]))
-    if share >= 1:
-        return frame
-    height, width = (max(round(side * share / 8), 1) * 8 for side in frame.shape[:2])
-    return np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA))
 
 
 def _pixels(source: Any, units: Sequence[Any]) -> List[int]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mmrefine.apis.frame_damage import CheckedScenes, intact_runs
-from mmrefine.apis.run_forecast import TIMED, WARM_UP, shrunk, tell
+from mmrefine.apis.timing import TIMED, WARM_UP, shrunk, tell
 from mmrefine.engine.stage1.forecast import time_text
 from mmrefine.fileio.video.reader import open_frames
 from mmrefine.report import counted

@@ -236,7 +236,7 @@ class Witnesses(Protocol):
 
         Args:
             dataset: without a pipeline.
-            teacher: the original network, in evaluation mode.
+            teacher: the original network, in evaluation mode; it does not change any more.
             device: where the networks live.
             seed: of whatever is drawn.
             log: called with a line now and then.

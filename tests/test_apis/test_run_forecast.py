@@ -8,12 +8,15 @@ from helpers_cli import DEMO_WEIGHTS, SIZE, error_of, rendered, status_of
 
 import mmrefine.apis.flow_forecast as flow_forecast
 import mmrefine.apis.run_forecast as module
+import mmrefine.apis.timing as timing
 from mmrefine.apis import refine
 from mmrefine.apis.named_models import load_named
 from mmrefine.apis.rounds import round_values
-from mmrefine.apis.run_forecast import RunForecast, forecast_run, seconds_a_pixel, shrunk
+from mmrefine.apis.run_forecast import RunForecast, forecast_run
+from mmrefine.apis.timing import seconds_a_pixel, shrunk
 from mmrefine.apis.video_run import prepare_run
 from mmrefine.engine import FlowWitnesses, RegressionGuardHook, ReportHook
+from mmrefine.engine.runtime.passes import Passes
 from mmrefine.errors import ConfigError, InputError
 
 PIXELS = SIZE[0] * SIZE[1]
@@ -33,8 +36,8 @@ def config_of(frames, out, **values):
     return prepare_run(frames, 'demo', out, DEMO_WEIGHTS, {**TINY, **values}, log=lambda line: None)[0]
 
 
-def forecast_with(monkeypatch, cfg, label=1., step=1., look=1., labels_only=False):
-    """The forecast where a label, a step and a pass take so many seconds a pixel."""
+def forecast_with(monkeypatch, cfg, label=1., step=1., look=Passes(1., 2.), labels_only=False):
+    """The forecast where a label, a step and the passes take so many seconds a pixel."""
     for name, seconds in (('label', label), ('step', step), ('look', look)):
         monkeypatch.setattr(module._Clock, name, lambda self, *args, seconds=seconds: seconds)
     return forecast_run(cfg, labels_only)
@@ -42,14 +45,13 @@ def forecast_with(monkeypatch, cfg, label=1., step=1., look=1., labels_only=Fals
 
 def test_each_part_is_as_often_as_the_run_does_it(frames, tmp_path, monkeypatch):
     cfg = config_of(frames, tmp_path)
-    found = forecast_with(monkeypatch, cfg, label=3., step=5., look=7.).seconds
+    found = forecast_with(monkeypatch, cfg, label=3., step=5., look=Passes(7., 11.)).seconds
     held, pairs = 2, 7
     # four candidates and the original network, a round trip and two warps of each, and 8 rendered pairs of two networks
-    guard = held * 5 * 4 + 2 * 8
-    # both networks: both ways of each pair, four pictures, two pairs of each extreme, and the video
-    report = 2 * (2 * pairs + 4 + 2 * 2 + pairs)
-    assert found == dict(labels=3. * 4 * PIXELS, training=5. * 50 * 2 * 32 * 40, guard=7. * guard * PIXELS,
-                         report=7. * report * PIXELS)
+    guard = held * 5 * (11. + 2 * 7.) * PIXELS + 2 * 8 * 7. * 128 * 192
+    # of both networks the round trip of each pair, which the pictures show
+    assert found == dict(labels=3. * 4 * PIXELS, training=5. * 50 * 2 * 32 * 40, guard=guard,
+                         report=11. * 2 * pairs * PIXELS)
     assert forecast_with(monkeypatch, cfg, label=3., labels_only=True).seconds == dict(labels=3. * 4 * PIXELS)
 
 
@@ -74,13 +76,13 @@ def test_rounds_of_the_option_count_with_their_labels_and_comparisons(frames, tm
     once, thrice = (forecast_with(monkeypatch, one).seconds for one in (plain, cfg))
     assert thrice['labels'] == 3 * once['labels'] and thrice['training'] == once['training']
     # the best and the last student at four steps each, one look in each round, and the original network
-    assert thrice['guard'] == (2 * (1 + 8 + 3) * 4 + 2 * 8) * PIXELS
+    assert thrice['guard'] == 2 * (1 + 8 + 3) * (2. + 2 * 1.) * PIXELS + 2 * 8 * 128 * 192
     assert forecast_with(monkeypatch, cfg, labels_only=True).seconds['labels'] == once['labels']
 
 
 def test_a_dry_run_knows_rounds(frames, tmp_path, capsys, monkeypatch):
-    for name in ('label', 'step', 'look'):
-        monkeypatch.setattr(module._Clock, name, lambda self, *args: 1e-3)
+    for name, seconds in (('label', 1e-3), ('step', 1e-3), ('look', Passes(1e-3, 1e-3))):
+        monkeypatch.setattr(module._Clock, name, lambda self, *args, seconds=seconds: seconds)
     assert status_of(*dry(frames, tmp_path / 'out'), 'max_iters=9', 'held_out=.25', 'least_held=2') == 0
     assert '4 frame pairs to label\n' in capsys.readouterr().out
     options = [*dry(frames, tmp_path / 'out'), 'max_iters=9', 'held_out=.25', 'least_held=2']
@@ -107,11 +109,14 @@ def test_rounds_that_cannot_be_are_refused(frames):
 
 def test_what_hooks_say_they_do():
     guard = RegressionGuardHook(dict(held_out=.1), steps=(1., ), interval=10, pairs=5, general=0)
-    assert guard.passes(30) == 5 * (1 + 2) * (2 + 2)
-    assert guard.passes(30, max_iters=30, rounds=2) == 5 * (1 + 2 + 2) * (2 + 2)
-    assert FlowWitnesses(warps=1, agreement=.2).passes == 4
-    report = ReportHook({}, pictures=0, extremes=0, video=0, without_truth=10)
-    assert report.passes(30, has_truth=True) == 60 and report.passes(30, has_truth=False) == 40
+    assert guard.passes(30) == Passes(2, 1) * 5 * (1 + 2)
+    assert guard.passes(30, max_iters=30, rounds=2) == Passes(2, 1) * 5 * (1 + 2 + 2)
+    assert FlowWitnesses(warps=1, agreement=.2).passes == Passes(2, 1)
+    report = ReportHook({}, pictures=3, video=60, without_truth=10)
+    assert report.passes(30, has_truth=True) == Passes(60)
+    # pictures and video show the pairs that were judged, a third of them, and others
+    assert report.passes(30, has_truth=False) == Passes(pytest.approx(2 * (3 + 30) * 2 / 3), 20)
+    assert Passes(3, 4).taking(Passes(5, 6)) == 3 * 5 + 4 * 6 and Passes(1, 2) + Passes(3, 4) == Passes(4, 6)
 
 
 def test_a_sample_has_the_size_of_the_crop_in_a_mixed_training_too():
@@ -123,7 +128,7 @@ def test_a_sample_has_the_size_of_the_crop_in_a_mixed_training_too():
 def test_the_time_is_of_small_frames_after_a_warm_up(frames):
     asked = []
     assert seconds_a_pixel(lambda pixels: asked.append(pixels) or pixels, 'cpu') < 1e-6
-    assert asked == [module.WARM_UP, module.TIMED]
+    assert asked == [timing.WARM_UP, timing.TIMED]
     frame = np.zeros((192, 256, 3), np.uint8)
     assert shrunk(frame, 192 * 256) is frame and shrunk(frame, 96 * 128).shape == (96, 128, 3)
     # networks refuse frames that are too small, however many pixels a long one has
@@ -133,9 +138,9 @@ def test_the_time_is_of_small_frames_after_a_warm_up(frames):
 
 def test_a_second_pass_over_warm_up_frames_may_have_the_size_of_those_that_are_timed(frames, tmp_path, monkeypatch):
     # twice as large as the warm-up; the teacher remembers frames by name and size
-    monkeypatch.setattr(module, 'WARM_UP', PIXELS // 4)
-    monkeypatch.setattr(module, 'TIMED', PIXELS)
-    monkeypatch.setattr(module, 'LEAST_SIDE', 8)
+    monkeypatch.setattr(timing, 'WARM_UP', PIXELS // 4)
+    monkeypatch.setattr(timing, 'TIMED', PIXELS)
+    monkeypatch.setattr(timing, 'LEAST_SIDE', 8)
     cfg = config_of(frames, tmp_path, **{'labeler.view.scales': (1., 2.)})
     assert forecast_run(cfg, labels_only=True).seconds['labels'] > 0
 

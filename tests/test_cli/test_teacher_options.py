@@ -13,9 +13,11 @@ import mmrefine.apis.run_forecast as forecast
 from mmrefine.apis.named_models import load_named
 from mmrefine.apis.run_forecast import forecast_run
 from mmrefine.apis.teachers import teacher_values
+from mmrefine.apis.timing import WARM_UP
 from mmrefine.apis.video_run import prepare_run
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.config.load import complete, hooks_of
+from mmrefine.engine.runtime.passes import Passes
 from mmrefine.engine.stage1.outlook import pass_bytes
 from mmrefine.errors import ConfigError
 from mmrefine.fileio import LabelStore
@@ -134,7 +136,7 @@ def test_time_and_memory_of_labels_are_those_of_the_teacher(clip, student, tmp_p
     asked = []
 
     def timed(run, device):
-        run(forecast.WARM_UP)
+        run(WARM_UP)
         return 1.
 
     labeler = LABELERS.build(cfg.labeler.to_dict())
@@ -152,7 +154,8 @@ def test_the_guards_look_at_the_teacher_takes_the_time_of_the_teacher(student, t
     video = rendered(tmp_path / 'video', 8)
 
     def iterations(self, network=None):
-        return float((self.network if network is None else network).test_iters)
+        iters = float((self.network if network is None else network).test_iters)
+        return Passes(iters, 3 * iters)
 
     monkeypatch.setattr(forecast._Clock, 'look', iterations)
     monkeypatch.setattr(forecast, 'seconds_a_pixel', lambda run, device: 0.)
@@ -165,8 +168,9 @@ def test_the_guards_look_at_the_teacher_takes_the_time_of_the_teacher(student, t
     # the student has 8 iterations, the teacher 32
     looks = seconds[1] - seconds[0]
     guard = HOOKS.build(hooks_of(complete(cfg), 'RegressionGuardHook')[0])
-    assert looks == pytest.approx(32 * guard.passes_of_one(len(held.units)) * SIZE[0] * SIZE[1]) and looks > 0
-    assert guard.passes_of_one(len(held.units)) == len(held.units) * guard.witnesses.passes
+    one = guard.passes_of_one(len(held.units))
+    assert looks == pytest.approx(one.taking(Passes(32, 3 * 32)) * SIZE[0] * SIZE[1]) and looks > 0
+    assert one == guard.witnesses.passes * len(held.units)
 
 
 def test_what_does_not_fit_is_one_sentence_before_the_video_is_read(clip, student, tmp_path, capsys):

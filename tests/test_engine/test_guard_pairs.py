@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mmrefine.datasets import FramePairs
-from mmrefine.engine.guard.candidates import Candidate, candidate_record, choose, decide, mixed_state, rate
+from mmrefine.engine.guard.candidates import Candidate, candidate_record, choose, decide, mixed_state, rate, settles
 from mmrefine.engine.guard.flow_witnesses import FlowWitnesses
 from mmrefine.engine.guard.observer import Observer
 from mmrefine.errors import ConfigError
@@ -75,15 +75,17 @@ def test_the_truth_beats_a_motion_half_as_fast_and_loses_to_nothing(video, known
 
 
 def test_warps_are_the_same_for_every_network_and_two_of_them_share_a_pass(video, known):
-    network = Slow(known)
+    network, other = Slow(known), Slow(known)
     guard = observer(video, network, pairs=3, warps=3)
-    network.asked = 0
-    first, again = guard.observe(network), guard.observe(network)
-    assert repr(first) == repr(again) and network.asked == 2 * len(guard) * (1 + 2)
+    network.asked = other.asked = 0
+    first, again = guard.observe(other), guard.observe(other)
+    assert repr(first) == repr(again) and other.asked == 2 * len(guard) * (1 + 2)
+    # what the original network showed on the pairs is known from the look at how the video moves
+    assert repr(guard.observe(network)) == repr(first) and network.asked == len(guard) * 2
     assert all(one['warp'] > 0 for one in first)  # it knows no warp, and says that nothing moves
     assert [one['warp'] for one in guard.observe(Slow(known, 0.5))] == [one['warp'] for one in first]
-    other = observer(video, network, pairs=3, warps=3, seed=1)
-    assert [one['warp'] for one in other.observe(network)] != [one['warp'] for one in first]
+    elsewhere = observer(video, network, pairs=3, warps=3, seed=1)
+    assert [one['warp'] for one in elsewhere.observe(network)] != [one['warp'] for one in first]
 
 
 class Bright:
@@ -199,6 +201,15 @@ def test_of_networks_that_are_as_good_the_one_that_lost_less_is_preferred(lost, 
     rated = [candidate(at, math.expm1(loss), -0.01) for at, loss in zip((0.25, 0.5, 1.), losses)]
     best = decide(rated, lambda one: lost[(0.25, 0.5, 1.).index(one.step)], most)
     assert (best.step if best.is_accepted else None) == step
+
+
+@pytest.mark.parametrize('lost, most, enough', [(4., None, True), (6., None, False), (4., 0.03, False),
+                                                (6., 0.5, False)])
+def test_steps_on_the_way_matter_where_a_student_lost_much_or_is_not_accepted(lost, most, enough):
+    better, other = candidate(1., -0.2, -0.01), candidate(1., -0.1, -0.01)
+    assert settles([other, better], lambda one: lost if one is better else 0., most) is enough
+    assert not settles([candidate(1., -0.2, 0.01)], lambda one: 0.)
+    assert not settles([replace(better, objection='has lost the motion')], lambda one: 0.)
 
 
 def test_the_reason_of_a_refusal_does_not_deny_a_score_that_is_better():

@@ -17,11 +17,13 @@ from mmrefine.engine import RegressionGuardHook, ReportHook
 from mmrefine.engine.guard.candidates import Candidate
 from mmrefine.engine.guard.observer import Observer
 from mmrefine.engine.hooks.regression_guard_hook import GUARD_INFO
+from mmrefine.engine.runtime.passes import Passes
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.evaluation.guard.measures import FLOORS
 from mmrefine.fileio.atomic import save_checkpoint
 from mmrefine.fileio.store.label_store import LabelStore
+from mmrefine.models import FlowRefiner
 from mmrefine.registry import HOOKS, TRANSFORMS
 from mmrefine.synthetic import write_clips
 
@@ -97,15 +99,60 @@ def assert_same_weights(one, other):
         torch.testing.assert_close(value, other[key], rtol=0, atol=0, msg=key)
 
 
-def test_a_student_that_is_better_is_handed_back(video, tmp_path, monkeypatch):
+@pytest.fixture
+def asked(monkeypatch):
+    """How often networks are asked by guard and report, by the hook and whether the frames are of the video."""
+    found, asking = {}, []
+
+    def counted_in(hook):
+        after_train = hook.after_train
+
+        def counting(self, runner):
+            asking.append(hook.__name__)
+            after_train(self, runner)
+            asking.pop()
+
+        monkeypatch.setattr(hook, 'after_train', counting)
+
+    def counted(name, of_each):
+        original = getattr(FlowRefiner, name)
+
+        def ask(self, frames1, *args, **more):
+            if asking:
+                key = asking[-1], tuple(frames1.shape[-2:]) == SIZE
+                found[key] = found.get(key, Passes()) + of_each * len(frames1)
+            return original(self, frames1, *args, **more)
+
+        monkeypatch.setattr(FlowRefiner, name, ask)
+
+    for hook in (RegressionGuardHook, ReportHook):
+        counted_in(hook)
+    counted('estimate', Passes(one_way=1))
+    counted('estimate_both', Passes(both_ways=1))
+    return found
+
+
+def forecast_of(cfg):
+    """What guard and report say: of each network and of all on six samples, and of 15 pairs."""
+    guard, report = (HOOKS.build(hook) for hook in cfg.custom_hooks[1:3])
+    return guard.passes_of_one(6), guard.passes(6), report.passes(15, has_truth=False)
+
+
+def test_a_student_that_is_better_is_handed_back(video, tmp_path, monkeypatch, asked):
     # a line each time, not every few seconds
     monkeypatch.setattr(Progress.__init__, '__defaults__', (print, -1., time.monotonic))
-    run(guarded(video, tmp_path, 'shaken.pth', dict(type='PutWeights', path=str(video / 'good.pth'), at=2),
-                steps=[0.5, 1.]))
+    cfg = guarded(video, tmp_path, 'shaken.pth', dict(type='PutWeights', path=str(video / 'good.pth'), at=2),
+                  steps=[0.5, 1.])
+    run(cfg)
+    each, guard, report = forecast_of(cfg)
+    # of the two candidates that are forecast one has settled it
+    assert asked['RegressionGuardHook', True] == each * 2 and guard == each * 3 and asked['ReportHook', True] == report
+    assert asked['RegressionGuardHook', False] == Passes(one_way=2 * 2)
     guard = report_of(tmp_path)['guard']
     assert guard['verdict'] == 'student' and guard['chosen']['step'] == 1 and guard['chosen']['iter'] == 2
     assert guard['chosen']['interval_percent'][1] < 0 and 'is better than the original network' in guard['reason']
     assert guard['general']['after'] < guard['general']['before']
+    assert [one['step'] for one in guard['candidates']] == [1.]  # which settles it
     assert guard['held_out'] == dict(pairs=6, scenes=2, share=HELD)
     held = {'target_0031', 'target_0033'}  # neither labelled nor learned from
     labelled = {path.name for path in (tmp_path / 'labels').iterdir() if path.is_dir()}
@@ -114,17 +161,21 @@ def test_a_student_that_is_better_is_handed_back(video, tmp_path, monkeypatch):
     assert not (tmp_path / 'student.pth').exists()
     log = next(tmp_path.glob('*/*.log')).read_text()
     for what in ('Guard: how the video moves, 6/6 frame pairs', 'Guard: the original network, 6/6 frame pairs',
-                 'Guard: 2 candidates, 12/12 frame pairs',
+                 'Guard: 1 candidate, 6/6 frame pairs',
                  'Guard: what was forgotten, 4/4 passes over rendered samples',
                  'Report: group refined, after: 15/15 pairs'):
         assert f'{what}, ' in log and '0 min 00 s left' in log.partition(what)[2].partition('\n')[0], what
 
 
-def test_a_student_that_is_worse_is_not(video, tmp_path, caplog):
+def test_a_student_that_is_worse_is_not(video, tmp_path, caplog, asked):
     cfg = guarded(video, tmp_path, 'good.pth', dict(type='PutWeights', path=str(video / 'shaken.pth'), at=2))
     cfg.custom_hooks[2].without_truth = 3
     with caplog.at_level(logging.WARNING):
         run(cfg)
+    # the guard has compared all candidates, and the report asks one network, which is both
+    _, guard, report = forecast_of(cfg)
+    assert asked['RegressionGuardHook', True] == guard and report.both_ways == 6
+    assert asked['ReportHook', True] == Passes(one_way=1, both_ways=3)  # one of two sheets is of a pair not judged
     log = next(tmp_path.glob('*/*.log')).read_text()
     assert 'The original network, which the guard hands back, a checkpoint' in log and 'The refined network' not in log
     assert load_checkpoint_file(tmp_path / 'refined.pth')['meta']['refined'] is False

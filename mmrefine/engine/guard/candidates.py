@@ -101,6 +101,29 @@ def rate(observer: Observer,
     return Candidate(iteration, step, losses, comparison, mean_observation(found), objection)
 
 
+def first_confidence(confidence: float, steps: int) -> float:
+    """The confidence at which candidates at the farthest of so many steps are compared before the others are looked at.
+
+    Each pays for the number of steps in full (Bonferroni). Intervals for all candidates together
+    (:func:`compare_together`) are hardly ever wider, so one that is surely better now would be so among all, too
+    (``benchmarks/guard_errors.py``).
+    """
+    return 1 - (1 - confidence) / steps
+
+
+def settles(rated: Sequence[Candidate], forgotten: Callable[[Candidate], float], most: Optional[float] = None) -> bool:
+    """Whether no candidate that is nearer to the teacher could be handed back in place of one of these, see
+    :func:`decide`.
+
+    Args:
+        rated: those that are farthest from the teacher.
+        forgotten: see :func:`decide`.
+        most: see there.
+    """
+    best = choose(rated)
+    return best.is_accepted and forgotten(best) <= min(FORGOTTEN_PERCENT, float('inf') if most is None else 100 * most)
+
+
 def compare_together(rated: Sequence[Candidate], observer: Observer, confidence: float = 0.95, seed: int = 0,
                      others: Sequence[Sequence[float]] = ()) -> List[Candidate]:
     """The same candidates with intervals that hold for all of them together.

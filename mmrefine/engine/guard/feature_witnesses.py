@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mmrefine.engine.guard.clip_witnesses import ClipWitnesses
 from mmrefine.engine.judging.track_scores import grid_points
+from mmrefine.engine.runtime.passes import Passes
 from mmrefine.errors import ConfigError
 from mmrefine.evaluation.features.witnesses import (FIGURES, FLOORS, WEIGHTS, label_patches, objection, point_error,
                                                     wrong_labels)
@@ -69,9 +70,9 @@ class FeatureWitnesses(ClipWitnesses):
         self.speed = 0.
 
     @property
-    def passes(self) -> int:
-        """Passes of a network over each clip, there and back."""
-        return 1 + self.warps
+    def passes(self) -> Passes:
+        """Of a network over each clip."""
+        return Passes(both_ways=1 + self.warps)
 
     def prepare(self, dataset: Any, teacher: Any, device: str, seed: int, log: Callable[[str], None]) -> None:
         """See :meth:`~mmrefine.structures.contracts.Witnesses.prepare`; ``seed`` is that of the known motion."""

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mmrefine.engine.guard.clip_witnesses import ClipWitnesses
 from mmrefine.engine.judging.track_scores import grid_points
+from mmrefine.engine.runtime.passes import Passes
 from mmrefine.evaluation.guard.measures import FLOORS, WEIGHTS, limited
 from mmrefine.evaluation.tracks.witnesses import FIGURES, objection, track_witnesses
 from mmrefine.geometry import known_clip, track_speed
@@ -43,9 +44,9 @@ class TrackWitnesses(ClipWitnesses):
         self.speed = 0.
 
     @property
-    def passes(self) -> int:
-        """Passes of a network over each clip, each there and back."""
-        return 1 + self.warps
+    def passes(self) -> Passes:
+        """Of a network over each clip."""
+        return Passes(both_ways=1 + self.warps)
 
     def prepare(self, dataset: Any, teacher: TrackEstimator, device: str, seed: int,
                 log: Callable[[str], None]) -> None:

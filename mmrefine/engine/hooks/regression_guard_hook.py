@@ -10,12 +10,14 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmrefine.engine.guard.candidates import (STUDENT, Candidate, State, candidate_record, compare_together, decide,
-                                              keep_student, mixed_state, proves_nothing, rate, score_record)
+                                              first_confidence, keep_student, mixed_state, proves_nothing, rate,
+                                              score_record, settles)
 from mmrefine.engine.guard.looks import Looks
 from mmrefine.engine.guard.observer import Observer
 from mmrefine.engine.guard.other_teacher import teacher_record
 from mmrefine.engine.guard.video_check import nothing_to_learn
 from mmrefine.engine.judging.overlap import refuse_learned_truth
+from mmrefine.engine.runtime.passes import Passes
 from mmrefine.engine.runtime.processes import model_of
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import CheckpointError, ConfigError
@@ -43,16 +45,16 @@ class RegressionGuardHook(Hook):
     ``interval``, the best of the networks on the way), each at several steps from the teacher's weights to its own. A
     candidate is surely better if the bootstrap interval of its paired differences to the teacher lies below 0 as a
     whole; the intervals hold together for all candidates and all networks that the best one was picked from. Of those
-    the one that went farthest wins (:func:`~mmrefine.engine.guard.candidates.decide`). If there is none, the weights of
-    the teacher are put back: ``refined.pth`` is then the original network, and log and report say so.
+    the one that went farthest wins (:func:`~mmrefine.engine.guard.candidates.decide`), so steps on the way are compared
+    only where the students themselves do not settle it. If there is none, the weights of the teacher are put back:
+    ``refined.pth`` is then the original network, and log and report say so. The weights are those of the model's
+    ``estimator``.
 
     The winner and the teacher are also scored on rendered samples of a fixed look with exact truth: what was forgotten.
     With ``most_forgotten`` a candidate that lost more is left out.
 
     Where nothing can be learned from the video (:func:`~mmrefine.engine.guard.video_check.nothing_to_learn`) nothing is
     labelled or trained. A student that is not handed back is kept as ``student.pth`` in the work dir.
-
-    The weights are those of the model's ``estimator``.
 
     Args:
         dataset: the frames that are kept back: a data set config with ``held=True``; its ``held_out`` must be that of
@@ -166,22 +168,20 @@ class RegressionGuardHook(Hook):
         """Whether a student that has gone wrong is not handed back."""
         return not self.off
 
-    def passes(self, samples: int, max_iters: int = 0, rounds: int = 1) -> int:
-        """How many passes of a network, over a sample each, all comparisons take; about, and if none ends the training.
+    def passes(self, samples: int, max_iters: int = 0, rounds: int = 1) -> Passes:
+        """How often networks are asked about the ``samples`` that are kept back, at most; rendered ones do not count.
 
-        Args:
-            samples: that are kept back.
-            max_iters: optimiser steps; 0: only the comparison at the end counts.
-            rounds: of them.
+        ``max_iters`` are optimiser steps, in ``rounds`` rounds; 0: only the comparison at the end counts.
         """
         networks = 1 + len(self.steps) * (2 if self.interval else 1)
         if self.interval and max_iters:
             networks += rounds if self.interval == ROUND else (max_iters - 1) // int(self.interval)
-        return networks * self.passes_of_one(samples) + 2 * self.general
+        return self.passes_of_one(samples) * networks
 
-    def passes_of_one(self, samples: int) -> int:
-        """How many of them each network takes that is compared; ``samples`` as for :meth:`passes`."""
-        return min(samples, getattr(self.witnesses, 'pairs', samples)) * getattr(self.witnesses, 'passes', 2)
+    def passes_of_one(self, samples: int) -> Passes:
+        """How often each network is asked that is compared; ``samples`` as for :meth:`passes`."""
+        each: Passes = getattr(self.witnesses, 'passes', Passes(both_ways=1))
+        return each * min(samples, getattr(self.witnesses, 'pairs', samples))
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Compare the student on the way."""
@@ -217,8 +217,8 @@ class RegressionGuardHook(Hook):
         if (runner.message_hub.runtime_info.get(GUARD_INFO) or {}).get('verdict') == NOTHING:
             return
         if self.off:
-            reason = 'held_out is 0: nothing was kept back'
-            runner.message_hub.update_info(GUARD_INFO, dict(verdict='not run', reason=reason))
+            runner.message_hub.update_info(GUARD_INFO, dict(
+                verdict='not run', reason='held_out is 0: nothing was kept back'))
             return
         model = model_of(runner)
         model.eval()
@@ -227,22 +227,32 @@ class RegressionGuardHook(Hook):
         if self._looks.best is not None:
             ends.setdefault(*self._looks.best)
         origin = self._teacher.estimator.state_dict()
-        rated: List[Candidate] = []
-        candidates = [(iteration, step) for iteration in ends for step in self.steps]
-        progress = self._progress(runner, f'{len(candidates)} candidates', len(candidates))
-        for iteration, step in candidates:
-            model.estimator.load_state_dict(mixed_state(origin, ends[iteration], step))
-            rated.append(self._rated(model, iteration, step, progress.beyond(len(rated) * self._observer.share)))
-        rated = compare_together(rated, self._observer, self.confidence, self.seed,
-                                 self._looks.losses(len(self._observer)))
-        best, forgotten = self._decide(runner, model, ends, rated)
+        known: Dict[Tuple[int, float, bool], Dict[str, Any]] = {}
+
+        def lost(one: Candidate) -> float:
+            """%, by the network that is handed back for a candidate; the model has its weights then."""
+            state = mixed_state(origin, ends[one.iter], one.step) if one.is_accepted else origin
+            model.estimator.load_state_dict(state)
+            key = one.iter, one.step, one.is_accepted
+            if key not in known:
+                known[key] = self._observer.forgotten(self._teacher, model, self.general, runner.logger.info)
+            return float(known[key].get('change_percent', 0.))
+
+        # the students themselves first, and steps on the way to them where that does not settle it
+        rated = self._rated_at(runner, model, ends, self.steps[-1:])
+        compared = self._compared(rated, first_confidence(self.confidence, len(self.steps)))
+        if len(self.steps) > 1 and not settles(compared, lost, self.most_forgotten):
+            rated += self._rated_at(runner, model, ends, self.steps[:-1])
+            compared = self._compared(sorted(rated, key=lambda one: (-one.iter, one.step)), self.confidence)
+        best = decide(compared, lost, self.most_forgotten, f'{self.general} general samples')
+        lost(best)  # whose weights it loads
         accepted = best.is_accepted
         if is_main_process():
             keep_student(Path(runner.work_dir, STUDENT), model, None if accepted else ends[best.iter], best.iter)
         record = dict(
-            candidate_record(rated, best, self._seen, self.witnesses.sample_name),
+            candidate_record(compared, best, self._seen, self.witnesses.sample_name),
             looks=[{key: value for key, value in look.items() if key != 'losses'} for look in self._looks.records],
-            general=forgotten,
+            general=known[best.iter, best.step, accepted],
             held_out=dict(
                 pairs=len(self._observer), scenes=len(self._dataset.scene_names), share=self.config['held_out']),
             score=score_record(self.witnesses),
@@ -252,26 +262,19 @@ class RegressionGuardHook(Hook):
             runner.logger.info(f'Guard: {teacher_ahead(record)}')
         (runner.logger.info if accepted else runner.logger.warning)(f'Guard: {record["reason"]}')
 
-    def _decide(self, runner: Runner, model: Any, ends: Dict[int, State],
-                rated: List[Candidate]) -> Tuple[Candidate, Dict[str, Any]]:
-        """The candidate to judge by, whose weights the model then has if it is accepted (else those of the teacher),
-        and what was forgotten; candidates in ``rated`` that lost too much get an objection.
-        """
+    def _rated_at(self, runner: Runner, model: Any, ends: Dict[int, State], steps: Sequence[float]) -> List[Candidate]:
+        """The candidates so far from the teacher, each compared by itself."""
+        candidates = [(iteration, step) for iteration in ends for step in steps]
+        progress = self._progress(runner, counted(len(candidates), 'candidate'), len(candidates))
         origin = self._teacher.estimator.state_dict()
+        rated: List[Candidate] = []
+        for iteration, step in candidates:
+            model.estimator.load_state_dict(mixed_state(origin, ends[iteration], step))
+            rated.append(self._rated(model, iteration, step, progress.beyond(len(rated) * self._observer.share)))
+        return rated
 
-        known: Dict[Tuple[int, float, bool], Dict[str, Any]] = {}
-
-        def forgotten(one: Candidate) -> Dict[str, Any]:
-            state = mixed_state(origin, ends[one.iter], one.step) if one.is_accepted else origin
-            model.estimator.load_state_dict(state)
-            key = one.iter, one.step, one.is_accepted
-            if key not in known:
-                known[key] = self._observer.forgotten(self._teacher, model, self.general, runner.logger.info)
-            return known[key]
-
-        best = decide(rated, lambda one: forgotten(one).get('change_percent', 0.), self.most_forgotten,
-                      f'{self.general} general samples')
-        return best, forgotten(best)  # whose weights it loads
+    def _compared(self, rated: Sequence[Candidate], confidence: float) -> List[Candidate]:
+        return compare_together(rated, self._observer, confidence, self.seed, self._looks.losses(len(self._observer)))
 
     def _ready(self, runner: Runner, model: Any) -> None:
         """Load the original network, and see what it shows."""
@@ -290,8 +293,8 @@ class RegressionGuardHook(Hook):
         self._seen = self._observer.observe(self._teacher, self._progress(runner, 'the original network'))
 
     def _progress(self, runner: Runner, what: str, networks: int = 1) -> Progress:
-        total = networks * self._observer.share
-        return Progress(f'Guard: {what}, {{}} {self.witnesses.sample_name}s', total, runner.logger.info)
+        return Progress(f'Guard: {what}, {{}} {self.witnesses.sample_name}s', networks * self._observer.share,
+                        runner.logger.info)
 
     def _rated(self, model: Any, iteration: int, step: float, progress: Callable[[int], None]) -> Candidate:
         return rate(self._observer, model, self._seen, iteration, step, self.confidence, self.seed, progress)

@@ -28,6 +28,7 @@ from mmrefine.engine.judging.kept_flows import KeptFlows
 from mmrefine.engine.judging.overlap import refuse_learned_truth
 from mmrefine.engine.judging.pictures import PICTURES, Drawn, ReportPictures, named_pairs, spread_over
 from mmrefine.engine.judging.track_pictures import Examine, TrackPictures
+from mmrefine.engine.runtime.passes import Passes
 from mmrefine.engine.runtime.processes import model_of
 from mmrefine.engine.stage1.examine import label_examiner
 from mmrefine.engine.stage1.run import LabelRun, judge_of
@@ -126,15 +127,19 @@ class ReportHook(Hook):
         train = self._before.get('train_seconds', 0.) + time.monotonic() - self._started - self._labelled
         return dict(train_seconds=round(train, 1), **(dict(labels_seconds=round(labels, 1)) if labels else {}))
 
-    def passes(self, pairs: int, has_truth: bool) -> int:
-        """How many passes of a network over a frame pair the report of a group takes; about.
+    def passes(self, pairs: int, has_truth: bool) -> Passes:
+        """How often the report of a group asks networks, where the refined one is handed back; about.
 
         Args:
             pairs: of the group.
-            has_truth: whether they have ground truth; else both directions are scored, of so many pairs at most.
+            has_truth: whether they have ground truth; else both directions are scored, of so many pairs at most, and
+                the pictures also ask for those of the others that they show.
         """
-        judged = pairs if has_truth else 2 * min(pairs, self.without_truth or pairs)
-        return 2 * (judged + min(pairs, self.pictures) + 2 * self.extremes + min(pairs, self.video))
+        if has_truth:
+            return Passes(one_way=2 * pairs)
+        judged = min(pairs, self.without_truth or pairs)
+        shown = min(pairs, self.pictures) + min(pairs, self.video)
+        return Passes(one_way=2 * shown * (1 - judged / pairs), both_ways=2 * judged)
 
     def after_train(self, runner: Runner) -> None:
         """Judge both networks and write the report."""
