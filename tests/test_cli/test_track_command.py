@@ -296,3 +296,25 @@ def test_any_flow_network_is_chained(place, tmp_path):
     assert load_config(tmp_path / 'flow.py').model.type == 'FlowRefiner'
     rows = (tmp_path / 'out/tracks.csv').read_text().splitlines()[1:]
     assert len(rows) == 10 and {row.rpartition(',')[2] for row in rows} <= {'0.000', '1.000'}
+
+
+def test_a_chain_of_several_steps_is_asked_for_told_and_another_setting(place, tmp_path, capsys):
+    (tmp_path / 'flow.py').write_text("_base_ = 'mmrefine::demo/raft_small_video.py'\nmodel = dict(test_iters=2)\n")
+    arguments = ('track', place / 'clip', '--model', tmp_path / 'flow.py', '--points', place / 'points.csv',
+                 '--no-video', '--out', tmp_path / 'out', '--steps')
+    assert status_of(*arguments, 1, 2, 'first') == 0
+    record = json.loads((tmp_path / 'out/tracks.json').read_text())
+    assert record['confidence'].startswith('1 where a row of steps leads')
+    assert record['settings']['tracker']['steps'] == [1, 2, 'first']
+    capsys.readouterr()
+    assert 'holds tracks that were made with other settings' in error_of(capsys, *arguments, 1)
+
+
+@pytest.mark.parametrize('options, sentence', [
+    (('--steps', 2, 4), 'steps must have 1 or first among them'),
+    (('--judge', 'verifier'), 'judge decides among several steps; name them'),
+    (('--steps', 1, 2), 'tiny.py: steps and judge are of flow that is chained'),
+])
+def test_steps_that_cannot_be_taken_are_refused(place, tmp_path, capsys, options, sentence):
+    assert sentence in error_of(capsys, *command(place, tmp_path / 'out', *options))
+    assert not (tmp_path / 'out').exists()
