@@ -18,7 +18,7 @@ import mmrefine
 import mmrefine.apis
 from mmrefine.apis.export import FORMS
 from mmrefine.apis.flow import FORMATS
-from mmrefine.apis.named_models import load_named
+from mmrefine.apis.named_models import JUDGES, load_named
 from mmrefine.apis.precision import PRECISIONS
 from mmrefine.apis.propagators import WAYS
 from mmrefine.apis.recipe_names import RECIPES
@@ -77,6 +77,7 @@ def test_the_choices_of_the_options_are_those_of_the_functions():
                for action in parser._actions
                if action.choices}
     assert choices == {('flow', 'format'): FORMATS, ('export', 'to'): tuple(FORMS), ('propagate', 'by'): WAYS,
+                       ('track', 'judge'): tuple(JUDGES), ('propagate', 'judge'): tuple(JUDGES),
                        ('refine', 'amp'): tuple(PRECISIONS), ('refine', 'recipe'): RECIPES}
     text = subparsers()['refine'].format_help()
     assert all(name in text for name in NAMED_MODELS)

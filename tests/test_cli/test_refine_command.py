@@ -168,9 +168,10 @@ def test_quick_is_for_a_cpu_and_a_set_value_wins(monkeypatch, tmp_path):
     assert status_of('refine', 'a.mp4', '--quick', '--amp', '--workers', '0', '--set', 'max_iters=50') == 0
     assert seen == {'resume': True, 'skip_corrupt': False, 'max_iters': 50, 'batch_size': 4, 'model.train_iters': 8,
                     'model.test_iters': 12, 'num_workers': 0, 'amp': 'on', 'rounds': None, 'labelled': None,
-                    'points': None, 'recipe': 'labels', 'teacher': None, 'teacher_checkpoint': None, 'labels': None}
+                    'points': None, 'recipe': 'labels', 'teacher': None, 'teacher_checkpoint': None, 'labels': None,
+                    'verify': False, 'max_error': None}
     others = ('resume', 'skip_corrupt', 'amp', 'rounds', 'labelled', 'points', 'recipe', 'teacher',
-              'teacher_checkpoint', 'labels')
+              'teacher_checkpoint', 'labels', 'verify', 'max_error')
     for name in ('raft_small', 'raft', 'raft_official'):
         config = own_config_root() / 'refine' / f'{name}_video.py'
         values = {key: value for key, value in seen.items() if key not in others}

@@ -40,8 +40,8 @@ class Shift:
     accepts_flow_init = False
 
     def estimate(self, frames1, frames2, flow_init=None):
-        flow = torch.zeros(1, 2, *frames1.shape[-2:])
-        flow[:, 0] = STEP * (100 * (frames2 - frames1)[:, 1]).mean().round()
+        flow = torch.zeros(len(frames1), 2, *frames1.shape[-2:])
+        flow[:, 0] = STEP * (100 * (frames2 - frames1)[:, 1]).mean(dim=(1, 2), keepdim=True).round()
         return [flow]
 
 

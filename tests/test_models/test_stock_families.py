@@ -91,7 +91,7 @@ def test_a_stock_model_labels_as_mmflow_predicts_and_learns_by_weight(name):
     refiner = build(name).eval()
     frames = torch.rand(1, 2, 3, HEIGHT, WIDTH)
     with torch.no_grad():
-        flows = refiner(frames)
+        flows = refiner.plain_flows(frames[:, 0], frames[:, 1])
         pad = torch.nn.ReplicationPad2d((1, 1, 3, 4))
         inputs = torch.cat([pad(refiner.normalize(frames[:, i])) for i in (0, 1)], dim=1)
         theirs = flow_of_mmflow(refiner, inputs)[:, 3:-4, 1:-1]
