@@ -54,7 +54,7 @@ def seen(folder):
 
 
 def grey(path):
-    """The stored values of a grey picture, by a reader of another's."""
+    """The stored values of a grey picture, as OpenCV reads them."""
     found = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     assert found.ndim == 2
     return found
