@@ -8,6 +8,7 @@ from mmengine.config import Config
 
 from mmrefine.apis.inference import init_model, is_correspondence, is_tracker, usable_device
 from mmrefine.apis.published_weights import fetch_weights, is_address, published_address, weights_folder
+from mmrefine.apis.verifiers import VERIFIER
 from mmrefine.compat.config_names import carried_file, own_config_root
 from mmrefine.compat.model_names import NAMED_MODELS, find_config
 from mmrefine.compat.published_weights import whose_weights
@@ -17,10 +18,7 @@ from mmrefine.models import ChainedFlow, CorrespondenceLearner, FlowRefiner, Tra
 from mmrefine.values import as_choice
 
 JUDGES = ('round-trip', 'verifier')  # of steps
-VERIFIED: Dict[str, Any] = dict(
-    type='ArbitratedView',
-    verifier=dict(type='OtherNetwork', model='verifier/pass_verifier.py',
-                  checkpoint='configs/verifier/pass_verifier.pth'))
+VERIFIED: Dict[str, Any] = dict(type='ArbitratedView', verifier=VERIFIER)
 
 
 def load_named(model: Union[str, Path, Config], overrides: Optional[Mapping[str, Any]] = None) -> Config:

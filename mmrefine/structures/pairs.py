@@ -174,7 +174,7 @@ class Look:
     def reversed(self) -> Look:
         """The same of the pairs turned round: frame 2, then frame 1."""
         return Look(self.flow_bw, self.flow_fw, self.plain_bw, self.plain_fw, self.shares_bw, self.shares_fw,
-                    self.error_bw, self.error_fw)
+                    self.error_bw, self.error_fw, self.sure_bw, self.sure_fw)
 
     @staticmethod
     def _ways(seen: Tensor, pairs: int) -> Tuple[Tensor, Tensor]:

@@ -6,7 +6,12 @@ import dataclasses
 import pytest
 import torch
 
-from mmrefine.structures import FlowEstimator, FlowLabel, FlowSample
+from mmrefine.structures import FlowEstimator, FlowLabel, FlowSample, Look
+
+
+def test_a_look_turned_round_turns_all_that_was_seen():
+    look = Look(*range(len(dataclasses.fields(Look))))
+    assert list(vars(look.reversed()).values()) == [1, 0, 3, 2, 5, 4, 7, 6, 9, 8]
 
 
 def test_a_label_keeps_its_numbers_in_float32():
