@@ -15,6 +15,7 @@ from mmrefine.compat.published_weights import whose_weights
 from mmrefine.config.load import load_config, name_of
 from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.models import ChainedFlow, CorrespondenceLearner, FlowRefiner, TrackRefiner
+from mmrefine.models.trackers.steps import ChainSteps
 from mmrefine.values import as_choice
 
 JUDGES = ('round-trip', 'verifier')  # of steps
@@ -152,7 +153,7 @@ def chain_settings(steps: Optional[Sequence[Union[int, str]]], judge: Optional[s
     """The settings of :class:`~mmrefine.models.trackers.steps.ChainSteps`; None where neither is given.
 
     Raises:
-        ConfigError: a judge without several steps to judge, or that there is not.
+        ConfigError: no such steps, a judge without several steps to judge, or that there is not.
     """
     if judge is not None:
         as_choice('judge', judge, JUDGES)
@@ -160,6 +161,7 @@ def chain_settings(steps: Optional[Sequence[Union[int, str]]], judge: Optional[s
             raise ConfigError('judge decides among several steps; name them, such as --steps 1 2 4 8 first')
     if steps is None:
         return None
+    ChainSteps(steps)  # refuses those that cannot be taken, before any weights are read
     return dict(steps=tuple(steps), view=VERIFIED if judge == 'verifier' else None)
 
 

@@ -344,7 +344,8 @@ def test_it_learns_from_labels_and_all_that_may_learn_does():
     assert not any(network.get_parameter(name).requires_grad for name in frozen)
     silent = {name.rpartition('estimator.')[2] for name, value in network.named_parameters()
               if name not in frozen and not value.grad.abs().sum() > 0}
-    assert not silent and logged['epe_to_label'] > 0
+    # it shifts the scores of all modes alike, so its gradient is 0 but for rounding
+    assert silent <= {'decoder.aggregator.mode_score.bias'} and logged['epe_to_label'] > 0
 
 
 def test_a_step_lowers_the_loss():
