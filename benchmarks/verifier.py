@@ -5,7 +5,8 @@ errors of both, of the best pass at each pixel (oracle), and what the verifier s
 
 Pairs: those with truth below --pairs, as `benchmarks/arbitration.py` finds them, whole frames; and rendered ones in
 looks that no verifier is trained on (fog, night, fast), with seeds of their own. Networks: RAFT-small with the weights
-of --checkpoint, and that of the demo. Ratios are to the arbiter's error of the same passes, means are geometric.
+of --checkpoint, that of the demo, and any other by --network. Ratios are to the arbiter's error of the same passes, or
+to that of the pass over the frames as they are (1x), means are geometric.
 `promise`: of the pixels of which the verifier says that they are within 1 px with at least this chance, the share that
 is. `AUSE`: the area between two curves, the mean error of what is left once the worst 0, 5, ... 95 % of the pixels are
 left out, over the mean error of all: worst by what is said of the error, and worst by the error itself; 0 is best. It
@@ -49,6 +50,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--pairs', type=Path, help='folder of pairs with truth; default: rendered pairs only')
     parser.add_argument('--checkpoint', help='official RAFT-small, converted; default: the network of the demo alone')
+    parser.add_argument('--network', nargs=3, action='append', metavar=('NAME', 'CONFIG', 'WEIGHTS'), default=[],
+                        help='another network, such as one of whose kind the verifier has seen none')
     parser.add_argument('--verifier', default=str(CONFIGS / 'verifier' / 'pass_verifier.pth'), help='its weights')
     parser.add_argument('--rendered', type=int, default=6, help='pairs of each look')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/verifier/benchmark'))
@@ -58,6 +61,7 @@ def main() -> int:
     networks = {'demo': (CONFIGS / 'demo' / 'raft_small_target.py', CONFIGS / 'demo' / 'raft_small_source.pth', None)}
     if args.checkpoint:
         networks['raft'] = (CONFIGS / 'refine' / 'raft_small_video.py', args.checkpoint, 12)
+    networks.update({name: (config, weights, None) for name, config, weights in args.network})
     source = TEACHERS.build(dict(type='OtherNetwork', model=str(CONFIGS / 'verifier' / 'pass_verifier.py'),
                                  checkpoint=args.verifier))
     judge, rows, said = source.network(), [], []
@@ -65,7 +69,8 @@ def main() -> int:
         _print_cost(judge, {name: init_model(config, str(checkpoint))
                             for name, (config, checkpoint, _) in networks.items()}, tuple(args.cost))
         return 0
-    print('| network | pair | motion | arbiter | verifier | oracle | verifier / arbiter |\n' + '|---' * 7 + '|')
+    print('| network | pair | motion | 1x | arbiter | verifier | oracle | verifier / arbiter | verifier / 1x |\n'
+          + '|---' * 9 + '|')
     for name, (config, checkpoint, iters) in networks.items():
         model = init_model(config, str(checkpoint))
         model.test_iters = iters or model.test_iters
@@ -74,8 +79,9 @@ def main() -> int:
             row, *pixels = _row(judge, _seen(path, model, pair))
             rows.append(dict(network=name, group=group, pair=pair.name, **row))
             said.append((group, *pixels))
-            print(f'| {name} | {pair.name} | {row["motion"]:.1f} | {row["arbiter"]:.3f} | {row["verifier"]:.3f} | '
-                  f'{row["oracle"]:.3f} | {row["verifier"] / row["arbiter"]:.3f} |', flush=True)
+            cells = [f'{row[kind]:.3f}' for kind in ('1x', 'arbiter', 'verifier', 'oracle')]
+            cells += [f'{row["verifier"] / row[kind]:.3f}' for kind in ('arbiter', '1x')]
+            print(f'| {name} | {pair.name} | {row["motion"]:.1f} | {" | ".join(cells)} |', flush=True)
     _print_means(rows)
     _print_promises(said)
     _print_kept(said)
@@ -141,7 +147,8 @@ def _row(judge: Any, stored: StoredPasses) -> Tuple[Dict[str, float], torch.Tens
     verdict = judge.verify(*ways, passes, traits, start, shares)
     errors = {name: (motion[..., :1, :, :, :] - truth).norm(dim=-3, keepdim=True)
               for name, motion in dict(arbiter=start, verifier=verdict.motion, oracle=passes).items()}
-    errors['oracle'] = errors['oracle'].amin(dim=0)
+    # passes begin with that over the frames as they are
+    errors['1x'], errors['oracle'] = errors['oracle'][0], errors['oracle'].amin(dim=0)
     row = {name: float(error[known].mean()) for name, error in errors.items()}
     row['motion'] = float(truth.norm(dim=1, keepdim=True)[known].mean())
     error = errors['verifier'][known]
@@ -170,16 +177,23 @@ def _area(error: torch.Tensor, said: torch.Tensor) -> float:
 
 
 def _print_means(rows: List[Dict[str, Any]]) -> None:
-    print('\n| network | pairs | verifier / arbiter | worst | oracle / arbiter |\n' + '|---' * 5 + '|')
+    print('\n| network | pairs | verifier / arbiter | worst | oracle / arbiter | arbiter / 1x | worst | verifier / 1x '
+          '| worst |\n' + '|---' * 9 + '|')
     groups = {'real': ('real', ), 'rendered': LOOKS, 'all': ('real', *LOOKS)}
     for network in [*dict.fromkeys(row['network'] for row in rows), 'all']:
         for group, members in groups.items():
             chosen = [row for row in rows if row['group'] in members and network in (row['network'], 'all')]
             if chosen:
-                ratios, best = ([np.log(row[name] / row['arbiter']) for row in chosen]
-                                for name in ('verifier', 'oracle'))
-                print(f'| {network} | {group}, {len(chosen)} | {np.exp(np.mean(ratios)):.3f} | '
-                      f'{np.exp(max(ratios)):.3f} | {np.exp(np.mean(best)):.3f} |')
+                cells = [_mean(chosen, *kinds) for kinds in (
+                    ('verifier', 'arbiter'), ('oracle', 'arbiter'), ('arbiter', '1x'), ('verifier', '1x'))]
+                cells[1] = cells[1].partition(' | ')[0]
+                print(f'| {network} | {group}, {len(chosen)} | {" | ".join(cells)} |')
+
+
+def _mean(rows: List[Dict[str, Any]], kind: str, of: str) -> str:
+    """The geometric mean of the ratios of two errors, and the largest."""
+    ratios = [row[kind] / row[of] for row in rows]
+    return f'{np.exp(np.mean(np.log(ratios))):.3f} | {max(ratios):.3f}'
 
 
 def _print_promises(said: List[tuple]) -> None:

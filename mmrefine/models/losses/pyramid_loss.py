@@ -77,7 +77,8 @@ class MaskedPyramidLoss(nn.Module):
     def _norm(self, error: Tensor) -> Tensor:
         """``rho`` of ``(B, 2, H, W)``: ``(B, 1, H, W)``."""
         if self.q is None:
-            return error.norm(dim=1, keepdim=True)
+            # several times as fast as Tensor.norm on a CPU; below 1e-10 px the gradient is 0
+            return error.square().sum(dim=1, keepdim=True).clamp(min=1e-20).sqrt()
         return (error.abs().sum(dim=1, keepdim=True) + self.eps)**self.q
 
     def extra_repr(self) -> str:
