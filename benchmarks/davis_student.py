@@ -1,8 +1,8 @@
 """Did it really get better, on real video? The official RAFT-small refined without any truth,
 then judged by masks and joints.
 
-Two settings. Test time: refined on each DAVIS sequence by itself (``student``), and, as a rival, on labels that its
-teacher made at 1x. With ``--transfer`` on a folder of other videos, and judged on sequences it never saw: as they are
+Two settings. Test time: refined on each DAVIS sequence by itself (``student``; with ``--verify`` on passes that
+the verifier weighs), and, as a rival, on labels that its teacher made at 1x. With ``--transfer`` on a folder of other videos, and judged on sequences it never saw: as they are
 (``transfer``), seen at random sizes and stretches (``scaled``), or as they are beside rendered pairs with their truth
 (``replay``, as ``mmrefine refine --labelled rendered`` does). Each is judged as training left it and as the guard hands
 it back (``… guarded``): the student, something between teacher and student, or the teacher itself. Of the first two
@@ -17,6 +17,7 @@ run side by side in processes of their own.
 
     python benchmarks/davis_student.py --davis DAVIS --badja BADJA --transfer VIDEOS
     python benchmarks/davis_student.py --davis DAVIS --badja BADJA --sequences dog --students student
+    python benchmarks/davis_student.py --davis DAVIS --badja BADJA --students student --verify
 """
 from __future__ import annotations
 
@@ -36,6 +37,7 @@ from mmengine.config import Config, DictAction
 from mmrefine.apis import init_model, refine
 from mmrefine.apis.average import average_checkpoints
 from mmrefine.apis.commands import run_command
+from mmrefine.apis.verifiers import verify_values
 from mmrefine.config.load import load_config
 from mmrefine.errors import CheckpointError
 from mmrefine.fileio import digest_of, digest_of_state, list_scenes, open_frames, write_image, write_json
@@ -77,7 +79,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     options.update({'model.train_iters': min(8, args.iters), 'model.test_iters': args.iters, **args.cfg_options})
     cfg = load_config(CONFIG, options)
     cfgs = {
-        **{name: cfg for name in (IN_PLACE, PLAIN, LOOK, STUDENT)},
+        **{name: cfg for name in (IN_PLACE, PLAIN, LOOK)},
+        STUDENT: load_config(CONFIG, {**verify_values(cfg, args.verify), **options}),
         RIVAL: load_config(CONFIG, {**options, **_one_look(cfg)}),
         **{name: load_config(CONFIG, {**options, 'max_iters': args.transfer_steps}) for name in OTHERS}
     }
@@ -113,6 +116,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--sequences', nargs='+', help='default: all there are')
     parser.add_argument('--students', nargs='*', choices=(STUDENT, RIVAL), default=[STUDENT, RIVAL],
                         help='of the test-time setting')
+    parser.add_argument('--verify', action='store_true',
+                        help='the students of the test-time setting learn from passes that the verifier weighs')
     parser.add_argument('--transfer', type=Path, metavar='VIDEOS',
                         help='folder of scenes, none of them scored, for the transfer setting')
     parser.add_argument('--others', nargs='+', choices=OTHERS, default=list(AVERAGED),
