@@ -180,7 +180,7 @@ def test_quick_is_for_a_cpu_and_a_set_value_wins(monkeypatch, tmp_path):
         assert status_of('refine', 'a.mp4', *given) == 0 and seen['amp'] == choice
     assert status_of('refine', 'a.mp4', '--quick', '--model', 'demo') == 0
     # asks for less
-    assert [seen[key] for key in ('max_iters', 'batch_size', 'model.train_iters', 'model.test_iters')] == [200, 4, 5, 8]
+    assert [seen[key] for key in ('max_iters', 'batch_size', 'model.train_iters', 'model.test_iters')] == [200, 4, 4, 8]
 
 
 @pytest.mark.parametrize('verdict, whose', [('student', 'refined network'), ('teacher', 'original network')])

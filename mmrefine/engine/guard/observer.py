@@ -23,6 +23,7 @@ class Observer:
 
     def __init__(self, witnesses: Witnesses, sampled: bool = False) -> None:
         self.witnesses, self.sampled = witnesses, sampled
+        self._original: List[Any] = []  # tallies of the original network on rendered samples, in their order
 
     def __len__(self) -> int:
         return len(self.witnesses.samples)
@@ -74,9 +75,11 @@ class Observer:
     def forgotten(self, teacher: Any, student: Any, count: int, log: Callable[[str], None]) -> Dict[str, Any]:
         """What a student unlearned: the headline figure of both networks on rendered samples of another look.
 
+        The original network is asked the first time only; what it is asked then serves all students.
+
         Args:
-            teacher: the original network.
-            student: the network that is handed back.
+            teacher: the original network, the same one each time.
+            student: the network that is handed back; if that is ``teacher`` itself, nothing is asked twice.
             count: of samples; 0: none.
             log: called with a line now and then.
 
@@ -87,15 +90,19 @@ class Observer:
         Raises:
             MMRefineError: a prediction that is not finite.
         """
-        progress = Progress('Guard: what was forgotten, {} passes over rendered samples', 2 * count, log)
+        networks = ([teacher] if len(self._original) < count else []) + ([] if student is teacher else [student])
+        progress = Progress('Guard: what was forgotten, {} passes over rendered samples', len(networks) * count, log)
         tallies: List[Any] = []
-        for network in (teacher, student):
+        for network in networks:
             for number in range(count):
                 tallies.append(self.witnesses.rendered(network, number))
                 progress(len(tallies))
-        if not tallies or tallies[0] is None:
+        if networks and networks[0] is teacher:
+            self._original = tallies[:count]
+        original = self._original[:count]
+        if not original or original[0] is None:
             return {}
-        totals = [reduce(add, tallies[:count]), reduce(add, tallies[count:])]
+        totals = [reduce(add, original), reduce(add, original if student is teacher else tallies[-count:])]
         headline = next(figure for figure in totals[0].figures if figure.headline)
         before, after = (total.scores()[headline.name] for total in totals)
         return dict(pairs=count, before=before, after=after, change_percent=100 * (after / before - 1),

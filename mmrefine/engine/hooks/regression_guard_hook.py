@@ -138,8 +138,7 @@ class RegressionGuardHook(Hook):
             return
         self._dataset = DATASETS.build(dict(self.config, pipeline=[]))
         refuse_learned_truth(runner.train_dataloader.dataset, self._dataset, 'RegressionGuardHook.dataset')
-        scenes = len(self._dataset.scene_names)
-        name = self.witnesses.sample_name
+        scenes, name = len(self._dataset.scene_names), self.witnesses.sample_name
         runner.logger.info(f'Guard: {counted(len(self._dataset), name)} of {counted(scenes, "scene")} kept back')
         too_few = proves_nothing(len(self._dataset), name)
         if too_few:
@@ -235,7 +234,8 @@ class RegressionGuardHook(Hook):
             model.estimator.load_state_dict(state)
             key = one.iter, one.step, one.is_accepted
             if key not in known:
-                known[key] = self._observer.forgotten(self._teacher, model, self.general, runner.logger.info)
+                student = model if one.is_accepted else self._teacher
+                known[key] = self._observer.forgotten(self._teacher, student, self.general, runner.logger.info)
             return float(known[key].get('change_percent', 0.))
 
         # the students themselves first, and steps on the way to them where that does not settle it
@@ -246,13 +246,13 @@ class RegressionGuardHook(Hook):
             compared = self._compared(sorted(rated, key=lambda one: (-one.iter, one.step)), self.confidence)
         best = decide(compared, lost, self.most_forgotten, f'{self.general} general samples')
         lost(best)  # whose weights it loads
-        accepted = best.is_accepted
         if is_main_process():
-            keep_student(Path(runner.work_dir, STUDENT), model, None if accepted else ends[best.iter], best.iter)
+            state = None if best.is_accepted else ends[best.iter]
+            keep_student(Path(runner.work_dir, STUDENT), model, state, best.iter)
         record = dict(
             candidate_record(compared, best, self._seen, self.witnesses.sample_name),
             looks=[{key: value for key, value in look.items() if key != 'losses'} for look in self._looks.records],
-            general=known[best.iter, best.step, accepted],
+            general=known[best.iter, best.step, best.is_accepted],
             held_out=dict(
                 pairs=len(self._observer), scenes=len(self._dataset.scene_names), share=self.config['held_out']),
             score=score_record(self.witnesses),
@@ -260,7 +260,7 @@ class RegressionGuardHook(Hook):
         runner.message_hub.update_info(GUARD_INFO, record)
         if 'teacher' in record:
             runner.logger.info(f'Guard: {teacher_ahead(record)}')
-        (runner.logger.info if accepted else runner.logger.warning)(f'Guard: {record["reason"]}')
+        (runner.logger.info if best.is_accepted else runner.logger.warning)(f'Guard: {record["reason"]}')
 
     def _rated_at(self, runner: Runner, model: Any, ends: Dict[int, State], steps: Sequence[float]) -> List[Candidate]:
         """The candidates so far from the teacher, each compared by itself."""
