@@ -3,6 +3,7 @@ EPE of several networks and teacher views on both rendered styles, on the same v
 
     python benchmarks/teacher_views.py demo=configs/demo/raft_small_source.pth
     official=checkpoints/raft-small-mmrefine.pth
+    pwcnet=configs/demo/pwcnet_small_source.py=configs/demo/pwcnet_small_source.pth
 """
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ TIMES = (1, 2, 4)  # as many iterations as the config says
 def main() -> int:
     """Print one row for each look, network and view."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('networks', nargs='+', metavar='NAME=CHECKPOINT', help='RAFT-small checkpoints')
+    parser.add_argument('networks', nargs='+', metavar='NAME=[CONFIG=]CHECKPOINT',
+                        help='RAFT-small checkpoints, or those of another config')
     parser.add_argument('--videos', type=int, default=8, help='of each look')
     args = parser.parse_args()
     print(f'{"look":8}{"network":12}{"view":10}{"iters":>6}{"motion":>8}{"EPE":>8}{"median":>8}   '
@@ -37,11 +39,13 @@ def main() -> int:
         # seeds far from those of the training and of the demo
         clips = [render_clip(20000 + i, frames, size, look) for i in range(args.videos)]
         for network in args.networks:
-            name, _, path = network.partition('=')
-            model = init_model(CONFIG, path)
-            for view, iters in product(VIEWS, (times * model.test_iters for times in TIMES)):
+            name, *config, path = network.split('=')
+            model = init_model(config[0] if config else CONFIG, path)
+            # only networks that iterate can start from a flow
+            counts = [times * model.test_iters for times in TIMES] if model.accepts_flow_init else [None]
+            for view, iters in product(VIEWS, counts):
                 motion, epe, median = _errors(model, CascadeView(scales=VIEWS[view], iters=iters), clips)
-                print(f'{look:8}{name:12}{view:10}{iters:6}{motion:8.2f}{epe:8.3f}{median:8.3f}', flush=True)
+                print(f'{look:8}{name:12}{view:10}{iters or "":6}{motion:8.2f}{epe:8.3f}{median:8.3f}', flush=True)
     return 0
 
 

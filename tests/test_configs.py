@@ -25,7 +25,8 @@ CONFIGS = sorted(path.relative_to(ROOT / 'configs').as_posix() for path in (ROOT
 FLOW = [name for name in CONFIGS if not name.startswith(('pips/', 'clip_flow/', 'corrflow/', 'verifier/'))]
 REFINE = [name for name in CONFIGS if name.startswith('refine/')]
 # they learn from the truth
-TRUTH = ['demo/raft_small_source.py', 'demo/raft_small_finish.py', 'demo/craft_small_source.py']
+TRUTH = ['demo/raft_small_source.py', 'demo/raft_small_finish.py', 'demo/craft_small_source.py',
+         'demo/pwcnet_small_source.py']
 # name -> how many losses
 LABEL_FREE = {'baselines/demo.py': 2, 'baselines/raft_cycle.py': 1, 'baselines/raft_small_cycle_video.py': 1,
               'baselines/raft_small_warp_smooth_video.py': 2, 'baselines/raft_smurf.py': 3,
@@ -57,7 +58,7 @@ def small(name, trees):
 
 
 def test_the_sweeps_below_see_every_config():
-    assert len(CONFIGS) == 54 and len(FLOW) == 25 and len(REFINE) == 14 and len(STOCK) == 10
+    assert len(CONFIGS) == 55 and len(FLOW) == 26 and len(REFINE) == 14 and len(STOCK) == 10
 
 
 @pytest.fixture(scope='module')
