@@ -1,7 +1,6 @@
 """Expected errors of tracks: they add up along chains and over round trips, and change no point."""
 from __future__ import annotations
 
-import gc
 import math
 import weakref
 
@@ -93,7 +92,6 @@ class Drifting:
         self.miss, self.both_ways, self.asked, self.alive, self.most = miss, both_ways, [], [], 0
 
     def frame(self, number):
-        gc.collect()
         one = torch.full((3, 2, 2), float(number))
         self.alive = [ref for ref in self.alive if ref() is not None] + [weakref.ref(one)]
         self.most = max(self.most, len(self.alive))
