@@ -12,10 +12,10 @@ frames but the first count, also those in which the point is hidden or has left 
 mean error of all: worst by what is said of the error, and worst by the error itself; 0 is best. It is said by the
 expected error, by how many frames the point was followed, or by how surely the tracker sees it.
 
-Errors of the steps of a chain are added up plainly and as squares; both are shown. `--raw` leaves out the factors by
-which they are multiplied, and says which factor would have two thirds of what is kept at 2 px within 2 px: how the
-factors were chosen, with `--first-seed 61000`, other clips than those of the table. With --davis one frame is judged,
-the last one, of the points that people have put there, px of the working size.
+Errors of the steps of a chain are added up plainly and as squares; both are shown. `--raw` leaves out the factor by
+which losses of round trips are multiplied, and says which factor would have two thirds of what is kept at 2 px within
+2 px: how it was chosen, with `--first-seed 61000`, other clips than those of the table. With --davis one frame is
+judged, the last one, of the points that people have put there, px of the working size.
 
 Each tracker and clip is a row that is kept in the work dir and not computed again.
 """
@@ -79,7 +79,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
                 parts.setdefault((group, sums), []).append(found)
         for (group, sums), several in parts.items():
             joined = Found(*(np.concatenate(values) for values in zip(*several)))
-            factor = 1. if args.raw else float(_describe(network, sums)['factor'])
+            factor = 1. if args.raw else _factor(network, sums)
             row = dict(clips=group, tracker=tracker, errors=sums, factor=factor, points=len(joined.error),
                        **scores_of(joined, factor))
             if args.raw:
@@ -96,7 +96,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--trackers', nargs='+', choices=TRACKERS, default=list(TRACKERS))
-    parser.add_argument('--clips', type=int, default=3, help='rendered ones')
+    parser.add_argument('--clips', type=int, default=2, help='rendered ones')
     parser.add_argument('--first-seed', type=int, default=62000, help='of the rendered clips')
     parser.add_argument('--look', default='target', help='of the rendered clips')
     parser.add_argument('--size', type=int, nargs=2, default=(128, 192), metavar=('H', 'W'), help='of them, px')
@@ -138,6 +138,11 @@ def _describe(network: Any, sums: str) -> Dict[str, Any]:
     return dict(errors, network=network.describe())
 
 
+def _factor(network: Any, sums: str) -> float:
+    """By which losses are multiplied to be the expected error."""
+    return float(_describe(network, sums).get('factor', 1.))
+
+
 def _found(work_dir: Path, network: Any, tracker: str, clip: Clip) -> Dict[str, Found]:
     """What is known of the points of a clip by each way to add up errors, from the work dir if it is there."""
     found: Dict[str, Found] = {}
@@ -156,7 +161,7 @@ def _found(work_dir: Path, network: Any, tracker: str, clip: Clip) -> Dict[str, 
                                                                True))
         for sums, path in missing.items():
             tracks = _tracks(network, clip, sums, looks)
-            found[sums] = judged(tracks, clip.truth, float(_describe(network, sums)['factor']))
+            found[sums] = judged(tracks, clip.truth, _factor(network, sums))
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(path) as file:
                 np.save(file, np.stack(found[sums]))

@@ -10,7 +10,7 @@ from small_runs import small_model
 
 from mmrefine.geometry import expected_error, sample
 from mmrefine.models import ChainedFlow, TrackRefiner
-from mmrefine.models.trackers import round_trips, steps
+from mmrefine.models.trackers import round_trips
 from mmrefine.models.trackers.flow_chain import chain_flow
 from mmrefine.models.trackers.round_trips import PIECE, with_round_trips
 from mmrefine.models.trackers.steps import ChainSteps
@@ -21,9 +21,8 @@ SMALL = dict(type='mmrefine.PIPs', feat_channels=16, mixer_channels=16, mixer_de
 
 
 @pytest.fixture(autouse=True)
-def _no_factors(monkeypatch):
+def _no_factor(monkeypatch):
     monkeypatch.setattr(round_trips, 'FACTOR', 1.)
-    monkeypatch.setattr(steps, 'FACTOR', 1.)
 
 
 # ---- chains
@@ -53,13 +52,6 @@ def test_of_several_steps_the_error_is_that_of_those_that_were_taken():
     found = chain_flow(moving(lambda s, t: 1. if t - s == 1 else 0.5), 4, SIZE, torch.tensor([[0., 10., 20.]]),
                        ChainSteps((1, 2), adds='plain'), True)
     assert found.error[0].tolist() == [0, 1, 0.5, 1.5]
-
-
-def test_errors_are_times_a_factor(monkeypatch):
-    monkeypatch.setattr(steps, 'FACTOR', 3.)
-    found = chain_flow(moving(lambda s, t: 1.), 3, SIZE, torch.tensor([[0., 10., 20.]]), ChainSteps(adds='plain'), True)
-    assert found.error[0].tolist() == [0, 3, 6] and ChainSteps().describe_errors()['factor'] == 3
-    assert ChainSteps().describe() == {}  # what decides over points does not change
 
 
 def test_a_chain_knows_the_error_of_single_steps_and_its_points_stay_the_same():
@@ -127,6 +119,12 @@ def test_points_that_come_back_are_expected_to_be_right_and_frames_are_asked_for
 def test_losses_of_pieces_are_spread_over_their_steps_and_add_up():
     error, = Drifting(lambda piece: (7., 0., 3.)[piece]).errors(2 * PIECE + 3, [[0., 10., 20.]]).tolist()
     assert error == pytest.approx([*range(PIECE), *(PIECE + 1) * [7.], 8.5, 10.])
+
+
+def test_the_error_is_the_loss_times_a_factor(monkeypatch):
+    monkeypatch.setattr(round_trips, 'FACTOR', 3.)
+    assert float(Drifting(lambda piece: 7.).errors(PIECE + 1, [[0., 10., 20.]])[0, -1]) == pytest.approx(21.)
+    assert round_trips.describe_round_trips() == dict(by='round trips', steps=PIECE, factor=3.)
 
 
 def test_a_point_enters_its_first_piece_in_the_frame_of_its_query():

@@ -33,7 +33,7 @@ def chain_flow(looks: Looks, count: int, size: Tuple[int, int], queries: Tensor,
         queries: ``(N, 3)``: frame, y, x.
         steps: by default only those from each frame to the next.
         with_errors: whether the tracks have their expected error, px: those of the steps that a point has taken, as
-            ``steps`` adds them up, times its ``honest``. ``looks`` then gives the error of each motion.
+            ``steps`` adds them up. ``looks`` then gives the error of each motion.
 
     Raises:
         InputError: a query that is not in the clip.
@@ -67,5 +67,5 @@ def chain_flow(looks: Looks, count: int, size: Tuple[int, int], queries: Tensor,
             asked = asked[better]
             points[asked, t], visible[asked, t], errors[asked, t] = moved[better], seen[better], error[better]
     known = points.isfinite().all(dim=-1)
-    error = (steps.honest * errors).masked_fill(~known, float('nan')) if with_errors else None
+    error = errors.masked_fill(~known, float('nan')) if with_errors else None
     return Tracks(points, visible, queries, size, error)

@@ -15,7 +15,6 @@ from mmrefine.values import as_choice, as_count
 
 FIRST = 'first'
 ADDS = ('squares', 'plain')
-FACTOR, VERIFIED_FACTOR = 1., 1.  # of errors by round trip and picture, and of those of a verifier; no unit
 
 
 class ChainSteps:
@@ -105,14 +104,9 @@ class ChainSteps:
         """The expected errors, px, of what had one before, after a step with one."""
         return before + step if self.adds == 'plain' else torch.hypot(before, step)
 
-    @property
-    def honest(self) -> float:
-        """What an error that added up along a chain is multiplied by to be the one that is expected, no unit."""
-        return VERIFIED_FACTOR if getattr(self.view, 'verifier', None) is not None else FACTOR
-
     def describe_errors(self) -> Dict[str, Any]:
         """What decides over expected errors beside :meth:`describe`; JSON-able."""
-        return dict(by='steps', adds=self.adds, factor=self.honest)
+        return dict(by='steps', adds=self.adds)
 
     def describe(self) -> Dict[str, Any]:
         """What decides over chains beside the network; JSON-able, and empty for single steps of one pass."""
