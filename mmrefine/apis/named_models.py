@@ -8,7 +8,7 @@ from mmengine.config import Config
 
 from mmrefine.apis.inference import init_model, is_correspondence, is_tracker, usable_device
 from mmrefine.apis.published_weights import fetch_weights, is_address, published_address, weights_folder
-from mmrefine.apis.verifiers import VERIFIER
+from mmrefine.apis.verifiers import VERIFIER, checked_max_error
 from mmrefine.compat.config_names import carried_file, own_config_root
 from mmrefine.compat.model_names import NAMED_MODELS, find_config
 from mmrefine.compat.published_weights import whose_weights
@@ -117,7 +117,8 @@ def open_tracker(model: Union[str, Path, Config] = 'pips',
                  checkpoint: Optional[Union[str, Path]] = None,
                  device: Optional[str] = None,
                  steps: Optional[Sequence[Union[int, str]]] = None,
-                 judge: Optional[str] = None) -> Union[TrackRefiner, CorrespondenceLearner, ChainedFlow]:
+                 judge: Optional[str] = None,
+                 max_error: Optional[float] = None) -> Union[TrackRefiner, CorrespondenceLearner, ChainedFlow]:
     """A network that is ready to follow points, by short name, with the weights of its config or of a file.
 
     Args:
@@ -129,14 +130,16 @@ def open_tracker(model: Union[str, Path, Config] = 'pips',
             (:class:`~mmrefine.models.trackers.steps.ChainSteps`). Default: from each frame to the next.
         judge: which error is to be expected of a step: by ``'round-trip'`` and picture, the default, or by
             ``'verifier'``, the network that weighs several passes, for about ten times the time.
+        max_error: px, that will be asked of the points (:func:`~mmrefine.apis.track_video`); a judge then has single
+            steps to judge, too.
 
     Raises:
-        ConfigError: no such model, a device that cannot be used, no such steps or judge, or either of them for a
-            network that is not chained.
+        ConfigError: no such model, a device that cannot be used, no such steps or judge, either of them for a network
+            that is not chained, or a ``max_error`` that is not above 0.
         CheckpointError: weights that are missing, broken, or of another network.
     """
     device = usable_device(device)  # before anything is read
-    chain = chain_settings(steps, judge)
+    chain = chain_settings(steps, judge, checked_max_error(max_error) is not None)
     cfg = load_named(model)
     network: Any = init_model(cfg, find_weights(cfg, checkpoint), device)
     if chain is not None and not isinstance(network, FlowRefiner):
@@ -149,16 +152,22 @@ def open_tracker(model: Union[str, Path, Config] = 'pips',
     return chained.to(device).eval()
 
 
-def chain_settings(steps: Optional[Sequence[Union[int, str]]], judge: Optional[str]) -> Optional[Dict[str, Any]]:
+def chain_settings(steps: Optional[Sequence[Union[int, str]]], judge: Optional[str],
+                   with_errors: bool = False) -> Optional[Dict[str, Any]]:
     """The settings of :class:`~mmrefine.models.trackers.steps.ChainSteps`; None where neither is given.
+
+    Args:
+        steps, judge: see :func:`open_tracker`.
+        with_errors: whether errors are asked for, so that a judge has something to say of single steps, too.
 
     Raises:
         ConfigError: no such steps, a judge without several steps to judge, or that there is not.
     """
     if judge is not None:
         as_choice('judge', judge, JUDGES)
-        if steps is None or len(set(steps)) < 2:
+        if not with_errors and (steps is None or len(set(steps)) < 2):
             raise ConfigError('judge decides among several steps; name them, such as --steps 1 2 4 8 first')
+        steps = (1, ) if steps is None else steps
     if steps is None:
         return None
     ChainSteps(steps)  # refuses those that cannot be taken, before any weights are read

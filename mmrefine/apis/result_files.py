@@ -39,7 +39,9 @@ def read_result_record(path: Path, what: str, settings: Mapping[str, Any],
     if record is None:
         return None
     old = record['settings']
-    changes = [f'{key} was {old.get(key)}, is {value}' for key, value in settings.items() if old.get(key) != value]
+    # also those that are no longer given, such as a threshold
+    changes = [f'{key} was {old.get(key)}, is {settings.get(key)}' for key in {**settings, **old}
+               if old.get(key) != settings.get(key)]
     if changes and not begun():
         return None  # left by a command that failed before it wrote any result
     if changes:

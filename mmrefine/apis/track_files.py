@@ -13,7 +13,7 @@ from mmrefine.fileio.codecs.tracks import write_tracks
 from mmrefine.structures import Tracks
 
 RECORD, VIDEO, ARRAYS, TABLE = 'tracks.json', 'tracks.mp4', 'tracks.npz', 'tracks.csv'
-HEADER = 'track,frame,x,y,confidence'
+HEADER, ERROR = 'track,frame,x,y,confidence', 'error'
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,11 @@ def write_track_files(files: TrackFiles, tracks: Tracks) -> None:
 
 
 def _lines(tracks: Tracks) -> Iterator[bytes]:
-    yield f'{HEADER}\n'.encode()
+    error = None if tracks.error is None else tracks.error.numpy()
+    yield f'{HEADER}\n'.encode() if error is None else f'{HEADER},{ERROR}\n'.encode()
     points, sure = tracks.points.numpy(), tracks.visible.numpy()
     for number, (track, confidence) in enumerate(zip(points, sure)):
         for frame in np.flatnonzero(~np.isnan(track).any(axis=1)).tolist():
             x, y = track[frame]
-            yield f'{number},{frame},{x:.3f},{y:.3f},{confidence[frame]:.3f}\n'.encode()
+            more = '' if error is None else f',{error[number, frame]:.3f}'
+            yield f'{number},{frame},{x:.3f},{y:.3f},{confidence[frame]:.3f}{more}\n'.encode()

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from mmrefine.apis.inference import Image, checked_frame
+from mmrefine.apis.track_errors import follow_within
 from mmrefine.apis.track_queries import grid_queries
+from mmrefine.apis.verifiers import checked_max_error
 from mmrefine.errors import ConfigError, InputError
 from mmrefine.fileio.video.frames import FrameSource
 from mmrefine.fileio.video.reader import open_frames
@@ -29,7 +31,8 @@ Frames = Union[str, Path, np.ndarray, Sequence[Image]]
 Queries = Union[Tensor, np.ndarray, Sequence[Sequence[float]]]
 
 
-def track_video(model: StreamTracker, frames: Frames, queries: Optional[Queries] = None) -> Tracks:
+def track_video(model: StreamTracker, frames: Frames, queries: Optional[Queries] = None,
+                max_error: Optional[float] = None) -> Tracks:
     """Points of a video, followed from where they are given to its end.
 
     Frames are read one after the other, so memory does not grow with the video, but for the tracks.
@@ -41,6 +44,9 @@ def track_video(model: StreamTracker, frames: Frames, queries: Optional[Queries]
             BGR: turn it round) or the path of a picture, all of one size.
         queries: ``(N, 3)``: frame (from 0), y and x in px, pixel centres at integers. Default: a grid of about 500
             points in the first frame.
+        max_error: px; points are seen (``visible`` above 0) only as long as their expected error is at most so many,
+            and ``error`` ``(N, T)`` px holds it. Trackers other than chained flow take twice the time. Default: nobody
+            asks, ``error`` is None.
 
     Returns:
         points ``(N, T, 2)`` px (x, y), nan before the frame of the query, and how surely each is seen, ``(N, T)`` in
@@ -48,16 +54,19 @@ def track_video(model: StreamTracker, frames: Frames, queries: Optional[Queries]
         then 0.
 
     Raises:
-        ConfigError: a model that follows no points.
+        ConfigError: a model that follows no points, or knows no errors where they are asked for; a ``max_error`` that
+            is not above 0.
         InputError: anything but such frames or queries, or a query that is not in the video.
         TeacherError: points that are not finite.
     """
     if not isinstance(model, StreamTracker):
         raise ConfigError(f'track_video: {type(model).__name__} follows no points; open the model with open_tracker() '
                           'of mmrefine.apis, which takes networks of flow, too')
+    follow = follow_within(model, checked_max_error(max_error))
     frame, count, size = frames_for(frames, model)
-    found = model.track_stream(frame, count, size, grid_queries(size) if queries is None else as_queries(queries))
-    return Tracks(found.points.cpu(), found.visible.cpu(), found.queries.cpu(), found.size)
+    found = follow(frame, count, size, grid_queries(size) if queries is None else as_queries(queries))
+    return Tracks(found.points.cpu(), found.visible.cpu(), found.queries.cpu(), found.size,
+                  None if found.error is None else found.error.cpu())
 
 
 def frames_for(frames: Frames, model: Any) -> Tuple[FrameOf, int, Tuple[int, int]]:

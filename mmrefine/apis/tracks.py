@@ -17,9 +17,11 @@ from mmrefine.apis.inference import usable_device
 from mmrefine.apis.named_models import open_tracker
 from mmrefine.apis.propagators import CONFIDENCE, confidence_of
 from mmrefine.apis.result_files import default_out, digests_of, is_as_written, noted_digests, write_result_record
+from mmrefine.apis.track_errors import error_notes, error_settings, follow_within, frame_passes
 from mmrefine.apis.track_files import TrackFiles, write_track_files
 from mmrefine.apis.track_forecast import tell_track_forecast
 from mmrefine.apis.track_queries import queries_of_scenes
+from mmrefine.apis.verifiers import checked_max_error
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import InputError, MMRefineError, TeacherError
 from mmrefine.fileio.atomic import remove_leftovers
@@ -72,7 +74,8 @@ def tracks_of_video(video: Roots,
                     reading: Optional[Mapping[str, Any]] = None,
                     dry_run: bool = False,
                     steps: Optional[Sequence[Union[int, str]]] = None,
-                    judge: Optional[str] = None) -> List[TrackFolder]:
+                    judge: Optional[str] = None,
+                    max_error: Optional[float] = None) -> List[TrackFolder]:
     """Follow points through each scene of a video; scenes whose files exist as they were written are left alone.
 
     ``tracks.npz`` has what :func:`~mmrefine.fileio.write_tracks` writes, ``tracks.csv`` a line for each point of each
@@ -98,31 +101,33 @@ def tracks_of_video(video: Roots,
         reading: which frames are read, and how: values of :class:`~mmrefine.fileio.Reading` by name.
         dry_run: check the frames, list the scenes, write nothing.
         steps, judge: see :func:`~mmrefine.apis.named_models.open_tracker`.
+        max_error: px; points are seen only as long as their expected error is at most so many, and the files have that
+            error, too: ``error`` in array and table, px. For trackers other than chained flow it takes twice the time.
 
     Returns:
         one for each scene with points; none after a dry run.
 
     Raises:
-        ConfigError: no such model or device, points and a grid at once, or an ``out`` that is a file, lies in the
-            folder of the video, or holds tracks that were made with other settings.
+        ConfigError: no such model or device, points and a grid at once, a ``max_error`` that is not above 0, or an
+            ``out`` that is a file, lies in the folder of the video, or holds tracks that were made with other settings.
         CheckpointError: weights that are missing, broken, or of another network.
         InputError: a video or points that cannot be used.
         TeacherError: the network gives nan.
         MMRefineError: the files cannot be written.
     """
-    device, what = usable_device(device), Reading.of(reading)
+    device, what, max_error = usable_device(device), Reading.of(reading), checked_max_error(max_error)
     root = Path(out) if out is not None else Path(f'{default_out(video)}_tracks')
     check_out(root, video)
     found = find_scenes(video)
-    tracker = FrozenTracker(open_tracker(model, checkpoint, device, steps, judge)).to(device)
+    tracker = FrozenTracker(open_tracker(model, checkpoint, device, steps, judge, max_error)).to(device)
     checked = CheckedScenes(found.scenes, check_scenes(found, root, skip_corrupt, log, what, dry_run), what)
     queries = queries_of_scenes(checked.checks, grid, points, frame, log)
-    return follow_queries(checked, queries, tracker, root, device, log, draw, dry_run)
+    return follow_queries(checked, queries, tracker, root, device, log, draw, dry_run, max_error=max_error)
 
 
 def follow_queries(video: CheckedScenes, queries: Mapping[str, Tensor], tracker: FrozenTracker, root: Path,
                    device: str, log: Callable[[str], None], draw: bool, dry_run: bool,
-                   run: Optional[Path] = None) -> List[TrackFolder]:
+                   run: Optional[Path] = None, max_error: Optional[float] = None) -> List[TrackFolder]:
     """:func:`tracks_of_video` of scenes whose frames were checked.
 
     Args:
@@ -133,6 +138,7 @@ def follow_queries(video: CheckedScenes, queries: Mapping[str, Tensor], tracker:
         device, log, draw, dry_run: see :func:`tracks_of_video`.
         run: folder of the run that the tracks are a part of, if any. Its record decides whether another version of
             mmrefine may go on, and with other settings it is the folder to delete.
+        max_error: see there.
 
     Returns, Raises: see :func:`tracks_of_video`.
     """
@@ -140,27 +146,31 @@ def follow_queries(video: CheckedScenes, queries: Mapping[str, Tensor], tracker:
     files = {name: TrackFiles(root if one else root / name) for name in queries}
     if not any(part.record.is_file() for part in files.values()):
         pairs = tracker.refiner.steps.pairs if isinstance(tracker.refiner, ChainedFlow) else float
-        tell_track_forecast(video, queries, tracker.refiner.track_stream, device, dry_run, log, pairs=pairs)
+        tell_track_forecast(video, queries, follow_within(tracker.refiner, max_error), device, dry_run, log,
+                            pairs=pairs)
     if dry_run:
         return []
-    follower = _Follower(tracker, device, log, run)
+    follower = _Follower(tracker, device, log, run, max_error)
     return [_tracks_of_scene(name, video, files[name], follower, queries[name], draw) for name in queries]
 
 
 class _Follower:
     """Runs the tracker along a scene."""
 
-    def __init__(self, tracker: FrozenTracker, device: str, log: Callable[[str], None], run: Optional[Path]) -> None:
-        self.tracker, self.device, self.log, self.run = tracker, device, log, run
+    def __init__(self, tracker: FrozenTracker, device: str, log: Callable[[str], None], run: Optional[Path],
+                 max_error: Optional[float] = None) -> None:
+        self.tracker, self.device, self.log, self.run, self.max_error = tracker, device, log, run, max_error
 
     def settings(self) -> Dict[str, Any]:
         """What decides the content of the files, besides frames and queries."""
         version = dict(mmrefine=mmrefine.__version__) if self.run is None else {}
-        return dict(version, weights=self.tracker.digest(), tracker=self.tracker.describe())
+        return dict(version, weights=self.tracker.digest(), tracker=self.tracker.describe(),
+                    **error_settings(self.tracker.refiner, self.max_error))
 
-    def confidence(self) -> str:
-        """What it means."""
-        return CONFIDENCE[confidence_of(self.tracker.describe(), 'tracks')]
+    def notes(self) -> Dict[str, Any]:
+        """What confidence and error mean, and which threshold was taken."""
+        return dict(confidence=CONFIDENCE[confidence_of(self.tracker.describe(), 'tracks')],
+                    **error_notes(self.tracker.refiner, self.max_error))
 
     def __call__(self, scene: str, frames: FrameSource, check: FrameCheck, queries: Tensor) -> Tracks:
         """The tracks of a scene; nan where there are no frames in a row that lead to where they began.
@@ -170,27 +180,34 @@ class _Follower:
             InputError: frames that cannot be read, or are too small for the network.
         """
         points = torch.full((len(queries), len(frames), 2), float('nan'))
-        visible = torch.zeros(len(queries), len(frames))
+        visible, follow = torch.zeros(len(queries), len(frames)), follow_within(self.tracker.refiner, self.max_error)
+        error = None if self.max_error is None else torch.full_like(visible, float('nan'))
         begins = queries[:, 0]
         runs = [run for run in intact_runs(check) if bool(((begins >= run[0]) & (begins < run[1])).any())]
-        progress = Progress(f'{scene}: tracks through {{}} frames', sum(end - first for first, end in runs), self.log)
-        done = 0
+        ways, done = frame_passes(self.tracker.refiner, self.max_error), 0
+        progress = Progress(f'{scene}: tracks through {{}} frames{", there and back" if ways > 1 else ""}',
+                            ways * sum(end - first for first, end in runs), self.log)
         for first, end in runs:
             here = (begins >= first) & (begins < end)
+            latest = way = 0
 
             def frame(number: int) -> Tensor:
-                progress(done + number)
+                nonlocal latest, way
+                way = min(way + (number < latest), ways - 1)  # frames of the way back come from the first on again
+                latest = number
+                progress(done + way * (end - first) + number)
                 return as_frames([frames[first + number]], self.device)[0]
 
             try:
-                found = self.tracker.refiner.track_stream(
-                    frame, end - first, frames.size, queries[here] - queries.new_tensor([first, 0., 0.]))
-            except (TeacherError, InputError) as error:  # those of the frames name it already
-                place = '' if str(frames.path) in str(error) else f'{frames.path}: '
-                raise type(error)(f'{place}{error}') from error
+                found = follow(frame, end - first, frames.size, queries[here] - queries.new_tensor([first, 0., 0.]))
+            except (TeacherError, InputError) as problem:  # those of the frames name it already
+                place = '' if str(frames.path) in str(problem) else f'{frames.path}: '
+                raise type(problem)(f'{place}{problem}') from problem
             points[here, first:end], visible[here, first:end] = found.points.cpu(), found.visible.cpu()
-            done += end - first
-        return Tracks(points, visible, queries, frames.size)
+            if error is not None and found.error is not None:
+                error[here, first:end] = found.error.cpu()
+            done += ways * (end - first)
+        return Tracks(points, visible, queries, frames.size, error)
 
 
 def _tracks_of_scene(scene: str, video: CheckedScenes, files: TrackFiles, follower: _Follower, queries: Tensor,
@@ -206,7 +223,7 @@ def _tracks_of_scene(scene: str, video: CheckedScenes, files: TrackFiles, follow
         record = dict(settings=settings, video=str(path), scene=scene, size=list(frames.size), tracks=len(queries),
                       rate=check.rate, reading=reading.values(), frames=[frames.name(i) for i in range(len(frames))],
                       times={frames.name(i): at for i, at in enumerate(check.times)},
-                      confidence=follower.confidence(), complete=False)
+                      **follower.notes(), complete=False)
         write_result_record(files.record, record)
     remove_leftovers(files.folder)
     results = (files.arrays, files.table)

@@ -22,7 +22,11 @@ Frames are numbered from 0, and the centre of the first pixel is x 0, y 0. The c
 is what the network says of whether the point is seen; with a network that estimates flow, which is chained from frame
 to frame, it is 1 as long as the motion of each step came back to where it began, then 0; with --steps, 1 where such
 steps lead. In tracks.npz a point is visible if it is above 0.5. Memory does not grow with the length of the video, but
-for the tracks themselves."""
+for the tracks themselves.
+
+With --max-error a point is visible only as long as its expected error is at most that many px, else its confidence is
+0; tracks.npz then has an array error (N, T), and tracks.csv a column error, px. By flow the errors of the steps of a
+point add up; any other tracker follows its points back, piece by piece, which takes about twice the time."""
 EXAMPLES = """\
 examples:
   mmrefine track my.mp4 --model pips_demo
@@ -31,6 +35,8 @@ examples:
       points of your own, with PIPs from the file of its authors
   mmrefine track my.mp4 --model raft_small --grid 16 --frame 30
       a point every 16 px of frame 30, followed by chained flow
+  mmrefine track my.mp4 --model raft_small --max-error 2
+      points that are visible only as long as they are expected to be right within 2 px
   mmrefine track my.mp4 --model pips_demo --checkpoint work_dirs/my/refined.pth
 
 heads.csv begins with the line frame,x,y; each line below it is a point: the number of its frame from 0, and px. With a
@@ -53,6 +59,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--frame', type=at_least_0, metavar='N',
                         help='the frame in which the grid begins, from 0 (default: the first)')
     add_chain(parser)
+    parser.add_argument('--max-error', type=float, metavar='PX',
+                        help='points are visible only as long as they are expected to be off by at most PX px; the '
+                             'error of each is in tracks.npz and tracks.csv, too. By flow it adds up step by step, by '
+                             'any other tracker it takes about twice the time')
     parser.add_argument('--no-video', action='store_true', help='leave tracks.mp4 out')
     parser.add_argument('--device', help='cpu, cuda, … (default: cuda where there is one)')
     add_skip_corrupt(parser)
@@ -65,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
 
     found = tracks_of_video(args.video, args.model, args.checkpoint, args.out, args.grid, args.points, args.frame,
                             not args.no_video, args.skip_corrupt, args.device, steps=args.steps,
-                            judge=args.judge, **reading_of(args))
+                            judge=args.judge, max_error=args.max_error, **reading_of(args))
     for scene in found:
         shown = f'; shown in {scene.video}' if scene.video else ''
         state = 'made now' if scene.made else 'there already'

@@ -1,7 +1,7 @@
 """The seams of long-range tracks: what their labeler and their scores ask of trackers."""
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Callable, List, Protocol, Sequence, Tuple, runtime_checkable
+from typing import TYPE_CHECKING, Any, Callable, List, Mapping, Protocol, Sequence, Tuple, runtime_checkable
 
 from mmrefine.structures.tracks import TrackLook, Tracks
 
@@ -57,6 +57,28 @@ class StreamTracker(Protocol):
             InputError: a query that is not in the video.
             TeacherError: points that are not finite.
         """
+
+
+@runtime_checkable
+class ErrorTracker(StreamTracker, Protocol):
+    """A tracker that also says how far each point may be from where it should be."""
+
+    def track_with_errors(self, frame: Callable[[int], Tensor], count: int, size: Tuple[int, int],
+                          queries: Tensor) -> Tracks:
+        """Follow points as :meth:`track_stream` does: the same points, with their expected errors.
+
+        Args:
+            frame: gives frame t, ``(3, H, W)`` RGB in [0, 1], where the network lives; asked in rising order, perhaps
+                from the first to the last once more.
+            count, size, queries: see there.
+
+        Raises:
+            InputError, TeacherError: see there.
+        """
+
+    def describe_errors(self) -> Mapping[str, Any]:
+        """What decides over the errors beside weights and network; JSON-able. Its ``by`` is ``'steps'`` or
+        ``'round trips'``."""
 
 
 @runtime_checkable

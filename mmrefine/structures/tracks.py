@@ -1,7 +1,7 @@
 """Points followed through a video."""
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Optional, Tuple
 
 import torch
@@ -20,6 +20,8 @@ class Tracks:
         visible: ``(N, T)`` float32, how surely a point is seen, in [0, 1]; 0 where it was not followed.
         queries: ``(N, 3)`` float32: frame, y, x where each track begins, as in TAP-Vid.
         size: (height, width) of the frames, px.
+        error: ``(N, T)`` float32 px, how far each point is expected to be from where it should be; 0 in the frame of
+            its query, nan where it was not followed. None where nobody has asked for it.
 
     Raises:
         ValueError: shapes that do not fit together.
@@ -28,6 +30,7 @@ class Tracks:
     visible: Tensor
     queries: Tensor
     size: Tuple[int, int]
+    error: Optional[Tensor] = None
 
     def __post_init__(self) -> None:
         count, frames = self.points.shape[:2] if self.points.dim() == 3 else (-1, -1)
@@ -36,6 +39,22 @@ class Tracks:
         if found != wanted:
             raise ValueError('points, visible and queries of tracks must be (N, T, 2), (N, T) and (N, 3), got '
                              f'{found[0]}, {found[1]} and {found[2]}')
+        if self.error is not None and tuple(self.error.shape) != wanted[1]:
+            raise ValueError(f'error of tracks must be (N, T), {wanted[1]}, got {tuple(self.error.shape)}')
+
+    def within(self, most: float) -> Tracks:
+        """The same tracks, seen only where their expected error is at most so many px.
+
+        Args:
+            most: px.
+
+        Raises:
+            ValueError: the error is not known.
+        """
+        if self.error is None:
+            raise ValueError('these tracks have no expected error to hold against a threshold')
+        # nan, where nothing is followed, is at most nothing
+        return replace(self, visible=self.visible.masked_fill(~(self.error <= most), 0.))
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,43 @@ def test_chained_flow_goes_where_the_flow_leads(monkeypatch):
     assert found.visible.tolist() == [[1., 1., 1., 1.], [0., 1., 0., 0.]]  # the second one leaves the frame
 
 
+def test_with_a_threshold_points_have_an_error_and_are_seen_up_to_it(model, folder):
+    files, queries = sorted(folder.iterdir()), [[0, 20., 30.], [3, 40., 50.5], [0, 50., 80.]]
+    plain, found = track_video(model, files, queries), track_video(model, files, queries, max_error=1e6)
+    torch.testing.assert_close(found.points, plain.points, equal_nan=True, rtol=0, atol=0)
+    assert torch.equal(found.visible, plain.visible) and plain.error is None
+    begun = plain.points.isfinite().all(dim=2)
+    assert torch.equal(found.error.isfinite(), begun) and float(found.error[0, 8]) > 0
+    most = float(found.error[begun].median())
+    less = track_video(model, files, queries, max_error=most)
+    assert torch.equal(less.visible, plain.visible * (found.error <= most)) and torch.equal(
+        less.error.nan_to_num(-1), found.error.nan_to_num(-1))
+    assert 0 < (less.visible > 0).sum() < (plain.visible > 0).sum()
+    for wrong in (0, -1, float('nan'), 'wide'):
+        with pytest.raises(ConfigError, match='--max-error must be'):
+            track_video(model, files, queries, max_error=wrong)
+
+    class Plain:
+        """A tracker that knows no errors."""
+
+        def track_stream(self, frame, count, size, queries):
+            raise AssertionError('must not be asked')
+
+    with pytest.raises(ConfigError, match='--max-error: Plain cannot say how far its points may be off; leave it out'):
+        track_video(Plain(), files, queries, max_error=1.)
+
+
+def test_a_judge_has_single_steps_to_judge_where_errors_are_asked_for():
+    chained = open_tracker('demo', device='cpu', judge='verifier', max_error=2.)
+    assert chained.describe()['view']['type'] == 'ArbitratedView' and not chained.steps.chooses
+    assert open_tracker('demo', device='cpu', judge='round-trip', max_error=2.).describe() == open_tracker(
+        'demo', device='cpu').describe()
+    with pytest.raises(ConfigError, match='judge decides among several steps'):
+        open_tracker('demo', device='cpu', judge='verifier')
+    with pytest.raises(ConfigError, match=r'--max-error must be .* got -2'):
+        open_tracker('demo', device='cpu', max_error=-2.)
+
+
 def test_the_label_of_a_clip_is_where_its_corners_go():
     maps = translations()
     frames = [np.round(255 * frame.permute(1, 2, 0).numpy()).astype(np.uint8) for frame in render(maps)]

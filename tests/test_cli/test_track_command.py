@@ -310,6 +310,53 @@ def test_a_chain_of_several_steps_is_asked_for_told_and_another_setting(place, t
     assert 'holds tracks that were made with other settings' in error_of(capsys, *arguments, 1)
 
 
+def test_a_threshold_hides_points_and_the_files_have_their_errors(place, whole, tmp_path, capsys):
+    points = ('--points', place / 'points.csv')
+    wide, out = tmp_path / 'wide', tmp_path / 'out'
+    assert status_of(*command(place, wide, *points, '--max-error', 1000, '--no-video')) == 0
+    with np.load(wide / 'tracks.npz') as arrays, np.load(whole / 'tracks.npz') as plain:
+        error, seen = arrays['error'], arrays['visible']
+        assert list(plain) == [name for name in arrays if name != 'error']
+        assert all(arrays[name].tobytes() == plain[name].tobytes() for name in plain)
+    assert np.array_equal(np.isnan(error), np.arange(FRAMES) < np.array([[0], [3], [5]]))
+    most = float(np.median(error[error > 0]))
+    assert status_of(*command(place, out, *points, '--max-error', most, '--no-video')) == 0
+    found = read_tracks(out / 'tracks.npz')
+    assert np.array_equal(found.visible.numpy() > 0, seen & (error <= most)) and 0 < found.visible.sum() < seen.sum()
+    head, *lines = (out / 'tracks.csv').read_text().splitlines()
+    assert head == 'track,frame,x,y,confidence,error' and len(lines) == 6 + 3 + 1
+    for line, old in zip(lines, (whole / 'tracks.csv').read_text().splitlines()[1:]):
+        track, frame, *_, confidence, off = map(float, line.split(','))
+        expected = float(error[int(track), int(frame)])
+        assert off == pytest.approx(expected, abs=1e-3)
+        assert line.startswith(old) if expected <= most else confidence == 0
+    record = json.loads((out / 'tracks.json').read_text())
+    assert record['settings']['max_error'] == most and record['settings']['errors']['by'] == 'round trips'
+    assert record['error'].startswith('px, how far the point') and 'at most' in record['max_error']
+    plain_record = json.loads((whole / 'tracks.json').read_text())
+    assert not {'max_error', 'error'} & set(plain_record) and not {'max_error', 'errors'} & set(
+        plain_record['settings'])
+    capsys.readouterr()
+    assert status_of(*command(place, out, *points, '--max-error', most, '--no-video')) == 0
+    assert 'there already' in capsys.readouterr().out
+    for other in ((), ('--max-error', 1000)):
+        assert 'holds tracks that were made with other settings' in error_of(
+            capsys, *command(place, out, *points, *other))
+
+
+def test_errors_of_chained_flow_rise_along_each_point(place, tmp_path, capsys):
+    (tmp_path / 'flow.py').write_text("_base_ = 'mmrefine::demo/raft_small_video.py'\nmodel = dict(test_iters=2)\n")
+    arguments = ('track', place / 'clip', '--model', tmp_path / 'flow.py', '--points', place / 'points.csv',
+                 '--no-video', '--max-error')
+    assert status_of(*arguments, 4, '--out', tmp_path / 'out') == 0
+    found = read_tracks(tmp_path / 'out/tracks.npz')
+    assert bool((found.error[0].diff() > 0).all()) and found.error[[0, 1, 2], [0, 3, 5]].tolist() == [0, 0, 0]
+    assert not bool(((found.visible > 0) & ~(found.error <= 4)).any())
+    assert json.loads((tmp_path / 'out/tracks.json').read_text())['settings']['errors']['by'] == 'steps'
+    assert error_of(capsys, *arguments, 0, '--out', tmp_path / 'bad').startswith('--max-error must be')
+    assert not (tmp_path / 'bad').exists()
+
+
 @pytest.mark.parametrize('options, sentence', [
     (('--steps', 2, 4), 'steps must have 1 or first among them'),
     (('--judge', 'verifier'), 'judge decides among several steps; name them'),

@@ -139,6 +139,19 @@ def test_a_store_holds_tracks(tmp_path: Path) -> None:
     assert 'damaged: ' in str(fault)
 
 
+def test_an_error_that_is_known_comes_back_to_the_bit() -> None:
+    label = tracks()
+    error = torch.rand(label.visible.shape).masked_fill(label.points.isnan().any(dim=2), float('nan'))
+    known = dataclasses.replace(label, error=error)
+    found = CODEC.decode(CODEC.encode(known), 'cat/0')
+    assert_same(found, CODEC.decode(CODEC.encode(label), 'cat/0'))
+    assert torch.equal(found.error.nan_to_num(-1), error.nan_to_num(-1))
+    assert CODEC.damage(CODEC.encode(known)['.npz']) is None
+    with np.load(io.BytesIO(CODEC.encode(known)['.npz']), allow_pickle=False) as arrays:
+        assert list(arrays) == [*MEMBERS, 'error'] and arrays['error'].dtype == np.float32
+    assert CODEC.decode(CODEC.encode(label), 'cat/0').error is None
+
+
 def test_the_codec_comes_without_torch() -> None:
     code = ('import sys; from mmrefine.fileio.codecs import codec_of; codec_of("tracks"); '
             'sys.exit("torch" in sys.modules)')
@@ -187,6 +200,10 @@ CRAFTED = {
     'no arrays': (b'PK\5\6' + bytes(18), 'its arrays are none'),
     'extra': (changed({'more': FLAT}), "'more'"),
     'a program': (changed({'a.pkl': b'cos\nsystem\n'}), "'a.pkl' is not an array of numpy"),
+    'error of other shape': (changed({'error': FLAT}), r"its 'error' is float32 \(5, 7, 2\), and that of 5 tracks"),
+    'error of other type': (changed({'error': FLAT[..., 0] > 0}), "its 'error' is bool"),
+    'error below 0': (changed({'tracks': FLAT, 'error': FLAT[..., 0] - 1}), 'track 0 of 5 has an expected error that'),
+    'no error': (changed({'tracks': FLAT, 'error': FLAT[..., 0] * np.nan}), 'track 0 of 5 has an expected error that'),
     'other type': (changed({'tracks': FLAT.astype(np.float64)}), r"'tracks' is float64 \(5, 7, 2\), and .*float32"),
     'bytes for bools': (changed({'visible': np.zeros((5, 7), np.uint8)}), "'visible' is uint8"),
     'big-endian': (changed({'tracks': FLAT.astype('>f4')}), "'tracks' is >f4"),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 NPZ = '.npz'
 # dtype and number of axes of each array, in the order of the file
 MEMBERS = {'tracks': ('<f4', 3), 'visible': ('|b1', 2), 'queries': ('<f4', 2), 'size': ('<i4', 1)}
+ERROR = 'error'  # an array that is there only if the error is known; of the dtype and the axes of ('<f4', 2)
 STEPS = 64  # of a px
 MOST_NUMBERS = 2**26  # of the array of points, 256 MiB
 
@@ -33,6 +34,8 @@ class TracksCodec:
     visible    bool     (N, T)       whether the point is seen; false where it is not followed
     queries    float32  (N, 3)       frame, y, x where each track begins
     size       int32    (2,)         height, width of the frames, px
+    error      float32  (N, T)       px, how far off the point is expected to be; nan where it is not
+                                     followed; only in the files of tracks whose error is known
     =========  =======  ===========  ===================================================================
 
     Points are kept to the nearest 1/64 px (so to ±1/128 px); a point is seen if its confidence is above 0.5.
@@ -121,6 +124,9 @@ def _arrays(tracks: Tracks) -> Dict[str, np.ndarray]:
     visible = (tracks.visible.detach().cpu().numpy() > 0.5) & ~unknown.any(axis=2)
     queries = tracks.queries.detach().cpu().numpy().astype(np.float32) + np.float32(0)
     arrays = {'tracks': points, 'visible': visible, 'queries': queries, 'size': np.array(tracks.size, np.int32)}
+    if tracks.error is not None:
+        arrays[ERROR] = tracks.error.detach().cpu().numpy().astype(np.float32) + np.float32(0)
+        arrays[ERROR][unknown.any(axis=2)] = np.nan  # one nan of the many
     _check_contents(arrays)
     return arrays
 
@@ -129,7 +135,7 @@ def _decoded(data: bytes) -> Tracks:
     """The tracks in the bytes of a file; ValueError if they are something else."""
     npz = Npz(io.BytesIO(data))
     _check_headers(npz)
-    arrays = {name: npz.read(name) for name in MEMBERS}
+    arrays = {name: npz.read(name) for name in npz.headers}
     _check_contents(arrays)
     return _tracks_of(arrays)
 
@@ -137,12 +143,14 @@ def _decoded(data: bytes) -> Tracks:
 def _check_headers(npz: Npz) -> None:
     """Raise ValueError unless these are the arrays of tracks, which fit together; nothing is read."""
     found = npz.headers
-    if set(found) != set(MEMBERS):
+    if set(found) - {ERROR} != set(MEMBERS):
         raise ValueError(f'its arrays are {", ".join(map(repr, found)) or "none"}, those of tracks are '
-                         f'{", ".join(map(repr, MEMBERS))}')
+                         f'{", ".join(map(repr, MEMBERS))}, and perhaps {ERROR!r}')
     count, frames = (*found['tracks'].shape, -1, -1)[:2]
-    shapes = ((count, frames, 2), (count, frames), (count, 3), (2, ))
-    for (name, (dtype, _)), shape in zip(MEMBERS.items(), shapes):
+    shapes = ((count, frames, 2), (count, frames), (count, 3), (2, ), (count, frames))
+    for (name, (dtype, _)), shape in zip([*MEMBERS.items(), (ERROR, ('<f4', 2))], shapes):
+        if name not in found:
+            continue
         if found[name].dtype != np.dtype(dtype) or found[name].shape != shape:
             raise ValueError(f'its {name!r} is {found[name]}, and that of {max(count, 0)} tracks in {max(frames, 0)} '
                              f'frames is {np.dtype(dtype)} {shape}')
@@ -163,6 +171,13 @@ def _check_contents(arrays: Mapping[str, np.ndarray]) -> None:
             (f'has a query outside the {frames} frames', ~((queries[:, 0] >= 0) & (queries[:, 0] <= frames - 1)))):
         if is_faulty.any():
             raise ValueError(f'track {int(is_faulty.argmax())} of {len(points)} {fault}')
+    error = arrays.get(ERROR)
+    if error is not None:
+        wrong = np.isnan(error) != np.isnan(points).any(axis=2)
+        wrong |= np.isinf(error) | (np.nan_to_num(error) < 0)
+        if wrong.any():
+            raise ValueError(f'track {int(wrong.any(axis=1).argmax())} of {len(points)} has an expected error that is '
+                             'no number of px from 0 where it is followed, or one where it is not')
 
 
 def _tracks_of(arrays: Mapping[str, np.ndarray]) -> Tracks:
@@ -172,7 +187,7 @@ def _tracks_of(arrays: Mapping[str, np.ndarray]) -> Tracks:
     from mmrefine.structures import Tracks
     points, visible, queries, size = (arrays[name] for name in MEMBERS)
     return Tracks(torch.from_numpy(points), torch.from_numpy(visible.astype(np.float32)), torch.from_numpy(queries),
-                  (int(size[0]), int(size[1])))
+                  (int(size[0]), int(size[1])), torch.from_numpy(arrays[ERROR]) if ERROR in arrays else None)
 
 
 register_codec(TracksCodec())

@@ -49,6 +49,21 @@ class ChainedFlow(FlowRefiner):
         """Follow points to the end of a video whose frames are asked for one by one; see
         :class:`~mmrefine.structures.StreamTracker`. In memory are two frames, or as many as the longest step spans, and
         with steps from the first frame those in which points begin."""
+        return self._follow(frame, count, size, queries, False)
+
+    @torch.no_grad()
+    def track_with_errors(self, frame: Callable[[int], Tensor], count: int, size: Tuple[int, int],
+                          queries: Tensor) -> Tracks:
+        """:meth:`track_stream`, with the errors of the steps that each point has taken; see
+        :class:`~mmrefine.structures.ErrorTracker`. Each frame is asked for once."""
+        return self._follow(frame, count, size, queries, True)
+
+    def describe_errors(self) -> Dict[str, Any]:
+        """What decides over expected errors beside weights and network; JSON-able."""
+        return self.steps.describe_errors()
+
+    def _follow(self, frame: Callable[[int], Tensor], count: int, size: Tuple[int, int], queries: Tensor,
+                with_errors: bool) -> Tracks:
         known: Dict[int, Tensor] = {}
         begins = set(queries[:, 0].long().tolist())
 
@@ -59,9 +74,9 @@ class ChainedFlow(FlowRefiner):
             for number in (s, t):
                 if number not in known:
                     known[number] = frame(number)[None]
-            return self.steps.look(self, known[s], known[t])
+            return self.steps.look(self, known[s], known[t], with_errors)
 
-        return chain_flow(look, count, size, queries, self.steps)
+        return chain_flow(look, count, size, queries, self.steps, with_errors)
 
     @torch.no_grad()
     def track_both(self, frames: Tensor, points: Tensor) -> Tuple[Tensor, Tensor, Tensor]:

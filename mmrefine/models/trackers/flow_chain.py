@@ -16,7 +16,7 @@ Looks = Callable[[int, int], Look]  # earlier and later frame -> the motion from
 
 
 def chain_flow(looks: Looks, count: int, size: Tuple[int, int], queries: Tensor,
-               steps: ChainSteps = ChainSteps()) -> Tracks:
+               steps: ChainSteps = ChainSteps(), with_errors: bool = False) -> Tracks:
     """Follow points to the end of a clip, along the steps that are to be trusted most.
 
     A step is survived where it comes back, ``e <= 0.01 (|f| + |b|) + 0.5 px`` where the point lies, and the point is
@@ -32,6 +32,8 @@ def chain_flow(looks: Looks, count: int, size: Tuple[int, int], queries: Tensor,
         size: (height, width) of the frames, px.
         queries: ``(N, 3)``: frame, y, x.
         steps: by default only those from each frame to the next.
+        with_errors: whether the tracks have their expected error, px: those of the steps that a point has taken, as
+            ``steps`` adds them up. ``looks`` then gives the error of each motion.
 
     Raises:
         InputError: a query that is not in the clip.
@@ -64,4 +66,6 @@ def chain_flow(looks: Looks, count: int, size: Tuple[int, int], queries: Tensor,
             better |= (seen == visible[asked, t]) & (seen > 0) & (error < errors[asked, t])
             asked = asked[better]
             points[asked, t], visible[asked, t], errors[asked, t] = moved[better], seen[better], error[better]
-    return Tracks(points, visible, queries, size)
+    known = points.isfinite().all(dim=-1)
+    error = errors.masked_fill(~known, float('nan')) if with_errors else None
+    return Tracks(points, visible, queries, size, error)

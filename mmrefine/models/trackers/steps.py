@@ -80,13 +80,14 @@ class ChainSteps:
         ``(N,)``."""
         return (begins <= source) & (frame - source in self.steps) | (begins == source) & self.first
 
-    def look(self, network: FlowEstimator, one: Tensor, two: Tensor) -> Look:
+    def look(self, network: FlowEstimator, one: Tensor, two: Tensor, with_error: bool = False) -> Look:
         """The motion between two frames both ways, and its expected error where there is a choice.
 
         Args:
             network: gives the flow.
             one: ``(1, 3, H, W)`` RGB in [0, 1].
             two: the same shape.
+            with_error: whether the error is asked for without a choice, too.
         """
         if self.view is not None:
             look: Look = self.view.look(network, PairBatch(one, two))
@@ -94,7 +95,7 @@ class ChainSteps:
             look = Look(*network.estimate_both(one, two))
         else:
             look = Look(network.estimate(one, two)[-1], network.estimate(two, one)[-1])
-        if not self.chooses or look.error_fw is not None:
+        if not (self.chooses or with_error) or look.error_fw is not None:
             return look
         fw, bw = look.flow_fw.float(), look.flow_bw.float()
         return replace(look, error_fw=expected_error(one, two, fw, bw), error_bw=expected_error(two, one, bw, fw))
@@ -102,6 +103,10 @@ class ChainSteps:
     def added(self, before: Tensor, step: Tensor) -> Tensor:
         """The expected errors, px, of what had one before, after a step with one."""
         return before + step if self.adds == 'plain' else torch.hypot(before, step)
+
+    def describe_errors(self) -> Dict[str, Any]:
+        """What decides over expected errors beside :meth:`describe`; JSON-able."""
+        return dict(by='steps', adds=self.adds)
 
     def describe(self) -> Dict[str, Any]:
         """What decides over chains beside the network; JSON-able, and empty for single steps of one pass."""
