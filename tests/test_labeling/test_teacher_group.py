@@ -87,7 +87,7 @@ def test_a_group_of_one_sees_what_that_teacher_sees_to_the_bit(good, pairs, plai
 def test_a_network_that_fails_on_this_video_gets_no_say(good, clip, pairs, broken):
     view = ArbitratedView(scales=(1., 2.))
     alone, both = (view.look(teacher, pairs) for teacher in (good, FrozenGroup([good, broken()])))
-    assert error(ArbitratedView(scales=(1., )).look(broken(), pairs), clip) > 5 * error(alone, clip)
+    assert error(ArbitratedView(scales=(1., )).look(broken(), pairs), clip) > 3 * error(alone, clip)
     assert error(both, clip) < 1.05 * error(alone, clip)
     assert sum(share for name, share in both.shares_fw[0].items() if name.endswith('_of_2')) < 0.05
 

@@ -116,7 +116,8 @@ class ArbitratedView(ScaledView):
         frames, passes = batch.both_ways(), torch.stack(list(seen.values()))
         unknown = (passes.abs() >= FAR).any(dim=2, keepdim=True)
         passes = passes.masked_fill(unknown & ~unknown.all(dim=0), float('nan'))  # it has no say where others know
-        flow, shares = self.arbiter.settle(*frames, passes)
+        makers = [i for i, one in enumerate(members) for _ in self._passes_of(one, len(members) == 1)]
+        flow, shares = self.arbiter.settle(*frames, passes, makers=makers)
         if self.verifier is None:
             return Arbitrated(flow, plain, dict(zip(seen, shares)))
         judge = self.verifier.network.to(flow.device)
