@@ -125,7 +125,7 @@ def test_a_verifier_is_told_of_the_passes_of_all_and_its_memory_counts_them(tmp_
 
 
 def unit_batch(clip):
-    unit = LabelUnit('cat', (0, 1), ('a', 'b'))
+    unit = LabelUnit('cat/a__b', 'cat', (0, 1), ('a', 'b'))
     return LabelBatch([unit], [dict(enumerate(clip.frames))], [{0: 'a', 1: 'b'}], 'cpu')
 
 
@@ -215,7 +215,7 @@ def test_members_that_cannot_be_weighed_together_are_refused(tmp_path, network, 
         build_source([dict(type='StudentCopy'), files]).frozen(network)
 
     class Source:
-        units = [LabelUnit('cat', (0, 1), ('a', 'c'))]
+        units = [LabelUnit('cat/a__c', 'cat', (0, 1), ('a', 'c'))]
 
         def size(self, scene):
             return clip.frames.shape[1:3]
