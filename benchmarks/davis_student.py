@@ -2,9 +2,10 @@
 then judged by masks and joints.
 
 Two settings. Test time: refined on each DAVIS sequence by itself (``student``; with ``--verify`` on passes that
-the verifier weighs), and, as a rival, on labels that its teacher made at 1x. With ``--transfer`` on a folder of other videos, and judged on sequences it never saw: as they are
-(``transfer``), seen at random sizes and stretches (``scaled``), or as they are beside rendered pairs with their truth
-(``replay``, as ``mmrefine refine --labelled rendered`` does). Each is judged as training left it and as the guard hands
+the verifier weighs), and, as a rival, on labels that its teacher made at 1x. With ``--transfer`` on a folder of other
+videos, and judged on sequences it never saw: as they are (``transfer``), seen at random sizes and stretches
+(``scaled``), or as they are beside rendered pairs with their truth (``replay``, as ``mmrefine refine --labelled
+rendered`` does). Each is judged as training left it and as the guard hands
 it back (``… guarded``): the student, something between teacher and student, or the teacher itself. Of the first two
 students of other videos there is also the mean of their weights (``mean``).
 

@@ -186,7 +186,7 @@ def _row(recipe: str, seed: int, report: Dict[str, Any]) -> Dict[str, Any]:
     groups = report['groups']
     scenes = [scene['change_percent'] for group in groups.values() for scene in group['scenes'].values()]
     return dict(
-        recipe=recipe, seed=str(seed),
+        recipe=recipe, seed=str(seed), seconds=report.get('timings', {}),
         groups={name: {side: group[side] for side in ('before', 'after')} for name, group in groups.items()},
         worst={figure: max(scene[figure] for scene in scenes) for figure in scenes[0]})
 

@@ -106,7 +106,7 @@ def _print_cost(judge: Any, models: Dict[str, Any], size: Tuple[int, int]) -> No
         times.append(time.process_time())
         start, shares = view.arbiter.settle(*batch.both_ways(), passes)
         times.append(time.process_time())
-        judge.verify(*batch.both_ways(), passes, view.traits, start, shares)
+        judge.verify(*batch.both_ways(), passes, view.traits_of(model), start, shares)
         times.append(time.process_time())
         one, two, seen, settled, verified = np.diff(times)
         print(f'| {name} | {one:.2f} | {two:.2f} | {seen:.2f} | {settled:.2f} | {verified:.2f} | '

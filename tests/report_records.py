@@ -71,8 +71,8 @@ def guard_record(verdict: str = 'student') -> Dict[str, Any]:
         candidates=found,
         general=dict(pairs=8, before=.5, after=.51, change_percent=2.),
         held_out=dict(pairs=12, scenes=2, share=.1),
-        teacher=dict(name='raft', surely=False, objection=None, change_percent=-7., interval_percent=[-20., 6.],
-                     pairs=12, runs=12, pairs_better=.7))
+        teachers=[dict(name='raft', surely=False, objection=None, change_percent=-7., interval_percent=[-20., 6.],
+                       pairs=12, runs=12, pairs_better=.7)])
 
 
 def picture(root: Path, path: str, size: Tuple[int, int] = (48, 72)) -> str:

@@ -126,7 +126,7 @@ def passes_over(teacher: FlowEstimator, frames: np.ndarray, truth: np.ndarray, k
     with torch.no_grad():
         seen = view.motions(teacher, PairBatch(shown[:1], shown[1:]))
     passes = torch.stack(list(seen.values())).cpu().numpy().astype(np.float16)
-    return StoredPasses(frames, passes, view.traits.numpy(), truth.astype(np.float16), known)
+    return StoredPasses(frames, passes, view.traits_of(teacher).numpy(), truth.astype(np.float16), known)
 
 
 def _times(speeds: Tuple[float, float], factor: float) -> Tuple[float, float]:

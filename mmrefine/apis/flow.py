@@ -171,7 +171,7 @@ class _Maker:
         self.work = ''  # what a pair takes, where it is more than the reader would expect
         if isinstance(view, ArbitratedView):
             self.verifier = dict(verifier=view.describe()['verifier']['digest'], max_error=max_error)
-            self.work = f', each in {len(view.traits)} passes that a verifier weighs'
+            self.work = f', each in {len(view.traits_of(teacher))} passes that a verifier weighs'
 
     def settings(self) -> Dict[str, Any]:
         """What decides the content of the files, besides the frames."""

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, List, Mapping
 
 from mmengine.config import Config
 
@@ -52,12 +52,24 @@ def ready_config(cfg: Config) -> Config:
 
 
 def labels_by_student(hook: Mapping[str, Any]) -> bool:
-    """Whether the teacher of a ``PseudoLabelHook`` comes from the weights that training begins with.
+    """Whether a teacher of a ``PseudoLabelHook`` comes from the weights that training begins with.
 
     Args:
         hook: its config, which may not have been checked yet.
     """
-    teacher = hook.get('teacher') or dict(type='StudentCopy')
-    if hook.get('labels') is not None or not isinstance(teacher, Mapping):
+    if hook.get('labels') is not None:
         return False
-    return getattr(TEACHERS.get(teacher.get('type')), 'follows_student', False)
+    teachers = teachers_of(hook) or [dict(type='StudentCopy')]
+    return any(getattr(TEACHERS.get(one.get('type')), 'follows_student', False) for one in teachers)
+
+
+def teachers_of(hook: Mapping[str, Any]) -> List[Any]:
+    """The configs of the teachers that a ``PseudoLabelHook`` names.
+
+    Args:
+        hook: see :func:`labels_by_student`.
+    """
+    named = hook.get('teacher') or ()
+    if isinstance(named, Mapping):
+        named = named.get('members') or [named]
+    return [one for one in named if isinstance(one, Mapping)]

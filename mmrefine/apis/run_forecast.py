@@ -18,7 +18,7 @@ from mmrefine.apis.timing import seconds_a_pixel, shrunk, tell
 from mmrefine.config.load import building, complete, hooks_of
 from mmrefine.engine import BFloat16OptimWrapper
 from mmrefine.engine.guard.flow_witnesses import RENDERED_SIZE
-from mmrefine.engine.guard.other_teacher import other_teacher
+from mmrefine.engine.guard.other_teacher import other_teachers
 from mmrefine.engine.judging.judge import open_group
 from mmrefine.engine.judging.track_scores import grid_points
 from mmrefine.engine.runtime.passes import Passes
@@ -26,7 +26,7 @@ from mmrefine.engine.stage1.forecast import size_text, time_text
 from mmrefine.engine.stage1.outlook import pass_bytes
 from mmrefine.models import CorrespondenceLearner, FlowRefiner, FrozenTeacher, FrozenTracker, TrackRefiner
 from mmrefine.registry import DATASETS, HOOKS, LABELERS
-from mmrefine.structures import FlowSample, LabelBatch, TrackSample, as_frames
+from mmrefine.structures import FlowSample, LabelBatch, TrackSample, as_frames, members_of
 
 MOST_SAMPLES = 4  # of a timed training step
 TRACKS = 128  # of a timed training step
@@ -35,7 +35,7 @@ TRACKS = 128  # of a timed training step
 @dataclass(frozen=True)
 class RunForecast:
     """Seconds of each part of a run, by name, in their order; and bytes of a pass over the largest frame, beside the
-    training: of the network that learns, or of another one that teaches it. 0 if its own labels, which measure it, are
+    training: of the network that learns, or of others that teach it. 0 if its own labels, which measure it, are
     made before."""
     seconds: Mapping[str, float]
     memory: int = 0
@@ -83,7 +83,8 @@ def forecast_run(cfg: Config, labels_only: bool = False) -> Optional[RunForecast
     steps, rounds = int(cfg.train_cfg.max_iters), int(cfg.train_cfg.get('rounds', 1))
     seconds: Dict[str, float] = {}
     largest = max((source.size(scene) for scene in source.scene_names), key=math.prod)
-    memory = _pass_bytes(network, largest) if labels is None else 0 if given else _teacher_bytes(labels, largest)
+    memory = _pass_bytes(network, largest) if labels is None else 0
+    memory = _teacher_bytes(labels, network, largest) if labels is not None and not given else memory
     if labels is not None and not given:
         label = clock.label(labels)
         if label is None:
@@ -98,13 +99,13 @@ def forecast_run(cfg: Config, labels_only: bool = False) -> Optional[RunForecast
     batch = int(cfg.train_dataloader.batch_size)
     seconds['training'] = (clock.step(cfg.optim_wrapper, min(batch, MOST_SAMPLES)) * all_steps * batch
                            * _crop(cfg.train_dataloader.dataset, smallest))
-    teacher = other_teacher(hooks['PseudoLabelHook'])  # the guard compares it with the student
+    # the guard compares them with the student
+    looks = [clock.look(one.frozen(network).refiner) for one in other_teachers(hooks['PseudoLabelHook'])]
     for hook in hooks['RegressionGuardHook']:
         if not hook.off:
             held = DATASETS.build(dict(hook.config, pipeline=[]))
             asked = hook.passes(len(held.units), steps, rounds).taking(look)
-            if teacher is not None:
-                asked += hook.passes_of_one(len(held.units)).taking(clock.look(teacher.frozen(network).refiner))
+            asked += sum(map(hook.passes_of_one(len(held.units)).taking, looks))
             rendered = Passes(one_way=2 * hook.general).taking(look) * math.prod(RENDERED_SIZE)
             seconds['guard'] = asked * fmean(_pixels(held, held.units)) + rendered
     for hook in hooks['ReportHook']:
@@ -122,12 +123,12 @@ def _pass_bytes(network: Any, size: Tuple[int, int]) -> int:
     return int(network.pass_bytes(size))
 
 
-def _teacher_bytes(hook: Any, size: Tuple[int, int]) -> int:
-    """Bytes of the largest pass of a teacher that is another network; 0 where it is the student, or not known."""
-    teacher = other_teacher([hook])
-    if teacher is None:
+def _teacher_bytes(hook: Any, network: Any, size: Tuple[int, int]) -> int:
+    """Bytes of the largest pass of teachers with another network among them; 0 where it is the student, or not known.
+    """
+    if not other_teachers([hook]):
         return 0
-    return pass_bytes(teacher.network(), LABELERS.build(hook.labeler), size, hook.batch_size)
+    return pass_bytes(hook.teachers.frozen(network), LABELERS.build(hook.labeler), size, hook.batch_size)
 
 
 def tell_forecast(cfg: Config, labels_only: bool = False, dry_run: bool = False,
@@ -163,11 +164,11 @@ class _Clock:
         self.unit = source.units[0]
 
     def label(self, hook: Any) -> Optional[float]:
-        """Of a label; None if its teacher is not a network, which can be asked anything."""
+        """Of a label; None if a teacher is not a network, which can be asked anything."""
         labeler = LABELERS.build(hook.labeler)
         hook.teachers.start(self.network)
         teacher = hook.teachers.frozen(self.network)
-        if not isinstance(teacher, (FrozenTeacher, FrozenTracker)):
+        if not all(isinstance(one, (FrozenTeacher, FrozenTracker)) for one in members_of(teacher)):
             return None
         usable = partial(self.source.usable, self.unit.scene, beside=self.unit.frames[0])
         numbers = [*self.unit.frames, *labeler.extra_frames(self.unit, usable)]

@@ -19,7 +19,7 @@ from mmrefine.apis.recipes import LABELS, with_recipe
 from mmrefine.apis.rounds import round_values
 from mmrefine.apis.run_forecast import tell_forecast
 from mmrefine.apis.run_threads import run_threads
-from mmrefine.apis.teachers import teacher_values
+from mmrefine.apis.teachers import Named, teacher_values
 from mmrefine.apis.verifiers import verify_values
 from mmrefine.apis.video_run import check_refined, mark_finished, prepare_run
 from mmrefine.config.load import building, complete, hooks_of, name_of
@@ -44,8 +44,8 @@ def refine(video: Roots,
            rounds: Optional[int] = None,
            labelled: Optional[Union[str, Path]] = None,
            points: Optional[Union[str, Path]] = None,
-           teacher: Optional[Union[str, Path]] = None,
-           teacher_checkpoint: Optional[Union[str, Path]] = None,
+           teacher: Named = None,
+           teacher_checkpoint: Named = None,
            labels: Optional[Union[str, Path]] = None,
            recipe: str = LABELS,
            verify: bool = False,
@@ -76,8 +76,10 @@ def refine(video: Roots,
             Default: what the config says.
         points: the file of what a tracker is to follow, see :class:`~mmrefine.apis.followed_points.FollowedPoints`.
         teacher: another network that labels the video, by short name or config, or a folder of flow files
-            (:class:`~mmrefine.models.StoredMotion`); default: the network itself.
-        teacher_checkpoint: its weights; default: ``load_from`` of its config, or published weights.
+            (:class:`~mmrefine.models.StoredMotion`), or a list of these, in which ``'self'`` is the network itself; the
+            passes of all are weighed. Default: the network itself.
+        teacher_checkpoint: its weights, or a list for the networks among the teachers; default: ``load_from`` of their
+            configs, or published weights.
         labels: folder of labels of this video that were made before (:func:`label_video`), by whatever network: several
             networks can learn from them. Default: they are made.
         recipe: what is learned from, :func:`~mmrefine.apis.recipes.with_recipe`; all but labels exclude ``rounds``.
@@ -142,8 +144,8 @@ def label_video(video: Roots,
                 sheets: int = 0,
                 reading: Optional[Mapping[str, Any]] = None,
                 dry_run: bool = False,
-                teacher: Optional[Union[str, Path]] = None,
-                teacher_checkpoint: Optional[Union[str, Path]] = None,
+                teacher: Named = None,
+                teacher_checkpoint: Named = None,
                 verify: bool = False,
                 max_error: Optional[float] = None,
                 **overrides: Any) -> List[Path]:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Union
+from typing import Any, Dict, Mapping, Optional, Sequence, Union
 
 from mmengine.config import Config
 
@@ -31,7 +31,7 @@ def checked_max_error(max_error: Optional[float]) -> Optional[float]:
 def verify_values(cfg: Config,
                   verify: bool = False,
                   max_error: Optional[float] = None,
-                  teacher: Optional[Union[str, Path]] = None,
+                  teacher: Union[None, str, Path, Sequence[Union[str, Path]]] = None,
                   labels: Optional[Union[str, Path]] = None,
                   given: Optional[Mapping[str, Any]] = None) -> Dict[str, Any]:
     """The values of the config that these options stand for, by dotted key.
@@ -55,32 +55,46 @@ def verify_values(cfg: Config,
     if not verify and most is None:
         return {}
     option = '--verify' if most is None else '--max-error'
+    kept = arbitrated_view(cfg, option)
+    if labels is not None:
+        raise ConfigError(f'{option} and --labels exclude one another: labels that were made before are used as they '
+                          f'are; give {option} to the mmrefine labels that makes them')
+    names = [teacher] if isinstance(teacher, (str, Path)) else list(teacher or ())
+    if len(names) == 1 and Path(names[0]).is_dir():
+        raise ConfigError(f'{option}: --teacher {names[0]} is a folder of flow, and the verifier weighs several passes '
+                          'of a network; leave one of the two out')
+    undone = [key for key in given or {} if key in (*_VIEW, *(['labeler.filters'] if most else []))]
+    if undone:
+        raise ConfigError(f'{option} and --cfg-options {undone[0]}=… exclude one another, as both say how labels are '
+                          f'made; leave {option} out and give all of it there, or set single values such as '
+                          'labeler.view.scales')
+    verifier = dict(kept.get('verifier') or VERIFIER)
+    found: Dict[str, Any] = {'labeler.view': dict(kept, verifier=verifier, _delete_=True)}
+    if most is not None:
+        found['labeler.filters'] = [*(cfg.labeler.get('filters') or ()), dict(type='ExpectedErrorFilter', most=most)]
+    return found
+
+
+def arbitrated_view(cfg: Config, option: str) -> Dict[str, Any]:
+    """The config of the view that weighs passes: that of the config, or a default one in place of a ``CascadeView``.
+
+    Args:
+        cfg: of the network that learns, not filled in.
+        option: that asks for it, for messages.
+
+    Raises:
+        ConfigError: a config that labels no flow, or by another view.
+    """
     if is_tracker(cfg) or is_correspondence(cfg):
         raise ConfigError(f'{name_of(cfg)}: follows points, and {option} weighs passes of a network that estimates '
                           'flow; leave it out, or name such a network with --model')
     labeler: Mapping[str, Any] = cfg.get('labeler') or {}
     if not labeler or not hooks_of(cfg, 'PseudoLabelHook'):
         raise ConfigError(f'{name_of(cfg)}: labels nothing, or has no top-level key labeler, so there is nothing to '
-                          f'verify; leave {option} out')
-    if labels is not None:
-        raise ConfigError(f'{option} and --labels exclude one another: labels that were made before are used as they '
-                          f'are; give {option} to the mmrefine labels that makes them')
-    if teacher is not None and Path(teacher).is_dir():
-        raise ConfigError(f'{option}: --teacher {teacher} is a folder of flow, and the verifier weighs several passes '
-                          'of a network; leave one of the two out')
+                          f'weigh; leave {option} out')
     view: Dict[str, Any] = dict(labeler.get('view') or {})
     kind = str(view.get('type', '')).rpartition('.')[2]
     if kind not in ('CascadeView', 'ArbitratedView'):
-        raise ConfigError(f'{name_of(cfg)}: labeler.view is {kind or "not set"}, which has no verifier; {option} takes '
-                          'configs with CascadeView or ArbitratedView')
-    undone = [key for key in given or {} if key in (*_VIEW, *(['labeler.filters'] if most else []))]
-    if undone:
-        raise ConfigError(f'{option} and --cfg-options {undone[0]}=… exclude one another, as both say how labels are '
-                          f'made; leave {option} out and give all of it there, or set single values such as '
-                          'labeler.view.scales')
-    kept: Dict[str, Any] = view if kind == 'ArbitratedView' else dict(type='ArbitratedView')
-    verifier = dict(kept.get('verifier') or VERIFIER)
-    found: Dict[str, Any] = {'labeler.view': dict(kept, verifier=verifier, _delete_=True)}
-    if most is not None:
-        found['labeler.filters'] = [*(labeler.get('filters') or ()), dict(type='ExpectedErrorFilter', most=most)]
-    return found
+        raise ConfigError(f'{name_of(cfg)}: labeler.view is {kind or "not set"}, and {option} takes configs with '
+                          'CascadeView or ArbitratedView')
+    return view if kind == 'ArbitratedView' else dict(type='ArbitratedView')

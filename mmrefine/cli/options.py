@@ -71,12 +71,13 @@ def add_model(parser: argparse.ArgumentParser, weights: str = '', default: str =
 
 def add_teacher(parser: argparse.ArgumentParser) -> None:
     """--teacher and --teacher-checkpoint."""
-    parser.add_argument('--teacher', metavar='NAME|CONFIG|DIR',
+    parser.add_argument('--teacher', action='append', metavar='NAME|CONFIG|DIR|self',
                         help='another network that labels the video, by name or by config file as --model: a large one '
-                        'for a small one that learns; or a folder of flow that another program has estimated '
-                        '(default: the network itself)')
-    parser.add_argument('--teacher-checkpoint', metavar='FILE',
-                        help="weights of the teacher, as of --checkpoint. Default: load_from of the teacher's config")
+                        'for a small one that learns; or a folder of flow that another program has estimated; given '
+                        'several times, all label together, and self is the network itself (default: self)')
+    parser.add_argument('--teacher-checkpoint', action='append', metavar='FILE',
+                        help='weights of the teacher, as of --checkpoint; of several once for each that is a network, '
+                        "in the same order. Default: load_from of the teacher's config")
 
 
 def add_verify(parser: argparse.ArgumentParser, verified: str = 'labels are then better, and take about four times as '

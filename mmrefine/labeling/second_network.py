@@ -45,7 +45,7 @@ def own_bytes(filters: Sequence[Any], size: Tuple[int, int]) -> int:
     """Bytes that the parts with networks of their own must hold at once, one after the other; 0 if not known.
 
     Args:
-        filters: those of a labeler, and its view.
+        filters: those of a labeler.
         size: (height, width) of the frames, px.
     """
     known: List[int] = [part.peak_bytes(size) for part in filters if hasattr(part, 'peak_bytes')]

@@ -11,6 +11,7 @@ from mmrefine.models.refiners import (ChainedFlow, CorrespondenceLearner, FlowRe
                                       TrackRefiner, build_estimator, estimator_state, load_estimator, meta_of,
                                       readout_for)
 from mmrefine.models.teachers.frozen import FrozenTeacher
+from mmrefine.models.teachers.group import FrozenGroup, TeacherGroup
 from mmrefine.models.teachers.other_network import OtherNetwork
 from mmrefine.models.teachers.stored_motion import StoredMotion
 from mmrefine.models.teachers.stored_tracks import StoredTracks
@@ -21,10 +22,10 @@ from mmrefine.models.trackers import PIPsChain
 __all__ = [
     'CRAFT', 'CRAFTDecoder', 'ChainedFlow', 'ChannelDropout', 'ColorClassLoss', 'ColorClasses', 'ContrastiveFlowLoss',
     'CorrFlowEncoder', 'CorrespondenceLearner', 'CropWarp', 'CycleColorLoss', 'CycleLoss', 'FeaturePropagator',
-    'FlowPropagator', 'FlowReadout', 'FlowRefiner', 'FrameMemory', 'FramePreprocessor', 'FrozenTeacher',
+    'FlowPropagator', 'FlowReadout', 'FlowRefiner', 'FrameMemory', 'FramePreprocessor', 'FrozenGroup', 'FrozenTeacher',
     'FrozenTracker', 'GreyInput', 'MaskedPyramidLoss', 'MaskedSequenceLoss', 'OfficialRAFTEncoder', 'OtherNetwork',
     'PIPs', 'PIPsChain', 'PhotometricLoss', 'RandomStart', 'ScheduledSampling', 'ScoreMapLoss', 'SelfSupervisionLoss',
-    'SmoothnessLoss', 'StoredMotion', 'StoredTracks', 'StudentAverage', 'StudentCopy', 'TrackPropagator',
-    'TrackRefiner', 'TrackSequenceLoss', 'VisibilityLoss', 'build_estimator', 'carry_labels', 'estimator_state',
-    'load_estimator', 'meta_of', 'propagate_clip', 'readout_for'
+    'SmoothnessLoss', 'StoredMotion', 'StoredTracks', 'StudentAverage', 'StudentCopy', 'TeacherGroup',
+    'TrackPropagator', 'TrackRefiner', 'TrackSequenceLoss', 'VisibilityLoss', 'build_estimator', 'carry_labels',
+    'estimator_state', 'load_estimator', 'meta_of', 'propagate_clip', 'readout_for'
 ]

@@ -85,16 +85,20 @@ def sample_name(guard: Mapping[str, Any]) -> str:
     return str((guard.get('score') or {}).get('sample', 'frame pair'))
 
 
-def teacher_ahead(guard: Mapping[str, Any]) -> str:
-    """How far a teacher that is another network is ahead of the original network, in a sentence.
+def teachers_ahead(guard: Mapping[str, Any]) -> List[str]:
+    """How far each teacher that is another network is ahead of the original network.
 
     Args:
         guard: of the record.
 
     Returns:
-        the sentence; empty where the network itself labelled, or the teacher was not compared.
+        a sentence for each; none where the network itself labelled alone, or no teacher was compared.
     """
-    teacher = guard.get('teacher') or {}
+    found = (_ahead(teacher, sample_name(guard)) for teacher in guard.get('teachers') or ())
+    return [sentence for sentence in found if sentence]
+
+
+def _ahead(teacher: Mapping[str, Any], sample: str) -> str:
     change = teacher.get('change_percent')
     if change is None:
         return ''
@@ -104,7 +108,7 @@ def teacher_ahead(guard: Mapping[str, Any]) -> str:
     interval = format_interval(teacher.get('interval_percent'))
     numbers = format_change(change) + (f', interval {interval}' if interval else '')
     return (f'The teacher, {teacher.get("name", "another network")}, is {ahead} of the original network: on '
-            f'{kept_back(teacher.get("pairs"), sample_name(guard))} its label-free score differs by {numbers}'
+            f'{kept_back(teacher.get("pairs"), sample)} its label-free score differs by {numbers}'
             f'{f"; it {objection}" if objection else ""}.')
 
 

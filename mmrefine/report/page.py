@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from mmrefine.evaluation.labels.quality import SPEED_PREFIX
 from mmrefine.report.formats import format_value, title_in_text
-from mmrefine.report.headlines import VIDEOS, badge, figures, sample_name, sentences, teacher_ahead
+from mmrefine.report.headlines import VIDEOS, badge, figures, sample_name, sentences, teachers_ahead
 from mmrefine.report.known_figures import figure_of, figures_of, label_figures, main_figures, witness_figures
 from mmrefine.report.long_tables import Folded, fold, fold_scores
 from mmrefine.report.plots import Dot, dot_plot, line_plot
@@ -19,7 +19,7 @@ from mmrefine.structures.figures import Figure
 VERDICTS = ('red', 'amber', 'green')  # from the worst on
 # of the guard; what else a record says of it is shown as it is
 GUARD_PARTS = ('verdict', 'reason', 'chosen', 'witnesses', 'candidates', 'looks', 'general', 'held_out', 'score',
-               'teacher')
+               'teachers')
 CURVES = {'loss': 'training loss', 'epe_to_label': 'distance to the labels [px]',
           'error_to_label': 'distance to the labels [px]', 'lr': 'learning rate',
           'grad_norm': 'norm of the gradient'}
@@ -88,7 +88,7 @@ def _guard(guard: Mapping[str, Any], decision: str) -> Markup:
         'guard.html', guard=guard, reason=reason[:1].upper() + reason[1:] + ('' if reason.endswith('.') else '.'),
         candidates=[(one, _same(one, chosen)) for one in candidates], students=students, sample=sample_name(guard),
         plot=dot_plot(dots, *axes, 'original') if dots else '',
-        witnesses=witness_figures(guard), teacher=teacher_ahead(guard), change_percent=change_percent,
+        witnesses=witness_figures(guard), teachers=teachers_ahead(guard), change_percent=change_percent,
         forgetting=next((figure for figure in figures(dict(guard=guard)) if figure['name'] == 'general'), None),
         rest={key: value for key, value in guard.items() if key not in GUARD_PARTS})
 

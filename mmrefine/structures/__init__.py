@@ -2,7 +2,7 @@
 from mmrefine.structures.batches import LabelBatch, Labeled, LabelUnit, as_frames, label_key, name_units
 from mmrefine.structures.color_outputs import ColorOutputs
 from mmrefine.structures.contracts import (LabelCodec, Labeler, LabelJudge, LabelSource, MotionLoss, Tally, Teacher,
-                                           TeacherSource, Witnesses)
+                                           TeacherSource, Witnesses, members_of)
 from mmrefine.structures.flow_contracts import FlowEstimator, Guard, TwoWayEstimator, View
 from mmrefine.structures.flow_label import FlowLabel
 from mmrefine.structures.pairs import Look, LookRequest, NamedFrame, PairBatch, PairContext
@@ -24,5 +24,5 @@ __all__ = [
     'Teacher', 'TeacherSource', 'TrackBalance', 'TrackEstimator', 'TrackFilter', 'TrackLook', 'TrackOutputs',
     'TrackSample', 'TrackTargets', 'TrackView', 'Tracks', 'TwoWayEstimator', 'Verdict', 'View', 'WholeFrames',
     'Witnesses', 'as_frames', 'check_queries', 'crohd_heads', 'draw_queries', 'evaluated_frames', 'label_key',
-    'name_units'
+    'members_of', 'name_units'
 ]

@@ -46,8 +46,9 @@ class LabelSource(Protocol):
 class Teacher(Protocol):
     """A frozen source of motion. How it is asked belongs to its kind (flow, tracks).
 
-    Optional member: ``check_source(source)``, which raises an ``InputError`` where the teacher has nothing to say about
-    the frames of a ``LabelSource``; asked before the first label is made.
+    Optional members: ``check_source(source)``, which raises an ``InputError`` where the teacher has nothing to say
+    about the frames of a ``LabelSource``, asked before the first label is made; ``as_they_are``, True where frames in
+    another size or mirrored cannot be asked about; ``members``, of several teachers that label together.
     """
 
     def digest(self) -> str:
@@ -66,7 +67,7 @@ class TeacherSource(Protocol):
     """Where the teacher of each round comes from. Its state is kept in checkpoints.
 
     Optional members: ``name``, what people call the teacher, if it is not the student; ``follows_student``, True where
-    it is, so that a run must load weights for it.
+    it is, so that a run must load weights for it; ``members``, of several sources whose teachers label together.
     """
 
     def start(self, student: Any) -> None:
@@ -83,6 +84,13 @@ class TeacherSource(Protocol):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from such a state; comes after :meth:`start`."""
+
+
+def members_of(teacher: Any) -> Sequence[Any]:
+    """The teachers that label together, or their sources, of a group of either (``members``); of any other the one
+    itself."""
+    members: Sequence[Any] = getattr(teacher, 'members', (teacher, ))
+    return members
 
 
 class LabelCodec(Protocol):

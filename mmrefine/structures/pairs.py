@@ -10,6 +10,9 @@ from torch import Tensor
 if TYPE_CHECKING:
     from mmrefine.structures.flow_contracts import Guard
 
+# px; motion that is not known is so long: it leaves every frame, so no filter that looks inside keeps it, and no store
+# can hold it
+FAR = 1e5
 # for each first and for each second frame of a batch what names its picture
 Names = Tuple[Sequence[Hashable], Sequence[Hashable]]
 

@@ -42,5 +42,6 @@ class PassJudge(Protocol):
             shares: ``(P, 2 B, 1, H, W)`` in [0, 1], of each pass in that.
         """
 
-    def pass_bytes(self, size: Tuple[int, int]) -> int:
-        """Bytes that it must hold at once for frames of ``size`` (height, width) px; 0 if not known."""
+    def pass_bytes(self, size: Tuple[int, int], passes: int = 4) -> int:
+        """Bytes that it must hold at once for so many passes over frames of ``size`` (height, width) px; 0 if not
+        known."""

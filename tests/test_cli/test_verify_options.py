@@ -203,7 +203,7 @@ def test_passes_and_a_verifier_of_the_config_are_kept():
         assert changed.labeler.view == dict(type='ArbitratedView', scales=(1., 2.), verifier=wanted)
         assert 'filters' not in changed.labeler
     cfg.labeler.view = dict(type='ComposedView')
-    with pytest.raises(ConfigError, match='labeler.view is ComposedView, which has no verifier; --verify takes'):
+    with pytest.raises(ConfigError, match='labeler.view is ComposedView, and --verify takes configs'):
         verify_values(cfg, True)
 
 

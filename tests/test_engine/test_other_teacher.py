@@ -10,7 +10,7 @@ from small_runs import run, small_model
 from test_regression_guard_hook import (PutWeights, assert_same_weights, guarded, page_of, report_of, state_of,
                                         verdict_of, video)
 
-from mmrefine.engine.guard.other_teacher import other_teacher, teacher_record
+from mmrefine.engine.guard.other_teacher import other_teachers, teacher_record
 from mmrefine.registry import TEACHERS
 
 __all__ = ['PutWeights', 'video']  # what the runs and the tests find by name
@@ -26,7 +26,7 @@ def taught(video, work_dir, start, teacher, *more_hooks, **settings):
 def test_how_far_another_teacher_is_ahead_is_said_and_is_what_its_weights_score_as_a_student(video, tmp_path):
     run(taught(video, tmp_path, 'shaken.pth', 'good.pth', dict(type='PutWeights', path=str(video / 'good.pth'), at=2)))
     report = report_of(tmp_path)
-    teacher, chosen = report['guard']['teacher'], report['guard']['chosen']
+    (teacher, ), chosen = report['guard']['teachers'], report['guard']['chosen']
     assert teacher['change_percent'] == chosen['change_percent'] < -5 and teacher['surely'] is True
     assert teacher['pairs_better'] == chosen['pairs_better'] and teacher['pairs'] == 6
     said = ('The teacher, RAFT with the weights of good.pth, is ahead of the original network: on 6 frame pairs that '
@@ -40,7 +40,7 @@ def test_how_far_another_teacher_is_ahead_is_said_and_is_what_its_weights_score_
 def test_a_teacher_that_is_the_students_own_copy_is_not_ahead_and_the_verdict_is_that_without_it(video, tmp_path):
     student = dict(type='PutWeights', path=str(video / 'shaken.pth'), at=1)
     guard = verdict_of(taught(video, tmp_path / 'other', 'good.pth', 'good.pth', student, max_iters=1, report=False))
-    teacher = guard.pop('teacher')
+    teacher, = guard.pop('teachers')
     assert (teacher['change_percent'], teacher['interval_percent'], teacher['surely']) == (0, [0, 0], False)
     assert 'good.pth, is not ahead of the original network: on 6 frame pairs that were kept back its label-free ' \
            'score differs by 0.0 %' in next((tmp_path / 'other').glob('*/*.log')).read_text()
@@ -53,9 +53,11 @@ def test_only_a_network_that_labels_in_this_run_is_compared(tmp_path):
     files = TEACHERS.build(dict(type='StoredMotion', root=str(tmp_path)))
     own = TEACHERS.build(dict(type='StudentAverage'))
     hooks = [SimpleNamespace(), *(SimpleNamespace(teachers=source, labels=None) for source in (files, own))]
-    assert other_teacher(hooks) is None
-    assert other_teacher([*hooks, SimpleNamespace(teachers=network, labels='labels')]) is None
-    assert other_teacher([*hooks, SimpleNamespace(teachers=network, labels=None)]) is network
+    assert other_teachers(hooks) == []
+    assert other_teachers([*hooks, SimpleNamespace(teachers=network, labels='labels')]) == []
+    assert other_teachers([*hooks, SimpleNamespace(teachers=network, labels=None)]) == [network]
+    group = SimpleNamespace(members=[own, network, files, network])
+    assert other_teachers([*hooks, SimpleNamespace(teachers=group, labels=None)]) == [network, network]
 
 
 def test_a_teacher_whose_weights_are_gone_when_a_run_is_resumed_does_not_end_it(tmp_path, caplog):

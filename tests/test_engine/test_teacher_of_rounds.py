@@ -215,6 +215,34 @@ def test_a_run_taught_by_another_network_keeps_its_own_start_and_is_not_resumed_
     assert same_state(refined_state(resumed), wanted)
 
 
+def test_a_run_of_several_teachers_is_not_resumed_with_others(material, tmp_path):
+    for seed in (4, 5):
+        start_weights(tmp_path / f'{seed}.pth', seed)
+
+    def config_of(*seeds, **more):
+        cfg = small_config(material, tmp_path / 'run', max_iters=4, interval=2, **more)
+        cfg.custom_hooks[0].labeler.view = dict(type='ArbitratedView', scales=(1., ), flip=False)
+        cfg.custom_hooks[0].teacher = [AVERAGE, *(other_network(tmp_path, f'{seed}.pth') for seed in seeds)]
+        return cfg
+
+    run(config_of(4))
+    store = LabelStore.open(tmp_path / 'run/labels')
+    start, other = (digest_of_state(torch.load(path, weights_only=True)['state_dict'])
+                    for path in (material / 'start.pth', tmp_path / '4.pth'))
+    assert store.fingerprint['teacher'] == f'{start}+{other}'
+    assert store.manifest['extra']['labelled_by'] == (
+        'RAFT with the weights of start.pth and RAFT with the weights of 4.pth')
+    wanted = refined_state(tmp_path / 'run')
+    (tmp_path / 'run/last_checkpoint').write_text(str(tmp_path / 'run/iter_2.pth'))
+    with pytest.raises(StaleLabelsError, match=r'learned from labels of teacher \w+\+\w+, and PseudoLabelHook\.teacher '
+                                               r'is RAFT with the weights of 5\.pth, teacher \w+; resume with the'):
+        run(config_of(5, resume=True))
+    with pytest.raises(StaleLabelsError, match=r'PseudoLabelHook\.teacher is a list of 3; resume with the teacher'):
+        run(config_of(4, 4, resume=True))
+    run(config_of(4, resume=True))
+    assert same_state(refined_state(tmp_path / 'run'), wanted)
+
+
 def test_labels_of_another_teacher_in_the_folder_are_refused(material, tmp_path):
     make_labels(small_config(material, tmp_path / 'run'))
     start_weights(tmp_path / '4.pth', 4)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from report_records import BEFORE, FREE, Page, full_record, guard_record
 
-from mmrefine.report import format_table, group_record, headline, keeps_original, teacher_ahead, write_report
+from mmrefine.report import format_table, group_record, headline, keeps_original, teachers_ahead, write_report
 
 VERDICTS = ('student', 'teacher', 'unproven', 'nothing to learn', 'not run')
 FIRST = dict(
@@ -73,11 +73,14 @@ def test_a_student_that_is_refused_whatever_its_score_is_said_to_be_so():
 ])
 def test_how_far_a_teacher_is_ahead_is_said_with_its_interval(change, surely, said):
     guard = guard_record()
-    del guard['teacher']
-    assert teacher_ahead(guard) == ''
-    guard['teacher'] = dict(name='raft', surely=surely, change_percent=change, interval_percent=[-30., 5.], pairs=12)
-    assert teacher_ahead(guard).startswith(f'The teacher, raft, {said}: on 12 frame pairs that were kept back its')
-    assert teacher_ahead(guard).endswith(', interval −30.0 to +5.0 %.')
-    guard['teacher'].update(surely=False, objection='has lost the motion')
-    assert ' is not ahead of the original network: ' in teacher_ahead(guard)
-    assert teacher_ahead(guard).endswith(', interval −30.0 to +5.0 %; it has lost the motion.')
+    del guard['teachers']
+    assert teachers_ahead(guard) == []
+    raft = dict(name='raft', surely=surely, change_percent=change, interval_percent=[-30., 5.], pairs=12)
+    guard['teachers'] = [raft, dict(raft, name='gma')]
+    found, other = teachers_ahead(guard)
+    assert found.startswith(f'The teacher, raft, {said}: on 12 frame pairs that were kept back its')
+    assert found.endswith(', interval −30.0 to +5.0 %.') and other == found.replace('raft', 'gma')
+    raft.update(surely=False, objection='has lost the motion')
+    found = teachers_ahead(guard)[0]
+    assert ' is not ahead of the original network: ' in found
+    assert found.endswith(', interval −30.0 to +5.0 %; it has lost the motion.')

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Optional, Sequence, Tuple, Union
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
@@ -21,8 +21,9 @@ from mmrefine.errors import CheckpointError, ConfigError, MMRefineError, NoLabel
 from mmrefine.fileio.digest import digest_of
 from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.fileio.store.layout import LABELLED_BY, MANIFEST
-from mmrefine.registry import DATASETS, HOOKS, LABELERS, TEACHERS
-from mmrefine.structures import TeacherSource, name_units
+from mmrefine.models.teachers.group import build_source
+from mmrefine.registry import DATASETS, HOOKS, LABELERS
+from mmrefine.structures import TeacherSource, members_of, name_units
 from mmrefine.values import as_count, as_share, check_values
 
 # in the message hub, so that checkpoints remember whose labels they learned from
@@ -63,8 +64,9 @@ class PseudoLabelHook(Hook):
             several students can learn from labels that were made once. None: the labels are made here.
         teacher: config of the part of ``TEACHERS`` that gives the teacher of each round, such as
             ``dict(type='StudentAverage')``, ``dict(type='OtherNetwork', model=…, checkpoint=…)`` or
-            ``dict(type='StoredMotion', root=…)``. None: ``StudentCopy``, a frozen copy of the student as it is when the
-            round begins.
+            ``dict(type='StoredMotion', root=…)``; or a list of these, all of which label together
+            (:class:`~mmrefine.models.TeacherGroup`). None: ``StudentCopy``, a frozen copy of the student as it is when
+            the round begins.
 
     Raises:
         ConfigError: a value of another type or out of range, or keys or values of ``calibrate`` that are invalid.
@@ -80,7 +82,7 @@ class PseudoLabelHook(Hook):
                  min_kept: float = 0.001,
                  calibrate: Optional[Dict[str, Any]] = None,
                  teacher_dtype: str = 'float32',
-                 teacher: Optional[Dict[str, Any]] = None,
+                 teacher: Union[None, Dict[str, Any], Sequence[Dict[str, Any]]] = None,
                  labels: Optional[str] = None) -> None:
         check_values('PseudoLabelHook', PseudoLabelHook, locals())
         if not store:
@@ -97,7 +99,7 @@ class PseudoLabelHook(Hook):
         self.batch_size = as_count('PseudoLabelHook.batch_size', batch_size)
         self.min_kept, self.relabel = as_share('PseudoLabelHook.min_kept', min_kept), relabel
         dtype = {} if teacher_dtype == 'float32' else dict(dtype=teacher_dtype)
-        self.teachers: TeacherSource = TEACHERS.build({**dtype, **(teacher or dict(type='StudentCopy'))})
+        self.teachers: TeacherSource = build_source(dict(type='StudentCopy') if teacher is None else teacher, **dtype)
         self._loaded: Optional[Dict[str, Any]] = None
 
     def store_root(self, work_dir: str, round_: int) -> Path:
@@ -229,14 +231,12 @@ class PseudoLabelHook(Hook):
         return store, run, promise
 
     def _labelled_by(self, runner: Runner) -> str:
-        """Who labels, for people: the name of the teacher, if it is not the student."""
-        name = getattr(self.teachers, 'name', '')
-        if name:
-            return str(name)
+        """Who labels, for people: the name of each teacher, if it is not the student."""
         network = type(getattr(model_of(runner), 'estimator', model_of(runner))).__name__
+        own = f'{network}, the student after {runner.iter} steps'
         if runner.iter == 0 and runner._load_from:
-            return f'{network} with the weights of {Path(runner._load_from).name}'
-        return f'{network}, the student after {runner.iter} steps'
+            own = f'{network} with the weights of {Path(runner._load_from).name}'
+        return ' and '.join(str(getattr(one, 'name', '') or own) for one in members_of(self.teachers))
 
     def _end_rounds(self, runner: Runner, root: Path, error: MMRefineError) -> None:
         """Let a run end without the round that has no labels; what the rounds before gave is handed back or judged.

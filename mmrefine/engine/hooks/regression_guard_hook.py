@@ -24,7 +24,7 @@ from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.evaluation.guard.comparison import Observation
 from mmrefine.models import estimator_state, load_estimator
 from mmrefine.registry import DATASETS, HOOKS, WITNESSES
-from mmrefine.report import counted, teacher_ahead
+from mmrefine.report import counted, teachers_ahead
 from mmrefine.structures.contracts import Witnesses
 from mmrefine.values import as_count, is_number
 
@@ -258,8 +258,8 @@ class RegressionGuardHook(Hook):
             score=score_record(self.witnesses),
             **teacher_record(runner, model, self._observer, self._seen, self.confidence, self.seed, self._progress))
         runner.message_hub.update_info(GUARD_INFO, record)
-        if 'teacher' in record:
-            runner.logger.info(f'Guard: {teacher_ahead(record)}')
+        for sentence in teachers_ahead(record):
+            runner.logger.info(f'Guard: {sentence}')
         (runner.logger.info if best.is_accepted else runner.logger.warning)(f'Guard: {record["reason"]}')
 
     def _rated_at(self, runner: Runner, model: Any, ends: Dict[int, State], steps: Sequence[float]) -> List[Candidate]:

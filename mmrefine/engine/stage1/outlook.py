@@ -155,7 +155,7 @@ def pass_bytes(teacher: Teacher, labeler: Any, size: Tuple[int, int], units: int
         units: in a batch.
     """
     shown = labeler.pass_sizes(size, units) if hasattr(labeler, 'pass_sizes') else ()
-    own = labeler.own_bytes(size) if hasattr(labeler, 'own_bytes') else 0
+    own = labeler.own_bytes(size, teacher) if hasattr(labeler, 'own_bytes') else 0
     return max([own, *(teacher.peak_bytes(*one) for one in shown)])
 
 

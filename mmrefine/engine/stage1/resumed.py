@@ -9,8 +9,9 @@ from mmrefine.engine.runtime.resume_point import LAST_CHECKPOINT
 from mmrefine.engine.stage1.run import digest_of_units
 from mmrefine.errors import CheckpointError, LabelStoreError, StaleLabelsError
 from mmrefine.fileio.store.label_store import LabelStore
+from mmrefine.models.teachers.group import BETWEEN, networks_of
 from mmrefine.registry import DATASETS
-from mmrefine.structures import TeacherSource, name_units
+from mmrefine.structures import TeacherSource, members_of, name_units
 
 
 def check_same_labels(root: Path, work_dir: Path, learned_from: Optional[str], dataset: Dict[str, Any],
@@ -40,18 +41,26 @@ def check_same_labels(root: Path, work_dir: Path, learned_from: Optional[str], d
     if learned_from is not None and found != learned_from:
         raise StaleLabelsError(f'{root}: the labels were made by teacher {found}, but the run that is resumed '
                                f'learned from labels of teacher {learned_from}; {remedy}')
-    if hasattr(teachers, 'network') and learned_from is not None:
-        name = getattr(teachers, 'name', type(teachers).__name__)
-        with contextlib.suppress(CheckpointError):  # its file may be gone by now: the labels are there
-            teacher = teachers.network().digest()
-            if teacher != learned_from:
-                raise StaleLabelsError(f'{root}: the run that is resumed learned from labels of teacher '
-                                       f'{learned_from}, and PseudoLabelHook.teacher is {name}, teacher {teacher}; '
-                                       'resume with the teacher that the run began with, or start again in a new '
-                                       'work dir')
+    if learned_from is not None:
+        _check_same_teachers(root, learned_from, teachers)
     source = DATASETS.build(dict(dataset, pipeline=[]))
     if store.fingerprint.get('pairs') not in (None, digest_of_units(source.units)):
         raise StaleLabelsError(f'{root}: the run that is resumed learned from other {name_units(source.units)} than '
                                'those that are to be learned from now (scenes, held_out, least_held, step, or the '
                                f'version of mmrefine differ); set these as they were, or delete {root} and {note}: '
                                'the same command then makes the labels again and trains from the beginning')
+
+
+def _check_same_teachers(root: Path, learned_from: str, teachers: Any) -> None:
+    """Refuse other networks, and others beside the student, than those whose labels were learned from."""
+    members = members_of(teachers)
+    known = learned_from.split(BETWEEN) if len(members) > 1 else [learned_from]
+    other = '' if len(known) == len(members) else f'a list of {len(members)}'
+    for one in networks_of(teachers):
+        with contextlib.suppress(CheckpointError):  # its file may be gone by now: the labels are there
+            if one.network().digest() not in known:
+                other = f'{getattr(one, "name", type(one).__name__)}, teacher {one.network().digest()}'
+    if other:
+        raise StaleLabelsError(f'{root}: the run that is resumed learned from labels of teacher {learned_from}, and '
+                               f'PseudoLabelHook.teacher is {other}; resume with the teacher that the run began with, '
+                               'or start again in a new work dir')

@@ -149,13 +149,15 @@ class FlowLabeler:
         """
         return [(shown, 2 * units) for shown in self.view.pass_sizes(size)]
 
-    def own_bytes(self, size: Tuple[int, int]) -> int:
-        """Bytes that filters with networks of their own must hold at once; 0 if not known.
+    def own_bytes(self, size: Tuple[int, int], teacher: Any = None) -> int:
+        """Bytes that filters, or a view, with networks of their own must hold at once; 0 if not known.
 
         Args:
             size: (height, width) of the frames, px.
+            teacher: whose passes the view weighs; None: a network.
         """
-        return own_bytes([*self.filters, self.view], size)
+        view = self.view.peak_bytes(size, teacher) if hasattr(self.view, 'peak_bytes') else 0
+        return max(view, own_bytes(self.filters, size))
 
     def memory_settings(self) -> List[str]:
         """Which config keys to lower so that the teacher takes less memory."""

@@ -103,11 +103,12 @@ class TrackLabeler:
         by one, whatever the batch."""
         return [] if self.view is None else [(shown, 1) for shown in self.view.pass_sizes(size)]
 
-    def own_bytes(self, size: Tuple[int, int]) -> int:
+    def own_bytes(self, size: Tuple[int, int], teacher: Any = None) -> int:
         """Bytes that filters with networks of their own must hold at once; 0 if not known.
 
         Args:
             size: (height, width) of the frames, px.
+            teacher: has no say in it.
         """
         return own_bytes(self.filters, size)
 

@@ -17,9 +17,7 @@ from mmrefine.models.teachers.motion_files import MotionFiles
 from mmrefine.models.teachers.stateless import StatelessSource
 from mmrefine.registry import TEACHERS
 from mmrefine.structures import LabelSource
-from mmrefine.structures.pairs import Names
-
-FAR = 1e5  # px; unknown motion leaves every frame, so no filter that looks inside keeps it, and no store can hold it
+from mmrefine.structures.pairs import FAR, Names
 
 
 @TEACHERS.register_module()
@@ -67,6 +65,7 @@ class StoredTeacher:
         LabelStoreError: a label store that is damaged.
     """
     accepts_flow_init = False
+    as_they_are = True
 
     def __init__(self, root: Path) -> None:
         self.root = root

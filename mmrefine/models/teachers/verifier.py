@@ -26,9 +26,9 @@ class FrozenVerifier(FrozenCopy):
         found = dict(network=type(self.refiner.estimator).__name__)
         return found if self.dtype == 'float32' else dict(found, dtype=self.dtype)
 
-    def pass_bytes(self, size: Tuple[int, int]) -> int:
-        """Bytes that it must hold at once for frames of ``size`` (height, width) px."""
-        return int(self.refiner.pass_bytes(size))
+    def pass_bytes(self, size: Tuple[int, int], passes: int = 4) -> int:
+        """Bytes that it must hold at once for so many passes over frames of ``size`` (height, width) px."""
+        return int(self.refiner.pass_bytes(size, passes))
 
     def peak_bytes(self, size: Tuple[int, int], pairs: int = 1) -> int:
         """The same for any number of pairs: it looks at one image after the other."""

@@ -96,10 +96,10 @@ class VerifierLearner(BaseModel):
         """What passes come to; see :class:`~mmrefine.structures.PassJudge`."""
         return self.estimator(frames1, frames2, passes, traits.to(passes), start, shares)
 
-    def pass_bytes(self, size: Tuple[int, int]) -> int:
-        """Bytes that it must hold at once for frames of ``size`` (height, width) px, about: what the network sees of
-        both ways, and of one way what the layers of full size hold."""
-        return 4 * size[0] * size[1] * self.estimator.values_per_pixel()
+    def pass_bytes(self, size: Tuple[int, int], passes: int = 4) -> int:
+        """Bytes that it must hold at once for so many passes over frames of ``size`` (height, width) px, about: what
+        the network sees of both ways, and of one way what the layers of full size hold."""
+        return 4 * size[0] * size[1] * self.estimator.values_per_pixel(passes)
 
     def _some(self, passes: Tensor, traits: Tensor, mode: str) -> Tuple[Tensor, Tensor]:
         """All passes or, at times, only some."""

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmrefine.geometry import backwarp, lengths, resize
-from mmrefine.labeling.flow.verifier.evidence import CHANNELS, LITTLE, Candidates, gather
+from mmrefine.labeling.flow.verifier.evidence import CHANNELS, LITTLE, REGISTERED, Candidates, gather
 from mmrefine.registry import MODELS
 from mmrefine.structures import Verdict
 
@@ -71,9 +71,9 @@ class PassVerifier(nn.Module):
         motion, weights, error, sure = (torch.cat(part, dim=int(place == 1)) for place, part in enumerate(parts))
         return Verdict(motion, weights, error, sure, start)
 
-    def values_per_pixel(self, candidates: int = 6) -> int:
-        """How many numbers are held of each pixel at once, about, without gradients."""
-        return candidates * (2 * CHANNELS + 2 * self.seen + self.head + 3 * (1 + 8 * len(self.rings)))
+    def values_per_pixel(self, passes: int = 4) -> int:
+        """How many numbers are held of each pixel at once for so many passes, about, without gradients."""
+        return (passes + len(REGISTERED)) * (2 * CHANNELS + 2 * self.seen + self.head + 3 * (1 + 8 * len(self.rings)))
 
     def _weigh(self, frames1: Tensor, frames2: Tensor, found: Candidates) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
         """Motion, shares, expected error and how sure it is, of some images."""

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional, Tuple
+from typing import Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -27,6 +27,11 @@ class Arbiter:
     the motion explain the picture? A pixel that leaves the frame with any of the passes has no say in that. Ours, not
     the paper's.
 
+    Where several networks made the passes, ``r`` is the least of those of the same network, and each network has a
+    further factor, for the pair: the same two terms of its best pass against the best of all, the second one of the
+    mean over the whole frame. In the first of them round trips shorter than 0.5 px do not differ: a network that sees
+    no motion at all always comes back.
+
     Args:
         trust: power of the ratio of cycle errors, no unit, at least 0; 0 does without.
         picture: per share of the comparisons of the census, at least 0; 0 does without.
@@ -41,6 +46,8 @@ class Arbiter:
 
     # px; median round trips that are shorter than this do not differ
     STILL = 0.02
+    # px; the same between the passes of different networks
+    ALIKE = 0.5
     # px; motions that are closer than this agree, and their mean counts
     AGREE = 0.5
 
@@ -53,7 +60,8 @@ class Arbiter:
                frames1: Tensor,
                frames2: Tensor,
                motions: Tensor,
-               belief: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
+               belief: Optional[Tensor] = None,
+               makers: Optional[Sequence[int]] = None) -> Tuple[Tensor, Tensor]:
         """What the passes come to.
 
         Args:
@@ -61,29 +69,40 @@ class Arbiter:
             frames2: the second frames, then the first.
             motions: ``(K, 2 B, 2, H, W)`` px of the frames, forward, then backward, as each of K passes saw them.
             belief: ``(K, 2 B, 1, H, W)``, not negative: a further factor of the weight of each pass; None: 1.
+            makers: for each pass which network made it, a number; None: the same one all.
 
         Returns:
             the motion ``(2 B, 2, H, W)`` px, nan where no pass is finite; and the share that each pass has in it,
             ``(K, 2 B, 1, H, W)`` in [0, 1], which add up to 1: the motion is the mean of the passes with these shares.
         """
         finite = motions.isfinite().all(dim=2, keepdim=True)
-        weights = self._by_round_trips(motions) * self._by_the_picture(frames1, frames2, motions) * finite
+        same = [[other == maker for other in makers or [0] * len(motions)] for maker in makers or [0] * len(motions)]
+        own = torch.tensor(same, device=motions.device)
+        weights = self._by_round_trips(motions, own) * self._by_the_picture(frames1, frames2, motions, own) * finite
         weights = weights if belief is None else weights * belief
         median, shares = geometric_median(motions.masked_fill(~finite, 0.), weights, self.AGREE)
         return median.masked_fill(~finite.any(dim=0), float('nan')), shares
 
-    def _by_round_trips(self, motions: Tensor) -> Tensor:
+    def _by_round_trips(self, motions: Tensor, own: Tensor) -> Tensor:
         medians = torch.stack([median_round_trip(motion) for motion in motions]).clamp(min=self.STILL)
+        best = torch.stack([medians[some].amin(dim=0) for some in own])
+        alike = best.clamp(min=self.ALIKE)
         # nobody comes back at all: inf / inf
-        return (medians.amin(dim=0) / medians).nan_to_num(nan=1.).pow(self.trust)
+        within, between = ((least / trips).nan_to_num(nan=1.) for least, trips in (
+            (best, medians), (alike.amin(dim=0), alike)))
+        return within.pow(self.trust) * between.pow(self.trust)
 
-    def _by_the_picture(self, frames1: Tensor, frames2: Tensor, motions: Tensor) -> Tensor:
+    def _by_the_picture(self, frames1: Tensor, frames2: Tensor, motions: Tensor, own: Tensor) -> Tensor:
         if self.picture == 0:
             return torch.ones_like(motions[:, :, :1])
         residuals = torch.stack([census_residual(frames1, frames2, motion) for motion in motions])
         compared = residuals.isfinite().all(dim=0)
-        means = torch.stack([box_mean(residual.masked_fill(~compared, 0.), self.radius) for residual in residuals])
-        return torch.exp(-self.picture * (means - means.amin(dim=0)))
+        residuals = residuals.masked_fill(~compared, 0.)
+        means = torch.stack([box_mean(residual, self.radius) for residual in residuals])
+        whole = residuals.sum(dim=(2, 3, 4), keepdim=True) / compared.sum(dim=(1, 2, 3)).clamp(min=1).view(-1, 1, 1, 1)
+        best = torch.stack([whole[some].amin(dim=0) for some in own])
+        return torch.exp(-self.picture * (means - means.amin(dim=0))) * torch.exp(-self.picture
+                                                                                  * (best - best.amin(dim=0)))
 
 
 def geometric_median(points: Tensor, weights: Tensor, soft: float, steps: int = 8) -> Tuple[Tensor, Tensor]:

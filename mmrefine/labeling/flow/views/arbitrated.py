@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -10,10 +10,11 @@ from torch import Tensor
 from mmrefine.errors import ConfigError
 from mmrefine.geometry import resize_flow
 from mmrefine.labeling.flow.views.arbiter import Arbiter
-from mmrefine.labeling.flow.views.passes import PLAIN, Iters, ScaledView, run_pass
+from mmrefine.labeling.flow.views.passes import PLAIN, Iters, Pass, ScaledView, run_pass
 from mmrefine.labeling.second_network import SecondNetwork
 from mmrefine.registry import TEACHER_VIEWS
-from mmrefine.structures import FlowEstimator, Look, LookRequest, PairBatch, PassJudge
+from mmrefine.structures import FlowEstimator, Look, LookRequest, PairBatch, PassJudge, members_of
+from mmrefine.structures.pairs import FAR
 
 
 class Arbitrated(NamedTuple):
@@ -45,9 +46,14 @@ class ArbitratedView(ScaledView):
     median: a single one that goes astray changes little. With one pass it is :class:`~mmrefine.labeling.CascadeView`,
     bit for bit.
 
+    Of several teachers (:class:`~mmrefine.models.TeacherGroup`) each makes these passes, and all of them are weighed
+    alike: what fails on this video has little say. Motion in files is one pass. The plain pass that a ``Look`` tells of
+    is that of the student's copy, if it is among them, else that of the first.
+
     The weights need both directions: with more than one pass the way back is looked at even if it is not asked for. A
     look holds the mean share, in [0, 1], of each pass in the motion of the pixels, such as
-    ``{'from_1x': 0.2, 'from_2x': 0.8}``, and the labeler puts them into the statistics of a label.
+    ``{'from_1x': 0.2, 'from_2x': 0.8}``, and the labeler puts them into the statistics of a label; of several teachers
+    they are ``from_1x_of_1``, ``from_1x_of_2`` and so on, in the order of the config.
 
     Args:
         scales: sizes of the frames as factors of their own, in the order of the passes.
@@ -98,19 +104,25 @@ class ArbitratedView(ScaledView):
             verifier also that of what was registered in the picture, the error that is to be expected, and the chance
             that it is below 1 px.
         """
-        backward = request.backward or self.flip or len(self.passes) > 1 or self.verifier is not None
-        plain = self.further_plain_pass(teacher, batch, self.passes, backward) if request.plain else None
+        members, own = members_of(teacher), getattr(teacher, 'own', 0)
+        several = self.flip or len(self.passes) > 1 or len(members) > 1
+        backward = request.backward or several or self.verifier is not None
+        plain = self.further_plain_pass(members[own], batch, self.passes, backward) if request.plain else None
         seen = self.motions(teacher, batch, backward)
         if len(seen) == 1 and self.verifier is None:
             (name, flow), = seen.items()
             return Arbitrated(flow, plain, {name: torch.ones_like(flow[:, :1])})
-        plain = seen['from_1x'] if PLAIN in self.passes else plain
+        plain = seen[f'from_1x{_whose(own, members)}'] if PLAIN in self.passes else plain
         frames, passes = batch.both_ways(), torch.stack(list(seen.values()))
-        flow, shares = self.arbiter.settle(*frames, passes)
+        unknown = (passes.abs() >= FAR).any(dim=2, keepdim=True)
+        passes = passes.masked_fill(unknown & ~unknown.all(dim=0), float('nan'))  # it has no say where others know
+        makers = [i for i, one in enumerate(members) for _ in self._passes_of(one, len(members) == 1)]
+        flow, shares = self.arbiter.settle(*frames, passes, makers=makers)
         if self.verifier is None:
             return Arbitrated(flow, plain, dict(zip(seen, shares)))
         judge = self.verifier.network.to(flow.device)
-        verdict = judge.verify(*frames, passes.float(), self.traits.to(flow.device), flow.float(), shares.float())
+        traits = self.traits_of(teacher).to(flow.device)
+        verdict = judge.verify(*frames, passes.float(), traits, flow.float(), shares.float())
         found = dict(zip(seen, verdict.shares), from_registered=verdict.shares[len(seen):].sum(dim=0))
         return Arbitrated(verdict.motion, plain, found, verdict.error, verdict.sure.sigmoid())
 
@@ -118,26 +130,45 @@ class ArbitratedView(ScaledView):
         """What decides over its answers beside the settings: the weights of the verifier, if there is one."""
         return {} if self.verifier is None else dict(verifier=self.verifier.describe())
 
-    def peak_bytes(self, size: Tuple[int, int]) -> int:
-        """Bytes that the verifier must hold at once for frames of ``size`` (height, width) px."""
-        return 0 if self.verifier is None else self.verifier.peak_bytes(size)
+    def peak_bytes(self, size: Tuple[int, int], teacher: Any = None) -> int:
+        """Bytes that the verifier must hold at once for frames of ``size`` (height, width) px, and all passes of
+        ``teacher``; None: of a network."""
+        return 0 if self.verifier is None else int(self.verifier.network.pass_bytes(size, len(self.traits_of(teacher))))
 
-    @property
-    def traits(self) -> Tensor:
-        """What a verifier is told of each pass, ``(P, 2)``: log2 of its scale, and 1 for mirrored frames, else 0."""
-        found = [(math.log2(one.scale), 0.) for one in self.passes]
-        return torch.tensor([*found, *([(found[-1][0], 1.)] if self.flip else ())])
+    def traits_of(self, teacher: Any) -> Tensor:
+        """What a verifier is told of each pass of a teacher, ``(P, 2)``: log2 of its scale, and 1 for mirrored frames,
+        else 0."""
+        members = members_of(teacher)
+        passes = [one for member in members for one in self._passes_of(member, len(members) == 1)]
+        return torch.tensor([(math.log2(one.scale), float(mirrored)) for one, mirrored in passes])
 
     def motions(self, teacher: FlowEstimator, batch: PairBatch, backward: bool = True) -> Dict[str, Tensor]:
         """What is weighed: the motion that each pass sees, ``(2 B, 2, H, W)`` px of the frames, by the name of the
         pass."""
+        members = members_of(teacher)
+        return {f'{name}{_whose(i, members)}': flow for i, member in enumerate(members)
+                for name, flow in self._motions_of(member, batch, backward, len(members) == 1).items()}
+
+    def _passes_of(self, member: Any, alone: bool) -> List[Tuple[Pass, bool]]:
+        """Those that one teacher makes, and whether the frames are mirrored."""
+        if not alone and getattr(member, 'as_they_are', False):
+            return [(PLAIN, False)]
+        return [*((one, False) for one in self.passes), *([(self.passes[-1], True)] if self.flip else ())]
+
+    def _motions_of(self, member: FlowEstimator, batch: PairBatch, backward: bool,
+                    alone: bool) -> Dict[str, Tensor]:
         seen: Dict[str, Tensor] = {}
-        for one in self.passes:
-            warm = seen and one is self.passes[-1] and self.warm_start and teacher.accepts_flow_init
+        for one, mirrored in self._passes_of(member, alone):
+            if mirrored:
+                flow = resize_flow(run_pass(member, batch.mirrored(), one, None, backward), batch.size).flip(-1)
+                seen[f'from_{one.scale:g}x_flipped'] = flow * flow.new_tensor([-1., 1.]).view(1, 2, 1, 1)
+                continue
+            warm = seen and one is self.passes[-1] and self.warm_start and member.accepts_flow_init
             start = next(iter(seen.values())) if warm else None
-            seen[f'from_{one.scale:g}x'] = resize_flow(run_pass(teacher, batch, one, start, backward), batch.size)
-        if self.flip:
-            one = self.passes[-1]
-            flow = resize_flow(run_pass(teacher, batch.mirrored(), one, None, backward), batch.size).flip(-1)
-            seen[f'from_{one.scale:g}x_flipped'] = flow * flow.new_tensor([-1., 1.]).view(1, 2, 1, 1)
+            seen[f'from_{one.scale:g}x'] = resize_flow(run_pass(member, batch, one, start, backward), batch.size)
         return seen
+
+
+def _whose(number: int, members: Sequence[Any]) -> str:
+    """What names the passes of one of several teachers, after how they were made."""
+    return f'_of_{number + 1}' if len(members) > 1 else ''

@@ -9,12 +9,13 @@ from typing import Any, Hashable, Optional, Sequence, Tuple
 import torch
 from torch import Tensor
 
+from mmrefine.errors import ConfigError
 from mmrefine.geometry import chain_error, compose_all, lengths, resize_flow
 from mmrefine.labeling.flow.filters.pair_guards import all_pass
 from mmrefine.labeling.flow.views.arbitrated import ArbitratedView
 from mmrefine.labeling.flow.views.passes import Iters, run_pass
 from mmrefine.registry import TEACHER_VIEWS
-from mmrefine.structures import FlowEstimator, Guard, Look, LookRequest, NamedFrame, PairBatch, PairContext
+from mmrefine.structures import FlowEstimator, Guard, Look, LookRequest, NamedFrame, PairBatch, PairContext, members_of
 from mmrefine.values import as_number
 
 
@@ -77,7 +78,14 @@ class ComposedView(ArbitratedView):
         self.steps = _Steps(ArbitratedView(scales, flip, warm_start, trust, picture, radius, iters))
 
     def look(self, teacher: FlowEstimator, batch: PairBatch, request: LookRequest = LookRequest()) -> Look:
-        """What the passes over the pairs and the chains come to; see :class:`~mmrefine.structures.View`."""
+        """What the passes over the pairs and the chains come to; see :class:`~mmrefine.structures.View`.
+
+        Raises:
+            ConfigError: several teachers.
+        """
+        if len(members_of(teacher)) > 1:
+            raise ConfigError('labeler.view is ComposedView, which goes on from what one teacher saw, and '
+                              f'{len(members_of(teacher))} teach; take ArbitratedView, or one teacher')
         long = [i for i, between in enumerate(batch.middles or ()) if len(between)]
         request = replace(request, backward=request.backward or bool(long))
         direct, plain, shares = self.arbitrated(teacher, batch, request)[:3]
