@@ -67,5 +67,4 @@ def chain_flow(looks: Looks, count: int, size: Tuple[int, int], queries: Tensor,
             asked = asked[better]
             points[asked, t], visible[asked, t], errors[asked, t] = moved[better], seen[better], error[better]
     known = points.isfinite().all(dim=-1)
-    error = errors.masked_fill(~known, float('nan')) if with_errors else None
-    return Tracks(points, visible, queries, size, error)
+    return Tracks(points, visible, queries, size, errors.masked_fill(~known, float('nan')) if with_errors else None)
