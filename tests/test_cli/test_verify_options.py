@@ -117,7 +117,7 @@ def test_flow_with_another_threshold_or_without_a_verifier_is_refused(folder, tm
     assert status_of(*command, '--max-error', '1') == 0
     assert '(max_error was 1.0, is 2.0)' in error_of(capsys, *command, '--max-error', '2')
     assert '(max_error was 1.0, is None)' in error_of(capsys, *command, '--verify')
-    assert '(scales was [1.0, 1.5, 2.0], is [1.0])' in error_of(capsys, *command)
+    assert '(scales was [1.0, 1.5, 2.0], is [1.0]; verifier was' in error_of(capsys, *command)
     assert status_of(*command, '--max-error', '1') == 0
 
 

@@ -8,8 +8,10 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from small_trees import ROOT
@@ -66,12 +68,27 @@ def test_a_run_that_learned_nothing_is_named_by_the_phase_that_is_missing(finish
         modules[1].phases(*finished)
 
 
-def test_computing_of_a_process_and_its_child_is_counted(tmp_path, modules):
-    spin = 'import time\nwhile time.process_time() < 1: pass'
-    child = f'import subprocess, sys\nsubprocess.run([sys.executable, "-c", {spin!r}])\n{spin}'
-    run = modules[1].watch([sys.executable, '-c', child], tmp_path, dict(os.environ), tmp_path / 'log.txt')
-    # what comes after the last look is not seen
-    assert 2 - 3 * modules[1].EVERY < run.samples[-1, 1] < 3.5 and (np.diff(run.samples, axis=0) >= 0).all()
+def test_computing_of_a_process_and_its_child_is_counted(modules):
+    spin = 'import time\nwhile time.process_time() < 1: pass\n'
+    waits = f'{spin}time.sleep(600)'  # so that both are there to be looked at, however busy the machine is
+    child = f'import subprocess, sys\nsubprocess.Popen([sys.executable, "-c", {waits!r}])\n{waits}'
+    spent, process = {}, psutil.Popen([sys.executable, '-c', child])
+    try:
+        until = time.monotonic() + 120
+        while sum(spent.values()) < 1.9 and time.monotonic() < until:
+            assert modules[1]._look(process, spent) > 0
+            time.sleep(.05)
+        assert len(spent) == 2 and 1.9 <= sum(spent.values()) < 3.5
+    finally:
+        for one in (*process.children(), process):
+            one.kill()
+        process.wait()
+
+
+def test_samples_of_a_run_begin_and_end_with_it(tmp_path, modules):
+    command = [sys.executable, '-c', 'pass']
+    run = modules[1].watch(command, tmp_path, dict(os.environ), tmp_path / 'log.txt')
+    assert (np.diff(run.samples, axis=0) >= 0).all()
     assert run.samples[0].tolist() == [run.began, 0.] and run.samples[-1, 0] == run.ended
 
 
