@@ -29,6 +29,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tu
 import numpy as np
 import torch
 from davis_clips import read_clip, sequences
+from sparsification import area_of
 from torch import Tensor
 
 from mmrefine.apis import open_tracker
@@ -221,23 +222,6 @@ def honest_factor(found: Found) -> Optional[float]:
         if kept.any() and (found.error[kept] <= AT).mean() >= HONEST:
             return round(float(factor), 1)
     return None
-
-
-def area_of(error: np.ndarray, said: np.ndarray) -> float:
-    """AUSE of what is said of errors, 0 at best; what is said to be alike is in an order drawn at random.
-
-    Args:
-        error: ``(P,)`` px.
-        said: ``(P,)``, the larger the worse.
-    """
-    drawn = np.random.default_rng(0).permutation(len(error))
-
-    def curve(values: np.ndarray) -> np.ndarray:
-        sums = error[drawn][np.argsort(values[drawn], kind='stable')].astype(np.float64).cumsum()
-        kept = [max(round(share * len(sums)), 1) for share in np.arange(1., 0., -0.05)]
-        return np.array([sums[count - 1] / count for count in kept]) / max(sums[-1] / len(sums), 1e-9)
-
-    return float(np.mean(curve(said) - curve(error)))
 
 
 def _print_kept(row: Dict[str, Any]) -> None:

@@ -26,6 +26,7 @@ from typing import Any, Dict, Iterator, List, Tuple
 import numpy as np
 import torch
 from arbitration import Pair, filed_pairs
+from sparsification import area_of
 
 from mmrefine.apis import init_model
 from mmrefine.apis.collect_passes import passes_over
@@ -152,7 +153,8 @@ def _row(judge: Any, stored: StoredPasses) -> Tuple[Dict[str, float], torch.Tens
     row = {name: float(error[known].mean()) for name, error in errors.items()}
     row['motion'] = float(truth.norm(dim=1, keepdim=True)[known].mean())
     error = errors['verifier'][known]
-    row.update({f'AUSE {name}': _area(error, said[known]) for name, said in _said(ways, passes, verdict).items()})
+    row.update({f'AUSE {name}': area_of(error.numpy(), said[known].numpy())
+                for name, said in _said(ways, passes, verdict).items()})
     return row, verdict.sure[:1][known].sigmoid(), verdict.error[:1][known], error
 
 
@@ -165,15 +167,6 @@ def _said(ways: Tuple[torch.Tensor, torch.Tensor], passes: torch.Tensor, verdict
     spread = (passes - passes.mean(dim=0)).norm(dim=2, keepdim=True).mean(dim=0)[:1]
     return dict(zip(JUDGES, (verdict.error[:1], cycle_error(motion, motion.flip(0))[:1],
                              around.masked_fill(outside, float('inf')), spread)))
-
-
-def _area(error: torch.Tensor, said: torch.Tensor) -> float:
-    def curve(order: torch.Tensor) -> np.ndarray:
-        sums = error[order].double().cumsum(0).numpy()
-        kept = [max(round(share * len(sums)), 1) for share in np.arange(1., 0., -0.05)]
-        return np.array([sums[count - 1] / count for count in kept]) / max(sums[-1] / len(sums), 1e-9)
-
-    return float(np.mean(curve(said.argsort()) - curve(error.argsort())))
 
 
 def _print_means(rows: List[Dict[str, Any]]) -> None:

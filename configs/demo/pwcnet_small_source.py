@@ -1,5 +1,5 @@
 # Trains a small PWC-Net on the rendered SOURCE style: three eighths of the channels of the stock network. It cannot
-# start from a flow, as RAFT can, and takes a tenth of RAFT's time. README.md beside this file has the commands.
+# start from a flow, as RAFT can. README.md beside this file has the commands.
 _base_ = ['./raft_small_source.py']
 
 model = dict(

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmrefine.apis.inference import is_correspondence, is_tracker
 from mmrefine.apis.named_models import find_weights, load_named
 from mmrefine.apis.ready_config import labels_by_student, teachers_of
-from mmrefine.apis.verifiers import arbitrated_view
+from mmrefine.apis.verifiers import SELF, arbitrated_view
 from mmrefine.compat.model_names import NAMED_MODELS, find_config
 from mmrefine.config.load import complete, hooks_of, name_of
 from mmrefine.errors import ConfigError
@@ -19,7 +19,6 @@ from mmrefine.models.teachers.motion_files import MotionFiles
 
 PathLike = Union[str, Path]
 Named = Union[None, PathLike, Sequence[PathLike]]  # none, one, or several
-SELF = 'self'  # the name of the student's own copy among the teachers
 
 
 def teacher_values(cfg: Config,

@@ -15,6 +15,7 @@ from mmrefine.values import as_number
 VERIFIER: Dict[str, Any] = dict(
     type='OtherNetwork', model='verifier/pass_verifier.py', checkpoint='configs/verifier/pass_verifier.pth')
 
+SELF = 'self'  # the name of the student's own copy among the teachers
 # keys whose value would undo what the options ask for
 _VIEW = ('labeler', 'labeler.view', 'labeler.view.type', 'labeler.view.verifier')
 
@@ -60,7 +61,7 @@ def verify_values(cfg: Config,
         raise ConfigError(f'{option} and --labels exclude one another: labels that were made before are used as they '
                           f'are; give {option} to the mmrefine labels that makes them')
     names = [teacher] if isinstance(teacher, (str, Path)) else list(teacher or ())
-    if len(names) == 1 and Path(names[0]).is_dir():
+    if len(names) == 1 and names[0] != SELF and Path(names[0]).is_dir():
         raise ConfigError(f'{option}: --teacher {names[0]} is a folder of flow, and the verifier weighs several passes '
                           'of a network; leave one of the two out')
     undone = [key for key in given or {} if key in (*_VIEW, *(['labeler.filters'] if most else []))]

@@ -124,7 +124,7 @@ def test_losses_of_pieces_are_spread_over_their_steps_and_add_up():
 def test_the_error_is_the_loss_times_a_factor(monkeypatch):
     monkeypatch.setattr(round_trips, 'FACTOR', 3.)
     assert float(Drifting(lambda piece: 7.).errors(PIECE + 1, [[0., 10., 20.]])[0, -1]) == pytest.approx(21.)
-    assert round_trips.describe_round_trips() == dict(by='round trips', steps=PIECE, factor=3.)
+    assert round_trips.RoundTripErrors().describe_errors() == dict(by='round trips', steps=PIECE, factor=3.)
 
 
 def test_a_point_enters_its_first_piece_in_the_frame_of_its_query():

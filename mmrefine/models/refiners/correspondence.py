@@ -15,7 +15,7 @@ from mmrefine.models.losses.build import build_losses, checked_losses
 from mmrefine.models.networks import CorrFlowEncoder
 from mmrefine.models.propagation.by_features import FeaturePropagator
 from mmrefine.models.refiners.estimators import build_estimator
-from mmrefine.models.trackers.round_trips import describe_round_trips, with_round_trips
+from mmrefine.models.trackers.round_trips import RoundTripErrors
 from mmrefine.models.trackers.ways import there_and_back
 from mmrefine.registry import MODELS
 from mmrefine.structures import ColorOutputs, Tracks, TrackSample
@@ -23,7 +23,7 @@ from mmrefine.values import as_count
 
 
 @MODELS.register_module()
-class CorrespondenceLearner(BaseModel):
+class CorrespondenceLearner(RoundTripErrors, BaseModel):
     """CorrFlow (Lai and Xie, BMVC 2019): an encoder whose features tell where a place of one frame is in another.
 
     Keys of the state dict are those of the encoder behind ``estimator.``. Each frame is encoded once in a step.
@@ -131,16 +131,6 @@ class CorrespondenceLearner(BaseModel):
         """Follow points through a video whose frames are asked for one by one; see
         :class:`~mmrefine.structures.StreamTracker`. The features of three frames are in memory."""
         return self.propagator().follow(frame, count, size, queries)
-
-    def track_with_errors(self, frame: Callable[[int], Tensor], count: int, size: Tuple[int, int],
-                          queries: Tensor) -> Tracks:
-        """:meth:`track_stream`, with errors by the way back of each piece of the video; see
-        :func:`~mmrefine.models.trackers.round_trips.with_round_trips`."""
-        return with_round_trips(self.track_stream, frame, count, size, queries)
-
-    def describe_errors(self) -> Dict[str, Any]:
-        """What decides over expected errors beside weights and network; JSON-able."""
-        return describe_round_trips()
 
     @torch.no_grad()
     def track_both(self, frames: Tensor, points: Tensor) -> Tuple[Tensor, Tensor, Tensor]:

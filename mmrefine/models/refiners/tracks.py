@@ -14,7 +14,7 @@ from mmrefine.models.losses.build import build_losses, checked_losses
 from mmrefine.models.networks.pips import PIPs
 from mmrefine.models.refiners.estimators import build_estimator
 from mmrefine.models.trackers.pips_chain import PIPsChain
-from mmrefine.models.trackers.round_trips import describe_round_trips, with_round_trips
+from mmrefine.models.trackers.round_trips import RoundTripErrors
 from mmrefine.models.trackers.ways import predict_sample, there_and_back
 from mmrefine.registry import MODELS
 from mmrefine.structures import TrackOutputs, Tracks, TrackSample, TrackTargets
@@ -22,7 +22,7 @@ from mmrefine.values import as_count
 
 
 @MODELS.register_module()
-class TrackRefiner(BaseModel):
+class TrackRefiner(RoundTripErrors, BaseModel):
     """PIPs, with losses of ours. Implements ``TrackEstimator``.
 
     Keys of the state dict are those of the network behind ``estimator.``.
@@ -110,16 +110,6 @@ class TrackRefiner(BaseModel):
         """Follow points to the end of a video whose frames are asked for one by one; see
         :class:`~mmrefine.structures.StreamTracker`. The features of one window are in memory."""
         return self.chain().track(frame, count, size, queries)
-
-    def track_with_errors(self, frame: Callable[[int], Tensor], count: int, size: Tuple[int, int],
-                          queries: Tensor) -> Tracks:
-        """:meth:`track_stream`, with errors by the way back of each piece of the video; see
-        :func:`~mmrefine.models.trackers.round_trips.with_round_trips`."""
-        return with_round_trips(self.track_stream, frame, count, size, queries)
-
-    def describe_errors(self) -> Dict[str, Any]:
-        """What decides over expected errors beside weights and network; JSON-able."""
-        return describe_round_trips()
 
     @torch.no_grad()
     def track_both(self, frames: Tensor, points: Tensor) -> Tuple[Tensor, Tensor, Tensor]:

@@ -67,9 +67,18 @@ def with_round_trips(follow: Follow, frame: Callable[[int], Tensor], count: int,
     return replace(tracks, error=(FACTOR * error).masked_fill(~known, float('nan')))
 
 
-def describe_round_trips() -> Dict[str, Any]:
-    """What decides over errors by round trips; JSON-able."""
-    return dict(by='round trips', steps=PIECE, factor=FACTOR)
+class RoundTripErrors:
+    """Makes a :class:`~mmrefine.structures.ErrorTracker` of a tracker that has ``track_stream``."""
+    track_stream: Follow
+
+    def track_with_errors(self, frame: Callable[[int], Tensor], count: int, size: Tuple[int, int],
+                          queries: Tensor) -> Tracks:
+        """``track_stream``, with errors by the way back of each piece of the video; see :func:`with_round_trips`."""
+        return with_round_trips(self.track_stream, frame, count, size, queries)
+
+    def describe_errors(self) -> Dict[str, Any]:
+        """What decides over expected errors beside weights and network; JSON-able."""
+        return dict(by='round trips', steps=PIECE, factor=FACTOR)
 
 
 def _gap(follow: Follow, clip: Sequence[Tensor], points: Tensor, entries: Tensor, size: Tuple[int, int],

@@ -76,8 +76,8 @@ class Arbiter:
             ``(K, 2 B, 1, H, W)`` in [0, 1], which add up to 1: the motion is the mean of the passes with these shares.
         """
         finite = motions.isfinite().all(dim=2, keepdim=True)
-        same = [[other == maker for other in makers or [0] * len(motions)] for maker in makers or [0] * len(motions)]
-        own = torch.tensor(same, device=motions.device)
+        maker = torch.tensor(makers or [0] * len(motions), device=motions.device)
+        own = maker[:, None] == maker
         weights = self._by_round_trips(motions, own) * self._by_the_picture(frames1, frames2, motions, own) * finite
         weights = weights if belief is None else weights * belief
         median, shares = geometric_median(motions.masked_fill(~finite, 0.), weights, self.AGREE)
@@ -90,7 +90,7 @@ class Arbiter:
         # nobody comes back at all: inf / inf
         within, between = ((least / trips).nan_to_num(nan=1.) for least, trips in (
             (best, medians), (alike.amin(dim=0), alike)))
-        return within.pow(self.trust) * between.pow(self.trust)
+        return (within * between).pow(self.trust)
 
     def _by_the_picture(self, frames1: Tensor, frames2: Tensor, motions: Tensor, own: Tensor) -> Tensor:
         if self.picture == 0:
@@ -101,8 +101,7 @@ class Arbiter:
         means = torch.stack([box_mean(residual, self.radius) for residual in residuals])
         whole = residuals.sum(dim=(2, 3, 4), keepdim=True) / compared.sum(dim=(1, 2, 3)).clamp(min=1).view(-1, 1, 1, 1)
         best = torch.stack([whole[some].amin(dim=0) for some in own])
-        return torch.exp(-self.picture * (means - means.amin(dim=0))) * torch.exp(-self.picture
-                                                                                  * (best - best.amin(dim=0)))
+        return torch.exp(-self.picture * ((means - means.amin(dim=0)) + (best - best.amin(dim=0))))
 
 
 def geometric_median(points: Tensor, weights: Tensor, soft: float, steps: int = 8) -> Tuple[Tensor, Tensor]:
