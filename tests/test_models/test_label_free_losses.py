@@ -17,6 +17,7 @@ LOSSES = [
     pytest.param(PhotometricLoss('ssim', None), id='ssim'),
     pytest.param(PhotometricLoss('census', None), id='census'),
     pytest.param(PhotometricLoss('census', 'cycle'), id='census, both ways'),
+    pytest.param(PhotometricLoss('census', None, unlabelled=True), id='census beside labels'),
     pytest.param(SmoothnessLoss(order=1), id='first order'),
     pytest.param(SmoothnessLoss(order=2), id='second order'),
     pytest.param(CycleLoss(None), id='cycle'),
@@ -123,6 +124,20 @@ def test_only_pixels_that_land_inside_count():
     assert torch.equal(value_of(loss, [flow], frames1, frames2), before)
     half = value_of(loss, [flow[..., :5]], frames1[..., :5], frames2[..., :5])
     assert before == pytest.approx(float(half), rel=1e-5)
+
+
+def test_where_a_label_speaks_the_colours_do_not():
+    """Each pixel of the way there counts by one minus the weight of its label; the way back has no label."""
+    still, weight = constant(0., 0.), torch.rand(1, 1, 10, 12)
+    dark, bright = torch.full((1, 3, 10, 12), 0.2), 0.2 + 0.6 * torch.rand(1, 3, 10, 12)
+    penalty = ((bright - dark)**2 + TINY**2).pow(0.45).mean(dim=1)
+    there = (penalty * (1 - weight)).sum() / (1 - weight).sum()
+    labels = FlowTargets(still + math.nan, weight)
+    loss = PhotometricLoss('color', None, unlabelled=True)
+    assert loss(FlowOutputs([still], dark, bright), labels) == pytest.approx(float(there), rel=1e-5)
+    both = loss(FlowOutputs([still], dark, bright, [still]), labels)
+    assert both == pytest.approx(float(there + penalty.mean()) / 2, rel=1e-5)
+    assert value_of(loss, [still], dark, bright) == pytest.approx(float(penalty.mean()), rel=1e-5)
 
 
 # smoothness

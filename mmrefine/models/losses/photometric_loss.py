@@ -35,10 +35,14 @@ class PhotometricLoss(IterateLoss):
     are left out. After UnFlow, with the penalty of Jonschkowski et al., What Matters in Unsupervised Optical Flow,
     ECCV 2020, and of SMURF (Stone et al., CVPR 2021). A change of brightness changes little.
 
+    ``unlabelled=True`` mixes it with labels: a pixel then counts by one minus the weight of its label, so the colours
+    speak where the label does not. A way without labels, as that back, counts fully.
+
     Args:
         residual: ``'census'``, ``'color'`` or ``'ssim'``.
         occlusion: ``'range_map'``, SMURF's choice, ``'cycle'``, UnFlow's, or None: only what leaves frame 2 is left
             out, and the network need not give the way back.
+        unlabelled: whether pixels count less the more their label does.
         occlusion_from: optimiser step from which on occluded pixels are left out.
         gamma: decay per step back from the last iterate, in (0, 1].
         loss_weight: factor on the result.
@@ -52,6 +56,7 @@ class PhotometricLoss(IterateLoss):
                  residual: str = 'census',
                  occlusion: Optional[str] = 'range_map',
                  occlusion_from: int = 0,
+                 unlabelled: bool = False,
                  gamma: float = 0.8,
                  loss_weight: float = 1.) -> None:
         super().__init__(gamma, loss_weight)
@@ -59,6 +64,7 @@ class PhotometricLoss(IterateLoss):
             raise ValueError(f"residual must be 'census', 'color' or 'ssim', got {residual!r}")
         self.residual = residual
         self.occlusion = Occlusion(occlusion, occlusion_from)
+        self.unlabelled = unlabelled
 
     @property
     def needs(self) -> FrozenSet[str]:
@@ -74,8 +80,10 @@ class PhotometricLoss(IterateLoss):
                              f'{height}x{width} px (height x width)')
         wanted = prepare(way.frames)
         inner = (..., slice(reach, height - reach), slice(reach, width - reach))
+        left = 1 - way.labelled if self.unlabelled and way.labelled is not None else None
         for flow, back in way.iterates():
-            counts = (self.occlusion(flow, back) * way.whole.lands_inside(flow))[inner]
+            seen = self.occlusion(flow, back) * way.whole.lands_inside(flow)
+            counts = (seen if left is None else seen * left)[inner]
 
             def error(flow: Tensor, counts: Tensor = counts) -> Tensor:
                 return mean_where(compare(wanted, way.whole.warped(flow)), counts)

@@ -18,11 +18,13 @@ class Way:
         back: the same the other way; None if the network was not asked for it.
         frames: the crops of the frames that the motion begins in, ``(B, 3, H, W)`` RGB in [0, 1].
         whole: the frames it leads to; this way is forward in them.
+        labelled: the weight of its labels, ``(B, 1, H, W)`` in [0, 1]; None where it has none.
     """
     flows: Sequence[Tensor]
     back: Optional[Sequence[Tensor]]
     frames: Tensor
     whole: WholeFrames
+    labelled: Optional[Tensor] = None
 
     def iterates(self) -> Iterator[Tuple[Tensor, Optional[Tensor]]]:
         """Each iterate with that of the other way, from the last one back."""
@@ -39,8 +41,8 @@ def ways_of(outputs: FlowOutputs, sample: FlowTargets) -> List[Way]:
     whole = WholeFrames.of_crops(outputs.frames1, outputs.frames2) if sample.whole is None else sample.whole
     flows = [flow.to(dtype) for flow in outputs.flows]
     if outputs.flows_bw is None:
-        return [Way(flows, None, whole.crops(height, width), whole)]
+        return [Way(flows, None, whole.crops(height, width), whole, sample.weight)]
     back = [flow.to(dtype) for flow in outputs.flows_bw]
     backwards = whole.backwards()
-    return [Way(flows, back, whole.crops(height, width), whole),
+    return [Way(flows, back, whole.crops(height, width), whole, sample.weight),
             Way(back, flows, backwards.crops(height, width), backwards)]

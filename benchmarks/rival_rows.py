@@ -1,0 +1,100 @@
+"""The recipes that ``rivals.py`` compares: finetuning without labels, self-training, the paper's labels, and ours."""
+from __future__ import annotations
+
+from typing import Any, Dict, List, NamedTuple, Optional
+
+from mmengine.config import Config
+
+from mmrefine.apis.recipes import with_recipe
+from mmrefine.apis.verifiers import VERIFIER
+from mmrefine.config.load import load_config
+
+FACTORS = (1., 0.3, 0.1)  # of the rate of the config, that a rival may choose among
+
+_ONE_PASS = dict(_delete_=True, type='CascadeView', scales=(1., ))
+_CYCLE = dict(type='CycleFilter', alpha=0.002, beta=0.1)  # as in the paper's code
+_COLOUR = dict(type='ColorFilter', tolerance=1.275)
+_GROWN = dict(type='EdgeAwareDensify')
+_BALANCED = dict(type='InverseHistogram')
+
+
+def _labels(*filters: Dict[str, Any], densify: Optional[Dict[str, Any]] = None,
+            balance: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
+    """Values of the demo's config for labels of one pass that see no more than the student does."""
+    return {'labeler.view': _ONE_PASS, 'labeler.filters': list(filters), 'labeler.densify': densify,
+            'labeler.balance': balance}
+
+
+class Row(NamedTuple):
+    """A recipe.
+
+    Args:
+        values: of the demo's config.
+        recipe: as of ``mmrefine refine --recipe``.
+        rate_of: the row whose choice of a rate it takes; None: the rate of the config.
+        census: factor on the census loss of whole frames where labels say little; 0 leaves it out.
+        augmented: whether the samples are augmented.
+    """
+    values: Dict[str, Any] = {}
+    recipe: str = 'labels'
+    rate_of: Optional[str] = None
+    census: float = 0.
+    augmented: bool = True
+
+
+WARP, SMURF, CYCLE, PLAIN = 'warp and smoothness', "SMURF's recipe", 'direct cycle loss', 'plain self-training'
+CODE, ABSTRACT, OURS = "the paper's code", "the paper's abstract", 'ours'
+ROWS: Dict[str, Row] = {
+    WARP: Row(recipe='warp', rate_of=WARP),
+    SMURF: Row(recipe='smurf', rate_of=SMURF),
+    CYCLE: Row(recipe='cycle', rate_of=CYCLE),
+    PLAIN: Row(_labels(), rate_of=PLAIN),
+    CODE: Row(_labels(_CYCLE, _COLOUR), rate_of=CODE),
+    # its four parts, two of which its code does not have for flow
+    ABSTRACT: Row(_labels(_CYCLE, _COLOUR, densify=_GROWN, balance=_BALANCED), rate_of=CODE),
+    f'{ABSTRACT}, no cycle check': Row(_labels(_COLOUR, densify=_GROWN, balance=_BALANCED), rate_of=CODE),
+    f'{ABSTRACT}, no colour check': Row(_labels(_CYCLE, densify=_GROWN, balance=_BALANCED), rate_of=CODE),
+    f'{ABSTRACT}, not densified': Row(_labels(_CYCLE, _COLOUR, balance=_BALANCED), rate_of=CODE),
+    f'{ABSTRACT}, not re-balanced': Row(_labels(_CYCLE, _COLOUR, densify=_GROWN), rate_of=CODE),
+    f'{ABSTRACT}, with CompositeFilter': Row(
+        _labels(_CYCLE, _COLOUR, dict(type='CompositeFilter'), densify=_GROWN, balance=_BALANCED), rate_of=CODE),
+    OURS: Row(),
+    f'{OURS}, verified': Row({'labeler.view.verifier': VERIFIER}),
+    f'{OURS}, no larger pass': Row({'labeler.view.scales': (1., )}),  # the other pass is mirrored
+    f'{OURS}, weighed evenly': Row({'labeler.balance': None}),
+    f'{OURS}, not augmented': Row(augmented=False),
+    f'{OURS}, with census 0.03': Row(census=0.03),
+    f'{OURS}, with census 0.1': Row(census=0.1),
+    f'{OURS}, with census 0.3': Row(census=0.3),
+}
+
+
+def factors_of(name: str) -> List[float]:
+    """The factors on the rate that a row is run with: all where it chooses, else 1."""
+    return list(FACTORS) if ROWS[name].rate_of == name else [1.]
+
+
+def config_of(name: str, base: str, values: Dict[str, Any], factor: float = 1.) -> Config:
+    """The config of a row.
+
+    Args:
+        name: of the row.
+        base: the config of a training on labels that it varies.
+        values: more of them.
+        factor: on the rate of learning.
+    """
+    row = ROWS[name]
+    cfg = with_recipe(load_config(base, {**row.values, **values}), row.recipe)
+    cfg.optim_wrapper.optimizer.lr *= factor
+    cfg.param_scheduler.eta_max *= factor
+    pipeline = list(cfg.train_pipeline)
+    if not row.augmented:
+        pipeline = [part for part in pipeline if part['type'] in ('LoadLabel', 'RandomCrop', 'PackPair')]
+    if row.census:
+        # behind what makes pairs of its own
+        place = 1 + max(i for i, part in enumerate(pipeline) if part['type'] in ('LoadLabel', 'SelfWarp'))
+        pipeline.insert(place, dict(type='KeepWholeFrames'))
+        cfg.model.losses.append(dict(type='PhotometricLoss', residual='census', occlusion=None, unlabelled=True,
+                                     gamma=0.85, loss_weight=row.census))
+    cfg.train_pipeline = pipeline
+    return cfg
