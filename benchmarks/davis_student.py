@@ -1,17 +1,16 @@
-"""Did it really get better, on real video? The official RAFT-small refined without any truth,
-then judged by masks and joints.
+"""Did it really get better, on real video? The official RAFT-small refined without truth, judged by masks and joints.
 
-Two settings. Test time: refined on each DAVIS sequence by itself (``student``; with ``--verify`` on passes that
-the verifier weighs), and, as a rival, on labels that its teacher made at 1x. With ``--transfer`` on a folder of other
-videos, and judged on sequences it never saw: as they are (``transfer``), seen at random sizes and stretches
-(``scaled``), or as they are beside rendered pairs with their truth (``replay``, as ``mmrefine refine --labelled
-rendered`` does). Each is judged as training left it and as the guard hands
-it back (``… guarded``): the student, something between teacher and student, or the teacher itself. Of the first two
-students of other videos there is also the mean of their weights (``mean``).
+Two settings. Test time: refined on each DAVIS sequence by itself (``student``; with ``--verify`` on passes that the
+verifier weighs), and, as rivals, on labels that its teacher made at 1x or as a row of ``rival_rows.py`` does. With
+``--transfer`` on a folder of other videos, and judged on sequences it never saw: as they are (``transfer``), seen at
+random sizes and stretches (``scaled``), or as they are beside rendered pairs with their truth (``replay``, as
+``mmrefine refine --labelled rendered`` does). Each is judged as training left it and as the guard hands it back
+(``… guarded``): the student, something between teacher and student, or the teacher itself. Of the first two students
+of other videos there is also the mean of their weights (``mean``).
 
-Beside them stand the first truth left in place, the original network (1x), and the view that labels come from (1x
-then 2x, several times the price). ``closed`` is (student - 1x) / (2x - 1x), where 2x is better at all. What is judged:
-see ``davis_clips.score_clip``.
+Beside them stand the first truth left in place, the original network (1x), and the view that labels come from (1x then
+2x, several times the price). ``closed`` is (student - 1x) / (2x - 1x), where 2x is better at all. What is judged: see
+``davis_clips.score_clip``.
 
 Results lie one by one in the work dir and are not repeated, so it may be stopped and started again, and sequences may
 run side by side in processes of their own.
@@ -19,11 +18,13 @@ run side by side in processes of their own.
     python benchmarks/davis_student.py --davis DAVIS --badja BADJA --transfer VIDEOS
     python benchmarks/davis_student.py --davis DAVIS --badja BADJA --sequences dog --students student
     python benchmarks/davis_student.py --davis DAVIS --badja BADJA --students student --verify
+    python benchmarks/davis_student.py --davis DAVIS --badja BADJA --students 'warp and smoothness' --rate 0.3
 """
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 import time
 from functools import lru_cache
@@ -34,6 +35,7 @@ import cv2
 import torch
 from davis_clips import MEASURES, Clip, Flow, read_clip, score_clip, sequences
 from mmengine.config import Config, DictAction
+from rival_rows import ROWS, config_of
 
 from mmrefine.apis import init_model, refine
 from mmrefine.apis.average import average_checkpoints
@@ -52,6 +54,7 @@ IN_PLACE, PLAIN, LOOK, STUDENT, RIVAL = 'in place', '1x', '1x then 2x', 'student
 TRANSFER, SCALED, REPLAY, MEAN = 'transfer', 'scaled', 'replay', 'mean'
 OTHERS = (TRANSFER, SCALED, REPLAY)  # students of other videos
 AVERAGED = (TRANSFER, SCALED)
+RIVALS = tuple(name for name, row in ROWS.items() if row.rate_of or row.census)
 GUARDED = ' guarded'
 LEAST_GAIN = 0.005  # of the second pass; a share of less than that is noise
 SCALING = dict(type='RandomScaleStretch', scale=(-0.3, 0.4), crop_size='{crop_size}')
@@ -83,7 +86,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         **{name: cfg for name in (IN_PLACE, PLAIN, LOOK)},
         STUDENT: load_config(CONFIG, {**verify_values(cfg, args.verify), **options}),
         RIVAL: load_config(CONFIG, {**options, **_one_look(cfg)}),
-        **{name: load_config(CONFIG, {**options, 'max_iters': args.transfer_steps}) for name in OTHERS}
+        **{name: load_config(CONFIG, {**options, 'max_iters': args.transfer_steps}) for name in OTHERS},
+        **{name: config_of(name, str(CONFIG), options, args.rate) for name in RIVALS if name in students}
     }
     kinds = [part.type for part in cfg.train_pipeline]
     cfgs[SCALED].train_pipeline.insert(kinds.index('RandomCrop'), SCALING)
@@ -115,8 +119,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--checkpoint', default=str(ROOT / 'checkpoints' / 'raft-small-mmrefine.pth'),
                         help='official RAFT-small, converted (tools/convert_checkpoint.py)')
     parser.add_argument('--sequences', nargs='+', help='default: all there are')
-    parser.add_argument('--students', nargs='*', choices=(STUDENT, RIVAL), default=[STUDENT, RIVAL],
+    parser.add_argument('--students', nargs='*', choices=(STUDENT, RIVAL, *RIVALS), default=[STUDENT, RIVAL],
                         help='of the test-time setting')
+    parser.add_argument('--rate', type=float, default=1., metavar='FACTOR',
+                        help='on the rate of learning of rows of rival_rows.py')
     parser.add_argument('--verify', action='store_true',
                         help='the students of the test-time setting learn from passes that the verifier weighs')
     parser.add_argument('--transfer', type=Path, metavar='VIDEOS',
@@ -152,9 +158,7 @@ def _result(args: argparse.Namespace, clip: Clip, network: str, cfg: Config) -> 
 
 
 def _student_results(args: argparse.Namespace, clip: Clip, student: str, cfg: Config) -> Dict[str, Dict[str, Any]]:
-    """The scores of a student as training left it, and as the guard handed it back;
-    refined first if it is not there.
-    """
+    """The scores of a student as training left it, and as the guard handed it back; refined first if need be."""
     videos = _other_videos(args) if student in OTHERS else Videos(clip.name, clip.digest, clip)
     folder = _folder_of(args, videos, student, cfg)
     if not (folder / 'report.json').is_file():
@@ -189,7 +193,7 @@ def _folder_of(args: argparse.Namespace, videos: Videos, student: str, cfg: Conf
     """Where a student is or will be, by everything that decides over it."""
     settings = {key: value for key, value in cfg.to_dict().items() if key != 'load_from'}
     decides = [(args.height, args.width, 3), videos.digest, digest_of_bytes(Path(cfg.load_from).read_bytes()), settings]
-    return args.work_dir / videos.name / f'{student.replace(" ", "_")}_{digest_of(decides)}'
+    return args.work_dir / videos.name / f'{re.sub(r"[^a-z0-9.]+", "_", student)}_{digest_of(decides)}'
 
 
 @lru_cache(maxsize=None)
@@ -252,9 +256,7 @@ def _remembered(args: argparse.Namespace, clip: Clip, network: str, decides: Lis
 
 
 def share_closed(plain: float, look: float, student: float) -> Optional[float]:
-    """How much of the way from the plain teacher to its second pass the student goes;
-    None if that way does not lead up.
-    """
+    """How much of the way from the plain teacher to its second pass the student goes; None if it leads down."""
     return (student - plain) / (look - plain) if look - plain >= LEAST_GAIN else None
 
 

@@ -18,8 +18,9 @@ _GROWN = dict(type='EdgeAwareDensify')
 _BALANCED = dict(type='InverseHistogram')
 
 
-def _labels(*filters: Dict[str, Any], densify: Optional[Dict[str, Any]] = None,
-            balance: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
+def labels_of(*filters: Dict[str, Any],
+              densify: Optional[Dict[str, Any]] = None,
+              balance: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
     """Values of the demo's config for labels of one pass that see no more than the student does."""
     return {'labeler.view': _ONE_PASS, 'labeler.filters': list(filters), 'labeler.densify': densify,
             'labeler.balance': balance}
@@ -48,16 +49,16 @@ ROWS: Dict[str, Row] = {
     WARP: Row(recipe='warp', rate_of=WARP),
     SMURF: Row(recipe='smurf', rate_of=SMURF),
     CYCLE: Row(recipe='cycle', rate_of=CYCLE),
-    PLAIN: Row(_labels(), rate_of=PLAIN),
-    CODE: Row(_labels(_CYCLE, _COLOUR), rate_of=CODE),
+    PLAIN: Row(labels_of(), rate_of=PLAIN),
+    CODE: Row(labels_of(_CYCLE, _COLOUR), rate_of=CODE),
     # its four parts, two of which its code does not have for flow
-    ABSTRACT: Row(_labels(_CYCLE, _COLOUR, densify=_GROWN, balance=_BALANCED), rate_of=CODE),
-    f'{ABSTRACT}, no cycle check': Row(_labels(_COLOUR, densify=_GROWN, balance=_BALANCED), rate_of=CODE),
-    f'{ABSTRACT}, no colour check': Row(_labels(_CYCLE, densify=_GROWN, balance=_BALANCED), rate_of=CODE),
-    f'{ABSTRACT}, not densified': Row(_labels(_CYCLE, _COLOUR, balance=_BALANCED), rate_of=CODE),
-    f'{ABSTRACT}, not re-balanced': Row(_labels(_CYCLE, _COLOUR, densify=_GROWN), rate_of=CODE),
+    ABSTRACT: Row(labels_of(_CYCLE, _COLOUR, densify=_GROWN, balance=_BALANCED), rate_of=CODE),
+    f'{ABSTRACT}, no cycle check': Row(labels_of(_COLOUR, densify=_GROWN, balance=_BALANCED), rate_of=CODE),
+    f'{ABSTRACT}, no colour check': Row(labels_of(_CYCLE, densify=_GROWN, balance=_BALANCED), rate_of=CODE),
+    f'{ABSTRACT}, not densified': Row(labels_of(_CYCLE, _COLOUR, balance=_BALANCED), rate_of=CODE),
+    f'{ABSTRACT}, not re-balanced': Row(labels_of(_CYCLE, _COLOUR, densify=_GROWN), rate_of=CODE),
     f'{ABSTRACT}, with CompositeFilter': Row(
-        _labels(_CYCLE, _COLOUR, dict(type='CompositeFilter'), densify=_GROWN, balance=_BALANCED), rate_of=CODE),
+        labels_of(_CYCLE, _COLOUR, dict(type='CompositeFilter'), densify=_GROWN, balance=_BALANCED), rate_of=CODE),
     OURS: Row(),
     f'{OURS}, verified': Row({'labeler.view.verifier': VERIFIER}),
     f'{OURS}, no larger pass': Row({'labeler.view.scales': (1., )}),  # the other pass is mirrored
@@ -85,8 +86,7 @@ def config_of(name: str, base: str, values: Dict[str, Any], factor: float = 1.) 
     """
     row = ROWS[name]
     cfg = with_recipe(load_config(base, {**row.values, **values}), row.recipe)
-    cfg.optim_wrapper.optimizer.lr *= factor
-    cfg.param_scheduler.eta_max *= factor
+    at_rate(cfg, factor)
     pipeline = list(cfg.train_pipeline)
     if not row.augmented:
         pipeline = [part for part in pipeline if part['type'] in ('LoadLabel', 'RandomCrop', 'PackPair')]
@@ -97,4 +97,12 @@ def config_of(name: str, base: str, values: Dict[str, Any], factor: float = 1.) 
         cfg.model.losses.append(dict(type='PhotometricLoss', residual='census', occlusion=None, unlabelled=True,
                                      gamma=0.85, loss_weight=row.census))
     cfg.train_pipeline = pipeline
+    return cfg
+
+
+def at_rate(cfg: Config, factor: float) -> Config:
+    """The config itself, with a factor on the rate of learning."""
+    cfg.optim_wrapper.optimizer.lr *= factor
+    if isinstance(cfg.param_scheduler.eta_max, float):  # else it refers to the rate
+        cfg.param_scheduler.eta_max *= factor
     return cfg

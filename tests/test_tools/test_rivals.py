@@ -39,6 +39,15 @@ def test_every_row_is_a_config_that_trains(modules, tmp_path):
         assert ('ColorJitter' in kinds(cfg.train_pipeline)) == row.augmented, name
 
 
+def test_rivals_train_on_other_configs_at_their_rate(modules, tmp_path):
+    rows = modules[1]
+    video = ROOT / 'configs/refine/raft_small_video.py'
+    for name, row in rows.ROWS.items():
+        if row.rate_of or row.census:
+            cfg = complete(rows.config_of(name, str(video), {'video': str(tmp_path)}, 0.1))
+            assert cfg.optim_wrapper.optimizer.lr == cfg.param_scheduler.eta_max == pytest.approx(0.1 * 4e-4), name
+
+
 def test_census_sees_the_pair_that_the_label_is_of(modules, tmp_path):
     """A self-warped pair has a frame 2 of its own: that of the video would contradict the label."""
     rivals, rows = modules
