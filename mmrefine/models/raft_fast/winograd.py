@@ -26,6 +26,7 @@ _SIDE, _STEP = 6, 4  # of a tile, px; tiles overlap by 2
 _LEAST_CHANNELS = 64
 # that are transformed at a time: more than a cache holds is slower than the plain sum
 _MOST_TILES = 128
+_AT_ONCE = 32  # channels
 
 
 class WinogradConvolutions(TorchFunctionMode):
@@ -58,8 +59,12 @@ class WinogradConvolutions(TorchFunctionMode):
 def transform_weights(weight: Tensor) -> Tensor:
     """``(36, C, C')`` of weights ``(C', C, 3, 3)``, float32."""
     side = weight.new_tensor(_OF_WEIGHTS, dtype=torch.float64)
-    tiles = torch.einsum('ai,ncij,bj->abcn', side, weight.double(), side)
-    return tiles.flatten(0, 1).float().contiguous()
+    found = weight.new_empty(_SIDE**2, *weight.shape[1::-1], dtype=torch.float32)
+    # rows, then columns; some channels at a time, as float64 of all of them is more than a cache holds
+    for part, out in zip(weight.split(_AT_ONCE, dim=1), found.split(_AT_ONCE, dim=1)):
+        rows = side @ part.permute(2, 3, 1, 0).double().reshape(3, -1)
+        out.copy_((side @ rows.view(_SIDE, 3, -1)).view_as(out))
+    return found
 
 
 def convolve(inputs: Tensor, weights: Tensor, bias: Optional[Tensor] = None) -> Tensor:
