@@ -8,6 +8,7 @@ rounding, about four times that of the plain sum itself.
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any, Callable, Dict, Iterable, Optional, Tuple
 
 import torch
@@ -24,6 +25,8 @@ _OF_PRODUCTS = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0
 _SIDE, _STEP = 6, 4  # of a tile, px; tiles overlap by 2
 # with fewer channels the transforms cost more than they save
 _LEAST_CHANNELS = 64
+# of a sample; with fewer the weights take longer to transform than a pass of some iterations saves
+_LEAST_TILES = 12
 # that are transformed at a time: more than a cache holds is slower than the plain sum
 _MOST_TILES = 128
 _AT_ONCE = 32  # channels
@@ -31,8 +34,8 @@ _AT_ONCE = 32  # channels
 
 class WinogradConvolutions(TorchFunctionMode):
     """While it is active, convolutions that gain from it are computed by :func:`convolve`: of 3 x 3, stride 1,
-    padding 1, one group, 64 channels and more on both sides, float32, on a CPU, without autocast and gradients; all
-    others are as they were.
+    padding 1, one group, 64 channels and more on both sides, 12 tiles of 4 x 4 cells and more (frames from 96 x 128 px
+    on), float32, on a CPU, without autocast and gradients; all others are as they were.
 
     Weights are transformed once, so none may change while it is active. The result for a sample does not depend on the
     other samples of its batch.
@@ -116,4 +119,5 @@ def _gains(inputs: Tensor, weight: Tensor, bias: Optional[Tensor] = None, stride
     return (tuple(weight.shape[2:]) == (3, 3) and min(weight.shape[:2]) >= _LEAST_CHANNELS and groups == 1
             and all(value in (1, (1, 1), [1, 1]) for value in (stride, padding, dilation))
             and inputs.device.type == 'cpu' and inputs.dtype == weight.dtype == torch.float32 and inputs.dim() == 4
+            and math.prod(-(-side // _STEP) for side in inputs.shape[2:]) >= _LEAST_TILES
             and not torch.is_grad_enabled() and not torch.is_autocast_enabled('cpu'))
