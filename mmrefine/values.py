@@ -1,6 +1,7 @@
 """Checks of the values of a config, made when a part is built and not in the middle of a run."""
 from __future__ import annotations
 
+import functools
 import inspect
 import types
 from collections import abc
@@ -64,8 +65,10 @@ def misfits(owner: Any, values: Mapping[str, Any]) -> Dict[str, str]:
     return found
 
 
+@functools.lru_cache(maxsize=1024)
 def _hints(function: Any) -> Dict[str, Any]:
-    """The annotations of a function that can be read; one by one, as some are written for a type checker only."""
+    """The annotations of a function that can be read; one by one, as some are written for a type checker only. Kept, as
+    a config is checked several times in a run; only read."""
     found: Dict[str, Any] = {}
     for key, hint in getattr(function, '__annotations__', {}).items():
         try:

@@ -21,7 +21,7 @@ from mmrefine.apis.propagation import masks_along, points_along
 from mmrefine.apis.propagation_files import RECORD, PropagationFiles
 from mmrefine.apis.propagators import CONFIDENCE, confidence_of, pairs_of, propagation_settings, propagator_of
 from mmrefine.apis.result_files import default_out
-from mmrefine.apis.timing import seconds_a_pixel, shrunk, tell
+from mmrefine.apis.timing import WARM_UP, seconds_a_pixel, shrunk, tell
 from mmrefine.apis.track_files import TrackFiles, write_track_files
 from mmrefine.apis.track_forecast import tell_track_forecast
 from mmrefine.apis.track_queries import frame_fault, queries_of_scenes
@@ -168,7 +168,8 @@ def _forecast(scene: '_Scene', given: GivenMasks) -> str:
     numbers = range(first, min(end, first + TIMED_FRAMES))
 
     def run(pixels: int) -> int:
-        clip = as_frames([shrunk(scene.frames[number], pixels) for number in numbers], scene.device)
+        some = numbers[:2] if pixels == WARM_UP else numbers
+        clip = as_frames([shrunk(scene.frames[number], pixels) for number in some], scene.device)
         maps = torch.zeros(len(given.ids) + 1, clip.shape[-2], clip.shape[-1])
         maps[0] = 1.
         for _ in scene.propagator.propagate(clip.__getitem__, len(clip), {0: maps}):

@@ -56,7 +56,7 @@ def forecast_tracks(video: CheckedScenes, queries: Mapping[str, Tensor], follow:
     first, end = max(intact_runs(check), key=lambda run: min(run[1] - run[0], FRAMES))
     numbers = range(first, min(end, first + FRAMES))
 
-    def seconds(pixels: int, count: int) -> Any:
+    def seconds(pixels: int, count: int, numbers: range = numbers) -> Any:
         clip = as_frames([shrunk(source[number], pixels) for number in numbers], device)
         size = (clip.shape[-2], clip.shape[-1])
         middle = torch.tensor([[0., (size[0] - 1) / 2, (size[1] - 1) / 2]]).repeat(count, 1)
@@ -66,7 +66,7 @@ def forecast_tracks(video: CheckedScenes, queries: Mapping[str, Tensor], follow:
             torch.cuda.synchronize()
         return (time.perf_counter() - began) / len(clip), math.prod(size)
 
-    seconds(WARM_UP, POINTS)
+    seconds(WARM_UP, POINTS, numbers[:2])
     alone, pixels = seconds(TIMED, 1)
     each = max(seconds(TIMED, POINTS)[0] - alone, 0.) / (POINTS - 1)
     total, frames = 0., 0

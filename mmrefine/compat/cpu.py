@@ -1,6 +1,7 @@
 """What the processor can do."""
 from __future__ import annotations
 
+import functools
 import time
 
 import torch
@@ -21,8 +22,14 @@ def has_fast_bfloat16(device: str) -> bool:
 def bfloat16_speedup(device: str) -> float:
     """How many times as fast a convolution like RAFT's is in bfloat16 on ``'cpu'`` or ``'cuda'``, forward and backward.
 
-    The best of a few runs of each, in turn; takes about 0.2 s.
+    The best of a few runs of each, in turn; takes about 0.2 s, once in a process for a number of threads.
     """
+    return _measured_speedup(device, torch.get_num_threads())
+
+
+@functools.lru_cache(maxsize=None)
+def _measured_speedup(device: str, threads: int) -> float:
+    """See above; ``threads`` are those of this process."""
     source = torch.Generator().manual_seed(0)  # training draws what it would draw without this
     frames, weight = (torch.rand(shape, generator=source).to(device) for shape in ((2, 128, 32, 56), (128, 128, 3, 3)))
     frames = frames.contiguous(memory_format=torch.channels_last)

@@ -29,6 +29,8 @@ WAYS = dict(features=('--model', 'corrflow', '--checkpoint', 'corrflow.pth'),
             tracks=('--model', 'pips_demo', '--checkpoint', ROOT / 'configs/pips/pips_small.pth'))
 ways = pytest.mark.parametrize('way', WAYS)
 FLOW = WAYS['flow']
+# of a config in the folder `place`: for what becomes of files, with a quarter of the iterations
+QUICK = ('--model', 'quick.py', *FLOW[2:])
 
 
 def mask(number, ids=(ODD, EVEN)) -> np.ndarray:
@@ -59,6 +61,7 @@ def place(tmp_path_factory) -> Path:
         head.weight.mul_(scale[:, None, None, None])
         head.bias.sub_(mean).mul_(scale)
     save_checkpoint(root / 'corrflow.pth', dict(state_dict=model.estimator.state_dict(), meta={}))
+    (root / 'quick.py').write_text("_base_ = 'mmrefine::demo/raft_small_video.py'\nmodel = dict(test_iters=2)\n")
     (root / 'points.csv').write_text('frame,x,y\n2,40,20\n0,30,44\n4,50,30\n')
     return root
 
@@ -88,7 +91,7 @@ def whole(place, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp('whole') / 'out'
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
-        assert status_of(*command(out, '--mask', '2=2.png', *FLOW)) == 0
+        assert status_of(*command(out, '--mask', '2=2.png', *QUICK)) == 0
     return out
 
 
@@ -119,7 +122,7 @@ def test_points_go_with_the_world_both_ways(way, tmp_path):
 
 
 def test_files_are_what_python_gives_and_the_video_shows_them(whole):
-    model = open_tracker(*FLOW[1::2], device='cpu')
+    model = open_tracker(*QUICK[1::2], device='cpu')
     found = propagate_masks('clip', {2: mask(2)}, model)
     pictures = [read_image(path) for path in sorted(Path('clip').iterdir())]
     again = propagate_masks(pictures, {2: '2.png'}, model, by='flow')
@@ -140,7 +143,7 @@ def test_later_masks_add_and_correct_objects(tmp_path):
     write_ids(tmp_path / 'more.png', more)
     write_ids(tmp_path / 'first.png', mask(1, (ODD, )))
     write_ids(tmp_path / 'gone.png', mask(4, (EVEN, )))
-    arguments = command(tmp_path / 'out', *FLOW, '--no-video', '--mask', f'1={tmp_path}/first.png')
+    arguments = command(tmp_path / 'out', *QUICK, '--no-video', '--mask', f'1={tmp_path}/first.png')
     assert status_of(*arguments, f'3={tmp_path}/more.png', '--mask', f'4={tmp_path}/gone.png') == 0
     found = masks_in(tmp_path / 'out')
     assert [set(np.unique(ids)) - {0} for ids in found.values()] == [{ODD}, {ODD}, {ODD}, {ODD, EVEN}, {EVEN}]
@@ -160,7 +163,7 @@ def test_settings_of_features_reach_them(tmp_path):
 def test_a_finished_folder_is_left_alone_and_a_damaged_one_is_mended(whole, tmp_path, capsys, monkeypatch):
     out = tmp_path / 'out'
     shutil.copytree(whole, out)
-    arguments = command(out, '--mask', '2=2.png', *FLOW)
+    arguments = command(out, '--mask', '2=2.png', *QUICK)
     with monkeypatch.context() as patch:
         patch.setattr(propagating, 'masks_along', None)
         patch.setattr(propagating, 'write_video', None)
@@ -169,9 +172,9 @@ def test_a_finished_folder_is_left_alone_and_a_damaged_one_is_mended(whole, tmp_
     for harm in (lambda path: os.truncate(path, 60), Path.unlink):
         harm(out / 'masks/clip/00003.png')
         assert status_of(*arguments) == 0 and files_of(out) == files_of(whole)
-    other = error_of(capsys, *command(out, '--mask', '1=1.png', *FLOW))
+    other = error_of(capsys, *command(out, '--mask', '1=1.png', *QUICK))
     assert other.startswith(f'{out}: holds masks or tracks that were made with other settings (masks was')
-    assert 'made with other settings' in error_of(capsys, *command(out, '--points', 'points.csv', *FLOW))
+    assert 'made with other settings' in error_of(capsys, *command(out, '--points', 'points.csv', *QUICK))
     assert files_of(out) == files_of(whole)
 
 
@@ -180,9 +183,9 @@ def test_a_mask_that_was_corrected_by_hand_is_not_overwritten(whole, tmp_path, c
     shutil.copytree(whole, out)
     write_ids(path, mask(3, (ODD, )))
     kept = files_of(out)
-    sentence = error_of(capsys, *command(out, '--mask', '2=2.png', *FLOW))
+    sentence = error_of(capsys, *command(out, '--mask', '2=2.png', *QUICK))
     assert sentence.startswith(f'{path}: was changed since it was written') and files_of(out) == kept
-    assert status_of(*command(tmp_path / 'new', '--mask', '2=2.png', f'3={path}', '--no-video', *FLOW)) == 0
+    assert status_of(*command(tmp_path / 'new', '--mask', '2=2.png', f'3={path}', '--no-video', *QUICK)) == 0
     assert np.array_equal(masks_in(tmp_path / 'new')[3], mask(3, (ODD, )))
 
 
@@ -198,11 +201,11 @@ def test_nor_is_one_that_was_corrected_after_an_interruption(whole, tmp_path, ca
     kept = files_of(out)
     with open(out / 'propagate.written', 'ab') as file:
         file.write(b'\n["masks/clip/0000')  # a line that a full disk has cut off
-    sentence = error_of(capsys, *command(out, '--mask', '2=2.png', *FLOW))
+    sentence = error_of(capsys, *command(out, '--mask', '2=2.png', *QUICK))
     assert sentence.startswith(f'{path}: was changed since it was written')
     assert all((out / name).read_bytes() == data for name, data in kept.items() if name.endswith('.png'))
     path.unlink()
-    assert status_of(*command(out, '--mask', '2=2.png', *FLOW)) == 0 and files_of(out) == files_of(whole)
+    assert status_of(*command(out, '--mask', '2=2.png', *QUICK)) == 0 and files_of(out) == files_of(whole)
 
 
 def test_nor_is_one_that_was_corrected_while_the_video_was_drawn(whole, tmp_path, capsys, monkeypatch):
@@ -213,8 +216,8 @@ def test_nor_is_one_that_was_corrected_while_the_video_was_drawn(whole, tmp_path
         return original(*args)
 
     monkeypatch.setattr(propagating, 'draw_masks', correcting)
-    assert status_of(*command(tmp_path, '--mask', '2=2.png', *FLOW)) == 0
-    assert error_of(capsys, *command(tmp_path, '--mask', '2=2.png', *FLOW)).startswith(f'{path}: was changed since')
+    assert status_of(*command(tmp_path, '--mask', '2=2.png', *QUICK)) == 0
+    assert error_of(capsys, *command(tmp_path, '--mask', '2=2.png', *QUICK)).startswith(f'{path}: was changed since')
 
 
 @pytest.mark.parametrize('name', ['masks/clip/00004.png', 'masks.mp4'])
@@ -222,7 +225,7 @@ def test_a_file_that_it_has_not_written_is_not_overwritten(tmp_path, capsys, nam
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).write_bytes(b'mine')
     assert f'{tmp_path / name}: was not written by mmrefine propagate' in error_of(
-        capsys, *command(tmp_path, '--mask', '0.png', *FLOW))
+        capsys, *command(tmp_path, '--mask', '0.png', *QUICK))
     assert [path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()] == [b'mine']
 
 
@@ -238,14 +241,14 @@ def stop_at_third(module, where: str, out: Path) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, where, stopping)
-        assert status_of(*command(out, '--mask', '2=2.png', *FLOW)) == 130
+        assert status_of(*command(out, '--mask', '2=2.png', *QUICK)) == 130
     assert not json.loads((out / 'propagate.json').read_text())['complete']
 
 
 @pytest.mark.parametrize('module, where', [(propagation_files, 'write_bytes'), (propagating, 'draw_masks')])
 def test_a_run_that_is_stopped_goes_on_and_ends_like_one_that_was_not(whole, tmp_path, module, where):
     stop_at_third(module, where, tmp_path)
-    assert status_of(*command(tmp_path, '--mask', '2=2.png', *FLOW)) == 0 and files_of(tmp_path) == files_of(whole)
+    assert status_of(*command(tmp_path, '--mask', '2=2.png', *QUICK)) == 0 and files_of(tmp_path) == files_of(whole)
     assert (tmp_path / 'masks.mp4').is_file() and not list(tmp_path.rglob('.*'))
 
 
@@ -273,14 +276,14 @@ def test_a_failed_start_removes_nothing_of_others(tmp_path, capsys, monkeypatch)
     (tmp_path / 'masks').mkdir()
     (tmp_path / 'masks/notes.txt').write_text('mine')
     monkeypatch.setattr(propagation_files, 'write_bytes', failing)
-    assert error_of(capsys, *command(tmp_path, '--mask', '2=2.png', *FLOW)) == 'cannot be read'
+    assert error_of(capsys, *command(tmp_path, '--mask', '2=2.png', *QUICK)) == 'cannot be read'
     assert {name for name in files_of(tmp_path)} == {'masks/clip/00002.png', 'masks/notes.txt'}
     assert np.array_equal(read_ids(path), mask(2, (ODD, )))
 
 
 def test_a_dry_run_forecasts_and_writes_nothing(tmp_path, capsys):
     for given, said in ((('--mask', '2=2.png'), 'for masks of 5 frames'), (('--points', 'points.csv'), 'for 3 tracks')):
-        assert status_of(*command(tmp_path / 'out', *given, *FLOW, '--dry-run')) == 0
+        assert status_of(*command(tmp_path / 'out', *given, *QUICK, '--dry-run')) == 0
         assert said in capsys.readouterr().out and not (tmp_path / 'out').exists()
 
 
@@ -288,7 +291,7 @@ def test_masks_end_at_corrupt_frames_and_gaps(tmp_path, capsys):
     shutil.copytree('clip', tmp_path / 'clip')
     (tmp_path / 'clip/00001.png').write_bytes(b'')
     (tmp_path / 'clip/00004.png').rename(tmp_path / 'clip/00009.png')
-    arguments = ('propagate', tmp_path / 'clip', *FLOW, '--skip-corrupt', '--no-video', '--out', tmp_path / 'out')
+    arguments = ('propagate', tmp_path / 'clip', *QUICK, '--skip-corrupt', '--no-video', '--out', tmp_path / 'out')
     assert status_of(*arguments, '--mask', '2=2.png') == 0 and list(masks_in(tmp_path / 'out')) == [2, 3]
     assert 'clip: 3 of 5 frames get no mask, as corrupt frames or gaps' in capsys.readouterr().out
     assert error_of(capsys, *arguments, '--mask', '1=1.png').startswith(
@@ -300,9 +303,9 @@ def test_masks_end_at_corrupt_frames_and_gaps(tmp_path, capsys):
 
 
 def test_tracks_and_their_queries_are_points_to_follow(tmp_path):
-    assert status_of(*command(tmp_path / 'a', '--points', 'points.csv', *FLOW, '--no-video')) == 0
+    assert status_of(*command(tmp_path / 'a', '--points', 'points.csv', *QUICK, '--no-video')) == 0
     for name, out in (('track', 'b'), ('propagate', 'c')):
-        assert status_of(name, 'clip', '--out', tmp_path / out, '--points', tmp_path / 'a/tracks.npz', *FLOW,
+        assert status_of(name, 'clip', '--out', tmp_path / out, '--points', tmp_path / 'a/tracks.npz', *QUICK,
                          '--no-video') == 0
     first, *others = (read_tracks(tmp_path / name / 'tracks.npz') for name in 'abc')
     assert all(torch.equal(other.queries, first.queries) for other in others)
@@ -326,34 +329,34 @@ def test_what_is_wrong_is_one_sentence(place, tmp_path, capsys, given, sentence)
     write_ids('none.png', np.zeros(SIZE, np.uint8))
     Path('outside.csv').write_text('frame,x,y\n0,96,20\n')
     Path('bad.npz').write_bytes(b'nothing')
-    assert error_of(capsys, *command(tmp_path / 'out', *given, *FLOW)).startswith(sentence)
+    assert error_of(capsys, *command(tmp_path / 'out', *given, *QUICK)).startswith(sentence)
     assert not list(tmp_path.rglob('*.png')) and not list(tmp_path.rglob('tracks.*'))
 
 
 def test_videos_and_weights_that_cannot_be_used_are_named(tmp_path, capsys):
     for name in ('a', 'b'):
         shutil.copytree('clip', tmp_path / 'clips' / name)
-    several = error_of(capsys, 'propagate', tmp_path / 'clips', '--mask', '0.png', *FLOW)
+    several = error_of(capsys, 'propagate', tmp_path / 'clips', '--mask', '0.png', *QUICK)
     assert several.startswith('the masks belong to one scene, and the video has 2, such as a; name one of them')
     (tmp_path / 'one').mkdir()
     shutil.copy('clip/00000.png', tmp_path / 'one')
     assert 'holds 1 frame, and motion needs at least 2' in error_of(
-        capsys, 'propagate', tmp_path / 'one', '--mask', '0.png', *FLOW)
+        capsys, 'propagate', tmp_path / 'one', '--mask', '0.png', *QUICK)
     state = torch.load('corrflow.pth', weights_only=True)['state_dict']
     next(value for key, value in state.items() if value.dim() == 4)[:] = 3e38  # finite, as a checkpoint must be
     save_checkpoint(tmp_path / 'odd.pth', dict(state_dict=state))
     odd = ('--model', 'corrflow', '--checkpoint', tmp_path / 'odd.pth', '--no-video')
     assert 'clip: the labels of frame 1 are not finite; check that the' in error_of(
         capsys, *command(tmp_path / 'out', '--mask', '0.png', *odd))
-    assert status_of('propagate', 'clip', '--mask', '0.png', '0=1.png', *FLOW) == 2
+    assert status_of('propagate', 'clip', '--mask', '0.png', '0=1.png', *QUICK) == 2
     assert 'argument --mask: 0.png and 0=1.png are both of frame 0' in capsys.readouterr().err
-    assert status_of('propagate', '--mask', '0.png', 'clip', *FLOW) == 2
+    assert status_of('propagate', '--mask', '0.png', 'clip', *QUICK) == 2
     assert 'VIDEO stands before --mask' in capsys.readouterr().err
-    assert status_of('propagate', 'clip', *FLOW, '--mask', '-1=0.png') == 2
+    assert status_of('propagate', 'clip', *QUICK, '--mask', '-1=0.png') == 2
     assert 'FRAME=FILE after it, with the number of the frame from 0' in capsys.readouterr().err
     for number in ('-1', '+1', '1.5'):
-        assert status_of('propagate', 'clip', *FLOW, f'--mask={number}=0.png') == 2
+        assert status_of('propagate', 'clip', *QUICK, f'--mask={number}=0.png') == 2
         assert f'argument --mask: {number}=0.png: the number of a frame must be a whole one from 0, got {number}' in (
             capsys.readouterr().err)
-    assert status_of('propagate', 'clip', '--mask', '0.png', '--points', 'points.csv', *FLOW) == 2
-    assert status_of('propagate', 'clip', *FLOW) == 2
+    assert status_of('propagate', 'clip', '--mask', '0.png', '--points', 'points.csv', *QUICK) == 2
+    assert status_of('propagate', 'clip', *QUICK) == 2

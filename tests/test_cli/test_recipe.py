@@ -12,7 +12,7 @@ from mmrefine.cli import build_parser, refine
 from mmrefine.compat.checkpoints import load_checkpoint_file
 
 TINY = ['--steps', '2', '--batch-size', '1', '--set', 'model.train_iters=2', 'model.test_iters=1',
-        f'crop_size={SIZE}'.replace(' ', '')]
+        f'crop_size={SIZE}'.replace(' ', ''), 'custom_hooks.0.general=1', 'custom_hooks.0.warps=1']
 LOSSES = {'warp': ['photometric', 'smoothness'], 'smurf': ['photometric', 'smoothness', 'self_supervision']}
 
 

@@ -21,8 +21,10 @@ from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.engine.hooks.report_hook import ReportHook
 from mmrefine.fileio.lock import LOCK
 
+# the guard looks at one candidate, with one warp for each pair and one rendered sample
 OPTIONS = ['--model', 'demo', '--checkpoint', DEMO_WEIGHTS, '--set', 'model.train_iters=1', 'model.test_iters=1',
-           'labeler.view.scales=(1.,)', 'labeler.balance=None', f'crop_size={SIZE}'.replace(' ', ''), 'batch_size=1']
+           'labeler.view.scales=(1.,)', 'labeler.balance=None', f'crop_size={SIZE}'.replace(' ', ''), 'batch_size=1',
+           'custom_hooks.1.general=1', 'custom_hooks.1.steps=(1.,)', 'custom_hooks.1.warps=1']
 
 
 @pytest.fixture(scope='module')

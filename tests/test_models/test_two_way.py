@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 from mmrefine.compat.stock import stock_config_root
 from mmrefine.errors import ConfigError
 from mmrefine.models import FlowRefiner, FrameMemory, FrozenTeacher
+from mmrefine.models.raft_fast import winograd
 from mmrefine.models.raft_fast.two_way import runs_two_way
 
 CONFIGS = {
@@ -154,6 +155,20 @@ def test_each_frame_is_encoded_once_and_only_the_last_iterate_is_made_large(monk
     with counted(**encoders(refiner), mask=decoder.mask_pred, step=decoder.flow_pred) as seen:
         refiner.estimate_both(*pair)
     assert seen == dict(features=[4], context=[4], mask=[4], step=[4] * ITERS)
+
+
+@pytest.mark.parametrize('family', ['raft', 'gma'])
+def test_the_convolutions_of_larger_frames_change_only_rounding(family, monkeypatch):
+    """Those of Winograd, which frames as small as these would not take."""
+    calls, convolve = [], winograd.convolve
+    monkeypatch.setattr(winograd, '_LEAST_TILES', 1)
+    monkeypatch.setattr(winograd, 'convolve', lambda *args: calls.append(1) or convolve(*args))
+    refiner, pair = refiner_of(family), frames()
+    with torch.no_grad():
+        found = refiner.estimate_both(*pair)
+    assert len(calls) >= 2 * ITERS  # some in each iteration
+    with torch.no_grad():
+        assert_same(found, each_by_itself(refiner, *pair))
 
 
 def test_one_matrix_product_serves_both_directions(small, monkeypatch):

@@ -74,11 +74,21 @@ def test_other_convolutions_stay_as_they_are_to_the_bit(other, counted):
     dtype = other.pop('dtype', torch.float32)
     channels = other.pop('channels', 72)
     layer = torch.nn.Conv2d(channels, other.pop('out', 64), kernel, **{'padding': 1, **other}).to(dtype)
-    inputs = torch.randn(1, channels, 10, 12, dtype=dtype)
+    inputs = torch.randn(1, channels, 12, 16, dtype=dtype)
     plain = layer(inputs)
     with WinogradConvolutions():
         assert torch.equal(layer(inputs), plain)
     assert not counted
+
+
+@pytest.mark.parametrize('size, gains', [((9, 13), True), ((8, 13), False), ((12, 16), True), ((4, 45), True),
+                                         ((4, 44), False), ((8, 12), False)])
+def test_frames_of_fewer_than_12_tiles_keep_the_plain_way_whatever_their_batch(size, gains, counted):
+    inputs, weight, bias = _case(size=size, batch=3)
+    with WinogradConvolutions():
+        found = F.conv2d(inputs, weight, bias, padding=1)
+    assert len(counted) == gains
+    assert torch.equal(found, F.conv2d(inputs, weight, bias, padding=1)) is not gains
 
 
 def test_gradients_and_autocast_keep_the_plain_way(counted):

@@ -1,6 +1,7 @@
 """What the guard's witnesses of clips share: which clips are asked, how fast they move, and the rendered ones."""
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from statistics import median
 from typing import Any, Callable, List, Sequence, Tuple
@@ -79,8 +80,16 @@ def rendered_tally(track: Callable[[Tensor, Tensor], Tracks], number: int, devic
     Raises:
         MMRefineError: points that are not finite.
     """
-    clip = render_clip(RENDERED_SEED + number, 8, RENDERED_SIZE, 'source')
-    truth = torch.from_numpy(clip.tracks).transpose(0, 1)
+    frames, tracks = _rendered_clip(number)
+    truth = torch.from_numpy(tracks).transpose(0, 1)
     queries = torch.cat([torch.zeros(len(truth), 1), truth[:, 0].flip(1)], dim=1).to(device)
-    found = track(as_frames(clip.frames, device), queries)
+    found = track(as_frames(frames, device), queries)
     return tally_errors(found.points.cpu().numpy(), truth.numpy(), np.ones(truth.shape[:2], bool), RENDERED_SIZE)
+
+
+@functools.lru_cache(maxsize=16)
+def _rendered_clip(number: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Frames ``(T, H, W, 3)`` uint8 and tracks ``(T, N, 2)`` px, which are only read; kept, as all networks of a
+    process are asked about the same ones."""
+    clip = render_clip(RENDERED_SEED + number, 8, RENDERED_SIZE, 'source')
+    return clip.frames, clip.tracks

@@ -1,8 +1,9 @@
 """The guard's witnesses of flow: round trips, colours, known warps."""
 from __future__ import annotations
 
+import functools
 import math
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -117,8 +118,8 @@ class FlowWitnesses:
         Raises:
             MMRefineError: a flow that is not finite.
         """
-        clip = render_clip(RENDERED_SEED + number, 2, RENDERED_SIZE, 'source')
-        frames, truth = as_frames(clip.frames), torch.from_numpy(clip.flow_fw)[0]
+        pictures, truth = _rendered_pair(number)
+        frames = as_frames(pictures)
         flow = self._flow(network, frames[:1], frames[1:])[0]
         return tally_flow(flow, truth, torch.ones_like(truth[:1], dtype=torch.bool))
 
@@ -197,3 +198,11 @@ class FlowWitnesses:
         except NoLabelsError:
             # all motion leaves the frame: warps that hardly move and have no noise still show what a network can do
             return VideoProfile([1.], 0., [0.], 0.)
+
+
+@functools.lru_cache(maxsize=16)
+def _rendered_pair(number: int) -> Tuple[np.ndarray, Tensor]:
+    """Two frames ``(2, H, W, 3)`` uint8 and the flow ``(2, H, W)`` px between them, which are only read; kept, as all
+    networks of a process are asked about the same ones."""
+    clip = render_clip(RENDERED_SEED + number, 2, RENDERED_SIZE, 'source')
+    return clip.frames, torch.from_numpy(clip.flow_fw[0])

@@ -8,6 +8,7 @@ rounding, about four times that of the plain sum itself.
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any, Callable, Dict, Iterable, Optional, Tuple
 
 import torch
@@ -24,14 +25,17 @@ _OF_PRODUCTS = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0
 _SIDE, _STEP = 6, 4  # of a tile, px; tiles overlap by 2
 # with fewer channels the transforms cost more than they save
 _LEAST_CHANNELS = 64
+# of a sample; with fewer the weights take longer to transform than a pass of some iterations saves
+_LEAST_TILES = 12
 # that are transformed at a time: more than a cache holds is slower than the plain sum
 _MOST_TILES = 128
+_AT_ONCE = 32  # channels
 
 
 class WinogradConvolutions(TorchFunctionMode):
     """While it is active, convolutions that gain from it are computed by :func:`convolve`: of 3 x 3, stride 1,
-    padding 1, one group, 64 channels and more on both sides, float32, on a CPU, without autocast and gradients; all
-    others are as they were.
+    padding 1, one group, 64 channels and more on both sides, 12 tiles of 4 x 4 cells and more (frames from 96 x 128 px
+    on), float32, on a CPU, without autocast and gradients; all others are as they were.
 
     Weights are transformed once, so none may change while it is active. The result for a sample does not depend on the
     other samples of its batch.
@@ -58,8 +62,12 @@ class WinogradConvolutions(TorchFunctionMode):
 def transform_weights(weight: Tensor) -> Tensor:
     """``(36, C, C')`` of weights ``(C', C, 3, 3)``, float32."""
     side = weight.new_tensor(_OF_WEIGHTS, dtype=torch.float64)
-    tiles = torch.einsum('ai,ncij,bj->abcn', side, weight.double(), side)
-    return tiles.flatten(0, 1).float().contiguous()
+    found = weight.new_empty(_SIDE**2, *weight.shape[1::-1], dtype=torch.float32)
+    # rows, then columns; some channels at a time, as float64 of all of them is more than a cache holds
+    for part, out in zip(weight.split(_AT_ONCE, dim=1), found.split(_AT_ONCE, dim=1)):
+        rows = side @ part.permute(2, 3, 1, 0).double().reshape(3, -1)
+        out.copy_((side @ rows.view(_SIDE, 3, -1)).view_as(out))
+    return found
 
 
 def convolve(inputs: Tensor, weights: Tensor, bias: Optional[Tensor] = None) -> Tensor:
@@ -111,4 +119,5 @@ def _gains(inputs: Tensor, weight: Tensor, bias: Optional[Tensor] = None, stride
     return (tuple(weight.shape[2:]) == (3, 3) and min(weight.shape[:2]) >= _LEAST_CHANNELS and groups == 1
             and all(value in (1, (1, 1), [1, 1]) for value in (stride, padding, dilation))
             and inputs.device.type == 'cpu' and inputs.dtype == weight.dtype == torch.float32 and inputs.dim() == 4
+            and math.prod(-(-side // _STEP) for side in inputs.shape[2:]) >= _LEAST_TILES
             and not torch.is_grad_enabled() and not torch.is_autocast_enabled('cpu'))
