@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import time
 from collections import Counter
@@ -38,6 +39,7 @@ from mmrefine.engine import judge
 from mmrefine.errors import ConfigError
 from mmrefine.fileio.atomic import write_json
 from mmrefine.fileio.digest import digest_of, digest_of_bytes
+from mmrefine.fileio.lock import folder_lock
 from mmrefine.registry import DATASETS
 from mmrefine.synthetic import write_clips
 
@@ -65,6 +67,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     for name, seed, count in (('refined', 0, args.videos), ('unseen', 10000, args.unseen)):
         write_clips(videos / name, range(seed, seed + count), args.frames, style='target')
     source_group(videos / 'source', args.unseen)
+    for name, count in (('refined', args.videos), ('unseen', args.unseen), ('source', args.unseen)):
+        _check_count(videos / name, count)
     table = {}
     for row in args.rows:
         chosen = factor_of(args, row)
@@ -75,6 +79,18 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     return 0
 
 
+def _check_count(folder: Path, count: int) -> None:
+    """That a folder of rendered videos holds no others, as those of a run that asked for more.
+
+    Raises:
+        ConfigError: it holds another number of them.
+    """
+    found = len(list((folder / 'frames').iterdir()))
+    if found != count:
+        raise ConfigError(f'{folder}: holds {found} videos, and {count} are asked for; name another --work-dir, or '
+                          'delete that folder')
+
+
 def factor_of(args: argparse.Namespace, row: str) -> float:
     """The factor on the rate: of those that the first seed is run with the one with the least error on the unseen
     videos."""
@@ -82,7 +98,8 @@ def factor_of(args: argparse.Namespace, row: str) -> float:
     if source is None:
         return 1.
     first = {factor: run_of(args, source, args.seeds[0], factor) for factor in factors_of(source)}
-    return min(first, key=lambda factor: first[factor][AS_TRAINED]['unseen']['EPE'])
+    errors = {factor: run[AS_TRAINED]['unseen']['EPE'] for factor, run in first.items()}
+    return min(errors, key=lambda factor: (math.isnan(errors[factor]), errors[factor]))  # nan is less than nothing
 
 
 def run_of(args: argparse.Namespace, row: str, seed: int, factor: float) -> Run:
@@ -94,9 +111,10 @@ def run_of(args: argparse.Namespace, row: str, seed: int, factor: float) -> Run:
     if found is None:
         cfg.work_dir = str(args.work_dir / f'{re.sub(r"[^a-z0-9.]+", "_", row.lower())}_{factor:g}' / f'seed_{seed}')
         found = dict(row=row, seed=seed, factor=factor, key=key, **scored(cfg))
-        # read anew: others may have written meanwhile
-        write_json(args.out, sorted([*read_runs(args.out), found],
-                                    key=lambda run: (list(ROWS).index(run['row']), run['seed'], run['factor'])))
+        args.work_dir.mkdir(parents=True, exist_ok=True)
+        with folder_lock(args.work_dir):  # rows that run side by side write the same file
+            write_json(args.out, sorted([*read_runs(args.out), found],
+                                        key=lambda run: (list(ROWS).index(run['row']), run['seed'], run['factor'])))
     print(f'{row}, seed {seed}, rate x {factor:g}:',
           *(f'{group} {_change(found, AS_TRAINED, group)}' for group in GROUPS), found['verdict'], flush=True)
     return found

@@ -67,6 +67,9 @@ def teacher_values(cfg: Config,
         raise ConfigError(f'{name_of(cfg)}: learns without labels, so nobody labels; leave {option} out')
     if labels is not None:
         return {f'custom_hooks.{at}.labels': str(Path(labels).resolve())}
+    if names.count(SELF) > 1:
+        raise ConfigError(f'--teacher {SELF}: is named {names.count(SELF)} times, and its passes are the same each '
+                          'time; name it once')
     files = iter(_weights_of(names, weights))
     found = [_teacher(cfg, name, next(files), log) for name in names]
     key = f'custom_hooks.{at}.teacher'
@@ -107,7 +110,13 @@ def _teacher(cfg: Config, name: str, checkpoint: Optional[str], log: Callable[[s
 
 def _network(cfg: Config, teacher: str, checkpoint: Optional[PathLike],
              log: Callable[[str], None]) -> Dict[str, Any]:
-    named = load_named(teacher)
+    try:
+        named = load_named(teacher)
+    except ConfigError as error:
+        if Path(teacher).exists():
+            raise
+        raise ConfigError(f'--teacher {error} (a folder of flow would do, too, and there is none of that name)'
+                          ) from error
     if is_correspondence(named) or is_tracker(named) != is_tracker(cfg):
         kinds = [f'{name} {"follows points" if is_tracker(one) or is_correspondence(one) else "estimates flow"}'
                  for name, one in ((teacher, named), ('the network that learns', cfg))]

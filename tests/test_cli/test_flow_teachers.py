@@ -77,6 +77,21 @@ def test_without_the_way_back_what_looks_the_same_counts_and_a_network_learns_fr
         assert float(label.weight.mean()) > .05
 
 
+def test_motion_that_a_folder_leaves_unknown_is_neither_fast_nor_a_long_way_back(clip, flows, tmp_path):
+    """As mmrefine flow --max-error writes it: a tenth of each frame is unknown."""
+    folder = tmp_path / 'some'
+    shutil.copytree(flows / 'npz', folder)
+    for path in sorted(folder.rglob('*.npz')):
+        flow = np.load(path)['flow']
+        flow[:, :flow.shape[1] // 10] = np.nan
+        np.savez(path, flow=flow)
+    wanted, found = (labels_of(clip, tmp_path / f'of_{root.name}', root)[0].manifest['pairs']
+                     for root in (flows / 'npz', folder))
+    for key, stats in found.items():
+        assert stats['speed_32+_pixels'] <= wanted[key]['speed_32+_pixels']
+        assert stats['cycle_error_mean'] < 3 * wanted[key]['cycle_error_mean'] + 1
+
+
 def test_a_round_trip_is_not_asked_of_motion_that_has_none(clip, flows, tmp_path, capsys):
     for key, value, named in (('directions', 'both', "directions='both'"),
                               ('filters', [dict(type='SoftCycleFilter')], 'SoftCycleFilter')):

@@ -85,6 +85,7 @@ def test_the_view_of_several_teachers_weighs_passes_and_one_teacher_leaves_it():
     (['--teacher', 'self', '--teacher-checkpoint', DEMO_WEIGHTS],
      f'--teacher-checkpoint {DEMO_WEIGHTS}: --teacher self is the network itself, whose weights --checkpoint names'),
     (['--teacher', 'self', '--teacher', 'pips_demo'], '--teacher pips_demo: pips_demo follows points, and the network'),
+    (['--teacher', 'self', '--teacher', 'self'], '--teacher self: is named 2 times'),
     (['--teacher', 'self', '--teacher', 'demo', '--rounds', '2'], '--teacher and --rounds exclude one another'),
 ])
 def test_what_does_not_fit_is_one_sentence_before_the_video_is_read(options, sentence, tmp_path, capsys):

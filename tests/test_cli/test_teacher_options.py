@@ -183,7 +183,8 @@ def test_what_does_not_fit_is_one_sentence_before_the_video_is_read(clip, studen
     assert said('--teacher', 'demo', '--rounds', '2').startswith('--teacher and --rounds exclude one another')
     assert said('--teacher', 'pips_demo') == ('--teacher pips_demo: pips_demo follows points, and the network that '
                                               'learns estimates flow; name a teacher of its kind')
-    assert said('--teacher', 'rafft').startswith('rafft: there is no such model or config file; did you mean raft')
+    assert said('--teacher', 'mine/').endswith('(a folder of flow would do, too, and there is none of that name)')
+    assert said('--teacher', 'rafft').startswith('--teacher rafft: there is no such model or config file; did you mean')
     wrong = said('--teacher', 'raft', '--teacher-checkpoint', DEMO_WEIGHTS)
     assert wrong.startswith(f'{DEMO_WEIGHTS}: these are not the weights of the configured RAFT')
     assert not (tmp_path / 'out').exists()

@@ -8,6 +8,7 @@ import torch
 from mmrefine.evaluation import quality_record, speed_stats, stored_cycle_error, tally_label, tally_truth
 from mmrefine.evaluation.labels.quality import LabelTally, add_truth
 from mmrefine.structures import FlowLabel
+from mmrefine.structures.pairs import FAR
 
 GREY = torch.full((3, 6, 6), .5)
 
@@ -35,6 +36,14 @@ def test_the_speeds_are_counted_before_the_motion_that_was_not_kept_is_lost():
     wanted = {f'speed_{bin_}_pixels': count / 6 for bin_, count in pixels.items()}
     wanted.update({f'speed_{bin_}_kept': count / 6 for bin_, count in kept.items()})
     assert stats == pytest.approx(wanted, abs=1e-6)
+
+
+def test_motion_that_the_teacher_does_not_know_has_no_speed_and_does_not_move():
+    stats = speed_stats(label(columns(3, 3, 3, FAR, FAR, FAR), 0., columns(1, 1, 0, 0, 0, 0)))
+    assert stats['speed_2-8_pixels'] == .5 and stats['speed_2-8_kept'] == pytest.approx(1 / 3, abs=1e-6)
+    assert sum(stats.values()) == pytest.approx(.5 + 1 / 3, abs=1e-6)  # nothing at other speeds
+    still = label(columns(0, 0, 0, FAR, FAR, FAR))
+    assert record(tally_label(still, speed_stats(still), GREY, GREY))['still']['pairs'] == 1
 
 
 def test_the_kept_share_by_speed_is_pooled_over_pairs():

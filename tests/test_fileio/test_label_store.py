@@ -243,7 +243,7 @@ def test_labels_of_another_making_are_refused_by_what_differs(tmp_path: Path) ->
         store_in(tmp_path, teacher='dddd', **{'frames/dog': 'eeee'})
     assert str(caught.value) == (
         f'{tmp_path}: the labels there were made with other frames/dog (found none, this run needs eeee), '
-        'teacher (found aaaa, this run needs dddd); delete the folder, or set the store to a new one')
+        'teacher (found aaaa, this run needs dddd); delete the folder, or name another one, such as with --out')
     with pytest.raises(StaleLabelsError, match=r'other frames/cat \(found cccc, this run needs none\); delete'):
         LabelStore(tmp_path, {'teacher': 'aaaa', 'labeler': 'bbbb'}).create()
     other = LabelStore(tmp_path, {'teacher': 'dddd'})
@@ -395,7 +395,7 @@ def test_a_store_of_another_format_is_refused_by_its_name(tmp_path: Path, number
              value in store.manifest.items() if number > 2 or name not in ('files', 'digest')[:3 - number]}
     (tmp_path / 'manifest.json').write_text(json.dumps({**other, 'format': f'mmrefine-labels/{number}'}))
     message = (rf'manifest\.json: is of the format mmrefine-labels/{number}, and this version reads only '
-               'mmrefine-labels/3; delete the folder, or set the store to a new one, and label again')
+               'mmrefine-labels/3; delete the folder, or name another one, such as with --out, and label again')
     for look in (LabelStore.open, store_in):
         with pytest.raises(LabelStoreError, match=message):
             look(tmp_path)

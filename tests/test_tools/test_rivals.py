@@ -84,6 +84,17 @@ def test_a_rival_takes_the_rate_that_is_best_by_truth_and_its_variants_take_it_t
     args = argparse.Namespace(seeds=[125, 126])
     assert rivals.factor_of(args, rows.CODE) == rivals.factor_of(args, rows.ABSTRACT) == 0.3
     assert rivals.factor_of(args, rows.OURS) == 1.
+    errors[1.] = float('nan')  # a rate that diverges is not the best
+    assert rivals.factor_of(args, rows.CODE) == 0.3
+
+
+def test_videos_of_a_larger_run_are_not_taken_for_those_of_a_smaller_one(modules, tmp_path, monkeypatch):
+    rivals, rows = modules
+    monkeypatch.setattr(rivals, 'run_of', lambda *asked: pytest.fail('trained on videos that were not asked for'))
+    asked = ['--work-dir', str(tmp_path), '--frames', '2', '--unseen', '1', '--rows', rows.OURS]
+    rivals.write_clips(tmp_path / 'videos/refined', range(3), 2, style='target')
+    with pytest.raises(ConfigError, match='refined: holds 3 videos, and 2 are asked for; name another --work-dir'):
+        rivals.main([*asked, '--videos', '2'])
 
 
 def test_runs_are_shown_and_drawn_and_those_of_the_json_are_not_made_again(modules, tmp_path, monkeypatch, capsys):
@@ -98,6 +109,7 @@ def test_runs_are_shown_and_drawn_and_those_of_the_json_are_not_made_again(modul
     monkeypatch.setattr(rivals, 'scored', scored)
     monkeypatch.setattr(rivals, 'write_clips', lambda *args, **more: None)
     monkeypatch.setattr(rivals, 'source_group', lambda folder, count: dict(type='FramePairs', data_root=str(folder)))
+    monkeypatch.setattr(rivals, '_check_count', lambda *asked: None)
     asked = ['--work-dir', str(tmp_path / 'runs'), '--out', str(tmp_path / 'runs.json'), '--figure',
              str(tmp_path / 'rivals.png'), '--seeds', '125', '126', '--rows', rows.OURS, rows.CYCLE]
     assert rivals.main(asked) == 0

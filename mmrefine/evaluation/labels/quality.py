@@ -31,6 +31,7 @@ from mmrefine.evaluation.tallies import Sums, sum_by_scene
 from mmrefine.geometry.stillness import STILL_SHARE
 from mmrefine.structures import FlowLabel
 from mmrefine.structures.figures import LABEL_FREE, Figure
+from mmrefine.structures.pairs import FAR
 
 PRECISE_PX = 1.
 KINDS = ('duplicates', 'cuts', 'still')
@@ -41,11 +42,12 @@ def speed_stats(label: FlowLabel) -> Dict[str, float]:
     """Statistics for the store, while the motion that was not kept is still known.
 
     For each speed bin, as shares of the frame: ``speed_<bin>_pixels`` that move so fast, and ``speed_<bin>_kept``,
-    their weight.
+    their weight. Pixels whose motion the teacher does not know are in no bin.
     """
-    bins = _speed_bins(label.flow)
-    size = bins.size
-    counts, weights = count_by(bins, None, len(SPEED_BINS)), count_by(bins, label.weight[0].numpy(), len(SPEED_BINS))
+    known = (label.flow.abs() < FAR).all(dim=0).numpy()
+    bins, weight = _speed_bins(label.flow)[known], label.weight[0].numpy()[known]
+    size = known.size
+    counts, weights = count_by(bins, None, len(SPEED_BINS)), count_by(bins, weight, len(SPEED_BINS))
     found: Dict[str, float] = {}
     for name, count, weight in zip(SPEED_BINS, counts, weights):
         found[f'{SPEED_PREFIX}{name}_pixels'] = round(float(count) / size, 6)
@@ -148,7 +150,8 @@ def tally_sums(sums: LabelSums, stats: Mapping[str, Any]) -> LabelTally:
         tally.cycle_pairs[bins_of(np.array(stats['cycle_error_median']), CYCLE_EDGES)] = 1
     kinds = dict(sums.kinds)
     if tally.speed_known:
-        kinds.setdefault('still', bool(1 - stats[f'{SPEED_PREFIX}{SPEED_BINS[0]}_pixels'] < STILL_SHARE))
+        moving = sum(stats[f'{SPEED_PREFIX}{name}_pixels'] for name in SPEED_BINS[1:])
+        kinds.setdefault('still', bool(moving < STILL_SHARE))
     for row, kind in enumerate(KINDS):
         if kind in kinds:
             hit = kinds[kind]

@@ -27,7 +27,7 @@ _ESCAPE, _OWN = '~', (FINGERPRINT, MANIFEST, QUALITY, WANTED, LOCK)
 KIND = 'kind'
 # in the extra entries of a manifest, and in what is wanted: who labelled, for people
 LABELLED_BY = 'labelled_by'
-REMEDY = 'delete the folder, or set the store to a new one'
+REMEDY = 'delete the folder, or name another one, such as with --out'
 
 
 def label_path(root: Path, key: str, suffix: str, suffixes: Sequence[str]) -> Path:

@@ -5,8 +5,9 @@ from typing import Dict, List, Optional
 
 from torch import Tensor
 
-from mmrefine.geometry import color_residual, cycle_error, lands_inside, lengths
+from mmrefine.geometry import backwarp, color_residual, cycle_error, lands_inside, lengths
 from mmrefine.structures import PairContext
+from mmrefine.structures.pairs import FAR
 
 
 def label_stats(ctx: PairContext,
@@ -19,8 +20,8 @@ def label_stats(ctx: PairContext,
     * ``verified``: mean of what the filters alone gave, in [0, 1];
     * ``inside``: share of pixels that land inside the frame, in [0, 1];
     * ``mean_motion``: px, weighted by ``weight``; 0 if nothing is kept;
-    * ``cycle_error_median`` (the lower one of two), ``cycle_error_mean``: px, over the pixels that land inside; 0 if
-      none does;
+    * ``cycle_error_median`` (the lower one of two), ``cycle_error_mean``: px, over the pixels that land inside, and
+      where the motion back is known, if it is anywhere; 0 if there is none;
     * ``color_residual``: mean in grey levels of 255, over the pixels that land inside; 0 if none.
 
     All but ``mean_motion`` judge the teacher's motion, also where the label got another one.
@@ -34,10 +35,12 @@ def label_stats(ctx: PairContext,
     inside = lands_inside(ctx.flow_fw)
     motion = lengths(ctx.flow_fw if flow is None else flow).double()
     errors = cycle_error(ctx.flow_fw, ctx.flow_bw).double()
+    back = _known_back(ctx)
     residuals = color_residual(ctx.frames1, ctx.frames2, ctx.flow_fw).double()
     stats = []
     for i in range(len(weight)):
-        w, error, residual = weight[i].double(), errors[i][inside[i]], residuals[i][inside[i]]
+        judged = inside[i] & back[i] if (inside[i] & back[i]).any() else inside[i]
+        w, error, residual = weight[i].double(), errors[i][judged], residuals[i][inside[i]]
         found = dict(
             kept=w.mean(),
             verified=verified[i].double().mean(),
@@ -48,6 +51,13 @@ def label_stats(ctx: PairContext,
             color_residual=residual.sum() / max(residual.numel(), 1))
         stats.append({key: rounded(value) for key, value in found.items()})
     return stats
+
+
+def _known_back(ctx: PairContext) -> Tensor:
+    """Where a round trip reads motion back that the teacher knows: bool ``(B, 1, H, W)``."""
+    unknown = (ctx.flow_bw.abs() >= FAR).any(dim=1, keepdim=True)
+    # one unknown neighbour is enough, as its 1e5 px are in the mean of the four
+    return backwarp(unknown.to(ctx.flow_fw.dtype), ctx.flow_fw) <= 0
 
 
 def rounded(value: object) -> float:

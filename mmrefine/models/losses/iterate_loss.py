@@ -38,7 +38,8 @@ class IterateLoss(nn.Module, ABC):
         return frozenset()
 
     def forward(self, outputs: FlowOutputs, sample: FlowTargets) -> Tensor:
-        """The decayed sum of :meth:`errors`; of the sample only the whole frames are used, where it has them."""
+        """The decayed sum of :meth:`errors`, which see of the sample its whole frames and the weight of its label,
+        where it has them."""
         ways = [self._decayed(self.errors(way)) for way in ways_of(outputs, sample)]
         return self.loss_weight * torch.stack(ways).mean()
 
