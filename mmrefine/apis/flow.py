@@ -1,7 +1,7 @@
 """The motion of a whole video as files: flow, confidence, occlusion, and a video that shows them."""
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Union
@@ -29,7 +29,7 @@ from mmrefine.fileio.video.reader import open_frames
 from mmrefine.fileio.video.reading import Reading
 from mmrefine.fileio.video.scenes import Roots, find_scenes
 from mmrefine.fileio.video.writer import write_video
-from mmrefine.labeling import (ArbitratedView, CascadeView, CycleFilter, ExpectedErrorFilter, PairContext,
+from mmrefine.labeling import (ArbitratedView, CascadeView, CutGuard, CycleFilter, ExpectedErrorFilter, PairContext,
                                SoftCycleFilter)
 from mmrefine.models import FrozenTeacher
 from mmrefine.structures import Look, PairBatch, as_frames
@@ -167,10 +167,13 @@ class _Maker:
         self.teacher, self.view, self.device = teacher, view, device
         self.sure, self.comes_back = SoftCycleFilter(ALPHA, BETA), CycleFilter(ALPHA, BETA)
         self.within = None if max_error is None else ExpectedErrorFilter(max_error)
+        self.shots = CutGuard()
+        self.cuts: List[str] = []  # between which frames a verifier was not asked
         self.verifier: Dict[str, Any] = {}  # what it adds to the settings
         self.work = ''  # what a pair takes, where it is more than the reader would expect
         if isinstance(view, ArbitratedView):
-            self.verifier = dict(verifier=view.describe()['verifier']['digest'], max_error=max_error)
+            self.verifier = dict(verifier=view.describe()['verifier']['digest'], max_error=max_error,
+                                 least_correlation=self.shots.least)
             self.work = f', each in {len(view.traits_of(teacher))} passes that a verifier weighs'
 
     def settings(self) -> Dict[str, Any]:
@@ -192,12 +195,17 @@ class _Maker:
                                'check that the checkpoint is sound and belongs to the model')
         ctx = PairContext(pair[0], pair[1], forward, backward, error_fw=look.error_fw, error_bw=look.error_bw)
         sure = self.sure(ctx) if look.sure_fw is None else look.sure_fw
+        if look.error_fw is not None and not bool(self.shots.passes(ctx).all()):
+            # the verifier has learned from pairs of one shot alone, and believes motion across a cut
+            self.cuts.append(f'{names[0][1]} to {names[1][1]}')
+            endless, sure = torch.full_like(look.error_fw, float('inf')), torch.zeros_like(sure)
+            ctx = replace(ctx, error_fw=endless, error_bw=endless)
         if self.within is not None:
             forward, backward = (one.flow_fw.masked_fill(self.within(one) == 0, float('nan'))
                                  for one in (ctx, ctx.reversed()))
         there, again = (flow[0].permute(1, 2, 0).contiguous().cpu().numpy() for flow in (forward, backward))
         return Motion(there, again, sure[0, 0].cpu().numpy(), self.comes_back(ctx)[0, 0].cpu().numpy() == 0,
-                      None if look.error_fw is None else look.error_fw[0, 0].cpu().numpy())
+                      None if ctx.error_fw is None else ctx.error_fw[0, 0].cpu().numpy())
 
     @torch.no_grad()
     def look(self, pairs: PairBatch) -> Look:
@@ -232,6 +240,10 @@ def _flow_of_scene(scene: str, path: Place, check: FrameCheck, reading: Reading,
         record['max_motion'] = sequence_scale(read_motion(pair.flow)[::4, ::4] for pair in sample)
         write_result_record(folder / RECORD, record)
     _make([pair for pair in todo if pair not in first], frames, maker, lambda done: progress(len(first) + done))
+    if maker.cuts:
+        log(f'{scene}: no motion is believed where the two frames have nothing in common, as at a cut or in a black '
+            f'frame: {len(maker.cuts)} of {made} pairs, the first is {maker.cuts[0]}')
+        maker.cuts.clear()
     out_video = folder / VIDEO if draw else None
     if out_video is not None and (made or not out_video.is_file()):
         _draw(out_video, pairs, frames, record['max_motion'], (check.rate or FOLDER_RATE) / reading.stride, scene, log)

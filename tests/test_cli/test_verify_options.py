@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from functools import lru_cache
 
 import cv2
@@ -17,7 +18,7 @@ from mmrefine.compat.config_names import own_config_root
 from mmrefine.compat.model_names import NAMED_MODELS
 from mmrefine.config.load import override
 from mmrefine.errors import ConfigError
-from mmrefine.fileio import LabelStore, read_flow, read_image
+from mmrefine.fileio import LabelStore, read_flow, read_image, write_image
 from mmrefine.fileio.codecs.flow import FlowCodec
 from mmrefine.fileio.digest import digest_of_state
 from mmrefine.geometry import cycle_error, cycle_tolerance
@@ -110,6 +111,22 @@ def test_motion_that_is_expected_to_be_further_off_is_unknown_there_and_back(fol
     # confidence and error are those of all pixels
     error = grey(tmp_path / 'out/expected_error' / f'{NAMES[0]}.png') / 256
     np.testing.assert_allclose(error, look.error_fw[0, 0].numpy(), atol=0.51 / 256 + ROUNDING)
+
+
+def test_nothing_is_believed_into_a_black_frame_and_out_of_it(folder, tmp_path, capsys):
+    video = tmp_path / 'video'
+    shutil.copytree(folder, video)
+    last = sorted(video.iterdir())[-1]
+    write_image(last, np.zeros_like(read_image(last)))
+    shutil.copy(sorted(folder.iterdir())[0], video / 'frame_0004.png')
+    out = tmp_path / 'out'
+    assert status_of('flow', video, *OPTIONS, '--max-error', 100, '--backward', '--out', out) == 0
+    assert '2 of 3 pairs, the first is frame_0002 to frame_0003' in capsys.readouterr().out
+    known, sure, error = ([read_flow(out / f'flow/{name}.png')[1].mean(), grey(out / f'confidence/{name}.png').mean(),
+                           grey(out / f'expected_error/{name}.png').min()] for name in NAMES)
+    assert known[0] == 1 and known[1] > 0 and known[2] < 100 * 256
+    assert sure == error == [0, 0, 2**16 - 1]
+    assert read_flow(out / 'backward/frame_0004.png')[1].sum() == 0
 
 
 def test_flow_with_another_threshold_or_without_a_verifier_is_refused(folder, tmp_path, capsys):
