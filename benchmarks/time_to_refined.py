@@ -8,7 +8,8 @@ Each row is a run of `mmrefine refine` as a process of its own, on the same rend
 - `plain 1x`: self-training on labels of one pass at the size of the video, all pixels alike; the same guard and report.
 
 The networks on the way (a checkpoint after each fifth of the steps) and the one that is handed back are scored
-afterwards by exact truth, on other videos of the same look that no run has seen. A phase lasts until the command puts
+afterwards by exact truth, on the frames of the video before it was encoded, and on other videos of the same look that
+no run has seen. A phase lasts until the command puts
 its file in place: labels until teacher.pth, training until the last checkpoint, guard until refined.pth, report until
 report.json; what comes before the labels (reading the video, the forecast) is the start. Seconds of computing beside
 those of the clock are sampled from outside, for a machine that is shared.
@@ -138,7 +139,7 @@ def options_of(job: Dict[str, Any]) -> List[str]:
 def run_row(args: argparse.Namespace, job: Dict[str, Any]) -> Dict[str, Any]:
     """Run the command of a row and score what it left: phases, curve, and what the command itself says."""
     videos = args.work_dir / '_'.join(map(str, [*job['size'], job['look'], f'{job["frames"]}frames']))
-    video, unseen = _render(args, videos)
+    video = _render(args, videos)
     place = videos / f'{job["row"].replace(" ", "_")}_{job["seed"]}'
     shutil.rmtree(place, ignore_errors=True)  # a run that goes on, or finds its labels, would not show its time
     out = place.resolve() / 'out'
@@ -152,13 +153,13 @@ def run_row(args: argparse.Namespace, job: Dict[str, Any]) -> Dict[str, Any]:
     run = watch(command, tree, env, place / 'log.txt')
     report = json.loads((out / 'report.json').read_text(encoding='utf-8'))
     whole, on_the_way = phases(out, run), checkpoints(out, run)
-    curve = [dict(iter=0, seconds=0., cpu=0., **score(args, out / 'teacher.pth', unseen))]
+    curve = [dict(iter=0, seconds=0., cpu=0., **score(args, out / 'teacher.pth', videos))]
     for one in on_the_way:
         curve.append(dict({key: value for key, value in one.items() if key != 'path'},
-                          **score(args, one['path'], unseen)))
+                          **score(args, one['path'], videos)))
     handed_back = dict(iter=report['settings']['max_iters'], kept_original=keeps_original(report.get('guard') or {}),
                        **{key: round(sum(whole[name][key] for name in PHASES[:4]), 2) for key in ('seconds', 'cpu')},
-                       **score(args, out / 'refined.pth', unseen))
+                       **score(args, out / 'refined.pth', videos))
     threads = json.loads((out / 'threads.json').read_text(encoding='utf-8'))['threads']
     return dict(phases=whole, curve=curve, handed_back=handed_back, timings=report['timings'],
                 memory=run.memory, used_threads=threads, load_before=load)
@@ -169,30 +170,37 @@ def _tree(args: argparse.Namespace, name: str) -> Path:
     return tree_of(args.before, ROOT, args.work_dir.resolve() / 'trees') if name == 'version before' else ROOT
 
 
-def _render(args: argparse.Namespace, folder: Path) -> Tuple[Path, Path]:
-    """The video file and the folder of unseen videos with their truth, rendered unless they are there."""
+def _render(args: argparse.Namespace, folder: Path) -> Path:
+    """The video file; it, and folders with the truth of it and of the unseen videos, are rendered unless they are
+    there."""
     video = folder / 'video.mp4'
     if not video.is_file():
         with write_video(video, rate=25.) as add:
             for frame in render_clip(0, args.frames, tuple(args.size), args.look).frames:
                 add(frame)
-    write_clips(folder / 'unseen', _unseen_seeds(args), 3, tuple(args.size), args.look)
-    return video, folder / 'unseen'
+    for name, (seeds, frames) in _scored(args).items():
+        write_clips(folder / name, seeds, frames, tuple(args.size), args.look)
+    return video
 
 
-def _unseen_seeds(args: argparse.Namespace) -> range:
-    return range(10000, 10000 + args.unseen)
+def _scored(args: argparse.Namespace) -> Dict[str, Tuple[Sequence[int], int]]:
+    """Seeds and frames of the videos that networks are scored on, by their folder."""
+    return dict(own=([0], args.frames), unseen=(range(10000, 10000 + args.unseen), 3))
 
 
-def score(args: argparse.Namespace, weights: Path, unseen: Path) -> Dict[str, float]:
-    """EPE in px of a network on the unseen videos, with the iterations that its config tests with."""
+def score(args: argparse.Namespace, weights: Path, videos: Path) -> Dict[str, float]:
+    """EPE in px of a network on the video (``EPE``) and on the unseen ones (``EPE_unseen``), with the iterations that
+    its config tests with."""
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    data = DATASETS.build(dict(
-        type='FramePairs', data_root=str(unseen / 'frames'), truth_root=str(unseen / 'flow'),
-        scenes=[f'{args.look}_{seed:04d}' for seed in _unseen_seeds(args)],
-        pipeline=[dict(type='LoadTruth'), dict(type='PackPair')]))
     network = init_model(load_named(args.model), str(weights), device)
-    return dict(EPE=judge(network, data, device, batch_size=1).scores()['EPE'])
+    found = {}
+    for name, (seeds, _) in _scored(args).items():
+        data = DATASETS.build(dict(
+            type='FramePairs', data_root=str(videos / name / 'frames'), truth_root=str(videos / name / 'flow'),
+            scenes=[f'{args.look}_{seed:04d}' for seed in seeds],
+            pipeline=[dict(type='LoadTruth'), dict(type='PackPair')]))
+        found[name] = judge(network, data, device, batch_size=1).scores()['EPE']
+    return dict(EPE=found['own'], EPE_unseen=found['unseen'])
 
 
 def show(rows: Sequence[Dict[str, Any]]) -> None:
@@ -201,13 +209,15 @@ def show(rows: Sequence[Dict[str, Any]]) -> None:
     of = {name: [row for row in rows if row['job']['row'] == name] for name in names}
     before = of.get('version before')
     for what, title in (('seconds', 'seconds of the clock'), ('cpu', 'seconds of computing')):
-        print(f'\n| {title} | runs |', ' | '.join(PHASES), '| of the version before | EPE on unseen videos |')
-        print('|---' * (len(PHASES) + 4) + '|')
+        print(f'\n| {title} | runs |', ' | '.join(PHASES),
+              '| of the version before | EPE on the video | on unseen videos |')
+        print('|---' * (len(PHASES) + 5) + '|')
         for name in names:
             cells = [f'{_middle(of[name], what, phase):.0f}' for phase in PHASES]
             share = f'{_middle(of[name], what, "whole") / _middle(before, what, "whole"):.2f}' if before else '-'
-            print('|', ' | '.join([name, str(len(of[name])), *cells, share, _gain(of[name])]), '|')
-    print('\n| curve | seed | steps: seconds of the clock, of computing, EPE |\n|---|---|---|')
+            gains = [_gain(of[name], key) for key in ('EPE', 'EPE_unseen')]
+            print('|', ' | '.join([name, str(len(of[name])), *cells, share, *gains]), '|')
+    print('\n| curve | seed | steps: seconds of the clock, of computing, EPE on the video |\n|---|---|---|')
     for row in rows:
         points = [f'{one["iter"]}: {one["seconds"]:.0f}, {one["cpu"]:.0f}, {one["EPE"]:.3f}'
                   for one in [*row['curve'], row['handed_back']]]
@@ -218,10 +228,10 @@ def _middle(rows: Sequence[Dict[str, Any]], what: str, phase: str) -> float:
     return median(row['phases'][phase][what] for row in rows)
 
 
-def _gain(rows: Sequence[Dict[str, Any]]) -> str:
+def _gain(rows: Sequence[Dict[str, Any]], key: str) -> str:
     """Mean error before and of what is handed back, and in how many runs that is the original network."""
     first, last = (sum(values) / len(rows) for values in zip(*(
-        (row['curve'][0]['EPE'], row['handed_back']['EPE']) for row in rows)))
+        (row['curve'][0][key], row['handed_back'][key]) for row in rows)))
     kept = sum(row['handed_back']['kept_original'] for row in rows)
     return f'{first:.3f} → {last:.3f}, {100 * (last / first - 1):+.1f} %' + (f' ({kept} kept)' if kept else '')
 

@@ -180,7 +180,7 @@ def test_plain_self_training_asks_at_one_size_and_weighs_all_pixels_alike(module
 def test_a_row_is_run_again_only_if_its_job_or_its_code_has_changed(modules, monkeypatch, tmp_path, capsys):
     benchmark, ran = modules[0], []
     one = dict(seconds=2., cpu=1.)
-    point = dict(iter=0, EPE=2., **one)
+    point = dict(iter=0, EPE=2., EPE_unseen=2., **one)
 
     def run_row(args, job):
         ran.append((job['row'], job['seed']))
@@ -193,7 +193,7 @@ def test_a_row_is_run_again_only_if_its_job_or_its_code_has_changed(modules, mon
     assert ran == [('this version', 125), ('plain 1x', 125)]
     benchmark.main([*options, '2'])
     assert ran[2:] == [('plain 1x', 126), ('this version', 126)]
-    assert '| plain 1x | 2 | 2 | 2 | 2 | 2 | 2 | 2 | 2 | - | 2.000 → 1.000, -50.0 % |' in capsys.readouterr().out
+    assert '| plain 1x | 2 | 2 | 2 | 2 | 2 | 2 | 2 | 2 | - | 2.000 → 1.000, -50.0 % | 2.000 → 2.000, +0.0 % |' in capsys.readouterr().out
     rows = json.loads((tmp_path / 'r.json').read_text())
     rows[0]['job']['code'] = 'other'
     (tmp_path / 'r.json').write_text(json.dumps(rows))
