@@ -24,7 +24,8 @@ from mmrefine.engine.judging.track_scores import grid_points
 from mmrefine.engine.runtime.passes import Passes
 from mmrefine.engine.stage1.forecast import size_text, time_text
 from mmrefine.engine.stage1.outlook import pass_bytes
-from mmrefine.models import CorrespondenceLearner, FlowRefiner, FrozenTeacher, FrozenTracker, TrackRefiner
+from mmrefine.models import (CorrespondenceLearner, FlowRefiner, FrozenGroup, FrozenTeacher, FrozenTracker,
+                             TrackRefiner)
 from mmrefine.registry import DATASETS, HOOKS, LABELERS
 from mmrefine.structures import FlowSample, LabelBatch, TrackSample, as_frames, members_of
 
@@ -49,7 +50,7 @@ class RunForecast:
                 f'{memory}')
 
 
-def forecast_run(cfg: Config, labels_only: bool = False) -> Optional[RunForecast]:
+def forecast_run(cfg: Config, labels_only: bool = False, read_stored: bool = False) -> Optional[RunForecast]:
     """Time a label, a training step and a pass on small frames, and multiply by what the run will do of each.
 
     Takes a few seconds. Reading of frames and writing of files do not count.
@@ -57,10 +58,11 @@ def forecast_run(cfg: Config, labels_only: bool = False) -> Optional[RunForecast
     Args:
         cfg: with ``load_from``; not filled in.
         labels_only: of stage 1 alone.
+        read_stored: read the files of teachers that are folders of motion, as the run itself does first.
 
     Returns:
-        None where too little is known of the parts of the run, such as a teacher that is no network, or training data
-        whose frames cannot be asked for one by one.
+        None where too little is known of the parts of the run, such as a teacher that is neither a network nor a
+        folder, or training data whose frames cannot be asked for one by one.
 
     Raises:
         MMRefineError: what is wrong with data, config or checkpoint.
@@ -86,7 +88,7 @@ def forecast_run(cfg: Config, labels_only: bool = False) -> Optional[RunForecast
     memory = _pass_bytes(network, largest) if labels is None else 0
     memory = _teacher_bytes(labels, network, largest) if labels is not None and not given else memory
     if labels is not None and not given:
-        label = clock.label(labels)
+        label = clock.label(labels, read_stored)
         if label is None:
             return None
         times = rounds if labels.relabel == 'every_round' and not labels_only else 1
@@ -148,7 +150,7 @@ def tell_forecast(cfg: Config, labels_only: bool = False, dry_run: bool = False,
         return
 
     def line() -> str:
-        found = forecast_run(cfg, labels_only)
+        found = forecast_run(cfg, labels_only, dry_run)
         if found is None:
             return 'no forecast: too little is known of the parts of this run'
         return (replace(found, seconds={'rendering': before(cfg), **found.seconds}) if before else found).line()
@@ -163,13 +165,21 @@ class _Clock:
         self.network, self.source, self.device = network, source, device
         self.unit = source.units[0]
 
-    def label(self, hook: Any) -> Optional[float]:
-        """Of a label; None if a teacher is not a network, which can be asked anything."""
+    def label(self, hook: Any, read_stored: bool) -> Optional[float]:
+        """Of a label, 0 if all of it is in files; None if a teacher is neither a network, which can be asked anything,
+        nor has files that can be checked."""
         labeler = LABELERS.build(hook.labeler)
         hook.teachers.start(self.network)
-        teacher = hook.teachers.frozen(self.network)
-        if not all(isinstance(one, (FrozenTeacher, FrozenTracker)) for one in members_of(teacher)):
+        members = members_of(hook.teachers.frozen(self.network))
+        networks = [one for one in members if isinstance(one, (FrozenTeacher, FrozenTracker))]
+        stored = [one for one in members if one not in networks]
+        if not all(hasattr(one, 'check_source') for one in stored):
             return None
+        for one in stored if read_stored else ():
+            one.check_source(self.source)
+        if not networks:
+            return 0.
+        teacher = networks[0] if len(networks) == 1 else FrozenGroup(networks)
         usable = partial(self.source.usable, self.unit.scene, beside=self.unit.frames[0])
         numbers = [*self.unit.frames, *labeler.extra_frames(self.unit, usable)]
 

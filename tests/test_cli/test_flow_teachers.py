@@ -141,6 +141,18 @@ def test_a_file_that_is_not_as_it_must_be_is_named_before_the_first_label(clip, 
             'held_out=0')
 
 
+@pytest.mark.parametrize('teachers', [('FOLDER', ), ('self', 'FOLDER')])
+def test_a_dry_run_reads_the_files_and_forecasts_what_is_computed(clip, flows, tmp_path, capsys, teachers):
+    folder = shutil.copytree(flows / 'flo', tmp_path / 'flo')
+    options = [part for one in teachers for part in ('--teacher', folder if one == 'FOLDER' else one)]
+    command = ['refine', clip, '--model', 'demo', '--out', tmp_path / 'out', *options, '--dry-run', *RUN]
+    assert status_of(*command) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith('forecast: '))
+    assert ('labels 0 s' in line or teachers != ('FOLDER', )) and 'training' in line
+    damaged(folder / 'flow/frame_0002.flo', 'missing')
+    assert f'{folder}: has no motion of {clip.name}/frame_0002__frame_0003' in error_of(capsys, *command)
+
+
 def test_files_of_several_scenes_are_named_by_scene_and_frame_as_many_programs_do(clip, flows, tmp_path):
     other = rendered(tmp_path / 'videos', 4, seed=2)
     shutil.copytree(clip, other.parent / clip.name)
