@@ -24,8 +24,7 @@ from mmrefine.engine.judging.track_scores import grid_points
 from mmrefine.engine.runtime.passes import Passes
 from mmrefine.engine.stage1.forecast import size_text, time_text
 from mmrefine.engine.stage1.outlook import pass_bytes
-from mmrefine.models import (CorrespondenceLearner, FlowRefiner, FrozenGroup, FrozenTeacher, FrozenTracker,
-                             TrackRefiner)
+from mmrefine.models import CorrespondenceLearner, FlowRefiner, FrozenGroup, FrozenTeacher, FrozenTracker, TrackRefiner
 from mmrefine.registry import DATASETS, HOOKS, LABELERS
 from mmrefine.structures import FlowSample, LabelBatch, TrackSample, as_frames, members_of
 
