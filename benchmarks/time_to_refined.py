@@ -36,7 +36,9 @@ from timed_run import ENDS, checkpoints, phases, python_of, tree_of, watch
 from mmrefine.apis import init_model
 from mmrefine.apis.commands import run_command
 from mmrefine.apis.named_models import load_named
+from mmrefine.cli.options import values_of
 from mmrefine.cli.refine import QUICK
+from mmrefine.config.load import override
 from mmrefine.engine import judge
 from mmrefine.errors import ConfigError
 from mmrefine.fileio import write_json
@@ -190,9 +192,9 @@ def _scored(args: argparse.Namespace) -> Dict[str, Tuple[Sequence[int], int]]:
 
 def score(args: argparse.Namespace, weights: Path, videos: Path) -> Dict[str, float]:
     """EPE in px of a network on the video (``EPE``) and on the unseen ones (``EPE_unseen``), with the iterations that
-    its config tests with."""
+    its config tests with, unless --set says other ones."""
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    network = init_model(load_named(args.model), str(weights), device)
+    network = init_model(override(load_named(args.model), values_of(args)), str(weights), device)
     found = {}
     for name, (seeds, _) in _scored(args).items():
         data = DATASETS.build(dict(
