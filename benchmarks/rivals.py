@@ -26,7 +26,7 @@ import re
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 from demo_seeds import CONFIG, source_group
@@ -139,7 +139,7 @@ def config(args: argparse.Namespace, row: str, seed: int, factor: float) -> Conf
 
 
 def scored(cfg: Config) -> Run:
-    """Train and score: EPE in px of each group and of each of its videos, before and after."""
+    """Train and score: EPE in px of each group and of its videos in the order of their names, before and after."""
     began = time.monotonic()
     report = train(cfg)[0]
     seconds = time.monotonic() - began
@@ -147,8 +147,7 @@ def scored(cfg: Config) -> Run:
     groups = next(hook for hook in hooks_of(fill_in(cfg), 'ReportHook'))['groups']
 
     def reported(side: str) -> Dict[str, Any]:
-        return {name: dict(EPE=group[side]['EPE'],
-                           scenes={scene: one[side]['EPE'] for scene, one in group['scenes'].items()})
+        return {name: _figures(group[side]['EPE'], {scene: one[side]['EPE'] for scene, one in group['scenes'].items()})
                 for name, group in report['groups'].items()}
 
     student = {name: _scores(init_model(cfg, str(folder / f'iter_{cfg.max_iters}.pth')), groups[name])
@@ -159,8 +158,13 @@ def scored(cfg: Config) -> Run:
 
 def _scores(network: Any, group: Dict[str, Any]) -> Dict[str, Any]:
     found = judge(network, DATASETS.build(group)).scores()
-    return dict(EPE=found['EPE'], scenes={name.split('/')[1]: value for name, value in found.items()
-                                          if name.startswith('scene/') and name.endswith('/EPE')})
+    return _figures(found['EPE'], {name: value for name, value in found.items()
+                                   if name.startswith('scene/') and name.endswith('/EPE')})
+
+
+def _figures(whole: float, scenes: Mapping[str, float]) -> Dict[str, Any]:
+    """As the JSON keeps them: many runs of many videos, and no digit that says nothing."""
+    return dict(EPE=round(whole, 5), scenes=[round(scenes[name], 4) for name in sorted(scenes)])
 
 
 def read_runs(path: Path) -> List[Run]:
@@ -185,10 +189,9 @@ def change(runs: Sequence[Run], side: str, group: str) -> Dict[str, float]:
 
     An interval is over draws of whole videos, each with all seeds; videos have as many pairs as one another.
     """
-    scenes = sorted(runs[0]['before'][group]['scenes'])
-    before, after = (np.array([[run[which][group]['scenes'][scene] for scene in scenes] for run in runs])
-                     for which in ('before', side))
-    drawn = np.random.default_rng(0).integers(0, len(scenes), (DRAWS, len(scenes)))
+    before, after = (np.array([run[which][group]['scenes'] for run in runs]) for which in ('before', side))
+    count = before.shape[1]
+    drawn = np.random.default_rng(0).integers(0, count, (DRAWS, count))
     ratios = (after[:, drawn].sum(axis=2) / before[:, drawn].sum(axis=2)).mean(axis=0)
     low, high = np.quantile(ratios, [0.025, 0.975])
     mean = np.mean([run[side][group]['EPE'] / run['before'][group]['EPE'] for run in runs])

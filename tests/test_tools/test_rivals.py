@@ -60,7 +60,7 @@ def test_census_sees_the_pair_that_the_label_is_of(modules, tmp_path):
 def run(row, seed, factor, after, group_before=(1., 3.)):
     """A run with two videos; ``after``: their EPE by side, in every group."""
     def side(values):
-        return {group: dict(EPE=sum(values) / 2, scenes=dict(a=values[0], b=values[1]))
+        return {group: dict(EPE=sum(values) / 2, scenes=list(values))
                 for group in ('refined', 'unseen', 'source')}
 
     return dict(row=row, seed=seed, factor=factor, key=f'{row} {seed} {factor}', verdict='student',
