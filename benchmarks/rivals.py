@@ -100,7 +100,7 @@ def factor_of(args: argparse.Namespace, row: str) -> float:
         return 1.
     first = {factor: run_of(args, source, args.seeds[0], factor) for factor in factors_of(source)}
     errors = {factor: run[AS_TRAINED]['unseen']['EPE'] for factor, run in first.items()}
-    return min(errors, key=lambda factor: (math.isnan(errors[factor]), errors[factor]))  # nan is less than nothing
+    return min(errors, key=lambda factor: (math.isnan(errors[factor]), errors[factor]))  # min alone may take nan
 
 
 def run_of(args: argparse.Namespace, row: str, seed: int, factor: float) -> Run:
@@ -120,7 +120,7 @@ def run_of(args: argparse.Namespace, row: str, seed: int, factor: float) -> Run:
                          **scored(cfg))
             with folder_lock(args.work_dir):  # rows that run side by side write the same file
                 write_json(args.out, sorted([*read_runs(args.out), found],
-                                            key=lambda run: (list(ROWS).index(run['row']), run['seed'], run['factor'])))
+                                            key=lambda run: (run['row'], run['seed'], run['factor'])))
     print(f'{row}, seed {seed}, rate x {factor:g}:',
           *(f'{group} {_change(found, AS_TRAINED, group)}' for group in GROUPS), found['verdict'], flush=True)
     return found
@@ -144,7 +144,7 @@ def scored(cfg: Config) -> Run:
     report = train(cfg)[0]
     seconds = time.monotonic() - began
     folder = Path(cfg.work_dir)
-    groups = next(hook for hook in hooks_of(fill_in(cfg), 'ReportHook'))['groups']
+    groups = hooks_of(fill_in(cfg), 'ReportHook')[0]['groups']
 
     def reported(side: str) -> Dict[str, Any]:
         return {name: _figures(group[side]['EPE'], {scene: one[side]['EPE'] for scene, one in group['scenes'].items()})

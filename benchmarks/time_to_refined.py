@@ -9,10 +9,10 @@ Each row is a run of `mmrefine refine` as a process of its own, on the same rend
 
 The networks on the way (a checkpoint after each fifth of the steps) and the one that is handed back are scored
 afterwards by exact truth, on the frames of the video before it was encoded, and on other videos of the same look that
-no run has seen. A phase lasts until the command puts
-its file in place: labels until teacher.pth, training until the last checkpoint, guard until refined.pth, report until
-report.json; what comes before the labels (reading the video, the forecast) is the start. Seconds of computing beside
-those of the clock are sampled from outside, for a machine that is shared.
+no run has seen. A phase lasts until the command puts its file in place: labels until teacher.pth, training until the
+last checkpoint, guard until refined.pth, report until report.json; what comes before the labels (reading the video, the
+forecast) is the start. Seconds of computing beside those of the clock are sampled from outside, for a machine that is
+shared.
 
 Rows take turns, each second time backwards, and each time has its own seed. A row that the JSON has already is not run
 again, unless the code that it ran has changed. `--budgets N …` adds runs of this version with so many steps.

@@ -168,7 +168,7 @@ class _Maker:
         self.sure, self.comes_back = SoftCycleFilter(ALPHA, BETA), CycleFilter(ALPHA, BETA)
         self.within = None if max_error is None else ExpectedErrorFilter(max_error)
         self.shots = CutGuard()
-        self.cuts: List[str] = []  # between which frames a verifier was not asked
+        self.cuts: List[str] = []  # pairs of frames across which the verifier is not believed
         self.verifier: Dict[str, Any] = {}  # what it adds to the settings
         self.work = ''  # what a pair takes, where it is more than the reader would expect
         if isinstance(view, ArbitratedView):

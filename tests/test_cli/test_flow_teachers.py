@@ -148,7 +148,7 @@ def test_a_dry_run_reads_the_files_and_forecasts_what_is_computed(clip, flows, t
     command = ['refine', clip, '--model', 'demo', '--out', tmp_path / 'out', *options, '--dry-run', *RUN]
     assert status_of(*command) == 0
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith('forecast: '))
-    assert ('labels 0 s' in line or teachers != ('FOLDER', )) and 'training' in line
+    assert ('labels 0 s' if teachers == ('FOLDER', ) else 'labels ') in line and 'training' in line
     damaged(folder / 'flow/frame_0002.flo', 'missing')
     assert f'{folder}: has no motion of {clip.name}/frame_0002__frame_0003' in error_of(capsys, *command)
 
