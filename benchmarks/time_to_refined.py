@@ -4,6 +4,7 @@ Each row is a run of `mmrefine refine` as a process of its own, on the same rend
 
 - `this version`: the command as it is.
 - `quick`: with `--quick`.
+- `verified`: with `--verify`.
 - `version before`: the command of an earlier revision (`--before`), out of the repository's history.
 - `plain 1x`: self-training on labels of one pass at the size of the video, all pixels alike; the same guard and report.
 
@@ -15,7 +16,8 @@ forecast) is the start. Seconds of computing beside those of the clock are sampl
 shared.
 
 Rows take turns, each second time backwards, and each time has its own seed. A row that the JSON has already is not run
-again, unless the code that it ran has changed. `--budgets N …` adds runs of this version with so many steps.
+again, unless the code that it ran has changed. `--budgets N …` adds runs with so many steps, of this version or of the
+row that `--budgets-of` names.
 
     python benchmarks/time_to_refined.py --size 240 432 --times 2
     python benchmarks/time_to_refined.py --model raft_small --checkpoint checkpoints/raft-small-mmrefine.pth
@@ -50,10 +52,12 @@ from mmrefine.synthetic import STYLES, render_clip, write_clips
 
 ROOT = Path(__file__).resolve().parents[1]
 BEFORE = '6100342'  # the guard compared all steps, and neither guard nor report took the fast passes of the labels
+THIS = 'this version'
 # options of the command, and values of its --set, by row
 ROWS: Dict[str, Tuple[List[str], List[str]]] = {
-    'this version': ([], []),
+    THIS: ([], []),
     'quick': (['--quick'], []),
+    'verified': (['--verify'], []),
     'version before': ([], []),
     'plain 1x': ([], ['labeler.view.scales=(1.,)', 'labeler.balance=None']),
 }
@@ -70,9 +74,10 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_argument('--unseen', type=int, default=8, metavar='N', help='other videos, of 3 frames, to score by')
     parser.add_argument('--model', default='demo', help='as of mmrefine refine')
     parser.add_argument('--checkpoint', type=Path, help='its weights to start from, as of mmrefine refine')
-    parser.add_argument('--rows', nargs='+', choices=list(ROWS), default=list(ROWS))
+    parser.add_argument('--rows', nargs='*', choices=list(ROWS), default=list(ROWS))
     parser.add_argument('--budgets', type=int, nargs='+', default=[], metavar='STEPS',
-                        help='also run this version with so many steps, each a whole schedule')
+                        help='also run with so many steps, each a whole schedule')
+    parser.add_argument('--budgets-of', choices=list(ROWS), default=THIS, metavar='ROW', help='whose command they take')
     parser.add_argument('--before', default=BEFORE, help='git revision of the version before')
     parser.add_argument('--times', type=int, default=1, help='runs of each row; the first has seed 125, and so on')
     parser.add_argument('--threads', type=int, default=0, help='that compute; 0: as the command chooses')
@@ -99,8 +104,14 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
 
 def row_names(args: argparse.Namespace) -> List[str]:
-    """The rows that are asked for; those of budgets are called after their steps."""
-    return [*args.rows, *(f'{steps} steps' for steps in args.budgets)]
+    """The rows that are asked for; those of budgets are called after their steps, and their row if it is another."""
+    of = '' if args.budgets_of == THIS else f'{args.budgets_of}, '
+    return [*args.rows, *(f'{of}{steps} steps' for steps in args.budgets)]
+
+
+def base_of(row: str) -> str:
+    """The row of ``ROWS`` whose command a row takes: itself, or that of a budget."""
+    return row if row in ROWS else row.rpartition(', ')[0] or THIS
 
 
 def turns(names: Sequence[str], times: int) -> Iterator[Tuple[str, int]]:
@@ -123,14 +134,14 @@ def job_of(args: argparse.Namespace, name: str, time: int) -> Dict[str, Any]:
 
 def steps_of(args: argparse.Namespace, row: str) -> Optional[int]:
     """The steps that a row is told to take; None: as the command chooses."""
-    return args.steps if row in ROWS else int(row.split()[0])
+    return args.steps if row in ROWS else int(row.split()[-2])
 
 
 def options_of(job: Dict[str, Any]) -> List[str]:
     """Options of `mmrefine refine` for a row, which keeps the students of about each fifth of its steps."""
-    own, values = ROWS.get(job['row'], ([], []))
+    own, values = ROWS[base_of(job['row'])]
     steps = job['steps'] or load_named(job['model']).max_iters
-    if job['row'] == 'quick' and not job['steps']:
+    if base_of(job['row']) == 'quick' and not job['steps']:
         steps = min(steps, QUICK['max_iters'])
     kept = [f'randomness.seed={job["seed"]}', f'default_hooks.checkpoint.interval={max(1, steps // POINTS)}',
             'default_hooks.checkpoint.max_keep_ckpts=-1']
@@ -142,7 +153,7 @@ def run_row(args: argparse.Namespace, job: Dict[str, Any]) -> Dict[str, Any]:
     """Run the command of a row and score what it left: phases, curve, and what the command itself says."""
     videos = args.work_dir / '_'.join(map(str, [*job['size'], job['look'], f'{job["frames"]}frames']))
     video = _render(args, videos)
-    place = videos / f'{job["row"].replace(" ", "_")}_{job["seed"]}'
+    place = videos / f'{job["row"].replace(",", "").replace(" ", "_")}_{job["seed"]}'
     shutil.rmtree(place, ignore_errors=True)  # a run that goes on, or finds its labels, would not show its time
     out = place.resolve() / 'out'
     tree = _tree(args, job['row'])
@@ -169,7 +180,7 @@ def run_row(args: argparse.Namespace, job: Dict[str, Any]) -> Dict[str, Any]:
 
 def _tree(args: argparse.Namespace, name: str) -> Path:
     """Where the code of a row lies."""
-    return tree_of(args.before, ROOT, args.work_dir.resolve() / 'trees') if name == 'version before' else ROOT
+    return tree_of(args.before, ROOT, args.work_dir.resolve() / 'trees') if base_of(name) == 'version before' else ROOT
 
 
 def _render(args: argparse.Namespace, folder: Path) -> Path:

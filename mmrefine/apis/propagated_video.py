@@ -24,7 +24,7 @@ from mmrefine.apis.result_files import default_out
 from mmrefine.apis.timing import WARM_UP, seconds_a_pixel, shrunk, tell
 from mmrefine.apis.track_files import TrackFiles, write_track_files
 from mmrefine.apis.track_forecast import tell_track_forecast
-from mmrefine.apis.track_queries import frame_fault, queries_of_scenes
+from mmrefine.apis.track_queries import frame_fault, queries_of_scenes, tell_long_steps
 from mmrefine.apis.tracks import draw_tracks
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.engine.stage1.forecast import time_text
@@ -133,6 +133,7 @@ def propagate_video(video: Roots,
     propagator = propagator_of(network, by, memory, most, hard)
     settings = dict(mmrefine=mmrefine.__version__, **propagation_settings(network, propagator))
     checks = check_scenes(found, root, skip_corrupt, log, what, dry_run)
+    tell_long_steps(steps, checks, log)
     queries: Dict[str, Tensor] = {}
     if given is None:
         queries = queries_of_scenes(checks, None, points, None, log)

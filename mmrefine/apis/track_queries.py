@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor
@@ -122,6 +122,21 @@ def _rows(path: Path, checks: Mapping[str, FrameCheck]) -> List[_Row]:
                              'it or leave it out')
         found.append(_Row(f'track {number}', '', int(frame), x, y))
     return found
+
+
+def tell_long_steps(steps: Optional[Sequence[Union[int, str]]], checks: Mapping[str, FrameCheck],
+                    log: Callable[[str], None]) -> None:
+    """Name the steps of chained flow that are longer than every scene, so that nothing can take them.
+
+    Args:
+        steps: see :func:`~mmrefine.apis.named_models.open_tracker`.
+        checks: of the frames of each scene.
+        log: called with a line, if there are such steps.
+    """
+    longest = max((check.frames for check in checks.values()), default=0)
+    never = [str(step) for step in steps or () if not isinstance(step, str) and step >= longest]
+    if never and longest:
+        log(f'--steps {" ".join(never)}: never taken, as the longest scene has {longest} frames')
 
 
 def _checked_count(queries: Dict[str, Tensor], checks: Mapping[str, FrameCheck]) -> Dict[str, Tensor]:

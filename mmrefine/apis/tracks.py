@@ -20,7 +20,7 @@ from mmrefine.apis.result_files import default_out, digests_of, is_as_written, n
 from mmrefine.apis.track_errors import error_notes, error_settings, follow_within, frame_passes
 from mmrefine.apis.track_files import TrackFiles, write_track_files
 from mmrefine.apis.track_forecast import tell_track_forecast
-from mmrefine.apis.track_queries import queries_of_scenes
+from mmrefine.apis.track_queries import queries_of_scenes, tell_long_steps
 from mmrefine.apis.verifiers import checked_max_error
 from mmrefine.engine.runtime.progress import Progress
 from mmrefine.errors import InputError, MMRefineError, TeacherError
@@ -122,6 +122,7 @@ def tracks_of_video(video: Roots,
     tracker = FrozenTracker(open_tracker(model, checkpoint, device, steps, judge, max_error)).to(device)
     checked = CheckedScenes(found.scenes, check_scenes(found, root, skip_corrupt, log, what, dry_run), what)
     queries = queries_of_scenes(checked.checks, grid, points, frame, log)
+    tell_long_steps(steps, checked.checks, log)
     return follow_queries(checked, queries, tracker, root, device, log, draw, dry_run, max_error=max_error)
 
 

@@ -122,7 +122,9 @@ def _check_data(cfg: Config, log: Callable[[str], None]) -> None:
         data = DATASETS.build(hook['dataset'])
         rounds = int(cfg.train_cfg.get('rounds', 1))
         each = f', and again in each of {rounds} rounds' if rounds > 1 and hook.get('relabel') == 'every_round' else ''
-        log(f'{len(data.units)} {name_units(data.units)} to label{each}')
+        made = hook.get('labels')
+        what = f'labelled before, {made}' if made else f'to label{each}'
+        log(f'{len(data.units)} {name_units(data.units)} {what}')
     with building(cfg):
         data = value_at(cfg.to_dict(), 'train_dataloader.dataset') or {}
         if not labels and data.get('type') in ('FrameClips', 'FramePairs'):

@@ -88,6 +88,7 @@ def test_labels_made_once_teach_any_network_with_the_same_result(taught, clip, s
     text = capsys.readouterr().out
     assert f'labelled by: labels that were made before, {tmp_path}/once/labels' in text
     assert re.search(r'forecast: about .* in all: training ', text)  # no time for labels
+    assert f' labelled before, {tmp_path}/once/labels\n' in text and 'to label' not in text
     assert same(state_of(tmp_path / 'out/refined.pth'), state_of(taught / 'refined.pth'))
     assert before == {path: path.read_bytes() for path in (tmp_path / 'once/labels').rglob('*.png')}
     assert not (tmp_path / 'out/labels').exists()

@@ -306,7 +306,10 @@ def test_a_chain_of_several_steps_is_asked_for_told_and_another_setting(place, t
     record = json.loads((tmp_path / 'out/tracks.json').read_text())
     assert record['confidence'].startswith('1 where a row of steps leads')
     assert record['settings']['tracker']['steps'] == [1, 2, 'first']
-    capsys.readouterr()
+    assert 'never taken' not in capsys.readouterr().out
+    count = len(list((place / 'clip').iterdir()))
+    assert status_of(*arguments[:-3], '--dry-run', '--steps', 1, count - 1, count, 1000) == 0
+    assert f'--steps {count} 1000: never taken, as the longest scene has {count} frames\n' in capsys.readouterr().out
     assert 'holds tracks that were made with other settings' in error_of(capsys, *arguments, 1)
 
 

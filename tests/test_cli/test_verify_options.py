@@ -159,10 +159,12 @@ def test_what_is_kept_is_right_more_often(tmp_path):
 def test_labels_are_only_what_is_expected_to_be_right(folder, seen, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     most = round(float(seen(0).error_fw.median()), 4)
-    command = ('labels', folder, '--model', 'demo', '--out', 'out', '--max-error', most, *TINY)
+    command = ('labels', folder, '--model', 'demo', '--out', 'out', *TINY, '--max-error', most)
     assert status_of(*command, '--dry-run') == 0 and 'in all: labels ' in capsys.readouterr().out
     assert status_of(*command) == 0
     store = LabelStore.open(tmp_path / 'out/labels')
+    assert store.manifest['extra']['labelled_by'] == (
+        'RAFT with the weights of raft_small_source.pth, weighed by pass_verifier.pth')
     scene, codec = folder.name, FlowCodec()
     for i in (0, 1):
         look = seen(i)
@@ -182,6 +184,8 @@ def test_labels_are_only_what_is_expected_to_be_right(folder, seen, tmp_path, ca
             assert float(off.max()) <= 1 / 64 + ROUNDING
         stats = store.stats(f'{scene}/{NAMES[i]}__{NAMES[i + 1]}')
         assert stats['expected_error'] == pytest.approx(float(look.error_fw.mean()), abs=1e-3)
+    sentence = error_of(capsys, *command, '--max-error', 2 * most)  # the last one counts
+    assert 'made with other labeler (how labels are made, such as --verify, --max-error or' in sentence
 
 
 def test_a_network_is_refined_on_verified_labels(folder, tmp_path):

@@ -177,6 +177,15 @@ def test_plain_self_training_asks_at_one_size_and_weighs_all_pixels_alike(module
     assert labeler.label_pairs(teacher, batch)[0].forward.weight.unique().tolist() == [1.]
 
 
+def test_a_budget_takes_the_command_of_the_row_that_is_named(modules):
+    benchmark = modules[0]
+    for row, name, own in (('this version', '300 steps', []), ('verified', 'verified, 300 steps', ['--verify'])):
+        args = argparse.Namespace(rows=[], budgets=[300], budgets_of=row, steps=None)
+        assert benchmark.row_names(args) == [name] and benchmark.steps_of(args, name) == 300
+        found = benchmark.options_of(dict(row=name, model='demo', steps=300, seed=125, values=[]))
+        assert found[:found.index('--set')] == [*own, '--steps', '300']
+
+
 def test_a_row_is_run_again_only_if_its_job_or_its_code_has_changed(modules, monkeypatch, tmp_path, capsys):
     benchmark, ran = modules[0], []
     one = dict(seconds=2., cpu=1.)

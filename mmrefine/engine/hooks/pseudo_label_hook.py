@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
@@ -231,12 +231,14 @@ class PseudoLabelHook(Hook):
         return store, run, promise
 
     def _labelled_by(self, runner: Runner) -> str:
-        """Who labels, for people: the name of each teacher, if it is not the student."""
+        """Who labels, for people: the name of each teacher, if it is not the student, and whether a verifier weighs."""
         network = type(getattr(model_of(runner), 'estimator', model_of(runner))).__name__
         own = f'{network}, the student after {runner.iter} steps'
         if runner.iter == 0 and runner._load_from:
             own = f'{network} with the weights of {Path(runner._load_from).name}'
-        return ' and '.join(str(getattr(one, 'name', '') or own) for one in members_of(self.teachers))
+        names = ' and '.join(str(getattr(one, 'name', '') or own) for one in members_of(self.teachers))
+        verifier: Mapping[str, Any] = (self.labeler.get('view') or {}).get('verifier') or {}
+        return names + (f', weighed by {Path(verifier["checkpoint"]).name}' if verifier.get('checkpoint') else '')
 
     def _end_rounds(self, runner: Runner, root: Path, error: MMRefineError) -> None:
         """Let a run end without the round that has no labels; what the rounds before gave is handed back or judged.

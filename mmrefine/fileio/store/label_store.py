@@ -30,7 +30,7 @@ from mmrefine.fileio.digest import digest_of, digest_of_bytes
 from mmrefine.fileio.lock import folder_lock
 from mmrefine.fileio.store.index import read_fingerprint, seal_of
 from mmrefine.fileio.store.layout import (FINGERPRINT, FORMAT, MANIFEST, QUALITY, REMEDY, STATS, WANTED, differing,
-                                          key_of, stats_files)
+                                          key_of, stats_files, told)
 from mmrefine.fileio.store.packed import Packed
 from mmrefine.fileio.store.quality_file import write_quality
 from mmrefine.fileio.store.reader import LabelReader
@@ -213,8 +213,8 @@ class LabelStore(LabelReader):
         wanted = self.fingerprint
         differs = differing(found, wanted)
         if differs:
-            story = ', '.join(f'{name} (found {found.get(name, "none")}, this run needs {wanted.get(name, "none")})'
-                              for name in differs)
+            story = told({name: f'found {found.get(name, "none")}, this run needs {wanted.get(name, "none")}'
+                          for name in differs})
             raise StaleLabelsError(f'{self.root}: the labels there were made with other {story}; {REMEDY}')
 
     def _sweep(self, pairs: Mapping[str, Any]) -> None:

@@ -28,6 +28,11 @@ KIND = 'kind'
 # in the extra entries of a manifest, and in what is wanted: who labelled, for people
 LABELLED_BY = 'labelled_by'
 REMEDY = 'delete the folder, or name another one, such as with --out'
+# what stands behind a digest of a fingerprint that says least by its name
+_BEHIND = {
+    'labeler': 'how labels are made, such as --verify, --max-error or the key labeler; ',
+    'reading': 'how the teacher runs, such as model.test_iters; ',
+}
 
 
 def label_path(root: Path, key: str, suffix: str, suffixes: Sequence[str]) -> Path:
@@ -119,6 +124,15 @@ def read_json(path: Path, *wanted: str) -> Dict[str, Any]:
 def differing(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> List[str]:
     """The names, sorted, under which two fingerprints differ."""
     return sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
+
+
+def told(story: Mapping[str, str]) -> str:
+    """What differs between two fingerprints as one piece of a sentence.
+
+    Args:
+        story: what to say of each name of the fingerprints, such as both digests.
+    """
+    return ', '.join(f'{name} ({_BEHIND.get(name, "")}{one})' for name, one in story.items())
 
 
 def wanted_of(keys: Iterable[str], labelled_by: str = '') -> Dict[str, Any]:

@@ -9,7 +9,7 @@ from mmrefine.errors import LabelStoreError, StaleLabelsError
 from mmrefine.fileio.atomic import PathLike
 from mmrefine.fileio.store.index import read_fingerprint
 from mmrefine.fileio.store.label_store import LabelStore
-from mmrefine.fileio.store.layout import FINGERPRINT, LABELLED_BY, MANIFEST, by, differing, file_fault, wanted_of
+from mmrefine.fileio.store.layout import FINGERPRINT, LABELLED_BY, MANIFEST, by, differing, file_fault, told, wanted_of
 from mmrefine.fileio.store.statistics import summarize
 
 
@@ -103,8 +103,8 @@ def _refuse_nested(out: Path, root: Path) -> None:
 
 def _refuse_other(first: LabelStore, store: LabelStore) -> None:
     found, wanted = store.fingerprint, first.fingerprint
-    story = ', '.join(f'{name} (there {wanted.get(name, "none")}, here {found.get(name, "none")})'
-                      for name in differing(found, wanted))
+    story = told({name: f'there {wanted.get(name, "none")}, here {found.get(name, "none")}'
+                  for name in differing(found, wanted)})
     if story:
         raise StaleLabelsError(f'{store.root}: cannot be merged with {first.root}, its labels were made with other '
                                f'{story}; merge only stores of the same teacher, labeler and frames')
