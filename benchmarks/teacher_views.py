@@ -1,5 +1,5 @@
-"""What a second pass is worth, and what more iterations are:
-EPE of several networks and teacher views on both rendered styles, on the same videos.
+"""What a second pass is worth, and what more iterations are, or fewer where it starts from a flow (`--second`): EPE of
+several networks and teacher views on both rendered styles, on the same videos, and seconds of computing for a pair.
 
     python benchmarks/teacher_views.py demo=configs/demo/raft_small_source.pth
     official=checkpoints/raft-small-mmrefine.pth
@@ -8,9 +8,10 @@ EPE of several networks and teacher views on both rendered styles, on the same v
 from __future__ import annotations
 
 import argparse
+import time
 from itertools import product
 from pathlib import Path
-from typing import Dict, Sequence, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -32,8 +33,10 @@ def main() -> int:
     parser.add_argument('networks', nargs='+', metavar='NAME=[CONFIG=]CHECKPOINT',
                         help='RAFT-small checkpoints, or those of another config')
     parser.add_argument('--videos', type=int, default=8, help='of each look')
+    parser.add_argument('--second', type=int, nargs='+', default=[], metavar='N',
+                        help='also two passes, the second one of so many iterations, for networks that iterate')
     args = parser.parse_args()
-    print(f'{"look":8}{"network":12}{"view":10}{"iters":>6}{"motion":>8}{"EPE":>8}{"median":>8}   '
+    print(f'{"look":8}{"network":12}{"view":10}{"iters":>6}{"motion":>8}{"EPE":>8}{"median":>8}{"s a pair":>10}   '
           f'px, {args.videos} videos')
     for look, size, frames in (('source', (192, 256), 2), ('target', (128, 192), 3)):
         # seeds far from those of the training and of the demo
@@ -42,17 +45,23 @@ def main() -> int:
             name, *config, path = network.split('=')
             model = init_model(config[0] if config else CONFIG, path)
             # only networks that iterate can start from a flow
-            counts = [times * model.test_iters for times in TIMES] if model.accepts_flow_init else [None]
-            for view, iters in product(VIEWS, counts):
-                motion, epe, median = _errors(model, CascadeView(scales=VIEWS[view], iters=iters), clips)
-                print(f'{look:8}{name:12}{view:10}{iters or "":6}{motion:8.2f}{epe:8.3f}{median:8.3f}', flush=True)
+            asked: List[Tuple[str, Any]] = [(view, None) for view in VIEWS]
+            if model.accepts_flow_init:
+                asked = list(product(VIEWS, (times * model.test_iters for times in TIMES)))
+                asked += [('1x, 2x', (model.test_iters, second)) for second in args.second]
+            for view, iters in asked:
+                motion, epe, median, seconds = _errors(model, CascadeView(scales=VIEWS[view], iters=iters), clips)
+                shown = '+'.join(map(str, iters)) if isinstance(iters, tuple) else iters or ''
+                print(f'{look:8}{name:12}{view:10}{shown:>6}{motion:8.2f}{epe:8.3f}{median:8.3f}{seconds:10.2f}',
+                      flush=True)
     return 0
 
 
 @torch.no_grad()
-def _errors(model: FlowEstimator, view: CascadeView, clips: Sequence) -> Tuple[float, float, float]:
-    """Mean motion, pooled EPE and the mean of the medians, px."""
+def _errors(model: FlowEstimator, view: CascadeView, clips: Sequence) -> Tuple[float, float, float, float]:
+    """Mean motion, pooled EPE and the mean of the medians, px, and seconds of computing for a pair."""
     motions, errors, medians = [], [], []
+    pairs, began = sum(len(clip.flow_fw) for clip in clips), time.process_time()
     for clip in clips:
         frames = as_frames(clip.frames)
         truth = torch.from_numpy(clip.flow_fw)
@@ -61,7 +70,8 @@ def _errors(model: FlowEstimator, view: CascadeView, clips: Sequence) -> Tuple[f
         motions.append(truth.norm(dim=1).mean().item())
         errors.append(error.mean().item())
         medians.append(error.median().item())
-    return float(np.mean(motions)), float(np.mean(errors)), float(np.mean(medians))
+    seconds = (time.process_time() - began) / pairs
+    return float(np.mean(motions)), float(np.mean(errors)), float(np.mean(medians)), seconds
 
 
 if __name__ == '__main__':
