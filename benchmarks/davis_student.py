@@ -9,8 +9,8 @@ random sizes and stretches (``scaled``), or as they are beside rendered pairs wi
 of other videos there is also the mean of their weights (``mean``).
 
 Beside them stand the first truth left in place, the original network (1x), and the view that labels come from (1x then
-2x, several times the price). ``closed`` is (student - 1x) / (2x - 1x), where 2x is better at all. What is judged: see
-``davis_clips.score_clip``.
+2x, several times the price); with ``--views`` also four passes that are arbitrated or verified. ``closed`` is (student
+- 1x) / (2x - 1x), where 2x is better at all. What is judged: see ``davis_clips.score_clip``.
 
 Results lie one by one in the work dir and are not repeated, so it may be stopped and started again, and sequences may
 run side by side in processes of their own.
@@ -40,7 +40,7 @@ from rival_rows import ROWS, config_of
 from mmrefine.apis import init_model, refine
 from mmrefine.apis.average import average_checkpoints
 from mmrefine.apis.commands import run_command
-from mmrefine.apis.verifiers import verify_values
+from mmrefine.apis.verifiers import VERIFIER, verify_values
 from mmrefine.config.load import load_config
 from mmrefine.errors import CheckpointError
 from mmrefine.fileio import digest_of, digest_of_state, list_scenes, open_frames, write_image, write_json
@@ -55,6 +55,7 @@ TRANSFER, SCALED, REPLAY, MEAN = 'transfer', 'scaled', 'replay', 'mean'
 OTHERS = (TRANSFER, SCALED, REPLAY)  # students of other videos
 AVERAGED = (TRANSFER, SCALED)
 RIVALS = tuple(name for name, row in ROWS.items() if row.rate_of or row.census)
+VIEWS = {'arbitrated': dict(type='ArbitratedView'), 'verified': dict(type='ArbitratedView', verifier=VERIFIER)}
 GUARDED = ' guarded'
 LEAST_GAIN = 0.005  # of the second pass; a share of less than that is noise
 SCALING = dict(type='RandomScaleStretch', scale=(-0.3, 0.4), crop_size='{crop_size}')
@@ -83,7 +84,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     options.update({'model.train_iters': min(8, args.iters), 'model.test_iters': args.iters, **args.cfg_options})
     cfg = load_config(CONFIG, options)
     cfgs = {
-        **{name: cfg for name in (IN_PLACE, PLAIN, LOOK)},
+        **{name: cfg for name in (IN_PLACE, PLAIN, LOOK, *VIEWS)},
         STUDENT: load_config(CONFIG, {**verify_values(cfg, args.verify), **options}),
         RIVAL: load_config(CONFIG, {**options, **_one_look(cfg)}),
         **{name: load_config(CONFIG, {**options, 'max_iters': args.transfer_steps}) for name in OTHERS},
@@ -95,14 +96,14 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     for name in args.sequences or sequences(args.davis):
         clip = read_clip(args.davis, args.badja, name, (args.height, args.width), args.frames, args.points)
         rows = results[name] = {network: _result(args, clip, network, cfgs[network])
-                                for network in (IN_PLACE, PLAIN, LOOK)}
+                                for network in (IN_PLACE, PLAIN, LOOK, *args.views)}
         for student in students:
             if student in OTHERS[1:] and TRANSFER in students:
                 _share_labels(args, cfgs, student)
             rows.update(_student_results(args, clip, student, cfgs[student]))
         if averaged:
             rows[MEAN] = _scores_of(args, clip, MEAN, cfgs[TRANSFER], _mean_weights(args, cfgs))
-    columns = [IN_PLACE, PLAIN, LOOK, *(name + end for name in students for end in ('', GUARDED))]
+    columns = [IN_PLACE, PLAIN, LOOK, *args.views, *(name + end for name in students for end in ('', GUARDED))]
     _print(results, columns + [MEAN] * averaged)
     return 0
 
@@ -127,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
                         help='the students of the test-time setting learn from passes that the verifier weighs')
     parser.add_argument('--transfer', type=Path, metavar='VIDEOS',
                         help='folder of scenes, none of them scored, for the transfer setting')
+    parser.add_argument('--views', nargs='*', choices=list(VIEWS), default=[], help='of four passes, to judge as well')
     parser.add_argument('--others', nargs='+', choices=OTHERS, default=list(AVERAGED),
                         help='students of the transfer setting')
     parser.add_argument('--transfer-frames', type=int, default=12, help='of each of them, from its start')
@@ -153,7 +155,7 @@ def _result(args: argparse.Namespace, clip: Clip, network: str, cfg: Config) -> 
     """The scores of a network that is not refined."""
     if network == IN_PLACE:
         return _remembered(args, clip, network, [], lambda: lambda frames1, frames2: torch.zeros_like(frames1[:, :2]))
-    view = cfg.labeler.view.to_dict() if network == LOOK else None
+    view = cfg.labeler.view.to_dict() if network == LOOK else VIEWS.get(network)
     return _scores_of(args, clip, network, cfg, Path(cfg.load_from), view)
 
 
@@ -169,9 +171,7 @@ def _student_results(args: argparse.Namespace, clip: Clip, student: str, cfg: Co
 
 
 def _mean_weights(args: argparse.Namespace, cfgs: Mapping[str, Config]) -> Path:
-    """The file of the mean of what the students of other videos weigh, as training left them; made anew,
-    as it costs nothing.
-    """
+    """The file of the mean of what the students of other videos weigh, as training left them; made anew."""
     folders = {name: _folder_of(args, _other_videos(args), name, cfgs[name]) for name in AVERAGED}
     weights = [folder / f'iter_{cfgs[name].max_iters}.pth' for name, folder in folders.items()]
     return average_checkpoints(weights, folders[SCALED] / 'mean.pth')
@@ -223,9 +223,7 @@ def _frames(args: argparse.Namespace, videos: Videos, folder: Path) -> Path:
 
 def _scores_of(args: argparse.Namespace, clip: Clip, network: str, cfg: Config, weights: Path,
                view: Any = None) -> Dict[str, Any]:
-    """The scores of what a network says carries the first frames to the second ones,
-    in one pass or through a ``view``.
-    """
+    """The scores of what a network says carries the first frames to the second, in one pass or through a ``view``."""
     model = init_model(CONFIG, weights)
     model.test_iters = cfg.model.test_iters
 

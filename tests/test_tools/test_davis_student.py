@@ -208,6 +208,16 @@ def test_what_is_finished_is_not_repeated_and_what_other_settings_touch_is(bench
     assert all(path.read_bytes() == content for path, content in files.items())
 
 
+def test_four_passes_are_judged_where_they_are_asked_for(bench, argv, data, refined, capsys):
+    assert bench.main([*argv, '--students', '--views', 'arbitrated', 'verified']) == 0
+    assert not refined
+    rows = {row['made_for']: row for row in (json.loads(path.read_text())
+                                             for path in (data / 'work/box').glob('*.json'))}
+    assert sorted(rows) == ['1x', '1x then 2x', 'arbitrated', 'in place', 'verified']
+    heads, line = (line for line in capsys.readouterr().out.splitlines() if 'verified  ' in line or ' J  ' in line)
+    assert line.split()[:2] == ['box', 'J'] and line.split()[-2] == f'{100 * rows["verified"]["J"]:.1f}'
+
+
 def test_a_student_of_other_videos_is_refined_once_and_never_on_what_is_scored(bench, argv, data, refined, capsys):
     for name in ('box', 'other'):
         for t in range(4):
