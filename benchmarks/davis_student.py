@@ -79,7 +79,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     averaged = set(AVERAGED) <= set(students)
     options: Dict[str, Any] = dict(
         max_iters=args.steps, crop_size=(192, 320), num_workers=0, load_from=args.checkpoint,
-        report_groups=dict(refined=HELD))
+        report_groups=dict(refined=HELD), batch_size=4)
     options['optim_wrapper.type'] = 'BFloat16OptimWrapper'  # as the demo: half the time where the CPU knows it
     options.update({'model.train_iters': min(8, args.iters), 'model.test_iters': args.iters, **args.cfg_options})
     cfg = load_config(CONFIG, options)

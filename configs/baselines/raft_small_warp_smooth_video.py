@@ -5,11 +5,11 @@ _base_ = [
     '../_base_/datasets/video.py',
     '../_base_/schedules/refine_1k.py',
 ]
-model = dict(losses=[  # their sources are in raft_warp_smooth.py
+model = dict(train_iters=8, losses=[  # their sources are in raft_warp_smooth.py
     dict(type='PhotometricLoss', residual='color', occlusion='cycle', occlusion_from=0, gamma=0.8, loss_weight=1.0),
     dict(type='SmoothnessLoss', order=1, edge=150., gamma=0.8, loss_weight=0.1),
 ])
-batch_size = 2  # frame pairs; both directions of each are learned from
+batch_size = 1  # frame pair; both directions of it are learned from
 train_pipeline = [
     dict(type='KeepWholeFrames'),  # the losses compare these, with the colours of the video
     dict(type='RandomCrop', size='{crop_size}', fit=True),

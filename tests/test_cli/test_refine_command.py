@@ -166,7 +166,7 @@ def test_quick_is_for_a_cpu_and_a_set_value_wins(monkeypatch, tmp_path):
     monkeypatch.setattr(training, 'refine',
                         lambda *args, **more: seen.update(more) or dict(groups={}, guard=dict(reason='fine')))
     assert status_of('refine', 'a.mp4', '--quick', '--amp', '--workers', '0', '--set', 'max_iters=50') == 0
-    assert seen == {'resume': True, 'skip_corrupt': False, 'max_iters': 50, 'batch_size': 4, 'model.train_iters': 8,
+    assert seen == {'resume': True, 'skip_corrupt': False, 'max_iters': 50, 'batch_size': 2, 'model.train_iters': 8,
                     'model.test_iters': 12, 'num_workers': 0, 'amp': 'on', 'rounds': None, 'labelled': None,
                     'points': None, 'recipe': 'labels', 'teacher': None, 'teacher_checkpoint': None, 'labels': None,
                     'verify': False, 'max_error': None}
