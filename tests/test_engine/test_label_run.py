@@ -188,7 +188,8 @@ def test_labels_of_a_teacher_that_reads_otherwise_are_stale(teacher, pairs, mate
     other = teacher_of(material, **changes)
     if not changes:
         other.refiner.normalize.to_bgr = not other.refiner.normalize.to_bgr
-    with pytest.raises(StaleLabelsError, match=r'made with other reading \(found'):
+    told = r'made with other reading \(how the teacher runs, such as model.test_iters; found'
+    with pytest.raises(StaleLabelsError, match=told):
         label(tmp_path, other, labeler_of(), pairs)
 
 
