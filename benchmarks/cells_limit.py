@@ -22,6 +22,7 @@ from torch import Tensor
 from mmrefine.apis import init_model
 from mmrefine.apis.commands import run_command
 from mmrefine.config.load import load_config
+from mmrefine.errors import ConfigError
 from mmrefine.geometry import resize
 from mmrefine.registry import TEACHER_VIEWS
 from mmrefine.structures import LookRequest, PairBatch
@@ -44,6 +45,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_argument('--iters', type=int, default=12, help='iterations of the network')
     parser.add_argument('--frames', type=int, help='only the first so many frames, at least 3, to try it out')
     args = parser.parse_args(argv)
+    if args.height % CELL or args.width % CELL:
+        raise ConfigError(f'--height and --width must be multiples of {CELL}, got {args.height} and {args.width}')
     cfg = load_config(CONFIG, {'model.test_iters': args.iters})
     model = init_model(cfg, args.checkpoint)
     views: Dict[str, Any] = {LOOK: cfg.labeler.view.to_dict(), **VIEWS}

@@ -231,7 +231,7 @@ class PseudoLabelHook(Hook):
         return store, run, promise
 
     def _labelled_by(self, runner: Runner) -> str:
-        """Who labels, for people: the name of each teacher, if it is not the student, and whether a verifier weighs."""
+        """Who labels, for people: the name of each teacher, if it is not the student, and the verifier, if any."""
         network = type(getattr(model_of(runner), 'estimator', model_of(runner))).__name__
         own = f'{network}, the student after {runner.iter} steps'
         if runner.iter == 0 and runner._load_from:
