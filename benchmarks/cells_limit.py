@@ -16,12 +16,12 @@ from typing import Any, Dict, Optional, Sequence, Tuple
 import torch
 import torch.nn.functional as F
 from davis_clips import MEASURES, Clip, Flow, read_clip, score_clip
-from davis_student import CONFIG, LOOK, ROOT, VIEWS
+from davis_student import LOOK, ROOT, VIEWS
 from torch import Tensor
 
 from mmrefine.apis import init_model
 from mmrefine.apis.commands import run_command
-from mmrefine.config.load import load_config
+from mmrefine.apis.named_models import load_named
 from mmrefine.errors import ConfigError
 from mmrefine.geometry import resize
 from mmrefine.registry import TEACHER_VIEWS
@@ -47,7 +47,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     args = parser.parse_args(argv)
     if args.height % CELL or args.width % CELL:
         raise ConfigError(f'--height and --width must be multiples of {CELL}, got {args.height} and {args.width}')
-    cfg = load_config(CONFIG, {'model.test_iters': args.iters})
+    cfg = load_named('raft_small', {'model.test_iters': args.iters})
     model = init_model(cfg, args.checkpoint)
     views: Dict[str, Any] = {LOOK: cfg.labeler.view.to_dict(), **VIEWS}
     for name in args.sequences:

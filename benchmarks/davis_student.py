@@ -18,6 +18,7 @@ run side by side in processes of their own.
     python benchmarks/davis_student.py --davis DAVIS --badja BADJA --transfer VIDEOS
     python benchmarks/davis_student.py --davis DAVIS --badja BADJA --sequences dog --students student
     python benchmarks/davis_student.py --davis DAVIS --badja BADJA --students student --verify
+    python benchmarks/davis_student.py --davis DAVIS --badja BADJA --students student --model raft_small_convex
     python benchmarks/davis_student.py --davis DAVIS --badja BADJA --students 'warp and smoothness' --rate 0.3
 """
 from __future__ import annotations
@@ -41,6 +42,7 @@ from mmrefine.apis import init_model, refine
 from mmrefine.apis.average import average_checkpoints
 from mmrefine.apis.commands import run_command
 from mmrefine.apis.verifiers import VERIFIER, verify_values
+from mmrefine.compat.model_names import find_config
 from mmrefine.config.load import load_config
 from mmrefine.errors import CheckpointError
 from mmrefine.fileio import digest_of, digest_of_state, list_scenes, open_frames, write_image, write_json
@@ -49,7 +51,6 @@ from mmrefine.registry import TEACHER_VIEWS
 from mmrefine.structures import LookRequest, PairBatch
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIG = ROOT / 'configs' / 'refine' / 'raft_small_video.py'
 IN_PLACE, PLAIN, LOOK, STUDENT, RIVAL = 'in place', '1x', '1x then 2x', 'student', 'of 1x labels'
 TRANSFER, SCALED, REPLAY, MEAN = 'transfer', 'scaled', 'replay', 'mean'
 OTHERS = (TRANSFER, SCALED, REPLAY)  # students of other videos
@@ -82,13 +83,14 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         report_groups=dict(refined=HELD), batch_size=4)
     options['optim_wrapper.type'] = 'BFloat16OptimWrapper'  # as the demo: half the time where the CPU knows it
     options.update({'model.train_iters': min(8, args.iters), 'model.test_iters': args.iters, **args.cfg_options})
-    cfg = load_config(CONFIG, options)
+    base = str(find_config(args.model))
+    cfg = load_config(base, options)
     cfgs = {
         **{name: cfg for name in (IN_PLACE, PLAIN, LOOK, *VIEWS)},
-        STUDENT: load_config(CONFIG, {**verify_values(cfg, args.verify), **options}),
-        RIVAL: load_config(CONFIG, {**options, **_one_look(cfg)}),
-        **{name: load_config(CONFIG, {**options, 'max_iters': args.transfer_steps}) for name in OTHERS},
-        **{name: config_of(name, str(CONFIG), options, args.rate) for name in RIVALS if name in students}
+        STUDENT: load_config(base, {**verify_values(cfg, args.verify), **options}),
+        RIVAL: load_config(base, {**options, **_one_look(cfg)}),
+        **{name: load_config(base, {**options, 'max_iters': args.transfer_steps}) for name in OTHERS},
+        **{name: config_of(name, base, options, args.rate) for name in RIVALS if name in students}
     }
     kinds = [part.type for part in cfg.train_pipeline]
     cfgs[SCALED].train_pipeline.insert(kinds.index('RandomCrop'), SCALING)
@@ -117,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--points', type=Path, metavar='CSV',
                         help='points in the first and in the last frame: sequence, frames, first_x, first_y, last_x, '
                              'last_y (px of the files); without it there is no D')
+    parser.add_argument('--model', default='raft_small', choices=('raft_small', 'raft_small_convex'))
     parser.add_argument('--checkpoint', default=str(ROOT / 'checkpoints' / 'raft-small-mmrefine.pth'),
                         help='official RAFT-small, converted (tools/convert_checkpoint.py)')
     parser.add_argument('--sequences', nargs='+', help='default: all there are')
@@ -140,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--frames', type=int, help='only the first so many frames, at least 3, to try it out')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/davis_student'))
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
-                        help='of configs/refine/raft_small_video.py')
+                        help='of the config of the model')
     return parser
 
 
@@ -224,7 +227,7 @@ def _frames(args: argparse.Namespace, videos: Videos, folder: Path) -> Path:
 def _scores_of(args: argparse.Namespace, clip: Clip, network: str, cfg: Config, weights: Path,
                view: Any = None) -> Dict[str, Any]:
     """The scores of what a network says carries the first frames to the second, in one pass or through a ``view``."""
-    model = init_model(CONFIG, weights)
+    model = init_model(cfg, weights)
     model.test_iters = cfg.model.test_iters
 
     def make() -> Flow:

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
 SIZES = ((4, 240, 432), (2, 368, 768))  # pairs in a batch, height, width
-NETWORKS = {'raft': 'raft_official', 'raft-small': 'raft_small'}
+NETWORKS = {'raft': 'raft_official', 'raft-small': 'raft_small', 'raft-small-convex': 'raft_small_convex'}
+OFFICIAL = ['raft', 'raft-small']  # that its authors have
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -29,7 +30,7 @@ def main() -> int:
     """Print a table, row by row, and write it if asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--official', type=Path, help="the folder of the RAFT authors' code, which has core/raft.py")
-    parser.add_argument('--networks', nargs='+', choices=list(NETWORKS), default=list(NETWORKS))
+    parser.add_argument('--networks', nargs='+', choices=list(NETWORKS), default=OFFICIAL)
     parser.add_argument('--sizes', nargs='+', type=_batch, default=SIZES, metavar='PAIRSxHxW')
     parser.add_argument('--threads', nargs='+', type=int, default=[1, 2])
     parser.add_argument('--busy', nargs='+', type=int, default=[0], help='other processes that never rest')
@@ -65,7 +66,7 @@ def main() -> int:
 
 def _row(job: Dict[str, Any], args: argparse.Namespace) -> Dict[str, Any]:
     """Seconds by way, and MiB by way."""
-    official = str(args.official.resolve()) if args.official else None
+    official = str(args.official.resolve()) if args.official and job['network'] in OFFICIAL else None
     others = [subprocess.Popen([sys.executable, '-c', 'while True: pass']) for _ in range(job['busy'])]
     try:
         seconds = _child(dict(job, official=official))

@@ -58,7 +58,7 @@ def small(name, trees):
 
 
 def test_the_sweeps_below_see_every_config():
-    assert len(CONFIGS) == 55 and len(FLOW) == 26 and len(REFINE) == 14 and len(STOCK) == 10
+    assert len(CONFIGS) == 56 and len(FLOW) == 27 and len(REFINE) == 15 and len(STOCK) == 10
 
 
 @pytest.fixture(scope='module')

@@ -19,7 +19,7 @@ import mmrefine
 from mmrefine.apis.export_features import export_encoder, use_of
 from mmrefine.apis.export_tracks import export_tracker
 from mmrefine.apis.inference import is_tracker
-from mmrefine.apis.named_models import is_corrflow, is_craft, load_named, official_kind, open_model
+from mmrefine.apis.named_models import is_corrflow, is_craft, learns_upsampling, load_named, official_kind, open_model
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.compat.craft_checkpoints import convert_craft, convert_craft_checkpoint
 from mmrefine.compat.official_checkpoints import convert_raft, convert_raft_checkpoint
@@ -114,6 +114,9 @@ def export_model(checkpoint: Union[str, Path],
         raise ConfigError(f'{name_of(cfg)}: its network is not the official RAFT, whose encoder and colours differ '
                           "from mmflow's, so its weights would give wrong flow there; use --to mmflow, or name the "
                           'config it was refined with (--model raft_small, --model raft_official)')
+    if to in ('official', 'torchvision') and learns_upsampling(cfg):
+        raise ConfigError(f'{name_of(cfg)}: its network learns to enlarge its flow, which the official RAFT-small does '
+                          'not, so its weights have no place there; use --to mmflow or --to onnx')
     refiner = open_model(cfg, checkpoint, 'cpu')
     network = type(refiner.estimator).__name__
     if to == 'onnx':

@@ -77,6 +77,12 @@ def official_kind(cfg: Config) -> Optional[str]:
     return str(encoder.get('net_type')) if ours else None
 
 
+def learns_upsampling(cfg: Config) -> bool:
+    """Whether the network of a config is a RAFT-small that learns to enlarge its flow."""
+    decoder = ((cfg.get('model') or {}).get('estimator') or {}).get('decoder') or {}
+    return str(decoder.get('type', '')).rpartition('.')[2] == 'ConvexUpsamplingDecoder'
+
+
 def is_craft(cfg: Config) -> bool:
     """Whether the network of a config is a CRAFT, of any size."""
     estimator = (cfg.get('model') or {}).get('estimator') or {}

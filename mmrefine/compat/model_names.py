@@ -30,6 +30,9 @@ class NamedModel:
 
 NAMED_MODELS: Dict[str, NamedModel] = {
     'raft_small': NamedModel('refine/raft_small_video.py', 'the official RAFT-small: quick', RAFT_SMALL),
+    'raft_small_convex': NamedModel(
+        'refine/raft_small_convex_video.py', 'begins as raft_small and also learns to enlarge its flow, so its borders '
+                                             'are sharper once it is refined', RAFT_SMALL),
     'raft_official': NamedModel('refine/raft_official_video.py', 'the official RAFT: larger, better, slower',
                                 RAFT_LARGE),
     'raft': NamedModel('refine/raft_video.py', "mmflow's RAFT, trained on a mix of data sets", RAFT_MIXED),

@@ -4,7 +4,8 @@ from mmrefine.models.data_preprocessor import FramePreprocessor
 from mmrefine.models.losses import (ColorClassLoss, ContrastiveFlowLoss, CycleColorLoss, CycleLoss, MaskedPyramidLoss,
                                     MaskedSequenceLoss, PhotometricLoss, ScoreMapLoss, SelfSupervisionLoss,
                                     SmoothnessLoss, TrackSequenceLoss, VisibilityLoss)
-from mmrefine.models.networks import CRAFT, CorrFlowEncoder, CRAFTDecoder, OfficialRAFTEncoder, PIPs
+from mmrefine.models.networks import (CRAFT, ConvexUpsamplingDecoder, CorrFlowEncoder, CRAFTDecoder,
+                                      OfficialRAFTEncoder, PIPs)
 from mmrefine.models.propagation import FeaturePropagator, FlowPropagator, TrackPropagator, carry_labels, propagate_clip
 from mmrefine.models.raft_fast.frame_memory import FrameMemory
 from mmrefine.models.refiners import (ChainedFlow, CorrespondenceLearner, FlowReadout, FlowRefiner, RandomStart,
@@ -21,11 +22,11 @@ from mmrefine.models.trackers import PIPsChain
 
 __all__ = [
     'CRAFT', 'CRAFTDecoder', 'ChainedFlow', 'ChannelDropout', 'ColorClassLoss', 'ColorClasses', 'ContrastiveFlowLoss',
-    'CorrFlowEncoder', 'CorrespondenceLearner', 'CropWarp', 'CycleColorLoss', 'CycleLoss', 'FeaturePropagator',
-    'FlowPropagator', 'FlowReadout', 'FlowRefiner', 'FrameMemory', 'FramePreprocessor', 'FrozenGroup', 'FrozenTeacher',
-    'FrozenTracker', 'GreyInput', 'MaskedPyramidLoss', 'MaskedSequenceLoss', 'OfficialRAFTEncoder', 'OtherNetwork',
-    'PIPs', 'PIPsChain', 'PhotometricLoss', 'RandomStart', 'ScheduledSampling', 'ScoreMapLoss', 'SelfSupervisionLoss',
-    'SmoothnessLoss', 'StoredMotion', 'StoredTracks', 'StudentAverage', 'StudentCopy', 'TeacherGroup',
-    'TrackPropagator', 'TrackRefiner', 'TrackSequenceLoss', 'VisibilityLoss', 'build_estimator', 'carry_labels',
-    'estimator_state', 'load_estimator', 'meta_of', 'propagate_clip', 'readout_for'
+    'ConvexUpsamplingDecoder', 'CorrFlowEncoder', 'CorrespondenceLearner', 'CropWarp', 'CycleColorLoss', 'CycleLoss',
+    'FeaturePropagator', 'FlowPropagator', 'FlowReadout', 'FlowRefiner', 'FrameMemory', 'FramePreprocessor',
+    'FrozenGroup', 'FrozenTeacher', 'FrozenTracker', 'GreyInput', 'MaskedPyramidLoss', 'MaskedSequenceLoss',
+    'OfficialRAFTEncoder', 'OtherNetwork', 'PIPs', 'PIPsChain', 'PhotometricLoss', 'RandomStart', 'ScheduledSampling',
+    'ScoreMapLoss', 'SelfSupervisionLoss', 'SmoothnessLoss', 'StoredMotion', 'StoredTracks', 'StudentAverage',
+    'StudentCopy', 'TeacherGroup', 'TrackPropagator', 'TrackRefiner', 'TrackSequenceLoss', 'VisibilityLoss',
+    'build_estimator', 'carry_labels', 'estimator_state', 'load_estimator', 'meta_of', 'propagate_clip', 'readout_for'
 ]

@@ -28,8 +28,8 @@ def test_every_name_leads_to_a_config_for_a_video_whose_network_is_what_it_says(
         cfg = load_named(name, dict(video='a.mp4'))
         kinds[name] = official_kind(cfg)
         assert cfg.video == 'a.mp4' and cfg.load_from
-    assert kinds == dict(raft_small='Small', raft_official='Basic', raft=None, craft=None, demo='Small', pips=None,
-                         corrflow=None, pips_demo=None)
+    assert kinds == dict(raft_small='Small', raft_small_convex='Small', raft_official='Basic', raft=None, craft=None,
+                         demo='Small', pips=None, corrflow=None, pips_demo=None)
     assert load_named('raft').load_from.rpartition('/')[2] == NAMED_MODELS['raft'].address.rpartition('/')[2]
 
 
@@ -44,7 +44,7 @@ def test_a_config_is_found_by_its_path_from_anywhere(tmp_path, monkeypatch):
                        match=r'raft_smal: there is no such model or config file; did you mean raft_small\?'):
         find_config('raft_smal')
     with pytest.raises(ConfigError,
-                       match='other.py: .* name a config file, or one of raft_small, raft_official, raft, craft, demo'):
+                       match='other.py: .* name a config file, or one of raft_small, raft_small_convex, raft_official'):
         find_config('other.py')
 
 

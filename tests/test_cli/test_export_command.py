@@ -77,6 +77,10 @@ def test_what_cannot_be_exported_is_said_in_one_sentence(tmp_path, monkeypatch, 
     stock = error_of(capsys, 'export', DEMO_WEIGHTS, '--to', 'official', '--out', tmp_path / 'out.pth', '--model',
                      'raft')
     assert 'its network is not the official RAFT' in stock and '--to mmflow' in stock
+    for form in ('official', 'torchvision'):
+        convex = error_of(capsys, 'export', DEMO_WEIGHTS, '--to', form, '--out', tmp_path / 'out.pth', '--model',
+                          'raft_small_convex')
+        assert 'its network learns to enlarge its flow' in convex and '--to mmflow or --to onnx' in convex
     other = error_of(capsys, 'export', DEMO_WEIGHTS, '--to', 'mmflow', '--out', tmp_path / 'out.pth', '--model', 'raft')
     assert other.startswith(f'{DEMO_WEIGHTS}: these are not the weights of the configured RAFT')
     monkeypatch.setattr(exporting, 'find_spec', lambda name: None if name in ('onnx', 'onnxruntime') else 'there')
@@ -90,11 +94,12 @@ def test_what_cannot_be_exported_is_said_in_one_sentence(tmp_path, monkeypatch, 
     assert not list(tmp_path.iterdir())
 
 
-def test_onnx_gives_the_flow_of_the_network(tmp_path, capfd):
+@pytest.mark.parametrize('base', ['demo/raft_small_video.py', 'refine/raft_small_convex_video.py'])
+def test_onnx_gives_the_flow_of_the_network(base, tmp_path, capfd):
     for name in exporting.ONNX_PACKAGES:
         pytest.importorskip(name)
     config = tmp_path / 'quick.py'
-    config.write_text(f"_base_ = '{own_config_root()}/demo/raft_small_video.py'\nmodel = dict(test_iters=2)\n")
+    config.write_text(f"_base_ = '{own_config_root()}/{base}'\nmodel = dict(test_iters=2)\n")
     done = export_model(DEMO_WEIGHTS, 'onnx', tmp_path / 'out.onnx', config, (61, 83))
     assert not capfd.readouterr().err  # torch's exporter speaks of operators that are not asked for
     assert 0 <= done.difference <= exporting.NEARLY and (tmp_path / 'out.onnx').stat().st_size > 10**6

@@ -78,7 +78,7 @@ def refined(bench, monkeypatch):
         (work_dir / 'labels').mkdir(exist_ok=True)
         calls.append((tuple(cfg.labeler.view.scales), cfg.max_iters))
         shutil.copy(cfg.load_from, work_dir / 'refined.pth')
-        model = bench.init_model(bench.CONFIG, cfg.load_from)
+        model = bench.init_model(cfg, cfg.load_from)
         for weight in model.parameters():
             weight.data.mul_(0.8 if scaled else 0.9)
         torch.save(dict(state_dict=model.estimator.state_dict()), work_dir / f'iter_{cfg.max_iters}.pth')

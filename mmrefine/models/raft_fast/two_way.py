@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from mmrefine.models.networks.convex_upsampling import ConvexUpsamplingDecoder
 from mmrefine.models.networks.craft import CRAFT, CRAFTDecoder, CrossFrameCorrelation
 from mmrefine.models.raft_fast.correlation import Correlation, corr_bytes
 from mmrefine.models.raft_fast.frame_memory import Features, FrameMemory
@@ -57,7 +58,8 @@ def is_known(network: nn.Module) -> bool:
     stock = (
         type(network)._forward is RAFT._forward and type(network).extract_feat is features.extract_feat
         and type(decoder).forward in (RAFTDecoder.forward, GMADecoder.forward)
-        and type(decoder)._upsample is RAFTDecoder._upsample and type(decoder.corr_block) is correlation
+        and type(decoder)._upsample in (RAFTDecoder._upsample, ConvexUpsamplingDecoder._upsample)
+        and type(decoder.corr_block) is correlation
         and type(decoder.corr_lookup) is CorrLookup and type(decoder.gru) is ConvGRU)
     lookup = decoder.corr_lookup
     return stock and (lookup.mode, lookup.padding_mode, lookup.align_corners) == ('bilinear', 'zeros', True)

@@ -16,11 +16,12 @@ import mmrefine
 from mmrefine.compat.checkpoints import learned_with, load_checkpoint_file
 from mmrefine.compat.stock_names import stock_names
 from mmrefine.errors import CheckpointError, ConfigError
-from mmrefine.models.networks import OfficialRAFTEncoder
+from mmrefine.models.networks import ConvexUpsamplingDecoder, OfficialRAFTEncoder
 from mmrefine.registry import MODELS
 
 # what stands before the stock keys in a training checkpoint of ours
 _PREFIX = 'estimator.'
+_UPSAMPLING = 'decoder.mask_pred.'
 
 
 def build_estimator(estimator: Union[Mapping[str, Any], nn.Module]) -> nn.Module:
@@ -124,6 +125,8 @@ def load_estimator(refiner: nn.Module, path: Union[str, Path]) -> None:
 def estimator_state(refiner: nn.Module, checkpoint: Mapping[str, Any], source: str) -> Dict[str, Tensor]:
     """The weights of ``refiner.estimator`` in a loaded checkpoint, under their stock names; nothing is loaded yet.
 
+    Learned upsampling that a checkpoint lacks begins as bilinear (:class:`~mmrefine.models.ConvexUpsamplingDecoder`).
+
     Args:
         refiner: a :class:`FlowRefiner`.
         checkpoint: with a ``state_dict``, or a state dict itself.
@@ -138,15 +141,20 @@ def estimator_state(refiner: nn.Module, checkpoint: Mapping[str, Any], source: s
     state = stock_names(checkpoint, encoder.net_type if isinstance(encoder, OfficialRAFTEncoder) else None, source)
     if any(key.startswith(_PREFIX) for key in state):
         state = {key[len(_PREFIX):]: value for key, value in state.items() if key.startswith(_PREFIX)}
+    decoder = getattr(network, 'decoder', None)
+    if isinstance(decoder, ConvexUpsamplingDecoder) and not any(key.startswith(_UPSAMPLING) for key in state):
+        state.update({_UPSAMPLING + key: value for key, value in decoder.bilinear_head().items()})
     wanted = network.state_dict()
     missing, unexpected, reshaped = _differences(state, wanted)
     if missing or unexpected or reshaped:
         story = [f'{title} {_some(keys)}' for title, keys in
                  (('missing', missing), ('unexpected', unexpected), ('of another shape or type', reshaped)) if keys]
+        learned = not missing and not reshaped and all(key.startswith(_UPSAMPLING) for key in unexpected)
         raise CheckpointError(
             f'{source}: these are not the weights of the configured '
             f'{type(network).__name__} ({len(state)} tensors found, {len(wanted)} wanted; '
-            f'{"; ".join(story)}); name the config that this checkpoint was trained with')
+            f'{"; ".join(story)}); name the config that this checkpoint was trained with' +
+            (', such as --model raft_small_convex, whose upsampling is learned' if learned else ''))
     _refuse_other_use(refiner, checkpoint, source)
     return state
 
