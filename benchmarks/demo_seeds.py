@@ -48,7 +48,6 @@ AVERAGE = {'custom_hooks.0.teacher': dict(type='StudentAverage', momentum=0.02)}
 EVENLY = {'labeler.balance': None}
 VERIFIED = {'labeler.view.verifier': VERIFIER}
 BY_ERROR = {'labeler.filters': [dict(type='ExpectedErrorFilter', soft=True)]}
-CONVEX = {'model.estimator.decoder.type': 'mmrefine.ConvexUpsamplingDecoder'}
 RECIPES: Dict[str, Dict[str, Any]] = {
     'ours': {},
     # as the demo was before, which takes the same time (equal_time.py)
@@ -60,8 +59,7 @@ RECIPES: Dict[str, Dict[str, Any]] = {
     'rounds, replay': ROUNDS,
     'rounds, average, replay': {**ROUNDS, **AVERAGE},
     'ours in float32': {'optim_wrapper.precision': 'float32'},
-    'convex upsampling': CONVEX,
-    'verified, convex upsampling': {**VERIFIED, **CONVEX},
+    'convex upsampling': {'model.estimator.decoder.type': 'mmrefine.ConvexUpsamplingDecoder'},
     'verified': VERIFIED,
     'verified, evenly': {**VERIFIED, **EVENLY},
     'verified, mask': {**VERIFIED, **EVENLY, 'labeler.filters': [LOOSE]},

@@ -46,6 +46,7 @@ MMFLOW_DOORS = {
     'apis/export.py': 'names the software that it exports for',
     'cli/export.py': 'names the software that it exports for',
     'models/networks/craft.py': 'makes CRAFT of the parts of RAFT and GMA',
+    'models/networks/convex_upsampling.py': 'makes the decoder of RAFT enlarge as the large one does',
     'models/refiners/estimators.py': 'builds stock networks from their configs (F16)',
     'models/raft_fast/two_way.py': 'tells which networks of mmflow it can run in its own order',
     'models/refiners/flow.py': 'runs them under the scope they were built in (F16)',

@@ -51,7 +51,7 @@ def labeler_of(benchmark, name, tmp_path):
 
 def test_every_recipe_is_a_config_with_a_labeler(benchmark, tmp_path):
     described = {name: str(labeler_of(benchmark, name, tmp_path).describe()) for name in benchmark.RECIPES}
-    assert len(described) == 23
+    assert len(described) == 24
     verified = [name for name in described if name.startswith('verified')]
     assert verified == list(WEIGHTS) and len({described[name] for name in verified}) == len(verified)
     assert all(('PassVerifier' in text) == (name in verified) for name, text in described.items())

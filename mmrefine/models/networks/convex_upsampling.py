@@ -65,8 +65,7 @@ class ConvexUpsamplingDecoder(RAFTDecoder):
             learned = torch.softmax(torch.add(raised.log(), said, alpha=_GAIN), dim=-2)
             shares = learned + (shares - raised / (1. + 9. * _FLOOR))
         near = F.unfold(F.pad(cell * flow, (1, 1, 1, 1), mode='replicate'), 3).view(count, 2, 9, cells)
-        # one small product for each cell, which takes a third of the time of a sum over whole maps; halves would round
-        # the motion
+        # one small product for each cell is faster than a sum over whole maps; in halves it would round the motion
         with torch.autocast(flow.device.type, enabled=False):
             large = near.permute(0, 3, 1, 2) @ shares
         return large.view(count, height, width, 2, cell, cell).permute(0, 3, 1, 4, 2, 5).reshape(
