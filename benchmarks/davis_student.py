@@ -119,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--points', type=Path, metavar='CSV',
                         help='points in the first and in the last frame: sequence, frames, first_x, first_y, last_x, '
                              'last_y (px of the files); without it there is no D')
-    parser.add_argument('--model', default='raft_small', choices=('raft_small', 'raft_small_convex'))
+    parser.add_argument('--model', default='raft_small', choices=('raft_small', 'raft_small_convex'), help='to refine')
     parser.add_argument('--checkpoint', default=str(ROOT / 'checkpoints' / 'raft-small-mmrefine.pth'),
                         help='official RAFT-small, converted (tools/convert_checkpoint.py)')
     parser.add_argument('--sequences', nargs='+', help='default: all there are')

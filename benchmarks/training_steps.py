@@ -31,7 +31,7 @@ def ways_of_a_step(refiner: FlowRefiner, name: str, batch: Tuple[int, int, int],
 
     Args:
         refiner: the network whose weights all ways begin with.
-        name: ``'raft'`` or ``'raft-small'``.
+        name: ``'raft'``, ``'raft-small'``, or without ``official`` any.
         batch: pairs, height and width, px.
         iters: iterations.
         device: ``'cpu'`` or ``'cuda'``.

@@ -70,7 +70,8 @@ def find_weights(cfg: Config, checkpoint: Optional[Union[str, Path]] = None,
 
 
 def official_kind(cfg: Config) -> Optional[str]:
-    """``'Basic'`` or ``'Small'`` if the network of a config is one of the two official RAFTs, else None (F13)."""
+    """``'Basic'`` or ``'Small'`` if the network of a config takes weights of one of the two official RAFTs, else None
+    (F13)."""
     estimator = (cfg.get('model') or {}).get('estimator') or {}
     encoder = estimator.get('encoder') or {}
     ours = not is_craft(cfg) and str(encoder.get('type', '')).rpartition('.')[2] == 'OfficialRAFTEncoder'
