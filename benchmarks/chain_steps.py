@@ -1,6 +1,7 @@
 """Do chains of flow go less astray if they choose among several steps? Points and masks of DAVIS, as people see them.
 
-Rows are sets of steps, judges of a step's error, and ways in which errors add up along a chain. Scores, percent: D, the
+Rows are sets of steps, judges of a step's error, ways in which errors add up along a chain, and expected errors, px, up
+to which a longer step counts beside the shortest one. Scores, percent: D, the
 end points that people have put in the last frame, mean over 1, 2, 4, 8 and 16 px of how many are closer than that, on a
 raster of 256x256 px; `off`, how far they are off in the mean, px of that raster; J of the first mask, carried along the
 whole video; PCK of the joints of BADJA. The first row is the chain of single steps, which the others are compared with.
@@ -18,6 +19,7 @@ import argparse
 import json
 import time
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple
 
@@ -41,6 +43,7 @@ from mmrefine.structures import Look, as_frames
 ROOT = Path(__file__).resolve().parents[1]
 SINGLE: Tuple[str, ...] = ('1', )
 MEASURES = ('D', 'J', 'PCK')
+LIMIT = ChainSteps().limit
 
 
 class Row(NamedTuple):
@@ -48,17 +51,18 @@ class Row(NamedTuple):
     steps: Tuple[str, ...]
     judge: str
     adds: str
+    limit: float
 
     @property
     def name(self) -> str:
         """For people."""
-        return '1' if self.steps == SINGLE else f'{" ".join(self.steps)}; {self.judge}; {self.adds}'
+        return '1' if self.steps == SINGLE else f'{" ".join(self.steps)}; {self.judge}; {self.adds}; {self.limit:g}'
 
     def chain(self) -> ChainSteps:
         """What it is made by."""
         steps = [step if step == 'first' else int(step) for step in self.steps]
         judge = None if self.steps == SINGLE else self.judge
-        return ChainSteps(**(chain_settings(steps, judge) or {}), adds=self.adds)
+        return ChainSteps(**(chain_settings(steps, judge) or {}), adds=self.adds, limit=self.limit)
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -68,8 +72,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         raise CheckpointError(f'{args.checkpoint}: there is no such checkpoint; make it from the official RAFT-small '
                               'with tools/convert_checkpoint.py, or name it with --checkpoint')
     sets = args.steps or [['1', '2', '4', '8', '16', 'first']]
-    rows = [Row(SINGLE, JUDGES[0], ADDS[0]), *(Row(tuple(steps), judge, adds) for judge in args.judges
-                                               for steps in sets for adds in args.adds)]
+    rows = [Row(SINGLE, JUDGES[0], ADDS[0], LIMIT),
+            *(Row(tuple(steps), *how) for steps in sets for how in product(args.judges, args.adds, args.limits))]
     model = init_model(ROOT / 'configs' / 'refine' / 'raft_small_video.py', args.checkpoint)
     model.test_iters = args.iters
     results: Dict[str, Dict[Row, Dict[str, Any]]] = {}
@@ -82,7 +86,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
                 results[name][row] = _scores(args.work_dir, clip, model, row, looks)
     _print(results, rows)
     if args.out is not None:
-        write_json(args.out, [dict(sequence=name, steps=list(row.steps), judge=row.judge, adds=row.adds, **scores)
+        write_json(args.out, [dict(sequence=name, **row._asdict(), **scores)
                               for name, found in results.items() for row, scores in found.items()])
     return 0
 
@@ -102,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
                         help='a set of steps; may be given several times (default: 1 2 4 8 16 first)')
     parser.add_argument('--judges', nargs='+', choices=JUDGES, default=[JUDGES[0]])
     parser.add_argument('--adds', nargs='+', choices=ADDS, default=list(ADDS))
+    parser.add_argument('--limits', nargs='+', type=float, default=[LIMIT], metavar='PX')
     parser.add_argument('--height', type=int, default=240, help='working size, px')
     parser.add_argument('--width', type=int, default=432, help='working size, px')
     parser.add_argument('--iters', type=int, default=12, help='iterations of the network')
@@ -114,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
 def stored_looks(work_dir: Path, clip: Clip, model: Any, judge: str) -> Looks:
     """The motion between two frames and its expected error both ways, from the disk if it is there."""
     # with a choice, so that errors are known
-    steps = Row(('1', 'first'), judge, ADDS[0]).chain()
+    steps = Row(('1', 'first'), judge, ADDS[0], LIMIT).chain()
     frames = as_frames(clip.frames)
     decides = [clip.digest, clip.frames[0].shape, digest_of_state(model.estimator.state_dict()), model.test_iters,
                steps.describe().get('view')]
@@ -181,7 +186,7 @@ def score_chain(clip: Clip, looks: Looks, steps: ChainSteps) -> Dict[str, Any]:
 
 
 def _print(results: Dict[str, Dict[Row, Dict[str, Any]]], rows: Sequence[Row]) -> None:
-    print('\n| steps; judge; sum | D | off | J | lost | PCK |\n' + '|---' * 6 + '|')
+    print('\n| steps; judge; sum; limit | D | off | J | lost | PCK |\n' + '|---' * 6 + '|')
     for row in rows:
         found = {name: scores[row] for name, scores in results.items()}
         off = np.concatenate([np.zeros(0), *(one['off'] for one in found.values())])

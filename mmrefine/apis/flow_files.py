@@ -16,10 +16,10 @@ from mmrefine.fileio.atomic import write_bytes
 from mmrefine.fileio.flow_io import PACKING, read_flow, write_flow
 from mmrefine.fileio.images import read_input, write_image
 from mmrefine.fileio.png import pack_png
-from mmrefine.models.teachers.motion_files import BACKWARD, FORWARD
+from mmrefine.models.teachers.motion_files import BACKWARD, FORWARD, RECORD
 
 FORMATS = ('png', 'flo', 'flo5', 'npz')
-RECORD, VIDEO = 'flow.json', 'flow.mp4'
+VIDEO = 'flow.mp4'
 ERROR_STEPS = 256  # of expected_error/, in a px
 
 

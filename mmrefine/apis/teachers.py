@@ -12,7 +12,7 @@ from mmrefine.apis.ready_config import labels_by_student, teachers_of
 from mmrefine.apis.verifiers import SELF, arbitrated_view
 from mmrefine.compat.model_names import NAMED_MODELS, find_config
 from mmrefine.config.load import complete, hooks_of, name_of
-from mmrefine.errors import ConfigError
+from mmrefine.errors import CheckpointError, ConfigError
 from mmrefine.fileio.store.layout import MANIFEST
 from mmrefine.models.teachers.group import BETWEEN, build_source, networks_of
 from mmrefine.models.teachers.motion_files import MotionFiles
@@ -122,7 +122,13 @@ def _network(cfg: Config, teacher: str, checkpoint: Optional[PathLike],
                  for name, one in ((teacher, named), ('the network that learns', cfg))]
         raise ConfigError(f'--teacher {teacher}: {", and ".join(kinds)}; name a teacher of its kind')
     model = teacher if teacher in NAMED_MODELS or '::' in teacher else str(find_config(teacher).resolve())
-    return dict(type='OtherNetwork', model=model, checkpoint=str(find_weights(named, checkpoint, log).resolve()))
+    try:
+        weights = find_weights(named, checkpoint, log)
+    except CheckpointError as error:
+        # what it tells to give is for the network that learns
+        said = str(error).replace('--checkpoint', '--teacher-checkpoint').replace('--model', '--teacher')
+        raise CheckpointError(said) from error
+    return dict(type='OtherNetwork', model=model, checkpoint=str(weights.resolve()))
 
 
 def _folder(cfg: Config, folder: Path) -> Dict[str, Any]:

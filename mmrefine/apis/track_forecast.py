@@ -15,7 +15,7 @@ from mmrefine.fileio.video.reader import open_frames
 from mmrefine.report import counted
 from mmrefine.structures import as_frames
 
-FRAMES = 8  # of a timed clip, at most
+FRAMES = 8  # of a timed clip, at most; so many pairs, too, so that with several steps it is shorter
 POINTS = 64  # of a timed clip
 
 
@@ -53,8 +53,9 @@ def forecast_tracks(video: CheckedScenes, queries: Mapping[str, Tensor], follow:
     name = next(iter(queries))
     check = video.checks[name]
     source = open_frames(video.places[name], sorted(one.name for one in check.corrupt), video.reading)
-    first, end = max(intact_runs(check), key=lambda run: min(run[1] - run[0], FRAMES))
-    numbers = range(first, min(end, first + FRAMES))
+    most = next(count for count in range(FRAMES, 1, -1) if pairs(count) <= FRAMES)
+    first, end = max(intact_runs(check), key=lambda run: min(run[1] - run[0], most))
+    numbers = range(first, min(end, first + most))
 
     def seconds(pixels: int, count: int, numbers: range = numbers) -> Any:
         clip = as_frames([shrunk(source[number], pixels) for number in numbers], device)

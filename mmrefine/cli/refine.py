@@ -46,9 +46,9 @@ examples:
   mmrefine refine videos/ --model raft --out refined
       mmflow's RAFT on all videos of a folder
 
-In the folder of results: refined.pth (of flow it loads in stock mmflow; `mmrefine export` for other software),
-report.html and report.json, labels/, pictures/, corrupt_frames.json and left_out.json if there is anything to list,
-run.json (the settings), threads.json (the number of threads).
+In the folder of results: refined.pth (mmflow loads it, where it has the network; `mmrefine export` for other
+software), report.html and report.json, labels/, pictures/, corrupt_frames.json and left_out.json if there is anything
+to list, run.json (the settings), threads.json (the number of threads).
 
 After a stop the same command goes on where it was. Ctrl-C in training finishes the current step, saves it and loses
 nothing (a second Ctrl-C does not wait); a crash costs at most the 100 steps since the last checkpoint. A folder

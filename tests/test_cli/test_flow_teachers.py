@@ -11,6 +11,7 @@ from helpers_cli import DEMO_WEIGHTS, SIZE, error_of, rendered, status_of
 from mmrefine.apis import label_video
 from mmrefine.errors import ConfigError
 from mmrefine.fileio import LabelStore, write_flow
+from mmrefine.fileio.images import write_image
 
 ITERS = 2
 ONCE = {'labeler.view.scales': (1., ), 'labeler.balance': None, 'model.test_iters': ITERS}
@@ -163,6 +164,43 @@ def test_files_of_several_scenes_are_named_by_scene_and_frame_as_many_programs_d
     assert len(found.keys()) == 6
     for key in wanted.keys():
         assert torch.equal(found.read(key).flow, wanted.read(key).flow)
+
+
+def test_motion_from_a_frame_to_the_next_is_not_taken_for_that_over_two_frames(clip, flows, tmp_path, capsys):
+    def refused(folder, *options):
+        return error_of(capsys, 'labels', clip, '--model', 'demo', '--out', tmp_path / 'out', '--teacher', folder,
+                        *options, '--set', 'held_out=0')
+
+    pair = f'{clip.name}/frame_0001__frame_0003'
+    said = refused(flows / 'flo', '--stride', '2')
+    assert said.startswith(f'{flows}/flo: has no motion of {pair}, looked for by the names {pair}, frame_0001__frame_'
+                           '0003 with any suffix of flow, and not by a single frame, as such files are of neighbours '
+                           'with the stride 1 (and 1 more like it); store')
+    far = tmp_path / 'far'
+    assert status_of('flow', clip, '--model', 'demo', '--iters', ITERS, '--out', far, '--format', 'flo', '--no-video',
+                     '--backward', '--stride', '2') == 0
+    found, _ = labels_of(clip, tmp_path / 'far_labels', far, reading=dict(stride=2))
+    assert found.keys() == [pair, f'{clip.name}/frame_0003__frame_0001']
+    # a wrong file is worse than none
+    assert 'as such files are of neighbours with the stride 2' in refused(far)
+    for way in ('frame_0001__frame_0003', 'frame_0003__frame_0001'):
+        shutil.copy(far / ('flow' if way < 'frame_0002' else 'backward') / f'{way[:10]}.flo', flows.parent / 'x.flo')
+        (tmp_path / 'named').mkdir(exist_ok=True)
+        shutil.move(flows.parent / 'x.flo', tmp_path / 'named' / f'{way}.flo')
+    again, _ = labels_of(clip, tmp_path / 'named_labels', tmp_path / 'named', reading=dict(stride=2))
+    assert torch.equal(again.read(pair).flow, found.read(pair).flow)
+
+
+def test_a_picture_beside_flow_is_no_flow_and_two_files_of_flow_are_refused(clip, flows, tmp_path, capsys):
+    folder = shutil.copytree(flows / 'flo', tmp_path / 'flo')
+    for path in sorted(folder.glob('*/frame_*.flo')):
+        write_image(path.with_suffix('.png'), np.zeros((*SIZE, 3), np.uint8))  # of its colours
+    found, wanted = (labels_of(clip, tmp_path / f'of_{root.parent.name}', root)[1] for root in (folder, flows / 'flo'))
+    assert all(torch.equal(found[key].flow, wanted[key].flow) for key in wanted)
+    shutil.copy(flows / 'png/flow/frame_0002.png', folder / 'flow')
+    assert error_of(capsys, 'labels', clip, '--model', 'demo', '--out', tmp_path / 'out', '--teacher', folder) == (
+        f'{folder}/flow/frame_0002: is there as .flo and as .png, and only one of them can be the motion; move the '
+        'other one out of the folder')
 
 
 def test_what_is_no_folder_of_flow_is_one_sentence(clip, flows, tmp_path, capsys):

@@ -121,6 +121,19 @@ def test_a_pixel_that_leaves_the_frame_with_one_look_has_no_say():
                                 for picture in (0., 60.)))
 
 
+def test_a_look_that_knows_a_part_of_the_frame_changes_nothing_where_it_knows_nothing():
+    frames1, frames2, truth = world()
+    looks = torch.stack([truth, truth + torch.tensor([3., 0.]).view(2, 1, 1)])
+    half = truth.clone()
+    half[:, :, 20:] = float('nan')
+    wanted = Arbiter().settle(frames1, frames2, looks, makers=[0, 0])
+    flow, shares = Arbiter().settle(frames1, frames2, torch.cat([looks, half[None]]), makers=[0, 0, 1])
+    assert (wanted[1][0] > .99).all()
+    torch.testing.assert_close(flow[:, :, 20:], wanted[0][:, :, 20:])
+    torch.testing.assert_close(shares[:2, :, :, 20:], wanted[1][..., 20:, :])
+    assert (shares[2, :, :, 20:] == 0).all() and (shares[2, :, :, :20] > .3).all()
+
+
 def test_a_wild_look_hardly_counts_anywhere_also_where_it_is_right():
     truth = world()[2]
     wild = noisy(truth, 4.)

@@ -154,6 +154,19 @@ def test_motion_in_files_is_one_pass_and_has_no_say_where_it_is_not_known(tmp_pa
     assert (both.label.flow - truth)[:, 20:].mean() == pytest.approx(.05, abs=.01)
 
 
+def test_labels_are_compared_with_the_plain_pass_of_a_network_and_not_with_files(tmp_path, network, clip):
+    save_checkpoint(tmp_path / 'other.pth', dict(state_dict=network.estimator.state_dict()))
+    other = dict(type='OtherNetwork', model='demo', checkpoint=str(tmp_path / 'other.pth'))
+    files = stored(tmp_path / 'flows', clip)
+    group = build_source([files, other]).frozen(network)
+    assert group.own == 1 and build_source([other, files]).frozen(network).own == 0
+    assert build_source([files, other, dict(type='StudentCopy')]).frozen(network).own == 2
+    assert build_source([files, stored(tmp_path / 'more', clip)]).frozen(network).own == 0
+    one, two = (FlowLabeler(view=BOTH, balance=dict(type='Novelty')).label(teachers, unit_batch(clip))[0].label.weight
+                for teachers in (group, build_source([other, files]).frozen(network)))
+    torch.testing.assert_close(one, two, rtol=0, atol=.02)  # the files are unknown above row 20
+
+
 def test_the_group_is_what_its_members_are(tmp_path, network):
     states = {}
     for name, factor in (('one', 1.1), ('two', 1.2)):

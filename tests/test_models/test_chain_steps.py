@@ -110,6 +110,23 @@ def test_errors_add_up_as_they_are_told_to_and_the_least_decides(adds, x):
     assert [int(maps[1, 30].argmax()) for maps in carry_on(look, 3, labels, steps)] == [21, x]
 
 
+@pytest.mark.parametrize('error, x', [(3.9, 27), (4.1, 22)])
+def test_where_the_shortest_step_fails_a_longer_one_must_be_expected_to_be_right(error, x):
+    def look(s, t):
+        return constant(1, 0.5, survived=t < 2) if t - s == 1 else constant(7, error)
+
+    found = chain_flow(look, 3, SIZE, torch.tensor([[0., 10., 20.]]), ChainSteps((1, 2)))
+    assert found.points[0, :, 0].tolist() == [20, 21, x] and bool(found.visible[0, 2]) == (x == 27)
+    labels = torch.zeros(2, *SIZE)
+    labels[1, :, 20] = 1.
+    labels[0] = 1 - labels[1]
+    *_, last = carry_on(look, 3, labels, ChainSteps((1, 2)))
+    assert (int(last[1, 30].argmax()) == 27) == (x == 27)
+    # the shortest one counts whatever its error
+    alone = chain_flow(lambda s, t: constant(1, 9.), 3, SIZE, torch.tensor([[0., 10., 20.]]), ChainSteps((1, 2)))
+    assert alone.visible[0].tolist() == [1, 1, 1]
+
+
 def test_each_point_chooses_for_itself_and_a_step_that_is_not_survived_is_no_choice():
     def look(s, t):
         found = constant(1, 1.) if t - s == 1 else constant(3, 0.5)
@@ -265,8 +282,9 @@ def test_which_pairs_are_looked_at():
 
 @pytest.mark.parametrize('settings, message', [
     (dict(steps=(2, 4)), r'steps must have 1 or first among them.*got \[2, 4\]'),
-    (dict(steps=(1, 0)), 'steps must be a whole number, at least 1, got 0'),
-    (dict(steps=(1, 'last')), "steps must be a whole number, at least 1, got 'last'"),
+    (dict(steps=(1, 0)), "each of steps but 'first' must be a whole number, at least 1, got 0"),
+    (dict(steps=(1, 'last')), "each of steps but 'first' must be a whole number, at least 1, got 'last'"),
+    (dict(limit=0), 'limit must be finite and above 0, got 0 px'),
     (dict(adds='cubes'), "adds must be 'squares' or 'plain', got 'cubes'"),
     (dict(view=dict(type='NoView')), "there is no .*'NoView'")])
 def test_mistakes_are_named(settings, message):

@@ -111,6 +111,25 @@ def test_a_pixel_is_a_mixture_of_the_nine_cells_around_its_own():
         np.testing.assert_allclose(found[n, :, y, x], weights @ np.array(values), rtol=0, atol=1e-3)
 
 
+def test_however_sure_the_head_is_a_pixel_goes_little_beyond_its_cells():
+    decoder = convex().estimator.decoder
+    flow, mask = cells_and_mask(7, 9)
+    with torch.no_grad():
+        found = decoder._upsample(flow, 100 * mask)
+    near = F.unfold(F.pad(CELL * flow, (1, 1, 1, 1), mode='replicate'), 3).view(2, 2, 9, 7, 9)
+    low, high = (F.interpolate(end(dim=2), scale_factor=CELL, mode='nearest') for end in (near.amin, near.amax))
+    beyond = torch.maximum(found - high, low - found) / (high - low)
+    assert 0 < float(beyond.max()) < .136
+    # the head wants the own cell alone, on both sides of a border
+    flow = torch.zeros(1, 2, 3, 6)
+    flow[..., 3:] = 100 / CELL
+    sure = torch.zeros(1, 9, CELL**2, 3, 6)
+    sure[:, 4] = 10.
+    with torch.no_grad():
+        found = decoder._upsample(flow, sure.flatten(1, 2))
+    assert float(found.min()) == pytest.approx(-5.1, abs=.1) and float(found.max()) == pytest.approx(105.1, abs=.1)
+
+
 def test_mixed_precision_does_not_round_the_motion():
     decoder, (cells, mask) = refiner_of('raft_small_convex').estimator.decoder, cells_and_mask(5, 6)
     wanted = decoder._upsample(cells, mask)
@@ -180,7 +199,7 @@ def test_learned_weights_come_back_and_are_refused_elsewhere_with_the_name_of_th
     load_estimator(other, tmp_path / 'refined.pth')
     assert torch.equal(other.estimator.decoder.mask_pred.predict_layer.weight,
                        ours.estimator.decoder.mask_pred.predict_layer.weight)
-    with pytest.raises(CheckpointError, match=r'refined\.pth: .*unexpected decoder\.mask_pred.* such as --model '
+    with pytest.raises(CheckpointError, match=r'refined\.pth: .*unexpected decoder\.mask_pred.* such as '
                                               'raft_small_convex, whose upsampling is learned'):
         load_estimator(copy.deepcopy(refiner_of('raft_small')), tmp_path / 'refined.pth')
 

@@ -78,7 +78,7 @@ def test_motion_and_scores_are_made_once(bench, clip, tmp_path, weights, monkeyp
                                    tmp_path / 'out.json')]
     assert bench.main(argv) == 0
     table, record = capsys.readouterr().out, (tmp_path / 'out.json').read_bytes()
-    assert '| 1 2; round-trip; squares |' in table and '| lost |' in table
+    assert '| 1 2; round-trip; squares; 4 |' in table and '| lost |' in table
     assert len(list((tmp_path / 'work/box').glob('motion_*/*.npy'))) == 4 + 3
     monkeypatch.setattr(bench, 'score_chain', None)
     assert bench.main(argv) == 0

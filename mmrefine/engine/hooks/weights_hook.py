@@ -32,8 +32,8 @@ class WeightsHook(Hook):
 
     Args:
         out: file name of the network that is handed back, in the work dir: a plain state dict plus meta, for the
-            unmodified stock config. ``meta['refined']`` is False if the guard handed back the original network, and
-            ``meta['learned_with']`` is what features must be used with, see
+            unmodified stock config, if mmflow has that network. ``meta['refined']`` is False if the guard handed back
+            the original network, and ``meta['learned_with']`` is what features must be used with, see
             :meth:`~mmrefine.models.CorrespondenceLearner.learned_with`.
         before: file name of the original network, in the same form; written once the labels are accepted, read by the
             report.
@@ -85,7 +85,7 @@ class WeightsHook(Hook):
         kept = keeps_original(runner.message_hub.runtime_info.get(GUARD_INFO) or {})
         path = self._save(runner, self.out, refined=not kept)
         what = 'The original network, which the guard hands back' if kept else 'The refined network'
-        runner.logger.info(f'{what}, a checkpoint of the stock config: {path}')
+        runner.logger.info(f'{what}: {path}')
 
     def _save(self, runner: Runner, name: str, refined: bool) -> Path:
         model = model_of(runner)

@@ -42,8 +42,10 @@ class LabelReader:
         if not path.exists():
             written = sum(1 for _ in stats_files(root)) if root.is_dir() else None
             found = 'there is no such folder' if written is None else f'it holds {written} labels and no manifest.json'
-            raise LabelStoreError(f'{root}: not a complete label store ({found}); '
-                                  'run the labelling to its end first, it goes on where it stopped')
+            inner = next((one for one in sorted(root.glob(f'*/{MANIFEST}')) if one.is_file()), None)
+            raise LabelStoreError(f'{root}: not a complete label store ({found}); ' + (
+                'run the labelling to its end first, it goes on where it stopped' if inner is None else
+                f'name the folder {inner.parent}, which is one'))
         manifest = read_manifest(path)
         store = cls(root, manifest['fingerprint'])
         store._manifest = manifest

@@ -48,8 +48,9 @@ def carry_on(looks: Callable[[int, int], Look], count: int, labels: Tensor, step
     """Maps of the first frame as they are seen in each later one, along the steps that are to be trusted most.
 
     Of the steps that lead back to an earlier frame each pixel takes the one after which its expected error is the
-    least, of those whose round trip returns as :func:`carry_labels` has it. Where none does, the value is that of the
-    nearest pixel where one does. With single steps, this is :func:`carry_labels` from each frame to the next.
+    least, of those whose round trip returns as :func:`carry_labels` has it; any but the shortest counts only where it is
+    expected to be off by at most ``steps.limit``. Where none does, the value is that of the nearest pixel where one
+    does. With single steps, this is :func:`carry_labels` from each frame to the next.
 
     Args:
         looks: gives the motion between an earlier and a later frame, with its expected error where ``steps`` has a
@@ -76,6 +77,8 @@ def carry_on(looks: Callable[[int, int], Look], count: int, labels: Tensor, step
             if not len(best):
                 best, returns = carried, back_again
                 continue
+            if look.error_bw is not None:
+                back_again = back_again & (look.error_bw[0, 0].to(labels) <= steps.limit)
             better = back_again & (~returns | (carried[-1] < best[-1]))
             best, returns = torch.where(better, carried, best), returns | back_again
         found = _filled(best, returns)

@@ -154,7 +154,7 @@ def estimator_state(refiner: nn.Module, checkpoint: Mapping[str, Any], source: s
             f'{source}: these are not the weights of the configured '
             f'{type(network).__name__} ({len(state)} tensors found, {len(wanted)} wanted; '
             f'{"; ".join(story)}); name the config that this checkpoint was trained with' +
-            (', such as --model raft_small_convex, whose upsampling is learned' if learned else ''))
+            (', such as raft_small_convex, whose upsampling is learned' if learned else ''))
     _refuse_other_use(refiner, checkpoint, source)
     return state
 

@@ -60,7 +60,9 @@ class TeacherGroup:
         """
         teachers = [one.frozen(student) for one in self.members]
         follow = [bool(getattr(one, 'follows_student', False)) for one in self.members]
-        return FrozenGroup(teachers, follow.index(True) if any(follow) else 0)
+        # files do not know every pixel, so rather another network
+        networks = [not getattr(one, 'as_they_are', False) for one in teachers]
+        return FrozenGroup(teachers, next((ways.index(True) for ways in (follow, networks) if any(ways)), 0))
 
     def state_dict(self) -> Dict[str, Any]:
         """What the members need, under their numbers."""
@@ -79,7 +81,8 @@ class FrozenGroup:
 
     Args:
         members: frozen.
-        own: the place of the one that sees what the student sees; its plain pass is what labels are compared with.
+        own: the place of the one whose plain pass labels are compared with: the student's copy, which sees what the
+            student sees; without one the first network.
 
     Raises:
         ConfigError: a member that does not estimate flow, or that has none backwards.

@@ -98,9 +98,13 @@ class StoredTeacher:
                 how many and which is the first.
         """
         alone = len({unit.scene for unit in source.units}) == 1
+        asked = getattr(getattr(source, 'reading', None), 'stride', 1)
+        others = {unit.scene: self.files.stride(unit.scene, alone) for unit in source.units} if self.files else {}
         faults: List[str] = []
         for unit in source.units:
             (first, second), step = unit.names, unit.frames[-1] - unit.frames[0]
+            if others.get(unit.scene, asked) != asked:
+                step = 0  # neighbours there are others than here
             ways = [(first, second, step), (second, first, -step)][:1 if self.one_way else 2]
             faults += [fault for fault in (
                 self._fault(unit.scene, *way, alone, source.size(unit.scene)) for way in ways) if fault]
@@ -113,7 +117,12 @@ class StoredTeacher:
         """What is wrong with the motion between two frames; '' if nothing is."""
         asked, key = (scene, first, second), f'{scene}/{first}__{second}'
         if self.files is not None:
-            self._found[f'{scene}/{first}', f'{scene}/{second}'] = self.files.find(asked, step, alone)
+            found = self._found[f'{scene}/{first}', f'{scene}/{second}'] = self.files.find(asked, step, alone)
+            if not found:
+                other = '' if step else (', and not by a single frame, as such files are of neighbours with the stride '
+                                         f'{self.files.stride(scene, alone)}')
+                return (f'{self.root}: has no motion of {key}, looked for by the names '
+                        f'{", ".join(self.files.names(*asked, step, alone))} with any suffix of flow{other}')
         try:
             flow, known = self._motion(f'{scene}/{first}', f'{scene}/{second}')
         except InputError as error:

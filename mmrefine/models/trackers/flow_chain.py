@@ -20,7 +20,7 @@ def chain_flow(looks: Looks, count: int, size: Tuple[int, int], queries: Tensor,
     """Follow points to the end of a clip, along the steps that are to be trusted most.
 
     A step is survived where it comes back, ``e <= 0.01 (|f| + |b|) + 0.5 px`` where the point lies, and the point is
-    inside the frame. Of the steps that lead to a frame, a point takes the one after which its expected error is the
+    inside the frame; any but the shortest only if it is expected to be off by at most ``steps.limit``. Of the steps that lead to a frame, a point takes the one after which its expected error is the
     least, of those that it survives and that begin where it is seen; then it is seen. So a point that is hidden for a
     while is found again if a step leads over that while. A point that no step keeps in sight is carried on all the
     same, by the shortest step.
@@ -62,6 +62,7 @@ def chain_flow(looks: Looks, count: int, size: Tuple[int, int], queries: Tensor,
             if look.error_fw is not None:
                 step = sample(look.error_fw.float().to(at), at.t()[None, :, :, None], 'border')[0, 0, :, 0]
                 error = steps.added(error, step)
+                seen = seen * (points[asked, t, 0].isnan() | (step <= steps.limit))
             better = points[asked, t, 0].isnan() | (seen > visible[asked, t])
             better |= (seen == visible[asked, t]) & (seen > 0) & (error < errors[asked, t])
             asked = asked[better]

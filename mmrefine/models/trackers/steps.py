@@ -11,7 +11,7 @@ from mmrefine.errors import ConfigError
 from mmrefine.geometry import expected_error
 from mmrefine.registry import TEACHER_VIEWS
 from mmrefine.structures import FlowEstimator, Look, PairBatch, TwoWayEstimator
-from mmrefine.values import as_choice, as_count
+from mmrefine.values import as_choice, as_count, as_number
 
 FIRST = 'first'
 ADDS = ('squares', 'plain')
@@ -21,7 +21,9 @@ class ChainSteps:
     """From which earlier frames a chain of flow reaches a frame, after MFT (Neoral, Serych and Matas, WACV 2024).
 
     A step has an expected error, px; along a chain errors add up. Of several steps that lead to a frame, each point
-    takes the one after which its error is the least, among those that it survives.
+    takes the one after which its error is the least, among those that it survives. Where the shortest one fails, a longer
+    one often finds something else that looks alike, so of the others only those count that are expected to be off by
+    little.
 
     Args:
         steps: frames from one link of a chain to the next; ``'first'`` is the step straight from the frame in which a
@@ -31,22 +33,25 @@ class ChainSteps:
             other, round trip and picture do (:func:`~mmrefine.geometry.expected_error`). Default: one pass both ways.
         adds: how errors add up: ``'squares'``, the root of the sum of their squares, as if steps erred independently of
             one another; ``'plain'``, their sum, as if all erred the same way.
+        limit: the expected error, px, up to which a step counts beside the shortest one, above 0.
 
     Raises:
-        ConfigError: no such steps or sums, or a view that cannot be built.
+        ConfigError: no such steps, sums or limit, or a view that cannot be built.
         CheckpointError: weights of a verifier that cannot be used.
     """
 
     def __init__(self,
                  steps: Sequence[Union[int, str]] = (1, ),
                  view: Optional[Mapping[str, Any]] = None,
-                 adds: str = 'squares') -> None:
+                 adds: str = 'squares',
+                 limit: float = 4.) -> None:
         self.first = FIRST in steps
-        self.steps = sorted({as_count('steps', step) for step in steps if step != FIRST})
+        self.steps = sorted({as_count(f"each of steps but '{FIRST}'", step) for step in steps if step != FIRST})
         if not self.first and 1 not in self.steps:
             raise ConfigError(f'steps must have 1 or {FIRST} among them, or none leads to the second frame, got '
                               f'{list(steps)}')
         self.adds = as_choice('adds', adds, ADDS)
+        self.limit = as_number('limit', limit, '(0, inf)', ' px')
         self.view: Any = None if view is None else TEACHER_VIEWS.build(dict(view))
         self._shown = view
 
@@ -117,5 +122,5 @@ class ChainSteps:
             settings = {key: value for key, value in self._shown.items() if key not in files}
             found['view'] = dict(settings, **(self.view.describe() if hasattr(self.view, 'describe') else {}))
         if self.chooses or self.first:
-            found.update(steps=[*self.steps, *([FIRST] if self.first else [])], adds=self.adds)
+            found.update(steps=[*self.steps, *([FIRST] if self.first else [])], adds=self.adds, limit=self.limit)
         return found

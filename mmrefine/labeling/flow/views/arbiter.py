@@ -24,8 +24,8 @@ class Arbiter:
     inside the frame, and ``r`` the least of them: motion that goes astray does not come back. Of a single pixel the
     cycle error says too little; it prefers the smoother motion, and what is wrong both ways comes back. For the pixel,
     ``c_k`` is the mean over a window of :func:`~mmrefine.geometry.census_residual`, and ``c`` the least of them: does
-    the motion explain the picture? A pixel that leaves the frame with any of the passes has no say in that. Ours, not
-    the paper's.
+    the motion explain the picture? A pixel that leaves the frame with any of the passes has no say in that; where a
+    pass knows no motion, the others are compared without it. Ours, not the paper's.
 
     Where several networks made the passes, ``r`` is the least of those of the same network, and each network has a
     further factor, for the pair: the same two terms of its best pass against the best of all, the second one of the
@@ -78,7 +78,8 @@ class Arbiter:
         finite = motions.isfinite().all(dim=2, keepdim=True)
         maker = torch.tensor(makers or [0] * len(motions), device=motions.device)
         own = maker[:, None] == maker
-        weights = self._by_round_trips(motions, own) * self._by_the_picture(frames1, frames2, motions, own) * finite
+        pictures = self._by_the_picture(frames1, frames2, motions, own, finite)
+        weights = self._by_round_trips(motions, own) * pictures * finite
         weights = weights if belief is None else weights * belief
         median, shares = geometric_median(motions.masked_fill(~finite, 0.), weights, self.AGREE)
         return median.masked_fill(~finite.any(dim=0), float('nan')), shares
@@ -92,12 +93,14 @@ class Arbiter:
             (best, medians), (alike.amin(dim=0), alike)))
         return (within * between).pow(self.trust)
 
-    def _by_the_picture(self, frames1: Tensor, frames2: Tensor, motions: Tensor, own: Tensor) -> Tensor:
+    def _by_the_picture(self, frames1: Tensor, frames2: Tensor, motions: Tensor, own: Tensor, known: Tensor) -> Tensor:
         if self.picture == 0:
             return torch.ones_like(motions[:, :, :1])
         residuals = torch.stack([census_residual(frames1, frames2, motion) for motion in motions])
-        compared = residuals.isfinite().all(dim=0)
-        residuals = residuals.masked_fill(~compared, 0.)
+        compared = (residuals.isfinite() | ~known).all(dim=0) & known.any(dim=0)
+        # where a pass knows no motion, nothing speaks against it
+        least = residuals.masked_fill(~known, float('inf')).amin(dim=0)
+        residuals = torch.where(known, residuals, least).masked_fill(~compared, 0.)
         means = torch.stack([box_mean(residual, self.radius) for residual in residuals])
         whole = residuals.sum(dim=(2, 3, 4), keepdim=True) / compared.sum(dim=(1, 2, 3)).clamp(min=1).view(-1, 1, 1, 1)
         best = torch.stack([whole[some].amin(dim=0) for some in own])

@@ -48,7 +48,7 @@ class ArbitratedView(ScaledView):
 
     Of several teachers (:class:`~mmrefine.models.TeacherGroup`) each makes these passes, and all of them are weighed
     alike: what fails on this video has little say. Motion in files is one pass. The plain pass that a ``Look`` tells of
-    is that of the student's copy, if it is among them, else that of the first.
+    is that of the student's copy, if it is among them, else that of the first network.
 
     The weights need both directions: with more than one pass the way back is looked at even if it is not asked for. A
     look holds the mean share, in [0, 1], of each pass in the motion of the pixels, such as
