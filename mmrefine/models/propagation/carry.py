@@ -48,8 +48,8 @@ def carry_on(looks: Callable[[int, int], Look], count: int, labels: Tensor, step
     """Maps of the first frame as they are seen in each later one, along the steps that are to be trusted most.
 
     Of the steps that lead back to an earlier frame each pixel takes the one after which its expected error is the
-    least, of those whose round trip returns as :func:`carry_labels` has it; any but the shortest counts only where it is
-    expected to be off by at most ``steps.limit``. Where none does, the value is that of the nearest pixel where one
+    least, of those whose round trip returns as :func:`carry_labels` has it; any but the shortest counts only where it
+    is expected to be off by at most ``steps.limit``. Where none does, the value is that of the nearest pixel where one
     does. With single steps, this is :func:`carry_labels` from each frame to the next.
 
     Args:

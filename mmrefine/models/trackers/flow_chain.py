@@ -20,10 +20,10 @@ def chain_flow(looks: Looks, count: int, size: Tuple[int, int], queries: Tensor,
     """Follow points to the end of a clip, along the steps that are to be trusted most.
 
     A step is survived where it comes back, ``e <= 0.01 (|f| + |b|) + 0.5 px`` where the point lies, and the point is
-    inside the frame; any but the shortest only if it is expected to be off by at most ``steps.limit``. Of the steps that lead to a frame, a point takes the one after which its expected error is the
-    least, of those that it survives and that begin where it is seen; then it is seen. So a point that is hidden for a
-    while is found again if a step leads over that while. A point that no step keeps in sight is carried on all the
-    same, by the shortest step.
+    inside the frame; any but the shortest only if it is expected to be off by at most ``steps.limit``. Of the steps
+    that lead to a frame, a point takes the one after which its expected error is the least, of those that it survives
+    and that begin where it is seen; then it is seen. So a point that is hidden for a while is found again if a step
+    leads over that while. A point that no step keeps in sight is carried on all the same, by the shortest step.
 
     Args:
         looks: gives the motion between two frames, with its expected error where ``steps`` has a choice; asked in

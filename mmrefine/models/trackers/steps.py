@@ -21,9 +21,9 @@ class ChainSteps:
     """From which earlier frames a chain of flow reaches a frame, after MFT (Neoral, Serych and Matas, WACV 2024).
 
     A step has an expected error, px; along a chain errors add up. Of several steps that lead to a frame, each point
-    takes the one after which its error is the least, among those that it survives. Where the shortest one fails, a longer
-    one often finds something else that looks alike, so of the others only those count that are expected to be off by
-    little.
+    takes the one after which its error is the least, among those that it survives. Where the shortest one fails, a
+    longer one often finds something else that looks alike, so of the others only those count that are expected to be
+    off by little.
 
     Args:
         steps: frames from one link of a chain to the next; ``'first'`` is the step straight from the frame in which a
