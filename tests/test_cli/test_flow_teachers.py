@@ -191,6 +191,22 @@ def test_motion_from_a_frame_to_the_next_is_not_taken_for_that_over_two_frames(c
     assert torch.equal(again.read(pair).flow, found.read(pair).flow)
 
 
+@pytest.mark.parametrize('mistake', ['none', 'x and y', 'frames'])
+def test_flow_that_is_not_that_of_the_frames_is_noticed(clip, flows, tmp_path, capsys, mistake):
+    folder = shutil.copytree(flows / 'npz', tmp_path / 'flows')
+    if mistake == 'frames':
+        for i in (1, 2, 3):
+            (folder / f'flow/frame_000{i}.npz').rename(folder / 'x.npz')
+            (folder / f'backward/frame_000{i + 1}.npz').rename(folder / f'flow/frame_000{i}.npz')
+            (folder / 'x.npz').rename(folder / f'backward/frame_000{i + 1}.npz')
+    for path in sorted(folder.rglob('*.npz')) if mistake == 'x and y' else []:
+        np.savez(path, flow=np.load(path)['flow'][..., ::-1])
+    assert status_of('labels', clip, '--model', 'demo', '--out', tmp_path / 'out', '--teacher', folder, '--set',
+                     'held_out=0') == 0
+    said = capsys.readouterr().out
+    assert ('times as much along the motion as in place; is it that of these frames' in said) == (mistake != 'none')
+
+
 def test_a_picture_beside_flow_is_no_flow_and_two_files_of_flow_are_refused(clip, flows, tmp_path, capsys):
     folder = shutil.copytree(flows / 'flo', tmp_path / 'flo')
     for path in sorted(folder.glob('*/frame_*.flo')):

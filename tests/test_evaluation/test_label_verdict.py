@@ -19,6 +19,7 @@ def quality(**changes):
         speed=dict(share=[.2, .4, .3, .1, 0.], kept=[.6, .5, .5, .4, None]),
         regions=[[.5] * 3] * 3,
         color_residual=2.,
+        explained=.3,
         **{name: dict(pairs=0, judged=20, weight=0.) for name in ('duplicates', 'cuts', 'still')})
     return {**good, **changes}
 
@@ -46,6 +47,9 @@ CASES = [
      '50.0 % overall'),
     ('residual', dict(color_residual=10.), dict(color_residual=10.1), dict(color_residual=20.1),
      'colours change by 20.1 grey levels along the motion that was kept'),
+    ('motion', dict(explained=.95), dict(explained=.96), dict(explained=1.2),
+     'colours change 1.20 times as much along the motion as in place; is it that of these frames, in px, with x '
+     'first?'),
     ('duplicates', kind('duplicates', 1, .01), kind('duplicates', 1, .011), kind('duplicates', 6, .26),
      '6 of 20 pairs show one frame twice and give 26.0 % of the labels'),
     ('cuts', kind('cuts', 1, .01), kind('cuts', 1, .011), kind('cuts', 3, .11),

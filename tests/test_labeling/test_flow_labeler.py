@@ -130,7 +130,9 @@ def test_stats_are_exact_on_a_hand_made_pair():
             mean_motion=3.,
             cycle_error_median=0.,
             cycle_error_mean=1 / 3,
-            color_residual=10 / 3),
+            color_residual=10 / 3,
+            along_motion=10 / 6,
+            in_place=0.),                                    # of columns 0, 1 and 2
         abs=2e-5)
     assert pair.stats['kept'] == pytest.approx(pair.forward.kept, abs=1e-6)
 
@@ -151,7 +153,7 @@ def test_stats_of_a_pair_of_which_nothing_stays_inside_are_zero_and_finite():
 
 def test_stats_are_plain_floats_for_json():
     pair, = FlowLabeler(view=ONE_LOOK).label_pairs(Scripted(motion(1, 0), motion(-1, 0)), PairBatch(*frames()))
-    assert len(pair.stats) == 7
+    assert len(pair.stats) == 9
     assert json.loads(json.dumps(pair.stats, allow_nan=False)) == pair.stats
     assert all(type(value) is float for value in pair.stats.values())
 

@@ -231,7 +231,7 @@ def test_without_guards_the_statistics_are_what_they_were():
     """They are written into the label store, whose bytes must not depend on filters that are not there."""
     pair, _ = labels_of([dict(type='CycleFilter'), dict(type='TextureFilter')])
     assert list(pair.stats) == ['kept', 'verified', 'inside', 'mean_motion', 'cycle_error_median', 'cycle_error_mean',
-                                'color_residual']
+                                'color_residual', 'along_motion', 'in_place']
 
 
 def test_a_guard_must_say_which_pairs_pass():

@@ -8,6 +8,7 @@ A record of a scene, and of all of them together::
      "regions": [[…], […], […]],                                     kept share of 3 x 3 parts of the frame
      "cycle_error": {"of": "pixels", "edges_px": […], "share": […], "mean": 0.08, "known": 0.97},
      "color_residual": 2.1,
+     "explained": 0.31,                                              colour change along the motion / in place
      "duplicates": {"pairs": 1, "judged": 20, "weight": 0.04}, "cuts": {…}, "still": {…},
      "truth": {"labels": 20, "EPE": 0.31, "precision": 0.96, "coverage": 0.61,
                "speed": {"bins_px": […], "share": […], "EPE": […], "precision": […], "coverage": […]}}}
@@ -34,6 +35,7 @@ from mmrefine.structures.figures import LABEL_FREE, Figure
 from mmrefine.structures.pairs import FAR
 
 PRECISE_PX = 1.
+LEAST_CHANGE = 0.1  # grey levels a pixel, in place; where pictures change less, they say nothing of the motion
 KINDS = ('duplicates', 'cuts', 'still')
 SPEED_PREFIX = 'speed_'
 
@@ -66,7 +68,8 @@ class LabelTally(Sums):
     ``pixels`` of the frames and the ``weight`` on them, also by region and by speed; ``speed_known`` counts the pixels
     of labels whose store says their speeds. ``cycle`` is the weight by cycle error, ``cycle_pairs`` the pairs by the
     median that their statistics say. ``kinds`` has a row (pairs, judged, weight, weight of the judged) for each of
-    ``KINDS``. The ``truth`` arrays are by true speed: pixels, weight, weighted error, weight within 1 px.
+    ``KINDS``. ``colors`` has the change of colour along the teacher's motion and in place. The ``truth`` arrays are by
+    true speed: pixels, weight, weighted error, weight within 1 px.
     """
     figures: ClassVar[Tuple[Figure, ...]] = (
         Figure('kept', '', 'higher', headline=True, title='mean weight of a pixel', decided_by=LABEL_FREE),
@@ -92,6 +95,7 @@ class LabelTally(Sums):
     cycle_pairs: np.ndarray = _zeros(len(CYCLE_EDGES))
     color_sum: float = 0.
     color_weight: float = 0.
+    colors: np.ndarray = _zeros(2)
     kinds: np.ndarray = field(default_factory=lambda: np.zeros((len(KINDS), 4)))
     truth_labels: int = 0
     truth: np.ndarray = field(default_factory=lambda: np.zeros((4, len(SPEED_BINS))))
@@ -146,6 +150,8 @@ def tally_sums(sums: LabelSums, stats: Mapping[str, Any]) -> LabelTally:
     tally.color_sum, tally.color_weight = sums.color
     if sums.cycle is not None:
         tally.cycle, tally.cycle_sum = np.array(sums.cycle[:-1]), sums.cycle[-1]
+    if 'in_place' in stats:
+        tally.colors = tally.pixels * np.array([float(stats['along_motion']), float(stats['in_place'])])
     if 'cycle_error_median' in stats:
         tally.cycle_pairs[bins_of(np.array(stats['cycle_error_median']), CYCLE_EDGES)] = 1
     kinds = dict(sums.kinds)
@@ -224,6 +230,7 @@ def _record(tally: LabelTally) -> Dict[str, Any]:
         regions=[_ratios(tally.region_weight[i:i + 3], tally.region_pixels[i:i + 3]) for i in (0, 3, 6)],
         cycle_error=_cycle(tally),
         color_residual=scores.get('color_residual'),
+        explained=_ratio(*tally.colors) if tally.colors[1] > LEAST_CHANGE * tally.pixels else None,
         **{kind: dict(pairs=int(pairs), judged=int(judged), weight=_ratio(weight, of))
            for kind, (pairs, judged, weight, of) in zip(KINDS, tally.kinds)},
         **_truth(tally))

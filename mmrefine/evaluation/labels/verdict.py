@@ -10,6 +10,8 @@ rule       figure                                               amber           
 cuts       share of the label weight from pairs of two shots    over 1 %         over 10 %
 duplicates share of the weight from pairs of one frame twice    over 1 %         over 25 %
 still      share of the pairs in which nothing moves            over 50 %        over 95 %
+motion     colour change along the motion / in place, where the over 0.95        over 1.1
+           teacher sees motion
 kept       mean weight of a pixel, as it is or as the filters   under 10 %       under 1 %
            gave it (a balance lowers it on purpose)
 fast       kept share of the fastest motion that 1 % of the     under 1/10       under 1/50
@@ -129,6 +131,9 @@ RULES: Dict[str, Rule] = {
                        lambda q: f'{_pairs(q, "duplicates")} show one frame twice and give '
                        f'{_weight_of(q, "duplicates")}'),
     'still': Rule(_share_of_still, 0.5, 0.95, lambda q: f'nothing moves in {_pairs(q, "still")}'),
+    'motion': Rule(lambda q: q.get('explained'), 0.95, 1.1,
+                   lambda q: f'colours change {q["explained"]:.2f} times as much along the motion as in place; is it '
+                   'that of these frames, in px, with x first?'),
     'kept': Rule(_kept, 0.1, 0.01, lambda q: f'only {_percent(_kept(q))} of the motion was kept', low_is_bad=True),
     'fast': Rule(_fast, 1 / 10, 1 / 50, _fast_sentence, low_is_bad=True),
     'region': Rule(_region, 1 / 10, 1 / 100, _region_sentence, low_is_bad=True),
@@ -142,8 +147,8 @@ def verdict(quality: Quality) -> Dict[str, Any]:
     """What to think of a scene, or of a whole store.
 
     Args:
-        quality: ``kept``, ``verified``, ``speed``, ``regions``, ``color_residual``, ``duplicates``, ``cuts`` and
-            ``still`` of a record, see :mod:`mmrefine.evaluation.labels.quality`.
+        quality: ``kept``, ``verified``, ``speed``, ``regions``, ``color_residual``, ``explained``, ``duplicates``,
+            ``cuts`` and ``still`` of a record, see :mod:`mmrefine.evaluation.labels.quality`.
 
     Returns:
         ``verdict``: the worst colour of the rules; ``reason``: one sentence, that of the first rule with this colour;

@@ -3,9 +3,11 @@ from __future__ import annotations
 
 from typing import Dict, List, Optional
 
+import torch
 from torch import Tensor
 
 from mmrefine.geometry import backwarp, color_residual, cycle_error, lands_inside, lengths
+from mmrefine.geometry.stillness import STILL_MOTION
 from mmrefine.structures import PairContext
 from mmrefine.structures.pairs import FAR
 
@@ -22,7 +24,9 @@ def label_stats(ctx: PairContext,
     * ``mean_motion``: px, weighted by ``weight``; 0 if nothing is kept;
     * ``cycle_error_median`` (the lower one of two), ``cycle_error_mean``: px, over the pixels that land inside, and
       where the motion back is known, if it is anywhere; 0 if there is none;
-    * ``color_residual``: mean in grey levels of 255, over the pixels that land inside; 0 if none.
+    * ``color_residual``: mean in grey levels of 255, over the pixels that land inside; 0 if none;
+    * ``along_motion``, ``in_place``: change of colour along the motion and without any, grey levels of 255, summed over
+      the pixels that move by 0.5 px and land inside, over the number of all pixels.
 
     All but ``mean_motion`` judge the teacher's motion, also where the label got another one.
 
@@ -37,6 +41,8 @@ def label_stats(ctx: PairContext,
     errors = cycle_error(ctx.flow_fw, ctx.flow_bw).double()
     back = _known_back(ctx)
     residuals = color_residual(ctx.frames1, ctx.frames2, ctx.flow_fw).double()
+    in_place = color_residual(ctx.frames1, ctx.frames2, torch.zeros_like(ctx.flow_fw)).double()
+    moving = inside & (lengths(ctx.flow_fw) > STILL_MOTION)
     stats = []
     for i in range(len(weight)):
         judged = inside[i] & back[i] if (inside[i] & back[i]).any() else inside[i]
@@ -48,7 +54,9 @@ def label_stats(ctx: PairContext,
             mean_motion=(w * motion[i]).sum() / w.sum().clamp(min=1e-12),
             cycle_error_median=error.median() if error.numel() else 0.,
             cycle_error_mean=error.sum() / max(error.numel(), 1),
-            color_residual=residual.sum() / max(residual.numel(), 1))
+            color_residual=residual.sum() / max(residual.numel(), 1),
+            along_motion=residuals[i][moving[i]].sum() / moving[i].numel(),
+            in_place=in_place[i][moving[i]].sum() / moving[i].numel())
         stats.append({key: rounded(value) for key, value in found.items()})
     return stats
 
