@@ -7,6 +7,7 @@ from typing import Dict, Iterator, List, Tuple
 from mmrefine.errors import InputError
 from mmrefine.fileio.flow_npz import MOTION_SUFFIXES
 from mmrefine.fileio.records import read_record
+from mmrefine.values import as_count
 
 # subfolders of motion forwards and backwards in time, as mmrefine flow names them
 FORWARD, BACKWARD = 'flow', 'backward'
@@ -53,11 +54,12 @@ class MotionFiles:
 
         Raises:
             InputError: the record of ``mmrefine flow`` is damaged.
+            ConfigError: it has another stride than a number of frames.
         """
         for folder in (self.root / scene, self.root)[:2 if alone else 1]:
             record = read_record(folder / RECORD, 'a record of mmrefine flow', dict(reading=dict), 'make it again')
             if record is not None:
-                return int(record['reading'].get('stride', 1))
+                return as_count(f'{folder / RECORD}: stride', record['reading'].get('stride', 1))
         return 1
 
     @property

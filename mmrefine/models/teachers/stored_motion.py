@@ -97,13 +97,14 @@ class StoredTeacher:
             InputError: files that are missing, damaged, of another size than the frames, or without any motion; says
                 how many and which is the first.
         """
-        alone = len({unit.scene for unit in source.units}) == 1
-        asked = getattr(getattr(source, 'reading', None), 'stride', 1)
-        others = {unit.scene: self.files.stride(unit.scene, alone) for unit in source.units} if self.files else {}
+        scenes = {unit.scene for unit in source.units}
+        alone = len(scenes) == 1
+        stride = getattr(getattr(source, 'reading', None), 'stride', 1)
+        others = {scene for scene in scenes if self.files and self.files.stride(scene, alone) != stride}
         faults: List[str] = []
         for unit in source.units:
             (first, second), step = unit.names, unit.frames[-1] - unit.frames[0]
-            if others.get(unit.scene, asked) != asked:
+            if unit.scene in others:
                 step = 0  # neighbours there are others than here
             ways = [(first, second, step), (second, first, -step)][:1 if self.one_way else 2]
             faults += [fault for fault in (
