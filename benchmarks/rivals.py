@@ -12,7 +12,8 @@ of the refined videos are those that the guard keeps back, in every row.
 
 Changes of EPE in percent: the mean over the seeds, its 95 % interval over draws of whole videos, and of all seeds the
 video that gets worst. A run that the JSON has already is not made again, so it may be stopped and started again, and
-rows may run side by side in processes of their own.
+rows may run side by side in processes of their own. Labels are made once for all runs that have the same, so let one of
+these begin alone.
 
     python benchmarks/rivals.py --seeds 125 126 127
     python benchmarks/rivals.py --rows ours 'direct cycle loss' --figure docs/images/rivals.png
@@ -116,6 +117,7 @@ def run_of(args: argparse.Namespace, row: str, seed: int, factor: float) -> Run:
         found = next((run for run in read_runs(args.out) if run['key'] == key), None)
         if found is None:
             cfg.work_dir = str(folder)
+            share_labels(cfg, args.work_dir / 'labels')
             found = dict(row=row, seed=seed, factor=factor, steps=cfg.max_iters, videos=args.videos, key=key,
                          **scored(cfg))
             with folder_lock(args.work_dir):  # rows that run side by side write the same file
@@ -124,6 +126,25 @@ def run_of(args: argparse.Namespace, row: str, seed: int, factor: float) -> Run:
     print(f'{row}, seed {seed}, rate x {factor:g}:',
           *(f'{group} {_change(found, AS_TRAINED, group)}' for group in GROUPS), found['verdict'], flush=True)
     return found
+
+
+def share_labels(cfg: Config, root: Path) -> None:
+    """Let a run find the labels of those before it that have the same; seeds, rates and losses change none.
+
+    Args:
+        cfg: of the run, with its work dir.
+        root: folder for the labels of all runs.
+    """
+    full = fill_in(cfg)
+    if not any(hook['type'] == 'PseudoLabelHook' for hook in full.custom_hooks):
+        return
+    store = root / digest_of([full.labeler.to_dict(), LABELERS.build(full.labeler).describe(), full.model.estimator,
+                              full.model.test_iters, digest_of_bytes(Path(cfg.load_from).read_bytes())])
+    store.mkdir(parents=True, exist_ok=True)
+    link = Path(cfg.work_dir) / 'labels'
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if not link.exists():
+        link.symlink_to(store.resolve(), target_is_directory=True)
 
 
 def config(args: argparse.Namespace, row: str, seed: int, factor: float) -> Config:

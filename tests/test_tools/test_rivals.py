@@ -57,6 +57,23 @@ def test_census_sees_the_pair_that_the_label_is_of(modules, tmp_path):
     assert cfg.model.losses[1]['unlabelled'] and cfg.model.losses[1]['loss_weight'] == 0.1
 
 
+def test_runs_that_have_the_same_labels_share_them(modules, tmp_path):
+    rivals, rows = modules
+
+    def store(name, seed=125, factor=1.):
+        cfg = rows.config_of(name, str(rivals.CONFIG), {'video': str(tmp_path), 'randomness.seed': seed}, factor)
+        cfg.work_dir = str(tmp_path / f'{name} {seed} {factor}')
+        rivals.share_labels(cfg, tmp_path / 'labels')
+        link = tmp_path / f'{name} {seed} {factor}' / 'labels'
+        return link.resolve() if link.is_symlink() else None
+
+    assert store('ours') == store('ours', 126) == store('ours, not augmented') == store('ours, with census 0.1')
+    assert store('ours').parent == tmp_path / 'labels'
+    others = [store(name) for name in ('ours', 'ours, weighed evenly', 'ours, no larger pass', 'plain self-training')]
+    assert len(set(others)) == 4 and store('plain self-training', factor=0.3) == others[3]
+    assert store('warp and smoothness') is None
+
+
 def run(row, seed, factor, after, group_before=(1., 3.)):
     """A run with two videos; ``after``: their EPE by side, in every group."""
     def side(values):
