@@ -177,7 +177,7 @@ def test_a_student_that_is_worse_is_not(video, tmp_path, caplog, asked):
     assert asked['RegressionGuardHook', True] == guard and report.both_ways == 6
     assert asked['ReportHook', True] == Passes(one_way=1, both_ways=3)  # one of two sheets is of a pair not judged
     log = next(tmp_path.glob('*/*.log')).read_text()
-    assert 'The original network, which the guard hands back, a checkpoint' in log and 'The refined network' not in log
+    assert 'The original network, which the guard hands back: ' in log and 'The refined network' not in log
     assert load_checkpoint_file(tmp_path / 'refined.pth')['meta']['refined'] is False
     guard = report_of(tmp_path)['guard']
     assert guard['verdict'] == 'teacher' and 'handed back unchanged' in guard['reason']
