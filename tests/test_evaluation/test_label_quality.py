@@ -61,6 +61,17 @@ def test_what_the_filters_gave_is_reported_where_the_store_says_it():
     assert record(tally_label(label(), {}, GREY, GREY))['verified'] is None
 
 
+def test_the_change_of_colour_along_the_motion_is_compared_with_that_in_place_but_across_cuts():
+    def tally(along, place, weight=1., **kinds):
+        return tally_label(label(weight=weight), dict(along_motion=along, in_place=place), GREY, GREY, kinds=kinds)
+
+    cut = tally(90., 90., cuts=True)
+    refused = tally(70., 60., weight=0.)
+    assert record(tally(1., 4.), tally(2., 8., cuts=False), cut, refused)['explained'] == pytest.approx(.25)
+    assert record(cut, refused)['explained'] is None and record(tally(.1, .1))['explained'] is None
+    assert record(tally_label(label(), {}, GREY, GREY))['explained'] is None  # a store that does not say it
+
+
 def test_a_store_that_does_not_say_the_speeds_has_none_and_no_pair_of_it_is_called_still():
     found = record(tally_label(label(), {}, GREY, GREY))
     assert found['speed']['share'] is None and found['speed']['kept'] is None

@@ -68,7 +68,8 @@ class LabelTally(Sums):
     ``pixels`` of the frames and the ``weight`` on them, also by region and by speed; ``speed_known`` counts the pixels
     of labels whose store says their speeds. ``cycle`` is the weight by cycle error, ``cycle_pairs`` the pairs by the
     median that their statistics say. ``kinds`` has a row (pairs, judged, weight, weight of the judged) for each of
-    ``KINDS``. ``colors`` has the change of colour along the teacher's motion and in place. The ``truth`` arrays are by
+    ``KINDS``. ``colors`` has the change of colour along the teacher's motion and in place, of pairs with a label that
+    are no cuts. The ``truth`` arrays are by
     true speed: pixels, weight, weighted error, weight within 1 px.
     """
     figures: ClassVar[Tuple[Figure, ...]] = (
@@ -150,7 +151,7 @@ def tally_sums(sums: LabelSums, stats: Mapping[str, Any]) -> LabelTally:
     tally.color_sum, tally.color_weight = sums.color
     if sums.cycle is not None:
         tally.cycle, tally.cycle_sum = np.array(sums.cycle[:-1]), sums.cycle[-1]
-    if 'in_place' in stats:
+    if 'in_place' in stats and total > 0 and not sums.kinds.get('cuts'):  # across a cut colours change anyway
         tally.colors = tally.pixels * np.array([float(stats['along_motion']), float(stats['in_place'])])
     if 'cycle_error_median' in stats:
         tally.cycle_pairs[bins_of(np.array(stats['cycle_error_median']), CYCLE_EDGES)] = 1
