@@ -16,6 +16,7 @@ from mmrefine.apis.teachers import teacher_values
 from mmrefine.apis.timing import WARM_UP
 from mmrefine.apis.video_run import prepare_run
 from mmrefine.compat.checkpoints import load_checkpoint_file
+from mmrefine.compat.model_names import find_config
 from mmrefine.config.load import complete, hooks_of
 from mmrefine.engine.runtime.passes import Passes
 from mmrefine.engine.stage1.outlook import pass_bytes
@@ -188,6 +189,10 @@ def test_what_does_not_fit_is_one_sentence_before_the_video_is_read(clip, studen
     assert said('--teacher', 'rafft').startswith('--teacher rafft: there is no such model or config file; did you mean')
     wrong = said('--teacher', 'raft', '--teacher-checkpoint', DEMO_WEIGHTS)
     assert wrong.startswith(f'{DEMO_WEIGHTS}: these are not the weights of the configured RAFT')
+    large = tmp_path / 'large.py'
+    large.write_text(f"_base_ = '{find_config('demo')}'\nload_from = 'gone.pth'\n")
+    assert said('--teacher', large).endswith('gone.pth: the weights to start from are not there; put it there, or name '
+                                             'another with --teacher-checkpoint; or try things out with --teacher demo')
     assert not (tmp_path / 'out').exists()
     with pytest.raises(ConfigError, match='learns without labels, so nobody labels; leave --teacher out'):
         teacher_values(load_named('corrflow'), 'demo')

@@ -224,6 +224,11 @@ def test_a_store_that_is_not_finished_is_not_opened(tmp_path: Path) -> None:
     store.write('cat/0__1', label(), {})
     with pytest.raises(LabelStoreError, match=r'it holds 1 labels and no manifest\.json.*run the labelling to its end'):
         LabelStore.open(tmp_path)
+    inner = store_in(tmp_path / 'out/labels')
+    inner.write('cat/0__1', label(), {})
+    inner.finish(['cat/0__1'], {})
+    with pytest.raises(LabelStoreError, match=r'out: not a complete label store .*; name .*/out/labels, which'):
+        LabelStore.open(tmp_path / 'out')
 
 
 def test_finishing_with_labels_missing_counts_them_and_names_the_first(tmp_path: Path) -> None:
