@@ -1,10 +1,10 @@
 """Do chains of flow go less astray if they choose among several steps? Points and masks of DAVIS, as people see them.
 
 Rows are sets of steps, judges of a step's error, ways in which errors add up along a chain, and expected errors, px, up
-to which a longer step counts beside the shortest one. Scores, percent: D, the
-end points that people have put in the last frame, mean over 1, 2, 4, 8 and 16 px of how many are closer than that, on a
-raster of 256x256 px; `off`, how far they are off in the mean, px of that raster; J of the first mask, carried along the
-whole video; PCK of the joints of BADJA. The first row is the chain of single steps, which the others are compared with.
+to which a longer step counts beside the shortest one. Scores, percent: D, the end points that people have put in the
+last frame, mean over 1, 2, 4, 8 and 16 px of how many are closer than that, on a raster of 256x256 px; `off`, how far
+they are off in the mean, px of that raster; J of the first mask, carried along the whole video; PCK of the joints of
+BADJA. The first row is the chain of single steps, which the others are compared with.
 `lost` is by how many points of J the worst sequence falls below it.
 
 The motion between two frames is estimated once and kept in the work dir, where scores are kept, too, so it may be

@@ -69,8 +69,7 @@ class LabelTally(Sums):
     of labels whose store says their speeds. ``cycle`` is the weight by cycle error, ``cycle_pairs`` the pairs by the
     median that their statistics say. ``kinds`` has a row (pairs, judged, weight, weight of the judged) for each of
     ``KINDS``. ``colors`` has the change of colour along the teacher's motion and in place, of pairs with a label that
-    are no cuts. The ``truth`` arrays are by
-    true speed: pixels, weight, weighted error, weight within 1 px.
+    are no cuts. The ``truth`` arrays are by true speed: pixels, weight, weighted error, weight within 1 px.
     """
     figures: ClassVar[Tuple[Figure, ...]] = (
         Figure('kept', '', 'higher', headline=True, title='mean weight of a pixel', decided_by=LABEL_FREE),

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 from typing import Dict, List, Optional
 
-import torch
 from torch import Tensor
 
 from mmrefine.geometry import backwarp, color_residual, cycle_error, lands_inside, lengths
@@ -41,7 +40,7 @@ def label_stats(ctx: PairContext,
     errors = cycle_error(ctx.flow_fw, ctx.flow_bw).double()
     back = _known_back(ctx)
     residuals = color_residual(ctx.frames1, ctx.frames2, ctx.flow_fw).double()
-    in_place = color_residual(ctx.frames1, ctx.frames2, torch.zeros_like(ctx.flow_fw)).double()
+    in_place = 255 * (ctx.frames2 - ctx.frames1).abs().mean(dim=1, keepdim=True).double()
     moving = inside & (lengths(ctx.flow_fw) > STILL_MOTION)
     stats = []
     for i in range(len(weight)):

@@ -28,8 +28,8 @@ class ConvexUpsamplingDecoder(RAFTDecoder):
     Here a head on the hidden state says by how much the shares of the cells differ from bilinear ones, at first by
     nothing: with weights of a RAFT-small, which have no such head, the flow is that of RAFT-small, and refinement
     teaches the rest. Shares add up to one, but are not quite convex: a cell without a share must be able to get one, so
-    a seventh of the bilinear shares stays whatever the head says. A share lies between -0.017 and 1.136, and a pixel
-    goes beyond its nine cells by at most 14 % of their range.
+    15 % of the bilinear shares stay whatever the head says. A share lies between -0.017 and 1.136, and a pixel goes
+    beyond its nine cells by at most 14 % of their range.
 
     Args:
         args, kwargs: see mmflow's ``RAFTDecoder``, ``net_type='Small'``.

@@ -83,7 +83,8 @@ class MotionFiles:
             scene: of both.
             first: name of the frame where the motion begins.
             second: of the one where it ends.
-            step: number of the second less that of the first, in the order of the files; 0: not known, or not in it.
+            step: number of the second less that of the first; 0: not known, or counted in another stride than that of
+                files that are named by one frame.
             alone: whether there is no other scene.
         """
         by_frame = {1: (f'{FORWARD}/{first}', first), -1: (f'{BACKWARD}/{first}', )}.get(step, ())
