@@ -12,22 +12,20 @@ Beside them stand the first truth left in place, the original network (1x), and 
 2x, several times the price); with ``--views`` also four passes that are arbitrated or verified. ``closed`` is (student
 - 1x) / (2x - 1x), where 2x is better at all. What is judged: see ``davis_clips.score_clip``.
 
-Results lie one by one in the work dir and are not repeated, so it may be stopped and started again, and sequences may
-run side by side in processes of their own.
+A row that the JSON has already is not made again, so it may be stopped and started again, and sequences may run side
+by side in processes of their own.
 
     python benchmarks/davis_student.py --davis DAVIS --badja BADJA --transfer VIDEOS
     python benchmarks/davis_student.py --davis DAVIS --badja BADJA --sequences dog --students student
     python benchmarks/davis_student.py --davis DAVIS --badja BADJA --students student --verify
     python benchmarks/davis_student.py --davis DAVIS --badja BADJA --students student --model raft_small_convex
-    python benchmarks/davis_student.py --davis DAVIS --badja BADJA --students 'warp and smoothness' --rate 0.3
+    python benchmarks/davis_student.py --davis DAVIS --badja BADJA --students 'warp and smoothness' student --rate 0.3 1
 """
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import shutil
-import time
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
@@ -35,6 +33,8 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Seq
 import cv2
 import torch
 from davis_clips import MEASURES, Clip, Flow, read_clip, score_clip, sequences
+from davis_table import percent, show
+from kept_rows import Row, kept_row
 from mmengine.config import Config, DictAction
 from rival_rows import ROWS, config_of
 
@@ -44,9 +44,10 @@ from mmrefine.apis.commands import run_command
 from mmrefine.apis.verifiers import VERIFIER, verify_values
 from mmrefine.compat.model_names import find_config
 from mmrefine.config.load import load_config
-from mmrefine.errors import CheckpointError
-from mmrefine.fileio import digest_of, digest_of_state, list_scenes, open_frames, write_image, write_json
+from mmrefine.errors import CheckpointError, ConfigError
+from mmrefine.fileio import digest_of, list_scenes, open_frames, write_image
 from mmrefine.fileio.digest import digest_of_bytes
+from mmrefine.labeling.description import with_contents
 from mmrefine.registry import TEACHER_VIEWS
 from mmrefine.structures import LookRequest, PairBatch
 
@@ -58,7 +59,6 @@ AVERAGED = (TRANSFER, SCALED)
 RIVALS = tuple(name for name, row in ROWS.items() if row.rate_of or row.census)
 VIEWS = {'arbitrated': dict(type='ArbitratedView'), 'verified': dict(type='ArbitratedView', verifier=VERIFIER)}
 GUARDED = ' guarded'
-LEAST_GAIN = 0.005  # of the second pass; a share of less than that is noise
 SCALING = dict(type='RandomScaleStretch', scale=(-0.3, 0.4), crop_size='{crop_size}')
 HELD = dict(type='FramePairs', data_root='{video}', held_out='{held_out}', held=True, pipeline=[dict(type='PackPair')])
 
@@ -78,6 +78,10 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
                               'with tools/convert_checkpoint.py, or name it with --checkpoint')
     students = [*args.students, *(args.others if args.transfer is not None else ())]
     averaged = set(AVERAGED) <= set(students)
+    rates = args.rate * len(args.students) if len(args.rate) == 1 else args.rate
+    if len(rates) != len(args.students):
+        raise ConfigError(f'--rate: found {len(rates)} factors for {len(args.students)} students; give one for all, or '
+                          'one for each in the order of --students')
     options: Dict[str, Any] = dict(
         max_iters=args.steps, crop_size=(192, 320), num_workers=0, load_from=args.checkpoint,
         report_groups=dict(refined=HELD), batch_size=4)
@@ -90,23 +94,21 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         STUDENT: load_config(base, {**verify_values(cfg, args.verify), **options}),
         RIVAL: load_config(base, {**options, **_one_look(cfg)}),
         **{name: load_config(base, {**options, 'max_iters': args.transfer_steps}) for name in OTHERS},
-        **{name: config_of(name, base, options, args.rate) for name in RIVALS if name in students}
+        **{name: config_of(name, base, options, rate) for name, rate in zip(args.students, rates) if name in RIVALS}
     }
     kinds = [part.type for part in cfg.train_pipeline]
     cfgs[SCALED].train_pipeline.insert(kinds.index('RandomCrop'), SCALING)
-    results: Dict[str, Dict[str, Dict[str, Any]]] = {}
+    results: Dict[str, Dict[str, Row]] = {}
     for name in args.sequences or sequences(args.davis):
         clip = read_clip(args.davis, args.badja, name, (args.height, args.width), args.frames, args.points)
         rows = results[name] = {network: _result(args, clip, network, cfgs[network])
                                 for network in (IN_PLACE, PLAIN, LOOK, *args.views)}
         for student in students:
-            if student in OTHERS[1:] and TRANSFER in students:
-                _share_labels(args, cfgs, student)
-            rows.update(_student_results(args, clip, student, cfgs[student]))
+            rows.update(_student_results(args, clip, student, cfgs))
         if averaged:
-            rows[MEAN] = _scores_of(args, clip, MEAN, cfgs[TRANSFER], _mean_weights(args, cfgs))
+            rows[MEAN] = _mean_result(args, clip, cfgs)
     columns = [IN_PLACE, PLAIN, LOOK, *args.views, *(name + end for name in students for end in ('', GUARDED))]
-    _print(results, columns + [MEAN] * averaged)
+    show(results, columns + [MEAN] * averaged)
     return 0
 
 
@@ -125,8 +127,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--sequences', nargs='+', help='default: all there are')
     parser.add_argument('--students', nargs='*', choices=(STUDENT, RIVAL, *RIVALS), default=[STUDENT, RIVAL],
                         help='of the test-time setting')
-    parser.add_argument('--rate', type=float, default=1., metavar='FACTOR',
-                        help='on the rate of learning of rows of rival_rows.py')
+    parser.add_argument('--rate', nargs='+', type=float, default=[1.], metavar='FACTOR',
+                        help='on the rate of learning of rows of rival_rows.py: one, or one for each student')
     parser.add_argument('--verify', action='store_true',
                         help='the students of the test-time setting learn from passes that the verifier weighs')
     parser.add_argument('--transfer', type=Path, metavar='VIDEOS',
@@ -142,6 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--iters', type=int, default=12, help='iterations of the network; at most 8 in training')
     parser.add_argument('--frames', type=int, help='only the first so many frames, at least 3, to try it out')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/davis_student'))
+    parser.add_argument('--out', type=Path, metavar='JSON', help='all rows (default: scores.json of the work dir)')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
                         help='of the config of the model')
     return parser
@@ -154,46 +157,72 @@ def _one_look(cfg: Config) -> Dict[str, Any]:
     return dict(labeler=dict(labeler, _delete_=True, view=dict(type='CascadeView', scales=(1., ))))
 
 
-def _result(args: argparse.Namespace, clip: Clip, network: str, cfg: Config) -> Dict[str, Any]:
+def _result(args: argparse.Namespace, clip: Clip, network: str, cfg: Config) -> Row:
     """The scores of a network that is not refined."""
     if network == IN_PLACE:
-        return _remembered(args, clip, network, [], lambda: lambda frames1, frames2: torch.zeros_like(frames1[:, :2]))
+        return _kept(args, clip, network, [], lambda: lambda frames1, frames2: torch.zeros_like(frames1[:, :2]))
     view = cfg.labeler.view.to_dict() if network == LOOK else VIEWS.get(network)
-    return _scores_of(args, clip, network, cfg, Path(cfg.load_from), view)
+    weights = Path(cfg.load_from)
+    decides = [cfg.model.to_dict(), digest_of_bytes(weights.read_bytes()), view and _described(view)]
+    return _kept(args, clip, network, decides, lambda: _flow_of(cfg, weights, view))
 
 
-def _student_results(args: argparse.Namespace, clip: Clip, student: str, cfg: Config) -> Dict[str, Dict[str, Any]]:
+def _described(view: Dict[str, Any]) -> Dict[str, Any]:
+    """The settings of a view, and what the files hold that they name."""
+    return with_contents(TEACHER_VIEWS.build(view), view)
+
+
+def _student_results(args: argparse.Namespace, clip: Clip, student: str, cfgs: Mapping[str, Config]) -> Dict[str, Row]:
     """The scores of a student as training left it, and as the guard handed it back; refined first if need be."""
-    videos = _other_videos(args) if student in OTHERS else Videos(clip.name, clip.digest, clip)
-    folder = _folder_of(args, videos, student, cfg)
-    if not (folder / 'report.json').is_file():
-        more = dict(labelled='rendered') if student == REPLAY else {}
-        refine(_frames(args, videos, folder), cfg, folder, resume=True, **more)  # of a run that was stopped
+    cfg = cfgs[student]
     named = {student: f'iter_{cfg.max_iters}.pth', student + GUARDED: 'refined.pth'}
-    return {network: _scores_of(args, clip, network, cfg, folder / weights) for network, weights in named.items()}
+    decides = [_folder_of(args, clip, student, cfg).name, _described(cfg.labeler.view.to_dict())]
+    how = dict(model=args.model, verified=args.verify, steps=cfg.max_iters, lr=cfg.optim_wrapper.optimizer.lr)
+    return {network: _kept(args, clip, network, [*decides, weights],
+                           lambda file=weights: _flow_of(cfg, _trained(args, clip, student, cfgs) / file), **how)
+            for network, weights in named.items()}
 
 
-def _mean_weights(args: argparse.Namespace, cfgs: Mapping[str, Config]) -> Path:
-    """The file of the mean of what the students of other videos weigh, as training left them; made anew."""
-    folders = {name: _folder_of(args, _other_videos(args), name, cfgs[name]) for name in AVERAGED}
-    weights = [folder / f'iter_{cfgs[name].max_iters}.pth' for name, folder in folders.items()]
-    return average_checkpoints(weights, folders[SCALED] / 'mean.pth')
+def _mean_result(args: argparse.Namespace, clip: Clip, cfgs: Mapping[str, Config]) -> Row:
+    """The scores of the mean of the weights of students of other videos, as training left them."""
+    cfg = cfgs[SCALED]
+
+    def flow() -> Flow:
+        folders = [_trained(args, clip, name, cfgs) for name in AVERAGED]
+        weights = [folder / f'iter_{cfg.max_iters}.pth' for folder in folders]
+        return _flow_of(cfg, average_checkpoints(weights, folders[-1] / 'mean.pth'))
+
+    return _kept(args, clip, MEAN, [_folder_of(args, clip, name, cfgs[name]).name for name in AVERAGED], flow)
 
 
-def _share_labels(args: argparse.Namespace, cfgs: Mapping[str, Config], student: str) -> None:
-    """The labels of the first student of other videos for another one, which learns from the same."""
-    made, wanted = (_folder_of(args, _other_videos(args), name, cfgs[name]) / 'labels' for name in (TRANSFER, student))
-    if not wanted.exists():
+def _trained(args: argparse.Namespace, clip: Clip, student: str, cfgs: Mapping[str, Config]) -> Path:
+    """The folder of a student, which is refined first if need be."""
+    folder = _folder_of(args, clip, student, cfgs[student])
+    if not (folder / 'report.json').is_file():
+        if student in OTHERS[1:]:
+            _share_labels(_folder_of(args, clip, TRANSFER, cfgs[TRANSFER]) / 'labels', folder / 'labels')
+        more = dict(labelled='rendered') if student == REPLAY else {}
+        # it may have been stopped
+        refine(_frames(args, _videos(args, clip, student), folder), cfgs[student], folder, resume=True, **more)
+    return folder
+
+
+def _share_labels(made: Path, wanted: Path) -> None:
+    """The labels of the first student of other videos, if it is there, for another one, which learns from the same."""
+    if made.exists() and not wanted.exists():
         shutil.rmtree(wanted.with_name('copy'), ignore_errors=True)  # of a run that was stopped
         shutil.copytree(made, wanted.with_name('copy')).rename(wanted)
 
 
-def _other_videos(args: argparse.Namespace) -> Videos:
+def _videos(args: argparse.Namespace, clip: Clip, student: str) -> Videos:
+    if student not in OTHERS:
+        return Videos(clip.name, clip.digest, clip)
     return Videos(TRANSFER, f'{_digest_of_videos(args.transfer)} {args.transfer_frames}', None)
 
 
-def _folder_of(args: argparse.Namespace, videos: Videos, student: str, cfg: Config) -> Path:
+def _folder_of(args: argparse.Namespace, clip: Clip, student: str, cfg: Config) -> Path:
     """Where a student is or will be, by everything that decides over it."""
+    videos = _videos(args, clip, student)
     settings = {key: value for key, value in cfg.to_dict().items() if key != 'load_from'}
     decides = [(args.height, args.width, 3), videos.digest, digest_of_bytes(Path(cfg.load_from).read_bytes()), settings]
     return args.work_dir / videos.name / f'{re.sub(r"[^a-z0-9.]+", "_", student)}_{digest_of(decides)}'
@@ -224,76 +253,31 @@ def _frames(args: argparse.Namespace, videos: Videos, folder: Path) -> Path:
     return folder / 'frames' / videos.name if videos.clip is not None else folder / 'frames'
 
 
-def _scores_of(args: argparse.Namespace, clip: Clip, network: str, cfg: Config, weights: Path,
-               view: Any = None) -> Dict[str, Any]:
-    """The scores of what a network says carries the first frames to the second, in one pass or through a ``view``."""
+def _flow_of(cfg: Config, weights: Path, view: Any = None) -> Flow:
+    """What a network says carries the first frames to the second, in one pass or through a ``view``."""
     model = init_model(cfg, weights)
     model.test_iters = cfg.model.test_iters
-
-    def make() -> Flow:
-        if view is None:
-            return lambda frames1, frames2: model.estimate(frames1, frames2)[-1]
-        part, forward = TEACHER_VIEWS.build(view), LookRequest(backward=False)
-        return lambda frames1, frames2: part.look(model, PairBatch(frames1, frames2), forward).flow_fw
-
-    # by weights and not by name: what the guard hands back is often the teacher or the student
-    return _remembered(args, clip, network, [digest_of_state(model.estimator.state_dict()), model.test_iters, view],
-                       make)
+    if view is None:
+        return lambda frames1, frames2: model.estimate(frames1, frames2)[-1]
+    part, forward = TEACHER_VIEWS.build(view), LookRequest(backward=False)
+    return lambda frames1, frames2: part.look(model, PairBatch(frames1, frames2), forward).flow_fw
 
 
-def _remembered(args: argparse.Namespace, clip: Clip, network: str, decides: List[Any],
-                make: Callable[[], Flow]) -> Dict[str, Any]:
-    """A row from the work dir, by everything that decides over it; made and put there if it is not."""
-    decides = [clip.frames[0].shape, clip.digest, *([clip.ends.tolist()] if len(clip.ends) else []), *decides]
-    path = args.work_dir / clip.name / f'scores_{digest_of(decides)}.json'
-    if not path.is_file():
-        started = time.monotonic()
-        row: Dict[str, Any] = dict(sequence=clip.name, made_for=network, **score_clip(clip, make()))
-        write_json(path, dict(row, seconds=round(time.monotonic() - started, 1)))
-    found: Dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
-    scores = (f'{measure} {_percent(found.get(measure))}' for measure in MEASURES)
-    print(f'{clip.name}, {network}:', *scores, flush=True)
+def _kept(args: argparse.Namespace, clip: Clip, network: str, decides: List[Any], make: Callable[[], Flow],
+          **how: Any) -> Row:
+    """A row of the JSON, by everything that decides over it; made and put there, with ``how`` a student was made, if it
+    is not."""
+
+    def scores() -> Row:
+        found = score_clip(clip, make())
+        return dict(sequence=clip.name, network=network, frames=len(clip.frames), **how,
+                    **{name: value if value is None else round(value, 4) for name, value in found.items()})
+
+    key = digest_of([clip.frames[0].shape, clip.digest, *([clip.ends.tolist()] if len(clip.ends) else []), *decides])
+    out = args.out or args.work_dir / 'scores.json'
+    found = kept_row(out, key, scores, args.work_dir / 'locks', ('sequence', 'network', 'frames'))
+    print(f'{clip.name}, {network}:', *(f'{measure} {percent(found.get(measure))}' for measure in MEASURES), flush=True)
     return found
-
-
-def share_closed(plain: float, look: float, student: float) -> Optional[float]:
-    """How much of the way from the plain teacher to its second pass the student goes; None if it leads down."""
-    return (student - plain) / (look - plain) if look - plain >= LEAST_GAIN else None
-
-
-def _print(results: Dict[str, Dict[str, Dict[str, Any]]], columns: Sequence[str]) -> None:
-    widths = {name: max(len(name), 7) + 2 for name in columns}
-    heads = [f'{name:>{widths[name]}}' + ('' if name in (IN_PLACE, PLAIN, LOOK) else '  closed') for name in columns]
-    print(f'\n{"":18}{"":5}', *heads, sep='')
-    table: Dict[str, List[Dict[str, float]]] = {measure: [] for measure in MEASURES}
-    for name, rows in results.items():
-        for measure in MEASURES:
-            if rows[PLAIN].get(measure) is not None:
-                table[measure].append({network: row[measure] for network, row in rows.items()})
-                _print_line(name, measure, table[measure][-1], widths)
-    for measure, lines in table.items():
-        if len(lines) > 1:
-            mean = {name: sum(line[name] for line in lines) / len(lines) for name in columns}
-            _print_line(f'mean of {len(lines)}', measure, mean, widths)
-    for name in columns[3:]:
-        falls = [(line[name] - line[PLAIN], f'{measure} of {scene}') for measure in MEASURES
-                 for scene, line in zip([scene for scene, rows in results.items()
-                                         if rows[PLAIN].get(measure) is not None], table[measure])]
-        if falls:
-            print(f'{name}: most lost {100 * min(falls)[0]:+.1f} ({min(falls)[1]})')
-
-
-def _print_line(name: str, measure: str, scores: Dict[str, float], widths: Dict[str, int]) -> None:
-    cells = []
-    for network, width in widths.items():
-        cells.append(f'{_percent(scores[network]):>{width}}')
-        if network not in (IN_PLACE, PLAIN, LOOK):
-            cells.append(f'{_percent(share_closed(scores[PLAIN], scores[LOOK], scores[network])):>8}')
-    print(f'{name:18}{measure:5}', *cells, sep='')
-
-
-def _percent(share: Optional[float]) -> str:
-    return '-' if share is None else f'{100 * share:.1f}'
 
 
 if __name__ == '__main__':

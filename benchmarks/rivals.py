@@ -21,7 +21,6 @@ these begin alone.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import re
 import time
@@ -31,6 +30,8 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 from demo_seeds import CONFIG, source_group
+from kept_rows import Row as Run
+from kept_rows import kept_row
 from mmengine.config import Config
 from rival_rows import ROWS, config_of, factors_of
 
@@ -39,16 +40,13 @@ from mmrefine.apis.commands import run_command
 from mmrefine.config.load import fill_in, hooks_of
 from mmrefine.engine import judge
 from mmrefine.errors import ConfigError
-from mmrefine.fileio.atomic import write_json
 from mmrefine.fileio.digest import digest_of, digest_of_bytes
-from mmrefine.fileio.lock import folder_lock
 from mmrefine.registry import DATASETS, LABELERS
 from mmrefine.synthetic import write_clips
 
 GROUPS = ('refined', 'unseen', 'source')
 AS_TRAINED, GUARDED = 'student', 'guarded'
 DRAWS = 2000
-Run = Dict[str, Any]
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -111,18 +109,14 @@ def run_of(args: argparse.Namespace, row: str, seed: int, factor: float) -> Run:
     key = digest_of([cfg.to_dict(), LABELERS.build(fill_in(cfg).labeler).describe(), args.videos, args.unseen,
                      args.frames, digest_of_bytes(Path(cfg.load_from).read_bytes())])
     folder = args.work_dir / f'{re.sub(r"[^a-z0-9.]+", "_", row.lower())}_{factor:g}' / f'seed_{seed}_{key}'
-    locks = args.work_dir / 'locks' / key  # the run locks folders of its own
-    locks.mkdir(parents=True, exist_ok=True)
-    with folder_lock(locks):  # variants of one rival that run side by side ask for the same runs
-        found = next((run for run in read_runs(args.out) if run['key'] == key), None)
-        if found is None:
-            cfg.work_dir = str(folder)
-            share_labels(cfg, args.work_dir / 'labels')
-            found = dict(row=row, seed=seed, factor=factor, steps=cfg.max_iters, videos=args.videos, key=key,
-                         **scored(cfg))
-            with folder_lock(args.work_dir):  # rows that run side by side write the same file
-                write_json(args.out, sorted([*read_runs(args.out), found],
-                                            key=lambda run: (run['row'], run['seed'], run['factor'])))
+
+    def make() -> Run:
+        cfg.work_dir = str(folder)
+        share_labels(cfg, args.work_dir / 'labels')
+        return dict(row=row, seed=seed, factor=factor, steps=cfg.max_iters, videos=args.videos, **scored(cfg))
+
+    # variants of one rival that run side by side ask for the same runs
+    found = kept_row(args.out, key, make, args.work_dir / 'locks', ('row', 'seed', 'factor'))
     print(f'{row}, seed {seed}, rate x {factor:g}:',
           *(f'{group} {_change(found, AS_TRAINED, group)}' for group in GROUPS), found['verdict'], flush=True)
     return found
@@ -186,22 +180,6 @@ def _scores(network: Any, group: Dict[str, Any]) -> Dict[str, Any]:
 def _figures(whole: float, scenes: Mapping[str, float]) -> Dict[str, Any]:
     """As the JSON keeps them: many runs of many videos, and no digit that says nothing."""
     return dict(EPE=round(whole, 5), scenes=[round(scenes[name], 4) for name in sorted(scenes)])
-
-
-def read_runs(path: Path) -> List[Run]:
-    """The runs of a JSON; none if there is no such file.
-
-    Raises:
-        ConfigError: it is not JSON.
-    """
-    try:
-        runs: List[Run] = json.loads(path.read_text(encoding='utf-8'))
-    except FileNotFoundError:
-        return []
-    except ValueError as error:
-        raise ConfigError(f'{path}: expected a JSON list of runs, found something else ({error}); remove it, or name '
-                          'another file with --out') from error
-    return runs
 
 
 def change(runs: Sequence[Run], side: str, group: str) -> Dict[str, float]:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from small_trees import ROOT
 
-from mmrefine.errors import CheckpointError, InputError
+from mmrefine.errors import CheckpointError, ConfigError, InputError
 from mmrefine.evaluation import jaccard
 from mmrefine.fileio import read_image, write_image, write_json
 
@@ -172,47 +172,51 @@ def test_points_are_judged_where_they_end(bench, argv, data):
 
 
 def test_the_share_closed_is_1_at_the_second_look_and_0_at_the_first(bench):
-    assert bench.share_closed(0.2, 0.3, 0.3) == pytest.approx(1)
-    assert bench.share_closed(0.2, 0.3, 0.2) == 0
-    assert bench.share_closed(0.181, 0.218, 0.215) == pytest.approx(34 / 37)
-    assert bench.share_closed(0.2, 0.3, 0.15) == pytest.approx(-0.5)
+    share_closed = sys.modules['davis_table'].share_closed
+    assert share_closed(0.2, 0.3, 0.3) == pytest.approx(1)
+    assert share_closed(0.2, 0.3, 0.2) == 0
+    assert share_closed(0.181, 0.218, 0.215) == pytest.approx(34 / 37)
+    assert share_closed(0.2, 0.3, 0.15) == pytest.approx(-0.5)
     # where the second look is no better, following it is no merit
-    assert bench.share_closed(0.3, 0.2, 0.25) is None and bench.share_closed(0.3, 0.304, 0.304) is None
+    assert share_closed(0.3, 0.2, 0.25) is None and share_closed(0.3, 0.304, 0.304) is None
+
+
+def read_rows(data):
+    return json.loads((data / 'work/scores.json').read_text())
 
 
 def test_what_is_finished_is_not_repeated_and_what_other_settings_touch_is(bench, argv, data, refined, capsys):
     assert bench.main(argv) == 0
     out = capsys.readouterr().out.splitlines()
     assert refined == [((1., 2.), 3), ((1., ), 3)]
-    files = {path: path.read_bytes() for path in (data / 'work/box').glob('*.json')}
-    rows = [json.loads(content) for content in files.values()]
-    # what the guard handed back is the network as it came, and both students ended alike: no row is made twice
-    assert sorted(row['made_for'] for row in rows) == ['1x', '1x then 2x', 'in place', 'student']
+    rows = read_rows(data)
+    assert [row['network'] for row in rows] == ['1x', '1x then 2x', 'in place', 'of 1x labels', 'of 1x labels guarded',
+                                                'student', 'student guarded']
     table = [line.split() for line in out if line.startswith('box  ')]
     assert [line[1] for line in table] == ['J', 'F', 'PCK']  # no span of 5 in 5 frames
     assert all(len(line) == 2 + 3 + 2 * 4 for line in table)
     # 1x, guarded and guarded; the students
     assert all(line[3] == line[7] == line[11] and line[5] == line[9] for line in table)
     assert out[-3].startswith('student guarded: most lost +0.0')
-    # again, from anywhere: nothing is made
+    # again, from a checkout that has the rows only: nothing is made
+    shutil.rmtree(data / 'work/box')
     assert bench.main(argv) == 0
     assert len(refined) == 2 and capsys.readouterr().out.splitlines() == out
     # other steps: the students only, and they end as before
     assert bench.main([*argv, '--steps', '4']) == 0
     assert refined[2:] == [((1., 2.), 4), ((1., ), 4)]
-    assert len(list((data / 'work/box').glob('*.json'))) == 4
+    assert len(read_rows(data)) == 11
     # another picture: everything
     write_image(data / 'davis/JPEGImages/480p/box/00002.jpg', np.zeros((*SIZE, 3), np.uint8))
     assert bench.main(argv) == 0
-    assert len(refined) == 6 and len(list((data / 'work/box').glob('*.json'))) == 8
-    assert all(path.read_bytes() == content for path, content in files.items())
+    assert len(refined) == 6 and len(read_rows(data)) == 18
+    assert all(row in read_rows(data) for row in rows)
 
 
 def test_four_passes_are_judged_where_they_are_asked_for(bench, argv, data, refined, capsys):
     assert bench.main([*argv, '--students', '--views', 'arbitrated', 'verified']) == 0
     assert not refined
-    rows = {row['made_for']: row for row in (json.loads(path.read_text())
-                                             for path in (data / 'work/box').glob('*.json'))}
+    rows = {row['network']: row for row in read_rows(data)}
     assert sorted(rows) == ['1x', '1x then 2x', 'arbitrated', 'in place', 'verified']
     heads, line = (line for line in capsys.readouterr().out.splitlines() if 'verified  ' in line or ' J  ' in line)
     assert line.split()[:2] == ['box', 'J'] and line.split()[-2] == f'{100 * rows["verified"]["J"]:.1f}'
@@ -241,11 +245,23 @@ def test_a_student_of_other_videos_is_refined_once_and_never_on_what_is_scored(b
     assert any(not torch.equal(mean[key], first[key]) for key in first)
 
 
+def test_rivals_may_have_rates_of_their_own(bench, argv, data, refined):
+    asked = [*argv, '--out', str(data / 'rows.json'), '--students', 'direct cycle loss', 'plain self-training']
+    assert bench.main([*asked, '--rate', '0.1', '0.3']) == 0
+    rows = json.loads((data / 'rows.json').read_text())
+    assert {row['network']: row['lr'] for row in rows if 'lr' in row} == pytest.approx({
+        'direct cycle loss': 4e-5, 'direct cycle loss guarded': 4e-5, 'plain self-training': 1.2e-4,
+        'plain self-training guarded': 1.2e-4})
+    assert bench.main([*asked, '--rate', '0.1']) == 0
+    assert len(refined) == 3  # that of the first is here already
+
+
 @pytest.mark.parametrize('wrong, kind, story', [
     (['--davis', 'no_davis'], InputError, 'no_davis.JPEGImages.480p: there are no sequences.*--davis'),
     (['--sequences', 'cow'], InputError, 'JPEGImages.480p.cow: needs 3 or more frames.*found 0 and 0;.*--sequences'),
     (['--frames', '2'], InputError, 'box: needs 3 or more frames.*found 2 and 2'),
     (['--badja', 'no_badja'], InputError, 'no_badja: there is no such folder of joints; correct --badja'),
+    (['--rate', '1', '0.3', '0.1'], ConfigError, '--rate: found 3 factors for 2 students; give one for all'),
     (['--checkpoint', 'no.pth'], CheckpointError, 'no.pth: there is no such checkpoint.*--checkpoint'),
 ])
 def test_what_is_not_there_is_named_with_its_option(bench, argv, refined, wrong, kind, story):

@@ -19,7 +19,7 @@ def modules():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / 'benchmarks'))
         yield importlib.import_module('rivals'), importlib.import_module('rival_rows')
-    for name in ('rivals', 'rival_rows', 'demo_seeds'):
+    for name in ('rivals', 'rival_rows', 'kept_rows', 'demo_seeds'):
         sys.modules.pop(name, None)
 
 
@@ -135,6 +135,7 @@ def test_runs_are_shown_and_drawn_and_those_of_the_json_are_not_made_again(modul
     assert (tmp_path / 'rivals.png').stat().st_size > 0
     rivals.main(asked)
     assert len(made) == 6 and len(json.loads((tmp_path / 'runs.json').read_text())) == 6
-    (tmp_path / 'runs.json').write_text('[{')
-    with pytest.raises(ConfigError, match=r'runs.json: expected a JSON list of runs'):
-        rivals.main(asked)
+    for text in ('[{', '{}', '[{"row": "ours"}]'):
+        (tmp_path / 'runs.json').write_text(text)
+        with pytest.raises(ConfigError, match=r'runs.json: expected a JSON list of rows'):
+            rivals.main(asked)
