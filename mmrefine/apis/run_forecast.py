@@ -24,7 +24,9 @@ from mmrefine.engine.judging.track_scores import grid_points
 from mmrefine.engine.runtime.passes import Passes
 from mmrefine.engine.stage1.forecast import size_text, time_text
 from mmrefine.engine.stage1.outlook import pass_bytes
-from mmrefine.models import CorrespondenceLearner, FlowRefiner, FrozenGroup, FrozenTeacher, FrozenTracker, TrackRefiner
+from mmrefine.models import (CorrespondenceLearner, FlowRefiner, FrozenGroup, FrozenTeacher, FrozenTracker,
+                             SelfSupervisionLoss, TrackRefiner)
+from mmrefine.models.training_progress import at_progress
 from mmrefine.registry import DATASETS, HOOKS, LABELERS
 from mmrefine.structures import FlowSample, LabelBatch, TrackSample, as_frames, members_of
 
@@ -98,7 +100,8 @@ def forecast_run(cfg: Config, labels_only: bool = False, read_stored: bool = Fal
     all_steps = steps * (len(source.scene_names) if runs == 'each' else 1)
     smallest = min((source.size(scene) for scene in source.scene_names), key=math.prod)
     batch = int(cfg.train_dataloader.batch_size)
-    seconds['training'] = (clock.step(cfg.optim_wrapper, min(batch, MOST_SAMPLES)) * all_steps * batch
+    whole = any(part.get('type') == 'KeepWholeFrames' for part in _pipeline(cfg.train_dataloader.dataset))
+    seconds['training'] = (clock.mean_step(cfg.optim_wrapper, min(batch, MOST_SAMPLES), whole) * all_steps * batch
                            * _crop(cfg.train_dataloader.dataset, smallest))
     # the guard compares them with the student
     looks = [clock.look(one.frozen(network).refiner) for one in other_teachers(hooks['PseudoLabelHook'])]
@@ -212,8 +215,20 @@ class _Clock:
             return Passes(both_ways, both_ways)
         return Passes(seconds_a_pixel(partial(run, both_ways=False), self.device), both_ways)
 
-    def step(self, optim_wrapper: Mapping[str, Any], samples: int) -> float:
-        """Of a training step, for each of its samples."""
+    def mean_step(self, optim_wrapper: Mapping[str, Any], samples: int, whole: bool) -> float:
+        """Of a training step, for each of its samples, in the mean of a training; ``whole``: losses look into the
+        whole frames."""
+        # before it such a loss costs nothing
+        begin = max((one.begin for one in self.network.modules() if isinstance(one, SelfSupervisionLoss)), default=1.)
+        found = 0.
+        for share, progress in ((begin, 0.), (1. - begin, 1.)):
+            if share:
+                with at_progress(progress):
+                    found += share * self.step(optim_wrapper, samples, whole)
+        return found
+
+    def step(self, optim_wrapper: Mapping[str, Any], samples: int, whole: bool) -> float:
+        """The same, as far as the training is now."""
         self.network.train()
         kind = torch.device(self.device).type
         reduced = optim_wrapper.get('type') == 'AmpOptimWrapper' and kind != 'cpu'
@@ -225,6 +240,9 @@ class _Clock:
         def run(pixels: int) -> int:
             frames = self._unit(pixels)
             sample = self._label(frames)
+            if whole:
+                sample.whole_frames = (255 * frames).round().byte()
+                sample.set_metainfo(dict(corner=(0, 0)))
             with torch.autocast(kind, dtype=torch.bfloat16, enabled=reduced):
                 losses = self.network(frames.expand(samples, *frames.shape), samples * [sample], mode='loss')
             loss, _ = self.network.parse_losses(losses)
@@ -257,12 +275,17 @@ def _pixels(source: Any, units: Sequence[Any]) -> List[int]:
     return [sizes[unit.scene] for unit in units]
 
 
-def _crop(data: Mapping[str, Any], smallest: Tuple[int, int]) -> int:
-    """Pixels of a training sample."""
+def _pipeline(data: Mapping[str, Any]) -> List[Mapping[str, Any]]:
+    """What is done to training samples."""
     if data.get('parts'):  # of MixedPairs, whose crops have one size
         data = next(iter(data['parts'].values()))
-    for part in data.get('pipeline') or ():
-        size = part.get('size') if isinstance(part, dict) and part.get('type') == 'RandomCrop' else None
+    return [part for part in data.get('pipeline') or () if isinstance(part, dict)]
+
+
+def _crop(data: Mapping[str, Any], smallest: Tuple[int, int]) -> int:
+    """Pixels of a training sample."""
+    for part in _pipeline(data):
+        size = part.get('size') if part.get('type') == 'RandomCrop' else None
         if size is not None:
             return min(size[0], smallest[0]) * min(size[1], smallest[1])
     return math.prod(smallest)

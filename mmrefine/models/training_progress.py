@@ -1,6 +1,9 @@
 """How far the training of a model is."""
 from __future__ import annotations
 
+from contextlib import contextmanager
+from typing import Iterator
+
 from mmengine.logging import MessageHub
 
 
@@ -13,3 +16,21 @@ def training_step() -> int:
 def training_progress() -> float:
     """The share of the steps of the current run that are done, in [0, 1); 0 where nothing is being trained."""
     return training_step() / max(1, MessageHub.get_current_instance().get_info('max_iters', 1))
+
+
+@contextmanager
+def at_progress(share: float) -> Iterator[None]:
+    """As if a share of the steps, in [0, 1], were done."""
+    hub = MessageHub.get_current_instance()
+    known = {name: hub.get_info(name) for name in ('iter', 'max_iters')}
+    steps = 1000
+    hub.update_info('iter', round(share * steps))
+    hub.update_info('max_iters', steps)
+    try:
+        yield
+    finally:
+        for name, value in known.items():
+            if value is None:
+                hub.pop_info(name)
+            else:
+                hub.update_info(name, value)

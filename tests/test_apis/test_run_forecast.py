@@ -11,6 +11,7 @@ import mmrefine.apis.run_forecast as module
 import mmrefine.apis.timing as timing
 from mmrefine.apis import refine
 from mmrefine.apis.named_models import load_named
+from mmrefine.apis.recipes import with_recipe
 from mmrefine.apis.rounds import round_values
 from mmrefine.apis.run_forecast import RunForecast, forecast_run
 from mmrefine.apis.timing import seconds_a_pixel, shrunk
@@ -18,6 +19,8 @@ from mmrefine.apis.video_run import prepare_run
 from mmrefine.engine import FlowWitnesses, RegressionGuardHook, ReportHook
 from mmrefine.engine.runtime.passes import Passes
 from mmrefine.errors import ConfigError, InputError
+from mmrefine.models import SelfSupervisionLoss
+from mmrefine.models.training_progress import training_progress
 
 PIXELS = SIZE[0] * SIZE[1]
 TINY = {'model.train_iters': 1, 'model.test_iters': 1, 'labeler.view.scales': (1., ), 'labeler.balance': None,
@@ -53,6 +56,31 @@ def test_each_part_is_as_often_as_the_run_does_it(frames, tmp_path, monkeypatch)
     assert found == dict(labels=3. * 4 * PIXELS, training=5. * 50 * 2 * 32 * 40, guard=guard,
                          report=11. * 2 * pairs * PIXELS)
     assert forecast_with(monkeypatch, cfg, label=3., labels_only=True).seconds == dict(labels=3. * 4 * PIXELS)
+
+
+def test_what_a_loss_costs_later_in_the_training_counts(frames, tmp_path, monkeypatch):
+    """Self-supervision of SMURF begins after 5 of 12 parts; what a step then takes is timed as well."""
+    values = {key: value for key, value in TINY.items() if not key.startswith('labeler')}
+    cfg = prepare_run(frames, with_recipe(load_named('demo'), 'smurf'), tmp_path, DEMO_WEIGHTS, values,
+                      log=lambda line: None)[0]
+    monkeypatch.setattr(module._Clock, 'look', lambda self, *args: Passes(1., 1.))
+    asked = []
+
+    def step(self, optim_wrapper, samples, whole):
+        loss, = (part for part in self.network.modules() if isinstance(part, SelfSupervisionLoss))
+        asked.append((loss.strength(), whole))
+        return 2. + 10 * loss.strength()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module._Clock, 'step', step)
+        assert forecast_run(cfg).seconds['training'] == pytest.approx((2 + 10 * 7 / 12) * 50 * cfg.batch_size * 32 * 40)
+    assert asked == [(0., True), (1., True)]
+    seen, forward = [], SelfSupervisionLoss.forward
+    monkeypatch.setattr(SelfSupervisionLoss, 'forward', lambda self, outputs, sample: (
+        seen.append((training_progress(), sample.whole is not None)), forward(self, outputs, sample))[1])
+    assert forecast_run(cfg).seconds['training'] > 0
+    assert seen == 2 * [(0., True)] + 2 * [(1., True)]  # each once to warm up
+    assert training_progress() == 0
 
 
 def test_labels_of_every_round_count_and_so_does_a_model_for_each_scene(tmp_path, monkeypatch):
