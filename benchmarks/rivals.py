@@ -16,7 +16,7 @@ rows may run side by side in processes of their own. Labels are made once for al
 these begin alone.
 
     python benchmarks/rivals.py --seeds 125 126 127
-    python benchmarks/rivals.py --rows ours 'direct cycle loss' --figure docs/images/rivals.png
+    python benchmarks/rivals.py --known --figure docs/images/rivals.png
 """
 from __future__ import annotations
 
@@ -60,6 +60,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_argument('--unseen', type=int, default=20, help='other videos, for judging only')
     parser.add_argument('--frames', type=int, default=6, help='frames per video')
     parser.add_argument('--steps', type=int, help="optimiser steps, for a try (default: the config's)")
+    parser.add_argument('--known', action='store_true', help='train nothing: only rows whose runs are all in the JSON')
     parser.add_argument('--figure', type=Path, metavar='PNG', help='a picture of the table')
     args = parser.parse_args(argv)
     videos = args.work_dir / 'videos'
@@ -69,14 +70,24 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     source_group(videos / 'source', args.unseen)
     for name, count in (('refined', args.videos), ('unseen', args.unseen), ('source', args.unseen)):
         _check_count(videos / name, count)
-    table = {}
+    table, missing = {}, []
     for row in args.rows:
-        chosen = factor_of(args, row)
-        table[row] = [run_of(args, row, seed, chosen) for seed in args.seeds]
-    show(table)
-    if args.figure is not None:
-        draw(table, args.figure)
+        try:
+            chosen = factor_of(args, row)
+            table[row] = [run_of(args, row, seed, chosen) for seed in args.seeds]
+        except _NotRunError:
+            missing.append(row)
+    if table:
+        show(table)
+        if args.figure is not None:
+            draw(table, args.figure)
+    if missing:
+        print('\nNot run, or not with all rates and seeds:', '; '.join(missing))
     return 0
+
+
+class _NotRunError(Exception):
+    """A run is not in the JSON."""
 
 
 def _check_count(folder: Path, count: int) -> None:
@@ -111,6 +122,8 @@ def run_of(args: argparse.Namespace, row: str, seed: int, factor: float) -> Run:
     folder = args.work_dir / f'{re.sub(r"[^a-z0-9.]+", "_", row.lower())}_{factor:g}' / f'seed_{seed}_{key}'
 
     def make() -> Run:
+        if args.known:
+            raise _NotRunError
         cfg.work_dir = str(folder)
         share_labels(cfg, args.work_dir / 'labels')
         return dict(row=row, seed=seed, factor=factor, steps=cfg.max_iters, videos=args.videos, **scored(cfg))
@@ -216,7 +229,8 @@ def show(table: Dict[str, List[Run]]) -> None:
 
 
 def draw(table: Dict[str, List[Run]], path: Path) -> None:
-    """The changes of all rows as a picture: a column for each group, a point and its interval for each row."""
+    """The changes of all rows as a picture: a column for each group, a point and its interval for each row. Beyond 50 %
+    the axis is logarithmic: some rivals multiply the error."""
     import matplotlib
     matplotlib.use('Agg')
     from matplotlib import pyplot as plt
@@ -224,18 +238,24 @@ def draw(table: Dict[str, List[Run]], path: Path) -> None:
     figure, axes = plt.subplots(1, len(GROUPS), sharey=True, figsize=(10, 1 + 0.28 * len(table)))
     places = np.arange(len(table))[::-1]
     for axis, group in zip(axes, GROUPS):
-        for side, colour, shift in ((AS_TRAINED, 'tab:blue', 0.1), (GUARDED, 'tab:orange', -0.1)):
+        for side, label, colour, shift in ((AS_TRAINED, 'as training left it', 'tab:blue', 0.12),
+                                           (GUARDED, 'as the guard hands it back', 'tab:orange', -0.12)):
             found = [change(runs, side, group) for runs in table.values()]
             mean = np.array([one['mean'] for one in found])
             ends = np.abs(np.array([[one['low'], one['high']] for one in found]).T - mean)
-            axis.errorbar(mean, places + shift, xerr=ends, fmt='o', ms=4, lw=1, color=colour, label=side)
+            axis.errorbar(mean, places + shift, xerr=ends, fmt='o', ms=4, lw=1, color=colour, label=label)
         axis.axvline(0, color='black', lw=0.8)
+        axis.set_xscale('symlog', linthresh=50, linscale=1)
+        left, right = axis.get_xlim()
+        ticks = [tick for tick in (-40, -20, 0, 20, 50, 200, 1000) if left <= tick <= right]
+        axis.set_xticks(ticks, [f'{tick:+d}' if tick else '0' for tick in ticks])
+        axis.minorticks_off()
         axis.set_title(f'{group} videos')
         axis.set_xlabel('change of EPE, %')
         axis.grid(axis='x', alpha=0.3)
     axes[0].set_yticks(places, list(table))
-    axes[-1].legend()
-    figure.tight_layout()
+    figure.tight_layout(rect=(0, 0.04, 1, 1))
+    figure.legend(*axes[0].get_legend_handles_labels(), loc='lower center', ncols=2)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 

@@ -133,6 +133,10 @@ def test_runs_are_shown_and_drawn_and_those_of_the_json_are_not_made_again(modul
     assert made == [125, 126, 125, 125, 125, 126]  # three rates of the rival's first seed, the best of its second
     assert '| ours | 1 | -12.5 [-20.0, -10.0] |' in capsys.readouterr().out
     assert (tmp_path / 'rivals.png').stat().st_size > 0
+    capsys.readouterr()
+    assert rivals.main([*asked, rows.PLAIN, '--known']) == 0
+    assert len(made) == 6 and '| ours | 1 |' in (said := capsys.readouterr().out)
+    assert said.endswith('Not run, or not with all rates and seeds: plain self-training\n')
     rivals.main(asked)
     assert len(made) == 6 and len(json.loads((tmp_path / 'runs.json').read_text())) == 6
     for text in ('[{', '{}', '[{"row": "ours"}]'):
