@@ -164,7 +164,7 @@ def _result(args: argparse.Namespace, clip: Clip, network: str, cfg: Config) -> 
     view = cfg.labeler.view.to_dict() if network == LOOK else VIEWS.get(network)
     weights = Path(cfg.load_from)
     decides = [cfg.model.to_dict(), digest_of_bytes(weights.read_bytes()), view and _described(view)]
-    return _kept(args, clip, network, decides, lambda: _flow_of(cfg, weights, view))
+    return _kept(args, clip, network, decides, lambda: _flow_of(cfg, weights, view), model=args.model)
 
 
 def _described(view: Dict[str, Any]) -> Dict[str, Any]:
@@ -265,8 +265,8 @@ def _flow_of(cfg: Config, weights: Path, view: Any = None) -> Flow:
 
 def _kept(args: argparse.Namespace, clip: Clip, network: str, decides: List[Any], make: Callable[[], Flow],
           **how: Any) -> Row:
-    """A row of the JSON, by everything that decides over it; made and put there, with ``how`` a student was made, if it
-    is not."""
+    """A row of the JSON, by everything that decides over it; made and put there, with ``how`` the network was made, if
+    it is not."""
 
     def scores() -> Row:
         found = score_clip(clip, make())
