@@ -177,7 +177,8 @@ def _student_results(args: argparse.Namespace, clip: Clip, student: str, cfgs: M
     cfg = cfgs[student]
     named = {student: f'iter_{cfg.max_iters}.pth', student + GUARDED: 'refined.pth'}
     decides = [_folder_of(args, clip, student, cfg).name, _described(cfg.labeler.view.to_dict())]
-    how = dict(model=args.model, verified=args.verify, steps=cfg.max_iters, lr=cfg.optim_wrapper.optimizer.lr)
+    how = dict(model=args.model, verified=args.verify and student == STUDENT, steps=cfg.max_iters,
+               lr=cfg.optim_wrapper.optimizer.lr)
     return {network: _kept(args, clip, network, [*decides, weights],
                            lambda file=weights: _flow_of(cfg, _trained(args, clip, student, cfgs) / file), **how)
             for network, weights in named.items()}
@@ -192,7 +193,8 @@ def _mean_result(args: argparse.Namespace, clip: Clip, cfgs: Mapping[str, Config
         weights = [folder / f'iter_{cfg.max_iters}.pth' for folder in folders]
         return _flow_of(cfg, average_checkpoints(weights, folders[-1] / 'mean.pth'))
 
-    return _kept(args, clip, MEAN, [_folder_of(args, clip, name, cfgs[name]).name for name in AVERAGED], flow)
+    decides = [_folder_of(args, clip, name, cfgs[name]).name for name in AVERAGED]
+    return _kept(args, clip, MEAN, decides, flow, model=args.model, steps=cfg.max_iters)
 
 
 def _trained(args: argparse.Namespace, clip: Clip, student: str, cfgs: Mapping[str, Config]) -> Path:
