@@ -34,7 +34,7 @@ import cv2
 import torch
 from davis_clips import MEASURES, Clip, Flow, read_clip, score_clip, sequences
 from davis_table import percent, show
-from kept_rows import Row, kept_row
+from kept_rows import Row, kept_row, read_rows
 from mmengine.config import Config, DictAction
 from rival_rows import ROWS, config_of
 
@@ -45,7 +45,7 @@ from mmrefine.apis.verifiers import VERIFIER, verify_values
 from mmrefine.compat.model_names import find_config
 from mmrefine.config.load import load_config
 from mmrefine.errors import CheckpointError, ConfigError
-from mmrefine.fileio import digest_of, list_scenes, open_frames, write_image
+from mmrefine.fileio import digest_of, digest_of_state, list_scenes, open_frames, write_image
 from mmrefine.fileio.digest import digest_of_bytes
 from mmrefine.labeling.description import with_contents
 from mmrefine.registry import TEACHER_VIEWS
@@ -68,6 +68,12 @@ class Videos(NamedTuple):
     name: str
     digest: str
     clip: Optional[Clip]
+
+
+class Shown(NamedTuple):
+    """What is scored, and a digest of what decides over it: what the guard hands back is often one of the others."""
+    flow: Flow
+    digest: str
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -160,11 +166,12 @@ def _one_look(cfg: Config) -> Dict[str, Any]:
 def _result(args: argparse.Namespace, clip: Clip, network: str, cfg: Config) -> Row:
     """The scores of a network that is not refined."""
     if network == IN_PLACE:
-        return _kept(args, clip, network, [], lambda: lambda frames1, frames2: torch.zeros_like(frames1[:, :2]))
+        still = Shown(lambda frames1, frames2: torch.zeros_like(frames1[:, :2]), network)
+        return _kept(args, clip, network, [], lambda: still)
     view = cfg.labeler.view.to_dict() if network == LOOK else VIEWS.get(network)
     weights = Path(cfg.load_from)
     decides = [cfg.model.to_dict(), digest_of_bytes(weights.read_bytes()), view and _described(view)]
-    return _kept(args, clip, network, decides, lambda: _flow_of(cfg, weights, view), model=args.model)
+    return _kept(args, clip, network, decides, lambda: _shown(cfg, weights, view), model=args.model)
 
 
 def _described(view: Dict[str, Any]) -> Dict[str, Any]:
@@ -180,7 +187,7 @@ def _student_results(args: argparse.Namespace, clip: Clip, student: str, cfgs: M
     how = dict(model=args.model, verified=args.verify and student == STUDENT, steps=cfg.max_iters,
                lr=cfg.optim_wrapper.optimizer.lr)
     return {network: _kept(args, clip, network, [*decides, weights],
-                           lambda file=weights: _flow_of(cfg, _trained(args, clip, student, cfgs) / file), **how)
+                           lambda file=weights: _shown(cfg, _trained(args, clip, student, cfgs) / file), **how)
             for network, weights in named.items()}
 
 
@@ -188,13 +195,13 @@ def _mean_result(args: argparse.Namespace, clip: Clip, cfgs: Mapping[str, Config
     """The scores of the mean of the weights of students of other videos, as training left them."""
     cfg = cfgs[SCALED]
 
-    def flow() -> Flow:
+    def mean() -> Shown:
         folders = [_trained(args, clip, name, cfgs) for name in AVERAGED]
         weights = [folder / f'iter_{cfg.max_iters}.pth' for folder in folders]
-        return _flow_of(cfg, average_checkpoints(weights, folders[-1] / 'mean.pth'))
+        return _shown(cfg, average_checkpoints(weights, folders[-1] / 'mean.pth'))
 
     decides = [_folder_of(args, clip, name, cfgs[name]).name for name in AVERAGED]
-    return _kept(args, clip, MEAN, decides, flow, model=args.model, steps=cfg.max_iters)
+    return _kept(args, clip, MEAN, decides, mean, model=args.model, steps=cfg.max_iters)
 
 
 def _trained(args: argparse.Namespace, clip: Clip, student: str, cfgs: Mapping[str, Config]) -> Path:
@@ -255,30 +262,34 @@ def _frames(args: argparse.Namespace, videos: Videos, folder: Path) -> Path:
     return folder / 'frames' / videos.name if videos.clip is not None else folder / 'frames'
 
 
-def _flow_of(cfg: Config, weights: Path, view: Any = None) -> Flow:
+def _shown(cfg: Config, weights: Path, view: Any = None) -> Shown:
     """What a network says carries the first frames to the second, in one pass or through a ``view``."""
     model = init_model(cfg, weights)
     model.test_iters = cfg.model.test_iters
+    digest = digest_of([digest_of_state(model.estimator.state_dict()), model.test_iters, view and _described(view)])
     if view is None:
-        return lambda frames1, frames2: model.estimate(frames1, frames2)[-1]
+        return Shown(lambda frames1, frames2: model.estimate(frames1, frames2)[-1], digest)
     part, forward = TEACHER_VIEWS.build(view), LookRequest(backward=False)
-    return lambda frames1, frames2: part.look(model, PairBatch(frames1, frames2), forward).flow_fw
+    return Shown(lambda frames1, frames2: part.look(model, PairBatch(frames1, frames2), forward).flow_fw, digest)
 
 
-def _kept(args: argparse.Namespace, clip: Clip, network: str, decides: List[Any], make: Callable[[], Flow],
+def _kept(args: argparse.Namespace, clip: Clip, network: str, decides: List[Any], make: Callable[[], Shown],
           **how: Any) -> Row:
     """A row of the JSON, by everything that decides over it; made and put there, with ``how`` the network was made, if
-    it is not."""
+    it is not. What is scored already under another name is not scored again."""
+    truth = [clip.frames[0].shape, clip.digest, *([clip.ends.tolist()] if len(clip.ends) else [])]
+    out = args.out or args.work_dir / 'scores.json'
 
     def scores() -> Row:
-        found = score_clip(clip, make())
-        return dict(sequence=clip.name, network=network, frames=len(clip.frames), **how,
-                    **{name: value if value is None else round(value, 4) for name, value in found.items()})
+        shown = make()
+        same = digest_of([*truth, shown.digest])
+        found = next((row for row in read_rows(out) if row.get('shown') == same), None) or score_clip(clip, shown.flow)
+        return dict(sequence=clip.name, network=network, frames=len(clip.frames), **how, shown=same,
+                    **{name: found[name] and round(found[name], 4) for name in MEASURES})
 
-    key = digest_of([clip.frames[0].shape, clip.digest, *([clip.ends.tolist()] if len(clip.ends) else []), *decides])
-    out = args.out or args.work_dir / 'scores.json'
-    found = kept_row(out, key, scores, args.work_dir / 'locks', ('sequence', 'network', 'frames'))
-    print(f'{clip.name}, {network}:', *(f'{measure} {percent(found.get(measure))}' for measure in MEASURES), flush=True)
+    found = kept_row(out, digest_of([*truth, *decides]), scores, args.work_dir / 'locks',
+                     ('sequence', 'network', 'frames'))
+    print(f'{clip.name}, {network}:', *(f'{measure} {percent(found[measure])}' for measure in MEASURES), flush=True)
     return found
 
 
