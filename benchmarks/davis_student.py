@@ -56,7 +56,7 @@ IN_PLACE, PLAIN, LOOK, STUDENT, RIVAL = 'in place', '1x', '1x then 2x', 'student
 TRANSFER, SCALED, REPLAY, MEAN = 'transfer', 'scaled', 'replay', 'mean'
 OTHERS = (TRANSFER, SCALED, REPLAY)  # students of other videos
 AVERAGED = (TRANSFER, SCALED)
-RIVALS = tuple(name for name, row in ROWS.items() if row.rate_of or row.census)
+RIVALS = tuple(name for name, row in ROWS.items() if row.rate_of or row.mixed)
 VIEWS = {'arbitrated': dict(type='ArbitratedView'), 'verified': dict(type='ArbitratedView', verifier=VERIFIER)}
 GUARDED = ' guarded'
 SCALING = dict(type='RandomScaleStretch', scale=(-0.3, 0.4), crop_size='{crop_size}')

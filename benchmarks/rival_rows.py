@@ -1,11 +1,12 @@
 """The recipes that ``rivals.py`` compares: finetuning without labels, self-training, the paper's labels, and ours."""
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple, Optional
+from copy import deepcopy
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 from mmengine.config import Config
 
-from mmrefine.apis.recipes import with_recipe
+from mmrefine.apis.recipes import halve_batches, with_recipe
 from mmrefine.apis.verifiers import VERIFIER
 from mmrefine.config.load import load_config
 
@@ -14,6 +15,8 @@ FACTORS = (1., 0.3, 0.1)  # of the rate of the config, that a rival may choose a
 _ONE_PASS = dict(_delete_=True, type='CascadeView', scales=(1., ))
 _CYCLE = dict(type='CycleFilter', alpha=0.002, beta=0.1)  # as in the paper's code
 _COLOUR = dict(type='ColorFilter', tolerance=1.275)
+_ROUND_TRIP = dict(residual='color', occlusion='cycle')
+_RANGE_MAP = dict(residual='census', occlusion='range_map')
 _GROWN = dict(type='EdgeAwareDensify')
 _BALANCED = dict(type='InverseHistogram')
 
@@ -26,6 +29,18 @@ def labels_of(*filters: Dict[str, Any],
             'labeler.balance': balance}
 
 
+def census(weight: float) -> List[Dict[str, Any]]:
+    """A loss on whole frames where labels say little, along the motion that they are of."""
+    return [dict(type='PhotometricLoss', residual='census', occlusion=None, unlabelled=True, gamma=0.85,
+                 loss_weight=weight)]
+
+
+def both_ways(colours: Dict[str, Any], weight: float, smoothness: float) -> List[Dict[str, Any]]:
+    """Losses on whole frames for the motion there and back, each of which tells what the other cannot see."""
+    return [dict(type='PhotometricLoss', gamma=0.8, loss_weight=weight, **colours),
+            dict(type='SmoothnessLoss', order=1, edge=150., gamma=0.8, loss_weight=smoothness * weight)]
+
+
 class Row(NamedTuple):
     """A recipe.
 
@@ -33,13 +48,13 @@ class Row(NamedTuple):
         values: of the demo's config.
         recipe: as of ``mmrefine refine --recipe``.
         rate_of: the row whose choice of a rate it takes; None: the rate of the config.
-        census: factor on the census loss of whole frames where labels say little; 0 leaves it out.
+        mixed: losses on whole frames, beside that on labels.
         augmented: whether the samples are augmented.
     """
     values: Dict[str, Any] = {}
     recipe: str = 'labels'
     rate_of: Optional[str] = None
-    census: float = 0.
+    mixed: Sequence[Dict[str, Any]] = ()
     augmented: bool = True
 
 
@@ -64,9 +79,10 @@ ROWS: Dict[str, Row] = {
     f'{OURS}, no larger pass': Row({'labeler.view.scales': (1., )}),  # the other pass is mirrored
     f'{OURS}, weighed evenly': Row({'labeler.balance': None}),
     f'{OURS}, not augmented': Row(augmented=False),
-    f'{OURS}, with census 0.03': Row(census=0.03),
-    f'{OURS}, with census 0.1': Row(census=0.1),
-    f'{OURS}, with census 0.3': Row(census=0.3),
+    **{f'{OURS}, with census {weight:g}': Row(mixed=census(weight)) for weight in (0.3, 1., 3., 10.)},
+    # the losses of --recipe warp, and those of SMURF without its self-supervision
+    f'{OURS}, with warp 200': Row(mixed=both_ways(_ROUND_TRIP, 200., 0.1)),
+    f'{OURS}, with census and smoothness 10': Row(mixed=both_ways(_RANGE_MAP, 10., 2.5)),
 }
 
 
@@ -90,12 +106,13 @@ def config_of(name: str, base: str, values: Dict[str, Any], factor: float = 1.) 
     pipeline = list(cfg.train_pipeline)
     if not row.augmented:
         pipeline = [part for part in pipeline if part['type'] in ('LoadLabel', 'RandomCrop', 'PackPair')]
-    if row.census:
+    if row.mixed:
         # behind what makes pairs of its own
         place = 1 + max(i for i, part in enumerate(pipeline) if part['type'] in ('LoadLabel', 'SelfWarp'))
         pipeline.insert(place, dict(type='KeepWholeFrames'))
-        cfg.model.losses.append(dict(type='PhotometricLoss', residual='census', occlusion=None, unlabelled=True,
-                                     gamma=0.85, loss_weight=row.census))
+        cfg.model.losses += deepcopy(row.mixed)
+        if any(loss.get('occlusion') for loss in row.mixed):
+            halve_batches(cfg)  # as many passes
     cfg.train_pipeline = pipeline
     return cfg
 

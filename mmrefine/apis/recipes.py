@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Optional, Union
+from typing import Any, MutableMapping, Optional, Union
 
 from mmengine.config import Config
 
@@ -55,7 +55,16 @@ def with_recipe(cfg: Config, recipe: str, labelled: Optional[Union[str, Path]] =
         part for part in plain['train_pipeline'] if part['type'] not in _OF_LABELS]
     plain['train_dataloader']['dataset']['directions'] = 'forward'
     plain.update(recipe=recipe, custom_hooks=hooks)
-    for level in (plain, plain['train_dataloader']):
+    halve_batches(plain)
+    return Config(plain, filename=cfg.filename)
+
+
+def halve_batches(cfg: MutableMapping[str, Any]) -> None:
+    """Draw half as many frame pairs a step, for losses that take the motion of each there and back.
+
+    Args:
+        cfg: with a ``train_dataloader``; changed in place. Batches of one pair stay.
+    """
+    for level in (cfg, cfg['train_dataloader']):
         if isinstance(level.get('batch_size'), int):
             level['batch_size'] = max(1, level['batch_size'] // 2)
-    return Config(plain, filename=cfg.filename)

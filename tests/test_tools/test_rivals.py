@@ -43,7 +43,7 @@ def test_rivals_train_on_other_configs_at_their_rate(modules, tmp_path):
     rows = modules[1]
     video = ROOT / 'configs/refine/raft_small_video.py'
     for name, row in rows.ROWS.items():
-        if row.rate_of or row.census:
+        if row.rate_of or row.mixed:
             cfg = complete(rows.config_of(name, str(video), {'video': str(tmp_path)}, 0.1))
             assert cfg.optim_wrapper.optimizer.lr == cfg.param_scheduler.eta_max == pytest.approx(0.1 * 4e-4), name
 
@@ -51,10 +51,21 @@ def test_rivals_train_on_other_configs_at_their_rate(modules, tmp_path):
 def test_census_sees_the_pair_that_the_label_is_of(modules, tmp_path):
     """A self-warped pair has a frame 2 of its own: that of the video would contradict the label."""
     rivals, rows = modules
-    cfg = rows.config_of('ours, with census 0.1', str(rivals.CONFIG), {'video': str(tmp_path)})
+    cfg = rows.config_of('ours, with census 0.3', str(rivals.CONFIG), {'video': str(tmp_path)})
     assert kinds(cfg.train_pipeline)[:4] == ['LoadLabel', 'SelfWarp', 'KeepWholeFrames', 'RandomCrop']
     assert kinds(cfg.model.losses) == ['MaskedSequenceLoss', 'PhotometricLoss']
-    assert cfg.model.losses[1]['unlabelled'] and cfg.model.losses[1]['loss_weight'] == 0.1
+    assert cfg.model.losses[1]['unlabelled'] and cfg.model.losses[1]['loss_weight'] == 0.3
+
+
+def test_losses_of_both_ways_beside_labels_take_half_as_many_pairs(modules, tmp_path):
+    rivals, rows = modules
+    configs = {name: rows.config_of(name, str(rivals.CONFIG), {'video': str(tmp_path)})
+               for name in ('ours', 'ours, with census 3', 'ours, with warp 200')}
+    sizes = {name: cfg.train_dataloader.batch_size for name, cfg in configs.items()}
+    assert list(sizes.values()) == [4, 4, 2]
+    losses = configs['ours, with warp 200'].model.losses
+    assert [loss.get('loss_weight', 1.) for loss in losses] == pytest.approx([1., 200., 20.])
+    assert kinds(losses) == ['MaskedSequenceLoss', 'PhotometricLoss', 'SmoothnessLoss']
 
 
 def test_runs_that_have_the_same_labels_share_them(modules, tmp_path):
@@ -67,7 +78,7 @@ def test_runs_that_have_the_same_labels_share_them(modules, tmp_path):
         link = tmp_path / f'{name} {seed} {factor}' / 'labels'
         return link.resolve() if link.is_symlink() else None
 
-    assert store('ours') == store('ours', 126) == store('ours, not augmented') == store('ours, with census 0.1')
+    assert store('ours') == store('ours', 126) == store('ours, not augmented') == store('ours, with census 0.3')
     assert store('ours').parent == tmp_path / 'labels'
     others = [store(name) for name in ('ours', 'ours, weighed evenly', 'ours, no larger pass', 'plain self-training')]
     assert len(set(others)) == 4 and store('plain self-training', factor=0.3) == others[3]
