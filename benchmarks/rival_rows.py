@@ -81,7 +81,7 @@ ROWS: Dict[str, Row] = {
     f'{OURS}, not augmented': Row(augmented=False),
     **{f'{OURS}, with census {weight:g}': Row(mixed=census(weight)) for weight in (0.3, 1., 3., 10.)},
     # the losses of --recipe warp, and those of SMURF without its self-supervision
-    f'{OURS}, with warp 200': Row(mixed=both_ways(_ROUND_TRIP, 200., 0.1)),
+    **{f'{OURS}, with warp {weight:g}': Row(mixed=both_ways(_ROUND_TRIP, weight, 0.1)) for weight in (200., 1000.)},
     f'{OURS}, with census and smoothness 10': Row(mixed=both_ways(_RANGE_MAP, 10., 2.5)),
 }
 
