@@ -30,7 +30,7 @@ def labels_of(*filters: Dict[str, Any],
 
 
 def census(weight: float) -> List[Dict[str, Any]]:
-    """A loss on whole frames where labels say little, along the motion that they are of."""
+    """A loss on whole frames where labels say little, in the direction of the labels."""
     return [dict(type='PhotometricLoss', residual='census', occlusion=None, unlabelled=True, gamma=0.85,
                  loss_weight=weight)]
 

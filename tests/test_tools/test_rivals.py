@@ -65,7 +65,15 @@ def test_losses_of_both_ways_beside_labels_take_half_as_many_pairs(modules, tmp_
     assert list(sizes.values()) == [4, 4, 2]
     losses = configs['ours, with warp 200'].model.losses
     assert [loss.get('loss_weight', 1.) for loss in losses] == pytest.approx([1., 200., 20.])
-    assert kinds(losses) == ['MaskedSequenceLoss', 'PhotometricLoss', 'SmoothnessLoss']
+    for name, recipe, weight in (('warp 200', 'warp and smoothness', 200.),
+                                 ('census and smoothness 10', "SMURF's recipe", 10.)):
+        mixed, alone = (rows.config_of(one, str(rivals.CONFIG), {'video': str(tmp_path)}).model.losses
+                        for one in (f'ours, with {name}', recipe))
+        scaled = [{**loss, 'loss_weight': pytest.approx(weight * loss['loss_weight'])} for loss in alone
+                  if loss['type'] != 'SelfSupervisionLoss']
+        for loss in scaled:
+            loss.pop('occlusion_from', None)  # 0, as by default
+        assert list(map(dict, mixed[1:])) == scaled
 
 
 def test_runs_that_have_the_same_labels_share_them(modules, tmp_path):
