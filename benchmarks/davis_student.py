@@ -36,7 +36,7 @@ from davis_clips import MEASURES, Clip, Flow, read_clip, score_clip, sequences
 from davis_table import percent, show
 from kept_rows import Row, kept_row, read_rows
 from mmengine.config import Config, DictAction
-from rival_rows import ROWS, config_of
+from rival_rows import OURS, ROWS, config_of
 
 from mmrefine.apis import init_model, refine
 from mmrefine.apis.average import average_checkpoints
@@ -56,7 +56,7 @@ IN_PLACE, PLAIN, LOOK, STUDENT, RIVAL = 'in place', '1x', '1x then 2x', 'student
 TRANSFER, SCALED, REPLAY, MEAN = 'transfer', 'scaled', 'replay', 'mean'
 OTHERS = (TRANSFER, SCALED, REPLAY)  # students of other videos
 AVERAGED = (TRANSFER, SCALED)
-RIVALS = tuple(name for name, row in ROWS.items() if row.rate_of or row.mixed)
+RIVALS = tuple(name for name, row in ROWS.items() if row.rate_of or row.mixed or name == OURS)
 VIEWS = {'arbitrated': dict(type='ArbitratedView'), 'verified': dict(type='ArbitratedView', verifier=VERIFIER)}
 GUARDED = ' guarded'
 SCALING = dict(type='RandomScaleStretch', scale=(-0.3, 0.4), crop_size='{crop_size}')

@@ -1,22 +1,21 @@
 """The recipes that ``rivals.py`` compares: finetuning without labels, self-training, the paper's labels, and ours."""
 from __future__ import annotations
 
-from copy import deepcopy
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 from mmengine.config import Config
 
-from mmrefine.apis.recipes import halve_batches, with_recipe
+from mmrefine.apis.recipe_names import LABELS, WITH_WARP
+from mmrefine.apis.recipes import add_losses, halve_batches, losses_of, with_recipe
 from mmrefine.apis.verifiers import VERIFIER
 from mmrefine.config.load import load_config
 
 FACTORS = (1., 0.3, 0.1)  # of the rate of the config, that a rival may choose among
 
+_BARE = ('LoadLabel', 'KeepWholeFrames', 'RandomCrop', 'PackPair')  # what no training does without
 _ONE_PASS = dict(_delete_=True, type='CascadeView', scales=(1., ))
 _CYCLE = dict(type='CycleFilter', alpha=0.002, beta=0.1)  # as in the paper's code
 _COLOUR = dict(type='ColorFilter', tolerance=1.275)
-_ROUND_TRIP = dict(residual='color', occlusion='cycle')
-_RANGE_MAP = dict(residual='census', occlusion='range_map')
 _GROWN = dict(type='EdgeAwareDensify')
 _BALANCED = dict(type='InverseHistogram')
 
@@ -35,12 +34,6 @@ def census(weight: float) -> List[Dict[str, Any]]:
                  loss_weight=weight)]
 
 
-def both_ways(colours: Dict[str, Any], weight: float, smoothness: float) -> List[Dict[str, Any]]:
-    """Losses on whole frames for the motion there and back, each of which tells what the other cannot see."""
-    return [dict(type='PhotometricLoss', gamma=0.8, loss_weight=weight, **colours),
-            dict(type='SmoothnessLoss', order=1, edge=150., gamma=0.8, loss_weight=smoothness * weight)]
-
-
 class Row(NamedTuple):
     """A recipe.
 
@@ -52,14 +45,14 @@ class Row(NamedTuple):
         augmented: whether the samples are augmented.
     """
     values: Dict[str, Any] = {}
-    recipe: str = 'labels'
+    recipe: str = LABELS
     rate_of: Optional[str] = None
     mixed: Sequence[Dict[str, Any]] = ()
     augmented: bool = True
 
 
 WARP, SMURF, CYCLE, PLAIN = 'warp and smoothness', "SMURF's recipe", 'direct cycle loss', 'plain self-training'
-CODE, ABSTRACT, OURS = "the paper's code", "the paper's abstract", 'ours'
+CODE, ABSTRACT, OURS, ALONE = "the paper's code", "the paper's abstract", 'ours', 'labels alone'
 ROWS: Dict[str, Row] = {
     WARP: Row(recipe='warp', rate_of=WARP),
     SMURF: Row(recipe='smurf', rate_of=SMURF),
@@ -74,15 +67,17 @@ ROWS: Dict[str, Row] = {
     f'{ABSTRACT}, not re-balanced': Row(labels_of(_CYCLE, _COLOUR, densify=_GROWN), rate_of=CODE),
     f'{ABSTRACT}, with CompositeFilter': Row(
         labels_of(_CYCLE, _COLOUR, dict(type='CompositeFilter'), densify=_GROWN, balance=_BALANCED), rate_of=CODE),
-    OURS: Row(),
-    f'{OURS}, verified': Row({'labeler.view.verifier': VERIFIER}),
-    f'{OURS}, no larger pass': Row({'labeler.view.scales': (1., )}),  # the other pass is mirrored
-    f'{OURS}, weighed evenly': Row({'labeler.balance': None}),
-    f'{OURS}, not augmented': Row(augmented=False),
-    **{f'{OURS}, with census {weight:g}': Row(mixed=census(weight)) for weight in (0.3, 1., 3., 10.)},
-    # the losses of --recipe warp, and those of SMURF without its self-supervision
-    **{f'{OURS}, with warp {weight:g}': Row(mixed=both_ways(_ROUND_TRIP, weight, 0.1)) for weight in (200., 1000.)},
-    f'{OURS}, with census and smoothness 10': Row(mixed=both_ways(_RANGE_MAP, 10., 2.5)),
+    OURS: Row(recipe=WITH_WARP),
+    f'{OURS}, verified': Row({'labeler.view.verifier': VERIFIER}, WITH_WARP),
+    f'{OURS}, no larger pass': Row({'labeler.view.scales': (1., )}, WITH_WARP),  # the other pass is mirrored
+    f'{OURS}, weighed evenly': Row({'labeler.balance': None}, WITH_WARP),
+    f'{OURS}, not augmented': Row(recipe=WITH_WARP, augmented=False),
+    ALONE: Row(),
+    **{f'labels, with census {weight:g}': Row(mixed=census(weight)) for weight in (0.3, 1., 3., 10.)},
+    **{f'labels, with warp {weight:g}': Row(mixed=losses_of('warp', weight)) for weight in (200., 5000.)},
+    # the losses of SMURF without its self-supervision, which takes most of its time
+    **{f'labels, with census and smoothness {weight:g}': Row(mixed=losses_of('smurf', weight)[:2])
+       for weight in (10., 30.)},
 }
 
 
@@ -103,17 +98,12 @@ def config_of(name: str, base: str, values: Dict[str, Any], factor: float = 1.) 
     row = ROWS[name]
     cfg = with_recipe(load_config(base, {**row.values, **values}), row.recipe)
     at_rate(cfg, factor)
-    pipeline = list(cfg.train_pipeline)
     if not row.augmented:
-        pipeline = [part for part in pipeline if part['type'] in ('LoadLabel', 'RandomCrop', 'PackPair')]
+        cfg.train_pipeline = [part for part in cfg.train_pipeline if part['type'] in _BARE]
     if row.mixed:
-        # behind what makes pairs of its own
-        place = 1 + max(i for i, part in enumerate(pipeline) if part['type'] in ('LoadLabel', 'SelfWarp'))
-        pipeline.insert(place, dict(type='KeepWholeFrames'))
-        cfg.model.losses += deepcopy(row.mixed)
+        add_losses(cfg, row.mixed)
         if any(loss.get('occlusion') for loss in row.mixed):
             halve_batches(cfg)  # as many passes
-    cfg.train_pipeline = pipeline
     return cfg
 
 

@@ -38,6 +38,7 @@ from timed_run import ENDS, checkpoints, phases, python_of, tree_of, watch
 from mmrefine.apis import init_model
 from mmrefine.apis.commands import run_command
 from mmrefine.apis.named_models import load_named
+from mmrefine.apis.recipe_names import RECIPES
 from mmrefine.cli.options import values_of
 from mmrefine.cli.refine import QUICK
 from mmrefine.config.load import override
@@ -59,8 +60,9 @@ ROWS: Dict[str, Tuple[List[str], List[str]]] = {
     'quick': (['--quick'], []),
     'verified': (['--verify'], []),
     'version before': ([], []),
-    'plain 1x': ([], ['labeler.view.scales=(1.,)', 'labeler.balance=None']),
+    'plain 1x': (['--recipe', 'labels'], ['labeler.view.scales=(1.,)', 'labeler.balance=None']),
 }
+WITHOUT_RECIPE = ('version before', 'plain 1x')  # one does not know the option, the other has its own
 PHASES = (*ENDS, 'end', 'whole')
 POINTS = 5  # networks on the way that are scored
 
@@ -82,6 +84,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_argument('--times', type=int, default=1, help='runs of each row; the first has seed 125, and so on')
     parser.add_argument('--threads', type=int, default=0, help='that compute; 0: as the command chooses')
     parser.add_argument('--steps', type=int, help='of all rows but those of --budgets (default: as the command has it)')
+    parser.add_argument('--recipe', choices=RECIPES, help='of all rows but the plain one and the version before, as of '
+                                                          'mmrefine refine')
     parser.add_argument('--set', nargs='+', default=[], metavar='KEY=VALUE', dest='values',
                         help='of all rows, as of mmrefine refine')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/time_to_refined.json'))
@@ -128,8 +132,8 @@ def job_of(args: argparse.Namespace, name: str, time: int) -> Dict[str, Any]:
             for path in sorted((tree / folder).rglob('*.py')))
     weights = [] if args.checkpoint is None else [('weights', args.checkpoint)]
     return dict(row=name, seed=125 + time, size=list(args.size), frames=args.frames, look=args.look,
-                unseen=args.unseen, model=args.model, steps=steps_of(args, name), values=list(args.values),
-                threads=args.threads, code=digest_of_files([*code, *weights]))
+                unseen=args.unseen, model=args.model, steps=steps_of(args, name), recipe=args.recipe,
+                values=list(args.values), threads=args.threads, code=digest_of_files([*code, *weights]))
 
 
 def steps_of(args: argparse.Namespace, row: str) -> Optional[int]:
@@ -146,7 +150,8 @@ def options_of(job: Dict[str, Any]) -> List[str]:
     kept = [f'randomness.seed={job["seed"]}', f'default_hooks.checkpoint.interval={max(1, steps // POINTS)}',
             'default_hooks.checkpoint.max_keep_ckpts=-1']
     asked = ['--steps', str(job['steps'])] if job['steps'] else []
-    return [*own, *asked, '--set', *values, *kept, *job['values']]
+    recipe = ['--recipe', job['recipe']] if job['recipe'] and base_of(job['row']) not in WITHOUT_RECIPE else []
+    return [*own, *recipe, *asked, '--set', *values, *kept, *job['values']]
 
 
 def run_row(args: argparse.Namespace, job: Dict[str, Any]) -> Dict[str, Any]:

@@ -13,6 +13,8 @@ if __name__ == '__main__':
 
 from mmrefine.apis import train
 from mmrefine.apis.commands import run_command
+from mmrefine.apis.recipe_names import RECIPES, WITH_WARP
+from mmrefine.apis.recipes import with_recipe
 from mmrefine.config.load import load_config
 from mmrefine.synthetic import write_clips
 
@@ -24,6 +26,8 @@ def main() -> int:
     """Render, refine, report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--tracks', action='store_true', help='refine the small tracker (PIPs) instead of RAFT-small')
+    parser.add_argument('--recipe', choices=RECIPES, default=WITH_WARP,
+                        help='what RAFT-small learns from, as of mmrefine refine (default: %(default)s)')
     parser.add_argument('--work-dir', help='folder of all results; videos and labels that exist are used again '
                                            '(default: work_dirs/demo, with --tracks work_dirs/demo_tracks)')
     parser.add_argument('--seed', type=int, default=125, help='of the order of training and the augmentation')
@@ -42,6 +46,8 @@ def main() -> int:
     write_clips(refined, range(args.videos), frames, style='target', tracks=tracks)
     write_clips(unseen, range(10000, 10000 + args.unseen), frames, style='target', tracks=tracks)
     cfg = load_config(CONFIGS / config, {'video': str(refined), 'unseen': str(unseen), 'randomness.seed': args.seed})
+    if not args.tracks:
+        cfg = with_recipe(cfg, args.recipe)
     cfg.work_dir = str(work_dir)
     train(cfg, brief=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

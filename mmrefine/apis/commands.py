@@ -4,12 +4,12 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from mmengine.config import Config, DictAction
 
 from mmrefine.apis.exit_status import run_command
-from mmrefine.config.load import load_config
+from mmrefine.config.load import load_config, override
 from mmrefine.errors import ConfigError
 
 __all__ = ['Overrides', 'add_config_options', 'config_of', 'run_command']
@@ -51,9 +51,14 @@ def add_config_options(parser: argparse.ArgumentParser, launcher: bool = True) -
         parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
-def config_of(args: argparse.Namespace) -> Config:
-    """The config of a command line, with work dir and launcher."""
-    cfg = load_config(args.config, args.cfg_options)
+def config_of(args: argparse.Namespace, named: Optional[Config] = None) -> Config:
+    """The config of a command line, with work dir and launcher.
+
+    Args:
+        args: of a parser with :func:`add_config_options`.
+        named: what the options override; None: the config that the command line names.
+    """
+    cfg = load_config(args.config, args.cfg_options) if named is None else override(named, args.cfg_options)
     if 'launcher' in args:
         os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
         cfg.launcher = args.launcher

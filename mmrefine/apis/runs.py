@@ -12,10 +12,9 @@ from mmrefine.apis.brief_runner import BriefRunner, ResumingRunner
 from mmrefine.apis.browse import browse_labels
 from mmrefine.apis.followed_points import FollowedPoints
 from mmrefine.apis.labelled import RENDERED, render_labelled, rendering_seconds
-from mmrefine.apis.named_models import load_named
 from mmrefine.apis.precision import amp_values
 from mmrefine.apis.ready_config import ready_config
-from mmrefine.apis.recipes import LABELS, with_recipe
+from mmrefine.apis.recipes import load_with_recipe
 from mmrefine.apis.rounds import round_values
 from mmrefine.apis.run_forecast import tell_forecast
 from mmrefine.apis.run_threads import run_threads
@@ -47,7 +46,7 @@ def refine(video: Roots,
            teacher: Named = None,
            teacher_checkpoint: Named = None,
            labels: Optional[Union[str, Path]] = None,
-           recipe: str = LABELS,
+           recipe: Optional[str] = None,
            verify: bool = False,
            max_error: Optional[float] = None,
            **overrides: Any) -> Dict[str, Any]:
@@ -82,7 +81,8 @@ def refine(video: Roots,
             configs, or published weights.
         labels: folder of labels of this video that were made before (:func:`label_video`), by whatever network: several
             networks can learn from them. Default: they are made.
-        recipe: what is learned from, :func:`~mmrefine.apis.recipes.with_recipe`; all but labels exclude ``rounds``.
+        recipe: what is learned from, :func:`~mmrefine.apis.recipes.with_recipe`; without labels there are no
+            ``rounds``. Default: ``'labels+warp'`` for a short name of a flow network, else what the config says.
         verify: labels are what four passes come to, weighed by the verifier of the package.
         max_error: px; the same, and motion that is expected to be off by more gets no label.
         overrides: other values of the config; dotted keys as ``**{'optim_wrapper.optimizer.lr': 5e-5}``.
@@ -94,7 +94,7 @@ def refine(video: Roots,
     Raises:
         MMRefineError: what is wrong with the video, the config or the checkpoint, in one sentence.
     """
-    named = with_recipe(load_named(config), recipe, labelled)
+    named = load_with_recipe(config, recipe, labelled)
     overrides = {**amp_values(amp, named, overrides), **round_values(rounds, named),
                  **teacher_values(named, teacher, teacher_checkpoint, labels, rounds),
                  **verify_values(named, verify, max_error, teacher, labels, overrides), **overrides}
@@ -165,7 +165,7 @@ def label_video(video: Roots,
     """
     if sheets < 0:  # before the labels, which take long
         raise ConfigError(f'sheets must be 0 or more labels of each scene, got {sheets}')
-    named = load_named(config)
+    named = load_with_recipe(config)  # a refinement may go on in the same folder
     overrides = {**teacher_values(named, teacher, teacher_checkpoint),
                  **verify_values(named, verify, max_error, teacher, given=overrides), **overrides}
     cfg, _ = prepare_run(video, named, work_dir, checkpoint, overrides, skip_corrupt, resume=True, reading=reading,

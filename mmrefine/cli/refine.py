@@ -2,10 +2,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 from mmrefine.apis.precision import add_amp
-from mmrefine.apis.recipe_names import LABELS, RECIPES
+from mmrefine.apis.recipe_names import RECIPES, WITH_WARP
 from mmrefine.cli.options import (add_model, add_set, add_skip_corrupt, add_teacher, add_verify, add_video, at_least_0,
                                   at_least_1, reading_of, values_of)
 
@@ -15,9 +15,10 @@ Refine a network on a video that nobody labelled.
 
 A frozen copy of the network, the teacher, estimates the motion of the video in both directions, in two passes: at
 its own size and at twice that size. The second pass becomes the label, and a pixel counts more the further the two
-passes are apart: where they agree, there is little to learn. The network is finetuned on these labels. Then a guard
-compares it with the original network on frames that were kept back, and a report shows both. Long steps print how
-much time is left.
+passes are apart: where they agree, there is little to learn. The network is finetuned on these labels, and on the
+frames themselves: colours must fit along its motion, and motion must be smooth (--recipe labels leaves that out). Then
+a guard compares it with the original network on frames that were kept back, and a report shows both. Long steps print
+how much time is left.
 
 A tracker (--model pips or pips_demo) follows points through clips of eight frames, there and back, at both sizes, and
 its labels are what the passes come to together: with pips the tracks that come back, with pips_demo, which is too
@@ -74,11 +75,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         help='label and train N times, each time with the average of the student over the last steps '
                              'of the round before as teacher; the steps are shared out, and a round that brings '
                              "nothing is the last one (default: the config's, 1)")
-    parser.add_argument('--recipe', choices=RECIPES, default=LABELS,
+    parser.add_argument('--recipe', choices=RECIPES,
                         help='what is learned from: labels, or the frames alone, to compare with labels on your own '
-                             'video. warp: colours must fit and motion must be smooth; cycle: the way there and back '
-                             'must end where it began; smurf: the losses of SMURF. Not for trackers (default: '
-                             f'{LABELS})')
+                             'video, or both. warp: colours must fit and motion must be smooth; cycle: the way there '
+                             'and back must end where it began; smurf: the losses of SMURF. Not for trackers (default: '
+                             f'{WITH_WARP} for the flow networks above; a config is taken as it is)')
     parser.add_argument('--labelled', metavar='DIR|rendered',
                         help="also learn from frame pairs with ground truth: a folder in "
                              "the layout of KITTI, Sintel, FlyingChairs or tools/render.py, or 'rendered', clips that "
@@ -107,13 +108,12 @@ def values(args: argparse.Namespace) -> Dict[str, Any]:
     return {**(_quick(args.model, args.recipe) if args.quick else {}), **given}
 
 
-def _quick(model: str, recipe: str) -> Dict[str, Any]:
+def _quick(model: str, recipe: Optional[str]) -> Dict[str, Any]:
     """The values of --quick; a config that asks for less keeps its own."""
     from mmrefine.apis.inference import is_correspondence
-    from mmrefine.apis.named_models import load_named
-    from mmrefine.apis.recipes import with_recipe
+    from mmrefine.apis.recipes import load_with_recipe
 
-    cfg = with_recipe(load_named(model), recipe)
+    cfg = load_with_recipe(model, recipe)
     # features take no iterations
     found = {key: most for key, most in QUICK.items() if not (key.startswith('model.') and is_correspondence(cfg))}
     for key, most in list(found.items()):

@@ -223,7 +223,7 @@ def test_pictures_called_like_labels_without_others_beside_them_are_told_in_one_
     ('crop_size=(0,0)', 'RandomCrop.size must be (height, width) in px, each from 2 to 65535'),
     ('crop_size=(-64,64)', 'RandomCrop.size must be (height, width) in px, each from 2 to 65535'),
     ('crop_size=(64,64,64)', 'RandomCrop.size must be (height, width) in px, each from 2 to 65535'),
-    ('train_pipeline.3.horizontal=5', 'RandomFlip.horizontal must lie in [0, 1], got 5'),
+    ('train_pipeline.1.prob=5', 'SelfWarp.prob must lie in [0, 1], got 5'),
     ('train_pipeline.2.type=7', 'TypeError: type must be a str or valid type'),
 ])
 @pytest.mark.parametrize('command', ['refine', 'labels'])

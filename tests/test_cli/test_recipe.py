@@ -1,4 +1,4 @@
-"""``mmrefine refine --recipe``: the rivals of labels on one's own video, with the same guard and report."""
+"""``mmrefine refine --recipe``: labels, their rivals and both on one's own video, with the same guard and report."""
 from __future__ import annotations
 
 import json
@@ -50,6 +50,20 @@ def test_a_recipe_trains_without_labels_and_is_guarded_and_reported(recipe, vide
     assert f'recipe was {recipe}, is {other}' in error_of(capsys, *command(video, tmp_path, other)).replace("'", '')
 
 
+@pytest.mark.parametrize('options', [(), ('--labelled', 'rendered')])
+def test_the_command_learns_from_labels_and_frames(options, video, tmp_path, capsys):
+    tiny = [value.replace('custom_hooks.0', 'custom_hooks.1') for value in TINY]
+    asked = ('refine', video, '--model', 'demo', '--checkpoint', DEMO_WEIGHTS, '--out', tmp_path, *options, *tiny)
+    assert status_of(*asked) == 0, capsys.readouterr().err
+    assert 'to label' in capsys.readouterr().out and (tmp_path / 'labels').exists()
+    assert json.loads((tmp_path / 'run.json').read_text())['settings']['config']['recipe'] == 'labels+warp'
+    lines = [json.loads(line) for line in next(tmp_path.glob('*/vis_data/scalars.json')).read_text().splitlines()]
+    names = {name for line in lines for name in line if name.startswith('loss_')}
+    assert {'loss_masked_sequence', 'loss_photometric', 'loss_smoothness'} <= names
+    # labels alone are another run
+    assert 'recipe was labels+warp, is None' in error_of(capsys, *asked, '--recipe', 'labels').replace("'", '')
+
+
 def test_what_belongs_to_labels_is_refused(video, tmp_path, capsys):
     assert 'there is no PseudoLabelHook in custom_hooks' in error_of(
         capsys, *command(video, tmp_path, 'warp', '--rounds', '2'))
@@ -59,7 +73,7 @@ def test_what_belongs_to_labels_is_refused(video, tmp_path, capsys):
         capsys, 'refine', video, '--model', 'pips_demo', '--recipe', 'cycle')
 
 
-@pytest.mark.parametrize('recipe, pairs', [('labels', 4), ('cycle', 2)])
+@pytest.mark.parametrize('recipe, pairs', [('labels', 4), ('labels+warp', 2), ('cycle', 2)])
 def test_quick_draws_as_many_directed_pairs_as_with_labels(recipe, pairs):
     args = build_parser().parse_args(['refine', 'my.mp4', '--model', 'raft_official', '--recipe', recipe, '--quick'])
     assert refine.values(args)['batch_size'] == pairs

@@ -166,9 +166,9 @@ def test_quick_is_for_a_cpu_and_a_set_value_wins(monkeypatch, tmp_path):
     monkeypatch.setattr(training, 'refine',
                         lambda *args, **more: seen.update(more) or dict(groups={}, guard=dict(reason='fine')))
     assert status_of('refine', 'a.mp4', '--quick', '--amp', '--workers', '0', '--set', 'max_iters=50') == 0
-    assert seen == {'resume': True, 'skip_corrupt': False, 'max_iters': 50, 'batch_size': 2, 'model.train_iters': 8,
+    assert seen == {'resume': True, 'skip_corrupt': False, 'max_iters': 50, 'batch_size': 1, 'model.train_iters': 8,
                     'model.test_iters': 12, 'num_workers': 0, 'amp': 'on', 'rounds': None, 'labelled': None,
-                    'points': None, 'recipe': 'labels', 'teacher': None, 'teacher_checkpoint': None, 'labels': None,
+                    'points': None, 'recipe': None, 'teacher': None, 'teacher_checkpoint': None, 'labels': None,
                     'verify': False, 'max_error': None}
     others = ('resume', 'skip_corrupt', 'amp', 'rounds', 'labelled', 'points', 'recipe', 'teacher',
               'teacher_checkpoint', 'labels', 'verify', 'max_error')
@@ -180,7 +180,7 @@ def test_quick_is_for_a_cpu_and_a_set_value_wins(monkeypatch, tmp_path):
         assert status_of('refine', 'a.mp4', *given) == 0 and seen['amp'] == choice
     assert status_of('refine', 'a.mp4', '--quick', '--model', 'demo') == 0
     # asks for less
-    assert [seen[key] for key in ('max_iters', 'batch_size', 'model.train_iters', 'model.test_iters')] == [200, 4, 4, 8]
+    assert [seen[key] for key in ('max_iters', 'batch_size', 'model.train_iters', 'model.test_iters')] == [200, 2, 4, 8]
 
 
 @pytest.mark.parametrize('verdict, whose', [('student', 'refined network'), ('teacher', 'original network')])

@@ -34,7 +34,7 @@ def test_every_row_is_a_config_that_trains(modules, tmp_path):
         cfg = complete(rows.config_of(name, str(rivals.CONFIG), values, 0.3))
         assert cfg.optim_wrapper.optimizer.lr == cfg.param_scheduler.eta_max == pytest.approx(0.3 * 8e-4), name
         assert row.rate_of is None or rows.ROWS[row.rate_of].rate_of == row.rate_of, name
-        assert ('PseudoLabelHook' in kinds(cfg.custom_hooks)) == (row.recipe == 'labels'), name
+        assert ('PseudoLabelHook' in kinds(cfg.custom_hooks)) == (row.recipe in ('labels', 'labels+warp')), name
         assert {'RegressionGuardHook', 'ReportHook'} <= set(kinds(cfg.custom_hooks)), name
         assert ('ColorJitter' in kinds(cfg.train_pipeline)) == row.augmented, name
 
@@ -43,7 +43,7 @@ def test_rivals_train_on_other_configs_at_their_rate(modules, tmp_path):
     rows = modules[1]
     video = ROOT / 'configs/refine/raft_small_video.py'
     for name, row in rows.ROWS.items():
-        if row.rate_of or row.mixed:
+        if row.rate_of or row.mixed or name == rows.OURS:
             cfg = complete(rows.config_of(name, str(video), {'video': str(tmp_path)}, 0.1))
             assert cfg.optim_wrapper.optimizer.lr == cfg.param_scheduler.eta_max == pytest.approx(0.1 * 4e-4), name
 
@@ -51,7 +51,7 @@ def test_rivals_train_on_other_configs_at_their_rate(modules, tmp_path):
 def test_census_sees_the_pair_that_the_label_is_of(modules, tmp_path):
     """A self-warped pair has a frame 2 of its own: that of the video would contradict the label."""
     rivals, rows = modules
-    cfg = rows.config_of('ours, with census 0.3', str(rivals.CONFIG), {'video': str(tmp_path)})
+    cfg = rows.config_of('labels, with census 0.3', str(rivals.CONFIG), {'video': str(tmp_path)})
     assert kinds(cfg.train_pipeline)[:4] == ['LoadLabel', 'SelfWarp', 'KeepWholeFrames', 'RandomCrop']
     assert kinds(cfg.model.losses) == ['MaskedSequenceLoss', 'PhotometricLoss']
     assert cfg.model.losses[1]['unlabelled'] and cfg.model.losses[1]['loss_weight'] == 0.3
@@ -60,20 +60,16 @@ def test_census_sees_the_pair_that_the_label_is_of(modules, tmp_path):
 def test_losses_of_both_ways_beside_labels_take_half_as_many_pairs(modules, tmp_path):
     rivals, rows = modules
     configs = {name: rows.config_of(name, str(rivals.CONFIG), {'video': str(tmp_path)})
-               for name in ('ours', 'ours, with census 3', 'ours, with warp 200')}
-    sizes = {name: cfg.train_dataloader.batch_size for name, cfg in configs.items()}
-    assert list(sizes.values()) == [4, 4, 2]
-    losses = configs['ours, with warp 200'].model.losses
+               for name in ('labels alone', 'labels, with census 3', 'labels, with warp 200', 'ours')}
+    assert [cfg.train_dataloader.batch_size for cfg in configs.values()] == [4, 4, 2, 2]
+    losses = configs['labels, with warp 200'].model.losses
     assert [loss.get('loss_weight', 1.) for loss in losses] == pytest.approx([1., 200., 20.])
-    for name, recipe, weight in (('warp 200', 'warp and smoothness', 200.),
-                                 ('census and smoothness 10', "SMURF's recipe", 10.)):
-        mixed, alone = (rows.config_of(one, str(rivals.CONFIG), {'video': str(tmp_path)}).model.losses
-                        for one in (f'ours, with {name}', recipe))
-        scaled = [{**loss, 'loss_weight': pytest.approx(weight * loss['loss_weight'])} for loss in alone
-                  if loss['type'] != 'SelfSupervisionLoss']
-        for loss in scaled:
-            loss.pop('occlusion_from', None)  # 0, as by default
-        assert list(map(dict, mixed[1:])) == scaled
+    for loss, five in zip(losses[1:], configs['ours'].model.losses[1:]):
+        assert {**loss, 'loss_weight': pytest.approx(5 * loss.loss_weight)} == five
+    assert configs['labels, with warp 200'].train_pipeline == configs['ours'].train_pipeline
+    census, smooth = rows.config_of('labels, with census and smoothness 10', str(rivals.CONFIG), {}).model.losses[1:]
+    assert (census.residual, census.loss_weight, smooth.type, smooth.loss_weight) == (
+        'census', 10., 'SmoothnessLoss', 25.)
 
 
 def test_runs_that_have_the_same_labels_share_them(modules, tmp_path):
@@ -86,7 +82,7 @@ def test_runs_that_have_the_same_labels_share_them(modules, tmp_path):
         link = tmp_path / f'{name} {seed} {factor}' / 'labels'
         return link.resolve() if link.is_symlink() else None
 
-    assert store('ours') == store('ours', 126) == store('ours, not augmented') == store('ours, with census 0.3')
+    assert store('ours') == store('ours', 126) == store('ours, not augmented') == store('labels alone')
     assert store('ours').parent == tmp_path / 'labels'
     others = [store(name) for name in ('ours', 'ours, weighed evenly', 'ours, no larger pass', 'plain self-training')]
     assert len(set(others)) == 4 and store('plain self-training', factor=0.3) == others[3]

@@ -144,12 +144,21 @@ def values(options):
     ('this version', 'raft_small', None, [], 200), ('quick', 'raft_small', None, ['--quick'], 40),
     ('this version', 'demo', 4, ['--steps', '4'], 1), ('40 steps', 'demo', 40, ['--steps', '40'], 8)])
 def test_each_row_keeps_five_networks_on_the_way(modules, row, model, steps, first, interval):
-    job = dict(row=row, model=model, steps=steps, seed=126, values=['crop_size=(64,96)'])
+    job = dict(row=row, model=model, steps=steps, recipe=None, seed=126, values=['crop_size=(64,96)'])
     options = modules[0].options_of(job)
     assert options[:options.index('--set')] == first
     assert values(options) == {
         'randomness.seed': '126', 'default_hooks.checkpoint.interval': str(interval),
         'default_hooks.checkpoint.max_keep_ckpts': '-1', 'crop_size': '(64,96)'}
+
+
+def test_a_recipe_is_for_all_rows_that_may_have_one(modules):
+    found = {row: modules[0].options_of(dict(row=row, model='demo', steps=None, recipe='warp', seed=125, values=[]))
+             for row in modules[0].ROWS}
+    asked = {row: options[options.index('--recipe') + 1] if '--recipe' in options else None
+             for row, options in found.items()}
+    assert asked == {'this version': 'warp', 'quick': 'warp', 'verified': 'warp', 'plain 1x': 'labels',
+                     'version before': None}
 
 
 class Flowing:
@@ -165,7 +174,8 @@ class Flowing:
 
 
 def test_plain_self_training_asks_at_one_size_and_weighs_all_pixels_alike(modules):
-    found = values(modules[0].options_of(dict(row='plain 1x', model='demo', steps=None, seed=125, values=[])))
+    found = values(modules[0].options_of(dict(row='plain 1x', model='demo', steps=None, recipe=None, seed=125,
+                                              values=[])))
     assert found.pop('labeler.balance') == 'None' and found.pop('labeler.view.scales') == '(1.,)'
     cfg = complete(override(load_named('demo'), {'video': 'v.mp4', 'labeler.balance': None,
                                                  'labeler.view.scales': (1., )}))
@@ -182,7 +192,7 @@ def test_a_budget_takes_the_command_of_the_row_that_is_named(modules):
     for row, name, own in (('this version', '300 steps', []), ('verified', 'verified, 300 steps', ['--verify'])):
         args = argparse.Namespace(rows=[], budgets=[300], budgets_of=row, steps=None)
         assert benchmark.row_names(args) == [name] and benchmark.steps_of(args, name) == 300
-        found = benchmark.options_of(dict(row=name, model='demo', steps=300, seed=125, values=[]))
+        found = benchmark.options_of(dict(row=name, model='demo', steps=300, recipe=None, seed=125, values=[]))
         assert found[:found.index('--set')] == [*own, '--steps', '300']
 
 
@@ -226,8 +236,8 @@ def test_the_code_of_a_row_is_that_of_its_tree(modules, monkeypatch, tmp_path):
         (tmp_path / name / 'mmrefine' / 'a.py').write_text(name)
     monkeypatch.setattr(modules[0], 'ROOT', tmp_path / 'now')
     monkeypatch.setattr(modules[0], 'tree_of', lambda revision, repository, folder: tmp_path / 'before')
-    args = argparse.Namespace(size=(64, 96), frames=3, look='target', unseen=1, model='demo', steps=None, values=[],
-                              threads=1, checkpoint=None, before='HEAD', work_dir=tmp_path)
+    args = argparse.Namespace(size=(64, 96), frames=3, look='target', unseen=1, model='demo', steps=None, recipe=None,
+                              values=[], threads=1, checkpoint=None, before='HEAD', work_dir=tmp_path)
     codes = {name: modules[0].job_of(args, name, 0)['code'] for name in modules[0].ROWS}
     assert codes['version before'] != codes['this version'] == codes['quick'] == codes['plain 1x']
     (tmp_path / 'now' / 'mmrefine' / 'a.py').write_text('before')

@@ -50,6 +50,17 @@ def test_one_scene_is_labelled_trained_on_and_reported(alley):
     assert report['settings']['max_iters'] == 2
 
 
+def test_options_override_the_config_that_a_recipe_makes(monkeypatch, tmp_path):
+    """The batch is the one that is asked for, and not half of it; the second loss is that of the recipe."""
+    seen = []
+    monkeypatch.setattr('mmrefine.apis.train', seen.append)
+    assert status_of('train', SMALL_VIDEO, '--work-dir', tmp_path, '--recipe', 'labels+warp', '--cfg-options',
+                     'batch_size=4', 'model.losses.1.loss_weight=7') == 0
+    cfg, = seen
+    assert cfg.batch_size == 4 and cfg.recipe == 'labels+warp' and cfg.work_dir == str(tmp_path)
+    assert [loss.get('loss_weight') for loss in cfg.model.losses] == [None, 7, 100.]
+
+
 def test_training_without_labels_has_guard_report_and_checkpoint(weights, tmp_path):
     """A folder of frames, and none of stage 1: no labels are asked for, and nothing is said about any."""
     write_clips(tmp_path, range(1), 6, SIZE)
