@@ -60,6 +60,10 @@ def test_the_command_learns_from_labels_and_frames(options, video, tmp_path, cap
     lines = [json.loads(line) for line in next(tmp_path.glob('*/vis_data/scalars.json')).read_text().splitlines()]
     names = {name for line in lines for name in line if name.startswith('loss_')}
     assert {'loss_masked_sequence', 'loss_photometric', 'loss_smoothness'} <= names
+    made = json.loads((tmp_path / 'report.json').read_text())['settings']
+    assert made['recipe'] == 'labels+warp' and [loss['type'] for loss in made['losses']] == [
+        'MaskedSequenceLoss', 'PhotometricLoss', 'SmoothnessLoss']
+    assert 'by the recipe <code>labels+warp</code>' in (tmp_path / 'report.html').read_text()
     # labels alone are another run
     assert 'recipe was labels+warp, is None' in error_of(capsys, *asked, '--recipe', 'labels').replace("'", '')
 

@@ -217,6 +217,8 @@ class ReportHook(Hook):
                 config=cfg.filename or '',
                 load_from=self._before.get('load_from'),
                 whose=whose_weights(str(self._before.get('load_from') or '')),
+                recipe=cfg.get('recipe'),
+                losses=cfg.model.get('losses'),
                 max_iters=runner.max_iters,
                 rounds=getattr(runner.train_loop, 'rounds', 1),
                 labelled=getattr(runner.train_loop.dataloader.dataset, 'describe_truth', list)(),
