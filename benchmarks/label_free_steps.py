@@ -28,8 +28,8 @@ from mmrefine.structures import FlowSample
 
 # row -> recipe, and values of its self-supervision
 ROWS: Dict[str, Any] = {
-    'labels': ('labels', {}), 'labels+warp': ('labels+warp', {}), 'warp': ('warp', {}), 'cycle': ('cycle', {}), 'smurf': ('smurf', dict(begin=1.)),
-    'smurf, self-supervised': ('smurf', dict(begin=0., ramp=0.)),
+    'labels': ('labels', {}), 'labels+warp': ('labels+warp', {}), 'warp': ('warp', {}), 'cycle': ('cycle', {}),
+    'smurf': ('smurf', dict(begin=1.)), 'smurf, self-supervised': ('smurf', dict(begin=0., ramp=0.)),
 }
 GOAL = 1.25  # of warp, and of both, against labels
 
