@@ -1,7 +1,8 @@
 """The recipes that ``rivals.py`` compares: finetuning without labels, self-training, the paper's labels, and ours."""
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from functools import partial
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from mmengine.config import Config
 
@@ -34,6 +35,11 @@ def census(weight: float) -> List[Dict[str, Any]]:
                  loss_weight=weight)]
 
 
+def census_and_smoothness(weight: float) -> List[Dict[str, Any]]:
+    """The losses of SMURF without its self-supervision, which takes most of its time."""
+    return [loss for loss in losses_of('smurf', weight) if loss['type'] != 'SelfSupervisionLoss']
+
+
 class Row(NamedTuple):
     """A recipe.
 
@@ -41,13 +47,13 @@ class Row(NamedTuple):
         values: of the demo's config.
         recipe: as of ``mmrefine refine --recipe``.
         rate_of: the row whose choice of a rate it takes; None: the rate of the config.
-        mixed: losses on whole frames, beside that on labels.
+        mixed: gives losses on whole frames, beside that on labels.
         augmented: whether the samples are augmented.
     """
     values: Dict[str, Any] = {}
     recipe: str = LABELS
     rate_of: Optional[str] = None
-    mixed: Sequence[Dict[str, Any]] = ()
+    mixed: Optional[Callable[[], List[Dict[str, Any]]]] = None
     augmented: bool = True
 
 
@@ -73,10 +79,9 @@ ROWS: Dict[str, Row] = {
     f'{OURS}, weighed evenly': Row({'labeler.balance': None}, WITH_WARP),
     f'{OURS}, not augmented': Row(recipe=WITH_WARP, augmented=False),
     ALONE: Row(),
-    **{f'labels, with census {weight:g}': Row(mixed=census(weight)) for weight in (0.3, 1., 3., 10.)},
-    **{f'labels, with warp {weight:g}': Row(mixed=losses_of('warp', weight)) for weight in (200., 5000.)},
-    # the losses of SMURF without its self-supervision, which takes most of its time
-    **{f'labels, with census and smoothness {weight:g}': Row(mixed=losses_of('smurf', weight)[:2])
+    **{f'labels, with census {weight:g}': Row(mixed=partial(census, weight)) for weight in (0.3, 1., 3., 10.)},
+    **{f'labels, with warp {weight:g}': Row(mixed=partial(losses_of, 'warp', weight)) for weight in (200., 5000.)},
+    **{f'labels, with census and smoothness {weight:g}': Row(mixed=partial(census_and_smoothness, weight))
        for weight in (10., 30.)},
 }
 
@@ -101,8 +106,9 @@ def config_of(name: str, base: str, values: Dict[str, Any], factor: float = 1.) 
     if not row.augmented:
         cfg.train_pipeline = [part for part in cfg.train_pipeline if part['type'] in _BARE]
     if row.mixed:
-        add_losses(cfg, row.mixed)
-        if any(loss.get('occlusion') for loss in row.mixed):
+        losses = row.mixed()
+        add_losses(cfg, losses)
+        if any(loss.get('occlusion') for loss in losses):
             halve_batches(cfg)  # as many passes
     return cfg
 

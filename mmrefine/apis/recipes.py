@@ -1,7 +1,6 @@
 """The option ``--recipe`` of the command: what a network learns from, labels, the frames alone, or both."""
 from __future__ import annotations
 
-from copy import deepcopy
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, MutableMapping, Optional, Sequence, Union
 
@@ -17,7 +16,7 @@ from mmrefine.errors import ConfigError
 
 # transforms that only labels need, and one that makes labels
 _OF_LABELS = ('LoadLabel', 'SelfWarp')
-# of the losses of warp beside labels: with a fifth of it they hardly count (docs/results.md)
+# of the losses of warp beside labels, by truth on rendered and on real video (docs/results.md)
 WEIGHT = 1000.
 
 
@@ -103,7 +102,7 @@ def add_losses(cfg: MutableMapping[str, Any], losses: Sequence[Mapping[str, Any]
     # behind what makes pairs of its own, whose frames a label is of
     place = 1 + max((i for i, part in enumerate(pipeline) if part['type'] in _OF_LABELS), default=-1)
     cfg['train_pipeline'] = [*pipeline[:place], dict(type='KeepWholeFrames'), *pipeline[place:]]
-    cfg['model']['losses'] = [*cfg['model']['losses'], *deepcopy(list(losses))]
+    cfg['model']['losses'] = [*cfg['model']['losses'], *losses]
 
 
 def halve_batches(cfg: MutableMapping[str, Any]) -> None:

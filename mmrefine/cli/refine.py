@@ -76,8 +76,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                              'of the round before as teacher; the steps are shared out, and a round that brings '
                              "nothing is the last one (default: the config's, 1)")
     parser.add_argument('--recipe', choices=RECIPES,
-                        help='what is learned from: labels, or the frames alone, to compare with labels on your own '
-                             'video, or both. warp: colours must fit and motion must be smooth; cycle: the way there '
+                        help='what is learned from: labels, the frames alone, or both, to compare them on your own '
+                             'video. warp: colours must fit and motion must be smooth; cycle: the way there '
                              'and back must end where it began; smurf: the losses of SMURF. Not for trackers (default: '
                              f'{WITH_WARP} for the flow networks above; a config is taken as it is)')
     parser.add_argument('--labelled', metavar='DIR|rendered',
