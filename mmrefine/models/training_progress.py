@@ -9,12 +9,12 @@ from mmengine.logging import MessageHub
 
 def training_step() -> int:
     """How many optimiser steps of the current run are done, as MMEngine's ``RuntimeInfoHook`` says before each step,
-    also in a resumed run; 0 where nothing is being trained."""
+    also in a resumed run; when it is over that stays, and before the first run of a process it is 0."""
     return int(MessageHub.get_current_instance().get_info('iter', 0))
 
 
 def training_progress() -> float:
-    """The share of the steps of the current run that are done, in [0, 1); 0 where nothing is being trained."""
+    """The share of the steps of the current run that are done, in [0, 1), by :func:`training_step`."""
     return training_step() / max(1, MessageHub.get_current_instance().get_info('max_iters', 1))
 
 
