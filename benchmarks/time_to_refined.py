@@ -39,6 +39,7 @@ from mmrefine.apis import init_model
 from mmrefine.apis.commands import run_command
 from mmrefine.apis.named_models import load_named
 from mmrefine.apis.recipe_names import RECIPES
+from mmrefine.apis.recipes import load_with_recipe
 from mmrefine.cli.options import values_of
 from mmrefine.cli.refine import QUICK
 from mmrefine.config.load import override
@@ -210,7 +211,7 @@ def score(args: argparse.Namespace, weights: Path, videos: Path) -> Dict[str, fl
     """EPE in px of a network on the video (``EPE``) and on the unseen ones (``EPE_unseen``), with the iterations that
     its config tests with, unless --set says other ones."""
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    network = init_model(override(load_named(args.model), values_of(args)), str(weights), device)
+    network = init_model(override(load_with_recipe(args.model, args.recipe), values_of(args)), str(weights), device)
     found = {}
     for name, (seeds, _) in _scored(args).items():
         data = DATASETS.build(dict(
