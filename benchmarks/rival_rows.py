@@ -81,6 +81,7 @@ ROWS: Dict[str, Row] = {
     ALONE: Row(),
     **{f'labels, with census {weight:g}': Row(mixed=partial(census, weight)) for weight in (0.3, 1., 3., 10.)},
     **{f'labels, with warp {weight:g}': Row(mixed=partial(losses_of, 'warp', weight)) for weight in (200., 5000.)},
+    'labels, with warp 1000, fading': Row(mixed=partial(losses_of, 'warp', [(0., 1000.), (1., 0.)])),
     **{f'labels, with census and smoothness {weight:g}': Row(mixed=partial(census_and_smoothness, weight))
        for weight in (10., 30.)},
 }

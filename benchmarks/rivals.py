@@ -235,7 +235,8 @@ def draw(table: Dict[str, List[Run]], path: Path) -> None:
     matplotlib.use('Agg')
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(1, len(GROUPS), sharey=True, figsize=(10, 1 + 0.28 * len(table)))
+    height = 1.3 + 0.28 * len(table)
+    figure, axes = plt.subplots(1, len(GROUPS), sharey=True, figsize=(10, height))
     places = np.arange(len(table))[::-1]
     for axis, group in zip(axes, GROUPS):
         for side, label, colour, shift in ((AS_TRAINED, 'as training left it', 'tab:blue', 0.12),
@@ -254,7 +255,7 @@ def draw(table: Dict[str, List[Run]], path: Path) -> None:
         axis.set_xlabel('change of EPE, %')
         axis.grid(axis='x', alpha=0.3)
     axes[0].set_yticks(places, list(table))
-    figure.tight_layout(rect=(0, 0.04, 1, 1))
+    figure.tight_layout(rect=(0, 0.35 / height, 1, 1))  # room for the legend
     figure.legend(*axes[0].get_legend_handles_labels(), loc='lower center', ncols=2)
     figure.savefig(path, dpi=110)
     plt.close(figure)

@@ -17,6 +17,7 @@ LAYER = dict(
     values=1,
     registry=2,
     compat=2,
+    schedule=2,
     geometry=3,
     structures=4,
     fileio=5,

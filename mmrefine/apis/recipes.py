@@ -13,6 +13,7 @@ from mmrefine.compat.config_names import own_config_root
 from mmrefine.compat.model_names import NAMED_MODELS
 from mmrefine.config.load import load_config, name_of
 from mmrefine.errors import ConfigError
+from mmrefine.schedule import Course
 
 # transforms that only labels need, and one that makes labels
 _OF_LABELS = ('LoadLabel', 'SelfWarp')
@@ -83,12 +84,16 @@ def with_recipe(cfg: Config, recipe: str, labelled: Optional[Union[str, Path]] =
     return Config(plain, filename=cfg.filename)
 
 
-def losses_of(recipe: str, factor: float = 1.) -> List[Dict[str, Any]]:
-    """The losses of a baseline, with a factor on their weights."""
+def losses_of(recipe: str, factor: Course = 1.) -> List[Dict[str, Any]]:
+    """The losses of a baseline, with a factor on their weights, or knots ``[(progress, factor), …]``."""
     baseline = load_config(own_config_root() / BASELINES[recipe]).to_dict()
     # inset: px of SMURF's crop; the default is a share and fits any
     losses = [{key: value for key, value in loss.items() if key != 'inset'} for loss in baseline['model']['losses']]
-    return losses if factor == 1 else [dict(loss, loss_weight=factor * loss['loss_weight']) for loss in losses]
+    return losses if factor == 1 else [dict(loss, loss_weight=_scaled(factor, loss['loss_weight'])) for loss in losses]
+
+
+def _scaled(factor: Course, weight: float) -> Any:
+    return factor * weight if isinstance(factor, (int, float)) else [[at, value * weight] for at, value in factor]
 
 
 def add_losses(cfg: MutableMapping[str, Any], losses: Sequence[Mapping[str, Any]]) -> None:

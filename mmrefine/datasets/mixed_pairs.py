@@ -8,11 +8,11 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from torch.utils.data import Dataset
 
-from mmrefine.datasets.schedule import Course, Schedule
 from mmrefine.datasets.transforms.loaders import LoadLabel, LoadTruth
 from mmrefine.errors import ConfigError, InputError
 from mmrefine.fileio.video.frame_cache import FrameCache
 from mmrefine.registry import DATASETS
+from mmrefine.schedule import Course, Schedule
 from mmrefine.structures import FlowSample, MixedPart
 
 
@@ -35,7 +35,7 @@ class MixedPairs(Dataset):
             :class:`~mmrefine.datasets.transforms.PackPair`: :class:`~mmrefine.datasets.FramePairs`, its benchmarks,
             :class:`~mmrefine.datasets.MMFlowPairs`.
         loss_weights: name -> factor on the losses of the part, at least 0, or knots ``[(progress, factor), …]``
-            between which it changes linearly (:class:`~mmrefine.datasets.schedule.Schedule`). Default: 1. A part of
+            between which it changes linearly (:class:`~mmrefine.schedule.Schedule`). Default: 1. A part of
             weight 0 has no influence, but for the place that its pairs take in the batch.
 
     Attributes:

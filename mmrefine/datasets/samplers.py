@@ -8,9 +8,9 @@ import numpy as np
 from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Sampler
 
-from mmrefine.datasets.schedule import Course, Shares
 from mmrefine.errors import ConfigError
 from mmrefine.registry import DATA_SAMPLERS
+from mmrefine.schedule import Course, Shares
 from mmrefine.values import as_count
 
 
@@ -90,7 +90,7 @@ class MixedSampler(DrawSampler):
         dataset: with ``part_sizes``, the length of each part by name, in the order of the items
             (:class:`~mmrefine.datasets.MixedPairs`).
         shares: of the parts, by name: numbers, or knots ``[(progress, share), …]`` between which they change linearly,
-            where progress is the share of the steps that is done (see :class:`~mmrefine.datasets.schedule.Shares`).
+            where progress is the share of the steps that is done (see :class:`~mmrefine.schedule.Shares`).
         seed: of the permutations; None takes one that all ranks share.
         shuffle: False walks through each part in order.
         start: the first draw, see :meth:`DrawSampler.set_start`.

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from mmrefine.datasets import DrawSampler, MixedSampler, samplers
-from mmrefine.datasets.schedule import Schedule, Shares
 from mmrefine.errors import ConfigError
+from mmrefine.schedule import Schedule, Shares
 
 
 class Parts:

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from mmrefine.models import CycleLoss, PhotometricLoss, SmoothnessLoss
+from mmrefine.models.training_progress import at_progress
+from mmrefine.schedule import Schedule
 from mmrefine.structures import FlowOutputs, FlowTargets
 
 TINY = 1e-3  # the epsilon of the Charbonnier penalty
@@ -203,7 +205,7 @@ def test_the_round_trip_is_the_same_either_way():
 
 # all of them
 @pytest.mark.parametrize('loss', LOSSES)
-def test_earlier_iterates_count_less_and_loss_weight_scales_the_loss(loss):
+def test_earlier_iterates_count_less_and_loss_weight_scales_the_loss_over_the_training(loss):
     torch.manual_seed(4)
     flows, back = torch.randn(2, 2, 1, 2, 9, 12)
     frames1, frames2 = torch.rand(2, 1, 3, 9, 12)
@@ -211,8 +213,11 @@ def test_earlier_iterates_count_less_and_loss_weight_scales_the_loss(loss):
     both = value_of(loss, list(flows), frames1, frames2, list(back))
     assert both == pytest.approx(0.8 * float(first) + float(last), rel=1e-5)
     tenfold = copy.deepcopy(loss)
-    tenfold.loss_weight = 10.
-    assert value_of(tenfold, list(flows), frames1, frames2, list(back)) == pytest.approx(10 * float(both), rel=1e-5)
+    tenfold.loss_weight = Schedule('loss_weight', [(0., 20.), (0.5, 0.)])
+    with at_progress(0.25):
+        assert value_of(tenfold, list(flows), frames1, frames2, list(back)) == pytest.approx(10 * float(both), rel=1e-5)
+    with at_progress(0.75):
+        assert value_of(tenfold, list(flows), frames1, frames2, list(back)) == 0
 
 
 @pytest.mark.parametrize('loss', LOSSES)
@@ -250,6 +255,8 @@ def test_edges_everywhere_leave_zero_and_zero_gradient(order):
 
 @pytest.mark.parametrize('build, found', [
     (lambda: PhotometricLoss(gamma=0.), r'gamma must lie in \(0, 1\], got 0'),
+    (lambda: SmoothnessLoss(loss_weight='1'), r"SmoothnessLoss.loss_weight must be a number, or knots .*, got '1'"),
+    (lambda: CycleLoss(loss_weight=-1.), 'CycleLoss.loss_weight must be .* got -1'),
     (lambda: CycleLoss(gamma=1.5), 'got 1.5'),
     (lambda: PhotometricLoss('l2'), "residual must be 'census', 'color' or 'ssim', got 'l2'"),
     (lambda: PhotometricLoss(occlusion='wang'), "occlusion must be 'range_map', 'cycle' or None, got 'wang'"),

@@ -67,6 +67,9 @@ def test_losses_of_both_ways_beside_labels_take_half_as_many_pairs(modules, tmp_
     for loss, five in zip(losses[1:], configs['ours'].model.losses[1:]):
         assert {**loss, 'loss_weight': pytest.approx(5 * loss.loss_weight)} == five
     assert configs['labels, with warp 200'].train_pipeline == configs['ours'].train_pipeline
+    fading = rows.config_of('labels, with warp 1000, fading', str(rivals.CONFIG), {'video': str(tmp_path)})
+    assert fading.train_dataloader.batch_size == 2
+    assert [loss.loss_weight for loss in fading.model.losses[1:]] == [[[0., 1000.], [1., 0.]], [[0., 100.], [1., 0.]]]
     census, smooth = rows.config_of('labels, with census and smoothness 10', str(rivals.CONFIG), {}).model.losses[1:]
     assert (census.residual, census.loss_weight, smooth.type, smooth.loss_weight) == (
         'census', 10., 'SmoothnessLoss', 25.)

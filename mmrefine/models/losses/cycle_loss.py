@@ -10,6 +10,7 @@ from mmrefine.models.losses.iterate_loss import IterateLoss, charbonnier, mean_w
 from mmrefine.models.losses.occlusion import Occlusion
 from mmrefine.models.losses.ways import Way
 from mmrefine.registry import MODELS
+from mmrefine.schedule import Course
 
 
 @MODELS.register_module()
@@ -26,7 +27,7 @@ class CycleLoss(IterateLoss):
             ``'cycle'`` a large error is an occlusion, so a network from random weights needs None at first.
         occlusion_from: optimiser step from which on occluded pixels are left out.
         gamma: decay per step back from the last iterate, in (0, 1].
-        loss_weight: factor on the result.
+        loss_weight: factor on the result; knots change it over the training.
 
     Raises:
         ValueError: ``gamma`` outside (0, 1], another ``occlusion``, ``occlusion_from`` below 0, or outputs without the
@@ -36,7 +37,7 @@ class CycleLoss(IterateLoss):
                  occlusion: Optional[str] = 'cycle',
                  occlusion_from: int = 0,
                  gamma: float = 0.8,
-                 loss_weight: float = 1.) -> None:
+                 loss_weight: Course = 1.) -> None:
         super().__init__(gamma, loss_weight)
         self.occlusion = Occlusion(occlusion, occlusion_from)
 

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from mmrefine.models.losses.ways import Way, ways_of
+from mmrefine.models.training_progress import training_progress
+from mmrefine.schedule import Course, Schedule
 from mmrefine.structures import FlowOutputs, FlowTargets
 
 
@@ -20,17 +22,19 @@ class IterateLoss(nn.Module, ABC):
 
     Args:
         gamma: decay per step back from the last iterate, in (0, 1].
-        loss_weight: factor on the result.
+        loss_weight: factor on the result, at least 0, or knots ``[(progress, factor), …]`` between which it changes
+            linearly over the training (:class:`~mmrefine.schedule.Schedule`).
 
     Raises:
         ValueError: ``gamma`` outside (0, 1].
+        ConfigError: another ``loss_weight``.
     """
-    def __init__(self, gamma: float, loss_weight: float) -> None:
+    def __init__(self, gamma: float, loss_weight: Course) -> None:
         super().__init__()
         if not 0 < gamma <= 1:
             raise ValueError(f'gamma must lie in (0, 1], got {gamma}')
         self.gamma = gamma
-        self.loss_weight = loss_weight
+        self.loss_weight = Schedule(f'{type(self).__name__}.loss_weight', loss_weight)
 
     @property
     def needs(self) -> FrozenSet[str]:
@@ -41,7 +45,7 @@ class IterateLoss(nn.Module, ABC):
         """The decayed sum of :meth:`errors`, which see of the sample its whole frames and the weight of its label,
         where it has them."""
         ways = [self._decayed(self.errors(way)) for way in ways_of(outputs, sample)]
-        return self.loss_weight * torch.stack(ways).mean()
+        return self.loss_weight.at(training_progress()) * torch.stack(ways).mean()
 
     @abstractmethod
     def errors(self, way: Way) -> Iterable[Tensor]:

@@ -11,6 +11,7 @@ from mmrefine.models.losses.occlusion import Occlusion
 from mmrefine.models.losses.residuals import RESIDUALS
 from mmrefine.models.losses.ways import Way
 from mmrefine.registry import MODELS
+from mmrefine.schedule import Course
 
 
 @MODELS.register_module()
@@ -45,7 +46,7 @@ class PhotometricLoss(IterateLoss):
         unlabelled: whether pixels count less the more their label does.
         occlusion_from: optimiser step from which on occluded pixels are left out.
         gamma: decay per step back from the last iterate, in (0, 1].
-        loss_weight: factor on the result.
+        loss_weight: factor on the result; knots change it over the training.
 
     Raises:
         ValueError: ``gamma`` outside (0, 1], another ``residual`` or ``occlusion``, ``occlusion_from`` below 0, crops
@@ -58,7 +59,7 @@ class PhotometricLoss(IterateLoss):
                  occlusion_from: int = 0,
                  unlabelled: bool = False,
                  gamma: float = 0.8,
-                 loss_weight: float = 1.) -> None:
+                 loss_weight: Course = 1.) -> None:
         super().__init__(gamma, loss_weight)
         if residual not in RESIDUALS:
             raise ValueError(f"residual must be 'census', 'color' or 'ssim', got {residual!r}")

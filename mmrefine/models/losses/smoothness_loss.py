@@ -8,6 +8,7 @@ from torch import Tensor
 from mmrefine.models.losses.iterate_loss import IterateLoss, charbonnier
 from mmrefine.models.losses.ways import Way
 from mmrefine.registry import MODELS
+from mmrefine.schedule import Course
 
 
 @MODELS.register_module()
@@ -24,13 +25,13 @@ class SmoothnessLoss(IterateLoss):
         order: 1 or 2.
         edge: how fast an edge of the picture lets the motion go, at least 0; the paper's 150.
         gamma: decay per step back from the last iterate, in (0, 1].
-        loss_weight: factor on the result.
+        loss_weight: factor on the result; knots change it over the training.
 
     Raises:
         ValueError: ``gamma`` outside (0, 1], another ``order``, or ``edge`` below 0.
     """
 
-    def __init__(self, order: int = 1, edge: float = 150., gamma: float = 0.8, loss_weight: float = 1.) -> None:
+    def __init__(self, order: int = 1, edge: float = 150., gamma: float = 0.8, loss_weight: Course = 1.) -> None:
         super().__init__(gamma, loss_weight)
         if order not in (1, 2):
             raise ValueError(f'order must be 1 or 2, got {order}')

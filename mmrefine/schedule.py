@@ -35,6 +35,9 @@ class Schedule:
         if any(two <= one for one, two in zip(self.progress, self.progress[1:])):
             raise ConfigError(f'{key} must have knots with rising progress, got {brief(course)}')
 
+    def __repr__(self) -> str:
+        return f'{self.values[0]:g}' if len(self.values) == 1 else repr(list(zip(self.progress, self.values)))
+
     @property
     def is_constant(self) -> bool:
         """Whether it is the same number throughout."""
