@@ -82,13 +82,15 @@ def _guard(guard: Mapping[str, Any], decision: str) -> Markup:
     dots = [Dot(100 * one['step'], one['change_percent'], one.get('interval_percent') or (None, None),
                 _same(one, chosen), students.index(one.get('iter')))
             for one in candidates if one.get('change_percent') is not None and one.get('step') is not None]
+    shown, learned = witness_figures(guard), (guard.get('score') or {}).get('learned') or []
     axes = 'way from the original network to the student [%]', 'change of the label-free score [%]'
     reason = ': '.join([decision, *([str(guard['reason'])] if guard.get('reason') else [])])
     return render(
         'guard.html', guard=guard, reason=reason[:1].upper() + reason[1:] + ('' if reason.endswith('.') else '.'),
         candidates=[(one, _same(one, chosen)) for one in candidates], students=students, sample=sample_name(guard),
         plot=dot_plot(dots, *axes, 'original') if dots else '',
-        witnesses=witness_figures(guard), teachers=teachers_ahead(guard), change_percent=change_percent,
+        witnesses=shown, learned=[figure.title for figure in shown if figure.name in learned],
+        teachers=teachers_ahead(guard), change_percent=change_percent,
         forgetting=next((figure for figure in figures(dict(guard=guard)) if figure['name'] == 'general'), None),
         rest={key: value for key, value in guard.items() if key not in GUARD_PARTS})
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -17,7 +17,6 @@ from mmrefine.fileio.atomic import save_checkpoint
 from mmrefine.models import meta_of
 from mmrefine.report import counted, kept_back
 from mmrefine.report.headlines import FORGOTTEN_PERCENT
-from mmrefine.structures.contracts import Witnesses
 
 State = Mapping[str, Tensor]
 STUDENT = 'student.pth'  # where a student that is not handed back is kept, in the work dir
@@ -94,7 +93,7 @@ def rate(observer: Observer,
         progress: see :meth:`Observer.observe`.
     """
     found, witnesses = observer.observe(network, progress), observer.witnesses
-    losses = [loss_against(ours, theirs, witnesses.weights, witnesses.floors) for ours, theirs in zip(found, teacher)]
+    losses = [loss_against(ours, theirs, observer.weights, witnesses.floors) for ours, theirs in zip(found, teacher)]
     comparison = compare(losses, observer.runs(losses), confidence, seed)
     object_to = getattr(witnesses, 'objection', None)
     objection = None if object_to is None else object_to(teacher, found)
@@ -202,12 +201,14 @@ def candidate_record(rated: Sequence[Candidate], best: Candidate, teacher: Seque
         candidates=found)
 
 
-def score_record(witnesses: Witnesses) -> Dict[str, Any]:
-    """For the report: what the score is made of. JSON-able."""
+def score_record(observer: Observer) -> Dict[str, Any]:
+    """For the report: what the score is made of, and what is left out of it. JSON-able."""
+    witnesses = observer.witnesses
     return dict(
         witnesses.describe(),
         sample=witnesses.sample_name,
-        weights=dict(witnesses.weights),
+        weights=observer.weights,
+        learned=sorted(observer.learned),
         floors=dict(witnesses.floors),
         figures=[figure.to_dict() for figure in witnesses.figures])
 
@@ -225,15 +226,16 @@ def _is_unproven(best: Candidate) -> bool:
     return best.objection is None and not best.comparison.is_proof
 
 
-def keep_student(path: Path, model: nn.Module, state: Optional[State], iteration: int) -> None:
-    """Write the student that is not handed back; a file of an earlier run goes if there is none.
+def keep_student(work_dir: Union[str, Path], model: nn.Module, state: Optional[State], iteration: int) -> None:
+    """Write the student that is not handed back to :data:`STUDENT`; that of an earlier run goes if there is none.
 
     Args:
-        path: of the file.
+        work_dir: its folder.
         model: the network.
         state: its weights, or None.
         iteration: optimiser steps after which it was taken.
     """
+    path = Path(work_dir, STUDENT)
     if state is None:
         path.unlink(missing_ok=True)
     else:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from functools import reduce
 from operator import add
-from typing import Any, Callable, Dict, Hashable, List, Mapping, Optional, Sequence
+from typing import AbstractSet, Any, Callable, Dict, FrozenSet, Hashable, List, Mapping, Optional, Sequence
 
 from mmengine.dist import all_gather_object, get_dist_info
 
@@ -19,14 +19,21 @@ class Observer:
     Args:
         witnesses: prepared.
         sampled: whether the scenes of the samples stand for others that were not kept back.
+        learned: names of witnesses that the student was trained on, which are no evidence for it
+            (:func:`learned_witnesses`).
     """
 
-    def __init__(self, witnesses: Witnesses, sampled: bool = False) -> None:
-        self.witnesses, self.sampled = witnesses, sampled
+    def __init__(self, witnesses: Witnesses, sampled: bool = False, learned: AbstractSet[str] = frozenset()) -> None:
+        self.witnesses, self.sampled, self.learned = witnesses, sampled, learned
         self._original: List[Any] = []  # tallies of the original network on rendered samples, in their order
 
     def __len__(self) -> int:
         return len(self.witnesses.samples)
+
+    @property
+    def weights(self) -> Dict[str, float]:
+        """How much each witness counts, without those that the student was trained on."""
+        return {name: weight for name, weight in self.witnesses.weights.items() if name not in self.learned}
 
     @property
     def scenes(self) -> List[str]:
@@ -107,3 +114,16 @@ class Observer:
         before, after = (total.scores()[headline.name] for total in totals)
         return dict(pairs=count, before=before, after=after, change_percent=100 * (after / before - 1),
                     figure=headline.to_dict())
+
+
+def learned_witnesses(model: Any, log: Callable[[str], None]) -> FrozenSet[str]:
+    """The witnesses that the losses of a model bring down themselves, whether or not the motion gets better.
+
+    Args:
+        model: whose ``losses`` may have a ``witness``, the name of the one that they bring down.
+        log: called with a line for each such loss.
+    """
+    found = {name: loss.witness for name, loss in getattr(model, 'losses', {}).items() if hasattr(loss, 'witness')}
+    for name, witness in found.items():
+        log(f'Guard: the student is trained on the witness "{witness}" ({name}), which has no weight in its score')
+    return frozenset(found.values())

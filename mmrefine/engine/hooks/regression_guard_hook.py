@@ -9,11 +9,11 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmrefine.engine.guard.candidates import (STUDENT, Candidate, State, candidate_record, compare_together, decide,
+from mmrefine.engine.guard.candidates import (Candidate, State, candidate_record, compare_together, decide,
                                               first_confidence, keep_student, mixed_state, proves_nothing, rate,
                                               score_record, settles)
 from mmrefine.engine.guard.looks import Looks
-from mmrefine.engine.guard.observer import Observer
+from mmrefine.engine.guard.observer import Observer, learned_witnesses
 from mmrefine.engine.guard.other_teacher import teacher_record
 from mmrefine.engine.guard.video_check import nothing_to_learn
 from mmrefine.engine.judging.overlap import refuse_learned_truth
@@ -48,7 +48,7 @@ class RegressionGuardHook(Hook):
     the one that went farthest wins (:func:`~mmrefine.engine.guard.candidates.decide`), so steps on the way are compared
     only where the students themselves do not settle it. If there is none, the weights of the teacher are put back:
     ``refined.pth`` is then the original network, and log and report say so. The weights are those of the model's
-    ``estimator``.
+    ``estimator``. A witness that is itself a loss of the model (:attr:`mmrefine.models.CycleLoss.witness`) is left out.
 
     The winner and the teacher are also scored on rendered samples of a fixed look with exact truth: what was forgotten.
     With ``most_forgotten`` a candidate that lost more is left out.
@@ -247,15 +247,14 @@ class RegressionGuardHook(Hook):
         best = decide(compared, lost, self.most_forgotten, f'{self.general} general samples')
         lost(best)  # whose weights it loads
         if is_main_process():
-            state = None if best.is_accepted else ends[best.iter]
-            keep_student(Path(runner.work_dir, STUDENT), model, state, best.iter)
+            keep_student(runner.work_dir, model, None if best.is_accepted else ends[best.iter], best.iter)
         record = dict(
             candidate_record(compared, best, self._seen, self.witnesses.sample_name),
             looks=[{key: value for key, value in look.items() if key != 'losses'} for look in self._looks.records],
             general=known[best.iter, best.step, best.is_accepted],
             held_out=dict(
                 pairs=len(self._observer), scenes=len(self._dataset.scene_names), share=self.config['held_out']),
-            score=score_record(self.witnesses),
+            score=score_record(self._observer),
             **teacher_record(runner, model, self._observer, self._seen, self.confidence, self.seed, self._progress))
         runner.message_hub.update_info(GUARD_INFO, record)
         for sentence in teachers_ahead(record):
@@ -289,7 +288,8 @@ class RegressionGuardHook(Hook):
         self._teacher.eval()
         device = str(next(model.parameters()).device)
         self.witnesses.prepare(self._dataset, self._teacher, device, self.seed, runner.logger.info)
-        self._observer = Observer(self.witnesses, getattr(self._dataset, 'holds_whole_scenes', False))
+        self._observer = Observer(self.witnesses, getattr(self._dataset, 'holds_whole_scenes', False),
+                                  learned_witnesses(model, runner.logger.info))
         self._seen = self._observer.observe(self._teacher, self._progress(runner, 'the original network'))
 
     def _progress(self, runner: Runner, what: str, networks: int = 1) -> Progress:

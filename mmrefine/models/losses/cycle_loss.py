@@ -33,6 +33,8 @@ class CycleLoss(IterateLoss):
         ValueError: ``gamma`` outside (0, 1], another ``occlusion``, ``occlusion_from`` below 0, or outputs without the
             way back.
     """
+    witness = 'cycle'  # of the guard, that this loss brings down whether or not the motion gets better
+
     def __init__(self,
                  occlusion: Optional[str] = 'cycle',
                  occlusion_from: int = 0,
