@@ -84,6 +84,7 @@ ROWS: Dict[str, Row] = {
     'labels, with warp 1000, fading': Row(mixed=partial(losses_of, 'warp', [(0., 1000.), (1., 0.)])),
     **{f'labels, with census and smoothness {weight:g}': Row(mixed=partial(census_and_smoothness, weight))
        for weight in (10., 30.)},
+    **{f'labels, with smurf {weight:g}': Row(mixed=partial(losses_of, 'smurf', weight)) for weight in (10., 30.)},
 }
 
 
