@@ -54,7 +54,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/rivals'))
     parser.add_argument('--out', type=Path, default=Path('benchmarks/results/rivals.json'), help='all runs')
-    parser.add_argument('--seeds', type=int, nargs='+', default=[125, 126, 127])
+    parser.add_argument('--seeds', type=int, nargs='+', default=[125, 126, 127],
+                        help='the first is the one that rates are chosen with, so name it with any other')
     parser.add_argument('--rows', nargs='+', choices=list(ROWS), default=list(ROWS))
     parser.add_argument('--videos', type=int, default=40, help='videos to refine on')
     parser.add_argument('--unseen', type=int, default=20, help='other videos, for judging only')
