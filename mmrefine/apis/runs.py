@@ -256,11 +256,14 @@ def _runs_of(cfg: Config) -> Iterator[Config]:
 
 
 def _scenes_of(cfg: Config) -> List[str]:
-    """The scenes of the data that a config with ``scene='each'`` labels."""
-    for hook in hooks_of(complete(cfg), 'PseudoLabelHook'):
-        return list(DATASETS.build(hook['dataset']).scene_names)
-    raise ConfigError(f"{cfg.filename}: scene='each' needs a PseudoLabelHook in custom_hooks, whose data set has the "
-                      'scenes')
+    """The scenes of the data that a config with ``scene='each'`` labels, or else trains on."""
+    filled = complete(cfg)
+    data = [hook['dataset'] for hook in hooks_of(filled, 'PseudoLabelHook')] or [filled.train_dataloader.dataset]
+    scenes = getattr(DATASETS.build(dict(data[0], pipeline=[])), 'scene_names', None)
+    if scenes is None:
+        raise ConfigError(f"{name_of(cfg)}: scene='each' needs data with scenes, such as FramePairs, and "
+                          f"train_dataloader.dataset is {data[0]['type']}; set scene='all'")
+    return list(scenes)
 
 
 def _train_one(cfg: Config, brief: bool, go_on: bool) -> Optional[Dict[str, Any]]:

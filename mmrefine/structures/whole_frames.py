@@ -58,7 +58,7 @@ class WholeFrames:
         Returns:
             ``(B, 3, h, w)``, bilinear; beyond the whole frame its border is repeated.
         """
-        points = self._landing_points(flow)
+        points = self._landing_points(flow).nan_to_num()  # on a CPU the gradient of 'border' reads memory at nan
         return torch.cat([sample(frame[None], points[k:k + 1], 'border') for k, frame in enumerate(self.frames2)])
 
     def lands_inside(self, flow: Tensor) -> Tensor:

@@ -201,11 +201,14 @@ def test_bfloat16_autocast_trains_close_to_float32(build_raft, label):
     assert all(bool(torch.isfinite(p.grad).all()) for p in refiner.parameters() if p.grad is not None)
 
 
-def test_a_loss_that_is_not_finite_names_the_remedies(build_raft, pair, label):
-    refiner = build_raft()
+@pytest.mark.parametrize('losses', [[dict(type='MaskedSequenceLoss')], [dict(type='CycleLoss')],
+                                    [dict(type='PhotometricLoss', residual='color')]])
+def test_a_flow_that_is_not_finite_names_the_remedies(build_raft, pair, label, losses):
+    """Whatever the loss: one without labels would leave out what lands nowhere, and be 0."""
+    refiner = build_raft(losses=losses)
     with torch.no_grad():
         refiner.estimator.decoder.flow_pred.predict_layer.bias.fill_(float('nan'))
-    with pytest.raises(MMRefineError, match='loss_masked_sequence is nan.*lr.*clip_grad'):
+    with pytest.raises(MMRefineError, match='flow of the network has values that are nan.*lr.*clip_grad'):
         refiner(pair[:1], [label(70, 90)], mode='loss')
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from mmrefine.errors import ConfigError
 from mmrefine.models import CycleLoss, PhotometricLoss, SmoothnessLoss
 from mmrefine.models.training_progress import at_progress
 from mmrefine.schedule import Schedule
@@ -243,6 +244,16 @@ def test_motion_that_leaves_gives_zero_and_zero_gradient(loss):
     assert value == 0 and not flow.grad.any() and (back.grad is None or not back.grad.any())
 
 
+def test_motion_that_is_not_a_number_does_not_end_the_process():
+    """Where torch samples at nan on a CPU, its gradient reads memory that it does not own."""
+    flow = constant(0., 0.)
+    flow[..., 3:5, 2:6] = math.nan
+    value = value_of(PhotometricLoss('color', None), [flow.requires_grad_()], torch.rand(1, 3, 10, 12),
+                     torch.rand(1, 3, 10, 12))
+    value.backward()
+    assert value > 0 and not flow.grad[..., 3:5, 2:6].any()
+
+
 @pytest.mark.parametrize('order', [1, 2])
 def test_edges_everywhere_leave_zero_and_zero_gradient(order):
     """exp(-150) is 0 in float32; stripes of period 4 change over one pixel or over two, in both directions."""
@@ -270,7 +281,7 @@ def test_settings_that_are_invalid_are_named(build, found):
 
 
 def test_a_crop_that_is_smaller_than_a_window_is_refused():
-    with pytest.raises(ValueError, match=r"residual='census' compares windows of 7 px, got crops of 6x20 px"):
+    with pytest.raises(ConfigError, match=r"residual='census' compares windows of 7 px, got crops of 6x20 px"):
         value_of(PhotometricLoss(occlusion=None), [constant(0., 0., 6, 20)])
 
 

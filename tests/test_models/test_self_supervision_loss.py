@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmengine.logging import MessageHub
 
+from mmrefine.errors import ConfigError
 from mmrefine.geometry import resize
 from mmrefine.models import SelfSupervisionLoss
 from mmrefine.structures import FlowOutputs, FlowSample, FlowTargets, WholeFrames
@@ -136,7 +137,8 @@ def test_the_inner_part(settings, size, inner):
 @pytest.mark.parametrize('settings, found', [
     (dict(inset=0.5), r'inset must be a share in \(0, 0.5\) or a whole number of px, at least 1, got 0.5'),
     (dict(inset=0), 'got 0'), (dict(begin=1.5), r'begin must be a share of the training in \[0, 1\], got 1.5'),
-    (dict(ramp=-0.1), 'ramp must be'), (dict(gamma=0.), 'gamma must lie')])
+    (dict(ramp=-0.1), 'ramp must be'), (dict(gamma=0.), 'gamma must lie'),
+    (dict(loss_weight=-1.), 'SelfSupervisionLoss.loss_weight must be finite and not negative, got -1.0')])
 def test_settings_that_are_invalid_are_named(settings, found):
     with pytest.raises(ValueError, match=found):
         SelfSupervisionLoss(**settings)
@@ -144,8 +146,9 @@ def test_settings_that_are_invalid_are_named(settings, found):
 
 def test_a_crop_of_which_nothing_is_left_and_outputs_without_the_network_are_refused():
     flow = constant(0., 0.)
-    with pytest.raises(ValueError, match=r'inset=12 leaves nothing of crops of 25x37 px'):
-        at_once(inset=12)(outputs_of(flow, flow, Asked()), FlowTargets())
+    for begin in (0., 0.5):  # in the first step, not in the middle of the training
+        with pytest.raises(ConfigError, match=r'inset=12 leaves nothing of crops of 25x37 px.*crop_size'):
+            SelfSupervisionLoss(inset=12, begin=begin)(outputs_of(flow, flow, Asked()), FlowTargets())
     with pytest.raises(ValueError, match='needs the way back and the network'):
         at_once()(outputs_of(flow, flow, None), FlowTargets())
 

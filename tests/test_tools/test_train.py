@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,8 +12,10 @@ from mmengine.config import Config
 from small_trees import ROOT, SINTEL_SCENES, SIZE, TINY, TINY_VIDEO, status_of, write_video
 
 from mmrefine.apis import inference_flow, init_model
+from mmrefine.apis.runs import _runs_of
 from mmrefine.compat.checkpoints import load_checkpoint_file
 from mmrefine.compat.stock import stock_config_root
+from mmrefine.config.load import load_config
 from mmrefine.fileio.images import read_image
 from mmrefine.fileio.store.label_store import LabelStore
 from mmrefine.models import build_estimator
@@ -133,6 +136,15 @@ def test_each_scene_gets_its_own_model_and_a_line_in_the_table(trees, weights, t
     assert status_of('train', RAFT_SINTEL, '--resume', *argv) == 0
     assert capsys.readouterr().out.rstrip().splitlines()[-4:] == table
     assert [(tmp_path / scene / 'refined.pth').stat().st_mtime_ns for scene in SINTEL_SCENES] == stamps
+
+
+def test_a_baseline_has_a_model_for_each_scene_that_it_trains_on(trees, weights, tmp_path):
+    cfg = load_config(ROOT / 'configs/baselines/raft_warp_smooth.py',
+                      dict(data_root=str(trees['sintel']), load_from=weights['raft'], crop_size=SIZE,
+                           work_dir=str(tmp_path)))
+    runs = list(_runs_of(cfg))
+    assert [run.scene for run in runs] == list(SINTEL_SCENES)
+    assert [Path(run.work_dir).name for run in runs] == list(SINTEL_SCENES)
 
 
 def test_all_scenes_share_one_model_whose_labels_make_labels_may_make_before(trees, weights, tmp_path, capsys):

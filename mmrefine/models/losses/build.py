@@ -56,9 +56,13 @@ def checked_losses(losses: nn.ModuleDict, outputs: Any, sample: Any) -> Dict[str
 
     Raises:
         ConfigError: a loss that returns no scalar.
-        MMRefineError: a loss that is nan or infinite.
+        MMRefineError: a flow or a loss that is nan or infinite.
     """
     frames = outputs.frames if hasattr(outputs, 'frames') else outputs.frames1
+    # a loss without labels leaves out what moves out of the frame, and nan does
+    for flow in (*getattr(outputs, 'flows', ()), *(getattr(outputs, 'flows_bw', None) or ())):
+        if not bool(torch.isfinite(flow).all()):
+            raise _diverged('the flow of the network has values that are nan or infinite')
     # autocast must not touch sums over all pixels
     with torch.autocast(frames.device.type, enabled=False):
         results = {name: loss(outputs, sample) for name, loss in losses.items()}
@@ -68,11 +72,14 @@ def checked_losses(losses: nn.ModuleDict, outputs: Any, sample: Any) -> Dict[str
             raise ConfigError(f'model.losses: {type(losses[name]).__name__} must return a tensor of one '
                               f'number, got {found}; let it return the mean over what it compares')
         if not bool(torch.isfinite(value)):
-            raise MMRefineError(
-                f'{name} is {value.item():g}: training has diverged or started from broken weights; '
-                'lower optim_wrapper.optimizer.lr, set optim_wrapper.clip_grad=dict(max_norm=1.0), '
-                'and check the checkpoint it started from')
+            raise _diverged(f'{name} is {value.item():g}')
     return results
+
+
+def _diverged(found: str) -> MMRefineError:
+    return MMRefineError(f'{found}: training has diverged or started from broken weights; lower '
+                         'optim_wrapper.optimizer.lr, set optim_wrapper.clip_grad=dict(max_norm=1.0), and check the '
+                         'checkpoint it started from')
 
 
 def in_present_precision(function: Callable[..., Result], device: str) -> Callable[..., Result]:

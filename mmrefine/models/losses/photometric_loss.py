@@ -5,6 +5,7 @@ from typing import FrozenSet, Iterator, Optional
 
 from torch import Tensor
 
+from mmrefine.errors import ConfigError
 from mmrefine.models.losses.gradient_now import with_gradient_now
 from mmrefine.models.losses.iterate_loss import IterateLoss, mean_where
 from mmrefine.models.losses.occlusion import Occlusion
@@ -49,8 +50,9 @@ class PhotometricLoss(IterateLoss):
         loss_weight: factor on the result; knots change it over the training.
 
     Raises:
-        ValueError: ``gamma`` outside (0, 1], another ``residual`` or ``occlusion``, ``occlusion_from`` below 0, crops
-            that are smaller than a window, or outputs that lack the way back.
+        ConfigError: crops that are smaller than a window.
+        ValueError: ``gamma`` outside (0, 1], another ``residual`` or ``occlusion``, ``occlusion_from`` below 0, or
+            outputs that lack the way back.
     """
 
     def __init__(self,
@@ -77,8 +79,8 @@ class PhotometricLoss(IterateLoss):
         reach, prepare, compare = RESIDUALS[self.residual]
         height, width = way.frames.shape[-2:]
         if min(height, width) <= 2 * reach:
-            raise ValueError(f'residual={self.residual!r} compares windows of {2 * reach + 1} px, got crops of '
-                             f'{height}x{width} px (height x width)')
+            raise ConfigError(f'PhotometricLoss: residual={self.residual!r} compares windows of {2 * reach + 1} px, '
+                              f'got crops of {height}x{width} px (height x width); take a larger crop_size')
         wanted = prepare(way.frames)
         inner = (..., slice(reach, height - reach), slice(reach, width - reach))
         left = 1 - way.labelled if self.unlabelled and way.labelled is not None else None

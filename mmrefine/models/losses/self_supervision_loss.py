@@ -6,11 +6,13 @@ from typing import Any, ClassVar, FrozenSet, Tuple
 import torch
 from torch import Tensor, nn
 
+from mmrefine.errors import ConfigError
 from mmrefine.geometry import backwarp, lands_inside, resize, resize_flow
 from mmrefine.models.losses.iterate_loss import charbonnier
 from mmrefine.models.losses.ways import ways_of
 from mmrefine.models.training_progress import training_progress
 from mmrefine.registry import MODELS
+from mmrefine.schedule import Course, Schedule
 from mmrefine.structures import FlowOutputs, FlowTargets
 
 # of the diagonal, SMURF
@@ -39,16 +41,16 @@ class SelfSupervisionLoss(nn.Module):
         begin: share of the steps of the training in [0, 1] before which the loss is 0 and costs nothing.
         ramp: share of the steps over which its weight then grows, linearly; 0: at once.
         gamma: decay per step back from the last iterate, in (0, 1].
-        loss_weight: factor on the result.
+        loss_weight: factor on the result; knots change it over the training.
 
     Raises:
-        ValueError: a value out of range, a crop that ``inset`` px leave nothing of, or outputs that lack the way back
-            or the network.
+        ConfigError: a ``loss_weight`` that is neither, or a crop that ``inset`` leaves nothing of.
+        ValueError: another value out of range, or outputs that lack the way back or the network.
     """
     needs: ClassVar[FrozenSet[str]] = frozenset({'backward', 'estimate'})
 
     def __init__(self, inset: float = 1 / 6, begin: float = 5 / 12, ramp: float = 1 / 12, gamma: float = 0.8,
-                 loss_weight: float = 0.3) -> None:
+                 loss_weight: Course = 0.3) -> None:
         super().__init__()
         if not (0 < inset < 0.5 or isinstance(inset, int) and inset >= 1):
             raise ValueError(f'inset must be a share in (0, 0.5) or a whole number of px, at least 1, got {inset!r}')
@@ -58,17 +60,18 @@ class SelfSupervisionLoss(nn.Module):
         if not 0 < gamma <= 1:
             raise ValueError(f'gamma must lie in (0, 1], got {gamma}')
         self.inset, self.begin, self.ramp = inset, begin, ramp
-        self.gamma, self.loss_weight = gamma, loss_weight
+        self.gamma = gamma
+        self.loss_weight = Schedule('SelfSupervisionLoss.loss_weight', loss_weight)
 
     def forward(self, outputs: FlowOutputs, sample: FlowTargets) -> Tensor:
         """px; 0 with zero gradient before ``begin``."""
+        size = (outputs.frames1.shape[-2], outputs.frames1.shape[-1])
+        inner = self._inner(*size)  # a crop that is too small is refused in the first step
         strength = self.strength()
         if strength == 0.:
             return (0. * outputs.flows[-1]).sum()
         if outputs.estimate is None or outputs.flows_bw is None:
             raise ValueError('SelfSupervisionLoss needs the way back and the network, got outputs without them')
-        size = (outputs.frames1.shape[-2], outputs.frames1.shape[-1])
-        inner = self._inner(*size)
         ways = ways_of(outputs, sample)
         if sample.whole is None:
             teachers = [way.flows[-1].detach() for way in ways]
@@ -84,7 +87,7 @@ class SelfSupervisionLoss(nn.Module):
             for k, (flow, way_back) in enumerate(zip(reversed(flows), reversed(others))):
                 weight = trust * (1 - _consistency(flow, way_back, _STUDENT))
                 total = total + self.gamma**k * (weight * charbonnier(flow - target)).mean() / 2
-        return self.loss_weight * strength * total
+        return self.loss_weight.at(training_progress()) * strength * total
 
     def strength(self) -> float:
         """Share of the weight that counts in this step, in [0, 1]."""
@@ -98,13 +101,14 @@ class SelfSupervisionLoss(nn.Module):
         shares = isinstance(self.inset, float)
         top, left = (int(round(self.inset * length)) if shares else int(self.inset) for length in (height, width))
         if height - 2 * top < 2 or width - 2 * left < 2:
-            raise ValueError(f'inset={self.inset:g} leaves nothing of crops of {height}x{width} px (height x width)')
+            raise ConfigError(f'SelfSupervisionLoss: inset={self.inset:g} leaves nothing of crops of {height}x{width} '
+                              'px (height x width); take a smaller inset or a larger crop_size')
         return (..., slice(top, height - top), slice(left, width - left))
 
     def extra_repr(self) -> str:
         """The constructor's arguments."""
         return (f'inset={self.inset:g}, begin={self.begin:g}, ramp={self.ramp:g}, gamma={self.gamma}, '
-                f'loss_weight={self.loss_weight}')
+                f'loss_weight={self.loss_weight!r}')
 
 
 @torch.no_grad()
