@@ -18,6 +18,9 @@ _ELSEWHERE = {
     'reading': 'add --start, --end, --stride, --max-frames, --resize or --range',
     'dry_run': 'add --dry-run',
     'resume': 'leave it out: the same command goes on where it was',
+    **{name.replace('-', '_'): f'it is the option --{name}' for name in (
+        'amp', 'labelled', 'labels', 'max-error', 'points', 'recipe', 'rounds', 'teacher', 'teacher-checkpoint',
+        'verify')},
 }
 
 

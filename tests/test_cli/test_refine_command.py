@@ -1,6 +1,7 @@
 """``mmrefine refine`` and ``mmrefine labels``: one run in one folder, however often it is stopped and begun again."""
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import signal
@@ -272,6 +273,14 @@ def test_what_has_a_place_of_its_own_is_not_set(value, remedy, capsys):
         sentence = error_of(capsys, name, 'a.mp4', '--model', 'demo', '--set', 'max_iters=2', value)
         assert (sentence.startswith(f'--set {value.partition("=")[0]}=…: this key cannot be set here; ')
                 and remedy in sentence)
+
+
+def test_no_argument_of_the_function_is_a_key_to_set(capsys):
+    """It would be given twice."""
+    parameters = inspect.signature(training.refine).parameters
+    for key in [name for name, one in parameters.items() if one.kind != one.VAR_KEYWORD]:
+        assert f'--set {key}=…: this key cannot be set here; ' in error_of(
+            capsys, 'refine', 'a.mp4', '--model', 'demo', '--set', f'{key}=1')
 
 
 def test_results_do_not_go_where_a_file_is(tmp_path, capsys):
