@@ -259,10 +259,9 @@ def _scenes_of(cfg: Config) -> List[str]:
     """The scenes of the data that a config with ``scene='each'`` labels, or else trains on."""
     filled = complete(cfg)
     data = [hook['dataset'] for hook in hooks_of(filled, 'PseudoLabelHook')] or [filled.train_dataloader.dataset]
-    scenes = getattr(DATASETS.build(dict(data[0], pipeline=[])), 'scene_names', None)
+    scenes = getattr(DATASETS.build(data[0]), 'scene_names', None)
     if scenes is None:
-        raise ConfigError(f"{name_of(cfg)}: scene='each' needs data with scenes, such as FramePairs, and "
-                          f"train_dataloader.dataset is {data[0]['type']}; set scene='all'")
+        raise ConfigError(f"{name_of(cfg)}: scene='each' needs scenes, {data[0]['type']} has none; set scene='all'")
     return list(scenes)
 
 
